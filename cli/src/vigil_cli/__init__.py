@@ -1,0 +1,1 @@
+"""The vigil command, with the whole system on one machine inside it."""

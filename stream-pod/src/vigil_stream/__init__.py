@@ -1,0 +1,1 @@
+"""One process per camera: capture, detect, track, best shot, publish."""

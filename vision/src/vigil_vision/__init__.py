@@ -1,0 +1,1 @@
+"""From a picture to faces: letterbox, detections, alignment, quality, and the Triton client."""
