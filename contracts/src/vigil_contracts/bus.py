@@ -1,0 +1,104 @@
+"""Names on the bus: subjects, streams and headers. Every program builds and reads them here."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from vigil_contracts.ids import DNS_LABEL, ResourceKey
+
+ROOT = "vigil"
+MSG_ID_HEADER = "Nats-Msg-Id"
+"""JetStream drops a second message with the same value inside the stream's duplicate window."""
+
+CONTENT_TYPE = "application/cloudevents+json"
+MAX_EVENT_BYTES = 256 * 1024
+"""A sighting with five 512-d embeddings is 18 KiB; anything near this limit is not one of ours."""
+
+
+class Kind(StrEnum):
+    """What a subject carries."""
+
+    SIGHTING = "sighting"
+    MATCH = "match"
+    CAMERA = "camera"
+    ALERT = "alert"
+    AUDIT = "audit"
+
+
+class Subject(NamedTuple):
+    """A subject taken apart: `vigil.<site>.<kind>.<rest>`."""
+
+    site: str
+    kind: Kind
+    camera: ResourceKey | None
+
+
+def subject(site: str, kind: Kind, camera: ResourceKey) -> str:
+    """Name the subject of one camera's events of one kind."""
+    return f"{ROOT}.{_site(site)}.{kind}.{camera.token}"
+
+
+def subjects(site: str, kind: Kind) -> str:
+    """Name all subjects of one kind at a site, as a wildcard."""
+    return f"{ROOT}.{_site(site)}.{kind}.>"
+
+
+def parse_subject(text: str) -> Subject:
+    """Take a camera's subject apart; raises ValueError that names the part which is wrong."""
+    parts = text.split(".")
+    if len(parts) != 4 or parts[0] != ROOT:
+        msg = f"{text!r} is not {ROOT}.<site>.<kind>.<camera>"
+        raise ValueError(msg)
+    return Subject(_site(parts[1]), Kind(parts[2]), ResourceKey.from_token(parts[3]))
+
+
+def _site(site: str) -> str:
+    if not DNS_LABEL.fullmatch(site):
+        msg = f"site {site!r} is not a DNS label (a-z, 0-9, '-', at most 63)"
+        raise ValueError(msg)
+    return site
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A JetStream stream as data, so that whichever program starts first creates the same one.
+
+    Attributes
+    ----------
+    max_age_s, duplicate_window_s
+        In seconds; 0 means without limit.
+    max_bytes
+        In bytes; the oldest messages go first.
+    max_msgs_per_subject
+        -1 means without limit; 1 keeps the last state only.
+    """
+
+    name: str
+    subjects: tuple[str, ...]
+    max_age_s: int
+    max_bytes: int
+    max_msgs_per_subject: int = -1
+    duplicate_window_s: int = 600
+
+
+def event_stream(site: str) -> Stream:
+    """Describe the stream that keeps a site's sightings, matches, alerts and audit: 7 days or 1 GiB."""
+    kinds = (Kind.SIGHTING, Kind.MATCH, Kind.ALERT, Kind.AUDIT)
+    names = tuple(f"{ROOT}.{_site(site)}.{kind}.>" for kind in kinds)
+    return Stream(f"VIGIL_{site}", names, max_age_s=7 * 86400, max_bytes=1 << 30)
+
+
+def camera_stream(site: str) -> Stream:
+    """Describe the stream that keeps the last heartbeat of every camera of a site for a day."""
+    return Stream(
+        f"VIGIL_{_site(site)}_CAMERAS",
+        (subjects(site, Kind.CAMERA),),
+        max_age_s=86400,
+        max_bytes=64 << 20,
+        max_msgs_per_subject=1,
+    )
+
+
+def streams(site: str) -> tuple[Stream, Stream]:
+    """Give both streams of a site."""
+    return event_stream(site), camera_stream(site)

@@ -1,0 +1,74 @@
+"""What the gateway's registry answers: how an enrolment went, what an erasure removed."""
+
+import datetime as dt
+import uuid
+from enum import StrEnum
+
+from vigil_contracts.base import Tolerant
+
+
+class PhotoReason(StrEnum):
+    """Why a photo was taken into the gallery, or refused."""
+
+    ACCEPTED = "Accepted"
+    NOT_AN_IMAGE = "NotAnImage"
+    TOO_LARGE = "TooLarge"
+    NO_FACE = "NoFace"
+    SEVERAL_FACES = "SeveralFaces"
+    LOW_CONFIDENCE = "LowConfidence"
+    FACE_TOO_SMALL = "FaceTooSmall"
+    FACE_BLURRED = "FaceBlurred"
+    FACE_TURNED = "FaceTurned"
+    TOO_DARK = "TooDark"
+    TOO_BRIGHT = "TooBright"
+    NOT_THE_SAME_PERSON = "NotTheSamePerson"
+    NOT_FOUND = "NotFound"
+    CHECKSUM_MISMATCH = "ChecksumMismatch"
+    MISSING = "Missing"
+
+
+class PhotoResult(Tolerant):
+    """What became of one photo."""
+
+    name: str
+    accepted: bool
+    reason: PhotoReason
+    message: str = ""
+    """What was measured and what was needed."""
+    quality: float | None = None
+    """0 to 1; None when no face was measured."""
+
+
+class EnrolmentReport(Tolerant):
+    """Answer to a Subject that was put into the registry."""
+
+    subject_id: uuid.UUID
+    enrolled: bool
+    """At least one photo is in the gallery and the Subject may be matched now or later."""
+    reason: str
+    """Enrolled, ConsentNotGranted, NoUsablePhoto or Expired."""
+    message: str = ""
+    photos: list[PhotoResult] = []
+    model_id: str | None = None
+
+
+class ErasureReceipt(Tolerant):
+    """Answer to a Subject or Camera that was taken out of the registry: what was removed, counted."""
+
+    subject_id: uuid.UUID | None = None
+    erased_at: dt.datetime
+    counts: dict[str, int] = {}
+    """Removed rows or vectors by place, such as `postgres.subject_embeddings` and `qdrant.vectors`."""
+
+
+class RegistryStatus(Tolerant):
+    """How the identity program stands."""
+
+    cameras: int
+    subjects: int
+    vectors: int
+    model_id: str | None
+    last_seq: int
+    rejected_events: int
+    backlog: int | None = None
+    """Sighting events on the bus that are not yet consumed."""

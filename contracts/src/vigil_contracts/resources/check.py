@@ -1,0 +1,112 @@
+"""Check one manifest against the contracts and tell everything that is wrong with it at once."""
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from vigil_contracts.resources.camera import Camera
+from vigil_contracts.resources.common import API_VERSION
+from vigil_contracts.resources.rules import BROKEN_RULES
+from vigil_contracts.resources.site import Site
+from vigil_contracts.resources.subject import Subject
+
+Resource = Camera | Subject | Site
+KINDS: dict[str, type[Resource]] = {"Camera": Camera, "Subject": Subject, "Site": Site}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a manifest.
+
+    Attributes
+    ----------
+    path
+        Keys and indices from the document's root to the value at fault.
+    message
+        What is wrong and what to do, without the path.
+    """
+
+    path: tuple[str | int, ...]
+    message: str
+
+    @property
+    def where(self) -> str:
+        """The path as kubectl writes it: `spec.photos[0].url`."""
+        text = ""
+        for part in self.path:
+            text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        return text
+
+
+def check(document: Mapping[str, Any]) -> Resource | list[Problem]:
+    """Turn one manifest into its resource, or list all that is wrong with it.
+
+    Parameters
+    ----------
+    document
+        One manifest as plain data, the way YAML or JSON gives it.
+    """
+    kind = document.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        return [Problem(("kind",), f"{kind!r} is none of Vigil's kinds ({', '.join(KINDS)})")]
+    if document.get("apiVersion") != API_VERSION:
+        return [Problem(("apiVersion",), f"{document.get('apiVersion')!r} is not {API_VERSION}")]
+    try:
+        return KINDS[kind].model_validate_json(json.dumps(document, default=_as_text), strict=True)
+    except ValidationError as error:
+        return [problem for details in error.errors() for problem in _problems(details, KINDS[kind])]
+
+
+def _as_text(value: object) -> str:
+    """YAML reads an unquoted timestamp as a date; JSON, and so the API server, as the text it was."""
+    return value.isoformat() if isinstance(value, dt.date) else str(value)
+
+
+def _problems(details: ErrorDetails, model: type[Resource]) -> list[Problem]:
+    path = tuple(details["loc"])
+    if details["type"] == BROKEN_RULES:
+        return [Problem(path, message) for message in details["ctx"]["messages"]]
+    if details["type"] == "extra_forbidden":
+        return [Problem(path, f"unknown field{_suggestion(path, model)}")]
+    if details["type"] == "missing":
+        return [Problem(path, "is required")]
+    message = details["msg"].removeprefix("Value error, ")
+    given = details["input"]
+    shown = (
+        f" (given: {given!r})"
+        if isinstance(given, str | int | float | bool) and details["type"] != "value_error"
+        else ""
+    )
+    return [Problem(path, f"{message[0].lower()}{message[1:]}{shown}")]
+
+
+def _suggestion(path: tuple[str | int, ...], model: type[Resource]) -> str:
+    schema: dict[str, Any] = model.model_json_schema(by_alias=True)
+    definitions = schema.get("$defs", {})
+    for part in path[:-1]:
+        schema = _step(schema, part, definitions)
+    known = list(_resolve(schema, definitions).get("properties", {}))
+    close = get_close_matches(str(path[-1]), known, n=1)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; known here: {', '.join(known)}" if known else ""
+
+
+def _step(schema: dict[str, Any], part: str | int, definitions: dict[str, Any]) -> dict[str, Any]:
+    schema = _resolve(schema, definitions)
+    child = schema.get("items", {}) if isinstance(part, int) else schema.get("properties", {}).get(part, {})
+    return child if isinstance(child, dict) else {}
+
+
+def _resolve(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    for choice in schema.get("anyOf", []):
+        if choice.get("type") != "null":
+            return _resolve(choice, definitions)
+    reference = schema.get("$ref")
+    return definitions[reference.rsplit("/", 1)[-1]] if reference else schema
