@@ -1,1 +1,17 @@
-"""From a picture to faces: letterbox, detections, alignment, quality, and the Triton client."""
+"""From a picture to faces: letterbox, detections, alignment, quality, and the Triton client.
+
+The stream pod, enrolment and the exporter's proofs all come through here, so that a face is treated the same
+everywhere.
+
+======================  =============================================================================
+`letterbox`             how a picture of any size fits the detector, and back
+`detection`             the detector's answer → thresholds, non-maximum suppression, filters
+`alignment`             five landmarks → the 112x112 crop that ArcFace embedders expect
+`quality`               how good is this face; may this photo be enrolled, and if not, why
+`photos`                bytes of a JPEG, PNG or WebP → pixels, safely (needs Pillow: extra `photos`)
+`enrolment`             a photo → one aligned, assessed, embedded face (needs Pillow)
+`triton`                the inference client
+======================  =============================================================================
+
+Pixel coordinates are continuous: (0, 0) is the centre of the top left pixel, x to the right, y down.
+"""
