@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 STAMP := $(VENV)/.ready
 PACKAGES := contracts vision stream-pod gateway model_repository cli
+IMPORTS := vigil_contracts vigil_vision vigil_stream vigil_gateway vigil_models vigil_cli
 TEST ?= tests
 
 .PHONY: help setup demo test lint format bench generate lock clean
@@ -25,5 +26,36 @@ $(STAMP): requirements/runtime.txt requirements/dev.txt requirements/triton.txt 
 	@$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --quiet $(PACKAGES:%=-e %)
 	@touch $@
 
+demo: $(STAMP) ## watch people being recognised live (DURATION=90 ends by itself and judges the result)
+	@$(BIN)/vigil demo $(if $(DURATION),--duration $(DURATION))
+
+test: $(STAMP) ## run every test that this machine can run (TEST=tests/unit for a part)
+	@$(BIN)/python -m pytest $(TEST)
+
+lint: $(STAMP) ## check style, types, layers and generated files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy $(IMPORTS:%=-p %)
+	@$(BIN)/mypy tests
+	@PYTHONPATH= $(BIN)/lint-imports
+	@$(MAKE) --no-print-directory generate OUT=.cache/generated
+	@diff -ru contracts/schemas .cache/generated/schemas && diff -u gateway/schema.graphql .cache/generated/schema.graphql \
+		|| { echo "Generated files are out of date; run: make generate"; exit 1; }
+
+format: $(STAMP) ## format the code
+	@$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format --quiet .
+
+generate: $(STAMP) ## write the generated files (event schemas, GraphQL SDL) anew
+	@mkdir -p $(if $(OUT),$(OUT),.)
+	@$(BIN)/python -m vigil_contracts.schemas $(if $(OUT),$(OUT)/schemas,contracts/schemas)
+	@$(BIN)/python -m vigil_gateway.graphql.sdl > $(if $(OUT),$(OUT)/schema.graphql,gateway/schema.graphql)
+
+bench: $(STAMP) ## measure, print and keep the figures (bench/results/latest.json, docs/performance.md)
+	@$(BIN)/python -m bench
+
 lock: $(STAMP) ## pin every requirement anew from the pyproject files
 	@$(BIN)/python requirements/lock.py
+
+clean: ## remove the virtual environment and every cache in this folder
+	@rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -57,10 +57,40 @@ def check(document: Mapping[str, Any]) -> Resource | list[Problem]:
         return [Problem(("kind",), f"{kind!r} is none of Vigil's kinds ({', '.join(KINDS)})")]
     if document.get("apiVersion") != API_VERSION:
         return [Problem(("apiVersion",), f"{document.get('apiVersion')!r} is not {API_VERSION}")]
+    plain = json.loads(json.dumps(document, default=_as_text))
     try:
-        return KINDS[kind].model_validate_json(json.dumps(document, default=_as_text), strict=True)
+        return _parse(plain, KINDS[kind])
     except ValidationError as error:
-        return [problem for details in error.errors() for problem in _problems(details, KINDS[kind])]
+        return _all_problems(plain, KINDS[kind], error)
+
+
+def _parse(plain: dict[str, Any], model: type[Resource]) -> Resource:
+    """Parse as the API server does: "yes" is no boolean and "5" no number."""
+    return model.model_validate_json(json.dumps(plain), strict=True)
+
+
+def _all_problems(plain: dict[str, Any], model: type[Resource], error: ValidationError) -> list[Problem]:
+    """List also what the first errors hide: rules between fields are looked at only when every field is right."""
+    found = [problem for details in error.errors() for problem in _problems(details, model)]
+    for details in error.errors():
+        _remove(plain, details["loc"])
+    try:
+        _parse(plain, model)
+    except ValidationError as hidden:
+        seen = {problem.path for problem in found}
+        later = [problem for details in hidden.errors() for problem in _problems(details, model)]
+        found += [problem for problem in later if problem.path not in seen]
+    return found
+
+
+def _remove(plain: Any, path: tuple[str | int, ...]) -> None:  # noqa: ANN401 - plain data of any shape
+    for part in path[:-1]:
+        try:
+            plain = plain[part]
+        except (KeyError, IndexError, TypeError):
+            return
+    if path and isinstance(plain, dict):
+        plain.pop(path[-1], None)
 
 
 def _as_text(value: object) -> str:

@@ -1,0 +1,202 @@
+"""A manifest is taken as it was meant or refused with everything that is wrong with it."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vigil_contracts.resources import Camera, Problem, Site, Subject, check
+from vigil_contracts.resources.common import parse_duration
+
+SHA = "0" * 64
+
+
+def camera(**spec: Any) -> dict[str, Any]:
+    source = {"type": "RTSP", "url": "rtsp://10.0.0.5:554/stream1"}
+    body = {"source": source, **spec}
+    return {"apiVersion": "vigil.dev/v1alpha1", "kind": "Camera", "metadata": {"name": "door"}, "spec": body}
+
+
+def source(**fields: Any) -> dict[str, Any]:
+    return camera(source={"type": "RTSP", "url": "rtsp://10.0.0.5/stream1", **fields})
+
+
+def subject(**spec: Any) -> dict[str, Any]:
+    photo = {"name": "front", "url": "https://example.org/a.jpg", "sha256": SHA}
+    body = {"displayName": "Ada", "photos": [photo], "consent": {"status": "Granted"}, **spec}
+    return {"apiVersion": "vigil.dev/v1alpha1", "kind": "Subject", "metadata": {"name": "ada"}, "spec": body}
+
+
+def site(**spec: Any) -> dict[str, Any]:
+    return {"apiVersion": "vigil.dev/v1alpha1", "kind": "Site", "metadata": {"name": "hq"}, "spec": spec}
+
+
+def region(name: str) -> dict[str, Any]:
+    return {"name": name, "polygon": [{"x": 0, "y": 0}, {"x": 1000, "y": 0}, {"x": 0, "y": 1000}]}
+
+
+CREDENTIALS = "url holds a user or a password; put them into a Secret and name it in credentialsSecretRef"
+ONE_REFERENCE = "a photo names exactly one of secretKeyRef, configMapKeyRef and url"
+SCHEMES = (
+    "url does not begin as its type asks (RTSP: rtsp:// or rtsps://; HTTPMJPEG: http:// or https://; USB: /dev/; "
+    "WebSocket: ws:// or wss://; Socket: tcp://; File: file:)"
+)
+
+REFUSED: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
+    ({"kind": "Kamera"}, [("kind", "'Kamera' is none of Vigil's kinds (Camera, Subject, Site)")]),
+    ({**camera(), "apiVersion": "vigil.dev/v2"}, [("apiVersion", "'vigil.dev/v2' is not vigil.dev/v1alpha1")]),
+    (camera(smapling={}), [("spec.smapling", "unknown field; did you mean sampling?")]),
+    (source(url="rtsp://admin:secret@10.0.0.5/s"), [("spec.source", CREDENTIALS)]),
+    (source(url="rtsp://admin@10.0.0.5/s"), [("spec.source", CREDENTIALS)]),
+    (source(url="http://10.0.0.5/s"), [("spec.source", SCHEMES)]),
+    (
+        source(type="File", url="file:a.mp4", transport="UDP"),
+        [("spec.source", "transport is only for type RTSP; leave it out")],
+    ),
+    (source(loop=True), [("spec.source", "loop is only for type File; leave it out")]),
+    (
+        source(type="USB", url="/dev/video0", credentialsSecretRef={"name": "s"}),
+        [("spec.source", "credentialsSecretRef has no meaning for type USB or File; leave it out")],
+    ),
+    (
+        source(type="rtsp"),
+        [
+            (
+                "spec.source.type",
+                "input should be 'RTSP', 'HTTPMJPEG', 'USB', 'WebSocket', 'Socket' or 'File' (given: 'rtsp')",
+            )
+        ],
+    ),
+    (camera(sampling={"fps": 0}), [("spec.sampling.fps", "input should be greater than or equal to 1 (given: 0)")]),
+    (camera(sampling={"fps": "5"}), [("spec.sampling.fps", "input should be a valid integer (given: '5')")]),
+    (camera(suspend="yes"), [("spec.suspend", "input should be a valid boolean (given: 'yes')")]),
+    (
+        camera(analyses=["People"]),
+        [("spec", "analyses: any analysis but Faces is not implemented yet; leave analyses out")],
+    ),
+    (
+        camera(preview={"enabled": True}),
+        [("spec", "preview: the live preview is not implemented yet; leave preview out")],
+    ),
+    (
+        camera(retention={"sightings": "30d"}),
+        [("spec", "retention: retention per camera is not implemented yet; leave retention out")],
+    ),
+    (camera(detection={"regions": [region("a"), region("a")]}), [("spec.detection", "two regions have the same name")]),
+    (
+        camera(detection={"privacyMasks": [region("a"), region("a")]}),
+        [("spec.detection", "two privacyMasks have the same name")],
+    ),
+    (subject(photos=[{"name": "front"}]), [("spec.photos[0]", ONE_REFERENCE)]),
+    (
+        subject(photos=[{"name": "front", "url": "file:a.jpg"}]),
+        [("spec.photos[0]", "a photo with url needs the sha256 of its bytes")],
+    ),
+    (
+        subject(access={"anything": 1}),
+        [("spec", "access: a rule of who may be where is not implemented yet; leave access out")],
+    ),
+    (
+        subject(siteSelector={}),
+        [("spec", "siteSelector: replication to chosen sites is not implemented yet; leave siteSelector out")],
+    ),
+    (
+        subject(validity={"notBefore": "2026-02-01T00:00:00Z", "notAfter": "2026-01-01T00:00:00Z"}),
+        [("spec.validity", "notBefore must lie before notAfter")],
+    ),
+    (subject(consent=None), [("spec.consent", "input should be an object")]),
+    (site(role="Edge"), [("spec", "role: the role Edge is not implemented yet; leave role out")]),
+    (site(upstream={}), [("spec", "upstream: joining a central site is not implemented yet; leave upstream out")]),
+    (site(sync={}), [("spec", "sync: synchronisation between sites is not implemented yet; leave sync out")]),
+    (
+        site(timezone="Europe/Berlln"),
+        [("spec.timezone", "'Europe/Berlln' is not a time zone of the IANA database, such as Europe/Berlin or UTC")],
+    ),
+    (
+        site(inference={"endpoints": [{"name": "a", "address": "t:1"}, {"name": "a", "address": "t:2"}]}),
+        [("spec.inference", "two endpoints have the same name")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("document", "expected"), REFUSED)
+def test_a_wrong_manifest_is_refused_with_its_place_and_a_remedy(
+    document: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    found = check(document)
+    assert isinstance(found, list)
+    assert [(problem.where, problem.message) for problem in found] == expected
+
+
+def test_all_errors_of_a_manifest_are_told_at_once() -> None:
+    wrong = source(url="rtsp://a:b@h/x", loop=True, tranport="TCP")
+    wrong["spec"]["suspend"] = "yes"
+    found = check(wrong)
+    assert isinstance(found, list)
+    assert {problem.where for problem in found} == {"spec.source", "spec.source.tranport", "spec.suspend"}
+    assert len(found) == 4
+
+
+def test_checking_leaves_the_document_as_it_was() -> None:
+    wrong = camera(smapling={})
+    before = deepcopy(wrong)
+    check(wrong)
+    assert wrong == before
+
+
+ACCEPTED: list[tuple[dict[str, Any], type]] = [
+    (camera(), Camera),
+    (source(type="RTSP", transport="UDP", credentialsSecretRef={"name": "door"}), Camera),
+    (source(type="HTTPMJPEG", url="https://h/video"), Camera),
+    (source(type="USB", url="/dev/video0"), Camera),
+    (source(type="WebSocket", url="ws://h/frames"), Camera),
+    (source(type="Socket", url="tcp://h:9000"), Camera),
+    (source(type="File", url="file:clip.mp4", loop=True), Camera),
+    (source(url="rtsp://h/path?user=@home"), Camera),
+    (camera(detection={"regions": [region("a"), region("b")]}, sampling={"fps": 12}, suspend=True), Camera),
+    (subject(), Subject),
+    (subject(photos=[{"name": "a", "secretKeyRef": {"name": "photos", "key": "a.jpg"}}]), Subject),
+    (subject(validity={"notBefore": "2026-01-01T00:00:00Z", "notAfter": "2026-02-01T00:00:00Z"}), Subject),
+    (site(), Site),
+    (
+        site(
+            timezone="Europe/Berlin", location={"latitudeMicrodegrees": 52_520_000, "longitudeMicrodegrees": 13_405_000}
+        ),
+        Site,
+    ),
+]
+
+
+@pytest.mark.parametrize(("document", "kind"), ACCEPTED)
+def test_a_right_manifest_is_taken_and_says_the_same_when_written_again(document: dict[str, Any], kind: type) -> None:
+    resource = check(document)
+    assert isinstance(resource, kind)
+    assert check(resource.model_dump(mode="json", by_alias=True, exclude_none=True)) == resource  # type: ignore[union-attr]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(spec=JSON, metadata=JSON, kind=st.sampled_from(["Camera", "Subject", "Site"]))
+def test_whatever_a_manifest_holds_the_answer_is_a_resource_or_problems(spec: Any, metadata: Any, kind: str) -> None:
+    found = check({"apiVersion": "vigil.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec})
+    assert isinstance(found, Camera | Subject | Site) or (
+        found and all(isinstance(problem, Problem) for problem in found)
+    )
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("45s", 45), ("1h30m", 5400), ("30d", 30 * 86400), ("1d1s", 86401)])
+def test_a_duration_means_what_it_says(text: str, seconds: int) -> None:
+    assert parse_duration(text).total_seconds() == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5", "m5", "1s1h", "-1s", "1.5h"])
+def test_what_is_not_a_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a duration"):
+        parse_duration(text)
