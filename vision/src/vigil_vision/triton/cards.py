@@ -1,10 +1,13 @@
 """What a client must know of a served model, read from the parameters in its Triton configuration."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 DETECTION = "face_detection"
 RECOGNITION = "face_recognition"
+
+_MODEL_ID = re.compile(r"\S+@[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,58 @@ def detection_card(parameters: Mapping[str, str], *, dims: tuple[int, ...]) -> D
     dims
         Of the input `image` without the batch: H, W, 3; -1 where any size goes.
     """
-    raise NotImplementedError
+    if len(dims) != 3 or dims[2] not in {3, -1}:
+        msg = f"input dims {list(dims)} are not [H, W, 3]"
+        raise ValueError(msg)
+    return DetectionCard(
+        model_id=_model_id(parameters),
+        score_threshold=_permille(parameters, "score_threshold_permille"),
+        enrol_score_threshold=_permille(parameters, "enrol_score_threshold_permille"),
+        nms_iou=_permille(parameters, "nms_iou_permille"),
+        top_k=_integer(parameters, "top_k", 1, 10_000),
+        height=dims[0] if dims[0] > 0 else None,
+        width=dims[1] if dims[1] > 0 else None,
+    )
 
 
 def recognition_card(parameters: Mapping[str, str]) -> RecognitionCard:
     """Read the embedder's card; ValueError names the parameter that is missing or wrong."""
-    raise NotImplementedError
+    template = _text(parameters, "alignment_template")
+    if template != "arcface_112":
+        msg = f"alignment_template is {template!r}; this version aligns to 'arcface_112' only"
+        raise ValueError(msg)
+    return RecognitionCard(
+        model_id=_model_id(parameters),
+        embedding_size=_integer(parameters, "embedding_size", 1, 65_536),
+        match_threshold=_permille(parameters, "match_threshold_permille"),
+        match_margin=_permille(parameters, "match_margin_permille"),
+        alignment_template=template,
+    )
+
+
+def _text(parameters: Mapping[str, str], name: str) -> str:
+    value = parameters.get(name, "")
+    if not value:
+        msg = f"parameter {name} is missing; was the model exported by vigil-models?"
+        raise ValueError(msg)
+    return value
+
+
+def _model_id(parameters: Mapping[str, str]) -> str:
+    value = _text(parameters, "vigil_model_id")
+    if not _MODEL_ID.fullmatch(value):
+        msg = f"parameter vigil_model_id is {value!r}, not <name>@<12 hex digits>"
+        raise ValueError(msg)
+    return value
+
+
+def _integer(parameters: Mapping[str, str], name: str, least: int, most: int) -> int:
+    value = _text(parameters, name)
+    if not value.isdecimal() or not least <= int(value) <= most:
+        msg = f"parameter {name} is {value!r}, not a whole number from {least} to {most}"
+        raise ValueError(msg)
+    return int(value)
+
+
+def _permille(parameters: Mapping[str, str], name: str) -> float:
+    return _integer(parameters, name, 0, 1000) / 1000

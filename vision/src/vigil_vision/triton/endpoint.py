@@ -1,15 +1,23 @@
-"""One Triton server: its channel, its circuit breaker, the cards of its models."""
+"""One endpoint: its connection, its circuit breaker, and what is counted about it."""
 
+import logging
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import TypeVar
 
+import grpc
 
-class Circuit(StrEnum):
-    """State of a circuit breaker."""
+from vigil_vision.triton.breaker import Breaker, Circuit
+from vigil_vision.triton.connection import Connection, probe_result
+from vigil_vision.triton.errors import InferenceError, InferenceOverloaded, InferenceRejected, InferenceTimeout
+from vigil_vision.triton.shared_memory import RegionStore
 
-    CLOSED = "Closed"
-    OPEN = "Open"
-    HALF_OPEN = "HalfOpen"
+PROBE_TIMEOUT_S = 1.0
+
+Result = TypeVar("Result")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +44,93 @@ class EndpointState:
     failed: int
     shared_memory: bool
     last_error: str
+
+
+class Endpoint:
+    """An address that may be called; thread-safe."""
+
+    def __init__(self, address: str, regions: RegionStore | None) -> None:
+        self.address = address
+        self.breaker = Breaker()
+        self._regions = regions
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self._answered = 0
+        self._failed = 0
+        self._last_error = ""
+
+    def state(self) -> EndpointState:
+        """Tell how it stands."""
+        with self._lock:
+            shared = self._connection is not None and self._connection.shared_memory
+            return EndpointState(
+                self.address, self.breaker.circuit, self._answered, self._failed, shared, self._last_error
+            )
+
+    def attempt(self, work: Callable[[Connection, float], Result], timeout_s: float) -> Result:
+        """Do some work on the connection, and remember how it went."""
+        connection = self.connect()
+        try:
+            result = work(connection, timeout_s)
+        except (InferenceRejected, InferenceOverloaded) as error:
+            # The server is alive, that is all the breaker wants to know.
+            self._note(connection, error, alive=True)
+            raise
+        except InferenceError as error:
+            self._note(connection, error, alive=False)
+            raise
+        self._note(connection, None, alive=True)
+        return result
+
+    def connect(self) -> Connection:
+        """Give the connection, a new one after a failure."""
+        with self._lock:
+            if self._connection is None:
+                self._connection = Connection(self.address, self._regions)
+            return self._connection
+
+    def probe(self, model: str) -> None:
+        """Start to ask whether the server is back, without waiting; nothing when a probe is not due."""
+        if not self.breaker.try_probe():
+            return
+        connection = self.connect()
+
+        def done(future: "grpc.Future") -> None:
+            if probe_result(future):
+                self._note(connection, None, alive=True)
+            else:
+                self._drop(connection)
+                self.breaker.failed(decisive=True)
+
+        connection.probe(model, PROBE_TIMEOUT_S).add_done_callback(done)
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _note(self, connection: Connection, error: InferenceError | None, *, alive: bool) -> None:
+        with self._lock:
+            if connection is not self._connection:
+                # A straggler of a connection that was given up long ago says nothing about the server of now.
+                return
+            self._answered += error is None
+            self._failed += error is not None
+            self._last_error = str(error) if error is not None else ""
+        if alive:
+            if self.breaker.succeeded():
+                _log.info("inference endpoint %s answers again", self.address)
+            return
+        was_closed = self.breaker.circuit is Circuit.CLOSED
+        if self.breaker.failed(decisive=not isinstance(error, InferenceTimeout)):
+            self._drop(connection)
+            if was_closed:
+                _log.warning("inference endpoint %s is left alone for a while: %s", self.address, error)
+
+    def _drop(self, connection: Connection) -> None:
+        with self._lock:
+            if self._connection is connection:
+                self._connection = None
+        connection.abandon()

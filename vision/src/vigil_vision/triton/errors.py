@@ -1,4 +1,4 @@
-"""What can go wrong with inference.
+"""What can go wrong with inference, and how gRPC's and Triton's words for it are read.
 
 InferenceError
 ├── InferenceUnavailable   no endpoint answers, or none serves a usable model; try later
@@ -6,6 +6,8 @@ InferenceError
 ├── InferenceTimeout       no answer inside the deadline
 └── InferenceRejected      the input is wrong; trying again changes nothing
 """
+
+import grpc
 
 
 class InferenceError(Exception):
@@ -26,3 +28,41 @@ class InferenceTimeout(InferenceError):  # noqa: N818 - reads as what it is
 
 class InferenceRejected(InferenceError):  # noqa: N818 - reads as what it is
     """The input does not fit the model; the same call will fail again."""
+
+
+class RegionLost(InferenceRejected):
+    """The server does not know the shared memory region (any more); the client handles it and nobody else sees it."""
+
+
+_OVERLOADED = ("exceeds maximum queue size", "timeout expired")
+"""Words of Triton's dynamic batcher when it rejects; the code is the same as that of a dead server."""
+
+
+def from_grpc(error: grpc.RpcError, endpoint: str, timeout_s: float) -> InferenceError:
+    """Say what a failed call means.
+
+    Parameters
+    ----------
+    error
+        As raised by a call.
+    endpoint
+        For the message.
+    timeout_s
+        Seconds the call was given, for the message.
+    """
+    code, details = error.code(), error.details() or "no details"
+    words = details.lower()
+    refused = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    kind: type[InferenceError] = InferenceUnavailable
+    meaning = code.name.lower().replace("_", " ")
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        kind, meaning, details = InferenceTimeout, "no answer", f"within {timeout_s:.2f} s"
+    elif any(phrase in words for phrase in _OVERLOADED):
+        kind, meaning = InferenceOverloaded, "overloaded"
+    elif "shared memory region" in words:
+        kind, meaning = RegionLost, "lost the frame"
+    elif code in refused:
+        kind, meaning = InferenceRejected, "input refused"
+    elif code is grpc.StatusCode.UNIMPLEMENTED:
+        meaning = "something answers there, but it is no Triton gRPC service"
+    return kind(f"{endpoint}: {meaning}: {details}")

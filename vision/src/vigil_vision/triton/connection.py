@@ -1,0 +1,247 @@
+"""One gRPC channel to a Triton server, with all that must be learnt anew when the server has restarted.
+
+A connection is thrown away when its server fails, and with it the channel's own reconnection pauses, the cards of the
+models and the list of registered shared memory regions.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+
+from vigil_vision.triton import wire
+from vigil_vision.triton.cards import DETECTION, DetectionCard, RecognitionCard, detection_card, recognition_card
+from vigil_vision.triton.errors import InferenceError, InferenceUnavailable, RegionLost, from_grpc
+from vigil_vision.triton.shared_memory import RegionStore
+
+MAX_MESSAGE_BYTES = 256 * 1024 * 1024
+"""A batch of eight 4K pictures is 200 MB."""
+
+_OPTIONS: tuple[tuple[str, Any], ...] = (
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    # A peer that vanished without a word is noticed within 15 s even in a long call. Pings without calls would be
+    # answered by Triton with GOAWAY, for it allows one in 5 minutes.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 0),
+    # Retries and their pauses are the client's, over all endpoints; gRPC's own would hide failures from it.
+    ("grpc.enable_retries", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    # Else a new channel would inherit the pauses of the one before.
+    ("grpc.use_local_subchannel_pool", 1),
+    # A headless service's name gives the addresses of all its pods.
+    ("grpc.lb_policy_name", "round_robin"),
+    # An HTTP proxy from the environment is meant for the internet.
+    ("grpc.enable_http_proxy", 0),
+)
+
+CARD_FRESH_S = 1.0
+"""After a silence this long the server may have restarted with other models (no Triton restarts faster), so that the
+card is read again before the next request."""
+
+CARD_EXPIRES_S = 30.0
+"""Also without a silence, for models that are reloaded in a running server."""
+
+REGISTRATIONS_TOLERATED = 3
+"""Times in a row that a server may lose a region; then frames take the wire (as with several pods behind one name)."""
+
+Card = DetectionCard | RecognitionCard
+
+
+class Connection:
+    """A channel, the cards and the registered regions; thread-safe. Connects at the first call."""
+
+    def __init__(self, address: str, regions: RegionStore | None) -> None:
+        self.address = address
+        self.regions = regions
+        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._infer = self._method("ModelInfer")
+        self._lock = threading.Lock()
+        self._cards: dict[str, tuple[Card, float]] = {}
+        self._registered: set[str] = set()
+        self._lost_in_a_row = 0
+        self._last_answer = 0.0
+
+    @property
+    def shared_memory(self) -> bool:
+        """Whether frames went through shared memory."""
+        return self.regions is not None and bool(self._registered)
+
+    def infer(
+        self, model: str, tensors: tuple[str, str], pixels: NDArray[np.uint8], timeout_s: float
+    ) -> NDArray[np.float32]:
+        """Run a model on pixels; through shared memory when they lie in a region, else over the wire.
+
+        Parameters
+        ----------
+        model
+            Its name.
+        tensors
+            Names of its input and output.
+        pixels
+            The input, with batch.
+        timeout_s
+            Seconds for the whole.
+        """
+        until = time.monotonic() + timeout_s
+        region = self._region_of(pixels, timeout_s)
+        request = wire.infer_request(model, tensors[0], pixels.shape, timeout_s=timeout_s, region=region)
+        if region is None:
+            return self._send(wire.with_pixels(request, pixels), tensors[1], timeout_s)
+        try:
+            answer = self._send(request, tensors[1], timeout_s)
+        except RegionLost:
+            # The server restarted between two calls, so nothing learnt from it holds any more. The wire is certain.
+            self._forget()
+            return self.infer_on_wire(model, tensors, pixels, max(until - time.monotonic(), 0.001))
+        self._lost_in_a_row = 0
+        return answer
+
+    def infer_on_wire(
+        self, model: str, tensors: tuple[str, str], pixels: NDArray[np.uint8], timeout_s: float
+    ) -> NDArray[np.float32]:
+        """As `infer`, never through shared memory."""
+        request = wire.infer_request(model, tensors[0], pixels.shape, timeout_s=timeout_s)
+        return self._send(wire.with_pixels(request, pixels), tensors[1], timeout_s)
+
+    def card(self, model: str, timeout_s: float) -> Card:
+        """Read a model's card, or give the one that was read a moment ago."""
+        now = time.monotonic()
+        known = self._cards.get(model)
+        if known and now - self._last_answer < CARD_FRESH_S and now - known[1] < CARD_EXPIRES_S:
+            return known[0]
+        request = wire.messages.ModelConfigRequest(name=model)
+        raw = self._call("ModelConfig", request.SerializeToString(), timeout_s)
+        config = wire.messages.ModelConfigResponse.FromString(raw).config
+        card = _read_card(config, self.address)
+        if known and known[0].model_id != card.model_id:
+            logging.getLogger(__name__).warning(
+                "%s serves %s as %s now, not %s", self.address, card.model_id, model, known[0].model_id
+            )
+        self._cards[model] = (card, now)
+        return card
+
+    def model_ready(self, model: str, timeout_s: float) -> bool:
+        """Ask whether the server could run a model now."""
+        request = wire.messages.ModelReadyRequest(name=model)
+        raw = self._call("ModelReady", request.SerializeToString(), timeout_s)
+        return bool(wire.messages.ModelReadyResponse.FromString(raw).ready)
+
+    def probe(self, model: str, timeout_s: float) -> "grpc.Future":
+        """Ask as `model_ready`, without waiting; the future's result is the raw answer, for `probe_result`."""
+        request = wire.messages.ModelReadyRequest(name=model)
+        return self._method("ModelReady").future(request.SerializeToString(), timeout=timeout_s)
+
+    def close(self, timeout_s: float = 0.5) -> None:
+        """Take registered regions back where the server still answers, and close the channel."""
+        for name in tuple(self._registered):
+            with suppress(InferenceError):
+                self._unregister(name, timeout_s)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Close the channel of a server that failed; calls in flight on it fail at once."""
+        self._channel.close()
+
+    def _method(self, name: str) -> "grpc.UnaryUnaryMultiCallable":
+        return self._channel.unary_unary(wire.SERVICE + name, request_serializer=None, response_deserializer=None)
+
+    def _call(self, method: str, request: bytes, timeout_s: float) -> bytes:
+        return self._invoke(self._method(method), request, timeout_s)
+
+    def _send(self, request: bytes, tensor: str, timeout_s: float) -> NDArray[np.float32]:
+        raw = self._invoke(self._infer, request, timeout_s)
+        try:
+            return wire.read_output(raw, tensor)
+        except ValueError as error:
+            msg = f"{self.address}: the answer cannot be read: {error}"
+            raise InferenceUnavailable(msg) from error
+
+    def _invoke(self, method: "grpc.UnaryUnaryMultiCallable", request: bytes, timeout_s: float) -> bytes:
+        try:
+            raw: bytes = method(request, timeout=timeout_s)
+        except grpc.RpcError as error:
+            raise from_grpc(error, self.address, timeout_s) from error
+        except ValueError as error:
+            # What grpcio raises when another thread has closed the channel meanwhile.
+            msg = f"{self.address}: connection closed"
+            raise InferenceUnavailable(msg) from error
+        self._last_answer = time.monotonic()
+        return raw
+
+    def _region_of(self, pixels: NDArray[np.uint8], timeout_s: float) -> tuple[str, int] | None:
+        """Name the registered region in which pixels lie; registers it first where needed. None: take the wire."""
+        if self.regions is None:
+            return None
+        found = self.regions.find(pixels)
+        if found is None:
+            return None
+        region, offset = found
+        with self._lock:
+            if region.name not in self._registered and not self._register(
+                region.name, region.key, region.size, timeout_s
+            ):
+                return None
+        return region.name, offset
+
+    def _register(self, name: str, key: str, size: int, timeout_s: float) -> bool:
+        for stale in self._registered - (self.regions.names() if self.regions else set()):
+            with suppress(InferenceError):
+                self._unregister(stale, timeout_s)
+        request = wire.messages.SystemSharedMemoryRegisterRequest(name=name, key=key, offset=0, byte_size=size)
+        try:
+            self._call("SystemSharedMemoryRegister", request.SerializeToString(), timeout_s)
+        except InferenceError as error:
+            logging.getLogger(__name__).info(
+                "%s cannot read shared memory, frames take the wire: %s", self.address, error
+            )
+            self.regions = None
+            return False
+        self._registered.add(name)
+        return True
+
+    def _unregister(self, name: str, timeout_s: float) -> None:
+        self._registered.discard(name)
+        request = wire.messages.SystemSharedMemoryUnregisterRequest(name=name)
+        self._call("SystemSharedMemoryUnregister", request.SerializeToString(), timeout_s)
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._cards.clear()
+            self._registered.clear()
+            self._lost_in_a_row += 1
+            if self._lost_in_a_row >= REGISTRATIONS_TOLERATED:
+                self.regions = None
+
+
+def probe_result(future: "grpc.Future") -> bool:
+    """Read whether a probed model is ready; any failure is a no."""
+    try:
+        raw = future.result(timeout=0)
+    except (grpc.RpcError, grpc.FutureTimeoutError, grpc.FutureCancelledError):
+        return False
+    return bool(wire.messages.ModelReadyResponse.FromString(raw).ready)
+
+
+def _read_card(config: wire.Message, address: str) -> Card:
+    parameters: Mapping[str, str] = {name: value.string_value for name, value in config.parameters.items()}
+    try:
+        if config.name == DETECTION:
+            dims = next(tuple(one.dims) for one in config.input if one.name == "image")
+            return detection_card(parameters, dims=dims)
+        return recognition_card(parameters)
+    except StopIteration:
+        msg = f"{address}: {config.name} has no input 'image'; was it exported by vigil-models?"
+        raise InferenceUnavailable(msg) from None
+    except ValueError as error:
+        msg = f"{address}: {config.name}: {error}"
+        raise InferenceUnavailable(msg) from error
