@@ -1,0 +1,92 @@
+"""The FastAPI application around the schema."""
+
+from datetime import timedelta
+from importlib.resources import files
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from starlette.requests import HTTPConnection
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+
+from vigil_gateway.api.body import BodyLimit
+from vigil_gateway.api.factory import Process
+from vigil_gateway.api.metrics import ApiCollector, QueryTimer
+from vigil_gateway.graphql.context import RequestContext
+from vigil_gateway.graphql.schema import build_schema
+from vigil_gateway.graphql.transport import Router, bearer
+from vigil_gateway.rest.health import health_router
+
+PAGE = "page.html"
+
+
+def create_app(parts: Process, token: str) -> FastAPI:
+    """Make the application; `parts` run already, or are started by whoever serves it.
+
+    Parameters
+    ----------
+    token
+        Bearer token that every GraphQL request must show.
+    """
+    timer = QueryTimer()
+    limits = parts.limits
+    app = FastAPI(title="Vigil", version=parts.services.version, docs_url=None, redoc_url=None)
+    router = _graphql(parts, token, timer)
+    timer.registry.register(ApiCollector(parts, router.renderers))
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> RedirectResponse:
+        return RedirectResponse("/graphql")
+
+    @app.get("/graphql", include_in_schema=False)
+    async def page() -> HTMLResponse:
+        return HTMLResponse(explorer())
+
+    app.include_router(router, prefix="/graphql", include_in_schema=False)
+    app.include_router(health_router(parts, timer.registry))
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_middleware(BodyLimit, max_bytes=limits.max_body_bytes)
+    if limits.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=limits.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type"],
+        )
+    return app
+
+
+def _graphql(parts: Process, token: str, timer: QueryTimer) -> Router:
+    authorize = bearer(token)
+
+    async def context(connection: HTTPConnection) -> RequestContext:
+        found = RequestContext(parts.services, authorized=authorize(connection.headers.get("authorization")))
+        if connection.scope["type"] == "http" and not found.authorized:
+            raise HTTPException(401, "the token is missing or wrong: send the header `Authorization: Bearer TOKEN`")
+        return found
+
+    return Router(
+        build_schema(timer.observe),
+        parts.gate,
+        authorize,
+        graphql_ide=None,
+        allow_queries_via_get=False,
+        context_getter=context,
+        subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
+        connection_init_wait_timeout=timedelta(seconds=parts.limits.init_timeout_s),
+        max_subscriptions_per_connection=parts.limits.max_operations,
+        allowed_origins=parts.limits.cors_origins,
+    )
+
+
+async def _refused(_request: Request, error: Any) -> JSONResponse:  # noqa: ANN401 - starlette's handlers take any error
+    headers = {"WWW-Authenticate": "Bearer"} if error.status_code == 401 else None
+    code = "UNAUTHENTICATED" if error.status_code == 401 else "BAD_REQUEST"
+    body = {"errors": [{"message": error.detail, "extensions": {"code": code}}]}
+    return JSONResponse(body, status_code=error.status_code, headers=headers)
+
+
+def explorer() -> str:
+    """Give the page at /graphql: GraphiQL where its files can be had, else a plain console."""
+    return files("vigil_gateway.graphql").joinpath(PAGE).read_text(encoding="utf-8")

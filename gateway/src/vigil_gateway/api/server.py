@@ -1,0 +1,64 @@
+"""The HTTP server: uvicorn, told how to let go of clients.
+
+uvicorn closes a WebSocket politely, which never ends when the client does not read. Here a close that the client does
+not take is followed by an abort, and a shutdown is told as 1001 with a reason, so that clients know to come back.
+"""
+
+import resource
+from typing import Any, Final
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from vigil_gateway.graphql.live.hub import GOING_AWAY
+from vigil_gateway.graphql.transport import DROP
+
+GRACE_S: Final = 2.0
+"""Seconds for a client that did not read to take its close frame."""
+
+GOODBYE: Final = "the gateway goes down; connect again and resume after your last cursor"
+
+
+class GatewayWebSocket(WebSocketsSansIOProtocol):
+    """A WebSocket that can be closed without the client's help."""
+
+    def handle_connect(self, event: Any) -> None:  # noqa: ANN401 - websockets' Request
+        """Offer `drop` to the application as an ASGI extension."""
+        super().handle_connect(event)
+        if hasattr(self, "scope"):
+            self.scope["extensions"][DROP] = {"drop": self.drop}
+
+    def drop(self, code: int, reason: str) -> None:
+        """Send a close frame behind what is still unsent, and abort when it is not taken."""
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.stop_keepalive()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self._resume_reading()
+        self.close_timer = self.loop.call_later(GRACE_S, self.transport.abort)
+
+    def shutdown(self) -> None:
+        """Say goodbye when the server stops."""
+        if self.handshake_complete and not self.close_sent:
+            self.drop(GOING_AWAY, GOODBYE)
+        elif not self.handshake_complete:
+            super().shutdown()
+
+    def keepalive_timeout(self) -> None:
+        """Let go of a client that answers no ping, even if it takes no close frame either."""
+        super().keepalive_timeout()
+        self.close_timer = self.loop.call_later(GRACE_S, self.transport.abort)
+
+    def _resume_reading(self) -> None:
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+
+
+def raise_file_limit() -> None:
+    """Let the process open as many sockets as the system allows: 5,000 subscribers need more than the usual 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,50 @@
+"""What resolvers find in their context."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import strawberry
+from strawberry.fastapi import BaseContext
+
+from vigil_gateway.graphql.limits import QueryLimits
+from vigil_gateway.graphql.live.cameras import CameraStates
+from vigil_gateway.graphql.live.hub import Hub
+from vigil_gateway.storage.postgres.queries_resources import Resources
+from vigil_gateway.storage.postgres.queries_sightings import Sightings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All that the schema's resolvers use; one per process."""
+
+    site: str
+    version: str
+    sightings: Sightings
+    resources: Resources
+    hub: Hub
+    cameras: CameraStates
+    limits: QueryLimits
+    database_up: Callable[[], bool]
+    bus_up: Callable[[], bool]
+    connections: Callable[[], int]
+
+
+class RequestContext(BaseContext):
+    """One request or one WebSocket.
+
+    Attributes
+    ----------
+    authorized
+        The bearer token was right: in a header, or for a WebSocket in `connection_init`.
+    """
+
+    def __init__(self, services: Services, *, authorized: bool = False) -> None:
+        super().__init__()
+        self.services = services
+        self.authorized = authorized
+
+
+def services(info: strawberry.Info) -> Services:
+    """Give the services behind a resolver."""
+    return cast("RequestContext", info.context).services

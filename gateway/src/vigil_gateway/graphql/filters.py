@@ -1,0 +1,145 @@
+"""Which sightings are meant: one filter for the list and for the subscription, so that both mean the same."""
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+import strawberry
+
+from vigil_contracts.events import IdentityStatus, SightingState
+from vigil_contracts.ids import DNS_LABEL, ResourceKey
+from vigil_gateway.graphql.errors import Code, RequestError, limit_error
+from vigil_gateway.graphql.types import SightingEvent
+
+MAX_NAMED: Final = 200
+"""Entries of each list in a filter."""
+
+
+@strawberry.input(description="A Camera by its namespace and name.")
+class CameraKey:
+    """A camera, as clients name it."""
+
+    name: str
+    namespace: str = "default"
+
+
+@strawberry.input(description="A Subject by its namespace and name, or by its id.")
+class SubjectKey:
+    """A Subject, as clients name it."""
+
+    name: str | None = None
+    namespace: str = "default"
+    id: uuid.UUID | None = None
+
+
+@strawberry.input(description="Sightings that fit all that is given; a list fits when one of its entries does.")
+class SightingFilter:
+    """A filter, as clients write it."""
+
+    cameras: list[CameraKey] | None = None
+    subjects: list[SubjectKey] | None = None
+    identity: list[IdentityStatus] | None = None
+    states: list[SightingState] | None = None
+    opened_from: dt.datetime | None = strawberry.field(default=None, description="Opened at this moment or later.")
+    opened_before: dt.datetime | None = strawberry.field(default=None, description="Opened before this moment.")
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """A filter that was checked; None: anything fits.
+
+    Attributes
+    ----------
+    opened_from, opened_before
+        Timezone-aware; the first included, the second not.
+    """
+
+    cameras: frozenset[ResourceKey] | None = None
+    subjects: frozenset[ResourceKey] | None = None
+    subject_ids: frozenset[uuid.UUID] | None = None
+    identity: frozenset[IdentityStatus] | None = None
+    states: frozenset[SightingState] | None = None
+    opened_from: dt.datetime | None = None
+    opened_before: dt.datetime | None = None
+
+    def __call__(self, event: SightingEvent) -> bool:
+        """Say whether an event is meant."""
+        sighting = event.sighting
+        return (
+            (self.cameras is None or (sighting.camera.namespace, sighting.camera.name) in self.cameras)
+            and (self.identity is None or event.identity.status in self.identity)
+            and (self.states is None or sighting.state in self.states)
+            and (self.opened_from is None or sighting.opened_at >= self.opened_from)
+            and (self.opened_before is None or sighting.opened_at < self.opened_before)
+            and self._subject_fits(event)
+        )
+
+    def _subject_fits(self, event: SightingEvent) -> bool:
+        if self.subjects is None and self.subject_ids is None:
+            return True
+        subject = event.identity.subject
+        return subject is not None and (
+            (subject.namespace, subject.name) in (self.subjects or ()) or subject.subject_id in (self.subject_ids or ())
+        )
+
+
+def check_filter(given: SightingFilter | None) -> Criteria:
+    """Check a filter as a client wrote it.
+
+    Raises
+    ------
+    RequestError
+        A list too long, a name that no resource can have, a moment without time zone, an empty range.
+    """
+    if given is None:
+        return Criteria()
+    for name in ("cameras", "subjects", "identity", "states"):
+        length = len(getattr(given, name) or ())
+        if length > MAX_NAMED:
+            raise limit_error("filter", MAX_NAMED, length, f"entries in filter.{name}")
+    keys, ids = _subjects(given.subjects)
+    _check_range(given.opened_from, given.opened_before)
+    return Criteria(
+        cameras=None
+        if given.cameras is None
+        else frozenset(_key("cameras", c.namespace, c.name) for c in given.cameras),
+        subjects=keys,
+        subject_ids=ids,
+        identity=None if given.identity is None else frozenset(given.identity),
+        states=None if given.states is None else frozenset(given.states),
+        opened_from=given.opened_from,
+        opened_before=given.opened_before,
+    )
+
+
+def _subjects(
+    given: list[SubjectKey] | None,
+) -> tuple[frozenset[ResourceKey] | None, frozenset[uuid.UUID] | None]:
+    if given is None:
+        return None, None
+    for subject in given:
+        if (subject.name is None) == (subject.id is None):
+            raise RequestError(
+                Code.BAD_ARGUMENT, "an entry of filter.subjects names either `name` or `id`, and one of them"
+            )
+    keys = frozenset(_key("subjects", s.namespace, s.name) for s in given if s.name is not None)
+    return keys, frozenset(s.id for s in given if s.id is not None)
+
+
+def _key(where: str, namespace: str, name: str) -> ResourceKey:
+    for part in (namespace, name):
+        if not DNS_LABEL.fullmatch(part):
+            shown = part if len(part) <= 70 else f"{part[:70]}…"
+            msg = f"{shown!r} in filter.{where} can be no name: a-z, 0-9 and '-', at most 63"
+            raise RequestError(Code.BAD_ARGUMENT, msg)
+    return ResourceKey(namespace, name)
+
+
+def _check_range(start: dt.datetime | None, end: dt.datetime | None) -> None:
+    for name, moment in (("openedFrom", start), ("openedBefore", end)):
+        if moment is not None and moment.tzinfo is None:
+            msg = f"filter.{name} has no time zone; write it as 2026-01-31T12:00:00Z or with an offset"
+            raise RequestError(Code.BAD_ARGUMENT, msg)
+    if start is not None and end is not None and start >= end:
+        raise RequestError(Code.BAD_ARGUMENT, "filter.openedFrom must lie before filter.openedBefore")

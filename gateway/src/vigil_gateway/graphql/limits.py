@@ -1,0 +1,189 @@
+"""Refuse documents that would cost too much before they cost anything.
+
+Size, tokens and nesting are counted by the lexer alone, so that an absurd document never reaches the parser and its
+recursion.
+Depth, aliases and cost are counted on the parsed document with its variables, so that a page size in a variable counts.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLSyntaxError,
+    IntValueNode,
+    Lexer,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    Source,
+    TokenKind,
+    ValueNode,
+    VariableNode,
+)
+
+from vigil_gateway.graphql.errors import RequestError, limit_error
+
+DEFAULT_PAGE: Final = 50
+MAX_PAGE: Final = 200
+LISTS: Final = frozenset({"sightings", "cameras", "subjects"})
+"""Fields whose selection is answered once per entry of a page."""
+
+_PAGE_ARGUMENTS: Final = frozenset({"first", "last"})
+_OPENING: Final = frozenset({TokenKind.BRACE_L, TokenKind.BRACKET_L, TokenKind.PAREN_L})
+_CLOSING: Final = frozenset({TokenKind.BRACE_R, TokenKind.BRACKET_R, TokenKind.PAREN_R})
+
+
+@dataclass(frozen=True, slots=True)
+class QueryLimits:
+    """What one document may hold.
+
+    Attributes
+    ----------
+    chars
+        Length of the text. GraphiQL's introspection has about 2,000.
+    tokens
+        GraphiQL's introspection has about 250.
+    nesting
+        Brackets of any kind open at once.
+    depth
+        Fields inside fields; introspection is left to graphql-core's own rule.
+    aliases
+        Fields under another name, each of which is answered by itself.
+    cost
+        Fields to be answered, times the entries of the page that they are in. 200 sightings with every field of each
+        cost about 10,000.
+    """
+
+    chars: int = 16_384
+    tokens: int = 1_000
+    nesting: int = 40
+    depth: int = 12
+    aliases: int = 20
+    cost: int = 20_000
+
+
+def check_text(query: str, limits: QueryLimits) -> None:
+    """Check what can be checked before parsing; raises RequestError that says the limit and what was given."""
+    if len(query) > limits.chars:
+        raise limit_error("chars", limits.chars, len(query), "characters in the document")
+    tokens = deepest = nesting = 0
+    for kind in _token_kinds(query):
+        tokens += 1
+        nesting += (kind in _OPENING) - (kind in _CLOSING)
+        deepest = max(deepest, nesting)
+    if tokens > limits.tokens:
+        raise limit_error("tokens", limits.tokens, tokens, "tokens in the document")
+    if deepest > limits.nesting:
+        raise limit_error("nesting", limits.nesting, deepest, "brackets open at once in the document")
+
+
+def _token_kinds(query: str) -> Iterator[TokenKind]:
+    lexer = Lexer(Source(query))
+    while True:
+        try:
+            token = lexer.advance()
+        except GraphQLSyntaxError:
+            return  # the parser will say it, with its place
+        if token.kind is TokenKind.EOF:
+            return
+        yield token.kind
+
+
+def check_document(
+    document: DocumentNode,
+    operation: OperationDefinitionNode,
+    variables: Mapping[str, Any],
+    limits: QueryLimits,
+) -> RequestError | None:
+    """Check a parsed and validated document; give the error that says the limit and what was given, or None."""
+    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+    defaults = {
+        node.variable.name.value: int(node.default_value.value)
+        for node in operation.variable_definitions or ()
+        if isinstance(node.default_value, IntValueNode)
+    }
+    lists = frozenset() if operation.operation is OperationType.SUBSCRIPTION else LISTS
+    measured = _Measure(fragments, {**defaults, **variables}, limits, lists).of(operation.selection_set, 1, 1)
+    for name, allowed, given, told in (
+        ("depth", limits.depth, measured.depth, "levels of fields"),
+        ("aliases", limits.aliases, measured.aliases, "aliases"),
+        ("cost", limits.cost, measured.cost, "cost (fields times page sizes)"),
+    ):
+        if given > allowed:
+            return limit_error(name, allowed, given, told)
+    return None
+
+
+@dataclass(slots=True)
+class _Measured:
+    depth: int = 0
+    aliases: int = 0
+    cost: int = 0
+
+    def add(self, other: "_Measured") -> None:
+        self.depth = max(self.depth, other.depth)
+        self.aliases += other.aliases
+        self.cost += other.cost
+
+
+class _Measure:
+    """Walk a document; a fragment is measured once per depth and page size, so that spreads of spreads stay cheap."""
+
+    def __init__(
+        self,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        variables: Mapping[str, Any],
+        limits: QueryLimits,
+        lists: frozenset[str],
+    ) -> None:
+        self._lists = lists
+        self._fragments = fragments
+        self._variables = variables
+        self._limits = limits
+        self._known: dict[tuple[str, int, int], _Measured] = {}
+
+    def of(self, selection: SelectionSetNode, depth: int, times: int) -> _Measured:
+        total = _Measured()
+        for node in selection.selections:
+            if isinstance(node, FieldNode):
+                total.add(self._field(node, depth, times))
+            elif isinstance(node, FragmentSpreadNode):
+                total.add(self._fragment(node.name.value, depth, times))
+            else:
+                total.add(self.of(node.selection_set, depth, times))  # type: ignore[attr-defined]  # an inline fragment
+        return total
+
+    def _fragment(self, name: str, depth: int, times: int) -> _Measured:
+        key = (name, depth, times)
+        if key not in self._known:
+            self._known[key] = _Measured()  # a fragment within itself is refused by validation
+            self._known[key] = self.of(self._fragments[name].selection_set, depth, times)
+        return self._known[key]
+
+    def _field(self, node: FieldNode, depth: int, times: int) -> _Measured:
+        name = node.name.value
+        own = _Measured(depth, int(node.alias is not None and node.alias.value != name), times)
+        if node.selection_set is None or name.startswith("__"):
+            return own
+        entries = self._page(node) if name in self._lists else 1
+        own.add(self.of(node.selection_set, depth + 1, min(times * entries, self._limits.cost + 1)))
+        return own
+
+    def _page(self, node: FieldNode) -> int:
+        """Entries that a list may answer with; what is no number is refused elsewhere."""
+        sizes = [
+            self._size(argument.value) for argument in node.arguments or () if argument.name.value in _PAGE_ARGUMENTS
+        ]
+        given = [size for size in sizes if size is not None]
+        return max(1, min(max(given), MAX_PAGE)) if given else DEFAULT_PAGE
+
+    def _size(self, value: ValueNode) -> int | None:
+        if isinstance(value, IntValueNode):
+            return int(value.value)
+        known = self._variables.get(value.name.value) if isinstance(value, VariableNode) else None
+        return known if isinstance(known, int) else None

@@ -1,0 +1,107 @@
+"""The last heartbeat of every camera, and those who watch them.
+
+Only the newest state of a camera counts, so a watcher keeps the names of cameras that have changed and not their
+history: its memory is bounded by the number of cameras, however slowly it reads.
+"""
+
+import asyncio
+import datetime as dt
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from vigil_contracts.events import CameraHeartbeat, CloudEvent, EventError, decode
+from vigil_contracts.ids import ResourceKey
+
+log = structlog.get_logger(__name__)
+
+MAX_CAMERAS: Final = 10_000
+"""Ten times the cameras of the largest site planned for."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraState:
+    """A heartbeat and when it was sent."""
+
+    heartbeat: CameraHeartbeat
+    sent_at: dt.datetime
+
+
+class CameraStates:
+    """What was last heard of every camera."""
+
+    def __init__(self) -> None:
+        self._states: dict[ResourceKey, CameraState] = {}
+        self._watchers: set[Watcher] = set()
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def last(self, key: ResourceKey) -> CameraState | None:
+        """Give a camera's newest state; None before its first heartbeat."""
+        return self._states.get(key)
+
+    def receive(self, body: bytes) -> None:
+        """Take one message from the bus; what is older than what is known changes nothing."""
+        try:
+            beat = decode(body, CameraHeartbeat)
+        except EventError as error:
+            log.warning("message on the bus is not a heartbeat", reason=str(error.reason), told=str(error)[:500])
+            return
+        state = CameraState(beat, CloudEvent[Any].model_validate_json(body).time)
+        key = beat.camera.key
+        known = self._states.get(key)
+        if known is not None and known.sent_at > state.sent_at:
+            return
+        if known is None and len(self._states) >= MAX_CAMERAS:
+            log.warning("heartbeat left aside: too many cameras", camera=str(key), limit=MAX_CAMERAS)
+            return
+        self._states[key] = state
+        changed = known is None or _told(known.heartbeat) != _told(beat)
+        for watcher in self._watchers:
+            if changed or watcher.every:
+                watcher.mark(key)
+
+    async def watch(self, wants: Callable[[ResourceKey], bool], *, every: bool) -> AsyncIterator[CameraState]:
+        """Give the state of each wanted camera, then each change; with `every`, each heartbeat."""
+        watcher = Watcher(wants, every=every)
+        for key in sorted(self._states):
+            watcher.mark(key)
+        self._watchers.add(watcher)
+        try:
+            while True:
+                yield self._states[await watcher.next()]
+        finally:
+            self._watchers.discard(watcher)
+
+
+def _told(beat: CameraHeartbeat) -> tuple[object, ...]:
+    """Pick from a heartbeat what is a change of state, and not a number that moves all the time."""
+    return (beat.session_id, beat.state, beat.reason, beat.message, beat.fitness, beat.width, beat.height, beat.codec)
+
+
+class Watcher:
+    """The cameras that one subscription has yet to be told about."""
+
+    def __init__(self, wants: Callable[[ResourceKey], bool], *, every: bool) -> None:
+        self.every = every
+        self._wants = wants
+        self._changed: dict[ResourceKey, None] = {}
+        self._wake = asyncio.Event()
+
+    def mark(self, key: ResourceKey) -> None:
+        """Note that a camera has changed; noting it twice is noting it once."""
+        if self._wants(key):
+            self._changed[key] = None
+            self._wake.set()
+
+    async def next(self) -> ResourceKey:
+        """Wait for the camera that has waited longest."""
+        await self._wake.wait()
+        key = next(iter(self._changed))
+        del self._changed[key]
+        if not self._changed:
+            self._wake.clear()
+        return key

@@ -1,0 +1,250 @@
+"""Subscribers as positions in the site's order of events.
+
+A subscriber that has heard everything waits in `idle`. A new event is offered to each of them by a plain call: whom
+its filter leaves out just moves on, without a task being woken; only the others run. Whoever is not idle finds the
+event in the ring when it comes to it, or in Postgres once the ring has moved past it.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
+
+from vigil_gateway.graphql.cursors import decode_event, encode_event
+from vigil_gateway.graphql.errors import Code, RequestError
+from vigil_gateway.graphql.live.feed import EventStore, Feed
+from vigil_gateway.graphql.live.history import History
+from vigil_gateway.graphql.live.ring import Entry
+from vigil_gateway.graphql.types import SightingEvent
+from vigil_gateway.storage.postgres.queries_reader import DatabaseError
+
+log = structlog.get_logger(__name__)
+
+Wants = Callable[[SightingEvent], bool]
+
+BATCH: Final = 64
+"""Entries looked at between two chances for others to run."""
+
+GOING_AWAY: Final = 1001
+"""RFC 6455 §7.4.1: the server goes down. Clients connect again."""
+
+TOO_SLOW: Final = 4410
+"""Ours: what the client did not read in time was let go; it may resume after its last cursor."""
+
+RESET: Final = 4411
+"""Ours: the site's history begins anew; cursors from before mean nothing now."""
+
+
+class FollowEnded(RequestError):  # noqa: N818 - it ends a subscription, which is not always an error
+    """A subscription cannot go on; the text says why and what to do, `close_code` how the socket is closed."""
+
+    def __init__(self, close_code: int, reason: str) -> None:
+        super().__init__(Code.HISTORY_RESET if close_code == RESET else Code.UNAVAILABLE, reason)
+        self.close_code = close_code
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class HubLimits:
+    """How much is kept for subscribers.
+
+    Attributes
+    ----------
+    ring
+        Events in memory, for all together.
+    ring_age_s
+        Seconds after which an event leaves memory, so that an erasure reaches it.
+    max_lag
+        Events that a subscriber may fall behind while connected.
+    ready_s
+        Seconds that a new subscription waits for the newest place to be known.
+    """
+
+    ring: int = 2000
+    ring_age_s: float = 600.0
+    max_lag: int = 50_000
+    ready_s: float = 10.0
+
+
+@dataclass(eq=False, slots=True)
+class Follower:
+    """One subscription's place.
+
+    Attributes
+    ----------
+    position
+        The last `seq` that was dealt with.
+    """
+
+    hub: "Hub"
+    wants: Wants
+    position: int
+    allowed_lag: int
+    ended: FollowEnded | None = None
+    wake: "asyncio.Future[None] | None" = field(default=None)
+
+    async def next_batch(self) -> list[Entry]:
+        """Wait for what comes next: one or more wanted entries in order.
+
+        Raises
+        ------
+        FollowEnded
+            The gateway goes down, the history was reset or the subscriber fell too far behind.
+        RequestError
+            Events after the position are no longer kept.
+        """
+        while True:
+            if self.ended is not None:
+                raise self.ended
+            ring = self.hub.feed.ring
+            if self.position >= ring.head:
+                await self._idle()
+                continue
+            self._check_lag(ring.head)
+            batch = (
+                ring.after(self.position, BATCH)
+                if self.position >= ring.floor
+                else await self.hub.older(self.position, ring.head)
+            )
+            self.position = batch[-1].seq
+            wanted = [entry for entry in batch if entry.event is not None and self.wants(entry.event)]
+            if wanted:
+                return wanted
+            await asyncio.sleep(0)
+
+    def _check_lag(self, head: int) -> None:
+        lag = head - self.position
+        if lag > self.allowed_lag:
+            raise FollowEnded(
+                TOO_SLOW, f"{lag} events behind, at most {self.allowed_lag}; resume after your last cursor"
+            )
+
+    async def _idle(self) -> None:
+        self.wake = asyncio.get_running_loop().create_future()
+        self.hub.idle.add(self)
+        try:
+            await self.wake
+        finally:
+            self.hub.idle.discard(self)
+            self.wake = None
+
+    def rouse(self) -> None:
+        """Let a waiting subscriber look again."""
+        if self.wake is not None and not self.wake.done():
+            self.wake.set_result(None)
+
+
+class Hub:
+    """All that listen to the site's sightings at this gateway."""
+
+    def __init__(self, store: EventStore, limits: HubLimits) -> None:
+        self.limits = limits
+        self.idle: set[Follower] = set()
+        self.followers: set[Follower] = set()
+        self.dropped = 0
+        self.history = History(store)
+        self.feed = Feed(
+            store,
+            capacity=limits.ring,
+            max_age_s=limits.ring_age_s,
+            on_entry=self._offer,
+            on_reset=lambda: self.end_all(RESET, "the site's history was reset; subscribe again without a cursor"),
+        )
+        self._store = store
+        self._closing: FollowEnded | None = None
+
+    async def position(self, after: str | None) -> int:
+        """Turn a cursor, or None for "now", into a position.
+
+        Raises
+        ------
+        RequestError
+            The cursor is not one of ours, lies beyond the newest event, or nothing can be said now.
+        """
+        wanted = decode_event(after) if after is not None else None
+        try:
+            async with asyncio.timeout(self.limits.ready_s):
+                await self.feed.ready.wait()
+        except TimeoutError:
+            msg = f"the newest event is not known yet (the database is silent for {self.limits.ready_s:g} s); try again"
+            raise RequestError(Code.UNAVAILABLE, msg) from None
+        if wanted is None:
+            return self.feed.ring.head
+        if wanted > self.feed.ring.head:
+            await self._check_ahead(wanted)
+        return wanted
+
+    async def _check_ahead(self, wanted: int) -> None:
+        """Another replica may have told of an event that is still on its way to us; Postgres has the last word."""
+        try:
+            newest = await self._store.newest_seq()
+        except DatabaseError as error:
+            msg = f"the cursor is ahead of this gateway and the database cannot be asked now ({error}); try again"
+            raise RequestError(Code.UNAVAILABLE, msg) from None
+        if wanted > newest:
+            msg = (
+                f"the cursor is {wanted - newest} events beyond the newest one ({encode_event(newest)}); it is of "
+                "another site or of another database: subscribe without `after`"
+            )
+            raise RequestError(Code.CURSOR_AHEAD, msg, newest=encode_event(newest))
+
+    @contextmanager
+    def follow(self, position: int, wants: Wants) -> Iterator[Follower]:
+        """Take part from a position on, as long as the context lasts."""
+        lag = max(0, self.feed.ring.head - position)
+        follower = Follower(self, wants, position, allowed_lag=max(self.limits.max_lag, 2 * lag), ended=self._closing)
+        self.followers.add(follower)
+        try:
+            yield follower
+        finally:
+            self.followers.discard(follower)
+
+    def _offer(self, entry: Entry) -> None:
+        for follower in self.idle:
+            if follower.position != entry.seq - 1:
+                continue  # woken, and not yet run
+            if entry.event is not None and follower.wants(entry.event):
+                follower.rouse()
+            else:
+                follower.position = entry.seq
+
+    async def older(self, position: int, newest: int) -> list[Entry]:
+        """Read what is no longer in memory, for as long as it takes; raises RequestError when it is no longer kept."""
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(DatabaseError),
+            wait=wait_random_exponential(multiplier=0.1, max=2),
+            reraise=True,
+        ):
+            with attempt:
+                entries = await self.history.after(position, newest)
+                if not entries or entries[0].seq != position + 1:
+                    _check_kept(position, await self._store.oldest_seq(), newest)
+                return entries or [Entry(newest, None)]
+        raise AssertionError  # the loop above ends by returning or raising
+
+    def close(self, reason: str) -> None:
+        """End every subscription, and each that comes: the gateway goes down."""
+        self._closing = FollowEnded(GOING_AWAY, reason)
+        self.end_all(GOING_AWAY, reason)
+
+    def end_all(self, close_code: int, reason: str) -> None:
+        """End every subscription."""
+        for follower in list(self.followers):
+            follower.ended = FollowEnded(close_code, reason)
+            follower.rouse()
+
+
+def _check_kept(position: int, oldest: int | None, newest: int) -> None:
+    """Tell a hole, which an erasure leaves, from the end of what is kept."""
+    if oldest is not None and oldest <= position + 1:
+        return
+    place = encode_event(oldest - 1 if oldest is not None else newest)
+    msg = (
+        f"events after the cursor are no longer kept; the oldest place to resume after is {place}: "
+        "read the query `sightings` for what came before"
+    )
+    raise RequestError(Code.CURSOR_EXPIRED, msg, oldest=place)

@@ -1,0 +1,95 @@
+"""The schema with what guards it: limits before anything is executed, errors masked before anything is sent."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import strawberry
+from graphql import ExecutionResult as CoreResult
+from graphql import GraphQLError, OperationDefinitionNode, get_operation_ast
+from strawberry.extensions import SchemaExtension
+from strawberry.types.execution import ExecutionContext, ExecutionResult, StreamExecutionResult
+
+from vigil_gateway.graphql.context import RequestContext
+from vigil_gateway.graphql.errors import mask
+from vigil_gateway.graphql.limits import check_document, check_text
+from vigil_gateway.graphql.queries import Query
+from vigil_gateway.graphql.subscriptions import Subscription
+from vigil_gateway.graphql.types import CONFIG
+
+
+class Guard(SchemaExtension):
+    """Refuse what costs too much; tell clients no more of an error than they should know."""
+
+    def on_operation(self) -> Iterator[None]:
+        """Check the text before it is parsed; mask the errors of the whole."""
+        context = self.execution_context
+        if context.query is not None:
+            check_text(context.query, self._request.services.limits)
+        yield
+        result = context.result
+        if isinstance(result, CoreResult | ExecutionResult):
+            _mask(result)
+
+    def on_validate(self) -> Iterator[None]:
+        """Check the parsed document; a refused one is not even validated."""
+        context = self.execution_context
+        document = context.graphql_document
+        operation = get_operation_ast(document, context.operation_name) if document is not None else None
+        if document is not None and isinstance(operation, OperationDefinitionNode):
+            refused = check_document(document, operation, context.variables or {}, self._request.services.limits)
+            if refused is not None:
+                context.pre_execution_errors = [refused]
+        yield
+
+    def on_stream_result(self, result: StreamExecutionResult) -> Iterator[None]:
+        """Mask the errors of one result of a subscription."""
+        if isinstance(result, CoreResult | ExecutionResult):
+            _mask(result)
+        yield
+
+    @property
+    def _request(self) -> RequestContext:
+        found: RequestContext = self.execution_context.context
+        return found
+
+
+def _mask(result: CoreResult | ExecutionResult) -> None:
+    if result.errors:
+        result.errors = [mask(error) for error in result.errors]
+
+
+class Timer(SchemaExtension):
+    """Tell how long each operation took."""
+
+    def __init__(self, observe: Callable[[str, float], None]) -> None:
+        self._observe = observe
+
+    def on_operation(self) -> Iterator[None]:
+        """Measure queries; a subscription has no duration worth telling."""
+        start = time.perf_counter()
+        yield
+        document = self.execution_context.graphql_document
+        operation = get_operation_ast(document, self.execution_context.operation_name) if document else None
+        if operation is not None and operation.operation.value == "query":
+            self._observe("query", time.perf_counter() - start)
+
+
+class GatewaySchema(strawberry.Schema):
+    """Strawberry's schema, whose errors are logged by `mask` alone."""
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Leave logging to `mask`, which logs what clients may not see together with the id that they are given."""
+
+
+def build_schema(observe: Callable[[str, float], None] | None = None) -> GatewaySchema:
+    """Build the schema.
+
+    Parameters
+    ----------
+    observe
+        Called with the kind and the seconds of each finished query.
+    """
+    extensions: list[type[SchemaExtension] | Callable[[], SchemaExtension]] = [Guard]
+    if observe is not None:
+        extensions.append(lambda: Timer(observe))
+    return GatewaySchema(query=Query, subscription=Subscription, config=CONFIG, extensions=extensions)

@@ -1,0 +1,317 @@
+"""GraphQL over `graphql-transport-ws`, and the short way of the subscription `sightings`.
+
+https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md. Strawberry speaks the protocol; added here are limits
+checked before anything else, a deadline on every send, close reasons that tell the client what to do, and a renderer
+shared by all subscriptions that selected the same.
+"""
+
+import asyncio
+import hmac
+import json
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, cast
+
+import structlog
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    Executor,
+    FieldNode,
+    GraphQLError,
+    OperationDefinitionNode,
+    OperationType,
+    create_source_event_stream,
+    get_operation_ast,
+    parse,
+    validate,
+)
+from starlette.websockets import WebSocket
+from strawberry.fastapi import GraphQLRouter
+from strawberry.http.exceptions import WebSocketDisconnected
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import ConnectionInitMessage, Message
+
+from vigil_gateway.graphql.context import RequestContext
+from vigil_gateway.graphql.errors import formatted, limit_error
+from vigil_gateway.graphql.limits import check_document, check_text
+from vigil_gateway.graphql.live.hub import TOO_SLOW, FollowEnded
+from vigil_gateway.graphql.live.render import Renderers
+from vigil_gateway.graphql.schema import GatewaySchema
+from vigil_gateway.graphql.types import SightingEvent
+
+log = structlog.get_logger(__name__)
+
+FORBIDDEN: Final = 4403
+TRY_AGAIN_LATER: Final = 1013
+"""RFC 6455's registry: overload."""
+
+DROP: Final = "vigil.drop"
+"""ASGI extension of our server: close without waiting for the client to read."""
+
+KNOWN_DOCUMENTS: Final = 256
+"""Parsed and validated texts kept: a thousand subscribers that come back send few different ones."""
+
+MAX_REASON_BYTES: Final = 123
+"""RFC 6455 §5.5: what fits into a close frame besides its code."""
+
+ShownOperation: TypeAlias = Operation[RequestContext, None]
+
+
+@dataclass(slots=True)
+class Gate:
+    """WebSockets that are open, and how many may be.
+
+    Attributes
+    ----------
+    send_s
+        Seconds that one message may wait for the client to read.
+    """
+
+    max_connections: int
+    send_s: float
+    open: int = 0
+    refused: int = 0
+    dropped: int = 0
+    sent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed text and what validation says of it."""
+
+    node: DocumentNode
+    errors: list[GraphQLError]
+
+
+class Documents:
+    """Parse and validate each text once."""
+
+    def __init__(self, schema: GatewaySchema) -> None:
+        self._schema = schema._schema  # noqa: SLF001 - strawberry gives no other way to graphql-core's schema
+        self._known: OrderedDict[str, Document] = OrderedDict()
+
+    def get(self, text: str) -> Document:
+        """Give the document; raises GraphQLSyntaxError."""
+        found = self._known.get(text)
+        if found is None:
+            node = parse(text)
+            found = self._known[text] = Document(node, list(validate(self._schema, node)))
+            if len(self._known) > KNOWN_DOCUMENTS:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(text)
+        return found
+
+
+class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
+    """One WebSocket."""
+
+    view: "Router"
+
+    @property
+    def _gate(self) -> Gate:
+        return self.view.gate
+
+    @property
+    def _socket(self) -> WebSocket:
+        return cast("WebSocket", self.websocket.ws)  # type: ignore[attr-defined]  # strawberry's ASGI adapter
+
+    async def handle(self) -> None:
+        """Serve the connection until it ends, or refuse it when there are too many."""
+        gate = self._gate
+        if gate.open >= gate.max_connections:
+            gate.refused += 1
+            reason = f"all {gate.max_connections} connections are taken; try again later"
+            await self._socket.close(TRY_AGAIN_LATER, reason)
+            return
+        gate.open += 1
+        try:
+            await super().handle()
+        finally:
+            gate.open -= 1
+
+    async def handle_message(self, message: Message) -> None:
+        """Refuse what has not the shape of the protocol, before its parts are used."""
+        given: object = message
+        if not isinstance(given, dict) or not isinstance(given.get("type"), str):
+            await self.handle_invalid_message("a message is an object with a `type`")
+        elif given["type"] == "subscribe" and not (
+            isinstance(given.get("payload"), dict) and isinstance(given.get("id"), str)
+        ):
+            await self.handle_invalid_message("a subscribe message has an `id` (text) and a `payload` (object)")
+        else:
+            await super().handle_message(message)
+
+    async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
+        """Let in who shows the token: in a header of the handshake, or in the payload as `authorization`."""
+        payload: object = message.get("payload")
+        if payload is None:
+            message = {"type": "connection_init"}
+        elif isinstance(payload, dict) and not self.context.authorized:
+            given = next((value for key, value in payload.items() if key.lower() == "authorization"), None)
+            self.context.authorized = self.view.authorize(given if isinstance(given, str) else None)
+        if not self.context.authorized:
+            reason = 'the token is missing or wrong: send {"authorization": "Bearer TOKEN"} in connection_init'
+            await self.websocket.close(FORBIDDEN, reason)
+            return
+        await super().handle_connection_init(message)
+
+    async def send_message(self, message: Message) -> None:
+        """Send one message within the deadline."""
+        await self._send(self.view.encode_json(message))
+
+    async def _send(self, text: str | bytes) -> None:
+        socket = self._socket
+        try:
+            async with asyncio.timeout(self._gate.send_s):
+                await (socket.send_bytes(text) if isinstance(text, bytes) else socket.send_text(text))
+        except TimeoutError:
+            reason = f"nothing was read for {self._gate.send_s:g} s; resume after your last cursor"
+            await self._drop(TOO_SLOW, reason)
+            raise WebSocketDisconnected from None
+        except (OSError, RuntimeError) as error:  # closed meanwhile, by either side
+            raise WebSocketDisconnected from error
+        self._gate.sent += 1
+
+    async def _drop(self, code: int, reason: str) -> None:
+        """Close now, whether or not the client reads."""
+        self._gate.dropped += 1
+        log.info("subscriber dropped", code=code, reason=reason)
+        short = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+        drop = self._socket.scope.get("extensions", {}).get(DROP)
+        if drop is not None:
+            drop["drop"](code, short)
+            return
+        with suppress(TimeoutError, OSError, RuntimeError):
+            async with asyncio.timeout(1):
+                await self._socket.close(code, short)
+
+    async def run_operation(self, operation: ShownOperation) -> None:
+        """Run one operation: `sightings` the short way, everything else as strawberry does."""
+        with suppress(WebSocketDisconnected):
+            try:
+                document, node = self._check(operation)
+                field = sightings_field(node)
+                if field is None:
+                    await super().run_operation(operation)
+                else:
+                    await self._follow(operation, document, node, field)
+            except FollowEnded as ended:
+                await self._drop(ended.close_code, ended.reason)
+            except GraphQLError as error:
+                await self._fail(operation, [error])
+            except Exception as error:  # noqa: BLE001 - the client is told an id, the log the rest
+                await self._fail(operation, [GraphQLError("", original_error=error)])
+
+    async def _fail(self, operation: ShownOperation, errors: list[GraphQLError]) -> None:
+        if not operation.completed:
+            await operation.send_operation_message(
+                {"id": operation.id, "type": "error", "payload": cast("Any", formatted(errors))}
+            )
+
+    def _check(self, operation: ShownOperation) -> tuple[DocumentNode, OperationDefinitionNode]:
+        """Parse, measure and validate; raises GraphQLError for the first thing that is wrong."""
+        limit = self.max_subscriptions_per_connection
+        if limit is not None and len(self.operations) > limit:
+            raise limit_error("operations", limit, len(self.operations), "operations at once on a connection")
+        limits = self.context.services.limits
+        if not isinstance(operation.query, str):
+            raise GraphQLError("`query` must be a text")
+        check_text(operation.query, limits)
+        found = self.view.documents.get(operation.query)
+        node = get_operation_ast(found.node, operation.operation_name)
+        if node is None:
+            raise GraphQLError(
+                f"the document has no operation {operation.operation_name!r}, or several and none was named"
+            )
+        variables = operation.variables
+        if variables is not None and not isinstance(variables, Mapping):
+            raise GraphQLError("`variables` must be an object")
+        if (refused := check_document(found.node, node, variables or {}, limits)) is not None:
+            raise refused
+        if found.errors:
+            raise found.errors[0]
+        return found.node, node
+
+    async def _follow(
+        self, operation: ShownOperation, document: DocumentNode, node: OperationDefinitionNode, field: FieldNode
+    ) -> None:
+        variables = operation.variables or {}
+        key, renderer = self.view.renderers.acquire(document, node, field, variables)
+        head = f'{{"id":{json.dumps(operation.id)},"type":"next","payload":'
+        try:
+            async with aclosing(await self._source(operation, document, variables)) as events:
+                async for event in events:
+                    await self._send(f"{head}{await renderer.payload(event)}}}")
+        finally:
+            self.view.renderers.release(key)
+
+    async def _source(
+        self, operation: ShownOperation, document: DocumentNode, variables: dict[str, Any]
+    ) -> AsyncGenerator[SightingEvent, None]:
+        """Run the schema's own resolver, which checks the arguments, and give its events unexecuted."""
+        executor = Executor.build(
+            self.view.core_schema,
+            document,
+            context_value=self.context,
+            raw_variable_values=variables,
+            operation_name=operation.operation_name,
+        )
+        if not isinstance(executor, Executor):
+            raise executor[0]
+        stream = create_source_event_stream(executor)
+        if not isinstance(stream, AsyncIterable | ExecutionResult):
+            stream = await stream
+        if isinstance(stream, ExecutionResult):
+            raise (stream.errors or [GraphQLError("the subscription could not be started")])[0]
+        return cast("AsyncGenerator[SightingEvent, None]", stream)
+
+
+class Router(GraphQLRouter[RequestContext, None]):
+    """Strawberry's router with this API's transport.
+
+    Attributes
+    ----------
+    authorize
+        Says whether the value of an Authorization header is right.
+    """
+
+    graphql_transport_ws_handler_class = TransportHandler
+
+    def __init__(
+        self,
+        schema: GatewaySchema,
+        gate: Gate,
+        authorize: Callable[[str | None], bool],
+        **options: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(schema, **options)
+        self.gate = gate
+        self.authorize = authorize
+        self.documents = Documents(schema)
+        self.core_schema = schema._schema  # noqa: SLF001 - see Documents
+        self.renderers = Renderers(self.core_schema)
+
+
+def sightings_field(operation: OperationDefinitionNode) -> FieldNode | None:
+    """Give the root field when the operation subscribes to `sightings`, plainly; None otherwise."""
+    selections = operation.selection_set.selections
+    if operation.operation is not OperationType.SUBSCRIPTION or len(selections) != 1:
+        return None
+    field = selections[0]
+    plain = isinstance(field, FieldNode) and field.name.value == "sightings" and not field.directives
+    return field if isinstance(field, FieldNode) and plain else None
+
+
+def bearer(token: str) -> Callable[[str | None], bool]:
+    """Make the check of an Authorization value, in a time that says nothing about the token."""
+    wanted = token.encode()
+
+    def authorize(value: str | None) -> bool:
+        scheme, _, given = (value or "").partition(" ")
+        return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), wanted)
+
+    return authorize

@@ -1,0 +1,1 @@
+"""The API's plain HTTP: health and metrics."""

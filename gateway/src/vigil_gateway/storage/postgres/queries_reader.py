@@ -1,0 +1,84 @@
+"""Read from Postgres with a deadline, and tell why it did not work in words for people."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+import asyncpg
+
+ATTEMPTS: Final = 2
+"""The pool may hand out a connection whose server has been restarted meanwhile; the second one is fresh."""
+
+
+class DatabaseError(Exception):
+    """Postgres did not answer as it should."""
+
+
+class DatabaseAwayError(DatabaseError):
+    """Postgres cannot be reached, or broke off."""
+
+
+class DatabaseSlowError(DatabaseError):
+    """No answer within the deadline."""
+
+
+_AWAY: Final = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.UndefinedTableError,
+    asyncpg.InvalidCatalogNameError,
+)
+"""UndefinedTable: the migrations have not run yet."""
+
+
+class Pool(Protocol):
+    """The part of asyncpg's pool that is used here."""
+
+    async def fetch(self, query: str, *args: object) -> list[Any]:
+        """Run a query and give its rows."""
+
+
+class Reader:
+    """A pool for reading.
+
+    Attributes
+    ----------
+    timeout_s
+        Seconds for one query, the wait for a connection included.
+    """
+
+    def __init__(self, pool: Pool, timeout_s: float) -> None:
+        self._pool = pool
+        self.timeout_s = timeout_s
+
+    async def fetch(self, query: str, *args: object) -> Sequence[Any]:
+        """Run a query and give its rows.
+
+        Raises
+        ------
+        DatabaseSlowError
+            No answer within `timeout_s`.
+        DatabaseAwayError
+            Postgres cannot be reached, is starting, or has no tables yet.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                async with asyncio.timeout(self.timeout_s):
+                    return await self._pool.fetch(query, *args)
+            except (TimeoutError, asyncpg.QueryCanceledError):
+                msg = f"the database did not answer within {self.timeout_s:g} s"
+                raise DatabaseSlowError(msg) from None
+            except _AWAY as error:
+                if attempt == ATTEMPTS:
+                    msg = f"the database is away: {type(error).__name__}: {error}"
+                    raise DatabaseAwayError(msg) from None
+        raise AssertionError  # the loop above ends by returning or raising
+
+    async def value(self, query: str, *args: object) -> Any:  # noqa: ANN401 - whatever type the column has
+        """Run a query that gives one row, and give its first column; None without a row."""
+        rows = await self.fetch(query, *args)
+        return rows[0][0] if rows else None
