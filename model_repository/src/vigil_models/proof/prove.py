@@ -1,0 +1,192 @@
+"""Comparing an exported graph with the original file: one by one against it, and a batch against one by one.
+
+Rows of detections are compared as a set, because two anchors whose scores differ by less than rounding may change places:
+every exported row must lie within the tolerance of a row of the original that no other row took, and the sorted scores
+must agree, so that it is indeed the best K that came.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from vigil_models.catalogue import CROP, Detector, Model
+from vigil_models.errors import ProofFailed
+from vigil_models.graph.preprocess import input_of
+from vigil_models.graph.source import Source
+from vigil_models.proof import inputs, reference
+from vigil_models.proof.inputs import Picture
+
+TOLERANCE = {"score": 1e-4, "pixels": 0.02, "embedding": 1e-4}
+"""Largest difference allowed: in scores 0..1, in pixels of the input, in components of an embedding of length 1. float32
+through a hundred layers, summed in another order, differs by a tenth of these or less."""
+
+SIZES = ((384, 640), (256, 320), (64, 32))
+"""Heights and widths that detectors are proven at: a camera's, a small one, and one with fewer anchors than K."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The largest difference found in one comparison."""
+
+    case: str
+    """What was put in, such as `noise 640x384`."""
+    against: Literal["original", "one by one"]
+    pictures: int
+    quantity: Literal["score", "pixels", "embedding"]
+    largest: float
+    tolerance: float
+
+    @property
+    def within(self) -> bool:
+        """Whether it is small enough; NaN is not."""
+        return self.largest <= self.tolerance
+
+
+def prove(model: Model, source: Source, exported: onnx.ModelProto, photos: Mapping[str, Picture]) -> list[Difference]:
+    """Compare an exported graph with its original.
+
+    Parameters
+    ----------
+    model
+        The catalogue's entry.
+    source
+        The original file.
+    exported
+        The graph that is to be served.
+    photos
+        Name to [H,W,3] uint8 RGB; may be empty.
+
+    Returns
+    -------
+    Every difference found, all within their tolerance.
+
+    Raises
+    ------
+    ProofFailed
+        When one is not; the text names the file and all that failed.
+    WrongLayout
+        When the original does not answer as its layout says.
+    """
+    original = reference.Original(model, source)
+    served = reference.session(exported.SerializeToString())
+    differences: list[Difference] = []
+    for height, width in _sizes(model, original):
+        pictures = _pictures(height, width, photos)
+        try:
+            differences += _compare(model, original, source, served, pictures)
+        except (ValueError, RuntimeError) as error:
+            raise ProofFailed(f"{source.path}: the exported graph does not run at {width}x{height}: {error}") from error
+    failed = [difference for difference in differences if not difference.within]
+    if failed:
+        lines = "; ".join(
+            f"{d.case} against {d.against}: {d.quantity} differs by {d.largest:.3g} (allowed {d.tolerance:g})"
+            for d in failed
+        )
+        raise ProofFailed(
+            f"{source.path}: the exported graph does not equal the original, nothing was written. {lines}"
+        )
+    return differences
+
+
+def _sizes(model: Model, original: reference.Original) -> list[tuple[int, int]]:
+    if not isinstance(model, Detector):
+        return [(CROP, CROP)]
+    fixed = original.fixed_size
+    return list(SIZES) if fixed is None else [fixed, *SIZES]
+
+
+def _pictures(height: int, width: int, photos: Mapping[str, Picture]) -> dict[str, Picture]:
+    size = f"{width}x{height}"
+    made = {f"noise {size}": inputs.noise(height, width, 1), f"scene {size}": inputs.scene(height, width, 2)}
+    return made | {f"{name} {size}": inputs.fit(photo, height, width) for name, photo in photos.items()}
+
+
+def _compare(
+    model: Model,
+    original: reference.Original,
+    source: Source,
+    served: ort.InferenceSession,
+    pictures: dict[str, Picture],
+) -> list[Difference]:
+    alone = {name: _answer(model, served, [picture])[0] for name, picture in pictures.items()}
+    found: list[Difference] = []
+    for name, picture in pictures.items():
+        if isinstance(model, Detector):
+            expected = reference.detect(model, original, source, picture)
+            found += _detection(name, "original", 1, [(alone[name], expected)])
+        else:
+            truth = reference.embed(model, original, source, picture)
+            found.append(_embedding(name, "original", 1, [(alone[name], truth)]))
+    together = _answer(model, served, list(pictures.values()))
+    pairs = [(row, one.astype(np.float64)) for row, one in zip(together, alone.values(), strict=True)]
+    first = next(iter(pictures.values()))
+    case = f"batch of {len(pairs)} {first.shape[1]}x{first.shape[0]}"
+    if isinstance(model, Detector):
+        return found + _detection(case, "one by one", len(pairs), pairs)
+    return [*found, _embedding(case, "one by one", len(pairs), pairs)]
+
+
+def _answer(model: Model, served: ort.InferenceSession, pictures: list[Picture]) -> NDArray[np.float32]:
+    return np.asarray(served.run(None, {input_of(model): np.stack(pictures)})[0])
+
+
+_Pairs = list[tuple[NDArray[np.float32], NDArray[np.float64]]]
+
+
+def _embedding(case: str, against: Literal["original", "one by one"], count: int, pairs: _Pairs) -> Difference:
+    largest = max(float(np.abs(got - expected).max()) for got, expected in pairs)
+    return Difference(case, against, count, "embedding", largest, TOLERANCE["embedding"])
+
+
+def _detection(case: str, against: Literal["original", "one by one"], count: int, pairs: _Pairs) -> list[Difference]:
+    measured = [row_difference(got.astype(np.float64), expected) for got, expected in pairs]
+    score = max(each[0] for each in measured) if all(np.isfinite(measured).ravel()) else np.inf
+    pixels = max(each[1] for each in measured) if all(np.isfinite(measured).ravel()) else np.inf
+    return [
+        Difference(case, against, count, "score", score, TOLERANCE["score"]),
+        Difference(case, against, count, "pixels", pixels, TOLERANCE["pixels"]),
+    ]
+
+
+def row_difference(got: NDArray[np.float64], expected: NDArray[np.float64]) -> tuple[float, float]:
+    """Measure how far an answer is from what was expected.
+
+    Parameters
+    ----------
+    got
+        [K,15] as served, best first, padded with zeros.
+    expected
+        [anchors,15] in any order, with or without padding.
+
+    Returns
+    -------
+    Largest difference in score, and in pixels; infinite when rows are missing, too many, or not finite.
+    """
+    if not np.isfinite(got).all():
+        return np.inf, np.inf
+    wanted = expected[expected[:, 4] > 0]
+    wanted = wanted[np.argsort(-wanted[:, 4], kind="stable")]
+    rows = got[got[:, 4] > 0]
+    best = wanted[: len(got)]
+    if len(rows) != len(best) or got[len(rows) :].any():
+        return np.inf, np.inf
+    if not len(rows):
+        return 0.0, 0.0
+    score = float(np.abs(rows[:, 4] - best[:, 4]).max())
+    candidates = wanted[wanted[:, 4] >= best[-1, 4] - TOLERANCE["score"]]
+    free = np.ones(len(candidates), bool)
+    pixels = 0.0
+    for row in rows:
+        distance = np.abs(candidates - row)
+        near = np.where(
+            free & (distance[:, 4] <= TOLERANCE["score"]), np.delete(distance, 4, axis=1).max(axis=1), np.inf
+        )
+        chosen = int(near.argmin())
+        pixels = max(pixels, float(near[chosen]))
+        free[chosen] = False
+    return score, pixels
