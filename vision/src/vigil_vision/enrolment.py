@@ -8,12 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vigil_vision import alignment, detection, letterbox
 from vigil_vision.detection import Detections
-from vigil_vision.quality import Assessment
-from vigil_vision.triton import InferenceClient
+from vigil_vision.photos import PhotoError, PhotoTooLarge, decode_photo, scale_into
+from vigil_vision.quality import Assessment, PhotoReason, assess_enrolment
+from vigil_vision.triton import DetectionCard, InferenceClient
 
-DETECTOR_SIDE = 640
-"""Longer side of a photo as the detector sees it, in pixels."""
+DETECTOR_SIDES = (640, 320)
+"""Longer sides of a photo as the detector sees it, in pixels; the next one is tried when the one before shows no face.
+Detectors miss faces that fill a large picture."""
+
+DOUBTFUL = 0.6
+"""Share of the enrolment threshold down to which a face is reported as doubtful instead of not at all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,17 +29,20 @@ class PhotoFaces:
     Attributes
     ----------
     detections
-        n faces in photo pixels.
+        n faces in photo pixels, down to doubtful ones.
     crops
         [n,112,112,3] uint8 RGB, aligned.
+    card
+        Of the detector that found them.
     """
 
     detections: Detections
     crops: NDArray[np.uint8]
+    card: DetectionCard
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PhotoResult:
+class PhotoEnrolment:
     """What became of a photo.
 
     Attributes
@@ -51,17 +60,74 @@ class PhotoResult:
     model_id: str | None = None
 
 
-def find_faces(client: InferenceClient, image: NDArray[np.uint8]) -> PhotoFaces:
-    """Find and align all faces of a photo [H,W,3] uint8 RGB; InferenceError when no server answers."""
-    raise NotImplementedError
+def find_faces(client: InferenceClient, image: NDArray[np.uint8], *, deadline_s: float | None = None) -> PhotoFaces:
+    """Find and align all faces of a photo.
+
+    Parameters
+    ----------
+    client
+        To call the detector with.
+    image
+        [H,W,3] uint8 RGB, upright.
+    deadline_s
+        Seconds per call instead of the client's.
+
+    Raises
+    ------
+    InferenceError
+        When no server answers.
+    """
+    card = client.detection_card()
+    height, width = image.shape[:2]
+    found = PhotoFaces(Detections.empty(), np.empty((0, alignment.CROP, alignment.CROP, 3), np.uint8), card)
+    for side in DETECTOR_SIDES:
+        box = _letterbox(card, width, height, side)
+        answer = client.detect_answer(scale_into(image, box), deadline_s=deadline_s)
+        card = answer.card
+        faces = detection.decode(
+            answer.values[0],
+            box,
+            score_threshold=card.enrol_score_threshold * DOUBTFUL,
+            iou_threshold=card.nms_iou,
+        )
+        if len(faces) and (not len(found.detections) or faces.scores.max() > found.detections.scores.max()):
+            found = PhotoFaces(faces, alignment.align(image, faces.landmarks), card)
+        if card.height is not None or (len(faces) and faces.scores.max() >= card.enrol_score_threshold):
+            break
+    return found
 
 
-def enrol_photo(client: InferenceClient, data: bytes) -> PhotoResult:
+def enrol_photo(client: InferenceClient, data: bytes, *, deadline_s: float | None = None) -> PhotoEnrolment:
     """Take a photo's bytes to an embedding, or to the reason why it is refused.
+
+    Parameters
+    ----------
+    client
+        To call both models with.
+    data
+        A JPEG, PNG or WebP.
+    deadline_s
+        Seconds per call instead of the client's.
 
     Raises
     ------
     InferenceError
         When no server answers; a bad photo is not an error but a refusal.
     """
-    raise NotImplementedError
+    try:
+        image = decode_photo(data)
+    except PhotoError as error:
+        reason = PhotoReason.TOO_LARGE if isinstance(error, PhotoTooLarge) else PhotoReason.NOT_AN_IMAGE
+        return PhotoEnrolment(Assessment(reason, str(error)))
+    faces = find_faces(client, image, deadline_s=deadline_s)
+    assessment = assess_enrolment(faces.detections, faces.crops, min_confidence=faces.card.enrol_score_threshold)
+    if not assessment.accepted or assessment.face is None:
+        return PhotoEnrolment(assessment)
+    answer = client.embed_answer(faces.crops[assessment.face : assessment.face + 1], deadline_s=deadline_s)
+    return PhotoEnrolment(assessment, answer.values[0], answer.card.model_id)
+
+
+def _letterbox(card: DetectionCard, width: int, height: int, side: int) -> letterbox.Letterbox:
+    if card.width is not None and card.height is not None:
+        return letterbox.exact(width, height, card.width, card.height)
+    return letterbox.fit(width, height, side, side)

@@ -6,14 +6,27 @@ PhotoError
 └── PhotoDamaged       begins as one, but cannot be decoded
 """
 
+import io
+import struct
+import zlib
+from contextlib import suppress
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vigil_vision.letterbox import Letterbox
 
+FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 50_000_000
 """50 megapixels: more than a phone's camera gives by default, 150 MB decoded."""
+
+MAX_SIDE = 2048
+"""Longer side of what is handed on: a face of a tenth of it still fills a 112 pixel crop."""
+
+_DECODER_ERRORS = (OSError, SyntaxError, ValueError, IndexError, KeyError, EOFError, struct.error, zlib.error)
+"""What Pillow's decoders raise on damaged files."""
 
 
 class PhotoError(ValueError):
@@ -32,7 +45,7 @@ class PhotoDamaged(PhotoError):  # noqa: N818 - reads as what it is
     """Truncated or corrupt."""
 
 
-def decode_photo(data: bytes, *, max_side: int = 4096, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def decode_photo(data: bytes, *, max_side: int = MAX_SIDE, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode a JPEG, PNG or WebP to upright RGB.
 
     Parameters
@@ -46,16 +59,73 @@ def decode_photo(data: bytes, *, max_side: int = 4096, max_pixels: int = MAX_PIX
 
     Returns
     -------
-    [H,W,3] uint8 RGB, turned upright by its EXIF orientation; transparent parts are white.
+    [H,W,3] uint8 RGB, turned upright by its EXIF orientation; transparent parts are white. Of an animation, the first
+    picture.
 
     Raises
     ------
     PhotoError
         One of its subclasses.
     """
-    raise NotImplementedError
+    if len(data) > MAX_BYTES:
+        msg = f"the file has {len(data) / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB are read"
+        raise PhotoTooLarge(msg)
+    with _open(data, max_pixels) as image:
+        try:
+            # Lets libjpeg decode at a half, a quarter or an eighth of the size where that is enough.
+            image.draft(None, (max_side, max_side))
+            image.load()
+        except _DECODER_ERRORS as error:
+            msg = f"the {image.format} file is damaged or cut short: {error}"
+            raise PhotoDamaged(msg) from error
+        upright: Image.Image = image
+        with suppress(*_DECODER_ERRORS):
+            # A broken EXIF block says nothing about the picture: then it stays as it lies.
+            upright = ImageOps.exif_transpose(image)
+        rgb = _to_rgb(upright)
+        rgb.thumbnail((max_side, max_side), Image.Resampling.BICUBIC)
+        return np.array(rgb)
 
 
 def scale_into(image: NDArray[np.uint8], letterbox: Letterbox) -> NDArray[np.uint8]:
     """Scale a photo [H,W,3] into a detector input [height,width,3] as the letterbox says; padding is black."""
-    raise NotImplementedError
+    canvas = np.zeros((letterbox.height, letterbox.width, 3), np.uint8)
+    size = (letterbox.scaled_width, letterbox.scaled_height)
+    scaled = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
+    canvas[: letterbox.scaled_height, : letterbox.scaled_width] = np.asarray(scaled)
+    return canvas
+
+
+def _open(data: bytes, max_pixels: int) -> Image.Image:
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        msg = f"the photo has more pixels than the {max_pixels / 1e6:.0f} megapixels that are read"
+        raise PhotoTooLarge(msg) from error
+    except UnidentifiedImageError as error:
+        msg = f"this is not a photo that can be read; JPEG, PNG and WebP are ({_begin(data)})"
+        raise PhotoFormatError(msg) from error
+    except _DECODER_ERRORS as error:
+        msg = f"the file is damaged: {error}"
+        raise PhotoDamaged(msg) from error
+    if image.width * image.height > max_pixels:
+        size = f"{image.width}x{image.height}"
+        msg = f"the photo has {size} pixels; at most {max_pixels / 1e6:.0f} megapixels are read"
+        image.close()
+        raise PhotoTooLarge(msg)
+    return image
+
+
+def _begin(data: bytes) -> str:
+    return f"it begins with {data[:8]!r}" if data else "it is empty"
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        # 16-bit greys: Pillow would clip them at 255 instead of scaling.
+        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        ground = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(ground, layer).convert("RGB")
+    return image.convert("RGB")

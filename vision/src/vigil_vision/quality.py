@@ -1,26 +1,63 @@
-"""How good is a face for recognition: size, sharpness, light, pose, confidence; and whether a photo may be enrolled."""
+"""How good is a face for recognition: size, sharpness, light, pose, confidence; and whether a photo may be enrolled.
 
+Limits were calibrated on photos of public figures with two detectors (SCRFD-2.5G, YuNet) and two embedders: every
+undegraded portrait passes with a margin, and what is refused has lost so much that its embedding moved away from the
+person's (cosine to the undegraded crop below about 0.85).
+"""
+
+import math
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vigil_contracts.registry import PhotoReason
 from vigil_vision.detection import Detections
 
+__all__ = ["Assessment", "FaceQuality", "PhotoReason", "Pose", "assess_enrolment", "measure", "pose_of"]
 
-class PhotoReason(StrEnum):
-    """Why a photo was, or was not, enrolled."""
+MIN_FACE_PIXELS = 60
+"""For enrolment: at 60 the embedding keeps a cosine of 0.96 to the large original, at 32 only 0.79."""
 
-    ACCEPTED = "Accepted"
-    NO_FACE = "NoFace"
-    SEVERAL_FACES = "SeveralFaces"
-    FACE_TOO_SMALL = "FaceTooSmall"
-    FACE_BLURRED = "FaceBlurred"
-    FACE_TURNED = "FaceTurned"
-    TOO_DARK = "TooDark"
-    TOO_BRIGHT = "TooBright"
-    LOW_CONFIDENCE = "LowConfidence"
+MIN_SHARPNESS = 0.35
+"""For enrolment: a Gaussian blur of 1.5 pixels in the 112 pixel crop is refused; undegraded portraits have 0.8 and
+more."""
+
+MAX_YAW, MAX_PITCH, MAX_ROLL = 35.0, 40.0, 60.0
+"""Degrees, for enrolment. Portraits reach 29, 27 and 8: five landmarks tell yaw well and pitch badly; roll is undone by
+the alignment and matters only because detectors are not made for it."""
+
+MIN_BRIGHTNESS, MAX_BRIGHTNESS = 0.10, 0.90
+"""For enrolment. A well exposed face of any skin lies between 0.2 and 0.75."""
+
+RIVAL_CONFIDENCE = 0.85
+"""Another face spoils an enrolment photo when it is at least this confident relative to the best; a painted landscape
+was seen at 0.74, real second people from 0.93."""
+
+RIVAL_SIZE = 0.25
+"""... and at least this large relative to it; smaller people are background."""
+
+_SHARP_RATIO = 0.12
+"""Standard deviation of the Laplacian over mean grey of a crisp 112 pixel crop: least of all undegraded portraits."""
+
+_DEPTH_TO_EYES = 1.9
+"""Interocular distance over the nose tip's protrusion, 63 mm / 33 mm: average adult anthropometry."""
+
+_DEPTH_TO_HEIGHT = 2.3
+"""Eye-to-mouth height over the nose tip's protrusion."""
+
+_NOSE_HEIGHT = 0.55
+"""Where the nose lies between eyes (0) and mouth (1) in frontal portraits: the median over both detectors."""
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""ITU-R BT.601."""
+
+_FACE = (slice(24, 104), slice(20, 92))
+"""Rows and columns of an aligned crop that are face and hardly background."""
+
+_WEIGHTS = {"size": 0.30, "sharpness": 0.25, "pose": 0.30, "light": 0.10, "confidence": 0.05}
+"""Exponents of the combined score; they sum to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +67,9 @@ class Pose:
     Attributes
     ----------
     yaw
-        Positive when the person looks to the right side of the picture; about -90 to 90.
+        Positive when the person looks to the right side of the picture; -90 to 90.
     pitch
-        Positive when the person looks up.
+        Positive when the person looks up; -90 to 90. A rough estimate: +-20 is noise.
     roll
         Positive when the head is turned clockwise in the picture; -180 to 180.
     """
@@ -53,15 +90,18 @@ class FaceQuality:
     interocular_pixels
         Distance of the eyes in source pixels.
     sharpness
-        0 (nothing left) to 1 (crisp at 112 pixels).
+        0 (nothing left) to 1 (crisp at 112 pixels): standard deviation of the Laplacian of the aligned grey crop over
+        its mean grey, so that dimmer light does not count as blur.
     brightness, contrast
-        Mean and standard deviation of grey levels over the face, 0 to 1.
+        Mean and standard deviation of grey over the face, 0 to 1.
     pose
         Degrees.
     confidence
         The detector's score, 0 to 1.
     score
-        All of these in one number, 0 to 1.
+        All of these in one number, 0 to 1: the weighted geometric mean of size (interocular distance up to the 35
+        pixels of the template, weight 0.30), pose (cosine of yaw times cosine of half the pitch, 0.30), sharpness
+        (0.25), light (0.10) and confidence (0.05). Geometric, so that nothing makes up for a profile or a smear.
     """
 
     face_pixels: float
@@ -85,9 +125,9 @@ class Assessment:
     message
         A sentence for the person who took the photo, with the measured and the needed value.
     face
-        Index of the one face in the detections; None when there is not exactly one.
+        Index of the face in the detections; None when there is none or more than one.
     quality
-        Its measurements; None when there is not exactly one face.
+        Its measurements; None as `face`.
     """
 
     reason: PhotoReason
@@ -102,12 +142,37 @@ class Assessment:
 
 
 def pose_of(landmarks: NDArray[np.float32]) -> Pose:
-    """Estimate the pose of one face from its landmarks [5,2] in pixels."""
-    raise NotImplementedError
+    """Estimate the pose of one face from its landmarks.
+
+    With roll undone, the nose tip stands out of the plane of eyes and mouth corners, so its shift sideways against
+    their middle is the tangent of yaw, and its shift against its usual height the tangent of pitch, each times a
+    proportion of the face.
+
+    Parameters
+    ----------
+    landmarks
+        [5,2] float32 in pixels.
+    """
+    right_eye, left_eye, nose, right_mouth, left_mouth = (complex(float(x), float(y)) for x, y in landmarks)
+    eye_line = left_eye - right_eye
+    if abs(eye_line) < 1e-6:
+        return Pose(90.0, 0.0, 0.0)
+    upright = eye_line.conjugate() / abs(eye_line)
+    middle_of_eyes = (right_eye + left_eye) / 2
+    down = ((right_mouth + left_mouth) / 2 - middle_of_eyes) * upright
+    to_nose = (nose - middle_of_eyes) * upright
+    height = max(down.imag, 0.1 * abs(eye_line))
+    along = to_nose.imag / height
+    sideways = (to_nose.real - down.real * along) / abs(eye_line)
+    return Pose(
+        yaw=math.degrees(math.atan(sideways * _DEPTH_TO_EYES)),
+        pitch=math.degrees(math.atan((_NOSE_HEIGHT - along) * _DEPTH_TO_HEIGHT)),
+        roll=math.degrees(math.atan2(eye_line.imag, eye_line.real)),
+    )
 
 
 def measure(detections: Detections, crops: NDArray[np.uint8]) -> list[FaceQuality]:
-    """Measure every face.
+    """Measure every face; 0.2 ms each.
 
     Parameters
     ----------
@@ -115,8 +180,20 @@ def measure(detections: Detections, crops: NDArray[np.uint8]) -> list[FaceQualit
         n faces in source pixels.
     crops
         [n,112,112,3] uint8 RGB, the same faces aligned (`alignment.align`).
+
+    Raises
+    ------
+    ValueError
+        When there are not as many crops as faces.
     """
-    raise NotImplementedError
+    if len(crops) != len(detections):
+        msg = f"{len(crops)} crops do not belong to {len(detections)} faces"
+        raise ValueError(msg)
+    sizes = detections.face_pixels
+    return [
+        _measure_one(float(size), float(score), landmarks, crop)
+        for size, score, landmarks, crop in zip(sizes, detections.scores, detections.landmarks, crops, strict=True)
+    ]
 
 
 def assess_enrolment(detections: Detections, crops: NDArray[np.uint8], *, min_confidence: float) -> Assessment:
@@ -125,10 +202,92 @@ def assess_enrolment(detections: Detections, crops: NDArray[np.uint8], *, min_co
     Parameters
     ----------
     detections
-        All faces found in the photo, in its pixels, down to a low score.
+        All faces found in the photo, in its pixels, down to a score somewhat below `min_confidence`.
     crops
         [n,112,112,3] uint8 RGB, aligned.
     min_confidence
         The detection model's `enrol_score_threshold`, 0 to 1.
     """
-    raise NotImplementedError
+    if not len(detections):
+        return Assessment(PhotoReason.NO_FACE, "no face was found in the photo")
+    certain = detections.scores >= min_confidence
+    # The largest of the certain ones is the person meant; an uncertain one is only named in the message.
+    weights = detections.scores * (certain * detections.face_pixels if certain.any() else 1)
+    chosen = int(np.argmax(weights))
+    quality = measure(detections.select(slice(chosen, chosen + 1)), crops[chosen : chosen + 1])[0]
+    if quality.confidence < min_confidence:
+        message = f"what looks most like a face has confidence {quality.confidence:.2f}; {min_confidence:.2f} is needed"
+        return Assessment(PhotoReason.LOW_CONFIDENCE, message, chosen, quality)
+    count = 1 + _rivals(detections, chosen, min_confidence)
+    if count > 1:
+        message = f"{count} faces were found in the photo; it must show one person only"
+        return Assessment(PhotoReason.SEVERAL_FACES, message)
+    for flaw in _flaws(quality):
+        return Assessment(flaw.reason, flaw.message, chosen, quality)
+    return Assessment(PhotoReason.ACCEPTED, f"accepted with quality {quality.score:.2f}", chosen, quality)
+
+
+class _Flaw(NamedTuple):
+    reason: PhotoReason
+    message: str
+
+
+def _flaws(quality: FaceQuality) -> list[_Flaw]:
+    """List what keeps a face out of the gallery, the cause before its effects (darkness blurs)."""
+    pose = quality.pose
+    turned = abs(pose.yaw) > MAX_YAW or abs(pose.pitch) > MAX_PITCH or abs(pose.roll) > MAX_ROLL
+    size = f"the face is {quality.face_pixels:.0f} pixels wide; {MIN_FACE_PIXELS} are needed"
+    dark = f"the face has brightness {quality.brightness:.2f}; at least {MIN_BRIGHTNESS:.2f} is needed"
+    bright = f"the face has brightness {quality.brightness:.2f}; at most {MAX_BRIGHTNESS:.2f} is allowed"
+    angles = f"{_degrees(pose.yaw, pose.pitch, pose.roll)} degrees (sideways, up or down, tilted)"
+    pointing = f"the face is turned by about {angles}; at most {_degrees(MAX_YAW, MAX_PITCH, MAX_ROLL)} are allowed"
+    blur = f"the face has sharpness {quality.sharpness:.2f}; at least {MIN_SHARPNESS:.2f} is needed"
+    checks = (
+        (quality.face_pixels < MIN_FACE_PIXELS, PhotoReason.FACE_TOO_SMALL, size),
+        (quality.brightness < MIN_BRIGHTNESS, PhotoReason.TOO_DARK, dark),
+        (quality.brightness > MAX_BRIGHTNESS, PhotoReason.TOO_BRIGHT, bright),
+        (turned, PhotoReason.FACE_TURNED, pointing),
+        (quality.sharpness < MIN_SHARPNESS, PhotoReason.FACE_BLURRED, blur),
+    )
+    return [_Flaw(reason, message) for failed, reason, message in checks if failed]
+
+
+def _rivals(detections: Detections, chosen: int, min_confidence: float) -> int:
+    """Count the other faces that make it unclear whom the photo shows."""
+    scores, sizes = detections.scores, detections.face_pixels
+    confident = scores >= max(min_confidence, RIVAL_CONFIDENCE * float(scores.max()))
+    rivals = confident & (sizes >= RIVAL_SIZE * sizes[chosen])
+    rivals[chosen] = False
+    return int(rivals.sum())
+
+
+def _measure_one(
+    size: float, confidence: float, landmarks: NDArray[np.float32], crop: NDArray[np.uint8]
+) -> FaceQuality:
+    grey = crop[_FACE].astype(np.float32) @ _LUMA
+    inner = grey[1:-1, 1:-1]
+    laplacian = 4 * inner - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]
+    mean, spread = float(grey.mean()), float(grey.std())
+    # The floor keeps the sensor noise of a black picture from counting as detail.
+    sharpness = min(float(laplacian.std()) / max(mean, 8.0) / _SHARP_RATIO, 1.0)
+    eyes = float(np.hypot(*(landmarks[1] - landmarks[0])))
+    pose = pose_of(landmarks)
+    brightness = mean / 255
+    parts = {
+        "size": min(eyes / 35.24, 1.0),
+        "sharpness": sharpness,
+        "pose": max(math.cos(math.radians(pose.yaw)) * math.cos(math.radians(pose.pitch / 2)), 0.0),
+        "light": _light(brightness),
+        "confidence": min(max(confidence, 0.0), 1.0),
+    }
+    score = math.prod(parts[name] ** weight for name, weight in _WEIGHTS.items())
+    return FaceQuality(size, eyes, sharpness, brightness, spread / 255, pose, confidence, score)
+
+
+def _degrees(*angles: float) -> str:
+    return ", ".join(f"{abs(angle):.0f}" for angle in angles)
+
+
+def _light(brightness: float) -> float:
+    """Rate brightness: 1 between 0.25 and 0.75, falling to 0 at black and white."""
+    return min(brightness / 0.25, (1 - brightness) / 0.25, 1.0)
