@@ -1,0 +1,65 @@
+"""`vigil-stream run --camera FILE`: one camera, until SIGTERM.
+
+Exit status: 0 ended as told; 2 the environment or the file is wrong; 70 a decoder hung, start again; 74 the state folder or
+the HTTP port cannot be used.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+# Before NumPy is loaded: its BLAS would start a thread, with its stack and buffers, for every core.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from vigil_contracts.resources import Camera
+from vigil_stream import logs, runner
+from vigil_stream.publish.journal import JournalError
+from vigil_stream.settings import Settings, SettingsError, load_camera, load_settings
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    parser = argparse.ArgumentParser(
+        prog="vigil-stream", description="Capture one camera, find faces, publish sightings."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run one camera until SIGTERM; settings come from VIGIL_* variables")
+    run.add_argument("--camera", type=Path, required=True, metavar="FILE", help="one Camera resource, JSON or YAML")
+    check = commands.add_parser("check", help="check the settings and the Camera file, and end")
+    check.add_argument("--camera", type=Path, required=True, metavar="FILE")
+    arguments = parser.parse_args()
+    code = _run(arguments.camera, only_check=arguments.command == "check")
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: the capture thread may sit in a call into the decoder, and the interpreter would wait or crash on it.
+    os._exit(code)
+
+
+def _run(path: Path, *, only_check: bool) -> int:
+    try:
+        settings, camera = load_settings(), load_camera(path)
+    except SettingsError as error:
+        sys.stderr.write(f"vigil-stream: {error}\n")
+        return runner.EXIT_USAGE
+    if only_check:
+        sys.stdout.write(f"{camera.metadata.key} is valid\n")
+        return runner.EXIT_OK
+    logs.set_up(settings.log_level, settings.log_format, {"camera": str(camera.metadata.key)})
+    runner.spare_memory()
+    try:
+        return asyncio.run(_go(settings, camera, path.resolve().parent))
+    except (JournalError, OSError) as error:
+        logging.getLogger("vigil_stream").critical("%s", error)
+        return runner.EXIT_STATE
+
+
+async def _go(settings: Settings, camera: Camera, folder: Path) -> int:
+    return await runner.Runner(settings, camera, folder).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+"""Everything that FFmpeg opens itself: RTSP, HTTP MJPEG, USB cameras, files."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import av
+from av.codec.context import ThreadType
+
+from vigil_contracts.conditions import SourceReason
+from vigil_contracts.resources.camera import Accelerator
+from vigil_stream.capture import errors, hardware
+from vigil_stream.capture.errors import SourceError
+from vigil_stream.capture.jpeg import jpeg_size
+from vigil_stream.capture.source import OPEN_DEADLINE_S, READ_DEADLINE_S, Guard, Sampler, SourceInfo
+
+MAX_BAD_IN_A_ROW = 150
+"""Packets that could not be decoded, one after the other, after which the source counts as damaged: 5 s at 30 fps."""
+
+MAX_CATCH_UP_S = 1.0
+"""A file that fell further behind real time than this goes on from there instead of hurrying after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to open a container.
+
+    Attributes
+    ----------
+    url
+        With credentials; never shown.
+    shown
+        Without.
+    container_format
+        FFmpeg's name of it; None: found out.
+    options
+        Of FFmpeg's protocol and demuxer.
+    paced
+        Play in real time by the file's own clock.
+    loop
+        Begin again at the end.
+    accelerator
+        What is asked for.
+    """
+
+    url: str = field(repr=False)
+    shown: str
+    container_format: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+    paced: bool = False
+    loop: bool = False
+    accelerator: Accelerator = Accelerator.AUTO
+
+
+class ContainerSource:
+    """One opened container.
+
+    Parameters
+    ----------
+    plan
+        What to open and how.
+    guard
+        Is told before every call that may hang.
+    stop
+        Ends waiting for the time of a file's next picture.
+    """
+
+    def __init__(self, plan: Plan, guard: Guard, stop: threading.Event) -> None:
+        self._plan = plan
+        self._guard = guard
+        self._stop = stop
+        self._container: Any = None
+        self._stream: Any = None
+        self._bad_in_a_row = 0
+        self._last_picture_at = 0.0
+        self._pace = _Pace(stop) if plan.paced else None
+
+    def open(self) -> SourceInfo:
+        """Connect and find the video; see `Source.open`."""
+        plan = self._plan
+        accelerator, note = hardware.choose(plan.accelerator)
+        self._guard.expect(f"opening {plan.shown}", 2 * OPEN_DEADLINE_S)
+        try:
+            self._container = av.open(
+                plan.url,
+                mode="r",
+                format=plan.container_format,
+                options=plan.options,
+                timeout=(OPEN_DEADLINE_S, READ_DEADLINE_S),
+                hwaccel=accelerator,
+            )
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise errors.while_opening(error, plan.shown, OPEN_DEADLINE_S) from None
+        except RuntimeError:
+            told = f"the GPU has no decoder for the video of {plan.shown}; set decode.accelerator to Auto"
+            raise SourceError(SourceReason.CODEC_UNSUPPORTED, told) from None
+        finally:
+            self._guard.rest()
+        return self._found(note)
+
+    def _found(self, note: str) -> SourceInfo:
+        shown = self._plan.shown
+        if not self._container.streams.video:
+            told = f"what {shown} sends holds no video; check source.url"
+            raise SourceError(SourceReason.NOT_A_VIDEO, told)
+        self._stream = self._container.streams.video[0]
+        context = self._stream.codec_context
+        if context is None:
+            told = f"no decoder for the video of {shown}; set the camera to H.264, H.265 or MJPEG"
+            raise SourceError(SourceReason.CODEC_UNSUPPORTED, told)
+        context.thread_count = 1
+        context.thread_type = ThreadType.NONE
+        if context.width or context.height:
+            errors.check_size(context.width, context.height, shown)
+        return SourceInfo(
+            context.width or None,
+            context.height or None,
+            context.codec.canonical_name,
+            "CUDA" if context.is_hwaccel else "CPU",
+            note,
+        )
+
+    def frames(self, sampler: Sampler) -> Iterator[av.VideoFrame]:
+        """Give the chosen pictures; see `Source.frames`."""
+        self._last_picture_at = time.monotonic()
+        while True:
+            before = sampler.captured
+            try:
+                yield from self._one_pass(sampler)
+            except (av.FFmpegError, OSError) as error:
+                raise errors.while_reading(error, self._plan.shown, READ_DEADLINE_S) from None
+            if self._pace is None:
+                told = f"{self._plan.shown} ended the stream"
+                raise SourceError(SourceReason.STOPPED, told)
+            if sampler.captured == before:
+                raise self._undecodable()
+            if not self._plan.loop:
+                return
+            self._container.seek(0)
+            self._pace.next_pass()
+            sampler.cut = True
+
+    def _one_pass(self, sampler: Sampler) -> Iterator[av.VideoFrame]:
+        """Read to the end. Of pictures that need no others, such as JPEG, only the chosen ones are decoded."""
+        alone = self._stream.codec_context.codec.intra_only
+        packets = self._container.demux(self._stream)
+        while not self._stop.is_set():
+            self._guard.expect(f"reading {self._plan.shown}", READ_DEADLINE_S)
+            packet = next(packets, None)
+            if packet is None:
+                return
+            if alone:
+                if packet.size and sampler.offer(self._time_of(packet)):
+                    self._wait_until_due()
+                    yield from self._decode(packet, sampler)
+                continue
+            for frame in self._decode(packet, sampler):
+                if sampler.offer(self._time_of(frame)):
+                    self._wait_until_due()
+                    yield frame
+
+    def _decode(self, packet: Any, sampler: Sampler) -> list[av.VideoFrame]:  # noqa: ANN401 - PyAV's packets are generic over streams
+        try:
+            decoded = packet.decode()
+        except av.FFmpegError:
+            decoded = []
+            self._bad_in_a_row += 1
+            sampler.corrupt += 1
+            self._give_up_on(packet)
+        sound = [frame for frame in decoded if not frame.is_corrupt]
+        sampler.corrupt += len(decoded) - len(sound)
+        now = time.monotonic()
+        if sound:
+            errors.check_size(sound[0].width, sound[0].height, self._plan.shown)
+            self._bad_in_a_row = 0
+            self._last_picture_at = now
+        elif self._pace is None and now - self._last_picture_at > READ_DEADLINE_S:
+            raise self._undecodable()
+        return sound
+
+    def _give_up_on(self, packet: Any) -> None:  # noqa: ANN401 - as above
+        """Raise when a damaged packet tells what is wrong, or when there were too many."""
+        context = self._stream.codec_context
+        if context.name == "mjpeg" and (size := jpeg_size(bytes(packet))) is not None:
+            errors.check_size(*size, self._plan.shown)
+        if self._bad_in_a_row >= MAX_BAD_IN_A_ROW:
+            raise self._undecodable()
+
+    def _undecodable(self) -> SourceError:
+        shown = self._plan.shown
+        told = f"no picture could be decoded from what {shown} sends; check the camera's codec, cable and network"
+        return SourceError(SourceReason.CORRUPT, told)
+
+    def _time_of(self, item: Any) -> float:  # noqa: ANN401 - a packet or a frame: both know their time
+        if self._pace is None:
+            return time.monotonic()
+        return self._pace.media_time(item)
+
+    def _wait_until_due(self) -> None:
+        if self._pace is not None:
+            self._guard.rest()
+            self._pace.wait()
+
+    def close(self) -> None:
+        """Give the connection and the decoder back."""
+        container, self._container, self._stream = self._container, None, None
+        if container is not None:
+            self._guard.expect(f"closing {self._plan.shown}", READ_DEADLINE_S)
+            container.close()
+        self._guard.rest()
+
+
+class _Pace:
+    """The clock of a file: media time that goes on over loops, and waiting for it in real time."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._offset = 0.0
+        self._first: float | None = None
+        self._now = 0.0
+        self._step = 0.04
+        self._zero: float | None = None
+
+    def media_time(self, item: Any) -> float:  # noqa: ANN401 - a packet or a frame
+        """Give seconds since the first picture; a picture without a time comes one step after the one before."""
+        stamp = item.pts if item.pts is not None else item.dts
+        if stamp is None or item.time_base is None:
+            self._now += self._step
+            return self._now
+        seconds = float(stamp * item.time_base)
+        if self._first is None:
+            self._first = seconds
+        at = self._offset + seconds - self._first
+        if 0 < at - self._now < 1:
+            self._step = at - self._now
+        self._now = max(at, self._now)
+        return self._now
+
+    def next_pass(self) -> None:
+        """Go on after the last picture, from the beginning of the file."""
+        self._offset = self._now + self._step
+        self._first = None
+
+    def wait(self) -> None:
+        """Sleep until the last picture's moment has come."""
+        now = time.monotonic()
+        if self._zero is None or now - (self._zero + self._now) > MAX_CATCH_UP_S:
+            self._zero = now - self._now
+        delay = self._zero + self._now - now
+        if delay > 0:
+            self._stop.wait(delay)

@@ -1,0 +1,67 @@
+"""From a Camera's `source` to a `Source`."""
+
+import threading
+from pathlib import Path
+
+from vigil_contracts.resources.camera import CameraSource, Decode, SourceType, Transport
+from vigil_stream.capture import credentials as secrets
+from vigil_stream.capture.container import ContainerSource, Plan
+from vigil_stream.capture.messages import SocketSource, WebSocketSource
+from vigil_stream.capture.source import OPEN_DEADLINE_S, READ_DEADLINE_S, Guard, Source
+
+
+def _microseconds(seconds: float) -> str:
+    return str(int(seconds * 1_000_000))
+
+
+_PROBING = {"analyzeduration": _microseconds(2), "probesize": str(1 << 20), "fpsprobesize": "0"}
+"""Look at a live stream only as long as its codec and size need: FFmpeg's own 5 s are for its frame rate, which nobody
+asks for here."""
+
+
+def make_source(
+    source: CameraSource,
+    decode: Decode,
+    *,
+    folder: Path,
+    credentials_folder: Path | None,
+    guard: Guard,
+    stop: threading.Event,
+) -> Source:
+    """Make the source that a Camera describes, ready to be opened.
+
+    Parameters
+    ----------
+    folder
+        What a relative `file:` starts from.
+    credentials_folder
+        With the files `username` and `password`; None when the camera needs none.
+
+    Raises
+    ------
+    SourceError
+        The credentials cannot be read.
+    """
+    credentials = secrets.read(credentials_folder) if credentials_folder is not None else None
+    if source.type is SourceType.WEB_SOCKET:
+        return WebSocketSource(source.url, credentials, guard)
+    if source.type is SourceType.SOCKET:
+        return SocketSource(source.url, guard)
+    url = credentials.in_url(source.url) if credentials is not None else source.url
+    return ContainerSource(_plan(source, decode, url, folder), guard, stop)
+
+
+def _plan(source: CameraSource, decode: Decode, url: str, folder: Path) -> Plan:
+    accelerator = decode.accelerator
+    if source.type is SourceType.FILE:
+        path = folder / source.url.removeprefix("file:").removeprefix("//")
+        return Plan(str(path), source.url, paced=True, loop=source.loop, accelerator=accelerator)
+    if source.type is SourceType.USB:
+        return Plan(url, source.url, "video4linux2", accelerator=accelerator)
+    # `timeout` is FFmpeg's name since 5.0; the older `stimeout` would be ignored without a word and hang.
+    options = {"timeout": _microseconds(READ_DEADLINE_S), **_PROBING}
+    if source.type is SourceType.HTTP_MJPEG:
+        return Plan(url, source.url, options=options, accelerator=accelerator)
+    transport = "udp" if source.transport is Transport.UDP else "tcp"
+    options |= {"rtsp_transport": transport, "allowed_media_types": "video", "timeout": _microseconds(OPEN_DEADLINE_S)}
+    return Plan(url, source.url, options=options, accelerator=accelerator)

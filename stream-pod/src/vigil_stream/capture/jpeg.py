@@ -1,0 +1,83 @@
+"""JPEG pictures that come one by one (WebSocket, socket): their size is read before anything is decoded."""
+
+import av
+from av.video.codeccontext import VideoCodecContext
+
+from vigil_contracts.conditions import SourceReason
+from vigil_stream.capture.errors import SourceError, check_size
+from vigil_stream.capture.source import Sampler
+
+MAX_JPEG_BYTES = 16 << 20
+"""A JPEG of 8K at the best quality has about 12 MiB."""
+
+MAX_BAD_IN_A_ROW = 50
+"""Damaged pictures after which the source counts as damaged: 2 to 10 s at usual rates."""
+
+_SOI = b"\xff\xd8"
+_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""SOF0 to SOF15 without DHT, JPG and DAC (ITU T.81, table B.1)."""
+
+
+def jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Read width and height in pixels out of a JPEG's frame header; None when there is none (ITU T.81, B.2.2)."""
+    if data[:2] != _SOI:
+        return None
+    at = 2
+    while at + 9 <= len(data):
+        if data[at] != 0xFF:
+            return None
+        marker = data[at + 1]
+        if marker == 0xFF:
+            at += 1
+            continue
+        if marker in _FRAME_HEADERS:
+            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
+
+
+class JpegDecoder:
+    """Decodes JPEGs of one source.
+
+    Parameters
+    ----------
+    shown
+        The source's URL without credentials, for messages.
+    """
+
+    def __init__(self, shown: str) -> None:
+        self._shown = shown
+        self._codec: VideoCodecContext = av.CodecContext.create("mjpeg", "r")
+        self._codec.thread_count = 1
+        self._bad_in_a_row = 0
+
+    def decode(self, data: bytes, sampler: Sampler) -> av.VideoFrame | None:
+        """Decode one picture; None when it is damaged, which is counted.
+
+        Raises
+        ------
+        SourceError
+            Not a JPEG, of a size that is not supported, or too many damaged ones in a row.
+        """
+        size = jpeg_size(data)
+        if size is not None:
+            check_size(*size, self._shown)
+        try:
+            frames = self._codec.decode(av.Packet(data)) if size is not None else []
+        except av.FFmpegError:
+            frames = []
+        if frames and not frames[0].is_corrupt:
+            self._bad_in_a_row = 0
+            return frames[0]
+        self._damaged(data, sampler)
+        return None
+
+    def _damaged(self, data: bytes, sampler: Sampler) -> None:
+        sampler.corrupt += 1
+        self._bad_in_a_row += 1
+        if data[:2] != _SOI:
+            told = f"{self._shown} sends messages that are not JPEG pictures; check source.type and url"
+            raise SourceError(SourceReason.NOT_A_VIDEO, told)
+        if self._bad_in_a_row >= MAX_BAD_IN_A_ROW:
+            told = f"the last {self._bad_in_a_row} pictures of {self._shown} were damaged; check cable and network"
+            raise SourceError(SourceReason.CORRUPT, told)

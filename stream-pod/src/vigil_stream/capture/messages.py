@@ -1,0 +1,214 @@
+"""Sources that send JPEG pictures one by one: WebSocket, and a plain TCP socket.
+
+The socket's framing: for each picture its length as 4 bytes, big-endian, then that many bytes of JPEG. The camera is
+the server; nothing is sent to it.
+"""
+
+import base64
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import av
+
+from vigil_contracts.conditions import SourceReason
+from vigil_stream.capture import errors
+from vigil_stream.capture.credentials import Credentials
+from vigil_stream.capture.errors import SourceError
+from vigil_stream.capture.jpeg import MAX_JPEG_BYTES, JpegDecoder
+from vigil_stream.capture.source import OPEN_DEADLINE_S, READ_DEADLINE_S, Guard, Sampler, SourceInfo
+
+_INFO = SourceInfo(None, None, "mjpeg", "CPU")
+
+
+class WebSocketSource:
+    """Binary messages of a WebSocket, one JPEG each.
+
+    Parameters
+    ----------
+    url
+        ws:// or wss://, without credentials.
+    credentials
+        Sent as HTTP Basic authentication.
+    guard
+        Is told before every call that may hang.
+    """
+
+    def __init__(self, url: str, credentials: Credentials | None, guard: Guard) -> None:
+        self._url = url
+        self._credentials = credentials
+        self._guard = guard
+        self._decoder = JpegDecoder(url)
+        self._connection: object | None = None
+
+    def open(self) -> SourceInfo:
+        """Connect; see `Source.open`."""
+        from websockets import exceptions
+        from websockets.sync.client import connect
+
+        self._guard.expect(f"opening {self._url}", OPEN_DEADLINE_S)
+        try:
+            self._connection = connect(
+                self._url,
+                additional_headers=_basic(self._credentials),
+                open_timeout=OPEN_DEADLINE_S,
+                close_timeout=1,
+                max_size=MAX_JPEG_BYTES,
+                max_queue=4,
+                compression=None,
+            )
+        except exceptions.InvalidStatus as error:
+            raise _refused(error.response.status_code, self._url) from None
+        except exceptions.InvalidHandshake:
+            told = f"{self._url} is no WebSocket; check source.type and url"
+            raise SourceError(SourceReason.NOT_A_VIDEO, told) from None
+        except (OSError, ValueError, EOFError) as error:
+            raise errors.while_opening(_with_words(error), self._url, OPEN_DEADLINE_S) from None
+        finally:
+            self._guard.rest()
+        return _INFO
+
+    def frames(self, sampler: Sampler) -> Iterator[av.VideoFrame]:
+        """Give the chosen pictures; see `Source.frames`."""
+        from websockets import exceptions
+        from websockets.sync.client import ClientConnection
+
+        connection = self._connection
+        if not isinstance(connection, ClientConnection):
+            msg = "frames() before open()"
+            raise TypeError(msg)
+        while True:
+            self._guard.expect(f"reading {self._url}", READ_DEADLINE_S)
+            try:
+                message = connection.recv(READ_DEADLINE_S)
+            except exceptions.ConnectionClosed as error:
+                raise _closed(error, self._url) from None
+            except (OSError, EOFError) as error:
+                raise errors.while_reading(error, self._url, READ_DEADLINE_S) from None
+            data = message.encode() if isinstance(message, str) else message
+            if sampler.offer(time.monotonic()) and (frame := self._decoder.decode(data, sampler)) is not None:
+                yield frame
+
+    def close(self) -> None:
+        """Close the connection."""
+        from websockets.sync.client import ClientConnection
+
+        connection, self._connection = self._connection, None
+        if isinstance(connection, ClientConnection):
+            self._guard.expect(f"closing {self._url}", READ_DEADLINE_S)
+            connection.close()
+        self._guard.rest()
+
+
+def _basic(credentials: Credentials | None) -> dict[str, str]:
+    if credentials is None:
+        return {}
+    pair = base64.b64encode(f"{credentials.username}:{credentials.password}".encode()).decode()
+    return {"Authorization": f"Basic {pair}"}
+
+
+def _refused(status: int, url: str) -> SourceError:
+    if status in {401, 403}:
+        told = f"{url} refuses the user or password; check the Secret in credentialsSecretRef"
+        return SourceError(SourceReason.UNAUTHORIZED, told)
+    if status == 404:
+        return SourceError(SourceReason.NOT_FOUND, f"{url} does not exist there; check the path in source.url")
+    told = f"{url} answers with HTTP status {status} instead of a WebSocket; check source.type and url"
+    return SourceError(SourceReason.NOT_A_VIDEO if status < 500 else SourceReason.UNREACHABLE, told)
+
+
+def _closed(error: Exception, url: str) -> SourceError:
+    received = getattr(error, "rcvd", None)
+    sent = getattr(error, "sent", None)
+    if sent is not None and sent.code == 1009:
+        told = f"{url} sends messages of more than {MAX_JPEG_BYTES >> 20} MiB; check source.type and url"
+        return SourceError(SourceReason.NOT_A_VIDEO, told)
+    code = f" (code {received.code})" if received is not None else ""
+    return SourceError(SourceReason.STOPPED, f"{url} closed the connection{code}")
+
+
+class SocketSource:
+    """Length-prefixed JPEGs from a TCP server.
+
+    Parameters
+    ----------
+    url
+        tcp://host:port.
+    guard
+        Is told before every call that may hang.
+    """
+
+    def __init__(self, url: str, guard: Guard) -> None:
+        self._url = url
+        self._guard = guard
+        self._decoder = JpegDecoder(url)
+        self._socket: socket.socket | None = None
+        self._buffer = bytearray()
+
+    def open(self) -> SourceInfo:
+        """Connect; see `Source.open`."""
+        parts = urlsplit(self._url)
+        self._guard.expect(f"opening {self._url}", OPEN_DEADLINE_S)
+        try:
+            if not parts.hostname or not parts.port:
+                told = f"{self._url} is not tcp://host:port; correct source.url"
+                raise SourceError(SourceReason.FAILED, told)
+            self._socket = socket.create_connection((parts.hostname, parts.port), OPEN_DEADLINE_S)
+        except (OSError, ValueError) as error:
+            raise errors.while_opening(_with_words(error), self._url, OPEN_DEADLINE_S) from None
+        finally:
+            self._guard.rest()
+        return _INFO
+
+    def frames(self, sampler: Sampler) -> Iterator[av.VideoFrame]:
+        """Give the chosen pictures; see `Source.frames`."""
+        while True:
+            # One deadline for a whole picture: a server that trickles bytes must not hold the camera for ever.
+            deadline = time.monotonic() + READ_DEADLINE_S
+            self._guard.expect(f"reading {self._url}", READ_DEADLINE_S)
+            length = int.from_bytes(self._read(4, deadline), "big")
+            if not 4 <= length <= MAX_JPEG_BYTES:
+                told = (
+                    f"{self._url} announces a picture of {length} bytes; 4 to {MAX_JPEG_BYTES} are possible. Each "
+                    "picture must follow its length as 4 bytes, big-endian"
+                )
+                raise SourceError(SourceReason.NOT_A_VIDEO, told)
+            data = self._read(length, deadline)
+            if sampler.offer(time.monotonic()) and (frame := self._decoder.decode(data, sampler)) is not None:
+                yield frame
+
+    def _read(self, count: int, deadline: float) -> bytes:
+        if self._socket is None:
+            msg = "frames() before open()"
+            raise TypeError(msg)
+        while len(self._buffer) < count:
+            left = deadline - time.monotonic()
+            try:
+                self._socket.settimeout(max(left, 0.001))
+                data = self._socket.recv(1 << 16)
+            except OSError as error:
+                raise errors.while_reading(error, self._url, READ_DEADLINE_S) from None
+            if not data:
+                raise SourceError(SourceReason.STOPPED, f"{self._url} ended the stream")
+            self._buffer += data
+        taken = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        return taken
+
+    def close(self) -> None:
+        """Close the connection."""
+        opened, self._socket = self._socket, None
+        if opened is not None:
+            opened.close()
+        self._guard.rest()
+
+
+def _with_words(error: Exception) -> Exception:
+    """Give errors of name resolution and TLS the number by which they are told as unreachable."""
+    if isinstance(error, socket.gaierror):
+        return ConnectionError(error.errno, "the host name is not known")
+    if isinstance(error, ssl.SSLError):
+        return ConnectionError(error.errno, f"TLS failed: {error.reason}")
+    return error

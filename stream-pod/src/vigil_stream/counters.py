@@ -1,0 +1,46 @@
+"""The camera's counters: counted in memory, kept in the journal, so that they go on after a restart."""
+
+from collections.abc import Callable
+
+from vigil_contracts.events import CameraCounters
+from vigil_stream.publish.journal import Journal
+
+JOURNALED = frozenset({"events_created", "events_published", "events_dropped", "sightings_opened"})
+"""Counted inside the journal's own transactions; the others are written with every heartbeat, and the last two seconds of
+them may be lost by kill -9."""
+
+
+class Counters:
+    """Adds what this process counted to what the journal holds.
+
+    Parameters
+    ----------
+    journal
+        Keeps the totals.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._sources: dict[str, Callable[[], int]] = {}
+        self._saved: dict[str, int] = {}
+        self._own: dict[str, int] = {}
+
+    def watch(self, name: str, read: Callable[[], int]) -> None:
+        """Take a counter from whoever counts it, as a number that only grows."""
+        self._sources[name] = read
+
+    def add(self, name: str, count: int = 1) -> None:
+        """Count something; each name from one thread only."""
+        self._own[name] = self._own.get(name, 0) + count
+
+    def save(self) -> CameraCounters:
+        """Write what is new into the journal, and give all totals."""
+        now = dict(self._own)
+        for name, read in self._sources.items():
+            now[name] = now.get(name, 0) + read()
+        new = {name: value - self._saved.get(name, 0) for name, value in now.items()}
+        new = {name: value for name, value in new.items() if value}
+        if new:
+            self._journal.count(new)
+            self._saved = now
+        return CameraCounters.model_validate(self._journal.counters())

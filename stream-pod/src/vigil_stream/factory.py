@@ -1,0 +1,130 @@
+"""Wires the parts of one camera's process."""
+
+import asyncio
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from vigil_contracts.events import CameraRef
+from vigil_contracts.resources import Camera, SourceType
+from vigil_stream.analyser import Analyser
+from vigil_stream.analysis import AnalysisLoop
+from vigil_stream.capture import Guard, Sampler, make_source
+from vigil_stream.capture.loop import CaptureLoop
+from vigil_stream.capture.slot import Slot
+from vigil_stream.counters import Counters
+from vigil_stream.metrics import Metrics
+from vigil_stream.pipeline.sightings import SightingBook
+from vigil_stream.publish.bus import Publisher
+from vigil_stream.publish.journal import Journal, Limits
+from vigil_stream.settings import Settings
+from vigil_stream.sink import Sink
+from vigil_stream.status import Status
+from vigil_vision.triton import InferenceClient
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the runner starts, watches and ends."""
+
+    journal: Journal
+    status: Status
+    counters: Counters
+    metrics: Metrics
+    publisher: Publisher
+    sink: Sink
+    client: InferenceClient
+    capture: CaptureLoop
+    capture_guard: Guard
+    analysis: AnalysisLoop
+    analysis_guard: Guard
+
+
+def build(settings: Settings, camera: Camera, folder: Path, *, stop: threading.Event, changed: asyncio.Event) -> Parts:
+    """Make all parts; nothing is started or connected yet. On the event loop.
+
+    Parameters
+    ----------
+    folder
+        What a relative `file:` starts from.
+    stop
+        Ends the threads.
+    changed
+        Set after each change of the camera's state.
+
+    Raises
+    ------
+    JournalError
+        The state folder cannot be used.
+    """
+    loop = asyncio.get_running_loop()
+    key = camera.metadata.key
+    ref, session = CameraRef(namespace=key.namespace, name=key.name), uuid.uuid4().hex
+    journal = Journal(settings.state_dir, Limits(settings.outbox_max_bytes, settings.outbox_max_events))
+    status = Status(settings.site, ref, session, _from_any_thread(loop, changed.set))
+    counters = Counters(journal)
+    metrics = Metrics(status.heartbeat)
+    token = settings.nats_token.get_secret_value() if settings.nats_token is not None else None
+    wrong, took = status.wrong, metrics.took
+    publisher = Publisher(
+        journal, settings.nats_url, token, settings.site, key, partial(wrong, "bus"), partial(took, "publish")
+    )
+    wake = _from_any_thread(loop, publisher.wake)
+    sink = Sink(journal, counters, wake, partial(wrong, "outbox"), partial(took, "journal"))
+    client = InferenceClient(settings.triton_endpoints, shared_memory=settings.shared_memory)
+    book = SightingBook(settings.site, ref, session)
+    analyser = Analyser(camera.spec, client, book, sink.tell, took, settings.detector_side)
+    slot, sampler, guards = Slot(), Sampler(camera.spec.sampling.fps), (Guard(), Guard())
+    capture = _capture(settings, camera, folder, slot, status, sampler, guards[0], stop)
+    analysis = AnalysisLoop(analyser, slot, status, guards[1])
+    _count(counters, sampler, slot, analyser, analysis)
+    status.counters = counters.save
+    status.outbox_pending = lambda: journal.pending
+    return Parts(journal, status, counters, metrics, publisher, sink, client, capture, guards[0], analysis, guards[1])
+
+
+def _capture(  # noqa: PLR0913 - one call of one constructor, taken out for length
+    settings: Settings,
+    camera: Camera,
+    folder: Path,
+    slot: Slot,
+    status: Status,
+    sampler: Sampler,
+    guard: Guard,
+    stop: threading.Event,
+) -> CaptureLoop:
+    source = camera.spec.source
+    make = partial(
+        make_source,
+        source,
+        camera.spec.decode,
+        folder=folder,
+        credentials_folder=settings.source_credentials_dir if source.credentials_secret_ref is not None else None,
+        guard=guard,
+        stop=stop,
+    )
+    return CaptureLoop(make, slot, status, sampler, guard, live=source.type is not SourceType.FILE)
+
+
+def _count(counters: Counters, sampler: Sampler, slot: Slot, analyser: Analyser, analysis: AnalysisLoop) -> None:
+    counters.watch("frames_captured", lambda: sampler.captured)
+    counters.watch("frames_dropped", lambda: slot.dropped)
+    counters.watch("frames_analysed", lambda: analyser.analysed)
+    counters.watch("frames_without_motion", lambda: analyser.still)
+    counters.watch("frames_duplicate", lambda: analyser.duplicate)
+    counters.watch("embeddings", lambda: analyser.embeddings)
+    counters.watch("inference_errors", lambda: analysis.errors + analyser.embed_errors)
+    counters.watch("reconnects", lambda: analysis.losses)
+
+
+def _from_any_thread(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> Callable[[], None]:
+    """Make something of the event loop callable from other threads; after the loop's end it does nothing."""
+
+    def call() -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(act)
+
+    return call

@@ -1,0 +1,157 @@
+"""Sightings: opened once, updated when it matters, closed once. Every revision is complete in itself."""
+
+import datetime as dt
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from vigil_contracts.events import BestShot, Box, CameraRef, CloseReason, Sighting, SightingState, Trace
+from vigil_contracts.ids import new_sighting_id
+
+KEEP_ALIVE_S = 10.0
+"""A sighting that goes on is told at least so often, so that `last_seen_at` stays fresh."""
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    sighting_id: uuid.UUID
+    last_seen: dt.datetime
+    box: Box
+    frames: int
+    shots: Sequence[BestShot] = field(default_factory=list)
+    revision: int = 0
+    told: dt.datetime | None = None
+
+
+class SightingBook:
+    """The sightings of one camera by their tracks; gives each next revision to whoever publishes.
+
+    Revisions of a sighting count 1, 2, 3, …; the first is Opened, the last and only the last is Closed.
+
+    Parameters
+    ----------
+    site, camera, session_id
+        Go into every revision.
+    make_id
+        Makes a UUIDv7 of a moment; for tests.
+    """
+
+    def __init__(
+        self,
+        site: str,
+        camera: CameraRef,
+        session_id: str,
+        make_id: Callable[[dt.datetime], uuid.UUID] = new_sighting_id,
+    ) -> None:
+        self._site = site
+        self._camera = camera
+        self._session_id = session_id
+        self._make_id = make_id
+        self._open: dict[int, _Open] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def knows(self, track_id: int) -> bool:
+        """Tell whether a track has a sighting."""
+        return track_id in self._open
+
+    def seen(self, track_id: int, at: dt.datetime, box: Box, *, since: dt.datetime, frames: int) -> None:
+        """Note a face of a track; begins its sighting, which is not told before `tell`.
+
+        Parameters
+        ----------
+        at
+            When it was seen, timezone-aware; never goes back.
+        since
+            When the track was first seen; becomes the sighting's time.
+        frames
+            Analysed pictures in which it was found, so far.
+        """
+        entry = self._open.get(track_id)
+        if entry is None:
+            self._open[track_id] = _Open(self._make_id(since), at, box, frames)
+        else:
+            entry.last_seen, entry.box, entry.frames = max(at, entry.last_seen), box, frames
+
+    def still(self, track_id: int, at: dt.datetime) -> None:
+        """Note that nothing moved, so that who was there still is."""
+        if (entry := self._open.get(track_id)) is not None:
+            entry.last_seen = max(at, entry.last_seen)
+
+    def tell(self, track_id: int, shots: Sequence[BestShot], trace: Trace | None) -> Sighting:
+        """Give the next revision of a track's sighting, with its shots as they are now, best first."""
+        entry = self._open[track_id]
+        entry.shots = list(shots)
+        state = SightingState.UPDATED if entry.revision else SightingState.OPENED
+        return self._revision(entry, state, trace)
+
+    def keep_alive(self) -> list[Sighting]:
+        """Give a revision of each sighting that went on for `KEEP_ALIVE_S` without being told."""
+        limit = dt.timedelta(seconds=KEEP_ALIVE_S)
+        due = [
+            entry for entry in self._open.values() if entry.told is not None and entry.last_seen - entry.told >= limit
+        ]
+        return [self._revision(entry, SightingState.UPDATED, None) for entry in due]
+
+    def close(self, track_id: int, at: dt.datetime, reason: CloseReason) -> list[Sighting]:
+        """End a track's sighting: its last revision, after its first when that was not told yet; none without sighting."""
+        entry = self._open.pop(track_id, None)
+        if entry is None:
+            return []
+        told = [] if entry.revision else [self._revision(entry, SightingState.OPENED, None)]
+        return [
+            *told,
+            self._revision(entry, SightingState.CLOSED, None, closed_at=max(at, entry.last_seen), reason=reason),
+        ]
+
+    def close_all(self, at: dt.datetime, reason: CloseReason) -> list[Sighting]:
+        """End all sightings."""
+        return [told for track_id in list(self._open) for told in self.close(track_id, at, reason)]
+
+    def _revision(
+        self,
+        entry: _Open,
+        state: SightingState,
+        trace: Trace | None,
+        *,
+        closed_at: dt.datetime | None = None,
+        reason: CloseReason | None = None,
+    ) -> Sighting:
+        entry.revision += 1
+        entry.told = entry.last_seen
+        return Sighting(
+            sighting_id=entry.sighting_id,
+            revision=entry.revision,
+            state=state,
+            site=self._site,
+            camera=self._camera,
+            session_id=self._session_id,
+            last_seen_at=entry.last_seen,
+            closed_at=closed_at,
+            close_reason=reason,
+            frames=entry.frames,
+            box=entry.box,
+            shots=list(entry.shots),
+            trace=trace,
+        )
+
+
+def closed_after_restart(last: Sighting, at: dt.datetime) -> Sighting:
+    """Make the final word on a sighting whose process died: the last revision it told, closed.
+
+    Parameters
+    ----------
+    last
+        The newest revision that was journaled.
+    at
+        Now.
+    """
+    update = {
+        "revision": last.revision + 1,
+        "state": SightingState.CLOSED,
+        "closed_at": max(at, last.last_seen_at),
+        "close_reason": CloseReason.RESTARTED,
+        "trace": None,
+    }
+    return last.model_copy(update=update)

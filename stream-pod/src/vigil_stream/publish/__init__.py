@@ -1,0 +1,1 @@
+"""What leaves the process: first into a journal on disk, then onto the bus."""

@@ -1,0 +1,198 @@
+"""One camera's process: starting, watching, ending.
+
+Threads: the main one runs an event loop (bus, heartbeats, probes, watchdog); one captures; one analyses. gRPC adds its own.
+A call into a decoder that never returns cannot be interrupted from within the process, so the watchdog ends the process
+with `EXIT_HUNG`; whoever supervises it starts it again, and the journal makes that lossless.
+
+Memory: what each import costs, and what was left out for it, is in the README of this distribution.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import datetime as dt
+import gc
+import logging
+import signal
+import threading
+from pathlib import Path
+
+from vigil_contracts.events import CameraHeartbeat, encode_heartbeat
+from vigil_contracts.resources import Camera
+from vigil_stream import factory
+from vigil_stream.capture import Guard
+from vigil_stream.health import Answer, HealthServer, probe
+from vigil_stream.pipeline.sightings import closed_after_restart
+from vigil_stream.settings import Settings
+
+log = logging.getLogger(__name__)
+
+EXIT_OK = 0
+EXIT_USAGE = 2
+"""The environment or the Camera file is wrong; starting again changes nothing."""
+EXIT_HUNG = 70
+"""A decoder, or the analysis, hung (EX_SOFTWARE of sysexits.h); start again."""
+EXIT_STATE = 74
+"""The state folder cannot be used, or the HTTP port is taken (EX_IOERR)."""
+
+HEARTBEAT_S = 2.0
+LEAST_BETWEEN_HEARTBEATS_S = 0.1
+"""A source that flaps must not flood the bus."""
+WATCH_S = 1.0
+PORT_FILE = "http.port"
+
+_M_ARENA_MAX = -8
+"""From glibc's malloc.h."""
+
+
+class Runner:
+    """Runs one camera until it is told to end.
+
+    Parameters
+    ----------
+    settings
+        Of the process.
+    camera
+        What to run.
+    folder
+        What a relative `file:` starts from.
+    """
+
+    def __init__(self, settings: Settings, camera: Camera, folder: Path) -> None:
+        self._settings = settings
+        self._camera = camera
+        self._stop = threading.Event()
+        self._changed = asyncio.Event()
+        self._parts = factory.build(settings, camera, folder, stop=self._stop, changed=self._changed)
+        self._threads: list[threading.Thread] = []
+
+    async def run(self) -> int:
+        """Run; gives the exit status.
+
+        Raises
+        ------
+        OSError
+            The HTTP port is taken.
+        """
+        ending = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ending.set)
+        self._close_orphans()
+        server = await self._serve()
+        publishing = asyncio.create_task(self._parts.publisher.run())
+        beating = asyncio.create_task(self._beat())
+        watching = asyncio.create_task(self._watch())
+        self._start_threads()
+        told_to_end = asyncio.create_task(ending.wait())
+        done, _ = await asyncio.wait({publishing, beating, watching, told_to_end}, return_when=asyncio.FIRST_COMPLETED)
+        code = EXIT_HUNG if watching in done else EXIT_OK
+        for task in done - {told_to_end, watching}:
+            # None of them ends by itself: this is a fault, and better a fresh process than half of one.
+            log.error("a part of the process failed", exc_info=task.exception())
+            code = EXIT_HUNG
+        beating.cancel()
+        await self._end(publishing, hung=code == EXIT_HUNG)
+        await server.close()
+        return code
+
+    def _close_orphans(self) -> None:
+        """Say the final word on sightings that a killed process left open."""
+        now = dt.datetime.now(dt.UTC)
+        orphans = self._parts.journal.open_sightings()
+        self._parts.sink.tell([closed_after_restart(orphan, now) for orphan in orphans])
+        if orphans:
+            log.warning("closed %d sightings that the process before this one left open", len(orphans))
+
+    async def _serve(self) -> HealthServer:
+        server = HealthServer({"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics})
+        port = await server.start(self._settings.http_host, self._settings.http_port)
+        (self._settings.state_dir / PORT_FILE).write_text(f"{port}\n")
+        log.info("probes and metrics on http://%s:%d", self._settings.http_host, port)
+        return server
+
+    def _start_threads(self) -> None:
+        if self._camera.spec.suspend:
+            self._parts.status.suspended()
+            return
+        for name, run in (("capture", self._parts.capture.run), ("analysis", self._parts.analysis.run)):
+            # Daemons: a hung decoder must not keep the process from ending.
+            thread = threading.Thread(target=run, args=(self._stop,), name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        # What was made until now stays; the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+
+    async def _beat(self) -> None:
+        while True:
+            self._changed.clear()
+            await self._send_state()
+            await asyncio.sleep(LEAST_BETWEEN_HEARTBEATS_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), HEARTBEAT_S - LEAST_BETWEEN_HEARTBEATS_S)
+
+    async def _send_state(self) -> None:
+        beat = self._parts.status.heartbeat()
+        self._log_change(beat)
+        await self._parts.publisher.state(encode_heartbeat(beat, dt.datetime.now(dt.UTC)))
+
+    def _log_change(self, beat: CameraHeartbeat) -> None:
+        told = (beat.state, beat.reason, beat.message)
+        if told != getattr(self, "_last_told", None):
+            self._last_told = told
+            level = (
+                logging.INFO if beat.state in {"Streaming", "Connecting", "Suspended", "Stopped"} else logging.WARNING
+            )
+            log.log(level, "%s (%s) %s", *told)
+
+    async def _watch(self) -> None:
+        """Return when a thread hangs."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            for guard in self._guards():
+                if guard.overdue():
+                    log.critical("%s does not return; the process ends to be started afresh", guard.doing)
+                    self._parts.status.hung(guard.doing)
+                    return
+
+    def _guards(self) -> tuple[Guard, Guard]:
+        return self._parts.capture_guard, self._parts.analysis_guard
+
+    async def _end(self, publishing: "asyncio.Task[None]", *, hung: bool) -> None:
+        """Close sightings, send what waits, say the last state; all within the deadline."""
+        parts, deadline_s = self._parts, self._settings.shutdown_deadline_s
+        self._stop.set()
+        if not hung:
+            # The capture thread may sit in a read for seconds; nothing waits for it.
+            for thread in self._threads[1:]:
+                await asyncio.to_thread(thread.join, deadline_s / 2)
+            parts.status.stopped()
+        publishing.cancel()
+        await asyncio.wait({publishing}, timeout=1)
+        await parts.publisher.flush(deadline_s / 2)
+        await self._send_state()
+        await parts.publisher.close()
+        parts.client.close()
+
+    def _healthz(self) -> Answer:
+        hung = [guard.doing for guard in self._guards() if guard.overdue()]
+        return probe({"threads": f"{hung[0]} does not return" if hung else ""})
+
+    def _readyz(self) -> Answer:
+        """Ready when it could analyse and publish; a camera that is off is told by its heartbeat, not by the pod."""
+        trouble = self._parts.status.trouble
+        bus = trouble.get("bus", "") or ("" if self._parts.publisher.connected else "not connected yet")
+        return probe({"bus": bus, "inference": trouble.get("inference", ""), "outbox": trouble.get("outbox", "")})
+
+    def _metrics(self) -> Answer:
+        return 200, "text/plain; version=0.0.4; charset=utf-8", self._parts.metrics.text()
+
+
+def spare_memory() -> None:
+    """Keep glibc from giving every thread an arena of its own: that saves several MiB and costs nothing here.
+
+    The same as MALLOC_ARENA_MAX=2 in the environment, which only helps when it is set before the process starts.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)

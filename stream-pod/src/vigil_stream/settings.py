@@ -1,0 +1,108 @@
+"""What the process is told by its environment, and the one Camera that it is told by a file."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from vigil_contracts.ids import DNS_LABEL
+from vigil_contracts.resources import Camera, check
+
+MAX_MANIFEST_BYTES = 1 << 20
+
+
+class SettingsError(Exception):
+    """The environment or the Camera file is wrong; the message lists all that is."""
+
+
+class Settings(BaseSettings):
+    """Read from variables with the prefix VIGIL_."""
+
+    model_config = SettingsConfigDict(env_prefix="VIGIL_", use_attribute_docstrings=True)
+
+    site: Annotated[str, Field(pattern=f"^{DNS_LABEL.pattern}$")] = "default"
+    """Name of the site; part of every subject on the bus."""
+    nats_url: str = "nats://127.0.0.1:4222"
+    nats_token: SecretStr | None = None
+    triton_urls: Annotated[str, NoDecode] = "127.0.0.1:8001"
+    """host:port of Triton's gRPC, in order of preference, with commas."""
+    state_dir: Path
+    """Journal of unsent events and open sightings; must outlive the process."""
+    http_host: str = "127.0.0.1"
+    """In a pod: 0.0.0.0, for the kubelet's probes."""
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """0: chosen by the system, printed, and written to <state dir>/http.port."""
+    source_credentials_dir: Path | None = None
+    """Folder with the files `username` and `password`."""
+    shared_memory: Literal["auto", "off"] = "auto"
+    """auto: frames reach a Triton on this machine through shared memory."""
+    detector_side: Annotated[int, Field(ge=64, le=4096)] = 640
+    """Longest side of the detector's input in pixels. Smaller is faster; larger finds smaller faces in large pictures."""
+    outbox_max_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 20
+    """About two hours of a busy camera."""
+    outbox_max_events: Annotated[int, Field(ge=100)] = 50_000
+    shutdown_deadline_s: Annotated[float, Field(gt=0, le=300)] = 8.0
+    """For closing sightings and sending the last events after SIGTERM; what remains is sent after the next start."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+
+    @property
+    def triton_endpoints(self) -> list[str]:
+        """The endpoints one by one."""
+        return [url.strip() for url in self.triton_urls.split(",") if url.strip()]
+
+
+def load_settings() -> Settings:
+    """Read the environment; SettingsError names each variable that is wrong."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        told = [f"VIGIL_{'_'.join(map(str, d['loc'])).upper()}: {d['msg']}" for d in error.errors()]
+        raise SettingsError("; ".join(told)) from None
+    if not settings.triton_endpoints:
+        msg = "VIGIL_TRITON_URLS: names no endpoint; give host:port of at least one Triton"
+        raise SettingsError(msg)
+    return settings
+
+
+def load_camera(path: Path) -> Camera:
+    """Read one Camera resource from JSON or YAML; SettingsError lists all that is wrong with it."""
+    try:
+        text = path.read_bytes()[: MAX_MANIFEST_BYTES + 1].decode()
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path} cannot be read: {error}"
+        raise SettingsError(msg) from None
+    if len(text) > MAX_MANIFEST_BYTES:
+        msg = f"{path} is larger than {MAX_MANIFEST_BYTES >> 20} MiB; it must hold one Camera"
+        raise SettingsError(msg)
+    document = _parse(text, path)
+    if not isinstance(document, dict):
+        msg = f"{path} does not hold a Camera resource"
+        raise SettingsError(msg)
+    found = check(document)
+    if isinstance(found, list):
+        msg = f"{path}: " + "; ".join(f"{problem.where}: {problem.message}" for problem in found)
+        raise SettingsError(msg)
+    if not isinstance(found, Camera):
+        msg = f"{path} holds a {document['kind']}; a Camera is expected"
+        raise SettingsError(msg)
+    return found
+
+
+def _parse(text: str, path: Path) -> Any:  # noqa: ANN401 - plain data of any shape
+    if text.lstrip().startswith("{"):
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            msg = f"{path} is not JSON: {error}"
+            raise SettingsError(msg) from None
+    # 4 MiB that a JSON file spares; the operator and `vigil up` write JSON.
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        msg = f"{path} is not YAML: {error}"
+        raise SettingsError(msg) from None

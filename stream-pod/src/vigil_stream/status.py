@@ -1,0 +1,210 @@
+"""How the camera is doing: written by capture, analysis and the bus, read by heartbeats, metrics and probes."""
+
+import datetime as dt
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vigil_contracts.conditions import FitnessReason, SourceReason
+from vigil_contracts.events import CameraCounters, CameraHeartbeat, CameraRef, CameraState
+from vigil_stream.capture.errors import SourceError
+from vigil_stream.capture.source import SourceInfo
+
+RATE_WINDOW_S = 10.0
+LATENCY_WINDOW_S = 60.0
+
+
+@dataclass(slots=True)
+class _Source:
+    state: CameraState
+    reason: SourceReason
+    message: str
+    since: dt.datetime
+    next_attempt_at: dt.datetime | None = None
+    info: SourceInfo | None = None
+    size: tuple[int, int] | None = None
+    last_frame_at: dt.datetime | None = None
+
+
+class _Rate:
+    """Events per second over the last ten, from a running count."""
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, int]] = deque()
+
+    def mark(self, at: float, count: int) -> float:
+        self._marks.append((at, count))
+        while len(self._marks) > 2 and self._marks[0][0] < at - RATE_WINDOW_S:
+            self._marks.popleft()
+        first_at, first = self._marks[0]
+        return (count - first) / (at - first_at) if at > first_at else 0.0
+
+
+class Status:
+    """The state of one camera; its methods may be called from several threads.
+
+    Parameters
+    ----------
+    site, camera, session_id
+        Go into every heartbeat.
+    changed
+        Called after each change of state, from the thread that made it.
+    """
+
+    def __init__(self, site: str, camera: CameraRef, session_id: str, changed: Callable[[], None]) -> None:
+        self._site = site
+        self._camera = camera
+        self._session_id = session_id
+        self._changed = changed
+        self._lock = threading.Lock()
+        self._source = _Source(CameraState.CONNECTING, SourceReason.CONNECTING, "starting", _now())
+        self._latencies: deque[tuple[float, float]] = deque(maxlen=4096)
+        self._captured_rate = _Rate()
+        self._analysed_rate = _Rate()
+        self._fitness = (FitnessReason.NO_FACES_YET, "")
+        self._trouble: dict[str, str] = {}
+        self.inference_endpoint: str | None = None
+        self.outbox_pending: Callable[[], int] = lambda: 0
+        self.counters: Callable[[], CameraCounters] = CameraCounters
+
+    @property
+    def state(self) -> CameraState:
+        """What the process is doing."""
+        return self._source.state
+
+    @property
+    def reason(self) -> SourceReason:
+        """Why."""
+        return self._source.reason
+
+    @property
+    def trouble(self) -> dict[str, str]:
+        """What is wrong beside the source, by part: inference, bus, outbox; empty when all is well."""
+        with self._lock:
+            return dict(self._trouble)
+
+    def connecting(self) -> None:
+        """Note that an attempt begins; the reason of the last failure stays until it succeeds."""
+        with self._lock:
+            again = self._source.reason is not SourceReason.CONNECTING
+            self._source.next_attempt_at = None
+        if not again:
+            self._set(CameraState.CONNECTING, SourceReason.CONNECTING, "connecting")
+
+    def connected(self, info: SourceInfo) -> None:
+        """Note that the source was opened; it streams with its first picture."""
+        with self._lock:
+            self._source.info = info
+            self._source.size = None
+            if info.width and info.height:
+                self._source.size = info.width, info.height
+
+    def picture(self, width: int, height: int, captured_at: float) -> None:
+        """Note a picture that was chosen for analysis."""
+        with self._lock:
+            self._source.last_frame_at = dt.datetime.fromtimestamp(captured_at, dt.UTC)
+            self._source.size = width, height
+            streaming = self._source.state is CameraState.STREAMING
+            note = self._source.info.note if self._source.info is not None else ""
+        if not streaming:
+            self._set(CameraState.STREAMING, SourceReason.CONNECTED, note)
+
+    def lost(self, error: SourceError, retry_in_s: float) -> None:
+        """Note that the source gives nothing."""
+        next_at = _now() + dt.timedelta(seconds=retry_in_s)
+        self._set(CameraState.RECONNECTING, error.reason, str(error), next_at)
+
+    def ended(self) -> None:
+        """Note that a file came to its end."""
+        self._set(CameraState.ENDED, SourceReason.ENDED, "the file has been played to its end")
+
+    def suspended(self) -> None:
+        """Note that the camera is not to be captured."""
+        self._set(CameraState.SUSPENDED, SourceReason.SUSPENDED, "spec.suspend is true")
+
+    def hung(self, doing: str) -> None:
+        """Note that a call into the decoder did not return."""
+        told = f"{doing} does not return; the process ends so that it is started afresh"
+        self._set(CameraState.RECONNECTING, SourceReason.DECODER_HUNG, told)
+
+    def stopped(self) -> None:
+        """Note that the process ends on request."""
+        self._set(CameraState.STOPPED, SourceReason.STOPPED, "the process was told to end")
+
+    def _set(
+        self, state: CameraState, reason: SourceReason, message: str, next_attempt_at: dt.datetime | None = None
+    ) -> None:
+        with self._lock:
+            source = self._source
+            changed = (state, reason, message) != (source.state, source.reason, source.message)
+            if (state, reason) != (source.state, source.reason):
+                source.since = _now()
+            source.state, source.reason, source.message = state, reason, message
+            source.next_attempt_at = next_attempt_at
+        if changed:
+            self._changed()
+
+    def analysed(self, latency_s: float) -> None:
+        """Note an analysed picture and the seconds from its capture to its detections."""
+        with self._lock:
+            self._latencies.append((time.monotonic(), latency_s))
+
+    def fitness(self, reason: FitnessReason, message: str) -> None:
+        """Note what the faces say of the camera's place."""
+        self._fitness = (reason, message)
+
+    def wrong(self, part: str, message: str) -> None:
+        """Note what is wrong with a part; an empty message: nothing any more."""
+        with self._lock:
+            before = self._trouble.get(part, "")
+            if message:
+                self._trouble[part] = message
+            else:
+                self._trouble.pop(part, None)
+        if bool(before) != bool(message):
+            self._changed()
+
+    def latency_p95_s(self) -> float | None:
+        """Give the 95th percentile of the last minute's latencies in seconds."""
+        since = time.monotonic() - LATENCY_WINDOW_S
+        with self._lock:
+            recent = sorted(latency for at, latency in self._latencies if at >= since)
+        return recent[min(int(len(recent) * 0.95), len(recent) - 1)] if recent else None
+
+    def heartbeat(self) -> CameraHeartbeat:
+        """Put it all together."""
+        counters, latency, now = self.counters(), self.latency_p95_s(), time.monotonic()
+        with self._lock:
+            source = self._source
+            info, size = source.info, source.size
+            fitness, fitness_message = self._fitness
+            message = "; ".join(text for text in (source.message, *self._trouble.values()) if text)
+            return CameraHeartbeat(
+                site=self._site,
+                camera=self._camera,
+                session_id=self._session_id,
+                state=source.state,
+                reason=source.reason,
+                message=message,
+                since=source.since,
+                last_frame_at=source.last_frame_at,
+                next_attempt_at=source.next_attempt_at,
+                width=size[0] if size else None,
+                height=size[1] if size else None,
+                codec=info.codec if info else None,
+                decoder=info.decoder if info else None,
+                inference_endpoint=self.inference_endpoint,
+                captured_fps=round(self._captured_rate.mark(now, counters.frames_captured), 2),
+                analysed_fps=round(self._analysed_rate.mark(now, counters.frames_analysed), 2),
+                latency_p95_ms=round(latency * 1000, 1) if latency is not None else None,
+                outbox_pending=self.outbox_pending(),
+                fitness=fitness,
+                fitness_message=fitness_message,
+                counters=counters,
+            )
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
