@@ -68,7 +68,7 @@ def ensure_pack(
     return store.ensure(pack(name), where, accept_licence=accept_licence, progress=progress, sha256s=sha256s)
 
 
-def export_pack(
+def export_pack(  # noqa: PLR0913 - what may differ between two exports, all but the first four by name
     name: str,
     sources: Path,
     target: Target | str,

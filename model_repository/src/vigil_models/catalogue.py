@@ -35,7 +35,7 @@ class Licence(_Fact):
     """Where the licence can be read."""
     commercial_use: bool
     text: str | None
-    """File in `vigil_models/licences` that goes along with an export; None when there is no text that grants a right."""
+    """File in `vigil_models/licences` that goes along with an export; None when no text grants a right."""
     note: str
 
     def full_text(self) -> str | None:
@@ -159,10 +159,9 @@ class Catalogue(_Fact):
             if model.licence not in self.licences:
                 raise ValueError(f"model {name}: licence '{model.licence}' is not in the catalogue")
         for name, pack in self.packs.items():
-            if not isinstance(self.models.get(pack.detection), Detector):
-                raise ValueError(f"pack {name}: '{pack.detection}' is not a detector of the catalogue")
-            if not isinstance(self.models.get(pack.recognition), Recogniser):
-                raise ValueError(f"pack {name}: '{pack.recognition}' is not a recogniser of the catalogue")
+            for key, task in ((pack.detection, "face_detection"), (pack.recognition, "face_recognition")):
+                if key not in self.models or self.models[key].task != task:
+                    raise ValueError(f"pack {name}: '{key}' is not in the catalogue with task {task}")
         return self
 
     def pack(self, name: str) -> Pack:

@@ -45,13 +45,13 @@ def _errors() -> Iterator[None]:
 @app.command("list")
 def list_packs() -> None:
     """List the packs, and whether their files are here."""
-    table = Table("pack", "detector", "recogniser", "licence", "here", title="Model packs", title_justify="left")
+    table = Table("pack", "what", "commercial use", "here", title="Model packs", title_justify="left")
+    table.columns[0].no_wrap = True
     known = catalogue.load()
     for name in known.packs:
         pack = known.pack(name)
         absent = store.missing(pack, api.cache_dir(), {})
-        use = "commercial use allowed" if pack.commercial_use else "not for commercial use"
-        table.add_row(name, pack.detector.name, pack.recogniser.name, use, "no" if absent else "yes")
+        table.add_row(name, pack.description, "yes" if pack.commercial_use else "no", "no" if absent else "yes")
     out.print(table)
 
 
@@ -129,7 +129,7 @@ def _bar() -> Iterator[OnProgress]:
 
 
 @app.command()
-def export(  # noqa: PLR0913 - a command's options
+def export(  # noqa: PLR0913, PLR0917 - a command's options
     name: Annotated[str, typer.Option("--pack", help="Which pack; see `vigil-models list`.")],
     destination: Annotated[Path, typer.Option("--out", help="The Triton repository to write.")],
     target: Annotated[Target, typer.Option(help="What will serve it.")] = Target.PRODUCTION,
@@ -179,14 +179,12 @@ def _photo(path: Path) -> Picture:
 
 
 def _show_proofs(manifest: Manifest) -> None:
-    table = Table("model", "input", "compared with", "of", "largest difference", "allowed", title="Proofs")
-    table.title_justify = "left"
     for model in manifest.models:
+        table = Table("input", "compared with", "of", "largest difference", "allowed", title_justify="left")
+        table.title = f"{model.name}: {model.catalogue_entry} as exported equals {model.source.file}"
         for row in model.proofs:
-            table.add_row(
-                model.catalogue_entry, row.case, row.against, row.quantity, f"{row.largest:.2g}", f"{row.tolerance:g}"
-            )
-    out.print(table)
+            table.add_row(row.case, row.against, row.quantity, f"{row.largest:.2g}", f"{row.tolerance:g}")
+        out.print(table)
 
 
 @app.command()

@@ -1,8 +1,8 @@
 """Finding a wheel in the package registry the way the user's own pip does: its index, mirrors, links and certificates.
 
-pip is asked for the address (`pip install --dry-run --report`), so no registry is named here; the file itself is fetched
-by `download`, which can resume and show progress. Where that is refused (a registry that wants a login that only pip
-knows), pip fetches it.
+pip is asked for the address (`pip install --dry-run --report`), so no registry is named here; the file itself is
+fetched by `download`, which can resume and show progress. Where that is refused (a registry that wants a login that
+only pip knows), pip fetches it.
 """
 
 import ast

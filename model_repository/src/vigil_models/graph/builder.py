@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 OPSET = 17
-"""Operator set of every exported graph: known to ONNX Runtime 1.12 and newer and to TensorRT 8.6 and newer, so both to the
-server with GPUs and to the one around Python; old enough for Triton images of years past."""
+"""Operator set of every exported graph: known to ONNX Runtime 1.12 and newer and to TensorRT 8.6 and newer, so both to
+the server with GPUs and to the one around Python, and old enough for Triton images of years past."""
 
 IR_VERSION = 8
 """ONNX file format that belongs to opset 17."""
@@ -34,7 +34,7 @@ class Builder:
         self._count += 1
         name = f"{self._prefix}{op_type}_{self._count}"
         results = [name] if outputs == 1 else [f"{name}_{index}" for index in range(outputs)]
-        self._added.append(helper.make_node(op_type, list(inputs), results, name=name, **attributes))
+        self._added.append(helper.make_node(op_type, list(inputs), results, name=name, **attributes))  # type: ignore[arg-type]
         return results
 
     def const(self, values: object, dtype: type[np.generic]) -> str:

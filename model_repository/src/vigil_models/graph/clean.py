@@ -17,9 +17,10 @@ from vigil_models.graph.builder import IR_VERSION, OPSET
 
 _SAME_SINCE_OPSET = frozenset(
     {
-        "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "Div", "Dropout", "Exp",
-        "Flatten", "Gather", "Gemm", "GlobalAveragePool", "Identity", "MatMul", "MaxPool", "Mul", "PRelu", "Relu",
-        "Reshape", "Resize", "Shape", "Sigmoid", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze",
+        "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "Div", "Dropout",
+        "Exp", "Flatten", "Gather", "Gemm", "GlobalAveragePool", "Identity", "MatMul", "MaxPool", "Mul", "PRelu",
+        "Relu", "Reshape", "Resize", "Shape", "Sigmoid", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Transpose",
+        "Unsqueeze",
     }
 )  # fmt: skip
 """Operators that mean the same in opsets 17 to 23: later ones only added types or attributes, and the checker refuses a
@@ -69,7 +70,7 @@ def make_runnable(graph: onnx.GraphProto) -> None:
 def _lone_blocks_are_tensors(graph: onnx.GraphProto) -> None:
     """Write "one block over the whole vector" as "one scale for the tensor", which is the same by definition.
 
-    ONNX Runtime refuses `block_size` with a scale of shape [1] ("block_size must be 0 for per-tensor quantization"), and
+    ONNX Runtime refuses `block_size` with a scale of shape [1] ("block_size must be 0 for per-tensor quantization").
     OpenCV Zoo's 8-bit files have such biases, so that as they are they do not run in it (seen with 1.31).
     """
     scales = {tensor.name for tensor in graph.initializer if list(tensor.dims) == [1]}
@@ -135,7 +136,7 @@ def _evaluate(model: onnx.ModelProto, nodes: list[onnx.NodeProto], wanted: list[
 
 
 def _free_batch(graph: onnx.GraphProto) -> None:
-    """A `Reshape` to [1, …] holds the batch at one; 0 there means "as the input has it"."""
+    """Turn a `Reshape` to [1, …], which holds the batch at one, into [0, …], which means "as the input has it"."""
     shapes = {initializer.name: initializer for initializer in graph.initializer}
     for node in graph.node:
         if node.op_type != "Reshape" or node.input[1] not in shapes:

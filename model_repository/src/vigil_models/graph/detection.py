@@ -4,8 +4,9 @@ Only the scores of all anchors are looked at; boxes and landmarks are decoded fo
 picture is computed from their index. So post-processing costs a few hundredths of a millisecond, and an answer has
 7.5 KiB instead of 1 MB.
 
-The arithmetic of the decoding is in float64. A CPU does not notice 128 rows; and TensorRT, which knows no float64, leaves
-it to the CUDA provider, where coordinates keep their digits: in fp16 a coordinate above 1024 has steps of one pixel.
+The arithmetic of the decoding is in float64. A CPU does not notice 128 rows; and TensorRT, which knows no float64,
+leaves it to the CUDA provider, where coordinates keep their digits: in fp16 a coordinate above 1024 has steps of one
+pixel.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from vigil_models.graph.source import Source
 OUTPUT = "detections"
 
 ROW = 15
-"""x1, y1, x2, y2, score, then x and y of the right eye, left eye, nose, right and left mouth corner, in input pixels."""
+"""x1, y1, x2, y2, score, then x and y of five landmarks in the order of the ArcFace template, in input pixels."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def _channels_last(builder: Builder, name: str) -> str:
 
 
 def _gather(builder: Builder, maps: list[str], columns: int, index: str) -> str:
-    """The chosen anchors' raw values as float64 [N,K,columns]."""
+    """Pick the chosen anchors' raw values as float64 [N,K,columns]."""
     shape = builder.ints(0, -1, columns)
     rows = [builder.op("Reshape", _channels_last(builder, name), shape) for name in maps]
     chosen = builder.op("GatherND", builder.op("Concat", *rows, axis=1), index, batch_dims=1)

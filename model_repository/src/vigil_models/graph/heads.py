@@ -1,8 +1,9 @@
 """Finding a detector's heads: where in the graph the raw maps are, before any export rearranged them.
 
-Every export ends alike: a convolution's map [N, C, H, W], then `Transpose` and `Reshape` to rows, then perhaps `Sigmoid`.
-The graph is cut at that map. So it does not matter that InsightFace's exports flatten rows over the batch
-(`Transpose[2,3,0,1]`, `Reshape[-1,C]`), which, with the batch merely renamed, interleaves the rows of different pictures.
+Every export ends alike: a convolution's map [N, C, H, W], then `Transpose` and `Reshape` to rows, then perhaps
+`Sigmoid`. The graph is cut at that map. So it does not matter that InsightFace's exports flatten rows over the batch
+(`Transpose[2,3,0,1]`, `Reshape[-1,C]`), which, with the batch merely renamed, interleaves the rows of different
+pictures.
 """
 
 from dataclasses import dataclass

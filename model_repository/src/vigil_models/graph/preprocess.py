@@ -1,8 +1,9 @@
 """Folding what clients would do to a picture into the graph: UINT8 RGB rows in, the network's own input out.
 
-The transpose is done on bytes, a quarter of the memory of floats (0.15 ms for 640x384 instead of 0.44). A scale that is a
-power of two goes into the first convolution's weights, where it changes exponents only, so that not a bit of the result
-differs. The mean stays a subtraction: moved into the bias it would be wrong at the border, where the padding is zero.
+The transpose is done on bytes, a quarter of the memory of floats (0.15 ms for 640x384 instead of 0.44). A scale that
+is a power of two goes into the first convolution's weights, where it changes exponents only, so that not a bit of the
+result differs. The mean stays a subtraction: moved into the bias it would be wrong at the border, where the padding is
+zero.
 """
 
 import math
@@ -53,7 +54,7 @@ def input_of(model: Model) -> str:
 
 
 def _first_weights(graph: onnx.GraphProto, input_name: str) -> onnx.TensorProto | None:
-    """The weights of the only convolution that reads the input, when nothing else uses them."""
+    """Find the weights of the only convolution that reads the input, when nothing else uses them."""
     readers = [node for node in graph.node if input_name in node.input]
     if len(readers) != 1 or readers[0].op_type != "Conv":
         return None

@@ -31,7 +31,7 @@ def export(recogniser: Recogniser, source: Source) -> onnx.ModelProto:
     preprocess.fold(graph, recogniser, source.input_name, (CROP, CROP))
     builder = Builder(graph, "normalise")
     raw = builder.op("Reshape", source.output_names[0], builder.ints(0, recogniser.embedding_size))
-    # In float64, so that TensorRT, which has none, leaves the division to the CUDA provider instead of doing it in fp16.
+    # In float64: TensorRT has none and leaves the division to the CUDA provider instead of doing it in fp16.
     wide = builder.op("Cast", raw, to=TensorProto.DOUBLE)
     squares = builder.op("ReduceSum", builder.op("Mul", wide, wide), builder.ints(1), keepdims=1)
     length = builder.op("Sqrt", builder.op("Max", squares, builder.const(_SMALLEST_SQUARE, np.float64)))

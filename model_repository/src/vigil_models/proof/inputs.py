@@ -8,7 +8,8 @@ Picture = NDArray[np.uint8]
 
 def noise(height: int, width: int, seed: int) -> Picture:
     """Make [height,width,3] uint8 of independent values, the same for the same seed."""
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return np.asarray(picture, np.uint8)
 
 
 def scene(height: int, width: int, seed: int) -> Picture:
@@ -44,7 +45,7 @@ def _draw_face(
 
 
 def fit(photo: Picture, height: int, width: int) -> Picture:
-    """Bring a photo to [height,width,3]: whole pixels skipped, then repeated to fill. Only a proof may be this rough."""
+    """Bring a photo to [height,width,3]: pixels skipped, then repeated to fill. Only a proof may be this rough."""
     step = max(1, min(photo.shape[0] // height, photo.shape[1] // width))
     small = photo[::step, ::step]
     repeats = (-(-height // small.shape[0]), -(-width // small.shape[1]), 1)

@@ -1,8 +1,8 @@
 """Comparing an exported graph with the original file: one by one against it, and a batch against one by one.
 
-Rows of detections are compared as a set, because two anchors whose scores differ by less than rounding may change places:
-every exported row must lie within the tolerance of a row of the original that no other row took, and the sorted scores
-must agree, so that it is indeed the best K that came.
+Rows of detections are compared as a set, because two anchors whose scores differ by less than rounding may change
+places: every exported row must lie within the tolerance of a row of the original that no other row took, and the sorted
+scores must agree, so that it is indeed the best K that came.
 """
 
 from collections.abc import Mapping
@@ -22,8 +22,8 @@ from vigil_models.proof import inputs, reference
 from vigil_models.proof.inputs import Picture
 
 TOLERANCE = {"score": 1e-4, "pixels": 0.02, "embedding": 1e-4}
-"""Largest difference allowed: in scores 0..1, in pixels of the input, in components of an embedding of length 1. float32
-through a hundred layers, summed in another order, differs by a tenth of these or less."""
+"""Largest difference allowed: in scores 0..1, in pixels of the input, in components of an embedding of length 1.
+float32 through a hundred layers, summed in another order, was seen to differ by half of these or less."""
 
 SIZES = ((384, 640), (256, 320), (64, 32))
 """Heights and widths that detectors are proven at: a camera's, a small one, and one with fewer anchors than K."""

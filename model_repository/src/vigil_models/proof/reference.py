@@ -1,8 +1,8 @@
 """What the original file answers, by the shortest way: ONNX Runtime on the file as it is, and decoding in NumPy.
 
-Nothing here shares code with the graphs that `vigil_models.graph` builds, so that one mistake is not made twice: rows come
-from the outputs the file itself names, anchors from a grid, everything is decoded for every anchor, and pictures go in one
-at a time.
+Nothing here shares arithmetic with the graphs that `vigil_models.graph` builds, so that one mistake is not made twice:
+rows come from the outputs the file itself names, anchors from a grid, everything is decoded for every anchor, and
+pictures go in one at a time.
 """
 
 from collections.abc import Sequence

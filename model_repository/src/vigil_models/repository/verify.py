@@ -1,4 +1,4 @@
-"""Checking an exported repository: is every file there and unchanged, and does every model answer?"""
+"""Checking an exported repository: whether every file is there and unchanged, and every model answers."""
 
 from pathlib import Path
 

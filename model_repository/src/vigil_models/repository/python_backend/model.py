@@ -5,6 +5,7 @@ sessions of one thread answer more than one session of two. Arrays go in and out
 the way in and works with NumPy 2, where `Tensor.as_numpy()` of this server is empty.
 """
 
+import ctypes
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,27 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
+
+_USED = b"used_dltensor"
+"""What a consumed DLPack capsule is called by the specification
+(https://dmlc.github.io/dlpack/latest/python_spec.html); kept here because a capsule keeps only the address."""
+
+_rename = ctypes.pythonapi.PyCapsule_SetName
+_rename.argtypes = (ctypes.py_object, ctypes.c_char_p)
+_rename.restype = ctypes.c_int
+
+
+def _tensor(name: str, array: np.ndarray) -> Any:  # noqa: ANN401 - Triton's types have no stubs
+    """Hand an array over without a copy.
+
+    Triton calls the consumed capsule `used_dlpack`, so NumPy takes it for unconsumed and prints a traceback for every
+    answer ("PyCapsule_GetPointer called with incorrect name"), which cost 0.3 ms and filled the log. With its right name
+    it is let go in silence; the array itself is Triton's to free either way.
+    """
+    capsule = array.__dlpack__()
+    tensor = pb_utils.Tensor.from_dlpack(name, capsule)
+    _rename(capsule, _USED)
+    return tensor
 
 
 class TritonPythonModel:
@@ -47,8 +69,7 @@ class TritonPythonModel:
             pixels = np.from_dlpack(pb_utils.get_input_tensor_by_name(request, self._input))
             self._check(pixels.shape)
             answer = self._session.run([self._output], {self._input: pixels})[0]
-            tensor = pb_utils.Tensor.from_dlpack(self._output, np.ascontiguousarray(answer))
-            return pb_utils.InferenceResponse(output_tensors=[tensor])
+            return pb_utils.InferenceResponse(output_tensors=[_tensor(self._output, np.ascontiguousarray(answer))])
         except Exception as error:  # noqa: BLE001 - whatever goes wrong belongs to this request alone
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"{type(error).__name__}: {error}"))
 
