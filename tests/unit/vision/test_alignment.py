@@ -1,0 +1,160 @@
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from vigil_vision import alignment
+
+
+def landmarks(scale: float, turn: float, x: float, y: float) -> NDArray[np.float32]:
+    """Place the template's points in a picture: `scale` picture pixels per crop pixel, turned by `turn` radians."""
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return ((alignment.ARCFACE_112 - 56) * scale @ rotation.T + [x, y]).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def picture() -> NDArray[np.uint8]:
+    """Make a sharp but not aliased texture of the full range, 640 x 480."""
+    noise = np.random.default_rng(7).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 1.2)
+    return np.asarray(cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX), np.uint8)
+
+
+@given(st.floats(0.05, 20), st.floats(-3.1, 3.1), st.floats(-500, 4000), st.floats(-500, 4000))
+def test_any_similarity_is_recovered(scale: float, turn: float, x: float, y: float) -> None:
+    points = landmarks(scale, turn, x, y)
+    matrix = alignment.similarity_transforms(points[None])[0]
+    np.testing.assert_allclose(points @ matrix[:, :2].T + matrix[:, 2], alignment.ARCFACE_112, atol=0.05)
+    assert np.hypot(matrix[0, 0], matrix[1, 0]) == pytest.approx(1 / scale, rel=1e-3)
+
+
+def test_the_transform_is_umeyamas_also_for_points_that_do_not_fit() -> None:
+    generator = np.random.default_rng(3)
+    for _ in range(50):
+        points = (landmarks(1.3, 0.4, 200, 150) + generator.normal(0, 6, (5, 2))).astype(np.float32)
+        source, goal = points.astype(np.float64), alignment.ARCFACE_112.astype(np.float64)
+        centred, goal_centred = source - source.mean(0), goal - goal.mean(0)
+        u, s, vt = np.linalg.svd(goal_centred.T @ centred / 5)
+        signs = np.array([1, np.sign(np.linalg.det(u) * np.linalg.det(vt))])
+        rotation = u * signs @ vt
+        scale = (s * signs).sum() / centred.var(axis=0).sum()
+        expected = np.column_stack([scale * rotation, goal.mean(0) - scale * rotation @ source.mean(0)])
+        np.testing.assert_allclose(alignment.similarity_transforms(points[None])[0], expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("scale", "turn", "x", "y"),
+    [
+        (0.3, 0.0, 300, 200),
+        (0.7, -0.3, 320, 240),
+        (1.0, 0.0, 320, 240),
+        (1.0, 0.6, 20, 20),
+        (1.4, 3.0, 320, 240),
+        (1.9, 1.2, 600, 470),
+        (1.5, 0.2, -20, 200),
+        (1.5, 0.2, 660, 200),
+    ],
+)
+def test_a_crop_equals_opencvs_within_one_grey_level(
+    picture: NDArray[np.uint8], scale: float, turn: float, x: float, y: float
+) -> None:
+    points = landmarks(scale, turn, x, y)[None]
+    matrix = alignment.similarity_transforms(points)[0]
+    expected = cv2.warpAffine(picture, matrix, (112, 112), flags=cv2.INTER_LINEAR, borderValue=0)
+    difference = np.abs(alignment.align(picture, points)[0].astype(int) - expected)
+    assert difference.max() <= 2
+    assert difference.mean() < 0.1
+
+
+@pytest.mark.parametrize("scale", [2.0, 2.7, 5.3, 11.9, 16.4])
+def test_a_large_face_is_averaged_not_sampled(scale: float) -> None:
+    side = int(140 * scale)
+    fine = np.random.default_rng(1).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    crop = alignment.align(fine, landmarks(scale, 0.1, side / 2, side / 2)[None])[0].astype(float)
+    plain = cv2.warpAffine(
+        fine,
+        alignment.similarity_transforms(landmarks(scale, 0.1, side / 2, side / 2)[None])[0],
+        (112, 112),
+        flags=cv2.INTER_LINEAR,
+    )
+    assert crop.mean() == pytest.approx(127.5, abs=1.5)
+    assert crop.std() < 0.7 * plain.std()
+
+
+@pytest.mark.parametrize("scale", [2.5, 6.2])
+def test_averaging_moves_nothing(scale: float) -> None:
+    side = int(150 * scale)
+    ramp = np.linspace(0, 255, side)
+    picture = np.stack([np.tile(ramp, (side, 1)), np.tile(ramp[:, None], (1, side)), np.full((side, side), 77)], 2)
+    picture = picture.round().astype(np.uint8)
+    points = landmarks(scale, 0.3, side / 2, side / 2)[None]
+    matrix = alignment.similarity_transforms(points)[0]
+    expected = cv2.warpAffine(picture, matrix, (112, 112), flags=cv2.INTER_LINEAR)
+    inside = cv2.warpAffine(np.ones((side, side), np.uint8), matrix, (112, 112)) > 0
+    inside = cv2.erode(inside.astype(np.uint8), np.ones((5, 5))) > 0
+    difference = np.abs(alignment.align(picture, points)[0].astype(int) - expected)[inside]
+    assert difference.max() <= 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 90),
+    st.integers(1, 90),
+    st.floats(0.02, 40),
+    st.floats(-3, 3),
+    st.floats(-300, 300),
+    st.floats(-300, 300),
+)
+def test_a_white_picture_gives_white_and_black_whatever_the_place(
+    width: int, height: int, scale: float, turn: float, x: float, y: float
+) -> None:
+    white = np.full((height, width, 3), 255, np.uint8)
+    crop = alignment.align(white, landmarks(scale, turn, x, y)[None])[0]
+    assert crop.shape == (112, 112, 3)
+    assert (crop[..., 0] == crop[..., 1]).all()
+    assert (crop[..., 1] == crop[..., 2]).all()
+
+
+def test_many_faces_are_cut_as_if_alone(picture: NDArray[np.uint8]) -> None:
+    points = np.stack([landmarks(0.5, 0, 100, 100), landmarks(1.5, 1, 400, 300), landmarks(3, 0, 320, 240)])
+    together = alignment.align(picture, points)
+    assert together.flags.c_contiguous
+    for crop, one in zip(together, points, strict=True):
+        np.testing.assert_array_equal(crop, alignment.align(picture, one[None])[0])
+
+
+def test_rows_with_padding_are_read_in_place(picture: NDArray[np.uint8]) -> None:
+    points = landmarks(1, 0, 200, 200)[None]
+    padded = np.zeros((480, 700, 3), np.uint8)
+    padded[:, :640] = picture
+    np.testing.assert_array_equal(alignment.align(padded[:, :640], points), alignment.align(picture, points))
+
+
+def test_no_faces_give_no_crops(picture: NDArray[np.uint8]) -> None:
+    assert alignment.align(picture, np.empty((0, 5, 2), np.float32)).shape == (0, 112, 112, 3)
+
+
+def test_a_face_far_outside_is_black(picture: NDArray[np.uint8]) -> None:
+    assert not alignment.align(picture, landmarks(1, 0, 5000, 5000)[None]).any()
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        (np.zeros((1, 5, 2), np.float32), "all lie in one place"),
+        (np.full((1, 5, 2), np.nan, np.float32), "not finite"),
+        (np.zeros((5, 2), np.float32), r"\[n,5,2\] is expected"),
+        (np.zeros((1, 4, 2), np.float32), r"\[n,5,2\] is expected"),
+    ],
+)
+def test_impossible_landmarks_are_refused(picture: NDArray[np.uint8], points: NDArray[np.float32], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        alignment.align(picture, points)
+
+
+@pytest.mark.parametrize("shape", [(10, 10), (10, 10, 4), (0, 10, 3)])
+def test_an_impossible_picture_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"\[H,W,3\] uint8 is expected"):
+        alignment.align(np.zeros(shape, np.uint8), landmarks(1, 0, 5, 5)[None])
