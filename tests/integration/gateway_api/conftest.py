@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-
 from tests.integration.gateway_api.schema import SCHEMA
 from tests.integration.gateway_api.servers import Api, Identity, NatsServer, bus_client, running_api
 

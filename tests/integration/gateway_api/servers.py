@@ -16,14 +16,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
+import httpx
 import nats
 import websockets
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.uri import parse_uri
+
 from vigil_contracts import events
 from vigil_contracts.bus import Kind, camera_stream, event_stream, subject
 from vigil_contracts.events import Match
 from vigil_contracts.ids import ResourceKey, new_sighting_id, sighting_time
-from websockets.asyncio.client import ClientConnection, connect
-
 from vigil_gateway.api.app import create_app
 from vigil_gateway.api.factory import Endpoints, Process, process
 from vigil_gateway.api.limits import ApiLimits
@@ -307,11 +312,105 @@ async def listening(
             await asyncio.gather(task, return_exceptions=True)
 
 
+@dataclass
+class DeafSocket:
+    """A client that subscribes and then does not read: a plain socket with a small buffer."""
+
+    reader: asyncio.StreamReader
+    protocol: ClientProtocol
+    seqs: list[int] = field(default_factory=list)
+
+    async def _read(self) -> bool:
+        data = await asyncio.wait_for(self.reader.read(65536), DEADLINE_S)
+        if not data:
+            return False
+        self.protocol.receive_data(data)
+        for frame in self.protocol.events_received():
+            if isinstance(frame, Frame) and frame.opcode is Opcode.TEXT:
+                self.seqs.append(json.loads(frame.data)["payload"]["data"]["sightings"]["seq"])
+        return True
+
+    async def read_until(self, count: int) -> list[int]:
+        """Read until so many events have come."""
+        while len(self.seqs) < count and await self._read():
+            pass
+        return self.seqs
+
+    async def read_on(self) -> tuple[int | None, str, int]:
+        """Read to the end: close code (None when the connection broke), reason and the last event."""
+        with contextlib.suppress(ConnectionError):
+            while await self._read():
+                pass
+        close = self.protocol.close_rcvd
+        return (close.code if close else None), (close.reason if close else ""), (self.seqs[-1] if self.seqs else 0)
+
+
+@contextlib.asynccontextmanager
+async def deaf_socket(api: Api) -> AsyncIterator[DeafSocket]:
+    """Subscribe by hand over a socket with a receive buffer of 4 KiB, and read nothing more."""
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", api.port))
+    reader, writer = await asyncio.open_connection(sock=raw, limit=4096)
+    protocol = ClientProtocol(parse_uri(api.ws), subprotocols=[websockets.Subprotocol("graphql-transport-ws")])
+
+    async def send(text: str | None = None) -> None:
+        if text is not None:
+            protocol.send_text(text.encode())
+        writer.write(b"".join(protocol.data_to_send()))
+        await writer.drain()
+
+    protocol.send_request(protocol.connect())
+    await send()
+    while protocol.state is not State.OPEN:
+        protocol.receive_data(await asyncio.wait_for(reader.read(4096), DEADLINE_S))
+    protocol.events_received()
+    await send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {TOKEN}"}}))
+    while not protocol.events_received():
+        protocol.receive_data(await asyncio.wait_for(reader.read(4096), DEADLINE_S))
+    query = "subscription { sightings { seq identity { subject { displayName } } } }"
+    await send(json.dumps({"id": "1", "type": "subscribe", "payload": {"query": query}}))
+    try:
+        yield DeafSocket(reader, protocol)
+    finally:
+        writer.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def fresh_identity(database_url: str, bus: Any) -> AsyncIterator[Identity]:
+    """Connect to the database anew."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        yield Identity(connection, bus)
+    finally:
+        await connection.close()
+
+
+async def httpx_get(api: Api, path: str) -> httpx.Response:
+    """Ask the API over plain HTTP."""
+    async with httpx.AsyncClient(base_url=api.http, timeout=DEADLINE_S) as client:
+        return await client.get(path)
+
+
 def kill_postgres(postgres: "PostgresServer") -> None:
     """Kill -9 the postmaster; its children follow."""
     pid = postgres.get_pid()
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
+
+
+async def start_postgres(postgres: "PostgresServer") -> None:
+    """Start the killed server again, once its last children have let go of its memory."""
+    async with asyncio.timeout(60):
+        while True:
+            (postgres.pgdata / "postmaster.pid").unlink(missing_ok=True)  # of a process that may stay as a zombie
+            try:
+                await asyncio.to_thread(postgres.ensure_postgres_running)
+            except subprocess.SubprocessError:
+                await asyncio.sleep(0.2)
+            else:
+                return
 
 
 async def bus_client(url: str) -> Any:

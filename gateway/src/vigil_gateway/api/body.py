@@ -25,7 +25,11 @@ class BodyLimit:
         if declared.isdigit() and int(declared) > self._max:
             await self._refuse(send, int(declared))
             return
-        read, started = 0, False
+        await self._counting(scope, receive, send)
+
+    async def _counting(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application; whatever it makes of a body that is too long, the client is told the reason."""
+        read, answered = 0, False
 
         async def counted() -> Message:
             nonlocal read
@@ -35,17 +39,18 @@ class BodyLimit:
                 raise BodyTooLargeError
             return message
 
-        async def noted(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
+        async def replaced(message: Message) -> None:
+            nonlocal answered
+            if read <= self._max:
+                await send(message)
+            elif not answered:
+                answered = True
+                await self._refuse(send, read)
 
         try:
-            await self._app(scope, counted, noted)
+            await self._app(scope, counted, replaced)
         except BodyTooLargeError:
-            if started:
-                raise
-            await self._refuse(send, read)
+            await replaced({})
 
     async def _refuse(self, send: Send, given: int) -> None:
         message = f"bytes in the request's body: {given} given, at most {self._max} allowed"

@@ -103,7 +103,7 @@ def check_filter(given: SightingFilter | None) -> Criteria:
     return Criteria(
         cameras=None
         if given.cameras is None
-        else frozenset(_key("cameras", c.namespace, c.name) for c in given.cameras),
+        else frozenset(resource_key("filter.cameras", c.namespace, c.name) for c in given.cameras),
         subjects=keys,
         subject_ids=ids,
         identity=None if given.identity is None else frozenset(given.identity),
@@ -123,15 +123,16 @@ def _subjects(
             raise RequestError(
                 Code.BAD_ARGUMENT, "an entry of filter.subjects names either `name` or `id`, and one of them"
             )
-    keys = frozenset(_key("subjects", s.namespace, s.name) for s in given if s.name is not None)
+    keys = frozenset(resource_key("filter.subjects", s.namespace, s.name) for s in given if s.name is not None)
     return keys, frozenset(s.id for s in given if s.id is not None)
 
 
-def _key(where: str, namespace: str, name: str) -> ResourceKey:
+def resource_key(where: str, namespace: str, name: str) -> ResourceKey:
+    """Check a key as a client wrote it; raises RequestError when no resource can have it."""
     for part in (namespace, name):
         if not DNS_LABEL.fullmatch(part):
             shown = part if len(part) <= 70 else f"{part[:70]}…"
-            msg = f"{shown!r} in filter.{where} can be no name: a-z, 0-9 and '-', at most 63"
+            msg = f"{shown!r} in {where} can be no name: a-z, 0-9 and '-', at most 63"
             raise RequestError(Code.BAD_ARGUMENT, msg)
     return ResourceKey(namespace, name)
 

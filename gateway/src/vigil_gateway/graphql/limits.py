@@ -33,6 +33,9 @@ MAX_PAGE: Final = 200
 LISTS: Final = frozenset({"sightings", "cameras", "subjects"})
 """Fields whose selection is answered once per entry of a page."""
 
+DEEPEST: Final = 100
+"""Levels below which nothing is looked at: fragments that spread each other in a circle have no end."""
+
 _PAGE_ARGUMENTS: Final = frozenset({"first", "last"})
 _OPENING: Final = frozenset({TokenKind.BRACE_L, TokenKind.BRACKET_L, TokenKind.PAREN_L})
 _CLOSING: Final = frozenset({TokenKind.BRACE_R, TokenKind.BRACKET_R, TokenKind.PAREN_R})
@@ -149,6 +152,8 @@ class _Measure:
 
     def of(self, selection: SelectionSetNode, depth: int, times: int) -> _Measured:
         total = _Measured()
+        if depth > DEEPEST:
+            return total
         for node in selection.selections:
             if isinstance(node, FieldNode):
                 total.add(self._field(node, depth, times))
@@ -161,8 +166,11 @@ class _Measure:
     def _fragment(self, name: str, depth: int, times: int) -> _Measured:
         key = (name, depth, times)
         if key not in self._known:
-            self._known[key] = _Measured()  # a fragment within itself is refused by validation
-            self._known[key] = self.of(self._fragments[name].selection_set, depth, times)
+            self._known[key] = (
+                _Measured()
+            )  # one within itself, or that is not there, is left to validation
+            if name in self._fragments:
+                self._known[key] = self.of(self._fragments[name].selection_set, depth, times)
         return self._known[key]
 
     def _field(self, node: FieldNode, depth: int, times: int) -> _Measured:

@@ -10,7 +10,7 @@ from vigil_contracts.ids import ResourceKey, sighting_time
 from vigil_gateway.graphql import cursors, rows, types
 from vigil_gateway.graphql.context import services
 from vigil_gateway.graphql.errors import Code, RequestError
-from vigil_gateway.graphql.filters import SightingFilter, check_filter
+from vigil_gateway.graphql.filters import SightingFilter, check_filter, resource_key
 from vigil_gateway.graphql.pages import asked, connection, page_request
 from vigil_gateway.storage.postgres.queries_sightings import SightingQuery
 
@@ -88,7 +88,7 @@ async def _cameras(
 async def _camera(info: strawberry.Info, name: str, namespace: str = "default") -> types.Camera | None:
     """Give a camera by its key."""
     own = services(info)
-    row = await asked(own.resources.camera(ResourceKey(namespace, name)))
+    row = await asked(own.resources.camera(resource_key("camera", namespace, name)))
     return None if row is None else rows.camera(row, own.cameras, now())
 
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from typing import Any
+from typing import Any, Final
 
 from vigil_contracts.events import BestShot, CloseReason, IdentityStatus, SightingState
 from vigil_contracts.ids import ResourceKey
@@ -10,6 +10,8 @@ from vigil_contracts.resources.camera import SourceType
 from vigil_gateway.graphql import types
 from vigil_gateway.graphql.convert import best_shot, conditions, heartbeat
 from vigil_gateway.graphql.live.cameras import CameraStates
+
+SOURCE_TYPES: Final = {str(kind): kind for kind in SourceType}
 
 Row = Any
 """asyncpg's Record, which has no types."""
@@ -63,7 +65,7 @@ def camera(row: Row, states: CameraStates, now: dt.datetime) -> types.Camera:
         name=row["name"],
         uid=row["uid"],
         site=row["site"],
-        source_type=SourceType(source["type"]) if source.get("type") in SourceType else None,
+        source_type=SOURCE_TYPES.get(source.get("type")),
         url=source.get("url"),
         suspended=bool(spec.get("suspend", False)),
         fps=spec.get("sampling", {}).get("fps"),

@@ -1,0 +1,83 @@
+"""Cursors come back as they were made, and nothing else is taken for one."""
+
+import base64
+import datetime as dt
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vigil_contracts.ids import DNS_LABEL, ResourceKey, new_sighting_id
+from vigil_gateway.graphql import cursors
+from vigil_gateway.graphql.errors import Code, RequestError
+
+MOMENTS = st.datetimes(dt.datetime(1970, 1, 2), dt.datetime(9000, 1, 1), timezones=st.just(dt.UTC))
+KEYS = st.builds(ResourceKey, st.from_regex(DNS_LABEL, fullmatch=True), st.from_regex(DNS_LABEL, fullmatch=True))
+DECODERS: list[Callable[[str], object]] = [
+    cursors.decode_event,
+    cursors.decode_sighting,
+    cursors.decode_camera,
+    cursors.decode_subject,
+]
+
+
+@given(st.integers(0, cursors.MAX_SEQ))
+def test_event_cursors_round_trip(seq: int) -> None:
+    assert cursors.decode_event(cursors.encode_event(seq)) == seq
+
+
+@given(MOMENTS)
+def test_sighting_cursors_round_trip(at: dt.datetime) -> None:
+    sighting_id = new_sighting_id(at)
+    assert cursors.decode_sighting(cursors.encode_sighting(sighting_id)) == sighting_id
+
+
+@given(KEYS)
+def test_resource_cursors_round_trip(key: ResourceKey) -> None:
+    assert cursors.decode_camera(cursors.encode_camera(key)) == key
+    assert cursors.decode_subject(cursors.encode_subject(key)) == key
+
+
+@given(st.text(max_size=400) | st.binary(max_size=200).map(lambda data: base64.urlsafe_b64encode(data).decode()))
+def test_garbage_is_refused_with_words(text: str) -> None:
+    for decode in DECODERS:
+        with pytest.raises(RequestError, match="cannot be used") as refused:
+            decode(text)
+        assert refused.value.code is Code.BAD_CURSOR
+        assert len(refused.value.message) < 400
+
+
+def encoded(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    ("cursor", "decode", "told"),
+    [
+        ("", cursors.decode_event, "not made by this API"),
+        (encoded("v1:-1"), cursors.decode_event, "not a place"),
+        (encoded("v1:01"), cursors.decode_event, "not a place"),
+        (encoded("v1:9223372036854775808"), cursors.decode_event, "not a place"),
+        (encoded("v1:1e3"), cursors.decode_event, "not a place"),
+        (encoded("v1:¹"), cursors.decode_event, "not made by this API"),
+        (encoded("v2:1"), cursors.decode_event, "not made by this API"),
+        (encoded("v1:1") + "==", cursors.decode_event, "not made by this API"),
+        (encoded("v1:1"), cursors.decode_sighting, "of an event of the subscription `sightings`; here"),
+        (encoded("s1:00000000-0000-4000-8000-000000000000"), cursors.decode_sighting, "no sighting's id"),
+        (encoded("s1:x"), cursors.decode_sighting, "no sighting's id"),
+        (
+            cursors.encode_sighting(new_sighting_id()),
+            cursors.decode_event,
+            "of an entry of the query `sightings`; here",
+        ),
+        (encoded("c1:default"), cursors.decode_camera, "no namespace and name"),
+        (encoded("c1:default/UPPER"), cursors.decode_camera, "no namespace and name"),
+        (encoded("p1:a/b"), cursors.decode_camera, "of an entry of the query `subjects`; here"),
+        ("x" * 257, cursors.decode_event, "it has 257 characters"),
+    ],
+)
+def test_wrong_cursors(cursor: str, decode: Callable[[str], object], told: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        decode(cursor)
+    assert told in refused.value.message

@@ -1,0 +1,77 @@
+"""Relay's pages: sizes, directions, and where a page lies in its list."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from vigil_contracts.ids import new_sighting_id
+from vigil_gateway.graphql import cursors
+from vigil_gateway.graphql.errors import RequestError
+from vigil_gateway.graphql.filters import CameraKey, SightingFilter, SubjectKey, check_filter
+from vigil_gateway.graphql.pages import PageRequest, connection, page_request
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"first": 201}, "entries in a page: 201 given, at most 200 allowed"),
+        ({"last": 2**31 - 1}, "entries in a page: 2147483647 given, at most 200 allowed"),
+        ({"first": 0}, "a page of 0 entries was asked for; ask for 1 to 200"),
+        ({"first": -5}, "a page of -5 entries was asked for; ask for 1 to 200"),
+        ({"first": 1, "last": 1}, "`first` and `last` were both given"),
+        ({"after": "nonsense"}, "cannot be used"),
+        ({"before": cursors.encode_event(7)}, "of an event of the subscription"),
+    ],
+)
+def test_absurd_pages_are_refused(arguments: dict[str, Any], told: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        page_request(
+            arguments.get("first"),
+            arguments.get("after"),
+            arguments.get("last"),
+            arguments.get("before"),
+            cursors.decode_sighting,
+        )
+    assert told in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("request_", "rows", "kept", "following", "preceding"),
+    [
+        (PageRequest(2, False, None, None), [1, 2, 3], [1, 2], True, False),
+        (PageRequest(2, False, 0, None), [1, 2], [1, 2], False, True),
+        (PageRequest(2, True, None, None), [9, 8, 7], [8, 9], False, True),
+        (PageRequest(2, True, None, 10), [9, 8], [8, 9], True, False),
+        (PageRequest(2, False, None, None), [], [], False, False),
+    ],
+)
+def test_pages_know_their_neighbours(
+    request_: PageRequest[int], rows: list[int], kept: list[int], *, following: bool, preceding: bool
+) -> None:
+    page = connection(request_, rows, lambda row: row, str)
+    assert page.nodes == kept
+    assert [edge.cursor for edge in page.edges] == [str(row) for row in kept]
+    assert (page.page_info.has_next_page, page.page_info.has_previous_page) == (following, preceding)
+    assert page.page_info.end_cursor == (str(kept[-1]) if kept else None)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (SightingFilter(cameras=[CameraKey(name="a")] * 201), "entries in filter.cameras: 201 given, at most 200"),
+        (SightingFilter(cameras=[CameraKey(name="Door")]), "'Door' in filter.cameras can be no name"),
+        (SightingFilter(subjects=[SubjectKey()]), "names either `name` or `id`"),
+        (SightingFilter(subjects=[SubjectKey(name="a", id=uuid.uuid4())]), "names either `name` or `id`"),
+        (SightingFilter(subjects=[SubjectKey(name="x" * 5000)]), "can be no name"),
+    ],
+)
+def test_wrong_filters_are_refused(given: SightingFilter, told: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        check_filter(given)
+    assert told in refused.value.message
+    assert len(refused.value.message) < 300
+
+
+def test_a_sightings_cursor_holds_its_moment() -> None:
+    assert cursors.decode_sighting(cursors.encode_sighting(sighting_id := new_sighting_id())) == sighting_id

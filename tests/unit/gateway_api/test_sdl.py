@@ -1,0 +1,25 @@
+"""The SDL that is checked in is the schema's, and speaks the contracts' words."""
+
+from pathlib import Path
+
+from vigil_contracts.events import IdentityStatus, SightingState
+from vigil_gateway.graphql.sdl import main, sdl
+
+CHECKED_IN = Path(__file__).parents[3] / "gateway" / "schema.graphql"
+
+
+def test_checked_in_sdl_is_up_to_date() -> None:
+    told = "run: python -m vigil_gateway.graphql.sdl gateway/schema.graphql"
+    assert CHECKED_IN.read_text(encoding="utf-8") == sdl(), told
+
+
+def test_enums_have_the_contracts_values() -> None:
+    text = sdl()
+    for enum in (IdentityStatus, SightingState):
+        values = "\n".join(f"  {member.value}" for member in enum)
+        assert f"enum {enum.__name__} {{\n{values}\n}}" in text
+
+
+def test_export_writes_the_file(tmp_path: Path) -> None:
+    main([str(tmp_path / "schema.graphql")])
+    assert (tmp_path / "schema.graphql").read_text(encoding="utf-8") == sdl()
