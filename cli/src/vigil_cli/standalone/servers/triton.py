@@ -1,0 +1,155 @@
+"""Triton, from the `nvidia-pytriton` wheel; only the server in it is used, not its Python code.
+
+The wheel brings the Python backend alone, which is why models for this machine are exported for `cpu-python`.
+"""
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import sys
+import sysconfig
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from vigil_cli.standalone.servers.ports import LOOPBACK
+from vigil_cli.standalone.supervisor.spec import ProcessSpec, StartError
+
+READY_TIMEOUT_S = 120
+"""Each instance loads its model and answers its warm-up first."""
+
+
+@dataclass(frozen=True, slots=True)
+class TritonPorts:
+    """Where Triton listens, on the loopback address."""
+
+    grpc: int
+    http: int
+    metrics: int
+
+
+def _package() -> Path:
+    found = importlib.util.find_spec("pytriton")
+    folder = Path(found.origin).parent / "tritonserver" if found and found.origin else None
+    if folder is None or not (folder / "bin" / "tritonserver").exists():
+        msg = "Triton is missing; install its wheel with: pip install --no-deps nvidia-pytriton==0.7.0"
+        raise StartError(msg)
+    return folder
+
+
+def libpython() -> Path:
+    """Find the folder of the shared library of this Python, which Triton's Python backend loads.
+
+    Raises
+    ------
+    StartError
+        It is nowhere; the text says which package brings it.
+    """
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    name = f"libpython{version}.so.1.0"
+    multiarch = sysconfig.get_config_var("MULTIARCH") or ""
+    folders = [
+        sysconfig.get_config_var("LIBDIR"),
+        f"{sys.base_prefix}/lib",
+        f"/usr/lib/{multiarch}",
+        "/usr/lib",
+        "/usr/local/lib",
+    ]
+    for folder in folders:
+        if folder and (Path(folder) / name).exists():
+            return Path(folder)
+    msg = f"Triton needs {name}, which is not on this machine; install it with: apt-get install libpython{version}"
+    raise StartError(msg)
+
+
+def _backends(folder: Path) -> Path:
+    """Copy the Python backend and put the stub for this Python beside it."""
+    package = _package()
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    stub = package / "python_backend_stubs" / version / "triton_python_backend_stub"
+    if not stub.exists():
+        have = ", ".join(sorted(path.name for path in stub.parents[1].iterdir()))
+        msg = (
+            f"Triton's wheel has no stub for Python {version} (it has {have}); make the environment with one of these."
+        )
+        raise StartError(msg)
+    target = folder / "backends" / "python"
+    if not (target / stub.name).exists():
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(package / "backends" / "python", target)
+        shutil.copy2(stub, target / stub.name)
+    return folder / "backends"
+
+
+def is_ready(http_port: int) -> bool:
+    """Ask Triton whether all models are loaded."""
+    try:
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{http_port}/v2/health/ready", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _prefix(ports: TritonPorts) -> str:
+    return f"vigil_triton_{ports.grpc}_"
+
+
+def _remove_stale_memory(ports: TritonPorts) -> None:
+    """Remove the shared memory by which a killed server talked with its Python processes."""
+    for region in Path("/dev/shm").glob(f"{_prefix(ports)}*"):  # noqa: S108 - where POSIX shared memory lives
+        with contextlib.suppress(OSError):
+            region.unlink()
+
+
+def triton(folder: Path, models: Path, ports: TritonPorts) -> ProcessSpec:
+    """Describe a Triton server for a model repository.
+
+    Parameters
+    ----------
+    folder
+        For the copy of the Python backend.
+    models
+        A repository exported with the `cpu-python` target.
+
+    Raises
+    ------
+    StartError
+        The wheel, its stub for this Python, or libpython is missing; or the repository is empty.
+    """
+    if not any(models.glob("*/config.pbtxt")):
+        remedy = f"vigil-models export --pack open --target cpu-python --out {models}"
+        msg = f"{models} holds no exported models; make them with: {remedy}"
+        raise StartError(msg)
+    package = _package()
+    libraries = [package.parents[1] / "nvidia_pytriton.libs", libpython()]
+    environment = {
+        "LD_LIBRARY_PATH": os.pathsep.join(
+            [str(path) for path in libraries] + [os.environ.get("LD_LIBRARY_PATH", "")]
+        ).rstrip(":"),
+        # The stub embeds an isolated Python, which knows its packages only by the first python3 on PATH.
+        "PATH": os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]),
+        "OMP_NUM_THREADS": "1",
+    }
+    options = {
+        "model-repository": models,
+        "backend-directory": _backends(folder),
+        "backend-config": f"python,shm-region-prefix-name={_prefix(ports)}",
+        "grpc-address": LOOPBACK,
+        "grpc-port": ports.grpc,
+        "http-address": LOOPBACK,
+        "http-port": ports.http,
+        "metrics-address": LOOPBACK,
+        "metrics-port": ports.metrics,
+        "allow-gpu-metrics": "false",
+        "exit-timeout-secs": 5,
+    }
+    return ProcessSpec(
+        name="triton",
+        argv=[str(package / "bin" / "tritonserver"), *(f"--{name}={value}" for name, value in options.items())],
+        env=environment,
+        ready=lambda: is_ready(ports.http),
+        ready_timeout_s=READY_TIMEOUT_S,
+        stop_timeout_s=10,
+        before_start=lambda: _remove_stale_memory(ports),
+    )

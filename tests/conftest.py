@@ -1,0 +1,98 @@
+"""Real servers as fixtures. Session-scoped ones are shared: tests that kill a server ask for one of their own."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.servers import (
+    ARCFACE_PACK,
+    OPEN_PACK,
+    NatsServer,
+    PostgresServer,
+    RtspServer,
+    TritonServer,
+    start_nats,
+    start_postgres,
+    start_rtsp,
+    start_triton,
+)
+
+
+@pytest.fixture(scope="session")
+def servers_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="vigil-tests-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def shared_nats(servers_folder: Path) -> Iterator[NatsServer]:
+    server = start_nats(servers_folder / "nats")
+    yield server
+    server.running.kill()
+
+
+@pytest.fixture
+def own_nats(tmp_path: Path) -> Iterator[NatsServer]:
+    server = start_nats(tmp_path / "nats")
+    yield server
+    server.running.kill()
+
+
+@pytest.fixture(scope="session")
+def shared_postgres(servers_folder: Path) -> Iterator[PostgresServer]:
+    server = start_postgres(servers_folder / "postgres")
+    yield server
+    server.running.kill()
+
+
+@pytest.fixture
+def own_postgres(tmp_path: Path) -> Iterator[PostgresServer]:
+    server = start_postgres(tmp_path / "postgres")
+    yield server
+    server.running.kill()
+
+
+@pytest.fixture(scope="session")
+def open_triton(servers_folder: Path) -> Iterator[TritonServer]:
+    """YuNet and SFace."""
+    server = start_triton(servers_folder / "triton-open", OPEN_PACK)
+    yield server
+    server.running.kill()
+
+
+@pytest.fixture(scope="session")
+def arcface_triton(servers_folder: Path) -> Iterator[TritonServer]:
+    """SCRFD-2.5G and MobileFaceNet; skipped by name without the shared material."""
+    server = start_triton(servers_folder / "triton-arcface", ARCFACE_PACK)
+    yield server
+    server.running.kill()
+
+
+@pytest.fixture
+def own_triton(tmp_path: Path) -> Iterator[Callable[[str], TritonServer]]:
+    started: list[TritonServer] = []
+
+    def start(pack: str = OPEN_PACK) -> TritonServer:
+        started.append(start_triton(tmp_path / f"triton-{len(started)}", pack))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.running.kill()
+
+
+@pytest.fixture
+def rtsp(tmp_path: Path) -> Iterator[Callable[..., RtspServer]]:
+    """Start RTSP servers: `rtsp({"name": video})`."""
+    started: list[RtspServer] = []
+
+    def start(videos: dict[str, Path]) -> RtspServer:
+        started.append(start_rtsp(tmp_path / f"rtsp-{len(started)}", videos))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.running.kill()

@@ -1,0 +1,143 @@
+"""Real NATS, Postgres, Triton and RTSP for tests."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import filelock
+import imageio_ffmpeg
+from tests.support.running import Running
+from tests.support.shared import missing, shared
+
+import vigil_models
+from vigil_cli.standalone.servers.go2rtc import ffmpeg_loop, go2rtc
+from vigil_cli.standalone.servers.nats import nats
+from vigil_cli.standalone.servers.ports import LOOPBACK, free_port
+from vigil_cli.standalone.servers.postgres import postgres, url
+from vigil_cli.standalone.servers.triton import TritonPorts, triton
+from vigil_cli.standalone.supervisor.spec import StartError
+from vigil_models.api import cache_dir, ensure_pack, export_pack
+
+PASSWORD = "for-tests"
+TOKEN = "for-tests"
+
+
+@dataclass(frozen=True)
+class NatsServer:
+    """A NATS server with JetStream."""
+
+    running: Running
+    url: str
+    token: str
+
+
+def start_nats(folder: Path) -> NatsServer:
+    port = free_port()
+    return NatsServer(Running(nats(folder, port, TOKEN), folder).start(), f"nats://{LOOPBACK}:{port}", TOKEN)
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A Postgres server."""
+
+    running: Running
+    port: int
+
+    @property
+    def admin_url(self) -> str:
+        return url(self.port, PASSWORD)
+
+    async def new_database(self, template: str = "template1") -> str:
+        """Make an empty database, or a copy of another, and give its address."""
+        name = f"test_{uuid4().hex[:12]}"
+        connection = await asyncpg.connect(self.admin_url)
+        try:
+            await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        finally:
+            await connection.close()
+        return url(self.port, PASSWORD, name)
+
+
+def start_postgres(folder: Path) -> PostgresServer:
+    port = free_port()
+    return PostgresServer(Running(postgres(folder, port, PASSWORD), folder).start(), port)
+
+
+@dataclass(frozen=True)
+class TritonServer:
+    """A Triton server with a model pack."""
+
+    running: Running
+    address: str
+    pack: str
+
+
+ARCFACE_PACK = "scrfd-mobilefacenet-test"
+"""SCRFD-2.5G and MobileFaceNet, from the shared material."""
+OPEN_PACK = "open"
+
+
+def model_repository(pack: str) -> Path:
+    """Export a pack once for this version of the exporter, and keep it in the cache."""
+    target = cache_dir() / "test-repositories" / f"{pack}-{_exporter_version()}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(target.with_suffix(".lock")):
+        if not (target / "manifest.json").exists():
+            export_pack(pack, _sources(pack), "cpu-python", target)
+    return target
+
+
+def _sources(pack: str) -> Path:
+    if pack == OPEN_PACK:
+        return ensure_pack(pack, accept_licence=True)
+    return shared("models")
+
+
+def _exporter_version() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(vigil_models.__file__).parent.rglob("*")):
+        if path.suffix in {".py", ".yaml", ".json"}:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def start_triton(folder: Path, pack: str) -> TritonServer:
+    ports = TritonPorts(free_port(), free_port(), free_port())
+    spec = triton(folder, model_repository(pack), ports)
+    return TritonServer(Running(spec, folder).start(), f"{LOOPBACK}:{ports.grpc}", pack)
+
+
+@dataclass(frozen=True)
+class RtspServer:
+    """A go2rtc server."""
+
+    running: Running
+    port: int
+
+    def url(self, name: str) -> str:
+        return f"rtsp://{LOOPBACK}:{self.port}/{name}"
+
+
+def ffmpeg() -> Path:
+    """Find the ffmpeg that comes with imageio-ffmpeg."""
+    return Path(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+def start_rtsp(folder: Path, videos: dict[str, Path]) -> RtspServer:
+    """Serve video files again and again in real time; skips by name where go2rtc is not to be had."""
+    port = free_port()
+    try:
+        spec = go2rtc(folder, port, {name: ffmpeg_loop(ffmpeg(), video) for name, video in videos.items()})
+    except StartError as error:
+        missing(f"go2rtc ({error})")
+    return RtspServer(Running(spec, folder).start(), port)
+
+
+def environment() -> dict[str, str]:
+    """Give what child programs of a test see: this environment without any VIGIL_ setting but the cache."""
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith("VIGIL_") or name == "VIGIL_CACHE_DIR"
+    }
