@@ -1,7 +1,7 @@
 """`vigil-stream run --camera FILE`: one camera, until SIGTERM.
 
-Exit status: 0 ended as told; 2 the environment or the file is wrong; 70 a decoder hung, start again; 74 the state folder or
-the HTTP port cannot be used.
+Exit status: 0 ended as told; 2 the environment or the file is wrong; 70 a decoder hung, start again; 74 the state
+folder or the HTTP port cannot be used.
 """
 
 import argparse
@@ -35,7 +35,8 @@ def main() -> None:
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not sys.exit: the capture thread may sit in a call into the decoder, and the interpreter would wait or crash on it.
+    # Not sys.exit: the capture thread may sit in a call into the decoder, and the interpreter would wait or crash on
+    # it.
     os._exit(code)
 
 

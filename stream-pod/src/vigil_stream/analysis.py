@@ -1,4 +1,4 @@
-"""The analysis thread: takes pictures from the slot until it is told to stop, and survives whatever one of them does."""
+"""The analysis thread: takes pictures from the slot until told to stop, and survives whatever one of them does."""
 
 import logging
 import threading
@@ -73,6 +73,6 @@ class AnalysisLoop:
             if latency is None:
                 return
             status.analysed(latency)
-            status.wrong("inference", analyser.embed_error)
+            status.wrong("inference", analyser.taker.trouble)
             status.inference_endpoint = analyser.endpoint
             status.fitness(*analyser.fitness.verdict())

@@ -15,7 +15,7 @@ class Backoff:
         self._next = first_s
 
     def next(self) -> float:
-        """Give the seconds to wait now: between a half and the whole of a step, and make the next step twice as long."""
+        """Give the seconds to wait now, a half to the whole of a step, and make the next step twice as long."""
         step, self._next = self._next, min(self._next * 2, self._longest)
         return step * random.uniform(0.5, 1)  # noqa: S311 - jitter is no secret
 

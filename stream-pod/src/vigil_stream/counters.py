@@ -6,8 +6,8 @@ from vigil_contracts.events import CameraCounters
 from vigil_stream.publish.journal import Journal
 
 JOURNALED = frozenset({"events_created", "events_published", "events_dropped", "sightings_opened"})
-"""Counted inside the journal's own transactions; the others are written with every heartbeat, and the last two seconds of
-them may be lost by kill -9."""
+"""Counted inside the journal's own transactions; the others are written with every heartbeat, and the last two
+seconds of them may be lost by kill -9."""
 
 
 class Counters:

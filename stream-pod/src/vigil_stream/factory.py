@@ -12,7 +12,7 @@ from vigil_contracts.events import CameraRef
 from vigil_contracts.resources import Camera, SourceType
 from vigil_stream.analyser import Analyser
 from vigil_stream.analysis import AnalysisLoop
-from vigil_stream.capture import Guard, Sampler, make_source
+from vigil_stream.capture import Guard, Sampler, Source, make_source
 from vigil_stream.capture.loop import CaptureLoop
 from vigil_stream.capture.slot import Slot
 from vigil_stream.counters import Counters
@@ -78,7 +78,9 @@ def build(settings: Settings, camera: Camera, folder: Path, *, stop: threading.E
     book = SightingBook(settings.site, ref, session)
     analyser = Analyser(camera.spec, client, book, sink.tell, took, settings.detector_side)
     slot, sampler, guards = Slot(), Sampler(camera.spec.sampling.fps), (Guard(), Guard())
-    capture = _capture(settings, camera, folder, slot, status, sampler, guards[0], stop)
+    live = camera.spec.source.type is not SourceType.FILE
+    make = _source_maker(settings, camera, folder, guards[0], stop)
+    capture = CaptureLoop(make, slot, status, sampler, guards[0], live=live)
     analysis = AnalysisLoop(analyser, slot, status, guards[1])
     _count(counters, sampler, slot, analyser, analysis)
     status.counters = counters.save
@@ -86,27 +88,20 @@ def build(settings: Settings, camera: Camera, folder: Path, *, stop: threading.E
     return Parts(journal, status, counters, metrics, publisher, sink, client, capture, guards[0], analysis, guards[1])
 
 
-def _capture(  # noqa: PLR0913 - one call of one constructor, taken out for length
-    settings: Settings,
-    camera: Camera,
-    folder: Path,
-    slot: Slot,
-    status: Status,
-    sampler: Sampler,
-    guard: Guard,
-    stop: threading.Event,
-) -> CaptureLoop:
+def _source_maker(
+    settings: Settings, camera: Camera, folder: Path, guard: Guard, stop: threading.Event
+) -> Callable[[], Source]:
     source = camera.spec.source
-    make = partial(
+    credentials = settings.source_credentials_dir if source.credentials_secret_ref is not None else None
+    return partial(
         make_source,
         source,
         camera.spec.decode,
         folder=folder,
-        credentials_folder=settings.source_credentials_dir if source.credentials_secret_ref is not None else None,
+        credentials_folder=credentials,
         guard=guard,
         stop=stop,
     )
-    return CaptureLoop(make, slot, status, sampler, guard, live=source.type is not SourceType.FILE)
 
 
 def _count(counters: Counters, sampler: Sampler, slot: Slot, analyser: Analyser, analysis: AnalysisLoop) -> None:
@@ -115,8 +110,8 @@ def _count(counters: Counters, sampler: Sampler, slot: Slot, analyser: Analyser,
     counters.watch("frames_analysed", lambda: analyser.analysed)
     counters.watch("frames_without_motion", lambda: analyser.still)
     counters.watch("frames_duplicate", lambda: analyser.duplicate)
-    counters.watch("embeddings", lambda: analyser.embeddings)
-    counters.watch("inference_errors", lambda: analysis.errors + analyser.embed_errors)
+    counters.watch("embeddings", lambda: analyser.taker.embeddings)
+    counters.watch("inference_errors", lambda: analysis.errors + analyser.taker.errors)
     counters.watch("reconnects", lambda: analysis.losses)
 
 

@@ -1,4 +1,4 @@
-"""Logging: one JSON object a line, or lines for people. The standard library's own, because every MiB counts per camera."""
+"""Logging: one JSON object a line, or lines for people; by the standard library, because every MiB counts."""
 
 import datetime as dt
 import json

@@ -1,8 +1,8 @@
 """One camera's process: starting, watching, ending.
 
-Threads: the main one runs an event loop (bus, heartbeats, probes, watchdog); one captures; one analyses. gRPC adds its own.
-A call into a decoder that never returns cannot be interrupted from within the process, so the watchdog ends the process
-with `EXIT_HUNG`; whoever supervises it starts it again, and the journal makes that lossless.
+Threads: the main one runs an event loop (bus, heartbeats, probes, watchdog); one captures; one analyses. gRPC adds
+its own. A call into a decoder that never returns cannot be interrupted from within the process, so the watchdog ends
+the process with `EXIT_HUNG`; whoever supervises it starts it again, and the journal makes that lossless.
 
 Memory: what each import costs, and what was left out for it, is in the README of this distribution.
 """

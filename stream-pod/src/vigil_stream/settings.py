@@ -39,7 +39,8 @@ class Settings(BaseSettings):
     shared_memory: Literal["auto", "off"] = "auto"
     """auto: frames reach a Triton on this machine through shared memory."""
     detector_side: Annotated[int, Field(ge=64, le=4096)] = 640
-    """Longest side of the detector's input in pixels. Smaller is faster; larger finds smaller faces in large pictures."""
+    """Longest side of the detector's input in pixels. Smaller is faster; larger finds smaller faces in large
+    pictures."""
     outbox_max_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 20
     """About two hours of a busy camera."""
     outbox_max_events: Annotated[int, Field(ge=100)] = 50_000

@@ -108,8 +108,7 @@ class ContainerSource:
         self._stream = self._container.streams.video[0]
         context = self._stream.codec_context
         if context is None:
-            told = f"no decoder for the video of {shown}; set the camera to H.264, H.265 or MJPEG"
-            raise SourceError(SourceReason.CODEC_UNSUPPORTED, told)
+            raise SourceError(SourceReason.CODEC_UNSUPPORTED, errors.NO_DECODER.format(shown))
         context.thread_count = 1
         context.thread_type = ThreadType.NONE
         if context.width or context.height:

@@ -15,8 +15,8 @@ _BILINEAR = Interpolation.BILINEAR
 class Converter:
     """Converts the frames of one stream; not for several threads.
 
-    Scaling is bilinear with swscale's filter as wide as the step down, so that nothing aliases. Of the whole picture only
-    the detector's size is ever made; faces are cut from the decoder's own planes.
+    Scaling is bilinear with swscale's filter as wide as the step down, so that nothing aliases. Of the whole picture
+    only the detector's size is ever made; faces are cut from the decoder's own planes.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,6 @@
 """What can be wrong with a source, in the words of the contracts; messages say what to do and never hold a secret."""
 
 import errno
-from collections.abc import Iterable
 
 from av import error as av_error
 
@@ -22,10 +21,25 @@ class SourceError(Exception):
         self.reason = reason
 
 
-_UNAUTHORIZED = (av_error.HTTPUnauthorizedError, av_error.HTTPForbiddenError)
-_NOT_FOUND = (av_error.HTTPNotFoundError, av_error.FileNotFoundError)
-_NO_DECODER = (av_error.DecoderNotFoundError, av_error.PatchWelcomeError)
-_WRONG_CONTENT = (av_error.InvalidDataError, av_error.DemuxerNotFoundError, av_error.IsADirectoryError)
+UNAUTHORIZED = "{} refuses the user or password; check the Secret in credentialsSecretRef"
+NOT_FOUND = "{} does not exist there; check the path in source.url"
+NO_DECODER = "no decoder for the video of {}; set the camera to H.264, H.265 or MJPEG"
+
+_TOLD_BY_TYPE: tuple[tuple[tuple[type[Exception], ...], SourceReason, str], ...] = (
+    ((av_error.HTTPUnauthorizedError, av_error.HTTPForbiddenError), SourceReason.UNAUTHORIZED, UNAUTHORIZED),
+    ((av_error.HTTPNotFoundError, av_error.FileNotFoundError), SourceReason.NOT_FOUND, NOT_FOUND),
+    ((av_error.DecoderNotFoundError, av_error.PatchWelcomeError), SourceReason.CODEC_UNSUPPORTED, NO_DECODER),
+    (
+        (av_error.InvalidDataError, av_error.DemuxerNotFoundError, av_error.IsADirectoryError),
+        SourceReason.NOT_A_VIDEO,
+        "what {} sends is not a video; check source.type and url",
+    ),
+    (
+        (av_error.PermissionError, PermissionError),
+        SourceReason.FAILED,
+        "{} may not be read by this user; for /dev/video* add the user to the group `video`",
+    ),
+)
 _UNREACHABLE_NUMBERS = frozenset(
     {
         errno.EHOSTUNREACH,
@@ -55,19 +69,9 @@ def while_opening(error: Exception, shown: str, deadline_s: float) -> SourceErro
     """
     if isinstance(error, SourceError):
         return error
-    if isinstance(error, _UNAUTHORIZED):
-        told = f"{shown} refuses the user or password; check the Secret in credentialsSecretRef"
-        return SourceError(SourceReason.UNAUTHORIZED, told)
-    if isinstance(error, _NOT_FOUND):
-        return SourceError(SourceReason.NOT_FOUND, f"{shown} does not exist there; check the path in source.url")
-    if isinstance(error, _NO_DECODER):
-        told = f"no decoder for the video of {shown}; set the camera to H.264, H.265 or MJPEG"
-        return SourceError(SourceReason.CODEC_UNSUPPORTED, told)
-    if isinstance(error, _WRONG_CONTENT):
-        return SourceError(SourceReason.NOT_A_VIDEO, f"what {shown} sends is not a video; check source.type and url")
-    if isinstance(error, av_error.PermissionError | PermissionError):
-        told = f"{shown} may not be read by this user; for /dev/video* add the user to the group `video`"
-        return SourceError(SourceReason.FAILED, told)
+    for kinds, reason, told in _TOLD_BY_TYPE:
+        if isinstance(error, kinds):
+            return SourceError(reason, told.format(shown))
     return _by_number(error, shown, deadline_s)
 
 
@@ -104,14 +108,6 @@ def check_size(width: int, height: int, shown: str) -> None:
             "choose another resolution or stream of the camera"
         )
         raise SourceError(SourceReason.PICTURE_SIZE_UNSUPPORTED, told)
-
-
-def without(text: str, secrets: Iterable[str]) -> str:
-    """Take secrets out of a text that others made."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "***")
-    return text
 
 
 def _words(error: Exception) -> str:

@@ -1,15 +1,15 @@
 """A camera whose picture stands still, or repeats a short piece, gives no information: that is a fault, not peace.
 
 A real sensor's noise changes every picture, and an encoder's keyframes do so at the latest. So a source is frozen when
-for `FROZEN_AFTER_S` no picture came that had not been seen within the last few seconds. A loop of a longer piece, such as
-a demo's, is not taken for frozen.
+for `FROZEN_AFTER_S` no picture came that had not been seen within the last few seconds. A loop of a longer piece,
+such as a demo's, is not taken for frozen.
 """
 
 from collections import OrderedDict
 
 FROZEN_AFTER_S = 12.0
-"""Longer than usual keyframe intervals (up to 10 s), so that an encoder's skipped pictures of a dark, still scene are not
-mistaken for a fault; short enough to be told within 15 s."""
+"""Longer than usual keyframe intervals (up to 10 s), so that an encoder's skipped pictures of a dark, still scene are
+not mistaken for a fault; short enough to be told within 15 s."""
 
 REPEAT_S = 3.0
 """The longest piece whose repetition counts as frozen."""

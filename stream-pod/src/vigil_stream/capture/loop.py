@@ -24,19 +24,19 @@ class Listener(Protocol):
     """Who wants to know how the source is doing; called from the capture thread."""
 
     def connecting(self) -> None:
-        """An attempt begins."""
+        """Note that an attempt begins."""
 
     def connected(self, info: SourceInfo) -> None:
-        """The source was opened."""
+        """Note that the source was opened."""
 
     def picture(self, width: int, height: int, captured_at: float) -> None:
-        """A picture was chosen for analysis; pixels, and seconds since the epoch."""
+        """Note a picture that was chosen for analysis; pixels, and seconds since the epoch."""
 
     def lost(self, error: SourceError, retry_in_s: float) -> None:
-        """The source gives nothing; the next attempt comes in so many seconds."""
+        """Note that the source gives nothing; the next attempt comes in so many seconds."""
 
     def ended(self) -> None:
-        """A file came to its end; nothing follows."""
+        """Note that a file came to its end; nothing follows."""
 
 
 class CaptureLoop:

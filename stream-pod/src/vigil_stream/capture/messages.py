@@ -111,10 +111,9 @@ def _basic(credentials: Credentials | None) -> dict[str, str]:
 
 def _refused(status: int, url: str) -> SourceError:
     if status in {401, 403}:
-        told = f"{url} refuses the user or password; check the Secret in credentialsSecretRef"
-        return SourceError(SourceReason.UNAUTHORIZED, told)
+        return SourceError(SourceReason.UNAUTHORIZED, errors.UNAUTHORIZED.format(url))
     if status == 404:
-        return SourceError(SourceReason.NOT_FOUND, f"{url} does not exist there; check the path in source.url")
+        return SourceError(SourceReason.NOT_FOUND, errors.NOT_FOUND.format(url))
     told = f"{url} answers with HTTP status {status} instead of a WebSocket; check source.type and url"
     return SourceError(SourceReason.NOT_A_VIDEO if status < 500 else SourceReason.UNREACHABLE, told)
 

@@ -8,7 +8,8 @@ from typing import Protocol
 import av
 
 OPEN_DEADLINE_S = 10.0
-"""For connecting, authenticating and finding the video. A camera that waits for its next keyframe needs up to one GOP."""
+"""For connecting, authenticating and finding the video. A camera that waits for its next keyframe needs up to one
+GOP."""
 
 READ_DEADLINE_S = 8.0
 """For the next data. Longer than a camera's pause at a change of its settings, short enough to be told within 20 s."""
@@ -95,7 +96,8 @@ class Sampler:
             Seconds on any clock that only goes forward.
         """
         self.captured += 1
-        # A tenth of a period of tolerance: else a source of exactly this rate would lose every second picture to jitter.
+        # A tenth of a period of tolerance: else a source of exactly this rate would lose every second picture to
+        # jitter.
         if at < self._due - 0.1 * self._period:
             return False
         behind = at - self._due > self._period

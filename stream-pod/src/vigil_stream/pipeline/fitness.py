@@ -12,7 +12,8 @@ ENOUGH = 10
 """Faces before anything is said."""
 
 NEEDED_PIXELS = 50.0
-"""Median width of a face: an embedder's 112-pixel input holds no more than what 50 pixels show, at half its sharpness."""
+"""Median width of a face: an embedder's 112-pixel input holds no more than what 50 pixels show, at half its
+sharpness."""
 
 NEEDED_SHARPNESS = 0.2
 NEEDED_YAW = 45.0
@@ -43,10 +44,12 @@ class Fitness:
             return FitnessReason.NO_FACES_YET, f"{len(self._pixels)} faces seen so far; {ENOUGH} are needed to judge"
         pixels = median(self._pixels)
         if pixels < NEEDED_PIXELS:
-            told = f"half of the faces are smaller than {pixels:.0f} pixels; {NEEDED_PIXELS:.0f} are needed: zoom in, or come nearer"
+            needed = f"{NEEDED_PIXELS:.0f} are needed: zoom in, or come nearer"
+            told = f"half of the faces are smaller than {pixels:.0f} pixels; {needed}"
             return FitnessReason.FACES_TOO_SMALL, told
         if len(self._yaw) >= ENOUGH and (yaw := median(self._yaw)) > NEEDED_YAW:
-            told = f"half of the faces are turned by more than {yaw:.0f} degrees; hang the camera where people look towards it"
+            remedy = "hang the camera where people look towards it"
+            told = f"half of the faces are turned by more than {yaw:.0f} degrees; {remedy}"
             return FitnessReason.FACES_TURNED, told
         if len(self._sharpness) >= ENOUGH and (sharp := median(self._sharpness)) < NEEDED_SHARPNESS:
             told = (

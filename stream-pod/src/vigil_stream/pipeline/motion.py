@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 NOISE_LEVELS = 6
-"""Grey levels by which a cell's mean may differ without having changed. A sensor's noise of 5 levels per pixel is 1.3 in
-the mean of a cell's 16 samples, so this is four to five standard deviations."""
+"""Grey levels by which a cell's mean may differ without having changed. A sensor's noise of 5 levels per pixel is 1.3
+in the mean of a cell's 16 samples, so this is four to five standard deviations."""
 
 QUIET_WITH_FACES_S = 1.0
 """While faces are in view, a picture is analysed at least so often, moved or not."""
@@ -19,8 +19,9 @@ QUIET_S = 5.0
 CUT_CORRELATION = 0.25
 CUT_SHARE = 0.45
 """Another scene: the small pictures correlate less than this, and more than this share of cells changed. Measured on a
-filmed stage with cuts, at 5 pictures per second: cuts 0.02 to 0.17 with 0.52 to 0.70 changed; a performer who moves through half of
-the picture, 0.32 and more with 0.25 to 0.5. Switching a light changes all cells, but keeps the correlation."""
+filmed stage with cuts, at 5 pictures per second: cuts 0.02 to 0.17 with 0.52 to 0.70 changed; a performer who moves
+through half of the picture, 0.32 and more with 0.25 to 0.5. Switching a light changes all cells, but keeps the
+correlation."""
 
 
 class Verdict(Enum):
@@ -54,7 +55,7 @@ def changed_share(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> float:
 
 
 def correlation(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> float:
-    """Correlate two small grey pictures [h,w] of one size: 1 for the same scene in any light; 1 when one has no contrast."""
+    """Correlate two small grey pictures [h,w]: 1 for one scene in any light, and when one of them has no contrast."""
     a = before.ravel().astype(np.float32)
     b = now.ravel().astype(np.float32)
     a -= a.mean()

@@ -1,7 +1,7 @@
 """Best shots: when a face is worth a closer look, when a look is worth an embedding, and whether it is the same person.
 
-A look costs the cut and the measuring of one face (about 1 ms), an embedding up to 26 ms on a CPU. So a face is looked at when
-its size and pose promise more than what is kept, and embedded when the look keeps the promise.
+A look costs the cut and the measuring of one face (about 1 ms), an embedding up to 26 ms on a CPU. So a face is
+looked at when its size and pose promise more than what is kept, and embedded when the look keeps the promise.
 """
 
 from dataclasses import dataclass, field
@@ -37,8 +37,8 @@ SECOND_OPINION_SHARE = 0.8
 """How good the second opinion must be, of the best."""
 
 SAME_PERSON_SHARE = 0.5
-"""Two shots of one track whose cosine similarity is below this share of the model's match threshold are two people. Over
-models, the same person within a second stays above the threshold itself; different people are around 0."""
+"""Two shots of one track whose cosine similarity is below this share of the model's match threshold are two people.
+Over models, the same person within a second stays above the threshold itself; different people are around 0."""
 
 
 @dataclass(slots=True, eq=False)
@@ -53,6 +53,11 @@ class Kept:
         """Its quality, 0 to 1."""
         return self.shot.quality.score
 
+    @property
+    def model_id(self) -> str | None:
+        """The model of its embedding."""
+        return self.shot.embedding.model_id if self.shot.embedding is not None else None
+
 
 @dataclass(slots=True, eq=False)
 class Shots:
@@ -65,6 +70,7 @@ class Shots:
     taken_at: float = float("-inf")
     taken: int = 0
     looks: int = 0
+    postponed: bool = False
 
     def wants_look(self, promise: float, at: float, *, doubtful: bool) -> bool:
         """Tell whether to cut and measure the face.
@@ -78,7 +84,7 @@ class Shots:
         doubtful
             The track might have taken another person for this one.
         """
-        if doubtful or (not self.kept and self.looks < 2):
+        if doubtful or self.postponed or (not self.kept and self.looks < 2):
             return True
         if at - self.looked_at >= LOOK_AGAIN_S:
             return True
@@ -89,6 +95,11 @@ class Shots:
         self.looked_at = at
         self.looks += 1
         self.promise = max(self.promise, promise)
+        self.postponed = False
+
+    def postpone(self) -> None:
+        """Note that the shot was wanted, but there was no time for it: the next picture is looked at in any case."""
+        self.postponed = True
 
     def wants(self, score: float, at: float, *, doubtful: bool) -> bool:
         """Tell whether a shot that was looked at is worth keeping and embedding."""
@@ -104,18 +115,22 @@ class Shots:
         second = self.taken == 1 and at - self.taken_at >= SECOND_OPINION_S
         return score >= best + MARGIN or (second and score >= best * SECOND_OPINION_SHARE)
 
-    def belongs(self, vector: NDArray[np.float32], match_threshold: float) -> bool:
-        """Tell whether an embedding [D] of unit length can be of the person of the shots so far."""
-        vectors = [kept.vector for kept in self.kept if kept.vector is not None and len(kept.vector) == len(vector)]
-        if not vectors:
+    def belongs(self, shot: Kept, match_threshold: float) -> bool:
+        """Tell whether a new shot can be of the person of the shots so far, by vectors of the same model."""
+        vector = shot.vector
+        if vector is None:
             return True
-        return max(float(np.dot(vector, other)) for other in vectors) >= match_threshold * SAME_PERSON_SHARE
+        similarities = [
+            float(np.dot(vector, other.vector))
+            for other in self.kept
+            if other.vector is not None and other.model_id == shot.model_id
+        ]
+        return not similarities or max(similarities) >= match_threshold * SAME_PERSON_SHARE
 
     def keep(self, kept: Kept, at: float) -> None:
         """Add a shot; of more than five the worst goes."""
-        model = kept.shot.embedding.model_id if kept.shot.embedding is not None else None
         # After a change of the served model, vectors of the old one say nothing beside the new.
-        self.kept = [one for one in self.kept if one.shot.embedding is None or one.shot.embedding.model_id == model]
+        self.kept = [one for one in self.kept if one.model_id == kept.model_id]
         self.kept.append(kept)
         self.kept.sort(key=lambda one: -one.score)
         del self.kept[MAX_SHOTS:]

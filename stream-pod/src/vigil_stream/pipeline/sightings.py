@@ -95,7 +95,7 @@ class SightingBook:
         return [self._revision(entry, SightingState.UPDATED, None) for entry in due]
 
     def close(self, track_id: int, at: dt.datetime, reason: CloseReason) -> list[Sighting]:
-        """End a track's sighting: its last revision, after its first when that was not told yet; none without sighting."""
+        """End a track's sighting: its last revision, after its first if that was not told; none without one."""
         entry = self._open.pop(track_id, None)
         if entry is None:
             return []

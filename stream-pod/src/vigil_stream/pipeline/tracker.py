@@ -1,9 +1,9 @@
 """Tracks: which face of this picture is which of the one before, from position and size alone.
 
-At 5 pictures per second a walking face moves by up to its own width, so boxes often do not overlap; a face is looked for
-where its speed would bring it, within a distance in units of its own size. Two people who cross, or one who stands where
-another stood, can still be mistaken for each other: such an assignment is marked doubtful, and the embeddings decide
-(`shots.belongs`).
+At 5 pictures per second a walking face moves by up to its own width, so boxes often do not overlap; a face is looked
+for where its speed would bring it, within a distance in units of its own size. Two people who cross, or one who
+stands where another stood, can still be mistaken for each other: such an assignment is marked doubtful, and the
+embeddings decide (`shots.belongs`).
 """
 
 import math
@@ -14,7 +14,8 @@ LOST_AFTER_S = 1.5
 passing in front, takes less."""
 
 STALE_AFTER_S = 30.0
-"""Seconds without any analysed picture after which a track has left: a wait for inference that long hides what happened."""
+"""Seconds without any analysed picture after which a track has left: a wait for inference that long hides what
+happened."""
 
 REACH = 0.9
 """Distance in face sizes, from where the face is expected, within which it is taken for the same."""

@@ -1,7 +1,7 @@
 """From the journal to JetStream: in order, a bounded number under way, each until it is acknowledged.
 
-Losing the bus never loses an event and never holds up the analysis. An acknowledgement that does not come means that the
-event is sent again; its id lets JetStream, and identity behind it, know it.
+Losing the bus never loses an event and never holds up the analysis. An acknowledgement that does not come means that
+the event is sent again; its id lets JetStream, and identity behind it, know it.
 """
 
 import asyncio
@@ -218,7 +218,7 @@ def _headers(event_id: str) -> dict[str, str]:
 
 
 async def ensure_stream(jetstream: JetStreamContext, stream: Stream) -> None:
-    """Make a stream as the contracts describe it, unless it is there; settings that an operator changed are left alone."""
+    """Make a stream as the contracts describe it, unless it is there; what an operator changed is left alone."""
     try:
         await jetstream.stream_info(stream.name)
     except NotFoundError:

@@ -1,7 +1,7 @@
 """The journal on disk: events that the bus has not acknowledged, sightings that are open, and counters.
 
-One SQLite file. A revision, the state of its sighting and the counters change in one transaction, before anything is sent;
-so after kill -9 at any moment nothing is lost, and nothing is counted twice.
+One SQLite file. A revision, the state of its sighting and the counters change in one transaction, before anything is
+sent; so after kill -9 at any moment nothing is lost, and nothing is counted twice.
 
 Written in WAL mode with synchronous=NORMAL: a transaction is in the operating system's hands when it returns, so the
 death of the process loses nothing; only a power failure may take the last transactions (never damage the file). The
@@ -70,7 +70,8 @@ class Limits:
     Attributes
     ----------
     max_bytes, max_events
-        When there is more, the oldest Updated events go first (a later revision tells all that they do), then the oldest.
+        When there is more, the oldest Updated events go first (a later revision tells all that they do), then the
+        oldest.
     """
 
     max_bytes: int = 256 << 20
@@ -97,7 +98,8 @@ class Journal:
             self._db = self._connect()
             self._prepare()
         except (OSError, sqlite3.Error) as error:
-            msg = f"the state folder {folder} cannot be used ({error}); make it writable, with some free space, or name another"
+            remedy = "make it writable, with some free space, or name another"
+            msg = f"the state folder {folder} cannot be used ({error}); {remedy}"
             raise JournalError(msg) from error
         self._pending, self._pending_bytes = self._measure()
 
