@@ -1,0 +1,92 @@
+"""The gate lets through what is worth analysing, and nothing that happened is missed for long."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from vigil_stream.pipeline.motion import (
+    QUIET_S,
+    QUIET_WITH_FACES_S,
+    MotionGate,
+    Verdict,
+    changed_share,
+    correlation,
+)
+
+RANDOM = np.random.default_rng(7)
+SCENE = RANDOM.integers(0, 256, (45, 80)).astype(np.uint8)
+OTHER = RANDOM.integers(0, 256, (45, 80)).astype(np.uint8)
+
+
+def with_patch(share: float) -> NDArray[np.uint8]:
+    picture = SCENE.copy()
+    count = int(picture.size * share)
+    picture.ravel()[:count] = 255 - picture.ravel()[:count]
+    return picture
+
+
+def noisy(levels: int) -> NDArray[np.uint8]:
+    return np.clip(SCENE.astype(int) + RANDOM.integers(-levels, levels + 1, SCENE.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("name", "second", "fingerprint", "verdict", "cut"),
+    [
+        ("the same picture", SCENE, 1, Verdict.DUPLICATE, False),
+        ("only noise", noisy(5), 2, Verdict.STILL, False),
+        ("a hundredth of it moved", with_patch(0.011), 2, Verdict.ANALYSE, False),
+        ("another scene", OTHER, 2, Verdict.ANALYSE, True),
+        ("the light went half down", (SCENE // 2).astype(np.uint8), 2, Verdict.ANALYSE, False),
+        ("another size", SCENE[:20], 2, Verdict.ANALYSE, False),
+    ],
+)
+def test_each_picture_gets_its_verdict(
+    name: str, second: NDArray[np.uint8], fingerprint: int, verdict: Verdict, cut: bool
+) -> None:
+    gate = MotionGate(0.004, duplicates=True)
+    assert gate.look(SCENE, 1, 0.0, faces_in_view=False).verdict is Verdict.ANALYSE
+    looked = gate.look(second, fingerprint, 0.2, faces_in_view=False)
+    assert (looked.verdict, looked.cut) == (verdict, cut), name
+
+
+def test_slow_movement_adds_up() -> None:
+    gate = MotionGate(0.01, duplicates=True)
+    gate.look(SCENE, 0, 0.0, faces_in_view=False)
+    verdicts = [gate.look(with_patch(0.003 * n), n, 0.2 * n, faces_in_view=False).verdict for n in range(1, 6)]
+    assert Verdict.ANALYSE in verdicts
+    assert verdicts[0] is Verdict.STILL
+
+
+@pytest.mark.parametrize(("faces", "seconds"), [(True, QUIET_WITH_FACES_S), (False, QUIET_S)])
+def test_a_still_scene_is_analysed_now_and_then(faces: bool, seconds: float) -> None:
+    gate = MotionGate(0.004, duplicates=True)
+    gate.look(SCENE, 1, 0.0, faces_in_view=faces)
+    assert gate.look(SCENE, 1, seconds - 0.1, faces_in_view=faces).verdict is not Verdict.ANALYSE
+    assert gate.look(SCENE, 1, seconds, faces_in_view=faces).verdict is Verdict.ANALYSE
+
+
+def test_switched_off_everything_is_analysed() -> None:
+    gate = MotionGate(None, duplicates=False)
+    assert all(gate.look(SCENE, 1, t / 5, faces_in_view=False).verdict is Verdict.ANALYSE for t in range(5))
+
+
+def test_without_the_gate_duplicates_are_still_left_out() -> None:
+    gate = MotionGate(None, duplicates=True)
+    gate.look(SCENE, 1, 0.0, faces_in_view=False)
+    assert gate.look(SCENE, 1, 0.2, faces_in_view=False).verdict is Verdict.DUPLICATE
+    assert gate.look(noisy(2), 2, 0.4, faces_in_view=False).verdict is Verdict.ANALYSE
+
+
+def test_after_a_failure_the_next_picture_is_analysed() -> None:
+    gate = MotionGate(0.004, duplicates=True)
+    gate.look(SCENE, 1, 0.0, faces_in_view=False)
+    gate.forget()
+    assert gate.look(SCENE, 1, 0.2, faces_in_view=False).verdict is Verdict.ANALYSE
+
+
+def test_measures_of_change() -> None:
+    assert changed_share(SCENE, SCENE) == 0
+    assert correlation(SCENE, SCENE) == pytest.approx(1, abs=1e-4)
+    assert correlation(SCENE, 255 - SCENE) == pytest.approx(-1, abs=1e-4)
+    black = np.zeros_like(SCENE)
+    assert correlation(black, SCENE) == 1, "a covered lens cannot be compared"
