@@ -1,0 +1,17 @@
+"""Manifests from files: YAML with positions → resources, Secrets and ConfigMaps → references checked.
+
+================  ==========================================================================================
+`findings`        one thing that is wrong, with file, line and column
+`documents`       text of a file → plain data, each value with its place; bounded against bombs
+`files`           which files a `-f` names
+`stores`          Secret and ConfigMap of Kubernetes' core/v1, so that references work without a cluster
+`load`            everything together: all findings at once, or the manifests
+`references`      what resources name must be there
+`photos`          the bytes of a Subject's photos
+================  ==========================================================================================
+"""
+
+from vigil_cli.manifests.findings import Finding, ManifestError, Severity
+from vigil_cli.manifests.load import Declared, Manifests, load
+
+__all__ = ["Declared", "Finding", "ManifestError", "Manifests", "Severity", "load"]

@@ -1,0 +1,73 @@
+"""Which files `-f` names, and their text."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+SUFFIXES = (".yaml", ".yml", ".json")
+MAX_FILE_BYTES = 8 << 20
+"""A Secret holds at most 1 MiB; this is several of them."""
+MAX_FILES = 2_000
+
+
+class FileProblem(Exception):  # noqa: N818 - reads as what it is
+    """A file or folder that cannot be used; the text says what and why."""
+
+    def __init__(self, path: Path, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+def manifest_files(path: Path) -> list[Path]:
+    """List the manifests that one `-f` names: the file itself, or all of a folder as `kubectl apply -f` takes them.
+
+    Raises
+    ------
+    FileProblem
+        It is not there, cannot be read, or holds no manifest.
+    """
+    if path.is_file():
+        return [path]
+    if not path.exists():
+        raise FileProblem(path, "no such file or folder")
+    try:
+        found = sorted(child for child in path.iterdir() if child.suffix in SUFFIXES and child.is_file())
+    except OSError as error:
+        raise FileProblem(path, f"cannot be read ({error.strerror})") from None
+    if not found:
+        raise FileProblem(path, f"holds no manifests (files that end in {', '.join(SUFFIXES)})")
+    if len(found) > MAX_FILES:
+        raise FileProblem(path, f"holds more than {MAX_FILES} manifests")
+    return found
+
+
+def all_files(paths: Iterable[Path]) -> tuple[list[Path], list[FileProblem]]:
+    """List the manifests of several `-f`, each once, and what cannot be used."""
+    found: dict[Path, None] = {}
+    problems = []
+    for path in paths:
+        try:
+            found |= dict.fromkeys(manifest_files(path))
+        except FileProblem as problem:
+            problems.append(problem)
+    return list(found), problems
+
+
+def read_text(file: Path) -> str:
+    """Read a manifest.
+
+    Raises
+    ------
+    FileProblem
+        It cannot be read, is too large, or is not UTF-8.
+    """
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise FileProblem(file, f"cannot be read ({error.strerror})") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise FileProblem(file, f"is larger than {MAX_FILE_BYTES >> 20} MiB; split it, or leave it out of the folder")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FileProblem(file, f"is not UTF-8 text (byte {error.start})") from None

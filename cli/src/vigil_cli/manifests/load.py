@@ -1,0 +1,233 @@
+"""All manifests of some files and folders: everything that is wrong at once, or resources that can be used."""
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from vigil_cli.manifests import stores
+from vigil_cli.manifests.documents import Document, NotYaml, documents
+from vigil_cli.manifests.files import FileProblem, all_files, read_text
+from vigil_cli.manifests.findings import Finding, ManifestError, Severity, without_userinfo
+from vigil_contracts.ids import ResourceKey
+from vigil_contracts.resources import API_VERSION, KINDS, Camera, Problem, Site, Subject, check
+from vigil_contracts.resources.common import GROUP
+
+LoadedT = TypeVar("LoadedT", Camera, Subject, Site)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a document came from; makes findings about it.
+
+    Attributes
+    ----------
+    prefix
+        Path of the resource inside the document; not empty for the items of a List.
+    """
+
+    file: Path
+    document: Document
+    lines: tuple[str, ...] = ()
+    prefix: tuple[str | int, ...] = ()
+
+    def finding(self, problem: Problem, severity: Severity = Severity.ERROR) -> Finding:
+        """Say where a problem is."""
+        of_key = problem.message.startswith(("unknown field", "is there twice"))
+        place = self.document.place((*self.prefix, *problem.path), of_key=of_key)
+        line = self.lines[place.line - 1] if place.line <= len(self.lines) else ""
+        message = without_userinfo(problem.message)
+        excerpt = without_userinfo(line)
+        return Finding(self.file, place.line, place.column, problem.where, message, severity, excerpt)
+
+
+@dataclass(frozen=True, slots=True)
+class Declared(Generic[LoadedT]):
+    """A resource and where it was declared."""
+
+    resource: LoadedT
+    origin: Origin
+
+    @property
+    def folder(self) -> Path:
+        """What relative `file:` addresses are relative to."""
+        return self.origin.file.resolve().parent
+
+
+@dataclass(slots=True)
+class Manifests:
+    """All that was declared.
+
+    Attributes
+    ----------
+    secrets, config_maps
+        Values by namespace and name.
+    warnings
+        What a person should know although it keeps nothing from running.
+    """
+
+    cameras: dict[ResourceKey, Declared[Camera]] = field(default_factory=dict)
+    subjects: dict[ResourceKey, Declared[Subject]] = field(default_factory=dict)
+    sites: dict[ResourceKey, Declared[Site]] = field(default_factory=dict)
+    secrets: dict[tuple[str, str], stores.Store] = field(default_factory=dict)
+    config_maps: dict[tuple[str, str], stores.Store] = field(default_factory=dict)
+    warnings: list[Finding] = field(default_factory=list)
+
+
+def load(paths: Iterable[Path]) -> Manifests:
+    """Read, check and connect all manifests.
+
+    Parameters
+    ----------
+    paths
+        Files and folders; of a folder its `.yaml`, `.yml` and `.json` files, not those of folders in it.
+
+    Raises
+    ------
+    ManifestError
+        With every finding at once.
+    """
+    from vigil_cli.manifests.references import check_references
+
+    loader = _Loader()
+    files, problems = all_files(paths)
+    loader.findings += [Finding(problem.path, 1, 1, "", str(problem)) for problem in problems]
+    for file in files:
+        loader.read(file)
+    found = loader.manifests
+    findings = loader.findings + check_references(found)
+    findings.sort(key=lambda finding: (str(finding.file), finding.line, finding.column))
+    if any(finding.severity is Severity.ERROR for finding in findings):
+        raise ManifestError(findings)
+    found.warnings = findings
+    return found
+
+
+class _Loader:
+    """Gathers resources and findings over all files."""
+
+    def __init__(self) -> None:
+        self.manifests = Manifests()
+        self.findings: list[Finding] = []
+        self._seen: dict[tuple[str, str, str], Finding] = {}
+
+    def read(self, file: Path) -> None:
+        shown = _shown(file)
+        try:
+            text = read_text(file)
+        except FileProblem as problem:
+            self.findings.append(Finding(shown, 1, 1, "", str(problem)))
+            return
+        lines = tuple(text.splitlines())
+        try:
+            for document in documents(text):
+                self._document(Origin(shown, document, lines))
+        except NotYaml as error:
+            excerpt = lines[error.place.line - 1] if error.place.line <= len(lines) else ""
+            line, column = error.place.line, error.place.column
+            self.findings.append(Finding(shown, line, column, "", str(error), excerpt=without_userinfo(excerpt)))
+
+    def _document(self, origin: Origin) -> None:
+        document = origin.document
+        if document.problems:
+            self.findings += [origin.finding(problem) for problem in document.problems]
+            return
+        if document.data is not None:
+            self._resource(document.data, origin)
+
+    def _resource(self, data: Any, origin: Origin) -> None:  # noqa: ANN401 - plain data of any shape
+        if not isinstance(data, Mapping):
+            self.findings.append(origin.finding(Problem((), "a manifest must be a mapping with apiVersion and kind")))
+            return
+        kind = data.get("kind")
+        if kind == "List" and data.get("apiVersion") == "v1":
+            self._list(data, origin)
+        elif kind in stores.KINDS:
+            self._store(data, origin)
+        elif kind in KINDS or str(data.get("apiVersion")).startswith(f"{GROUP}/") or not isinstance(kind, str):
+            self._ours(data, origin)
+        else:
+            told = f"{kind} ({data.get('apiVersion')}) is left aside; Vigil reads {_kinds()}"
+            close = difflib.get_close_matches(kind, [*KINDS, *stores.KINDS], n=1, cutoff=0.75)
+            severity = Severity.ERROR if close else Severity.WARNING
+            told = f"there is no kind {kind}; did you mean {close[0]}?" if close else told
+            self.findings.append(origin.finding(Problem(("kind",), told), severity))
+
+    def _list(self, data: Mapping[str, Any], origin: Origin) -> None:
+        items = data.get("items")
+        if not isinstance(items, list):
+            self.findings.append(origin.finding(Problem(("items",), "a List needs items")))
+            return
+        for index, item in enumerate(items):
+            inner = (*origin.prefix, "items", index)
+            if len(inner) > 4:
+                self.findings.append(origin.finding(Problem((), "a List inside a List is not read")))
+                return
+            self._resource(item, Origin(origin.file, origin.document, origin.lines, inner))
+
+    def _store(self, data: Mapping[str, Any], origin: Origin) -> None:
+        origin = Origin(origin.file, origin.document, (), origin.prefix)  # without lines: they are secret
+        found = stores.read_store(data)
+        if isinstance(found, list):
+            self.findings += [origin.finding(problem) for problem in found]
+            return
+        key, values = found
+        if self._is_first(data["kind"], *key, origin):
+            target = self.manifests.secrets if data["kind"] == "Secret" else self.manifests.config_maps
+            target[key] = values
+
+    def _ours(self, data: Mapping[str, Any], origin: Origin) -> None:
+        found = check(json.loads(json.dumps(data)))
+        if isinstance(found, list):
+            self.findings += [origin.finding(_with_suggestion(problem, data)) for problem in found]
+            self._seen_name(data, origin)
+            return
+        key = found.metadata.key
+        if not self._is_first(found.kind, *key, origin):
+            return
+        if isinstance(found, Camera):
+            self.manifests.cameras[key] = Declared(found, origin)
+        elif isinstance(found, Subject):
+            self.manifests.subjects[key] = Declared(found, origin)
+        else:
+            self.manifests.sites[key] = Declared(found, origin)
+
+    def _seen_name(self, data: Mapping[str, Any], origin: Origin) -> None:
+        """Remember the name of a broken resource too, so that references to it are not errors of their own."""
+        metadata = data.get("metadata")
+        if isinstance(metadata, Mapping) and isinstance(metadata.get("name"), str) and data.get("kind") in KINDS:
+            namespace = metadata.get("namespace", "default")
+            if isinstance(namespace, str):
+                self._is_first(str(data["kind"]), namespace, metadata["name"], origin)
+
+    def _is_first(self, kind: str, namespace: str, name: str, origin: Origin) -> bool:
+        first = self._seen.get((kind, namespace, name))
+        finding = origin.finding(Problem(("metadata", "name"), ""))
+        if first is None:
+            self._seen[kind, namespace, name] = finding
+            return True
+        told = f"{kind} {namespace}/{name} is declared twice, first in {first.file}:{first.line}; rename one of them"
+        self.findings.append(origin.finding(Problem(("metadata", "name"), told)))
+        return False
+
+
+def _with_suggestion(problem: Problem, data: Mapping[str, Any]) -> Problem:
+    """Add the likely kind to a message about an unknown one."""
+    if problem.path != ("kind",):
+        return problem
+    close = difflib.get_close_matches(str(data.get("kind")), [*KINDS, *stores.KINDS], n=1, cutoff=0.6)
+    return Problem(problem.path, f"{problem.message}; did you mean {close[0]}?") if close else problem
+
+
+def _kinds() -> str:
+    return f"{', '.join(KINDS)} ({API_VERSION}), {' and '.join(stores.KINDS)} (v1)"
+
+
+def _shown(file: Path) -> Path:
+    """Give a path as short as it can be for reading, relative to where the person is."""
+    try:
+        return file.resolve().relative_to(Path.cwd())
+    except ValueError:
+        return file

@@ -1,0 +1,137 @@
+"""What resources name must be there: Sites, Secrets, ConfigMaps, photos, videos."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from vigil_cli.manifests.findings import Finding, Severity
+from vigil_cli.manifests.load import Declared, Manifests
+from vigil_contracts.resources import Camera, Problem, Site, SourceType, Subject
+from vigil_contracts.resources.camera import Scheduling
+from vigil_contracts.resources.common import KeyRef
+from vigil_contracts.resources.subject import Photo
+
+MAX_PHOTO_BYTES = 20 << 20
+"""What `vigil_vision.photos` reads at most."""
+
+CREDENTIAL_KEYS = ("username", "password")
+
+
+def check_references(manifests: Manifests) -> list[Finding]:
+    """List all references that lead nowhere, and fields that have no effect without a cluster."""
+    found: list[Finding] = []
+    for camera in manifests.cameras.values():
+        found += [camera.origin.finding(problem) for problem in _camera(camera, manifests)]
+        found += [camera.origin.finding(problem, Severity.WARNING) for problem in _without_effect(camera.resource)]
+    for subject in manifests.subjects.values():
+        for index, photo in enumerate(subject.resource.spec.photos):
+            problems = _photo(subject, photo, manifests)
+            found += [
+                subject.origin.finding(Problem(("spec", "photos", index, *problem.path), problem.message))
+                for problem in problems
+            ]
+    return found + _sites(manifests)
+
+
+def _sites(manifests: Manifests) -> list[Finding]:
+    found = []
+    for number, site in enumerate(manifests.sites.values()):
+        if number:
+            first = next(iter(manifests.sites.values()))
+            told = f"one machine runs one Site, and {first.resource.metadata.name} is declared too; keep one of them"
+            found.append(site.origin.finding(Problem(("metadata", "name"), told)))
+        if site.resource.spec.bus.url or site.resource.spec.bus.credentials_secret_ref:
+            told = "has no effect here: vigil up runs a NATS of its own"
+            found.append(site.origin.finding(Problem(("spec", "bus"), told), Severity.WARNING))
+    return found
+
+
+def _camera(camera: Declared[Camera], manifests: Manifests) -> Iterator[Problem]:
+    spec, namespace = camera.resource.spec, camera.resource.metadata.namespace
+    if spec.site_ref and not _has_site(manifests, namespace, spec.site_ref.name):
+        names = ", ".join(key.name for key in manifests.sites if key.namespace == namespace) or "none"
+        told = f"there is no Site {namespace}/{spec.site_ref.name} (declared: {names}); declare it or leave siteRef out"
+        yield Problem(("spec", "siteRef", "name"), told)
+    reference = spec.source.credentials_secret_ref
+    if reference:
+        path = ("spec", "source", "credentialsSecretRef", "name")
+        secret = manifests.secrets.get((namespace, reference.name))
+        missing = [key for key in CREDENTIAL_KEYS if secret is not None and key not in secret]
+        if secret is None:
+            yield Problem(path, f"there is no Secret {namespace}/{reference.name}; declare it in one of the files")
+        elif missing:
+            yield Problem(path, f"the Secret {namespace}/{reference.name} has no key {' and no key '.join(missing)}")
+    if spec.source.type is SourceType.FILE:
+        video = local_path(spec.source.url, camera.folder)
+        if not video.is_file():
+            yield Problem(("spec", "source", "url"), f"there is no file {video}")
+
+
+def _has_site(manifests: Manifests, namespace: str, name: str) -> bool:
+    return any(key == (namespace, name) for key in manifests.sites)
+
+
+def _without_effect(camera: Camera) -> Iterator[Problem]:
+    if camera.spec.scheduling != Scheduling():
+        yield Problem(("spec", "scheduling"), "has no effect without a cluster; all cameras run on this machine")
+
+
+def _photo(subject: Declared[Subject], photo: Photo, manifests: Manifests) -> list[Problem]:
+    namespace = subject.resource.metadata.namespace
+    if photo.url is not None:
+        return _photo_file(photo, subject.folder) if photo.url.startswith("file:") else []
+    if photo.secret_key_ref is not None:
+        return _key_reference("Secret", "secretKeyRef", namespace, photo.secret_key_ref, photo, manifests)
+    if photo.config_map_key_ref is not None:
+        return _key_reference("ConfigMap", "configMapKeyRef", namespace, photo.config_map_key_ref, photo, manifests)
+    return []
+
+
+def _key_reference(
+    kind: str, field: str, namespace: str, reference: KeyRef, photo: Photo, manifests: Manifests
+) -> list[Problem]:
+    stores = manifests.secrets if kind == "Secret" else manifests.config_maps
+    store = stores.get((namespace, reference.name))
+    if store is None:
+        told = f"there is no {kind} {namespace}/{reference.name}; declare it in one of the files"
+        return [Problem((field, "name"), told)]
+    data = store.get(reference.key)
+    if data is None:
+        told = (
+            f"the {kind} {namespace}/{reference.name} has no key {reference.key} (it has: {', '.join(store) or 'none'})"
+        )
+        return [Problem((field, "key"), told)]
+    return _checksum(photo, data)
+
+
+def _photo_file(photo: Photo, folder: Path) -> list[Problem]:
+    path = local_path(photo.url or "", folder)
+    try:
+        size = path.stat().st_size
+        if not path.is_file():
+            return [Problem(("url",), f"{path} is not a file")]
+        if size > MAX_PHOTO_BYTES:
+            return [Problem(("url",), f"{path} has {size / 1e6:.1f} MB; at most {MAX_PHOTO_BYTES >> 20} MiB are read")]
+        return _checksum(photo, path.read_bytes())
+    except OSError as error:
+        return [Problem(("url",), f"the photo {path} cannot be read ({error.strerror})")]
+
+
+def _checksum(photo: Photo, data: bytes) -> list[Problem]:
+    found = hashlib.sha256(data).hexdigest()
+    if photo.sha256 in {None, found}:
+        return []
+    return [Problem(("sha256",), f"the photo's bytes have the sha256 {found}; it is not the photo that was agreed to")]
+
+
+def local_path(url: str, folder: Path) -> Path:
+    """Give the path of a `file:` address: `file:///absolute`, `file:/absolute` or `file:relative/to/the/manifest`."""
+    path = url.removeprefix("file:")
+    if path.startswith("//"):
+        path = "/" + path.removeprefix("//").lstrip("/")
+    return (folder / path).resolve()
+
+
+def site_of(manifests: Manifests) -> Site | None:
+    """Give the one Site that is declared, or None."""
+    return next((declared.resource for declared in manifests.sites.values()), None)
