@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vigil_models import catalogue
 from vigil_models.catalogue import Pack
+from vigil_models.errors import ModelsError
 from vigil_models.export import Options
 from vigil_models.export import export_pack as _export
 from vigil_models.fetch import store
@@ -18,7 +19,17 @@ from vigil_models.repository.config import Target
 from vigil_models.repository.manifest import Manifest
 from vigil_models.repository.verify import verify_repository
 
-__all__ = ["Manifest", "Pack", "Target", "cache_dir", "ensure_pack", "export_pack", "pack", "verify_repository"]
+__all__ = [
+    "Manifest",
+    "ModelsError",
+    "Pack",
+    "Target",
+    "cache_dir",
+    "ensure_pack",
+    "export_pack",
+    "pack",
+    "verify_repository",
+]
 
 
 def pack(name: str) -> Pack:

@@ -8,8 +8,7 @@ Picture = NDArray[np.uint8]
 
 def noise(height: int, width: int, seed: int) -> Picture:
     """Make [height,width,3] uint8 of independent values, the same for the same seed."""
-    picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return np.asarray(picture, np.uint8)
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
 
 
 def scene(height: int, width: int, seed: int) -> Picture:
@@ -22,7 +21,8 @@ def scene(height: int, width: int, seed: int) -> Picture:
         centre = rng.uniform([0, 0], [height, width])
         _draw_face(picture, x - np.float32(centre[1]), y - np.float32(centre[0]), radius * rng.uniform(0.4, 1.2), rng)
     picture += rng.normal(0, 3, picture.shape)
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    clipped: NDArray[np.float32] = np.clip(picture, 0, 255)
+    return clipped.astype(np.uint8)
 
 
 def _draw_face(

@@ -26,9 +26,9 @@ _rename.restype = ctypes.c_int
 def _tensor(name: str, array: np.ndarray) -> Any:  # noqa: ANN401 - Triton's types have no stubs
     """Hand an array over without a copy.
 
-    Triton calls the consumed capsule `used_dlpack`, so NumPy takes it for unconsumed and prints a traceback for every
-    answer ("PyCapsule_GetPointer called with incorrect name"), which cost 0.3 ms and filled the log. With its right name
-    it is let go in silence; the array itself is Triton's to free either way.
+    Triton gives the consumed capsule a name of its own, so NumPy takes it for unconsumed and prints a traceback for
+    every answer ("PyCapsule_GetPointer called with incorrect name"). With its right name it is let go in silence; the
+    array itself is Triton's to free either way.
     """
     capsule = array.__dlpack__()
     tensor = pb_utils.Tensor.from_dlpack(name, capsule)

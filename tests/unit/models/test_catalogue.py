@@ -1,0 +1,93 @@
+"""The catalogue holds together, and says what it must about every model."""
+
+from copy import deepcopy
+from importlib import resources
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+from vigil_models import catalogue
+from vigil_models.catalogue import Catalogue, Detector
+from vigil_models.errors import CatalogueError
+
+KNOWN = catalogue.load()
+
+
+@pytest.mark.parametrize("name", KNOWN.models)
+def test_every_model_says_what_it_is_and_what_it_may_be_used_for(name: str) -> None:
+    model = KNOWN.models[name]
+    licence = KNOWN.licences[model.licence]
+    assert model.description
+    assert model.calibration
+    assert licence.address.startswith("https://")
+    assert model.sha256 is not None
+    assert not licence.commercial_use or licence.full_text()
+
+
+def test_files_of_all_models_have_different_names() -> None:
+    files = [model.file for model in KNOWN.models.values()]
+    assert len(files) == len(set(files))
+    assert all(file == PurePosixPath(file).name for file in files)
+
+
+def test_the_default_pack_allows_commercial_use_and_insightfaces_do_not() -> None:
+    use = {name: KNOWN.pack(name).commercial_use for name in KNOWN.packs}
+    assert use["open"]
+    assert not use["buffalo_l"]
+    assert not use["buffalo_s"]
+    assert not use["antelopev2"]
+
+
+def test_what_is_not_known_about_sface_is_said_where_its_licence_is_shown() -> None:
+    notes = " ".join(licence.note for licence in KNOWN.pack("open").licences)
+    assert "not documented" in notes
+    assert "Shiqi Yu" in notes
+
+
+@pytest.mark.parametrize("name", KNOWN.packs)
+def test_thresholds_are_in_order(name: str) -> None:
+    pack = KNOWN.pack(name)
+    assert isinstance(pack.detector, Detector)
+    assert 0 < pack.detector.score_threshold_permille < 1000
+    assert 0 < pack.recogniser.match_margin_permille < pack.recogniser.match_threshold_permille < 1000
+
+
+def test_an_unknown_pack_is_answered_with_those_there_are() -> None:
+    with pytest.raises(CatalogueError, match="no pack 'bufalo'.*open, buffalo_l"):
+        KNOWN.pack("bufalo")
+
+
+def _with(*path: str, value: object) -> dict[str, Any]:
+    data = yaml.safe_load((resources.files("vigil_models") / "catalogue.yaml").read_text())
+    for name, model in data["models"].items():
+        model["name"] = name
+    changed = deepcopy(data)
+    here = changed
+    for key in path[:-1]:
+        here = here[key]
+    here[path[-1]] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (_with("models", "w600k_r50", "licence", value="mine"), "licence 'mine' is not in the catalogue"),
+        (
+            _with("packs", "open", "detection", value="w600k_r50"),
+            "'w600k_r50' is not in the catalogue with task face_det",
+        ),
+        (
+            _with("packs", "open", "recognition", value="nobody"),
+            "'nobody' is not in the catalogue with task face_recog",
+        ),
+        (_with("models", "w600k_r50", "sha256", value="abc"), "should match pattern"),
+        (_with("models", "w600k_r50", "colour", value="red"), "Extra inputs are not permitted"),
+        (_with("models", "w600k_r50", "match_threshold_permille", value=1001), "less than or equal to 1000"),
+    ],
+)
+def test_a_catalogue_that_contradicts_itself_is_refused(data: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Catalogue.model_validate(data)
