@@ -67,6 +67,6 @@ async def identity(database_url: str, bus: Any) -> AsyncIterator[Identity]:
 
 
 @pytest.fixture
-async def api(database_url: str, bus: Any, nats_server: NatsServer) -> AsyncIterator[Api]:
+async def api(database_url: str, nats_server: NatsServer) -> AsyncIterator[Api]:
     async with running_api(database_url, nats_server.url) as running:
         yield running

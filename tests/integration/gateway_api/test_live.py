@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -55,7 +55,7 @@ async def test_resumes_after_a_cursor_without_loss_or_repetition(api: Api, ident
 
 
 async def test_resumes_from_before_what_is_in_memory(
-    database_url: str, bus: Any, nats_server: NatsServer, identity: Identity
+    database_url: str, nats_server: NatsServer, identity: Identity
 ) -> None:
     for _ in range(700):
         await identity.write(a_match())
@@ -181,7 +181,7 @@ async def test_equal_selections_are_executed_once(api: Api, identity: Identity) 
 
 
 async def test_a_client_that_does_not_read_is_dropped_and_the_others_go_on(
-    database_url: str, bus: Any, nats_server: NatsServer, identity: Identity
+    database_url: str, nats_server: NatsServer, identity: Identity
 ) -> None:
     limits = {"send_timeout_s": 1, "ring_events": 50}
     async with (
@@ -207,7 +207,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_the_others_go_on(
 
 
 async def test_a_slow_client_hears_everything_at_its_own_pace(
-    database_url: str, bus: Any, nats_server: NatsServer, identity: Identity
+    database_url: str, nats_server: NatsServer, identity: Identity
 ) -> None:
     async with running_api(database_url, nats_server.url, ring_events=20) as api, deaf_socket(api) as slow:
         await eventually(lambda: len(api.parts.services.hub.followers) == 1, "subscribed")
@@ -221,7 +221,7 @@ async def test_a_slow_client_hears_everything_at_its_own_pace(
 
 
 async def test_a_client_too_far_behind_is_told_to_resume(
-    database_url: str, bus: Any, nats_server: NatsServer, identity: Identity
+    database_url: str, nats_server: NatsServer, identity: Identity
 ) -> None:
     limits = {"max_lag_events": 100, "ring_events": 20}
     async with running_api(database_url, nats_server.url, **limits) as api, deaf_socket(api) as slow:
@@ -259,7 +259,7 @@ async def test_a_database_that_went_back_in_time_ends_subscriptions(api: Api, id
 
 
 async def test_cursors_that_cannot_be_served_say_why(
-    database_url: str, bus: Any, nats_server: NatsServer, identity: Identity
+    database_url: str, nats_server: NatsServer, identity: Identity
 ) -> None:
     for _ in range(30):
         await identity.write(a_match())

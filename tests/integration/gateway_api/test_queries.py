@@ -74,13 +74,14 @@ async def test_pages_forward_and_backward_give_every_sighting_once(api: Api, ide
 
 async def test_filters_of_the_list(api: Api, identity: Identity) -> None:
     matches = await told(identity, 12)
+    ada = str(uuid.uuid5(uuid.NAMESPACE_DNS, "ada"))
     cases: list[tuple[dict[str, Any], list[Match]]] = [
         ({"identity": ["Known"]}, [m for m in matches if m.identity.subject]),
         ({"cameras": [{"name": "camera-1"}]}, [m for m in matches if m.sighting.camera.name == "camera-1"]),
         ({"cameras": []}, []),
         ({"subjects": [{"name": "ada"}]}, [m for m in matches if m.identity.subject]),
         (
-            {"subjects": [{"id": str(uuid.uuid5(uuid.NAMESPACE_DNS, "ada"))}]},
+            {"subjects": [{"id": ada}]},
             [m for m in matches if m.identity.subject],
         ),
         ({"subjects": [{"name": "bob"}]}, []),
@@ -234,7 +235,7 @@ async def test_errors_nobody_foresaw_are_masked(api: Api, identity: Identity) ->
     assert "frames" not in json.dumps(answer)
 
 
-async def test_a_database_that_is_slow_or_away_is_said(api: Api, identity: Identity, database_url: str) -> None:
+async def test_a_database_that_is_slow_or_away_is_said(api: Api, identity: Identity) -> None:
     blocker = identity.database.transaction()
     await blocker.start()
     await identity.database.execute("LOCK TABLE sightings IN ACCESS EXCLUSIVE MODE")

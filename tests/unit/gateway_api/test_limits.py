@@ -19,7 +19,7 @@ EVERYTHING = """{ sightings(first: 200) { pageInfo { hasNextPage endCursor } edg
 
 
 def refusal(query: str, variables: dict[str, Any] | None = None) -> dict[str, Any] | None:
-    """What is said of a document; None when it may pass."""
+    """Give what is said of a document; None when it may pass."""
     try:
         check_text(query, LIMITS)
     except RequestError as error:

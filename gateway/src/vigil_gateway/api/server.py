@@ -10,7 +10,7 @@ from typing import Any, Final
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from vigil_gateway.graphql.live.hub import GOING_AWAY
-from vigil_gateway.graphql.transport import DROP
+from vigil_gateway.graphql.transport import EXTENSION, Direct
 
 GRACE_S: Final = 2.0
 """Seconds for a client that did not read to take its close frame."""
@@ -22,10 +22,19 @@ class GatewayWebSocket(WebSocketsSansIOProtocol):
     """A WebSocket that can be closed without the client's help."""
 
     def handle_connect(self, event: Any) -> None:  # noqa: ANN401 - websockets' Request
-        """Offer `drop` to the application as an ASGI extension."""
+        """Offer `write` and `drop` to the application as an ASGI extension."""
         super().handle_connect(event)
         if hasattr(self, "scope"):
-            self.scope["extensions"][DROP] = {"drop": self.drop}
+            extensions: dict[str, Any] = self.scope["extensions"]
+            extensions[EXTENSION] = Direct(self.write, self.drop)
+
+    def write(self, text: bytes) -> bool:
+        """Write a text message if there is room; a frame of a server is the same bytes for every client."""
+        closing = self.close_sent or self.disconnected or self.transport.is_closing()
+        if closing or not self.writable.is_set() or self.conn.extensions:
+            return False
+        self.transport.write(frame_head(len(text)) + text)
+        return True
 
     def drop(self, code: int, reason: str) -> None:
         """Send a close frame behind what is still unsent, and abort when it is not taken."""
@@ -55,6 +64,15 @@ class GatewayWebSocket(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
+
+
+def frame_head(length: int) -> bytes:
+    """Give the head of an unmasked text frame with all of a message in it (RFC 6455 §5.2)."""
+    if length < 126:
+        return bytes((0x81, length))
+    if length < 65536:
+        return b"\x81\x7e" + length.to_bytes(2, "big")
+    return b"\x81\x7f" + length.to_bytes(8, "big")
 
 
 def raise_file_limit() -> None:

@@ -166,9 +166,7 @@ class _Measure:
     def _fragment(self, name: str, depth: int, times: int) -> _Measured:
         key = (name, depth, times)
         if key not in self._known:
-            self._known[key] = (
-                _Measured()
-            )  # one within itself, or that is not there, is left to validation
+            self._known[key] = _Measured()  # one within itself, or that is not there, is left to validation
             if name in self._fragments:
                 self._known[key] = self.of(self._fragments[name].selection_set, depth, times)
         return self._known[key]

@@ -14,6 +14,7 @@ from vigil_gateway.graphql import types
 from vigil_gateway.graphql.context import services
 from vigil_gateway.graphql.convert import conditions, heartbeat
 from vigil_gateway.graphql.filters import CameraKey, SightingFilter, check_filter
+from vigil_gateway.graphql.live.hub import SightingStream
 from vigil_gateway.graphql.queries import now
 
 
@@ -25,11 +26,7 @@ async def _sightings(
     """Follow the site's order of events."""
     hub = services(info).hub
     wants = check_filter(filter)
-    with hub.follow(await hub.position(after), wants) as follower:
-        while True:
-            for entry in await follower.next_batch():
-                if entry.event is not None:
-                    yield entry.event
+    return SightingStream(hub, await hub.position(after), wants)
 
 
 async def _cameras(

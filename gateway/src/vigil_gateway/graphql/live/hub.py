@@ -1,15 +1,16 @@
 """Subscribers as positions in the site's order of events.
 
 A subscriber that has heard everything waits in `idle`. A new event is offered to each of them by a plain call: whom
-its filter leaves out just moves on, without a task being woken; only the others run. Whoever is not idle finds the
-event in the ring when it comes to it, or in Postgres once the ring has moved past it.
+its filter leaves out just moves on, and who can take it at once (its socket has room) gets it by the same call, so that
+no task is woken per subscriber and event. Only those that cannot are woken. Whoever is not idle finds the event in the
+ring when it comes to it, or in Postgres once the ring has moved past it.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
@@ -25,6 +26,8 @@ from vigil_gateway.storage.postgres.queries_reader import DatabaseError
 log = structlog.get_logger(__name__)
 
 Wants = Callable[[SightingEvent], bool]
+Push = Callable[[SightingEvent], bool]
+"""Deliver an event at once, without waiting; False: it could not be, and nothing was delivered."""
 
 BATCH: Final = 64
 """Entries looked at between two chances for others to run."""
@@ -78,6 +81,8 @@ class Follower:
     ----------
     position
         The last `seq` that was dealt with.
+    push
+        Delivers an event while the subscription waits for one; set by the transport, if it can.
     """
 
     hub: "Hub"
@@ -85,6 +90,7 @@ class Follower:
     position: int
     allowed_lag: int
     ended: FollowEnded | None = None
+    push: Push | None = None
     wake: "asyncio.Future[None] | None" = field(default=None)
 
     async def next_batch(self) -> list[Entry]:
@@ -192,25 +198,26 @@ class Hub:
             )
             raise RequestError(Code.CURSOR_AHEAD, msg, newest=encode_event(newest))
 
-    @contextmanager
-    def follow(self, position: int, wants: Wants) -> Iterator[Follower]:
-        """Take part from a position on, as long as the context lasts."""
+    def join(self, position: int, wants: Wants) -> Follower:
+        """Take part from a position on, until `leave`."""
         lag = max(0, self.feed.ring.head - position)
         follower = Follower(self, wants, position, allowed_lag=max(self.limits.max_lag, 2 * lag), ended=self._closing)
         self.followers.add(follower)
-        try:
-            yield follower
-        finally:
-            self.followers.discard(follower)
+        return follower
+
+    def leave(self, follower: Follower) -> None:
+        """Take part no more."""
+        self.followers.discard(follower)
 
     def _offer(self, entry: Entry) -> None:
         for follower in self.idle:
             if follower.position != entry.seq - 1:
                 continue  # woken, and not yet run
-            if entry.event is not None and follower.wants(entry.event):
-                follower.rouse()
-            else:
+            event = entry.event
+            if event is None or not follower.wants(event) or (follower.push is not None and follower.push(event)):
                 follower.position = entry.seq
+            else:
+                follower.rouse()
 
     async def older(self, position: int, newest: int) -> list[Entry]:
         """Read what is no longer in memory, for as long as it takes; raises RequestError when it is no longer kept."""
@@ -236,6 +243,43 @@ class Hub:
         for follower in list(self.followers):
             follower.ended = FollowEnded(close_code, reason)
             follower.rouse()
+
+
+class SightingStream(AsyncGenerator[SightingEvent, None]):
+    """The events of one subscription, in order; it takes part from the first event asked for until it is closed."""
+
+    def __init__(self, hub: Hub, position: int, wants: Wants) -> None:
+        self._hub = hub
+        self._position = position
+        self._wants = wants
+        self._follower: Follower | None = None
+        self._batch: deque[SightingEvent] = deque()
+
+    def deliver_by(self, push: Push) -> None:
+        """Let events be delivered as they happen while the next one is waited for."""
+        self._joined().push = push
+
+    def _joined(self) -> Follower:
+        if self._follower is None:
+            self._follower = self._hub.join(self._position, self._wants)
+        return self._follower
+
+    async def asend(self, value: None) -> SightingEvent:  # noqa: ARG002 - the protocol's parameter
+        """Give the next event; raises what `Follower.next_batch` raises."""
+        while not self._batch:
+            batch = await self._joined().next_batch()
+            self._batch.extend(entry.event for entry in batch if entry.event is not None)
+        return self._batch.popleft()
+
+    async def athrow(self, *error: Any) -> SightingEvent:  # noqa: ANN401 - the protocol's three forms
+        """End the subscription by an error."""
+        await self.aclose()
+        raise error[0]
+
+    async def aclose(self) -> None:
+        """End the subscription."""
+        if self._follower is not None:
+            self._hub.leave(self._follower)
 
 
 def _check_kept(position: int, oldest: int | None, newest: int) -> None:

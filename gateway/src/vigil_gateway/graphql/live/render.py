@@ -39,21 +39,23 @@ class Renderer:
 
     def __init__(self, executor: Executor[Any]) -> None:
         self._executor = executor
-        self._payloads: OrderedDict[int, str] = OrderedDict()
+        self._payloads: OrderedDict[int, bytes] = OrderedDict()
         self.made = 0
         self.users = 0
 
-    async def payload(self, event: SightingEvent) -> str:
-        """Give the `payload` of the event's `next` message as JSON text."""
+    def payload(self, event: SightingEvent) -> bytes:
+        """Give the `payload` of the event's `next` message as JSON."""
         known = self._payloads.get(event.seq)
         if known is not None:
             return known
-        outcome = execute_subscription_event(self._executor.build_per_event_executor(event))
-        result = outcome if isinstance(outcome, ExecutionResult) else await outcome
+        result = execute_subscription_event(self._executor.build_per_event_executor(event))
+        if not isinstance(result, ExecutionResult):
+            msg = "a field of SightingEvent is resolved asynchronously; its values must be there when it is made"
+            raise TypeError(msg)
         body: dict[str, Any] = {"data": result.data}
         if result.errors:
             body["errors"] = formatted(result.errors)
-        text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+        text = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         self.made += 1
         self._payloads[event.seq] = text
         if len(self._payloads) > KEPT:
