@@ -1,0 +1,78 @@
+"""Bring a database to this program's schema; several may try at once."""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from vigil_gateway.migrations.check import revisions
+
+LOCK: Final = 0x7669_6769_6C01
+"""Key of the advisory lock under which migrations run ("vigil", 1)."""
+
+WAIT_FOR_LOCK_S: Final = 300
+CONNECT_TIMEOUT_S: Final = 10
+
+
+class MigrationError(Exception):
+    """The database could not be brought to this program's schema; the text says why and what to do."""
+
+
+def config() -> Config:
+    """Point alembic at this package's steps."""
+    found = Config()
+    found.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    return found
+
+
+async def upgrade(database_url: str) -> str:
+    """Take all steps that are missing, in one transaction, and name the newest.
+
+    Parameters
+    ----------
+    database_url
+        `postgresql://…`, a unix socket included.
+
+    Raises
+    ------
+    MigrationError
+        Postgres cannot be reached, another migration holds the lock for too long, or the database is newer.
+    """
+    engine = _engine(database_url)
+    try:
+        async with asyncio.timeout(WAIT_FOR_LOCK_S + 60), engine.begin() as connection:
+            await connection.run_sync(_upgrade)
+    except CommandError as error:
+        msg = f"the database has steps that this program does not know ({error}); use the newer program"
+        raise MigrationError(msg) from error
+    except (TimeoutError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        msg = f"migration failed: {type(error).__name__}: {error}"
+        raise MigrationError(msg) from error
+    finally:
+        await engine.dispose()
+    return revisions()[-1]
+
+
+def _engine(database_url: str) -> AsyncEngine:
+    """SQLAlchemy reads unix-socket addresses in another way than libpq, so asyncpg is given the address as it is."""
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(database_url, timeout=CONNECT_TIMEOUT_S)
+
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
+
+
+def _upgrade(connection: Connection) -> None:
+    connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT_FOR_LOCK_S}s'"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+    settings = config()
+    settings.attributes["connection"] = connection
+    command.upgrade(settings, "head")

@@ -1,0 +1,1 @@
+"""Postgres: the truth about what is declared and what was seen."""

@@ -1,0 +1,139 @@
+"""Connections to Postgres for a program that outlives it: nothing waits for ever, and nothing has to be there at start.
+
+The pool opens connections when they are needed and opens new ones after Postgres was away. Every failure that trying
+again may cure comes out as one of `queries_reader`'s errors, so that callers need to know no driver.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final
+
+import asyncpg
+
+from vigil_gateway.storage.postgres.queries_reader import DatabaseAwayError, DatabaseSlowError
+
+ACQUIRE_TIMEOUT_S: Final = 5.0
+"""To get a connection, opening it included."""
+
+STATEMENT_TIMEOUT_S: Final = 10.0
+"""For one statement; also told to Postgres, so that it does not go on with what nobody waits for."""
+
+IDLE_IN_TRANSACTION_S: Final = 60.0
+"""After which Postgres itself ends a transaction whose program was stopped or cut off, and frees its locks."""
+
+TRANSIENT: Final = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.PostgresIOError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+)
+"""Trying again may help: Postgres is away, starting, full or failing over; a deadlock; a password being changed."""
+
+_SLOW: Final = (TimeoutError, asyncpg.QueryCanceledError)
+
+
+@contextmanager
+def told_as_away() -> Iterator[None]:
+    """Turn the driver's transient errors into DatabaseAwayError and DatabaseSlowError."""
+    try:
+        yield
+    except _SLOW as error:
+        msg = f"the database did not answer in time: {type(error).__name__}: {error}"
+        raise DatabaseSlowError(msg) from error
+    except ValueError:
+        raise  # the driver refuses a value with an InterfaceError that is also this: the value is wrong, not Postgres
+    except TRANSIENT as error:
+        msg = f"the database is away: {type(error).__name__}: {error}"
+        raise DatabaseAwayError(msg) from error
+
+
+class Database:
+    """A pool of connections.
+
+    Parameters
+    ----------
+    url
+        `postgresql://…`, a unix socket included.
+    name
+        How Postgres names the connections in pg_stat_activity.
+    connections
+        At most.
+    """
+
+    def __init__(self, url: str, name: str, connections: int = 10) -> None:
+        self._url = url
+        self._name = name
+        self._connections = connections
+        self._pool: Any = None
+
+    async def open(self) -> None:
+        """Make the pool; connects to nothing."""
+        self._pool = await asyncpg.create_pool(
+            self._url,
+            min_size=0,
+            max_size=self._connections,
+            timeout=ACQUIRE_TIMEOUT_S,
+            command_timeout=STATEMENT_TIMEOUT_S,
+            server_settings=self._server_settings(),
+        )
+
+    def _server_settings(self) -> dict[str, str]:
+        return {
+            "application_name": self._name,
+            "statement_timeout": str(int(STATEMENT_TIMEOUT_S * 1000)),
+            "idle_in_transaction_session_timeout": str(int(IDLE_IN_TRANSACTION_S * 1000)),
+        }
+
+    async def close(self) -> None:
+        """Close all connections, at once."""
+        if self._pool is not None:
+            self._pool.terminate()
+            self._pool = None
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        """Lend a connection.
+
+        Raises
+        ------
+        DatabaseAwayError, DatabaseSlowError
+            No connection, or what was done with it failed in a way that trying again may cure.
+        """
+        with told_as_away():
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        """Lend a connection with an open transaction, which is committed at the end; raises as `connection`."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def fetch(self, query: str, *args: object) -> list[Any]:
+        """Run one query and give its rows; raises as `connection`."""
+        async with self.connection() as connection:
+            rows: list[Any] = await connection.fetch(query, *args)
+            return rows
+
+    async def value(self, query: str, *args: object) -> Any:  # noqa: ANN401 - whatever type the column has
+        """Run one query and give the first column of its first row; raises as `connection`."""
+        async with self.connection() as connection:
+            return await connection.fetchval(query, *args)
+
+    async def dedicated(self) -> Any:  # noqa: ANN401 - asyncpg has no types
+        """Open a connection outside the pool, for session locks and LISTEN; the caller closes it. Raises as above."""
+        with told_as_away():
+            async with asyncio.timeout(ACQUIRE_TIMEOUT_S):
+                return await asyncpg.connect(
+                    self._url, command_timeout=STATEMENT_TIMEOUT_S, server_settings=self._server_settings()
+                )
