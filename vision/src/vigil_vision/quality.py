@@ -233,7 +233,7 @@ class _Flaw(NamedTuple):
 
 
 def _flaws(quality: FaceQuality) -> list[_Flaw]:
-    """List what keeps a face out of the gallery, the cause before its effects (darkness blurs)."""
+    """List what keeps a face out of the gallery, the cause before its effects: darkness blurs, blur misplaces landmarks."""
     pose = quality.pose
     turned = abs(pose.yaw) > MAX_YAW or abs(pose.pitch) > MAX_PITCH or abs(pose.roll) > MAX_ROLL
     size = f"the face is {quality.face_pixels:.0f} pixels wide; {MIN_FACE_PIXELS} are needed"
@@ -246,8 +246,8 @@ def _flaws(quality: FaceQuality) -> list[_Flaw]:
         (quality.face_pixels < MIN_FACE_PIXELS, PhotoReason.FACE_TOO_SMALL, size),
         (quality.brightness < MIN_BRIGHTNESS, PhotoReason.TOO_DARK, dark),
         (quality.brightness > MAX_BRIGHTNESS, PhotoReason.TOO_BRIGHT, bright),
-        (turned, PhotoReason.FACE_TURNED, pointing),
         (quality.sharpness < MIN_SHARPNESS, PhotoReason.FACE_BLURRED, blur),
+        (turned, PhotoReason.FACE_TURNED, pointing),
     )
     return [_Flaw(reason, message) for failed, reason, message in checks if failed]
 

@@ -1,0 +1,146 @@
+"""The client against real Triton: batches, shared memory, death and return of servers."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests.integration.vision.conftest import TritonServer, wait_until
+
+from vigil_vision import letterbox, photos
+from vigil_vision.triton import InferenceClient, InferenceError, InferenceRejected, shared_memory
+from vigil_vision.triton.breaker import Circuit
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="session")
+def picture(faces: Path) -> NDArray[np.uint8]:
+    photo = photos.decode_photo((faces / "groups/two-people.jpg").read_bytes())
+    return photos.scale_into(photo, letterbox.fit(photo.shape[1], photo.shape[0], 640, 384))
+
+
+@pytest.fixture
+def mortal(repository: Callable[[str], Path], folder: Path) -> Iterator[TritonServer]:
+    running = TritonServer(repository("open"), folder)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.kill()
+
+
+def test_the_server_says_what_it_serves(client: InferenceClient) -> None:
+    assert client.ready(deadline_s=10)
+    assert client.detection_card().top_k == 128
+    assert client.recognition_card().alignment_template == "arcface_112"
+
+
+def test_a_batch_equals_its_pictures_one_by_one(client: InferenceClient, picture: NDArray[np.uint8]) -> None:
+    batch = np.stack([picture, picture[:, ::-1], np.zeros_like(picture)])
+    together = client.detect(batch)
+    alone = np.concatenate([client.detect(one) for one in batch])
+    np.testing.assert_allclose(together, alone, atol=0.02)
+
+
+def test_shared_memory_and_wire_agree_and_one_knows_which_was_used(
+    client: InferenceClient, picture: NDArray[np.uint8]
+) -> None:
+    on_wire = client.detect(picture)
+    assert not client.endpoint_states()[0].shared_memory
+    buffer = client.frame_buffer(*picture.shape[:2])
+    buffer[:] = picture
+    np.testing.assert_array_equal(client.detect(buffer), on_wire)
+    assert client.endpoint_states()[0].shared_memory
+    batch = client.frame_buffer(*picture.shape[:2], batch=2)
+    batch[:] = picture
+    np.testing.assert_allclose(client.detect(batch[1]), on_wire, atol=1e-4)
+
+
+def test_frames_of_changing_size_leave_no_memory_behind(client: InferenceClient) -> None:
+    own = f"{shared_memory.PREFIX}{os.getpid()}-*"  # other processes on this machine may hold regions of their own
+    for width in (64, 128, 256, 320, 640):
+        buffer = client.frame_buffer(96, width)
+        assert client.detect(buffer).shape[0] == 1
+        assert len(list(shared_memory.SHM.glob(own))) == 1
+        del buffer
+    assert list(shared_memory.SHM.glob(own)) == []
+
+
+def test_triton_itself_refuses_what_slips_through(client: InferenceClient) -> None:
+    endpoint = client._endpoints[0]
+    with pytest.raises(InferenceRejected):
+        endpoint.attempt(
+            lambda connection, left: connection.infer(
+                "face_recognition", ("face", "embedding"), np.zeros((1, 50, 50, 3), np.uint8), left
+            ),
+            5.0,
+        )
+    assert endpoint.breaker.circuit is Circuit.CLOSED
+
+
+def test_a_killed_server_is_used_again_with_shared_memory_when_it_is_back(
+    mortal: TritonServer, picture: NDArray[np.uint8]
+) -> None:
+    with InferenceClient([mortal.address], deadline_s=3) as client:
+        buffer = client.frame_buffer(*picture.shape[:2])
+        buffer[:] = picture
+        expected = client.detect(buffer)
+        mortal.kill()
+        with pytest.raises(InferenceError):
+            client.detect(buffer, deadline_s=0.5)
+        mortal.start()
+        np.testing.assert_array_equal(client.detect(buffer, deadline_s=20), expected)
+        assert client.endpoint_states()[0].shared_memory
+
+
+def test_a_restart_between_two_calls_loses_no_frame(mortal: TritonServer, picture: NDArray[np.uint8]) -> None:
+    with InferenceClient([mortal.address], deadline_s=15) as client:
+        buffer = client.frame_buffer(*picture.shape[:2])
+        buffer[:] = picture
+        expected = client.detect(buffer)
+        mortal.kill()
+        mortal.start()
+        for _ in range(3):
+            np.testing.assert_array_equal(client.detect(buffer), expected)
+        assert client.endpoint_states()[0].shared_memory
+
+
+def test_the_second_endpoint_serves_while_the_first_is_dead(mortal: TritonServer, server: TritonServer) -> None:
+    faces = np.zeros((2, 112, 112, 3), np.uint8)
+    with InferenceClient([mortal.address, server.address], deadline_s=10) as client:
+        first = client.embed_answer(faces)
+        assert first.endpoint == mortal.address
+        mortal.kill()
+        second = client.embed_answer(faces)
+        assert second.endpoint == server.address
+        # Each answer carries the id of the model that made it, so that vectors of two models never meet.
+        assert second.card == InferenceClient([server.address], deadline_s=10).recognition_card()
+        assert client.endpoint_states()[0].circuit is not Circuit.CLOSED
+        mortal.start()
+        wait_until(lambda: client.embed_answer(faces).endpoint == mortal.address, "the preferred endpoint is back")
+
+
+def test_many_threads_share_one_client(client: InferenceClient, picture: NDArray[np.uint8]) -> None:
+    expected = client.detect(picture)
+    wrong: list[object] = []
+
+    def work() -> None:
+        buffer = client.frame_buffer(*picture.shape[:2])
+        buffer[:] = picture
+        for _ in range(5):
+            try:
+                if not np.allclose(client.detect(buffer), expected, atol=1e-3):
+                    wrong.append("another answer")
+            except InferenceError as error:
+                wrong.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert wrong == []

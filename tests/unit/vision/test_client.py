@@ -1,0 +1,361 @@
+"""The client against a server that speaks the protocol and fails on demand: what a real Triton cannot be made to do."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from vigil_vision.triton import (
+    DETECTION,
+    InferenceClient,
+    InferenceOverloaded,
+    InferenceRejected,
+    InferenceTimeout,
+    InferenceUnavailable,
+    wire,
+)
+from vigil_vision.triton.breaker import Circuit
+
+IMAGE = np.zeros((32, 64, 3), np.uint8)
+FACES = np.zeros((2, 112, 112, 3), np.uint8)
+M = wire.messages
+
+CARDS = {
+    "face_detection": {
+        "vigil_model_id": "detector@0123456789ab",
+        "score_threshold_permille": "500",
+        "enrol_score_threshold_permille": "600",
+        "nms_iou_permille": "400",
+        "top_k": "8",
+    },
+    "face_recognition": {
+        "vigil_model_id": "embedder@0123456789ab",
+        "embedding_size": "4",
+        "match_threshold_permille": "360",
+        "match_margin_permille": "50",
+        "alignment_template": "arcface_112",
+    },
+}
+
+
+class FaultyServer:
+    """Answers like Triton, unless `fault` is set."""
+
+    def __init__(self) -> None:
+        self.fault: Callable[[grpc.ServicerContext], None] | None = None
+        self.answer: np.ndarray[Any, np.dtype[np.float32]] | None = None
+        self.cards = {model: dict(card) for model, card in CARDS.items()}
+        self.infers = 0
+        self.requests: list[Any] = []
+        self._server: grpc.Server | None = None
+        self.port = self.start(0)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self, port: int | None = None) -> int:
+        self._server = grpc.server(futures.ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
+        methods = {
+            "ModelInfer": (self._infer, M.ModelInferRequest),
+            "ModelConfig": (self._config, M.ModelConfigRequest),
+            "ModelReady": (lambda *_: M.ModelReadyResponse(ready=True), M.ModelReadyRequest),
+            "SystemSharedMemoryRegister": (self._refuse_memory, M.SystemSharedMemoryRegisterRequest),
+        }
+        handlers = {
+            name: grpc.unary_unary_rpc_method_handler(
+                behaviour, request_deserializer=kind.FromString, response_serializer=lambda m: m.SerializeToString()
+            )
+            for name, (behaviour, kind) in methods.items()
+        }
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("inference.GRPCInferenceService", handlers),)
+        )
+        bound: int = self._server.add_insecure_port(f"127.0.0.1:{self.port if port is None else port}")
+        self._server.start()
+        return bound
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.stop(0).wait(5)
+
+    def _config(self, request: Any, _: grpc.ServicerContext) -> Any:
+        response = M.ModelConfigResponse()
+        response.config.name = request.name
+        for name, value in self.cards[request.name].items():
+            response.config.parameters[name].string_value = value
+        response.config.input.add(name="image", dims=[-1, -1, 3])
+        return response
+
+    def _refuse_memory(self, request: Any, context: grpc.ServicerContext) -> Any:
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"Unable to open shared memory region: '{request.key}'")
+
+    def _infer(self, request: Any, context: grpc.ServicerContext) -> Any:
+        self.infers += 1
+        self.requests.append(request)
+        if self.fault is not None:
+            self.fault(context)
+        count = request.inputs[0].shape[0]
+        detection = request.model_name == DETECTION
+        values = self.answer
+        if values is None:
+            values = np.ones((count, 8, 15) if detection else (count, 4), np.float32)
+        response = M.ModelInferResponse(model_name=request.model_name)
+        response.outputs.add(name="detections" if detection else "embedding", datatype="FP32", shape=values.shape)
+        response.raw_output_contents.append(values.tobytes())
+        return response
+
+
+@pytest.fixture
+def server() -> Iterator[FaultyServer]:
+    faulty = FaultyServer()
+    yield faulty
+    faulty.stop()
+
+
+@pytest.fixture
+def spare() -> Iterator[FaultyServer]:
+    faulty = FaultyServer()
+    yield faulty
+    faulty.stop()
+
+
+def client_of(*servers: FaultyServer, deadline_s: float = 5.0) -> InferenceClient:
+    return InferenceClient([one.address for one in servers], deadline_s=deadline_s, shared_memory="off")
+
+
+def aborts(code: grpc.StatusCode, details: str) -> Callable[[grpc.ServicerContext], None]:
+    return lambda context: context.abort(code, details)
+
+
+def hangs_until(released: threading.Event) -> Callable[[grpc.ServicerContext], None]:
+    def fault(_: grpc.ServicerContext) -> None:
+        released.wait(10)
+
+    return fault
+
+
+def wait_until(condition: Callable[[], bool], what: str, deadline_s: float = 10.0) -> None:
+    until = time.monotonic() + deadline_s
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < until, f"not within {deadline_s} s: {what}"
+        pause.wait(0.02)
+
+
+def test_both_models_answer_with_their_card_and_origin(server: FaultyServer) -> None:
+    with client_of(server) as client:
+        assert client.ready()
+        found = client.detect_answer(IMAGE)
+        assert found.values.shape == (1, 8, 15)
+        assert found.card.model_id == "detector@0123456789ab"
+        assert found.endpoint == server.address
+        assert client.detect(np.zeros((3, 32, 32, 3), np.uint8)).shape == (3, 8, 15)
+        assert client.embed(FACES).shape == (2, 4)
+        assert client.recognition_card().embedding_size == 4
+        assert client.embed(FACES[:0]).shape == (0, 4)
+
+
+def test_the_request_carries_pixels_shape_and_a_queue_timeout(server: FaultyServer) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 32, 64, 3), dtype=np.uint8)
+    with client_of(server) as client:
+        client.detect(pixels[:, ::-1])
+    request = server.requests[0]
+    assert list(request.inputs[0].shape) == [2, 32, 64, 3]
+    assert request.inputs[0].datatype == "UINT8"
+    assert request.raw_input_contents[0] == pixels[:, ::-1].tobytes()
+    assert 0 < request.parameters["timeout"].int64_param <= 5_000_000
+
+
+def test_it_works_from_asyncio(server: FaultyServer) -> None:
+    async def several() -> list[Any]:
+        return await asyncio.gather(*(asyncio.to_thread(client.detect, IMAGE) for _ in range(8)))
+
+    with client_of(server) as client:
+        assert len(asyncio.run(several())) == 8
+
+
+@pytest.mark.parametrize(
+    ("code", "details", "error"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, "[request id: 1] Exceeds maximum queue size", InferenceOverloaded),
+        (grpc.StatusCode.UNAVAILABLE, "Request timeout expired", InferenceOverloaded),
+        (grpc.StatusCode.INVALID_ARGUMENT, "unexpected shape for input 'image'", InferenceRejected),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "Received message larger than max", InferenceRejected),
+        (grpc.StatusCode.NOT_FOUND, "Request for unknown model: 'face_detection' is not found", InferenceUnavailable),
+        (grpc.StatusCode.INTERNAL, "Stub process 'face_detection_0_0' is not healthy.", InferenceUnavailable),
+    ],
+)
+def test_what_triton_says_becomes_an_error_of_ours(
+    server: FaultyServer, code: grpc.StatusCode, details: str, error: type[Exception]
+) -> None:
+    server.fault = aborts(code, details)
+    with client_of(server, deadline_s=0.5) as client, pytest.raises(error) as caught:
+        client.detect(IMAGE)
+    assert details in str(caught.value)
+    assert server.address in str(caught.value)
+
+
+def test_overload_and_bad_input_do_not_open_the_circuit(server: FaultyServer) -> None:
+    with client_of(server) as client:
+        for details in ("Exceeds maximum queue size",) * 5:
+            server.fault = aborts(grpc.StatusCode.UNAVAILABLE, details)
+            with pytest.raises(InferenceOverloaded):
+                client.detect(IMAGE)
+        assert client.endpoint_states()[0].circuit is Circuit.CLOSED
+        server.fault = None
+        client.detect(IMAGE)
+        assert client.endpoint_states()[0].last_error == ""
+
+
+def test_bad_input_is_not_tried_again(server: FaultyServer, spare: FaultyServer) -> None:
+    server.fault = aborts(grpc.StatusCode.INVALID_ARGUMENT, "unexpected shape")
+    with client_of(server, spare) as client, pytest.raises(InferenceRejected):
+        client.detect(IMAGE)
+    assert (server.infers, spare.infers) == (1, 0)
+
+
+def test_a_dead_endpoint_is_passed_over_and_used_again_when_it_is_back(
+    server: FaultyServer, spare: FaultyServer
+) -> None:
+    server.stop()
+    with client_of(server, spare) as client:
+        assert client.detect_answer(IMAGE).endpoint == spare.address
+        first, second = client.endpoint_states()
+        assert first.circuit is not Circuit.CLOSED
+        assert first.last_error
+        assert second.answered == 1
+        server.start()
+        wait_until(lambda: client.detect_answer(IMAGE).endpoint == server.address, "the first endpoint is used again")
+
+
+def test_an_endpoint_that_hangs_leaves_time_for_the_next(server: FaultyServer, spare: FaultyServer) -> None:
+    released = threading.Event()
+    server.fault = hangs_until(released)
+    with client_of(server, spare, deadline_s=1.0) as client:
+        for _ in range(3):
+            assert client.detect_answer(IMAGE).endpoint == spare.address
+        assert client.endpoint_states()[0].circuit is not Circuit.CLOSED
+        released.set()
+
+
+def test_an_overloaded_endpoint_gives_way_to_the_next(server: FaultyServer, spare: FaultyServer) -> None:
+    server.fault = aborts(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
+    with client_of(server, spare) as client:
+        assert client.detect_answer(IMAGE).endpoint == spare.address
+
+
+def test_a_call_waits_out_a_short_outage_inside_its_deadline(server: FaultyServer) -> None:
+    with client_of(server, deadline_s=10) as client:
+        client.detect(IMAGE)
+        server.stop()
+        starter = threading.Timer(0.5, server.start)
+        starter.start()
+        assert client.detect(IMAGE).shape == (1, 8, 15)
+        starter.join(5)
+
+
+def test_silence_is_a_timeout(server: FaultyServer) -> None:
+    released = threading.Event()
+    server.fault = hangs_until(released)
+    with client_of(server, deadline_s=0.3) as client:
+        with pytest.raises(InferenceTimeout, match="no answer: within"):
+            client.detect(IMAGE)
+        released.set()
+
+
+def test_nobody_there_is_unavailable_with_every_endpoint_named(server: FaultyServer, spare: FaultyServer) -> None:
+    server.stop()
+    spare.stop()
+    with client_of(server, spare, deadline_s=0.4) as client:
+        with pytest.raises(InferenceUnavailable) as caught:
+            client.detect(IMAGE)
+        assert server.address in str(caught.value)
+        assert spare.address in str(caught.value)
+        assert not client.ready(deadline_s=0.4)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [np.ones((1, 7, 15), np.float32), np.ones((1, 8, 14), np.float32), np.full((1, 8, 15), np.nan, np.float32)],
+    ids=["other top k", "other columns", "not finite"],
+)
+def test_an_answer_that_breaks_the_contract_is_not_passed_on(
+    server: FaultyServer, answer: np.ndarray[Any, np.dtype[np.float32]]
+) -> None:
+    server.answer = answer
+    with client_of(server, deadline_s=0.3) as client, pytest.raises(InferenceUnavailable):
+        client.detect(IMAGE)
+
+
+def test_another_model_behind_the_same_address_is_noticed(server: FaultyServer) -> None:
+    with client_of(server) as client:
+        assert client.embed_answer(FACES).card.model_id == "embedder@0123456789ab"
+        server.stop()
+        server.cards["face_recognition"] |= {"vigil_model_id": "newer@ba9876543210", "embedding_size": "6"}
+        server.answer = np.ones((2, 6), np.float32)
+        server.start()
+
+        def newer() -> bool:
+            answer = client.embed_answer(FACES)
+            return answer.card.model_id == "newer@ba9876543210" and answer.values.shape == (2, 6)
+
+        wait_until(newer, "the new model's card is used")
+
+
+def test_a_model_that_was_not_exported_by_us_is_told(server: FaultyServer) -> None:
+    server.cards["face_detection"].pop("top_k")
+    words = "parameter top_k is missing; was the model exported"
+    with client_of(server, deadline_s=0.3) as client, pytest.raises(InferenceUnavailable, match=words):
+        client.detect(IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (np.zeros((30, 64, 3), np.uint8), "64x30 cannot be analysed; sides must be multiples of 32"),
+        (np.zeros((0, 32, 32, 3), np.uint8), "cannot be analysed"),
+        (np.zeros((32, 64), np.uint8), r"\[32, 64\]"),
+        (np.zeros((32, 64, 4), np.uint8), r"\[1, 32, 64, 4\]"),
+        (np.zeros((32, 64, 3), np.float32), "float32, cannot be sent"),
+    ],
+)
+def test_wrong_pictures_are_refused_before_they_travel(server: FaultyServer, image: Any, words: str) -> None:
+    with client_of(server) as client, pytest.raises(InferenceRejected, match=words):
+        client.detect(image)
+    assert server.infers == 0
+
+
+def test_faces_that_are_not_aligned_are_refused(server: FaultyServer) -> None:
+    with client_of(server) as client, pytest.raises(InferenceRejected, match="align them to 112x112"):
+        client.embed(np.zeros((1, 64, 64, 3), np.uint8))
+
+
+@pytest.mark.parametrize("endpoints", [[], [""], ["a:1", "a:1"]])
+def test_impossible_endpoints_are_refused(endpoints: list[str]) -> None:
+    with pytest.raises(ValueError, match="at least one host:port, each once"):
+        InferenceClient(endpoints)
+
+
+def test_a_server_that_cannot_open_shared_memory_gets_frames_over_the_wire(server: FaultyServer) -> None:
+    with InferenceClient([server.address], deadline_s=5) as client:
+        buffer = client.frame_buffer(32, 64)
+        buffer[:] = 9
+        client.detect(buffer)
+        client.detect(buffer)
+        assert [len(request.raw_input_contents[0]) for request in server.requests] == [32 * 64 * 3] * 2
+        assert not client.endpoint_states()[0].shared_memory
+
+
+def test_a_closed_client_says_so(server: FaultyServer) -> None:
+    client = client_of(server)
+    client.close()
+    with pytest.raises(InferenceUnavailable, match="closed"):
+        client.detect(IMAGE)
+    assert not client.ready()
