@@ -233,7 +233,7 @@ class _Flaw(NamedTuple):
 
 
 def _flaws(quality: FaceQuality) -> list[_Flaw]:
-    """List what keeps a face out of the gallery, the cause before its effects: darkness blurs, blur misplaces landmarks."""
+    """List what keeps a face out of the gallery, cause before effect: darkness blurs, blur misplaces landmarks."""
     pose = quality.pose
     turned = abs(pose.yaw) > MAX_YAW or abs(pose.pitch) > MAX_PITCH or abs(pose.roll) > MAX_ROLL
     size = f"the face is {quality.face_pixels:.0f} pixels wide; {MIN_FACE_PIXELS} are needed"
