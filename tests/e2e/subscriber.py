@@ -13,7 +13,7 @@ SIGHTINGS = """
 subscription Sightings($after: String) {
   sightings(after: $after) {
     cursor revision superseded
-    sighting { id state revision camera { name } lastSeenAt }
+    sighting { id state revision camera { name } openedAt lastSeenAt }
     identity { status similarity subject { name displayName } }
   }
 }

@@ -53,6 +53,11 @@ class Ports:
         with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
             self._known = {str(name): int(port) for name, port in json.loads(file.read_text()).items()}
 
+    @property
+    def known(self) -> dict[str, int]:
+        """All ports chosen so far."""
+        return dict(self._known)
+
     def get(self, name: str, wanted: int | None = None) -> int:
         """Give the port of this name: the wanted one, else the one of last time, else a free one.
 

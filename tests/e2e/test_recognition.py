@@ -1,0 +1,91 @@
+"""A person on a real RTSP camera is recognised, one who is not there never is, and the others are unknown."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.e2e.subscriber import Subscriber
+from tests.e2e.system import System, camera, subject
+from tests.support.servers import ARCFACE_PACK, OPEN_PACK, RtspServer
+from tests.support.shared import shared
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+
+CLIP_S = 275 / 29.97
+PASSES = 3
+MIRANDA = "lin-manuel-miranda"
+
+
+def named(event: dict[str, Any]) -> str | None:
+    who = event["identity"]["subject"]
+    return who["name"] if who else None
+
+
+def opened(events: list[dict[str, Any]], name: str) -> list[datetime]:
+    """List when each sighting of a person was opened, each sighting once."""
+    times = {event["sighting"]["id"]: event["sighting"]["openedAt"] for event in events if named(event) == name}
+    return sorted(datetime.fromisoformat(text) for text in times.values())
+
+
+def newest(events: list[dict[str, Any]]) -> datetime:
+    return max(datetime.fromisoformat(event["sighting"]["openedAt"]) for event in events)
+
+
+def passes(times: list[datetime]) -> int:
+    """Count the passes of the clip in which a person was seen: sightings more than half a clip apart."""
+    starts: list[datetime] = []
+    for moment in times:
+        if not starts or moment - starts[-1] > timedelta(seconds=CLIP_S / 2):
+            starts.append(moment)
+    return len(starts)
+
+
+@pytest.mark.parametrize("pack", [ARCFACE_PACK, OPEN_PACK])
+async def test_who_is_on_screen_is_heard_in_every_pass_and_who_is_not_never(
+    pack: str, system: Callable[[str], System], rtsp: Callable[..., RtspServer]
+) -> None:
+    server = rtsp({"clip": shared("video/short_hamilton_clip.mp4")})
+    faces = shared("faces")
+    vigil = system(pack)
+    vigil.write("camera.yaml", camera("stage", "RTSP", server.url("clip")))
+    vigil.write(
+        "people.yaml",
+        subject(MIRANDA, "Lin-Manuel Miranda", sorted((faces / MIRANDA).iterdir())),
+        subject("joe-biden", "Joe Biden", sorted((faces / "joe-biden").iterdir())),
+    )
+    vigil.start()
+    await eventually(lambda: vigil.enrolled() == {MIRANDA, "joe-biden"}, 60, "both are enrolled")
+    client = Subscriber(vigil.subscription_url, vigil.token)
+    listening = asyncio.create_task(client.run())
+    try:
+        first = (await eventually(lambda: opened(client.heard, MIRANDA), 60, "Miranda is heard"))[0]
+        until = first + timedelta(seconds=CLIP_S * PASSES + CLIP_S / 2)
+        await eventually(
+            lambda: newest(client.heard) > until, CLIP_S * (PASSES + 3), "the clip is played again and again"
+        )
+    finally:
+        listening.cancel()
+    told = [named(event) for event in client.heard]
+    assert passes([moment for moment in opened(client.heard, MIRANDA) if moment <= until]) == PASSES + 1
+    assert "joe-biden" not in told
+    assert set(told) == {MIRANDA, None}
+    unknown = {event["sighting"]["id"] for event in client.heard if event["identity"]["status"] == "Unknown"}
+    assert len(unknown) >= PASSES
+    assert vigil.stop() == 0
+    report(pack, client.heard)
+
+
+def report(pack: str, events: list[dict[str, Any]]) -> None:
+    """Print the figures that a reader of the log wants."""
+    best: dict[str, float] = {}
+    for event in events:
+        if named(event) == MIRANDA and event["identity"]["similarity"]:
+            best[event["sighting"]["id"]] = event["identity"]["similarity"]
+    others = [event["identity"]["similarity"] or 0 for event in events if event["identity"]["status"] == "Unknown"]
+    print(  # noqa: T201 - shown by pytest -rP
+        f"{pack}: {len(best)} sightings of Miranda, similarity {min(best.values()):.2f} to {max(best.values()):.2f}; "
+        f"unknown at most {max(others):.2f}; {len(events)} events"
+    )
