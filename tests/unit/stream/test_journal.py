@@ -141,7 +141,7 @@ acts = st.lists(st.sampled_from(["open", "update", "close", "send", "send and di
 @settings(max_examples=40, deadline=None)
 @given(acts)
 def test_what_the_bus_has_is_what_was_created_whenever_the_process_dies(acts: list[str]) -> None:
-    """The bus knows duplicates by id; what it holds in the end is exactly what was recorded, and so say the counters."""
+    """The bus knows duplicates by id; what it holds in the end is exactly what was recorded; so say the counters."""
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:

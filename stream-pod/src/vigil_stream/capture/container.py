@@ -82,6 +82,7 @@ class ContainerSource:
         plan = self._plan
         accelerator, note = hardware.choose(plan.accelerator)
         self._guard.expect(f"opening {plan.shown}", 2 * OPEN_DEADLINE_S)
+        started = time.monotonic()
         try:
             self._container = av.open(
                 plan.url,
@@ -92,7 +93,10 @@ class ContainerSource:
                 hwaccel=accelerator,
             )
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise errors.while_opening(error, plan.shown, OPEN_DEADLINE_S) from None
+            # FFmpeg's RTSP client calls an answer that does not come within `timeout` invalid data.
+            late = time.monotonic() - started > 0.9 * OPEN_DEADLINE_S
+            cause = TimeoutError() if late and isinstance(error, av.error.InvalidDataError) else error
+            raise errors.while_opening(cause, plan.shown, OPEN_DEADLINE_S) from None
         except RuntimeError:
             told = f"the GPU has no decoder for the video of {plan.shown}; set decode.accelerator to Auto"
             raise SourceError(SourceReason.CODEC_UNSUPPORTED, told) from None

@@ -9,6 +9,8 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import av
@@ -19,6 +21,10 @@ from vigil_stream.capture.credentials import Credentials
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.jpeg import MAX_JPEG_BYTES, JpegDecoder
 from vigil_stream.capture.source import OPEN_DEADLINE_S, READ_DEADLINE_S, Guard, Sampler, SourceInfo
+
+if TYPE_CHECKING:
+    # Loaded only by cameras of this type: 1 MiB.
+    from websockets.sync.client import ClientConnection
 
 _INFO = SourceInfo(None, None, "mjpeg", "CPU")
 
@@ -41,7 +47,8 @@ class WebSocketSource:
         self._credentials = credentials
         self._guard = guard
         self._decoder = JpegDecoder(url)
-        self._connection: object | None = None
+        self._connection: ClientConnection | None = None
+        self._closing = ExitStack()
 
     def open(self) -> SourceInfo:
         """Connect; see `Source.open`."""
@@ -50,14 +57,16 @@ class WebSocketSource:
 
         self._guard.expect(f"opening {self._url}", OPEN_DEADLINE_S)
         try:
-            self._connection = connect(
-                self._url,
-                additional_headers=_basic(self._credentials),
-                open_timeout=OPEN_DEADLINE_S,
-                close_timeout=1,
-                max_size=MAX_JPEG_BYTES,
-                max_queue=4,
-                compression=None,
+            self._connection = self._closing.enter_context(
+                connect(
+                    self._url,
+                    additional_headers=_basic(self._credentials),
+                    open_timeout=OPEN_DEADLINE_S,
+                    close_timeout=1,
+                    max_size=MAX_JPEG_BYTES,
+                    max_queue=4,
+                    compression=None,
+                )
             )
         except exceptions.InvalidStatus as error:
             raise _refused(error.response.status_code, self._url) from None
@@ -73,10 +82,9 @@ class WebSocketSource:
     def frames(self, sampler: Sampler) -> Iterator[av.VideoFrame]:
         """Give the chosen pictures; see `Source.frames`."""
         from websockets import exceptions
-        from websockets.sync.client import ClientConnection
 
         connection = self._connection
-        if not isinstance(connection, ClientConnection):
+        if connection is None:
             msg = "frames() before open()"
             raise TypeError(msg)
         while True:
@@ -93,12 +101,9 @@ class WebSocketSource:
 
     def close(self) -> None:
         """Close the connection."""
-        from websockets.sync.client import ClientConnection
-
-        connection, self._connection = self._connection, None
-        if isinstance(connection, ClientConnection):
-            self._guard.expect(f"closing {self._url}", READ_DEADLINE_S)
-            connection.close()
+        self._connection = None
+        self._guard.expect(f"closing {self._url}", READ_DEADLINE_S)
+        self._closing.close()
         self._guard.rest()
 
 

@@ -1,0 +1,264 @@
+"""Real servers that behave like cameras, good and bad ones: RTSP, HTTP MJPEG, WebSocket, length-prefixed JPEG."""
+
+import base64
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Self
+
+from tests.integration.stream.clips import FPS
+from websockets.sync.server import ServerConnection, serve
+
+Units = Iterable[list[bytes]]
+
+
+class Camera:
+    """A server on a free port of the loopback address; each connection is served by a thread of its own."""
+
+    def __init__(self) -> None:
+        self.stopped = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._open: list[socket.socket] = []
+        self.connections = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped.set()
+        for one in [self._listener, *self._open]:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _accept(self) -> None:
+        while not self.stopped.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.append(connection)
+            threading.Thread(target=self._guarded, args=(connection,), daemon=True).start()
+
+    def _guarded(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError, ValueError), connection:
+            self.serve(connection)
+
+    def serve(self, connection: socket.socket) -> None:  # noqa: ARG002 - for those that answer
+        """Talk to one client; a camera that does nothing here never answers."""
+        self.stopped.wait()
+
+    def pace(self) -> None:
+        self.stopped.wait(1 / FPS)
+
+
+@dataclass
+class Framed(Camera):
+    """Length-prefixed JPEGs; `silent_after`: sends no more, but stays."""
+
+    messages: Callable[[], Iterator[bytes]]
+    silent_after: bool = False
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    @property
+    def url(self) -> str:
+        return f"tcp://127.0.0.1:{self.port}"
+
+    def serve(self, connection: socket.socket) -> None:
+        for message in self.messages():
+            connection.sendall(len(message).to_bytes(4, "big") + message)
+            self.pace()
+        if self.silent_after:
+            self.stopped.wait()
+
+
+@dataclass
+class Mjpeg(Camera):
+    """HTTP multipart JPEG, with Basic authentication when there is a password."""
+
+    messages: Callable[[], Iterator[bytes]]
+    password: str = ""
+    kind: str = "multipart/x-mixed-replace; boundary=frame"
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/video"
+
+    def serve(self, connection: socket.socket) -> None:
+        request = _read_head(connection)
+        if " /video" not in request.split("\r\n", 1)[0]:
+            connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            return
+        pair = base64.b64encode(f"user:{self.password}".encode()).decode()
+        if self.password and f"Basic {pair}" not in request:
+            head = 'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm="c"\r\n'
+            connection.sendall(f"{head}Content-Length: 0\r\nConnection: close\r\n\r\n".encode())
+            return
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {self.kind}\r\nConnection: close\r\n"
+        if not self.kind.startswith("multipart"):
+            page = b"".join(self.messages())
+            connection.sendall(f"{head}Content-Length: {len(page)}\r\n\r\n".encode() + page)
+            return
+        connection.sendall(f"{head}\r\n".encode())
+        for message in self.messages():
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(message)}\r\n\r\n"
+            connection.sendall(head.encode() + message + b"\r\n")
+            self.pace()
+
+
+class WebSocketCamera:
+    """JPEGs as binary messages."""
+
+    def __init__(self, messages: Callable[[], Iterator[bytes | str]]) -> None:
+        self._messages = messages
+        self._server = serve(self._talk, "127.0.0.1", 0, compression=None)
+        self.port: int = self._server.socket.getsockname()[1]
+        self.url = f"ws://127.0.0.1:{self.port}/live"
+        self.stopped = threading.Event()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped.set()
+        self._server.shutdown()
+
+    def _talk(self, connection: ServerConnection) -> None:
+        with contextlib.suppress(Exception):
+            for message in self._messages():
+                connection.send(message)
+                if self.stopped.wait(1 / FPS):
+                    return
+
+
+@dataclass
+class Rtsp(Camera):
+    """RTSP 1.0 (RFC 2326) with H.264 over RTP (RFC 6184), interleaved in TCP or over UDP.
+
+    Attributes
+    ----------
+    units
+        Access units, each a list of NAL units; sent at 25 per second.
+    password
+        Asks for Basic authentication.
+    encoding
+        What the SDP calls the codec.
+    silent_after
+        When the units are through, the connection stays open and nothing more is sent.
+    """
+
+    units: Callable[[], Units]
+    password: str = ""
+    encoding: str = "H264"
+    silent_after: bool = False
+    found: bool = True
+    transports: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    @property
+    def url(self) -> str:
+        return f"rtsp://127.0.0.1:{self.port}/cam"
+
+    def serve(self, connection: socket.socket) -> None:
+        send: Callable[[bytes], object] | None = None
+        while request := _read_head(connection):
+            lines = request.split("\r\n")
+            method = lines[0].split(" ")[0]
+            headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:])}
+            if method == "SETUP":
+                send = self._set_up(connection, headers["transport"])
+            self._answer(connection, method, headers)
+            if method == "PLAY" and send is not None:
+                self._play(send)
+                return
+
+    def _set_up(self, connection: socket.socket, transport: str) -> Callable[[bytes], object]:
+        self.transports.append(transport)
+        if "TCP" in transport:
+            return lambda packet: connection.sendall(b"$\0" + struct.pack(">H", len(packet)) + packet)
+        port = int(transport.split("client_port=")[1].split("-", maxsplit=1)[0])
+        out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        out.bind(("127.0.0.1", 0))
+        self._open.append(out)
+        return lambda packet: out.sendto(packet, ("127.0.0.1", port))
+
+    def _answer(self, connection: socket.socket, method: str, headers: dict[str, str]) -> None:
+        pair = base64.b64encode(f"user:{self.password}".encode()).decode()
+        head, body = f"CSeq: {headers['cseq']}\r\n", ""
+        status = "200 OK"
+        if self.password and method != "OPTIONS" and pair not in headers.get("authorization", ""):
+            status, head = "401 Unauthorized", head + 'WWW-Authenticate: Basic realm="cam"\r\n'
+        elif not self.found and method == "DESCRIBE":
+            status = "404 Not Found"
+        elif method == "DESCRIBE":
+            body = (
+                "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=cam\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n"
+                f"a=rtpmap:96 {self.encoding}/90000\r\na=fmtp:96 packetization-mode=1\r\na=control:track1\r\n"
+            )
+            head += f"Content-Type: application/sdp\r\nContent-Base: {self.url}/\r\n"
+        elif method == "SETUP":
+            transport = self.transports[-1]
+            head += f"Transport: {transport}" + ("" if "TCP" in transport else ";server_port=6970-6971") + "\r\n"
+            head += "Session: 1;timeout=60\r\n"
+        elif method == "OPTIONS":
+            head += "Public: DESCRIBE, SETUP, PLAY, TEARDOWN\r\n"
+        connection.sendall(f"RTSP/1.0 {status}\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+
+    def _play(self, send: Callable[[bytes], object]) -> None:
+        number = 0
+        for n, unit in enumerate(self.units()):
+            if self.stopped.is_set():
+                return
+            payloads = [payload for nal in unit for payload in _payloads(nal)]
+            for index, payload in enumerate(payloads):
+                last = 0x80 if index == len(payloads) - 1 else 0
+                header = struct.pack(">BBHII", 0x80, last | 96, number & 0xFFFF, n * 90000 // FPS, 7)
+                send(header + payload)
+                number += 1
+            self.pace()
+        if self.silent_after:
+            self.stopped.wait()
+
+
+def _payloads(nal: bytes, most: int = 1300) -> Iterator[bytes]:
+    """Split a NAL unit into fragmentation units (FU-A) when it is too large for one packet."""
+    if len(nal) <= most:
+        yield nal
+        return
+    indicator, kind = (nal[0] & 0xE0) | 28, nal[0] & 0x1F
+    parts = [nal[at : at + most] for at in range(1, len(nal), most)]
+    for n, part in enumerate(parts):
+        flags = (0x80 if n == 0 else 0) | (0x40 if n == len(parts) - 1 else 0)
+        yield bytes([indicator, flags | kind]) + part
+
+
+def _read_head(connection: socket.socket) -> str:
+    data = b""
+    while not data.endswith(b"\r\n\r\n"):
+        byte = connection.recv(1)
+        if not byte:
+            return ""
+        data += byte
+    return data.decode("latin-1")
+
+
+def for_ever(items: list[bytes]) -> Callable[[], Iterator[bytes]]:
+    def repeat() -> Iterator[bytes]:
+        while True:
+            yield from items
+
+    return repeat

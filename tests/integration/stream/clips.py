@@ -1,0 +1,70 @@
+"""Small moving pictures, made on the spot: no two frames are alike, as from a real sensor."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+FPS = 25
+
+
+def pictures(width: int, height: int, count: int, seed: int = 1) -> Iterator[NDArray[np.uint8]]:
+    random = np.random.default_rng(seed)
+    for n in range(count):
+        picture = np.full((height, width, 3), 90, np.uint8)
+        picture[:, : max(width * n // count, 1)] = (40, 160, 220)
+        noise = random.integers(0, 24, (-(-height // 4), -(-width // 4), 3), np.uint8)
+        picture += noise.repeat(4, axis=0).repeat(4, axis=1)[:height, :width]
+        yield picture
+
+
+def h264(width: int, height: int, count: int, seed: int = 1) -> list[list[bytes]]:
+    """Encode frames; each as its NAL units, keyframes with their parameter sets."""
+    codec = av.CodecContext.create("libx264", "w")
+    codec.width, codec.height, codec.pix_fmt = width, height, "yuv420p"
+    codec.time_base, codec.framerate = Fraction(1, FPS), Fraction(FPS)
+    codec.options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "repeat-headers=1:keyint=10"}
+    packets = []
+    for n, picture in enumerate(pictures(width, height, count, seed)):
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.pts = n
+        packets += codec.encode(frame)
+    packets += codec.encode(None)
+    return [_nal_units(bytes(packet)) for packet in packets]
+
+
+def _nal_units(data: bytes) -> list[bytes]:
+    return [unit.rstrip(b"\0") for unit in data.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1") if unit]
+
+
+def write_video(path: Path, width: int, height: int, count: int, codec: str = "libx264") -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=FPS)
+        stream.width, stream.height = width, height
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        for picture in pictures(width, height, count):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            container.mux(stream.encode(frame.reformat(format=stream.pix_fmt)))
+        container.mux(stream.encode(None))
+    return path
+
+
+def jpegs(width: int, height: int, count: int) -> list[bytes]:
+    codec = av.CodecContext.create("mjpeg", "w")
+    codec.width, codec.height, codec.pix_fmt = width, height, "yuvj420p"
+    codec.time_base = Fraction(1, FPS)
+    packets = []
+    for n, picture in enumerate(pictures(width, height, count)):
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuvj420p")
+        frame.pts = n
+        packets += [bytes(packet) for packet in codec.encode(frame)]
+    return packets
+
+
+def with_size(jpeg: bytes, width: int, height: int) -> bytes:
+    """Claim another size in a JPEG's frame header."""
+    at = jpeg.index(b"\xff\xc0")
+    return jpeg[: at + 5] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + jpeg[at + 9 :]

@@ -1,0 +1,14 @@
+"""Deadlines short enough for tests; the promises are about what is told, not about how many seconds it takes."""
+
+import pytest
+
+from vigil_stream.capture import container, factory, frozen, messages
+
+
+@pytest.fixture(autouse=True)
+def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (container, factory, messages):
+        monkeypatch.setattr(module, "READ_DEADLINE_S", 2.0)
+        monkeypatch.setattr(module, "OPEN_DEADLINE_S", 4.0)
+    monkeypatch.setattr(frozen, "FROZEN_AFTER_S", 2.0)
+    monkeypatch.setattr(frozen, "REPEAT_S", 1.0)

@@ -1,0 +1,70 @@
+"""The capture thread of a real source, with everything that it tells."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from vigil_contracts.conditions import SourceReason
+from vigil_contracts.resources.camera import CameraSource, Decode
+from vigil_stream.capture import Guard, Sampler, SourceError, SourceInfo, make_source
+from vigil_stream.capture.loop import CaptureLoop
+from vigil_stream.capture.slot import Lost, Picture, Slot
+
+
+class Watch:
+    """What a source told, and the pictures that it gave."""
+
+    def __init__(self) -> None:
+        self.infos: list[SourceInfo] = []
+        self.errors: list[SourceError] = []
+        self.sizes: list[tuple[int, int]] = []
+        self.has_ended = False
+        self.slot = Slot()
+        self.sampler = Sampler(25)
+        self.guard = Guard()
+
+    def connecting(self) -> None:
+        pass
+
+    def connected(self, info: SourceInfo) -> None:
+        self.infos.append(info)
+
+    def picture(self, width: int, height: int, captured_at: float) -> None:  # noqa: ARG002 - the interface
+        self.sizes.append((width, height))
+
+    def lost(self, error: SourceError, retry_in_s: float) -> None:
+        assert 0.4 <= retry_in_s <= 60
+        self.errors.append(error)
+
+    def ended(self) -> None:
+        self.has_ended = True
+
+    @property
+    def reasons(self) -> list[SourceReason]:
+        return [error.reason for error in self.errors]
+
+    def take(self, deadline_s: float = 10) -> Picture | Lost | None:
+        return self.slot.take(deadline_s)
+
+
+@contextmanager
+def watching(
+    kind: str, url: str, *, folder: Path = Path("/"), credentials: Path | None = None, **source: Any
+) -> Iterator[Watch]:
+    watch, stop = Watch(), threading.Event()
+    spec = CameraSource.model_validate({"type": kind, "url": url, **source})
+
+    def make() -> Any:
+        return make_source(spec, Decode(), folder=folder, credentials_folder=credentials, guard=watch.guard, stop=stop)
+
+    loop = CaptureLoop(make, watch.slot, watch, watch.sampler, watch.guard, live=kind != "File")
+    thread = threading.Thread(target=loop.run, args=(stop,), daemon=True)
+    thread.start()
+    try:
+        yield watch
+    finally:
+        stop.set()
+        thread.join(15)
+        assert not thread.is_alive(), "the capture thread does not end"
