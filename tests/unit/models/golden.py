@@ -13,7 +13,7 @@ DEFAULT_PACK = "open"
 
 
 def configurations() -> dict[Path, str]:
-    """Every checked-in file and what it should hold: the default pack for production as a real repository, all as golden."""
+    """Say what every checked-in file should hold: the default pack as a real repository, all packs as golden files."""
     files = {}
     known = catalogue.load()
     for name in known.packs:

@@ -1,4 +1,4 @@
-"""Small networks with random weights in the layouts of public exports, for what cannot be in a test: InsightFace's files.
+"""Small networks with random weights in the layouts of public exports, in place of InsightFace's own files.
 
 Only the layout is theirs: names, shapes, the way heads are arranged, the operators at both ends. The insides are small.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
 from vigil_models import catalogue
 from vigil_models.catalogue import Model
 
@@ -167,7 +168,7 @@ def sums(folder: Path) -> dict[str, str]:
 
 
 def entry(name: str) -> Model:
-    """The catalogue's entry of that name."""
+    """Find the catalogue's entry of that name."""
     return catalogue.load().models[name]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import ValidationError
+
 from vigil_models import catalogue
 from vigil_models.catalogue import Catalogue, Detector
 from vigil_models.errors import CatalogueError
@@ -55,7 +56,7 @@ def test_thresholds_are_in_order(name: str) -> None:
 
 
 def test_an_unknown_pack_is_answered_with_those_there_are() -> None:
-    with pytest.raises(CatalogueError, match="no pack 'bufalo'.*open, buffalo_l"):
+    with pytest.raises(CatalogueError, match=r"no pack 'bufalo'.*open, buffalo_l"):
         KNOWN.pack("bufalo")
 
 

@@ -6,6 +6,7 @@ import pytest
 from google.protobuf import text_format
 from tests.unit.models import golden
 from tritonclient.grpc import model_config_pb2
+
 from vigil_models import catalogue
 from vigil_models.repository import config
 from vigil_models.repository.config import Target
@@ -36,7 +37,7 @@ def test_clients_find_all_they_need_in_the_parameters(target: Target) -> None:
     assert {key: value.string_value for key, value in detector.parameters.items()} == {
         "vigil_model_id": "yunet_2023mar_int8bq@000000000000",
         "score_threshold_permille": "700",
-        "enrol_score_threshold_permille": "600",
+        "enrol_score_threshold_permille": "750",
         "nms_iou_permille": "300",
         "top_k": "128",
         "input_multiple": "32",

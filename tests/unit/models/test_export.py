@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 from tests.unit.models import nets
+
 from vigil_models import api
 from vigil_models.catalogue import Detector, load
 from vigil_models.errors import ProofFailed, RepositoryError, WrongLayout
@@ -67,7 +68,7 @@ def test_embeddings_have_length_one_even_of_a_black_face(tmp_path: Path) -> None
 
 
 def _batch_merely_renamed(path: Path) -> onnx.ModelProto:
-    """The mistake that `heads` avoids: rows flattened over the batch. Right for one picture, interleaved for several."""
+    """Make the mistake that `heads` avoids: rows flattened over the batch, so that those of two pictures interleave."""
     model = nets.entry("scrfd_10g_bnkps")
     exported = build(model, inspect(path, path.read_bytes(), ""))
     graph = exported.graph
@@ -178,7 +179,7 @@ def test_an_earlier_export_is_replaced_and_anything_else_is_left_alone(tmp_path:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("do not lose me")
-    with pytest.raises(RepositoryError, match="mine.*no export"):
+    with pytest.raises(RepositoryError, match=r"mine.*no export"):
         api.export_pack("buffalo_s", tmp_path / "in", "production", tmp_path / "mine", sha256s=sums)
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "do not lose me"
 
@@ -214,3 +215,12 @@ def test_photos_are_part_of_the_proof(tmp_path: Path) -> None:
     assert isinstance(detector, Detector)
     assert any(row.case == "group.jpg 640x384" for row in manifest.models[0].proofs)
     assert any(row.case == "batch of 3 112x112" for row in manifest.models[1].proofs)
+
+
+def test_a_destination_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    sums = nets.write_pack("buffalo_s", tmp_path / "in")
+    (tmp_path / "file").write_text("in the way")
+    for destination in (tmp_path / "file", tmp_path / "file" / "out"):
+        with pytest.raises(RepositoryError, match=f"{destination}: (is not a folder|cannot be written)"):
+            api.export_pack("buffalo_s", tmp_path / "in", "production", destination, sha256s=sums)
+    assert (tmp_path / "file").read_text() == "in the way"

@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 from tests.unit.models import nets
+
 from vigil_models import api
 from vigil_models.errors import ChecksumMismatch, MissingFile, NotOnnx, SourceFileError, WrongLayout
 

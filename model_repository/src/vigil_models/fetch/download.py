@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import httpx
-from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from vigil_models.errors import FetchError
 
@@ -17,7 +17,6 @@ Progress = Callable[[str, int, int | None], None]
 
 ATTEMPTS = 5
 TIMEOUT = httpx.Timeout(30, connect=10)
-CHUNK = 256 * 1024
 
 
 class _CutOff(Exception):  # noqa: N818 - internal, reads as what happened
@@ -71,7 +70,7 @@ def _sum(path: Path) -> str:
 def _fetch(url: str, part: Path, progress: Progress, verify: ssl.SSLContext | None) -> None:
     retrying = Retrying(
         stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_exponential_jitter(initial=0.5, max=10),
+        wait=wait_random_exponential(multiplier=0.5, max=10),
         retry=retry_if_exception_type(_CutOff),
     )
     trust: ssl.SSLContext | bool = True if verify is None else verify
@@ -112,7 +111,7 @@ def _append(response: httpx.Response, part: Path, have: int, progress: Progress)
     total = have + int(length) if length.isdecimal() else None
     name = part.name.removesuffix(".part")
     with part.open("ab" if have else "wb") as file:
-        for chunk in response.iter_bytes(CHUNK):
+        for chunk in response.iter_bytes():
             file.write(chunk)
             have += len(chunk)
             progress(name, have, total)

