@@ -71,6 +71,16 @@ CREATE TABLE subject_embeddings (
 );
 COMMENT ON TABLE subject_embeddings IS 'Little-endian float32, unit length. The truth, of which Qdrant is an index.';
 CREATE INDEX subject_embeddings_by_model ON subject_embeddings (model_id);
+CREATE TABLE erasures (
+    subject_id uuid PRIMARY KEY,
+    key_digest bytea NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    erased_at timestamptz,
+    counts jsonb NOT NULL DEFAULT '{}'
+);
+COMMENT ON TABLE erasures IS
+    'Receipts. Of the name only the sha256 of <namespace>/<name> is kept, so that asking twice gives the same.';
+CREATE INDEX erasures_by_key ON erasures (key_digest, started_at);
 """
 
 SEEN = """

@@ -10,8 +10,12 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import asyncpg
+import structlog
 
-from vigil_gateway.storage.postgres.queries_reader import DatabaseAwayError, DatabaseSlowError
+from vigil_gateway.migrations.check import check_schema
+from vigil_gateway.storage.postgres.queries_reader import DatabaseAwayError, DatabaseError, DatabaseSlowError
+
+log = structlog.get_logger(__name__)
 
 ACQUIRE_TIMEOUT_S: Final = 5.0
 """To get a connection, opening it included."""
@@ -92,6 +96,10 @@ class Database:
             "application_name": self._name,
             "statement_timeout": str(int(STATEMENT_TIMEOUT_S * 1000)),
             "idle_in_transaction_session_timeout": str(int(IDLE_IN_TRANSACTION_S * 1000)),
+            # A program whose machine vanished keeps its locks no longer than this; the default is two hours.
+            "tcp_keepalives_idle": "5",
+            "tcp_keepalives_interval": "5",
+            "tcp_keepalives_count": "3",
         }
 
     async def close(self) -> None:
@@ -137,3 +145,22 @@ class Database:
                 return await asyncpg.connect(
                     self._url, command_timeout=STATEMENT_TIMEOUT_S, server_settings=self._server_settings()
                 )
+
+
+async def check_schema_now(url: str) -> None:
+    """Compare the schema with this program's, once; a database that cannot be reached is left to come back.
+
+    Raises
+    ------
+    SchemaError
+        It is older or newer.
+    """
+    database = Database(url, "vigil-gateway check", connections=1)
+    await database.open()
+    try:
+        async with database.connection() as connection:
+            await check_schema(connection)
+    except DatabaseError as error:
+        log.warning("schema not checked", reason=str(error))
+    finally:
+        await database.close()

@@ -1,0 +1,1 @@
+"""The program `vigil-gateway identity`: who was it."""

@@ -1,0 +1,50 @@
+"""Logging: one JSON object a line, or lines for people, on standard error."""
+
+import logging
+import sys
+from typing import Any, Literal
+
+import structlog
+
+
+def set_up(level: str, style: Literal["json", "console"], program: str) -> None:
+    """Log from now on, the standard library's loggers included.
+
+    Parameters
+    ----------
+    program
+        Goes into every line.
+    """
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: list[Any] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        if style == "json"
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+        )
+    )
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # nats.py logs each attempt to reconnect with its trace; our own callbacks tell an outage once.
+    logging.getLogger("nats").setLevel(logging.CRITICAL)
+    for chatty in ("httpx", "httpcore", "asyncio", "multipart"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(program=program)

@@ -1,0 +1,1 @@
+"""What is done with cameras, Subjects, models and events; used by the identity program."""

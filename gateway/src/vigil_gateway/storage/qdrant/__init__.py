@@ -1,0 +1,1 @@
+"""The gallery: an index over the embeddings of Subjects."""
