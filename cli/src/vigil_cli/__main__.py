@@ -1,0 +1,27 @@
+"""`vigil`, the command."""
+
+import sys
+
+from vigil_cli.app import app
+from vigil_cli.console import show_error, show_findings
+from vigil_cli.errors import CommandError
+from vigil_cli.manifests import ManifestError
+from vigil_cli.standalone.supervisor.spec import StartError
+
+
+def main() -> None:
+    """Run the command line; what a person can mend is told in a sentence, without a traceback."""
+    try:
+        app()
+    except ManifestError as error:
+        show_findings(error.findings)
+        show_error(f"{error}; nothing was started.")
+    except (CommandError, StartError) as error:
+        show_error(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

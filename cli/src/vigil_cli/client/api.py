@@ -1,0 +1,176 @@
+"""Queries, and subscriptions that go on where they stopped after every lost connection."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any
+
+import httpx
+from gql import Client, gql
+from gql.transport.exceptions import TransportError, TransportQueryError, TransportServerError
+from gql.transport.websockets import WebsocketsTransport
+from gql.transport.websockets_protocol import WebsocketsProtocolTransportBase
+from websockets.exceptions import WebSocketException
+
+from vigil_cli.client import documents
+from vigil_cli.pauses import pause_s
+
+CONNECT_TIMEOUT_S = 10
+QUERY_TIMEOUT_S = 15
+PASSING = {"UNAVAILABLE", "TIMEOUT", "INTERNAL"}
+"""Codes of errors after which the same request may succeed."""
+REFUSED = {4400, 4401, 4403}
+"""Close codes of graphql-transport-ws after which the same connection fails again: bad request, no or wrong token."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
+
+Json = dict[str, Any]
+
+
+class ApiError(Exception):
+    """The API did not answer; trying again may help."""
+
+
+class ApiRefused(ApiError):  # noqa: N818 - reads as what happened
+    """The API answered that it will not do this; trying again does not help."""
+
+
+class Api:
+    """One GraphQL API.
+
+    Parameters
+    ----------
+    url
+        `http://host:port` or `https://…`, without `/graphql`.
+    token
+        Bearer token.
+    """
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+
+    async def query(self, document: str, variables: Json | None = None) -> Json:
+        """Ask once.
+
+        Raises
+        ------
+        ApiError
+            There is no answer.
+        ApiRefused
+            There is one, with errors.
+        """
+        headers = {"Authorization": f"Bearer {self._token}"}
+        try:
+            async with httpx.AsyncClient(timeout=QUERY_TIMEOUT_S, headers=headers, trust_env=False) as http:
+                body = {"query": document, "variables": variables or {}}
+                response = await http.post(f"{self._url}/graphql", json=body)
+                answer = response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise ApiError(f"the API at {self._url} does not answer ({type(error).__name__})") from None
+        if answer.get("errors"):
+            raise _error(answer["errors"])
+        data: Json = answer["data"]
+        return data
+
+    async def sightings(
+        self,
+        after: str | None = None,
+        selected: Json | None = None,
+        on_lost: Callable[[str], None] = lambda _: None,
+    ) -> AsyncGenerator[Json, None]:
+        """Hear every event behind a cursor, each once, for ever; after a lost connection it goes on behind the last.
+
+        Parameters
+        ----------
+        after
+            Cursor; None: from now on.
+        selected
+            A SightingFilter.
+        on_lost
+            Told why a connection was lost, before the next one is made.
+
+        Raises
+        ------
+        ApiRefused
+            The token, the cursor or the filter is not accepted.
+        """
+        cursor = after
+        failures = 0
+        while True:
+            try:
+                if cursor is None:  # so that nothing between two connections is missed
+                    cursor = (await self.query(documents.CURSOR))["site"]["cursor"]
+                variables = {"after": cursor, "filter": selected}
+                async with aclosing(self._listen(documents.SIGHTINGS, variables)) as events:
+                    async for data in events:
+                        failures = 0
+                        cursor = data["sightings"]["cursor"]
+                        yield data["sightings"]
+                told = "the API closed the subscription"
+            except ApiRefused:
+                raise
+            except ApiError as error:
+                told = str(error)
+            failures += 1
+            on_lost(told)
+            await asyncio.sleep(pause_s(failures, FIRST_PAUSE_S, LONGEST_PAUSE_S))
+
+    async def cameras(self, on_lost: Callable[[str], None] = lambda _: None) -> AsyncGenerator[Json, None]:
+        """Hear every camera's heartbeats, for ever; raises ApiRefused."""
+        failures = 0
+        while True:
+            try:
+                async with aclosing(self._listen(documents.CAMERAS, {})) as events:
+                    async for data in events:
+                        failures = 0
+                        yield data["cameras"]
+                told = "the API closed the subscription"
+            except ApiRefused:
+                raise
+            except ApiError as error:
+                told = str(error)
+            failures += 1
+            on_lost(told)
+            await asyncio.sleep(pause_s(failures, FIRST_PAUSE_S, LONGEST_PAUSE_S))
+
+    async def _listen(self, document: str, variables: Json) -> AsyncGenerator[Json, None]:
+        """One subscription over one connection."""
+        transport = WebsocketsTransport(
+            url=f"{self._url.replace('http', 'ws', 1)}/graphql",
+            init_payload={"authorization": f"Bearer {self._token}"},
+            subprotocols=[WebsocketsProtocolTransportBase.GRAPHQLWS_SUBPROTOCOL],
+            connect_timeout=CONNECT_TIMEOUT_S,
+            ack_timeout=CONNECT_TIMEOUT_S,
+            close_timeout=2,
+            connect_args={"proxy": None, "max_size": 1 << 20},
+        )
+        try:
+            async with Client(transport=transport, fetch_schema_from_transport=False) as session:
+                request = gql(document)
+                request.variable_values = variables
+                async for data in session.subscribe(request):
+                    yield data
+        except TransportQueryError as error:
+            raise _error(error.errors or []) from None
+        except TransportServerError as error:
+            kind = ApiRefused if error.code in {401, 403, 404} else ApiError
+            raise kind(str(error)) from None
+        except (TransportError, WebSocketException, OSError, TimeoutError) as error:
+            raise _lost(error) from None
+
+
+def _lost(error: Exception) -> ApiError:
+    """Say in a few words why a connection ended; a gateway's own words stand in the close frame."""
+    cause = error.__cause__ or error
+    close = getattr(cause, "rcvd", None)
+    words = getattr(close, "reason", "") or str(cause) or type(cause).__name__
+    kind = ApiRefused if getattr(close, "code", None) in REFUSED else ApiError
+    return kind(words.splitlines()[0][:200])
+
+
+def _error(errors: list[Any]) -> ApiError:
+    """Tell apart what may pass and what will not, by the code of the first error."""
+    told = "; ".join(str(error.get("message", error)) if isinstance(error, dict) else str(error) for error in errors)
+    first = errors[0] if errors and isinstance(errors[0], dict) else {}
+    passing = (first.get("extensions") or {}).get("code") in PASSING
+    return ApiError(told) if passing else ApiRefused(told)

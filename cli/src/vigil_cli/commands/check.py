@@ -1,0 +1,39 @@
+"""`vigil check`."""
+
+from pathlib import Path
+
+from vigil_cli.console import out, show_findings
+from vigil_cli.errors import CommandError
+from vigil_cli.manifests import Manifests, load
+
+
+def run(paths: tuple[Path, ...]) -> None:
+    """Check manifests and say what they hold."""
+    manifests = load_all(paths)
+    show_findings(manifests.warnings)
+    out.print(summary(manifests))
+
+
+def load_all(paths: tuple[Path, ...]) -> Manifests:
+    """Load manifests.
+
+    Raises
+    ------
+    CommandError
+        None were named.
+    ManifestError
+        They cannot be used.
+    """
+    if not paths:
+        raise CommandError("No manifests were named; use -f DIR (samples/ has some to begin with), or --webcam.")
+    return load(paths)
+
+
+def summary(manifests: Manifests) -> str:
+    """Say what there is, in words."""
+    counts = (
+        (len(manifests.cameras), "camera", "cameras"),
+        (len(manifests.subjects), "Subject", "Subjects"),
+        (len(manifests.sites), "Site", "Sites"),
+    )
+    return ", ".join(f"{count} {one if count == 1 else many}" for count, one, many in counts)

@@ -1,0 +1,175 @@
+"""`vigil doctor`."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from vigil_cli.console import out
+from vigil_cli.errors import CommandError
+from vigil_cli.standalone.servers import go2rtc, nats, postgres, triton
+from vigil_cli.standalone.servers.ports import is_free
+from vigil_cli.standalone.state import StateFolder
+from vigil_cli.standalone.supervisor import StartError
+from vigil_models import api
+from vigil_models.fetch import store
+
+DISK_NEEDED = 2 << 30
+"""The bus keeps up to 1 GiB of events a site; the rest is Postgres, logs and models."""
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - where POSIX shared memory lives
+SHARED_MEMORY_NEEDED = 256 << 20
+"""A picture of 640x640 for each camera and Triton's own channels; containers give 64 MiB by default."""
+PORTS = {"NATS": 4222, "Postgres": 5432, "Triton": 8001, "the API": 8000}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    mark
+        `ok`, `missing` (Vigil cannot run without) or `note` (it runs; something is less than it could be).
+    """
+
+    what: str
+    mark: str
+    told: str
+
+
+MARKS = {"ok": ("✓", "green"), "missing": ("✗", "bold red"), "note": ("•", "yellow")}
+
+
+def run(state: Path) -> None:
+    """Look at everything that Vigil needs; exits with 1 when something is missing."""
+    findings = list(examine(state))
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for finding in findings:
+        sign, style = MARKS[finding.mark]
+        table.add_row(Text(sign, style), finding.what, Text(finding.told, "" if finding.mark == "ok" else style))
+    out.print(table)
+    missing = sum(finding.mark == "missing" for finding in findings)
+    if missing:
+        out.print(Text(f"\n{missing} missing; do what is said above, and run `vigil doctor` again.", "bold red"))
+        raise typer.Exit(1)
+    out.print(Text("\nVigil can run on this machine.", "bold green"))
+
+
+def examine(state: Path) -> Iterator[Finding]:
+    """Look at one thing after another."""
+    yield _python()
+    yield _server("libpython", lambda: str(triton.libpython()))
+    yield _server("Triton", _triton)
+    yield _server("NATS", lambda: str(nats.binary()))
+    yield _server("Postgres", lambda: str(postgres.programs()))
+    yield _models()
+    yield _folder("state folder", state)
+    yield _folder("cache", api.cache_dir())
+    yield _shared_memory()
+    yield _cores()
+    yield _gpu()
+    yield _webcam()
+    yield _rtsp_server()
+    yield _ports()
+    yield Finding("FFmpeg", "ok", "comes inside PyAV; nothing to install")
+
+
+def _python() -> Finding:
+    version, machine = platform.python_version(), platform.machine()
+    if sys.platform != "linux" or machine not in {"x86_64", "aarch64"}:
+        told = f"{platform.system()} on {machine}: Triton's wheel needs Linux on x86_64 or aarch64"
+        return Finding("system", "missing", told)
+    return Finding("Python", "ok", f"{version} on {machine}")
+
+
+def _server(what: str, find: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, "ok", find())
+    except StartError as error:
+        return Finding(what, "missing", str(error))
+
+
+def _triton() -> str:
+    """Ask for what the launcher needs, short of a model repository."""
+    package = triton._package()  # noqa: SLF001 - the question that the launcher asks first
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if not (package / "python_backend_stubs" / version).exists():
+        raise StartError(f"its wheel has no stub for Python {version}; make the environment with Python 3.11 to 3.13")
+    return str(package / "bin" / "tritonserver")
+
+
+def _models() -> Finding:
+    pack = api.pack("open")
+    if store.missing(pack, api.cache_dir(), {}):
+        return Finding("models", "note", "the first start fetches the pack 'open' (11 MB), or: vigil-models pull open")
+    return Finding("models", "ok", f"the pack 'open' is in {store.models_dir(api.cache_dir())}")
+
+
+def _folder(what: str, folder: Path) -> Finding:
+    try:
+        StateFolder(folder).create()
+    except CommandError as error:
+        return Finding(what, "missing", str(error))
+    free = shutil.disk_usage(folder).free
+    told = f"{folder}, {free / 2**30:.1f} GiB free"
+    if free < DISK_NEEDED:
+        return Finding(what, "note", f"{told}; Vigil keeps up to {DISK_NEEDED >> 30} GiB: free some space")
+    return Finding(what, "ok", told)
+
+
+def _shared_memory() -> Finding:
+    try:
+        size = shutil.disk_usage(SHARED_MEMORY).total
+    except OSError:
+        return Finding(SHARED_MEMORY, "missing", "not there, and Triton's Python backend needs it; mount a tmpfs on it")
+    told = f"{size / 2**20:.0f} MiB"
+    if size < SHARED_MEMORY_NEEDED:
+        return Finding(SHARED_MEMORY, "missing", f"{told}; give it 256 MiB (docker run --shm-size=256m)")
+    return Finding(SHARED_MEMORY, "ok", told)
+
+
+def _cores() -> Finding:
+    count = len(os.sched_getaffinity(0))
+    told = f"{count} usable"
+    if count < 2:
+        return Finding("CPU cores", "note", f"{told}; two cameras or more want two cores")
+    return Finding("CPU cores", "ok", told)
+
+
+def _gpu() -> Finding:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return Finding("GPU", "note", "none found (no nvidia-smi); Vigil runs on the CPU")
+    try:
+        asked = [program, "--query-gpu=name,driver_version", "--format=csv,noheader"]
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603 - our own arguments
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding("GPU", "note", f"nvidia-smi fails ({type(error).__name__}); Vigil runs on the CPU")
+    names = "; ".join(done.stdout.strip().splitlines())
+    return Finding("GPU", "note", f"{names}: cameras decode on it; inference of `vigil up` runs on the CPU so far")
+
+
+def _webcam() -> Finding:
+    cameras = sorted(path.name for path in Path("/dev").glob("video*"))
+    return Finding("USB cameras", "ok" if cameras else "note", ", ".join(cameras) or "none (only --webcam needs one)")
+
+
+def _rtsp_server() -> Finding:
+    found = go2rtc.find()
+    if found:
+        return Finding("go2rtc", "ok", f"{found} (only the demo and the tests use it)")
+    return Finding("go2rtc", "note", "not there; the demo builds it where there is Go, and does without it elsewhere")
+
+
+def _ports() -> Finding:
+    taken = [f"{port} ({name})" for name, port in PORTS.items() if not is_free(port)]
+    told = f"usual ports taken: {', '.join(taken)}; Vigil chooses free ones" if taken else "Vigil chooses free ones"
+    return Finding("ports", "ok", told)

@@ -1,0 +1,136 @@
+"""`vigil enroll`."""
+
+import hashlib
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.text import Text
+
+from vigil_cli.console import err, out
+from vigil_cli.errors import CommandError
+from vigil_cli.inference import local_inference
+from vigil_cli.photo_check import CheckedPhoto, check_photos, strangers
+from vigil_cli.standalone.models import prepare
+from vigil_cli.view.reports import reports
+from vigil_contracts.resources import API_VERSION, check
+
+MAX_PHOTOS = 10
+MAX_BYTES = 20 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class EnrollRequest:
+    """The options of `vigil enroll`."""
+
+    photos: tuple[Path, ...]
+    name: str
+    out: Path | None
+    pack: str
+    force: bool = False
+    check: bool = True
+
+
+def run(request: EnrollRequest) -> None:
+    """Check photos and write a Subject manifest that names them.
+
+    Raises
+    ------
+    CommandError
+        A photo cannot be read, none is good enough, or the manifest cannot be written.
+    """
+    target = request.out or Path(f"{slug(request.name)}.yaml")
+    if target.exists() and not request.force:
+        raise CommandError(f"{target} is there already; choose another with --out, or replace it with --force.")
+    photos = _read(request.photos)
+    if request.check:
+        photos = _good(request, photos)
+    document = manifest(request.name, photos, target.resolve().parent)
+    found = check(document)
+    if isinstance(found, list):
+        raise CommandError(f"This would make no valid Subject: {found[0].where}: {found[0].message}")
+    text = (
+        "# Written by `vigil enroll`. Only keep it if the person has agreed to be recognised.\n"
+        f"{yaml.safe_dump(document, sort_keys=False, allow_unicode=True)}"
+    )
+    try:
+        target.write_text(text)
+    except OSError as error:
+        raise CommandError(f"{target} cannot be written ({error.strerror}).") from None
+    out.print(
+        f"Wrote {target} with {len(photos)} photo{'s' if len(photos) != 1 else ''}; use it with: vigil up -f {target}"
+    )
+
+
+def manifest(name: str, photos: dict[Path, bytes], folder: Path) -> dict[str, Any]:
+    """Give the Subject that names these photos, by a path relative to the manifest where they lie below it."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Subject",
+        "metadata": {"name": slug(name)},
+        "spec": {
+            "displayName": name,
+            "consent": {"status": "Granted"},
+            "photos": [
+                {
+                    "name": f"photo-{number}",
+                    "url": f"file:{_relative(path.resolve(), folder)}",
+                    "sha256": hashlib.sha256(data).hexdigest(),
+                }
+                for number, (path, data) in enumerate(photos.items(), 1)
+            ],
+        },
+    }
+
+
+def slug(name: str) -> str:
+    """Make a resource name of a person's: `Renée O'Hara` gives `renee-o-hara`."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:63].strip("-")
+    return words or f"subject-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _relative(path: Path, folder: Path) -> Path:
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
+
+
+def _read(paths: tuple[Path, ...]) -> dict[Path, bytes]:
+    if len(paths) > MAX_PHOTOS:
+        raise CommandError(f"{len(paths)} photos were given; a Subject has at most {MAX_PHOTOS}, and five are plenty.")
+    photos = {}
+    for path in paths:
+        try:
+            if path.stat().st_size > MAX_BYTES:
+                raise CommandError(f"{path} is larger than {MAX_BYTES >> 20} MiB; scale the photo down.")
+            photos[path] = path.read_bytes()
+        except OSError as error:
+            raise CommandError(f"The photo {path} cannot be read ({error.strerror}).") from None
+    return photos
+
+
+def _good(request: EnrollRequest, photos: dict[Path, bytes]) -> dict[Path, bytes]:
+    """Keep the photos that enrolment will accept, and say why the others are left out."""
+    with reports() as told:
+        models = prepare(request.pack, told)
+    with local_inference(models.folder) as client:
+        checked = check_photos(client, photos)
+    for photo in checked:
+        _tell(photo)
+    for photo, highest in strangers(checked):
+        err.print(
+            Text(f"• {photo.path}: resembles none of the others ({highest:.2f}); is it the same person?", "yellow")
+        )
+    good = {photo.path: photo.data for photo in checked if photo.enrolment.assessment.accepted}
+    if not good:
+        raise CommandError("None of the photos can be enrolled; see above why. No manifest was written.")
+    return good
+
+
+def _tell(photo: CheckedPhoto) -> None:
+    assessment = photo.enrolment.assessment
+    sign, style = ("✓", "green") if assessment.accepted else ("✗", "red")
+    told = assessment.message if assessment.accepted else f"left out: {assessment.message} ({assessment.reason})"
+    err.print(Text.assemble((f"{sign} ", style), f"{photo.path}: ", (told, style)))

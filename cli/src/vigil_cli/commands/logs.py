@@ -1,0 +1,82 @@
+"""`vigil logs`."""
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from rich.text import Text
+
+from vigil_cli.console import out
+from vigil_cli.errors import CommandError
+from vigil_cli.standalone.state import StateFolder
+
+COLOURS = ("cyan", "magenta", "green", "blue", "yellow", "red")
+POLL_S = 0.3
+MAX_READ = 4 << 20
+
+
+def run(state: Path, process: str | None, *, follow: bool, lines: int) -> None:
+    """Print the last lines of one process or of all, and go on with what comes.
+
+    Raises
+    ------
+    CommandError
+        There are no logs, or none of that name.
+    """
+    files = {file.stem: file for file in sorted(StateFolder(state).logs.glob("*.log"))}
+    if not files:
+        raise CommandError(f"There are no logs in {StateFolder(state).logs}; has Vigil run with this state folder?")
+    if process is not None:
+        chosen = {name: file for name, file in files.items() if process in {name, name.removeprefix("stream-default_")}}
+        if not chosen:
+            raise CommandError(f"There is no process {process!r}; there are: {', '.join(files)}.")
+        files = chosen
+    tails = [_Tail(name, file, COLOURS[number % len(COLOURS)]) for number, (name, file) in enumerate(files.items())]
+    for tail in tails:
+        tail.show(deque(tail.new_lines(), maxlen=lines), named=len(tails) > 1)
+    while follow:
+        time.sleep(POLL_S)
+        for tail in tails:
+            tail.show(tail.new_lines(), named=len(tails) > 1)
+
+
+class _Tail:
+    """Reads what was added to a file, also after it was moved aside."""
+
+    def __init__(self, name: str, path: Path, colour: str) -> None:
+        self._name = name
+        self._path = path
+        self._colour = colour
+        self._file: BinaryIO | None = None
+        self._rest = b""
+
+    def new_lines(self) -> Iterator[str]:
+        if self._file is None:
+            self._open()
+        while self._file is not None and (data := self._file.read(MAX_READ)):
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            yield from (line.decode(errors="replace") for line in lines)
+        if self._moved():
+            self._open()
+
+    def _open(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        try:
+            self._file = self._path.open("rb")
+        except OSError:
+            self._file = None
+
+    def _moved(self) -> bool:
+        try:
+            return self._file is None or self._path.stat().st_ino != os.fstat(self._file.fileno()).st_ino
+        except OSError:
+            return False
+
+    def show(self, lines: Iterator[str] | deque[str], *, named: bool) -> None:
+        for line in lines:
+            prefix = Text(f"{self._name} │ ", self._colour) if named else Text()
+            out.print(prefix + Text.from_ansi(line))

@@ -1,0 +1,131 @@
+"""`vigil try`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from rich.text import Text
+
+from vigil_cli.console import err, out
+from vigil_cli.errors import CommandError
+from vigil_cli.inference import local_inference
+from vigil_cli.standalone.models import prepare
+from vigil_cli.view.reports import reports
+from vigil_vision.enrolment import enrol_photo, find_faces
+from vigil_vision.photos import PhotoError, decode_photo
+from vigil_vision.triton import InferenceClient
+
+GREEN, GREY = (46, 160, 67), (130, 130, 130)
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One face of the second photo; box in pixels, similarity to the person of the first."""
+
+    box: tuple[float, float, float, float]
+    similarity: float
+    known: bool
+
+
+def run(known: Path, other: Path, picture: Path, pack: str) -> None:
+    """Compare two photos and draw the second with boxes and names.
+
+    Raises
+    ------
+    CommandError
+        A photo cannot be used, or the picture cannot be written.
+    """
+    first, second = _read(known), _read(other)
+    with reports() as told:
+        models = prepare(pack, told)
+    name = known.stem
+    with local_inference(models.folder) as client:
+        threshold = client.recognition_card().match_threshold
+        image = _decode(second, other)
+        faces = compare(client, _enrol(client, first, known), image)
+    try:
+        draw(image, faces, name).save(picture)
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{picture} cannot be written ({error}).") from None
+    found = [face for face in faces if face.known]
+    if found:
+        told_line = f"{name} is in {other} (similarity {found[0].similarity:.2f}, {threshold:.2f} needed)."
+        out.print(Text(told_line, "bold green"))
+    else:
+        nearest = f"; the nearest of {len(faces)} has {faces[0].similarity:.2f}" if faces else "; no face was found"
+        out.print(Text(f"{name} is not in {other}{nearest} ({threshold:.2f} needed).", "yellow"))
+    err.print(f"Drawn: {picture}")
+
+
+def compare(client: InferenceClient, person: NDArray[np.float32], image: NDArray[np.uint8]) -> list[Face]:
+    """Find all faces of a photo and compare each with a person; most similar first, at most one is the person.
+
+    Parameters
+    ----------
+    person
+        [D] float32, unit length.
+    image
+        [H,W,3] uint8 RGB.
+    """
+    card = client.recognition_card()
+    found = find_faces(client, image)
+    sure = found.detections.scores >= found.card.enrol_score_threshold
+    if not sure.any():
+        return []
+    similarities = client.embed_answer(found.crops[sure]).values @ person
+    best = int(np.argmax(similarities))
+    return sorted(
+        (
+            Face(_box(box), float(value), index == best and bool(value >= card.match_threshold))
+            for index, (box, value) in enumerate(zip(found.detections.boxes[sure], similarities, strict=True))
+        ),
+        key=lambda face: -face.similarity,
+    )
+
+
+def draw(image: NDArray[np.uint8], faces: list[Face], name: str) -> Image.Image:
+    """Draw boxes, the name and similarities on a copy of a photo."""
+    canvas = Image.fromarray(image)
+    pen = ImageDraw.Draw(canvas)
+    line = max(2, round(max(canvas.size) / 300))
+    font = ImageFont.load_default(max(14, round(max(canvas.size) / 45)))
+    for face in faces:
+        colour = GREEN if face.known else GREY
+        label = f"{name} {face.similarity:.2f}" if face.known else f"unknown {face.similarity:.2f}"
+        pen.rectangle(face.box, outline=colour, width=line)
+        left, top, right, bottom = pen.textbbox((0, 0), label, font=font)
+        x = min(max(0.0, face.box[0]), max(0.0, canvas.width - (right - left) - 2 * line))
+        y = face.box[1] - (bottom - top) - 3 * line
+        y = y if y > 0 else face.box[3]
+        pen.rectangle((x, y, x + right - left + 2 * line, y + bottom - top + 3 * line), fill=colour)
+        pen.text((x + line - left, y + line - top), label, fill="white", font=font)
+    return canvas
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CommandError(f"The photo {path} cannot be read ({error.strerror}).") from None
+
+
+def _decode(data: bytes, path: Path) -> NDArray[np.uint8]:
+    try:
+        return decode_photo(data)
+    except PhotoError as error:
+        raise CommandError(f"{path}: {error}") from None
+
+
+def _enrol(client: InferenceClient, data: bytes, path: Path) -> NDArray[np.float32]:
+    enrolment = enrol_photo(client, data)
+    if enrolment.embedding is None:
+        told = enrolment.assessment.message
+        raise CommandError(f"{path} cannot be used as the known person: {told} ({enrolment.assessment.reason}).")
+    return enrolment.embedding
+
+
+def _box(values: NDArray[np.float32]) -> tuple[float, float, float, float]:
+    left, top, right, bottom = (float(value) for value in values)
+    return left, top, right, bottom

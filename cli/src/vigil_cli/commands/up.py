@@ -1,0 +1,121 @@
+"""`vigil up`."""
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from vigil_cli.commands.check import load_all, summary
+from vigil_cli.console import err, out, show_findings
+from vigil_cli.errors import CommandError
+from vigil_cli.manifests import Manifests
+from vigil_cli.standalone.models import prepare
+from vigil_cli.standalone.run import for_seconds, run_session
+from vigil_cli.standalone.session import Options, Session
+from vigil_cli.standalone.state import StateFolder
+from vigil_cli.view.reports import reports
+from vigil_cli.view.screen import screen
+from vigil_contracts.resources import Camera, Metadata, SourceType
+from vigil_contracts.resources.camera import CameraSource, CameraSpec
+
+WEBCAM = Path("/dev/video0")
+DETACH_TIMEOUT_S = 600
+"""The first start fetches and exports the model pack."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpRequest:
+    """The options of `vigil up`."""
+
+    paths: tuple[Path, ...]
+    state: Path
+    pack: str = "open"
+    duration_s: float | None = None
+    port: int | None = None
+    host: str = "127.0.0.1"
+    webcam: bool = False
+    detach: bool = False
+    plain: bool = False
+    accept_licence: bool = False
+
+
+def run(request: UpRequest) -> None:
+    """Run until Ctrl-C, `vigil down` or the end of the duration.
+
+    Raises
+    ------
+    CommandError, StartError, ManifestError
+        It cannot be started.
+    """
+    extra = (webcam(),) if request.webcam else ()
+    manifests = Manifests() if extra and not request.paths else load_all(request.paths)
+    if not manifests.cameras and not extra:
+        raise CommandError("The manifests declare no Camera, so there is nothing to watch; samples/ has some.")
+    show_findings(manifests.warnings)
+    if request.detach:
+        _detach(request)
+        return
+    state = StateFolder(request.state)
+    state.create()
+    with state.locked():
+        with reports(accept_licence=request.accept_licence) as told:
+            models = prepare(request.pack, told)
+        err.print(f"Running {summary(manifests)}{' and the webcam' if extra else ''}; state in {request.state}")
+        options = Options(request.paths, extra_cameras=extra, port=request.port, host=request.host)
+        with screen(out, state.logs / "up.log", plain=request.plain) as board:
+            run_session(Session(state, models, options, board), manifests, for_seconds(request.duration_s))
+
+
+def webcam(device: Path = WEBCAM) -> Camera:
+    """Declare the first USB camera of this machine.
+
+    Raises
+    ------
+    CommandError
+        There is none, or it may not be opened.
+    """
+    if not device.exists():
+        raise CommandError(
+            f"There is no USB camera at {device}; plug one in (in a virtual machine or container, pass it through)."
+        )
+    try:
+        device.open("rb").close()
+    except PermissionError:
+        raise CommandError(f"{device} may not be opened by this user; add it to the group 'video'.") from None
+    except OSError as error:
+        raise CommandError(f"{device} cannot be opened ({error.strerror}); is another program using it?") from None
+    source = CameraSource(type=SourceType.USB, url=str(device))
+    return Camera(metadata=Metadata(name="webcam"), spec=CameraSpec(source=source))
+
+
+def _detach(request: UpRequest) -> None:
+    """Start the same command in a session of its own, and wait until it runs."""
+    state = StateFolder(request.state)
+    state.create()
+    if state.is_locked:
+        with state.locked():
+            pass
+    arguments = [argument for argument in sys.argv[1:] if argument not in {"--detach", "-d"}]
+    log = state.logs / "detached.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as file:
+        process = subprocess.Popen(  # noqa: S603 - this very program
+            [sys.executable, "-m", "vigil_cli", *arguments, "--plain"],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + DETACH_TIMEOUT_S
+    with err.status("Starting in the background"):
+        while (running := state.running()) is None:
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                last = (log.read_text().strip().splitlines() or ["it said nothing"])[-1]
+                raise CommandError(f"Vigil did not start: {last.removeprefix('vigil: ')}")
+            time.sleep(0.2)
+    out.print(
+        f"Vigil runs in the background (pid {running.pid}). `vigil watch` shows who is seen, `vigil down` ends it."
+    )
+    out.print(f"GraphQL: {running.api_url}/graphql#token={state.secrets().api}")

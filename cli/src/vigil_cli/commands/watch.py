@@ -1,0 +1,70 @@
+"""`vigil watch`."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from vigil_cli.client import Api, ApiRefused
+from vigil_cli.commands.running import api_of
+from vigil_cli.console import err, out
+from vigil_cli.errors import CommandError
+from vigil_cli.view.board import Board
+from vigil_cli.view.table import STYLES
+
+
+def run(
+    state: Path, url: str | None, token: str | None, *, known_only: bool, json_lines: bool, after: str | None
+) -> None:
+    """Print who is seen until Ctrl-C.
+
+    Raises
+    ------
+    CommandError
+        Nothing runs here, or the API refuses.
+    """
+    if url is not None and not token:
+        raise CommandError("An API on another machine needs its token: --token, or the variable VIGIL_TOKEN.")
+    api = Api(url, token or "") if url else api_of(state)
+    selected = {"identity": ["Known"]} if known_only else None
+    handle = _print_json if json_lines else _printer()
+    try:
+        asyncio.run(_listen(api, selected, after, handle))
+    except ApiRefused as error:
+        raise CommandError(f"The API refuses: {error}") from None
+
+
+async def _listen(
+    api: Api, selected: dict[str, Any] | None, after: str | None, handle: Callable[[dict[str, Any]], None]
+) -> None:
+    def lost(why: str) -> None:
+        err.print(Text(f"connection lost ({why}); connecting again, nothing will be missed", "yellow"))
+
+    async with aclosing(api.sightings(after, selected, on_lost=lost)) as events:
+        async for event in events:
+            handle(event)
+
+
+def _print_json(event: dict[str, Any]) -> None:
+    out.out(json.dumps(event, ensure_ascii=False))
+
+
+def _printer() -> Callable[[dict[str, Any]], None]:
+    """Print a line when somebody is recognised, and when an unknown person has left."""
+    moment = ""
+
+    def tell(style: str, line: str) -> None:
+        out.print(Text(f"{moment} ", "dim").append(line, STYLES[style]))
+
+    board = Board(tell=tell)
+
+    def handle(event: dict[str, Any]) -> None:
+        nonlocal moment
+        moment = event["sighting"]["lastSeenAt"][11:19]
+        board.sighting(event)
+
+    return handle

@@ -1,0 +1,71 @@
+"""The exported models in this process, for commands that look at a photo or two.
+
+The same files that Triton serves, called through the same vision code; only the way to them is shorter.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from vigil_models.repository.manifest import read
+from vigil_vision.triton import DETECTION, RECOGNITION, Answer, DetectionCard, InferenceClient, RecognitionCard
+from vigil_vision.triton.cards import detection_card, recognition_card
+
+HERE = "in-process"
+VERSION = "1"
+
+
+class LocalInference:
+    """What enrolment calls of `InferenceClient`, answered by ONNX Runtime.
+
+    Parameters
+    ----------
+    repository
+        As `vigil-models export` writes it.
+    """
+
+    def __init__(self, repository: Path) -> None:
+        parameters: dict[str, dict[str, str]] = {model.name: model.parameters for model in read(repository).models}
+        self._detector = _session(repository / DETECTION / VERSION / "model.onnx")
+        self._recogniser = _session(repository / RECOGNITION / VERSION / "model.onnx")
+        dims = tuple(side if isinstance(side, int) else -1 for side in self._detector.get_inputs()[0].shape[1:])
+        self._detection_card = detection_card(parameters[DETECTION], dims=dims)
+        self._recognition_card = recognition_card(parameters[RECOGNITION])
+
+    def detection_card(self) -> DetectionCard:
+        """Give the detector's card."""
+        return self._detection_card
+
+    def recognition_card(self) -> RecognitionCard:
+        """Give the embedder's card."""
+        return self._recognition_card
+
+    def detect_answer(self, image: NDArray[np.uint8], *, deadline_s: float | None = None) -> Answer[DetectionCard]:
+        """Find faces in a picture [H,W,3] uint8 RGB; as `InferenceClient.detect_answer`."""
+        del deadline_s
+        values = self._detector.run(None, {self._detector.get_inputs()[0].name: image[None]})[0]
+        return Answer(values, self._detection_card, HERE)
+
+    def embed_answer(self, faces: NDArray[np.uint8], *, deadline_s: float | None = None) -> Answer[RecognitionCard]:
+        """Embed aligned faces [N,112,112,3] uint8 RGB; as `InferenceClient.embed_answer`."""
+        del deadline_s
+        values = self._recogniser.run(None, {self._recogniser.get_inputs()[0].name: faces})[0]
+        return Answer(values, self._recognition_card, HERE)
+
+
+@contextmanager
+def local_inference(repository: Path) -> Iterator[InferenceClient]:
+    """Open exported models; what is given can be passed to `vigil_vision.enrolment`."""
+    # It has the methods that enrolment calls, and is no client: nothing is connected.
+    yield cast("InferenceClient", LocalInference(repository))
+
+
+def _session(path: Path) -> Any:  # noqa: ANN401 - onnxruntime has no types
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,51 @@
+"""Look at photos as enrolment will, before anything is started."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vigil_vision.enrolment import PhotoEnrolment, enrol_photo
+from vigil_vision.triton import InferenceClient
+
+SAME_PERSON = 0.30
+"""Cosine below which two photos of one Subject are doubted: clearly below every model's threshold, so that age, glasses
+and light do not raise it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedPhoto:
+    """A photo and what enrolment makes of it."""
+
+    path: Path
+    data: bytes
+    enrolment: PhotoEnrolment
+
+
+def check_photos(client: InferenceClient, photos: dict[Path, bytes]) -> list[CheckedPhoto]:
+    """Run every photo through detection, assessment and embedding."""
+    return [CheckedPhoto(path, data, enrol_photo(client, data)) for path, data in photos.items()]
+
+
+def strangers(photos: list[CheckedPhoto]) -> list[tuple[CheckedPhoto, float]]:
+    """Give the photos that resemble none of the others, with their highest similarity."""
+    usable = [photo for photo in photos if photo.enrolment.embedding is not None]
+    found = []
+    for photo in usable:
+        others = [similarity(photo, other) for other in usable if other is not photo]
+        if others and max(others) < SAME_PERSON:
+            found.append((photo, max(others)))
+    return found
+
+
+def similarity(one: CheckedPhoto, other: CheckedPhoto) -> float:
+    """Compare two usable photos; cosine, -1 to 1."""
+    return float(np.dot(_embedding(one), _embedding(other)))
+
+
+def _embedding(photo: CheckedPhoto) -> NDArray[np.float32]:
+    if photo.enrolment.embedding is None:
+        msg = f"{photo.path} has no embedding"
+        raise ValueError(msg)
+    return photo.enrolment.embedding

@@ -1,0 +1,128 @@
+"""What is to run, worked out from the manifests; pure, so that two of them can be compared."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vigil_cli.manifests import Declared, Manifests
+from vigil_cli.manifests.references import CREDENTIAL_KEYS, local_path, site_of
+from vigil_contracts.ids import ResourceKey
+from vigil_contracts.resources import Camera, SourceType, Subject
+
+DEFAULT_SITE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredCamera:
+    """One camera as its process gets it.
+
+    Attributes
+    ----------
+    resource
+        With an absolute `file:` address.
+    credentials
+        Contents of the files in its credentials folder.
+    digest
+        Of all that makes the process start anew when it changes.
+    registry_digest
+        Of all that the registry keeps.
+    """
+
+    key: ResourceKey
+    resource: Camera
+    credentials: Mapping[str, bytes]
+    digest: str
+    registry_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredSubject:
+    """One Subject with where its photos are found; the digest covers both."""
+
+    key: ResourceKey
+    declared: Declared[Subject]
+    manifests: Manifests
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """All that is to run."""
+
+    site: str = DEFAULT_SITE
+    cameras: Mapping[ResourceKey, DesiredCamera] = field(default_factory=dict)
+    subjects: Mapping[ResourceKey, DesiredSubject] = field(default_factory=dict)
+    inference: tuple[str, ...] = ()
+    """Triton servers that the Site prefers to the one of this machine, host:port."""
+
+
+def desired(manifests: Manifests, recogniser_id: str, extra: tuple[Camera, ...] = ()) -> Desired:
+    """Work out what is to run.
+
+    Parameters
+    ----------
+    recogniser_id
+        Subjects are enrolled anew when it changes: no photo is kept, and embeddings of two models never meet.
+    extra
+        Cameras that no manifest declares, such as the webcam.
+    """
+    cameras = [_camera(declared, manifests) for declared in manifests.cameras.values()]
+    cameras += [_plain_camera(camera, {}) for camera in extra]
+    subjects = [_subject(declared, manifests, recogniser_id) for declared in manifests.subjects.values()]
+    site = site_of(manifests)
+    return Desired(
+        site=site.metadata.name if site else DEFAULT_SITE,
+        cameras={camera.key: camera for camera in cameras},
+        subjects={subject.key: subject for subject in subjects},
+        inference=tuple(end.address for end in site.spec.inference.endpoints) if site else (),
+    )
+
+
+def _camera(declared: Declared[Camera], manifests: Manifests) -> DesiredCamera:
+    camera = declared.resource
+    source = camera.spec.source
+    if source.type is SourceType.FILE:
+        absolute = source.model_copy(update={"url": f"file:{local_path(source.url, declared.folder)}"})
+        camera = camera.model_copy(update={"spec": camera.spec.model_copy(update={"source": absolute})})
+    credentials: dict[str, bytes] = {}
+    if source.credentials_secret_ref is not None:
+        store = manifests.secrets.get((camera.metadata.namespace, source.credentials_secret_ref.name), {})
+        credentials = {key: store[key] for key in CREDENTIAL_KEYS if key in store}
+    return _plain_camera(camera, credentials)
+
+
+def _plain_camera(camera: Camera, credentials: Mapping[str, bytes]) -> DesiredCamera:
+    resource = as_json(camera)
+    told = {key: value.hex() for key, value in credentials.items()}
+    return DesiredCamera(
+        key=camera.metadata.key,
+        resource=camera,
+        credentials=credentials,
+        digest=_digest(resource["spec"], told),
+        registry_digest=_digest(resource),
+    )
+
+
+def _subject(declared: Declared[Subject], manifests: Manifests, recogniser_id: str) -> DesiredSubject:
+    subject = declared.resource
+    namespace = subject.metadata.namespace
+    bytes_of = []
+    for photo in subject.spec.photos:
+        reference = photo.secret_key_ref or photo.config_map_key_ref
+        stores = manifests.secrets if photo.secret_key_ref else manifests.config_maps
+        data = stores.get((namespace, reference.name), {}).get(reference.key, b"") if reference else b""
+        bytes_of.append(photo.sha256 or hashlib.sha256(data).hexdigest())
+    digest = _digest(as_json(subject), bytes_of, recogniser_id)
+    return DesiredSubject(subject.metadata.key, declared, manifests, digest)
+
+
+def as_json(resource: Camera | Subject) -> dict[str, Any]:
+    """Give a resource as the plain data that programs exchange."""
+    found: dict[str, Any] = resource.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return found
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

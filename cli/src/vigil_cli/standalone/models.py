@@ -1,0 +1,118 @@
+"""A model pack, fetched and exported for this machine's Triton; kept in the cache, so that it is done once."""
+
+import fcntl
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import vigil_models
+from vigil_cli.errors import CommandError
+from vigil_models import api
+from vigil_models.errors import ModelsError, RepositoryError
+from vigil_models.fetch import store
+from vigil_models.fetch.download import Progress
+
+TARGET = "cpu-python"
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """An exported pack.
+
+    Attributes
+    ----------
+    folder
+        A Triton repository.
+    detector_id, recogniser_id
+        Model ids, as in the models' cards.
+    """
+
+    pack: str
+    folder: Path
+    detector_id: str
+    recogniser_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """What is told while models are made ready.
+
+    Attributes
+    ----------
+    say
+        Called with one line at every step.
+    progress
+        Called with file name, bytes so far, bytes in all.
+    accept
+        Asked with the pack when its licences must be accepted by a person.
+    """
+
+    say: Callable[[str], None]
+    progress: Progress
+    accept: Callable[[api.Pack], bool]
+
+
+def prepare(pack_name: str, reports: Reports, cache: Path | None = None) -> Models:
+    """Fetch and export a pack, unless both are done.
+
+    Parameters
+    ----------
+    pack_name
+        Of the catalogue of `vigil-models list`.
+    cache
+        None: `VIGIL_CACHE_DIR`, or the user's cache folder.
+
+    Raises
+    ------
+    CommandError
+        There is no such pack, it cannot be fetched, or it cannot be exported; says what to do.
+    """
+    where = cache or api.cache_dir()
+    try:
+        pack = api.pack(pack_name)
+        folder = where / "exported" / f"{pack_name}-{_exporter_digest()}"
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with (folder.parent / f"{folder.name}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            manifest = _exported(folder) or _make(pack, where, folder, reports)
+    except ModelsError as error:
+        raise CommandError(f"The model pack '{pack_name}' cannot be used: {error}") from None
+    except OSError as error:
+        raise CommandError(f"The model pack cannot be kept in {where} ({error.strerror}); free some space.") from None
+    ids = {model.name: model.model_id for model in manifest.models}
+    return Models(pack_name, folder, ids["face_detection"], ids["face_recognition"])
+
+
+def _exporter_digest() -> str:
+    """Name this version of catalogue and exporter: another one exports anew."""
+    digest = hashlib.sha256()
+    package = Path(vigil_models.__file__).parent
+    for file in sorted(path for path in package.rglob("*") if path.suffix in {".py", ".yaml"}):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _exported(folder: Path) -> api.Manifest | None:
+    try:
+        return api.verify_repository(folder) if folder.exists() else None
+    except RepositoryError:
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+
+
+def _make(pack: api.Pack, cache: Path, folder: Path, reports: Reports) -> api.Manifest:
+    accepted = True
+    if store.missing(pack, cache, {}):
+        reports.say(f"Fetching the model pack '{pack.name}' ({_megabytes(pack)} MB): {pack.description}")
+        for licence in pack.licences:
+            reports.say(f"  Licence {licence.name}: {licence.note} {licence.address}")
+        accepted = pack.commercial_use or reports.accept(pack)
+    sources = api.ensure_pack(pack.name, cache, accept_licence=accepted, progress=reports.progress)
+    reports.say(f"Exporting '{pack.name}' for Triton, and proving that it equals the original")
+    return api.export_pack(pack.name, sources, TARGET, folder)
+
+
+def _megabytes(pack: api.Pack) -> int:
+    return max(1, round(sum(model.bytes for model in pack.models) / 1e6))

@@ -1,0 +1,160 @@
+"""How Vigil's own programs are started; pure but for the readiness questions."""
+
+import json
+import sys
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from vigil_cli.standalone.desired import DesiredCamera, as_json
+from vigil_cli.standalone.servers.ports import LOOPBACK
+from vigil_cli.standalone.state import Secrets, write_private
+from vigil_cli.standalone.supervisor import ProcessSpec
+from vigil_contracts.ids import ResourceKey
+
+START_TIMEOUT_S = 60
+"""Imports alone take seconds on a busy machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where everything of one state folder listens.
+
+    Attributes
+    ----------
+    triton
+        host:port of gRPC, in order of preference.
+    api_host
+        Address that the GraphQL API listens on; all else stays on loopback.
+    """
+
+    nats: int
+    postgres_url: str
+    triton: tuple[str, ...]
+    identity: int
+    api: int
+    api_host: str = LOOPBACK
+
+
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""A proxy named in the environment is for the world outside, not for this machine."""
+
+
+def healthy(port: int, path: str = "/healthz") -> bool:
+    """Ask a program of ours whether it is well."""
+    try:
+        with _DIRECT.open(f"http://{LOOPBACK}:{port}{path}", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (OSError, ValueError):
+        return False
+
+
+class Programs:
+    """Specs of Vigil's programs in one state folder."""
+
+    def __init__(self, root: Path, site: str, addresses: Addresses, secrets: Secrets) -> None:
+        self._root = root
+        self._addresses = addresses
+        self._secrets = secrets
+        self._common = {
+            "VIGIL_SITE": site,
+            "VIGIL_NATS_URL": f"nats://{LOOPBACK}:{addresses.nats}",
+            "VIGIL_NATS_TOKEN": secrets.nats,
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def migrate(self) -> ProcessSpec:
+        """Bring the database to this version; runs once and ends."""
+        environment = {**self._common, "VIGIL_DATABASE_URL": self._addresses.postgres_url}
+        return ProcessSpec("migrate", [sys.executable, "-m", "vigil_gateway", "migrate"], environment)
+
+    def identity(self) -> ProcessSpec:
+        """Describe the program that knows who it was."""
+        port = self._addresses.identity
+        environment = {
+            **self._common,
+            "VIGIL_DATABASE_URL": self._addresses.postgres_url,
+            "VIGIL_QDRANT_PATH": str(self._root / "qdrant"),
+            "VIGIL_TRITON_URLS": ",".join(self._addresses.triton),
+            "VIGIL_HTTP_HOST": LOOPBACK,
+            "VIGIL_HTTP_PORT": str(port),
+            "VIGIL_TOKEN": self._secrets.registry,
+        }
+        return ProcessSpec(
+            "identity",
+            [sys.executable, "-m", "vigil_gateway", "identity"],
+            environment,
+            ready=lambda: healthy(port),
+            ready_timeout_s=START_TIMEOUT_S,
+            after=("nats", "postgres", "triton"),
+            stop_timeout_s=15,
+        )
+
+    def api(self) -> ProcessSpec:
+        """Describe the GraphQL API."""
+        port = self._addresses.api
+        environment = {
+            **self._common,
+            "VIGIL_DATABASE_URL": self._addresses.postgres_url,
+            "VIGIL_HTTP_HOST": self._addresses.api_host,
+            "VIGIL_HTTP_PORT": str(port),
+            "VIGIL_TOKEN": self._secrets.api,
+        }
+        return ProcessSpec(
+            "api",
+            [sys.executable, "-m", "vigil_gateway", "api"],
+            environment,
+            ready=lambda: healthy(port),
+            ready_timeout_s=START_TIMEOUT_S,
+            after=("nats", "postgres"),
+            stop_timeout_s=15,
+        )
+
+    def stream(self, camera: DesiredCamera) -> ProcessSpec:
+        """Write what a camera's process reads, and describe it."""
+        folder = self._root / "cameras" / camera.key.token
+        file = folder / "camera.json"
+        write_private(file, json.dumps(as_json(camera.resource)))
+        state = folder / "state"
+        state.mkdir(parents=True, exist_ok=True)
+        environment = {
+            **self._common,
+            "VIGIL_TRITON_URLS": ",".join(self._addresses.triton),
+            "VIGIL_STATE_DIR": str(state),
+            "VIGIL_HTTP_PORT": "0",
+            **self._credentials(folder / "credentials", camera),
+        }
+        port_file = state / "http.port"
+        return ProcessSpec(
+            stream_name(camera.key),
+            [sys.executable, "-m", "vigil_stream", "run", "--camera", str(file)],
+            environment,
+            ready=lambda: _stream_ready(port_file),
+            ready_timeout_s=START_TIMEOUT_S,
+            after=("nats", "triton"),
+            stop_timeout_s=12,
+            before_start=lambda: port_file.unlink(missing_ok=True),
+        )
+
+    def _credentials(self, folder: Path, camera: DesiredCamera) -> dict[str, str]:
+        for old in folder.glob("*"):
+            old.unlink()
+        if not camera.credentials:
+            return {}
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        for name, value in camera.credentials.items():
+            write_private(folder / name, value.decode("utf-8", "surrogateescape"))
+        return {"VIGIL_SOURCE_CREDENTIALS_DIR": str(folder)}
+
+
+def stream_name(key: ResourceKey) -> str:
+    """Name a camera's process."""
+    return f"stream-{key.token}"
+
+
+def _stream_ready(port_file: Path) -> bool:
+    try:
+        return healthy(int(port_file.read_text()))
+    except (OSError, ValueError):
+        return False

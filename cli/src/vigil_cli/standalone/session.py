@@ -1,0 +1,268 @@
+"""One run of the whole system: servers, programs, cameras, Subjects, until it is told to stop."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from watchfiles import awatch
+
+from vigil_cli.client import Api, ApiRefused
+from vigil_cli.errors import CommandError
+from vigil_cli.manifests import ManifestError, Manifests, load
+from vigil_cli.pauses import pause_s
+from vigil_cli.standalone.applier import Applier, Listener
+from vigil_cli.standalone.desired import Desired, desired
+from vigil_cli.standalone.models import Models
+from vigil_cli.standalone.programs import Addresses, Programs
+from vigil_cli.standalone.registry import Registry
+from vigil_cli.standalone.servers.nats import nats
+from vigil_cli.standalone.servers.ports import LOOPBACK, Ports
+from vigil_cli.standalone.servers.postgres import postgres, url
+from vigil_cli.standalone.servers.triton import TritonPorts, triton
+from vigil_cli.standalone.state import Secrets, StateFolder
+from vigil_cli.standalone.supervisor import ProcessSpec, StartError, Supervisor
+from vigil_cli.standalone.supervisor.supervisor import command
+from vigil_cli.view.board import Board
+from vigil_contracts.ids import ResourceKey
+from vigil_contracts.resources import Camera
+
+SERVERS_TIMEOUT_S = 180
+"""Postgres may have to replay its log, Triton loads models on a busy machine."""
+MIGRATE_TIMEOUT_S = 120
+ENROL_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `vigil up` was asked for.
+
+    Attributes
+    ----------
+    paths
+        Files and folders of manifests; watched for changes.
+    extra_cameras
+        Cameras that no manifest declares.
+    extra_processes
+        Started before the cameras; the demo's video servers.
+    port
+        Of the GraphQL API; None: the one of last time, or a free one.
+    """
+
+    paths: Sequence[Path]
+    extra_cameras: tuple[Camera, ...] = ()
+    extra_processes: tuple[ProcessSpec, ...] = ()
+    port: int | None = None
+    host: str = LOOPBACK
+
+
+class Session:
+    """Everything of one run.
+
+    Parameters
+    ----------
+    state
+        Locked by the caller.
+    board
+        Is told everything.
+    """
+
+    def __init__(self, state: StateFolder, models: Models, options: Options, board: Board) -> None:
+        self._state = state
+        self._models = models
+        self._options = options
+        self._board = board
+        self._secrets: Secrets = state.secrets()
+        self.api = Api("http://unset", "")
+
+    @asynccontextmanager
+    async def running(self, manifests: Manifests) -> AsyncIterator["Session"]:
+        """Start everything in order; leaving stops everything in the reverse order.
+
+        Raises
+        ------
+        CommandError, StartError
+            Something cannot be started; what was started is stopped.
+        """
+        goal = desired(manifests, self._models.recogniser_id, self._options.extra_cameras)
+        async with AsyncExitStack() as stack:
+            stack.callback(self._say, "Stopped")
+            supervisor = await stack.enter_async_context(Supervisor(self._state.root, self._board.process))
+            stack.callback(self._say, "Stopping")
+            addresses = await self._start_servers(supervisor, goal)
+            programs = Programs(self._state.root, goal.site, addresses, self._secrets)
+            await self._start_programs(supervisor, programs)
+            registry = await stack.enter_async_context(
+                Registry(f"http://{LOOPBACK}:{addresses.identity}", self._secrets.registry)
+            )
+            applier = self._applier(registry, supervisor, programs)
+            await self._announce(addresses, goal.site)
+            tasks: dict[str, Callable[[], Awaitable[None]]] = {
+                "applying manifests": applier.run,
+                "watching manifests": lambda: self._follow_manifests(applier, goal.site),
+                "listening to sightings": self._sightings,
+                "listening to cameras": self._heartbeats,
+            }
+            await stack.enter_async_context(_background(self._board, tasks))
+            await self._begin(applier, manifests, goal)
+            yield self
+
+    def _say(self, phase: str) -> None:
+        self._board.phase = phase
+        self._board.tell("info", phase)
+
+    async def _start_servers(self, supervisor: Supervisor, goal: Desired) -> Addresses:
+        self._say("Starting NATS, Postgres and Triton")
+        root = self._state.root
+        ports = Ports(root / "ports.json")
+        triton_ports = TritonPorts(ports.get("triton-grpc"), ports.get("triton-http"), ports.get("triton-metrics"))
+        bus, database = ports.get("nats"), ports.get("postgres")
+        try:
+            supervisor.add(nats(root / "nats", bus, self._secrets.nats))
+            supervisor.add(await asyncio.to_thread(triton, root / "triton", self._models.folder, triton_ports))
+            supervisor.add(await asyncio.to_thread(postgres, root / "postgres", database, self._secrets.database))
+        except OSError as error:
+            raise CommandError(f"The state folder {root} cannot be used ({error.strerror}: {error.filename})") from None
+        for spec in self._options.extra_processes:
+            supervisor.add(spec)
+        await supervisor.wait_ready(["nats", "triton", "postgres"], SERVERS_TIMEOUT_S)
+        return Addresses(
+            nats=bus,
+            postgres_url=url(database, self._secrets.database),
+            triton=(*goal.inference, f"{LOOPBACK}:{triton_ports.grpc}"),
+            identity=ports.get("identity"),
+            api=ports.get("api", self._options.port),
+            api_host=self._options.host,
+        )
+
+    async def _start_programs(self, supervisor: Supervisor, programs: Programs) -> None:
+        self._say("Preparing the database")
+        await run_once(programs.migrate())
+        self._say("Starting identity and the API")
+        supervisor.add(programs.identity())
+        supervisor.add(programs.api())
+        await supervisor.wait_ready(["identity", "api"], SERVERS_TIMEOUT_S)
+
+    async def _announce(self, addresses: Addresses, site: str) -> None:
+        self._board.api_url, self._board.token = f"http://{addresses.api_host}:{addresses.api}", self._secrets.api
+        self.api = Api(f"http://{LOOPBACK}:{addresses.api}", self._secrets.api)
+        self._state.announce(self._board.api_url, site)
+        self._board.tell("info", f"GraphQL: {self._board.api_url}/graphql#token={self._secrets.api}")
+
+    def _applier(self, registry: Registry, supervisor: Supervisor, programs: Programs) -> Applier:
+        listener = Listener(enrolled=self._board.enrolled, problem=self._problem)
+        return Applier(registry, supervisor, programs, self._state.root / "applied.json", listener)
+
+    def _problem(self, kind: str, key: ResourceKey, told: str) -> None:
+        if kind == "subject":
+            self._board.subject_problem(key, told)
+        elif told:
+            self._board.notices[f"{kind} {key}"] = ("warning", f"{kind} {key}: {told}")
+        else:
+            self._board.notices.pop(f"{kind} {key}", None)
+
+    async def _begin(self, applier: Applier, manifests: Manifests, goal: Desired) -> None:
+        self._declare(manifests)
+        applier.want(goal)
+        if manifests.subjects:
+            self._say(f"Enrolling {len(manifests.subjects)} Subjects")
+            await applier.settle(ENROL_TIMEOUT_S)
+        applier.start_streams()
+        self._say("Running")
+
+    def _declare(self, manifests: Manifests) -> None:
+        cameras = {key: declared.resource for key, declared in manifests.cameras.items()}
+        cameras |= {camera.metadata.key: camera for camera in self._options.extra_cameras}
+        self._board.declare(cameras, {key: declared.resource for key, declared in manifests.subjects.items()})
+
+    async def _follow_manifests(self, applier: Applier, site: str) -> None:
+        """Apply every change of a manifest, or of a file that one names; a bad one changes nothing but the notice."""
+        if not self._options.paths:
+            return
+        async for _ in awatch(*self._watched(), recursive=False, step=200):
+            try:
+                manifests = await asyncio.to_thread(load, self._options.paths)
+            except ManifestError as error:
+                self._board.findings = error.findings
+                self._board.notices["manifests"] = ("error", f"{error}; what ran before goes on")
+                self._board.tell("error", f"{error}; what ran before goes on")
+                for finding in error.findings:
+                    self._board.tell("error", str(finding))
+                continue
+            self._board.findings = []
+            self._board.notices.pop("manifests", None)
+            goal = desired(manifests, self._models.recogniser_id, self._options.extra_cameras)
+            if goal.site != site:
+                told = f"The Site is now {goal.site}; end Vigil and start it again to change it from {site}"
+                self._board.notices["site"] = ("warning", told)
+            self._declare(manifests)
+            self._board.tell("info", "Manifests read; changes are applied")
+            applier.want(replace(goal, site=site))
+
+    def _watched(self) -> list[Path]:
+        """Give the folders to watch: editors replace files, so a file itself is the wrong thing to watch."""
+        return list({path if path.is_dir() else path.resolve().parent for path in self._options.paths})
+
+    async def _sightings(self) -> None:
+        with contextlib.suppress(ApiRefused):
+            async for event in self.api.sightings():
+                self._board.sighting(event)
+
+    async def _heartbeats(self) -> None:
+        with contextlib.suppress(ApiRefused):
+            async for event in self.api.cameras():
+                self._board.heartbeat(event)
+
+
+async def run_once(spec: ProcessSpec) -> None:
+    """Run a program to its end.
+
+    Raises
+    ------
+    StartError
+        It failed or took too long; with the last line that it wrote.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command(spec),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, **spec.env},
+        start_new_session=True,
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), MIGRATE_TIMEOUT_S)
+    except TimeoutError:
+        raise StartError(f"{spec.name} did not end within {MIGRATE_TIMEOUT_S} s") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    if process.returncode:
+        lines = output.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        raise StartError(f"{spec.name} failed: {lines[-1]}")
+
+
+@asynccontextmanager
+async def _background(board: Board, runs: Mapping[str, Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
+    """Keep tasks running while inside; one that ends by an error that nobody foresaw is told of and begun again."""
+
+    async def keep(name: str, run: Callable[[], Awaitable[None]]) -> None:
+        failures = 0
+        while True:
+            try:
+                return await run()
+            except Exception as error:  # noqa: BLE001 - a defect in one task must not end the cameras
+                failures += 1
+                board.tell("error", f"{name} failed and begins again: {type(error).__name__}: {error}")
+                await asyncio.sleep(pause_s(failures))
+
+    tasks = [asyncio.create_task(keep(name, run), name=name) for name, run in runs.items()]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

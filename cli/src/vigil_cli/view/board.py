@@ -1,0 +1,218 @@
+"""What is known of everything that runs; written by events, read by whoever draws it."""
+
+import datetime as dt
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from vigil_cli.manifests import Finding
+from vigil_cli.standalone.supervisor import ProcessStatus
+from vigil_contracts.ids import ResourceKey
+from vigil_contracts.registry import EnrolmentReport
+from vigil_contracts.resources import Camera, Subject
+
+MAX_SIGHTINGS = 50
+
+
+@dataclass(slots=True)
+class CameraRow:
+    """One camera."""
+
+    key: ResourceKey
+    source: str
+    state: str = "Starting"
+    reason: str = ""
+    message: str = ""
+    captured_fps: float = 0.0
+    analysed_fps: float = 0.0
+    stale: bool = False
+    last_person: str = ""
+    last_at: dt.datetime | None = None
+    registry_problem: str = ""
+
+
+@dataclass(slots=True)
+class SubjectRow:
+    """One Subject and what became of its photos."""
+
+    key: ResourceKey
+    display_name: str
+    photos: int
+    report: EnrolmentReport | None = None
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class SightingRow:
+    """One sighting as of its newest revision."""
+
+    id: str
+    camera: ResourceKey
+    opened_at: dt.datetime
+    last_seen_at: dt.datetime
+    state: str
+    status: str
+    name: str
+    similarity: float | None
+
+
+Told = Callable[[str, str], None]
+"""Called with a style (`info`, `good`, `warning`, `error`, `dim`) and a line, for plain output and the log."""
+
+
+@dataclass(slots=True)
+class Board:
+    """Everything that is shown.
+
+    Attributes
+    ----------
+    tell
+        Gets a line for each change that matters.
+    notices
+        Lines that stay until what they speak of is over, by topic.
+    """
+
+    tell: Told
+    cameras: dict[ResourceKey, CameraRow] = field(default_factory=dict)
+    subjects: dict[ResourceKey, SubjectRow] = field(default_factory=dict)
+    sightings: OrderedDict[str, SightingRow] = field(default_factory=OrderedDict)
+    processes: dict[str, ProcessStatus] = field(default_factory=dict)
+    notices: dict[str, tuple[str, str]] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    phase: str = "Starting"
+    api_url: str = ""
+    token: str = ""
+    known: int = 0
+    unknown: int = 0
+    on_process: Callable[[ProcessStatus], None] = lambda _: None
+
+    def declare(self, cameras: dict[ResourceKey, Camera], subjects: dict[ResourceKey, Subject]) -> None:
+        """Show these cameras and Subjects, and no others."""
+        self.cameras = {
+            key: self.cameras.get(key) or CameraRow(key, str(camera.spec.source.type))
+            for key, camera in sorted(cameras.items())
+        }
+        for key, camera in cameras.items():
+            self.cameras[key].source = str(camera.spec.source.type)
+        self.subjects = {
+            key: self._subject_row(key, subject) for key, subject in sorted(subjects.items(), key=lambda item: item[0])
+        }
+
+    def _subject_row(self, key: ResourceKey, subject: Subject) -> SubjectRow:
+        row = self.subjects.get(key) or SubjectRow(key, "", 0)
+        row.display_name, row.photos = subject.spec.display_name, len(subject.spec.photos)
+        return row
+
+    def enrolled(self, key: ResourceKey, report: EnrolmentReport) -> None:
+        """Take in what became of a Subject's photos."""
+        row = self.subjects.get(key)
+        if row is None:
+            return
+        row.report, row.problem = report, ""
+        accepted = sum(photo.accepted for photo in report.photos)
+        if report.enrolled:
+            self.tell("good", f"{row.display_name} enrolled with {accepted} of {row.photos} photos")
+        else:
+            self.tell("warning", f"{row.display_name} is not enrolled: {report.message or report.reason}")
+        for photo in report.photos:
+            if not photo.accepted:
+                told = photo.message or photo.reason
+                self.tell("warning", f"  photo {photo.name} of {row.display_name} refused: {told}")
+
+    def subject_problem(self, key: ResourceKey, problem: str) -> None:
+        """Take in why a Subject could not be enrolled yet."""
+        row = self.subjects.get(key)
+        if row is not None and row.problem != problem:
+            row.problem = problem
+            self.tell("warning", f"{row.display_name} cannot be enrolled yet: {problem}")
+
+    def process(self, status: ProcessStatus) -> None:
+        """Take in a change of a child process."""
+        self.processes[status.name] = status
+        self.on_process(status)
+        if status.state == "BackingOff":
+            last = f": {status.last_line}" if status.last_line else ""
+            self.tell("warning", f"{status.name} ended ({_exit(status.exit_code)}) and is started again{last}")
+        elif status.state == "Ready" and status.starts > 1:
+            self.tell("info", f"{status.name} is back")
+
+    def heartbeat(self, event: dict[str, Any]) -> None:
+        """Take in a camera's heartbeat."""
+        row = self.cameras.get(_key(event["camera"]))
+        if row is None:
+            return
+        beat = event["heartbeat"]
+        before = (row.state, row.reason)
+        row.state, row.reason, row.message = beat["state"], beat["reason"], beat["message"]
+        row.captured_fps, row.analysed_fps, row.stale = beat["capturedFps"], beat["analysedFps"], beat["stale"]
+        if (row.state, row.reason) != before:
+            style = "good" if row.state == "Streaming" else "warning" if row.state == "Reconnecting" else "info"
+            told = f"{row.reason}: {row.message}" if row.message else row.reason
+            self.tell(style, f"camera {_short(row.key)} is {row.state} ({told})")
+
+    def sighting(self, event: dict[str, Any]) -> None:
+        """Take in one event of the sightings subscription."""
+        if event["superseded"]:
+            return
+        row = _sighting_row(event)
+        before = self.sightings.get(row.id)
+        self.sightings[row.id] = row
+        self.sightings.move_to_end(row.id)
+        while len(self.sightings) > MAX_SIGHTINGS:
+            self.sightings.popitem(last=False)
+        camera = self.cameras.get(row.camera)
+        if camera is not None and row.status != "Undetermined":
+            camera.last_person, camera.last_at = who(row), row.last_seen_at
+        self._count(row, before)
+
+    def _count(self, row: SightingRow, before: SightingRow | None) -> None:
+        """Tell of a person once: when recognised, or when gone and still unknown."""
+        was_known = before is not None and before.status == "Known" and before.name == row.name
+        if row.status == "Known" and not was_known:
+            self.known += 1
+            self.tell("good", f"{_short(row.camera)}: {who(row)}")
+        elif row.status == "Unknown" and row.state == "Closed":
+            self.unknown += 1
+            self.tell("dim", f"{_short(row.camera)}: {who(row)}, {_seconds(row)} s")
+
+
+def who(row: SightingRow) -> str:
+    """Name the person of a sighting with the similarity."""
+    similarity = "" if row.similarity is None else f" {row.similarity:.2f}"
+    if row.status == "Known":
+        return f"{row.name}{similarity}"
+    return f"unknown (nearest{similarity})" if row.status == "Unknown" and similarity else row.status.lower()
+
+
+def _sighting_row(event: dict[str, Any]) -> SightingRow:
+    sighting, identity = event["sighting"], event["identity"]
+    subject = identity["subject"] or {}
+    return SightingRow(
+        id=sighting["id"],
+        camera=_key(sighting["camera"]),
+        opened_at=dt.datetime.fromisoformat(sighting["openedAt"]),
+        last_seen_at=dt.datetime.fromisoformat(sighting["lastSeenAt"]),
+        state=sighting["state"],
+        status=identity["status"],
+        name=subject.get("displayName", ""),
+        similarity=identity["similarity"],
+    )
+
+
+def _key(camera: dict[str, Any]) -> ResourceKey:
+    return ResourceKey(camera["namespace"], camera["name"])
+
+
+def _short(key: ResourceKey) -> str:
+    return key.name if key.namespace == "default" else str(key)
+
+
+def _seconds(row: SightingRow) -> int:
+    return round((row.last_seen_at - row.opened_at).total_seconds())
+
+
+def _exit(code: int | None) -> str:
+    if code is None:
+        return "no exit code"
+    return f"signal {-code}" if code < 0 else f"exit {code}"

@@ -1,0 +1,53 @@
+"""How the board reaches a person: a live table in a terminal, lines where there is none, and a log file always."""
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from vigil_cli.view.board import Board
+from vigil_cli.view.table import STYLES, BoardView, draw
+
+REFRESH_PER_S = 4
+MAX_LOG_BYTES = 8 << 20
+
+
+@contextmanager
+def screen(console: Console, log: Path, *, plain: bool) -> Iterator[Board]:
+    """Show a board while inside.
+
+    Parameters
+    ----------
+    console
+        A live table is drawn when it is a terminal and `plain` is not asked for; its last state stays on the screen.
+    log
+        File that gets every line; moved aside when it has grown large.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
+    live = console.is_terminal and not plain
+    with log.open("a", buffering=1) as file:
+
+        def tell(style: str, line: str) -> None:
+            now = dt.datetime.now().astimezone()
+            try:
+                file.write(f"{now.isoformat(timespec='seconds')} {style} {line}\n")
+            except OSError:
+                return  # a full disk loses lines of a log, nothing else
+            finally:
+                if not live:
+                    console.print(Text(f"{now:%H:%M:%S} ", "dim").append(line, STYLES[style]), soft_wrap=True)
+
+        board = Board(tell=tell)
+        if not live:
+            yield board
+            return
+        with Live(BoardView(board), console=console, screen=True, refresh_per_second=REFRESH_PER_S):
+            yield board
+        board.api_url = ""
+        console.print(draw(board, height=console.size.height, now=dt.datetime.now(dt.UTC)))
