@@ -11,7 +11,7 @@ import onnxruntime
 
 from vigil_models import catalogue
 from vigil_models.catalogue import Detector, Licence, Model, Pack
-from vigil_models.graph import detection, recognition
+from vigil_models.graph import cpu, detection, recognition
 from vigil_models.graph.source import Source, read
 from vigil_models.proof.inputs import Picture
 from vigil_models.proof.prove import Difference, prove
@@ -87,6 +87,8 @@ def export_pack(pack: Pack, folder: Path, destination: Path, options: Options) -
         source = read(model, folder, options.sha256s)
         options.on_step(f"building {model.task} from {model.name}")
         graph = build(model, source)
+        if options.target is Target.CPU_PYTHON:
+            cpu.tune(graph)
         options.on_step(f"proving {model.task} against {model.file}")
         proven.append(Proven(model, source, graph, prove(model, source, graph, options.photos)))
     options.on_step(f"writing {destination}")
