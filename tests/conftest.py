@@ -1,11 +1,10 @@
 """Real servers as fixtures. Session-scoped ones are shared: tests that kill a server ask for one of their own."""
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.running import run_folder
 from tests.support.servers import (
     ARCFACE_PACK,
     OPEN_PACK,
@@ -21,10 +20,8 @@ from tests.support.servers import (
 
 
 @pytest.fixture(scope="session")
-def servers_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="vigil-tests-"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+def servers_folder() -> Path:
+    return run_folder()
 
 
 @pytest.fixture(scope="session")

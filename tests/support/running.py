@@ -1,17 +1,54 @@
 """A real server for a test: started from the same description as `vigil up` starts it, and never left behind."""
 
+import atexit
 import contextlib
+import functools
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
+import time
 from pathlib import Path
 from typing import Self
+from uuid import uuid4
 
+import filelock
 from tests.support.waiting import wait_until
 
+from vigil_cli.standalone.supervisor import strays
+from vigil_cli.standalone.supervisor.command import command
+from vigil_cli.standalone.supervisor.janitor import Janitor
 from vigil_cli.standalone.supervisor.spec import ProcessSpec
-from vigil_cli.standalone.supervisor.strays import kill_group
-from vigil_cli.standalone.supervisor.supervisor import command
+
+PREFIX = "vigil-test-run-"
+YOUNG_S = 60
+"""A run that begins makes its folder a moment before it locks it."""
+_held: list[filelock.BaseFileLock] = []
+
+
+@functools.cache
+def run_folder() -> Path:
+    """Make a folder for this test run, and remove those of runs that were killed."""
+    for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with contextlib.suppress(filelock.Timeout, OSError):
+            if time.time() - old.stat().st_mtime > YOUNG_S:
+                with filelock.FileLock(old / "lock", timeout=0):
+                    shutil.rmtree(old, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    lock = filelock.FileLock(folder / "lock")
+    lock.acquire()
+    _held.append(lock)  # for as long as this process lives; the kernel lets go of it, even after kill -9
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@functools.cache
+def janitor() -> Janitor:
+    """Give the janitor of this test run: it ends all servers, with what they started, when the run is killed."""
+    made = Janitor(run_folder() / "run")
+    atexit.register(made.close)
+    return made
 
 
 class Running:
@@ -20,6 +57,7 @@ class Running:
     def __init__(self, spec: ProcessSpec, folder: Path) -> None:
         self.spec = spec
         self.log = folder / f"{spec.name}.log"
+        self._name = f"{spec.name}-{uuid4().hex[:8]}"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -36,10 +74,11 @@ class Running:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self.spec.env},
+                env={**os.environ, **self.spec.env, strays.MARK: janitor().mark(self._name)},
                 cwd=self.spec.cwd,
                 start_new_session=True,
             )
+        janitor().record(self._name, self._process.pid)
         wait_until(self._is_ready, self.spec.ready_timeout_s, f"{self.spec.name} is ready")
         return self
 
@@ -63,9 +102,10 @@ class Running:
 
     def _end(self, number: int) -> None:
         if self._process is not None:
-            kill_group(self._process.pid, number)
+            strays.kill_group(self._process.pid, number)
             self._process.wait(10)
             self._process = None
+            janitor().forget(self._name)
 
     def restart(self) -> Self:
         """Kill it and start it again on the same port with the same data."""

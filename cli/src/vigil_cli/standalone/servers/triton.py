@@ -4,6 +4,7 @@ The wheel brings the Python backend alone, which is why models for this machine 
 """
 
 import contextlib
+import importlib.metadata
 import importlib.util
 import os
 import shutil
@@ -13,9 +14,11 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from vigil_cli.standalone.servers.ports import LOOPBACK
+from vigil_cli.standalone.servers.folders import prepare, told
+from vigil_cli.standalone.servers.ports import LOOPBACK, check_free
 from vigil_cli.standalone.supervisor.spec import ProcessSpec, StartError
 
+NEED_BYTES = 16 << 20
 READY_TIMEOUT_S = 120
 """Each instance loads its model and answers its warm-up first."""
 
@@ -74,12 +77,16 @@ def _backends(folder: Path) -> Path:
             f"Triton's wheel has no stub for Python {version} (it has {have}); make the environment with one of these."
         )
         raise StartError(msg)
-    target = folder / "backends" / "python"
+    release = importlib.metadata.version("nvidia-pytriton")
+    target = folder / f"backends-{release}-python{version}" / "python"
     if not (target / stub.name).exists():
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(package / "backends" / "python", target)
-        shutil.copy2(stub, target / stub.name)
-    return folder / "backends"
+        with told(f"Triton cannot copy its backend to {target}"):
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(package / "backends" / "python", target)
+            partial = target / ".stub"  # the stub is what is asked for above, so it must appear last and whole
+            shutil.copy2(stub, partial)
+            partial.replace(target / stub.name)
+    return target.parent
 
 
 def is_ready(http_port: int) -> bool:
@@ -108,20 +115,24 @@ def triton(folder: Path, models: Path, ports: TritonPorts) -> ProcessSpec:
     Parameters
     ----------
     folder
-        For the copy of the Python backend.
+        For the copy of the Python backend (2 MB).
     models
         A repository exported with the `cpu-python` target.
+    ports
+        Where it is to listen.
 
     Raises
     ------
     StartError
-        The wheel, its stub for this Python, or libpython is missing; or the repository is empty.
+        The wheel, its stub for this Python, or libpython is missing; the repository is empty, or the folder cannot
+        be used.
     """
     if not any(models.glob("*/config.pbtxt")):
         remedy = f"vigil-models export --pack open --target cpu-python --out {models}"
         msg = f"{models} holds no exported models; make them with: {remedy}"
         raise StartError(msg)
     package = _package()
+    folder = prepare(folder, "Triton", NEED_BYTES)
     libraries = [package.parents[1] / "nvidia_pytriton.libs", libpython()]
     environment = {
         "LD_LIBRARY_PATH": os.pathsep.join(
@@ -132,7 +143,7 @@ def triton(folder: Path, models: Path, ports: TritonPorts) -> ProcessSpec:
         "OMP_NUM_THREADS": "1",
     }
     options = {
-        "model-repository": models,
+        "model-repository": models.absolute(),
         "backend-directory": _backends(folder),
         "backend-config": f"python,shm-region-prefix-name={_prefix(ports)}",
         "grpc-address": LOOPBACK,
@@ -151,5 +162,12 @@ def triton(folder: Path, models: Path, ports: TritonPorts) -> ProcessSpec:
         ready=lambda: is_ready(ports.http),
         ready_timeout_s=READY_TIMEOUT_S,
         stop_timeout_s=10,
-        before_start=lambda: _remove_stale_memory(ports),
+        before_start=lambda: _clear_the_way(ports),
     )
+
+
+def _clear_the_way(ports: TritonPorts) -> None:
+    check_free(ports.grpc, "triton's gRPC")
+    check_free(ports.http, "triton's HTTP")
+    check_free(ports.metrics, "triton's metrics")
+    _remove_stale_memory(ports)  # nobody listens there, so nobody uses it

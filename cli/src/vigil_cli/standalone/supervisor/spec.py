@@ -34,7 +34,8 @@ class ProcessSpec:
     pretend_unprivileged
         Started by root, it sees itself as another user (Postgres refuses to run as root).
     before_start
-        Run before every start, for example to remove what a killed predecessor left.
+        Run in a thread before every start, for example to remove what a killed predecessor left. It may raise
+        StartError or OSError: that counts as a failed start.
     final_exit_codes
         Exit codes after which it is not started again.
     """
@@ -75,6 +76,10 @@ class ProcessStatus:
         Of the last run; negative: the signal that ended it.
     last_line
         The last line that it wrote.
+    since
+        When it came into this state.
+    next_start_in_s
+        While backing off: the pause, counted from `since`.
     """
 
     name: str
