@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.system import System
-from tests.support.servers import OPEN_PACK, model_repository
+from tests.support.servers import OPEN_PACK, provide_pack
 
 
 @pytest.fixture
@@ -12,7 +12,8 @@ def system(tmp_path: Path) -> Iterator[Callable[..., System]]:
     made: list[System] = []
 
     def make(pack: str = OPEN_PACK) -> System:
-        made.append(System(tmp_path / f"system-{len(made)}", model_repository(pack)))
+        provide_pack(pack)
+        made.append(System(tmp_path / f"system-{len(made)}", pack))
         return made[-1]
 
     yield make

@@ -46,7 +46,7 @@ class System:
     """One `vigil up` with a folder of manifests and a state folder of its own."""
 
     folder: Path
-    models: Path
+    pack: str
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -62,7 +62,7 @@ class System:
         (self.manifests / file).write_text(yaml.safe_dump_all(documents))
 
     def start(self) -> None:
-        arguments = ["up", "-f", str(self.manifests), "--state", str(self.state), "--models", str(self.models)]
+        arguments = ["up", "-f", str(self.manifests), "--state", str(self.state), "--pack", self.pack, "--plain"]
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "up.log").open("ab") as log:
             self._process = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -19,7 +20,8 @@ from vigil_cli.standalone.servers.ports import LOOPBACK, free_port
 from vigil_cli.standalone.servers.postgres import postgres, url
 from vigil_cli.standalone.servers.triton import TritonPorts, triton
 from vigil_cli.standalone.supervisor.spec import StartError
-from vigil_models.api import cache_dir, ensure_pack, export_pack
+from vigil_models.api import cache_dir, ensure_pack, export_pack, pack
+from vigil_models.fetch.store import models_dir
 
 PASSWORD = "for-tests"
 TOKEN = "for-tests"
@@ -80,20 +82,31 @@ ARCFACE_PACK = "scrfd-mobilefacenet-test"
 OPEN_PACK = "open"
 
 
-def model_repository(pack: str) -> Path:
+def model_repository(name: str) -> Path:
     """Export a pack once for this version of the exporter, and keep it in the cache."""
-    target = cache_dir() / "test-repositories" / f"{pack}-{_exporter_version()}"
+    target = cache_dir() / "test-repositories" / f"{name}-{_exporter_version()}"
     target.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(target.with_suffix(".lock")):
         if not (target / "manifest.json").exists():
-            export_pack(pack, _sources(pack), "cpu-python", target)
+            export_pack(name, _sources(name), "cpu-python", target)
     return target
 
 
-def _sources(pack: str) -> Path:
-    if pack == OPEN_PACK:
-        return ensure_pack(pack, accept_licence=True)
+def _sources(name: str) -> Path:
+    if name == OPEN_PACK:
+        return ensure_pack(name, accept_licence=True)
     return shared("models")
+
+
+def provide_pack(name: str) -> None:
+    """Put a pack's files where programs look for them, as a user does with files of one's own."""
+    if name == OPEN_PACK:
+        return
+    target = models_dir(cache_dir())
+    target.mkdir(parents=True, exist_ok=True)
+    for model in pack(name).models:
+        if not (target / model.file).exists():
+            shutil.copy2(shared("models") / model.file, target / model.file)
 
 
 def _exporter_version() -> str:
@@ -104,10 +117,10 @@ def _exporter_version() -> str:
     return digest.hexdigest()[:12]
 
 
-def start_triton(folder: Path, pack: str) -> TritonServer:
+def start_triton(folder: Path, name: str) -> TritonServer:
     ports = TritonPorts(free_port(), free_port(), free_port())
-    spec = triton(folder, model_repository(pack), ports)
-    return TritonServer(Running(spec, folder).start(), f"{LOOPBACK}:{ports.grpc}", pack)
+    spec = triton(folder, model_repository(name), ports)
+    return TritonServer(Running(spec, folder).start(), f"{LOOPBACK}:{ports.grpc}", name)
 
 
 @dataclass(frozen=True)
