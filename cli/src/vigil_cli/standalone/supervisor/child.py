@@ -196,8 +196,8 @@ class Child:
         self._process = None
         strays.kill_group(process.pid)
         code = await process.wait()
-        self._janitor.forget(self.spec.name)
         self.status.pid = None
+        await asyncio.to_thread(self._janitor.forget, self.spec.name)
         return code
 
     def _tell(

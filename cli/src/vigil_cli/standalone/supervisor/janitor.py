@@ -44,7 +44,8 @@ class Janitor:
         strays.record(self.notes, name, pid, self.mark(name))
 
     def forget(self, name: str) -> None:
-        """Take a note back once the child is gone."""
+        """Once the child is gone, end what it left and take its note back."""
+        strays.end_marked(self.mark(name))
         strays.forget(self.notes, name)
 
     def close(self) -> None:

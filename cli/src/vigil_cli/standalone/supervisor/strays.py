@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -88,16 +89,43 @@ def end_strays(folder: Path, supervisor: str = "") -> list[str]:
         Only processes of the supervisor with this word; all by default, so make sure that none is alive.
     """
     notes = {file: note for file in sorted(folder.glob("*.json")) if (note := _read(file, supervisor))}
-    ended: set[str] = set()
-    deadline = time.monotonic() + WAIT_S
-    while (found := _find(list(notes.values()))) and time.monotonic() < deadline:
-        for process, note in found:
-            ended.add(note.mark.rpartition(":")[2])
-            _kill(process)
-        time.sleep(POLL_S)
+    marks = {note.mark for note in notes.values()}
+
+    def owner(process: Seen, running: set[Seen]) -> str:
+        for note in notes.values():
+            leader = Seen(note.pid, note.pid, note.started)
+            if process == leader or (process.session == note.pid and leader in running):
+                return note.mark
+        mark = _mark(process.pid)
+        return mark if mark in marks or (supervisor and mark.startswith(f"{supervisor}:")) else ""
+
+    ended = _end_all(owner)
     for file in notes:
         file.unlink(missing_ok=True)
-    return sorted(ended)
+    return sorted({mark.rpartition(":")[2] for mark in ended})
+
+
+def end_marked(mark: str) -> None:
+    """End every process that bears a mark: a child's family, also where it left the child's process group."""
+    _end_all(lambda process, _: mark if _mark(process.pid) == mark else "")
+
+
+def _end_all(owner: Callable[[Seen, set[Seen]], str]) -> set[str]:
+    """Kill the processes for which `owner` gives a mark, and those that they start meanwhile; returns the marks."""
+    ended: set[str] = set()
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        running = {
+            seen for entry in Path("/proc").iterdir() if entry.name.isdigit() and (seen := look_at(int(entry.name)))
+        }
+        found = {seen: mark for seen in running if seen.pid != os.getpid() and (mark := owner(seen, running))}
+        if not found:
+            break
+        ended.update(found.values())
+        for process in found:
+            _kill(process)
+        time.sleep(POLL_S)
+    return ended
 
 
 def _read(file: Path, supervisor: str) -> Note | None:
@@ -108,20 +136,6 @@ def _read(file: Path, supervisor: str) -> Note | None:
     except (OSError, ValueError, TypeError, AttributeError):
         ours = False
     return note if ours else None
-
-
-def _find(notes: list[Note]) -> list[tuple[Seen, Note]]:
-    """Find the running processes that belong to one of the notes."""
-    running = [seen for entry in Path("/proc").iterdir() if entry.name.isdigit() and (seen := look_at(int(entry.name)))]
-    leaders = {(seen.pid, seen.started) for seen in running}
-    sessions = {note.pid: note for note in notes if (note.pid, note.started) in leaders}
-    marks = {note.mark: note for note in notes}
-    found = []
-    for seen in running:
-        note = sessions.get(seen.session) or marks.get(_mark(seen.pid))
-        if note is not None and seen.pid != os.getpid():
-            found.append((seen, note))
-    return found
 
 
 def _mark(pid: int) -> str:

