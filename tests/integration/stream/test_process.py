@@ -1,5 +1,7 @@
 """The whole process with real Triton and NATS: sightings come, and nothing is lost or doubled whoever dies."""
 
+import asyncio
+import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
@@ -269,3 +271,16 @@ def test_a_camera_file_that_is_wrong_is_told_completely(tmp_path: Path) -> None:
     told = process.log.read_text()
     for word in ("credentialsSecretRef", "did you mean sampling"):
         assert word in told
+
+
+async def test_a_source_that_hangs_ends_the_process_to_be_started_afresh(
+    start: Start, bus: Bus, tmp_path: Path
+) -> None:
+    """Opening a pipe that nobody writes to cannot be interrupted, like a decoder that hangs."""
+    os.mkfifo(tmp_path / "pipe.mp4")
+    process = start("hung", source={"type": "File", "url": "file:pipe.mp4"})
+    code = await asyncio.to_thread(process.process.wait, 60)
+    assert code == runner.EXIT_HUNG
+    beat = await bus.heartbeat(process.key)
+    assert beat is not None
+    assert beat.reason is SourceReason.DECODER_HUNG

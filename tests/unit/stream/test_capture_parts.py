@@ -1,0 +1,234 @@
+"""The small parts between a source and the analysis."""
+
+import threading
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vigil_contracts.conditions import FitnessReason, SourceReason
+from vigil_stream.backoff import FIRST_S, LONGEST_S, Backoff
+from vigil_stream.capture import credentials, errors
+from vigil_stream.capture.convert import Converter
+from vigil_stream.capture.errors import MAX_SIDE, MIN_SIDE, SourceError, check_size
+from vigil_stream.capture.frozen import FROZEN_AFTER_S, REPEAT_S, FrozenDetector
+from vigil_stream.capture.jpeg import jpeg_size
+from vigil_stream.capture.luma import LumaReader
+from vigil_stream.capture.slot import Lost, Picture, Slot
+from vigil_stream.capture.source import Guard, Sampler
+from vigil_stream.pipeline import places
+from vigil_stream.pipeline.fitness import ENOUGH, Fitness
+from vigil_vision import letterbox
+
+SECRET_URL = "rtsp://user:secret@camera/"
+
+
+@pytest.mark.parametrize(("source_fps", "wanted"), [(30, 5), (29.97, 5), (5, 5), (10, 7), (4, 5), (60, 60), (25, 1)])
+def test_the_sampling_rate_is_kept(source_fps: float, wanted: int) -> None:
+    sampler = Sampler(wanted)
+    count = int(source_fps * 60)
+    chosen = sum(sampler.offer(n / source_fps) for n in range(count))
+    assert sampler.captured == count
+    assert chosen / 60 == pytest.approx(min(source_fps, wanted), rel=0.05)
+
+
+@given(st.lists(st.floats(0.001, 2), max_size=200), st.integers(1, 60))
+def test_the_sampler_never_exceeds_its_rate(gaps: list[float], fps: int) -> None:
+    sampler, at, chosen = Sampler(fps), 0.0, []
+    for gap in gaps:
+        at += gap
+        if sampler.offer(at):
+            chosen.append(at)
+    span = chosen[-1] - chosen[0] if chosen else 0
+    assert len(chosen) <= span * fps + 2.2
+
+
+def luma_picture(at: float = 0.0) -> Picture:
+    frame = av.VideoFrame(64, 48, "yuv420p")
+    return Picture(frame, LumaReader().read(frame), at, at)
+
+
+def test_the_slot_keeps_only_the_newest() -> None:
+    slot = Slot()
+    pictures = [luma_picture(n) for n in range(3)]
+    for picture in pictures:
+        slot.put(picture)
+    assert slot.take(0) is pictures[2]
+    assert slot.take(0) is None
+    assert slot.dropped == 2
+
+
+def test_the_loss_of_the_source_comes_before_the_next_picture() -> None:
+    slot = Slot()
+    slot.put(luma_picture())
+    slot.lose()
+    after = luma_picture(1)
+    slot.put(after)
+    assert isinstance(slot.take(0), Lost)
+    assert slot.take(0) is after
+
+
+def test_the_slot_wakes_who_waits() -> None:
+    slot = Slot()
+    threading.Timer(0.01, lambda: slot.put(luma_picture())).start()
+    assert slot.take(10) is not None
+
+
+def test_backoff_doubles_with_jitter_up_to_its_limit() -> None:
+    backoff = Backoff()
+    waits = [backoff.next() for _ in range(12)]
+    for n, wait in enumerate(waits):
+        step = min(FIRST_S * 2**n, LONGEST_S)
+        assert step / 2 <= wait <= step
+    backoff.reset()
+    assert backoff.next() <= FIRST_S
+
+
+@pytest.mark.parametrize(
+    ("name", "period", "frozen"),
+    [
+        ("stands", 1, True),
+        ("repeats half a second", 3, True),
+        ("repeats ten seconds", 50, False),
+        ("lives", 10**6, False),
+    ],
+)
+def test_what_counts_as_frozen(name: str, period: int, frozen: bool) -> None:
+    detector = FrozenDetector()
+    pictures = int((FROZEN_AFTER_S + REPEAT_S + 2) * 5)
+    assert any(detector.look(n % period, n / 5) for n in range(pictures)) is frozen, name
+
+
+def test_a_picture_that_moves_again_is_not_frozen() -> None:
+    detector = FrozenDetector()
+    for n in range(5 * int(FROZEN_AFTER_S) - 5):
+        assert not detector.look(1, n / 5)
+    assert not any(detector.look(n, 11 + n / 5) for n in range(2, 30))
+
+
+def test_the_guard_is_overdue_only_after_a_broken_promise(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("vigil_stream.capture.source.time.monotonic", lambda: now[0])
+    guard = Guard()
+    now[0] += 1e6
+    assert not guard.overdue()
+    guard.expect("reading", 5)
+    now[0] += 11
+    assert not guard.overdue()
+    now[0] += 2
+    assert guard.overdue()
+    guard.rest()
+    assert not guard.overdue()
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(0, 0), (MIN_SIDE - 1, 100), (100, 0), (MAX_SIDE + 1, 100), (8000, 8000)]
+)
+def test_sizes_that_are_refused(width: int, height: int) -> None:
+    with pytest.raises(SourceError, match=f"{width}x{height}") as caught:
+        check_size(width, height, "rtsp://camera")
+    assert caught.value.reason is SourceReason.PICTURE_SIZE_UNSUPPORTED
+    check_size(MIN_SIDE, MAX_SIDE, "x")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        av.error.InvalidDataError(1, "boom", SECRET_URL),
+        av.error.ExitError(1, "boom", SECRET_URL),
+        OSError(5, "boom", SECRET_URL),
+        ValueError(f"cannot parse {SECRET_URL}"),
+    ],
+)
+def test_foreign_texts_never_reach_a_message(error: Exception) -> None:
+    for told in (errors.while_opening(error, "rtsp://camera/", 10), errors.while_reading(error, "rtsp://camera/", 8)):
+        assert "secret" not in str(told)
+        assert "rtsp://camera/" in str(told)
+
+
+def test_credentials_are_quoted_and_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "username").write_text("me@home\n")
+    (tmp_path / "password").write_text("a:b/c?#\n")
+    found = credentials.read(tmp_path)
+    assert found.in_url("rtsp://h:554/x?y=1") == "rtsp://me%40home:a%3Ab%2Fc%3F%23@h:554/x?y=1"
+    assert "a:b" not in repr(found)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_can_be_asked_for_a_jpeg_size(data: bytes) -> None:
+    assert jpeg_size(data) is None or data[:2] == b"\xff\xd8"
+    jpeg_size(b"\xff\xd8" + data)
+
+
+def picture_frame(width: int, height: int, name: str = "yuv420p") -> av.VideoFrame:
+    rows, columns = np.mgrid[0:height, 0:width]
+    rgb = np.stack([columns % 256, rows % 256, (rows + columns) // 2 % 256], axis=2).astype(np.uint8)
+    return av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format=name)
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "yuvj420p", "nv12", "yuv422p", "yuyv422", "rgb24", "gray", "yuv420p10le"])
+@pytest.mark.parametrize(("width", "height"), [(320, 192), (321, 193), (16, 16), (1920, 1080)])
+def test_luma_of_every_format_and_size(name: str, width: int, height: int) -> None:
+    reader = LumaReader()
+    frame = picture_frame(width, height, name) if name != "yuyv422" or width % 2 == 0 else picture_frame(width, height)
+    luma = reader.read(frame)
+    assert max(luma.grey.shape) <= 80
+    assert luma.fingerprint == reader.read(frame).fingerprint
+    other = picture_frame(width, height)
+    plane = np.frombuffer(memoryview(other.planes[0]), np.uint8)
+    plane[:] = 255 - plane
+    assert reader.read(other).fingerprint != luma.fingerprint
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "nv12", "yuv422p", "rgb24"])
+@pytest.mark.parametrize(("left", "top", "width", "height"), [(0, 0, 321, 193), (100, 50, 121, 77), (300, 180, 21, 13)])
+def test_a_region_is_what_the_whole_shows_there(name: str, left: int, top: int, width: int, height: int) -> None:
+    frame = picture_frame(321, 193, name)
+    whole = frame.to_ndarray(format="rgb24")[top : top + height, left : left + width].astype(int)
+    part = Converter().region(frame, left, top, width, height).astype(int)
+    assert part.shape == (height, width, 3)
+    # At its edges a region's colours are interpolated without what lies beyond.
+    assert np.abs(part - whole)[2:-2, 2:-2].max() <= 24
+    assert np.abs(part - whole).mean() < 3
+
+
+def test_the_letterboxed_picture_lies_at_the_upper_left() -> None:
+    box = letterbox.fit(1920, 1080, 640, 640)
+    out = np.zeros((box.height, box.width, 3), np.uint8)
+    Converter().letterboxed(picture_frame(1920, 1080), box, out)
+    assert out[: box.scaled_height].any()
+    assert not out[box.scaled_height :].any()
+
+
+@given(st.floats(-200, 2200), st.floats(-200, 1300), st.floats(0.1, 900))
+def test_the_surroundings_of_a_face_lie_inside_the_picture(x: float, y: float, size: float) -> None:
+    marks = np.array([(x, y), (x + size, y), (x + size / 2, y + size / 2), (x, y + size), (x + size, y + size)])
+    left, top, width, height = places.surroundings(marks.astype(np.float32), 1920, 1080)
+    assert left >= 0
+    assert top >= 0
+    assert left % 2 == top % 2 == 0
+    assert left + width <= 1920
+    assert top + height <= 1080
+
+
+@pytest.mark.parametrize(
+    ("pixels", "yaw", "sharpness", "reason"),
+    [
+        (80, 5, 0.8, FitnessReason.MEASURED),
+        (30, 5, 0.8, FitnessReason.FACES_TOO_SMALL),
+        (80, -60, 0.8, FitnessReason.FACES_TURNED),
+        (80, 5, 0.05, FitnessReason.FACES_BLURRED),
+    ],
+)
+def test_fitness_says_what_is_wrong(pixels: float, yaw: float, sharpness: float, reason: FitnessReason) -> None:
+    fitness = Fitness()
+    assert fitness.verdict()[0] is FitnessReason.NO_FACES_YET
+    for _ in range(ENOUGH):
+        fitness.face(pixels, yaw)
+        fitness.look(sharpness)
+    found, message = fitness.verdict()
+    assert found is reason
+    assert message
