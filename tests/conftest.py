@@ -18,6 +18,8 @@ from tests.support.servers import (
     start_triton,
 )
 
+from vigil_cli.standalone.servers.go2rtc import Login
+
 
 @pytest.fixture(scope="session")
 def servers_folder() -> Path:
@@ -83,11 +85,11 @@ def own_triton(tmp_path: Path) -> Iterator[Callable[[str], TritonServer]]:
 
 @pytest.fixture
 def rtsp(tmp_path: Path) -> Iterator[Callable[..., RtspServer]]:
-    """Start RTSP servers: `rtsp({"name": video})`."""
+    """Start RTSP servers: `rtsp({"name": video})`, and with `login=Login(...)` one that asks for a password."""
     started: list[RtspServer] = []
 
-    def start(videos: dict[str, Path]) -> RtspServer:
-        started.append(start_rtsp(tmp_path / f"rtsp-{len(started)}", videos))
+    def start(videos: dict[str, Path], login: Login | None = None) -> RtspServer:
+        started.append(start_rtsp(tmp_path / f"rtsp-{len(started)}", videos, login))
         return started[-1]
 
     yield start

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -14,7 +15,7 @@ from tests.support.running import Running
 from tests.support.shared import missing, shared
 
 import vigil_models
-from vigil_cli.standalone.servers.go2rtc import ffmpeg_loop, go2rtc
+from vigil_cli.standalone.servers.go2rtc import ANYWHERE, Login, ffmpeg_loop, go2rtc
 from vigil_cli.standalone.servers.nats import nats
 from vigil_cli.standalone.servers.ports import LOOPBACK, free_port
 from vigil_cli.standalone.servers.postgres import postgres, url
@@ -129,9 +130,10 @@ class RtspServer:
 
     running: Running
     port: int
+    host: str = LOOPBACK
 
     def url(self, name: str) -> str:
-        return f"rtsp://{LOOPBACK}:{self.port}/{name}"
+        return f"rtsp://{self.host}:{self.port}/{name}"
 
 
 def ffmpeg() -> Path:
@@ -139,14 +141,29 @@ def ffmpeg() -> Path:
     return Path(imageio_ffmpeg.get_ffmpeg_exe())
 
 
-def start_rtsp(folder: Path, videos: dict[str, Path]) -> RtspServer:
-    """Serve video files again and again in real time; skips by name where go2rtc is not to be had."""
-    port = free_port()
+def start_rtsp(folder: Path, videos: dict[str, Path], login: Login | None = None) -> RtspServer:
+    """Serve video files again and again in real time; skips by name where go2rtc is not to be had.
+
+    With a login the address is one of the machine's own on its network: go2rtc asks nobody on loopback.
+    """
+    port = free_port(ANYWHERE if login else LOOPBACK)
     try:
-        spec = go2rtc(folder, port, {name: ffmpeg_loop(ffmpeg(), video) for name, video in videos.items()})
+        sources = {name: ffmpeg_loop(ffmpeg(), video) for name, video in videos.items()}
+        spec = go2rtc(folder, port, sources, login)
     except StartError as error:
         missing(f"go2rtc ({error})")
-    return RtspServer(Running(spec, folder).start(), port)
+    return RtspServer(Running(spec, folder).start(), port, own_address() if login else LOOPBACK)
+
+
+def own_address() -> str:
+    """Give this machine's address on its network; skips where it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing: it only asks for the way
+        except OSError:
+            missing("a network address other than loopback")
+        address: str = probe.getsockname()[0]
+    return address
 
 
 def environment() -> dict[str, str]:
