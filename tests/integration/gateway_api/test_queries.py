@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.gateway_api.servers import KEY, SITE, TOKEN, Api, Identity, a_match, eventually
+from tests.integration.gateway_api.servers import KEY, SITE, START, TOKEN, Api, Identity, a_match, eventually
 
 from vigil_contracts.bus import Kind, subject
 from vigil_contracts.conditions import FitnessReason, SourceReason
@@ -26,7 +26,6 @@ pytestmark = pytest.mark.integration
 PAGE = """query Page($first: Int, $after: String, $last: Int, $before: String, $filter: SightingFilter) {
   sightings(first: $first, after: $after, last: $last, before: $before, filter: $filter) {
     edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }"""
-START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
 async def ask(api: Api, query: str, **variables: Any) -> dict[str, Any]:

@@ -177,6 +177,28 @@ async def test_bodies_that_are_too_large_are_refused(api: Api) -> None:
             assert answered.status_code == 413, answered.text
 
 
+@pytest.mark.parametrize(
+    ("body", "accept", "said"),
+    [
+        (b"7", "*/*", "the body is an object with `query`"),
+        (b'"text"', "*/*", "the body is an object with `query`"),
+        (b"[]", "*/*", "the body is an object with `query`"),
+        (b"{", "*/*", "Unable to parse request body as JSON"),
+        (b"{}", "*/*", "No GraphQL query found"),
+        (b'{"query": 7}', "*/*", "must be a string"),
+        (b'{"query": "{ __typename }", "variables": 7}', "*/*", "must be an object"),
+        (b'{"query": "subscription { sightings { seq } }"}', "multipart/mixed;subscriptionSpec=1.0", "over WebSocket"),
+        (b'{"query": "subscription { sightings { seq } }"}', "text/event-stream", "over WebSocket"),
+    ],
+)
+async def test_wrong_bodies_are_told(api: Api, body: bytes, accept: str, said: str) -> None:
+    headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json", "accept": accept}
+    async with httpx.AsyncClient(base_url=api.http, headers=headers) as client:
+        refused = await client.post("/graphql", content=body)
+    assert refused.status_code == (200 if "WebSocket" in said else 400)
+    assert said in refused.text
+
+
 async def test_cors_is_off_unless_asked_for(api: Api, database_url: str, nats_server: NatsServer) -> None:
     origin = {"origin": "https://dashboard.example"}
     async with httpx.AsyncClient() as client:

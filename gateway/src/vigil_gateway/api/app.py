@@ -56,8 +56,10 @@ def _graphql(parts: Process, token: str, timer: QueryTimer) -> Router:
     authorize = bearer(token)
 
     async def context(connection: HTTPConnection) -> RequestContext:
-        found = RequestContext(parts.services, authorized=authorize(connection.headers.get("authorization")))
-        if connection.scope["type"] == "http" and not found.authorized:
+        live = connection.scope["type"] == "websocket"
+        authorized = authorize(connection.headers.get("authorization"))
+        found = RequestContext(parts.services, authorized=authorized, live=live)
+        if not live and not authorized:
             raise HTTPException(401, "the token is missing or wrong: send the header `Authorization: Bearer TOKEN`")
         return found
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Protocol
 
-import asyncpg
 import structlog
 
 from vigil_gateway.api.limits import ApiLimits
@@ -17,30 +16,13 @@ from vigil_gateway.graphql.live.bus import BusListener
 from vigil_gateway.graphql.live.cameras import CameraStates
 from vigil_gateway.graphql.live.hub import Hub, HubLimits
 from vigil_gateway.graphql.transport import Gate
+from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.postgres.queries_events import EventLog
-from vigil_gateway.storage.postgres.queries_reader import DatabaseError, Reader
+from vigil_gateway.storage.postgres.queries_reader import Reader
 from vigil_gateway.storage.postgres.queries_resources import Resources
 from vigil_gateway.storage.postgres.queries_sightings import Sightings
 
 log = structlog.get_logger(__name__)
-
-
-class Health:
-    """Whether the database answered when it was last asked."""
-
-    def __init__(self, events: EventLog) -> None:
-        self._events = events
-        self.database = False
-        self.reason = "the database has not been asked yet"
-
-    async def check(self) -> None:
-        """Ask the database."""
-        try:
-            await self._events.newest_seq()
-        except DatabaseError as error:
-            self.database, self.reason = False, str(error)
-        else:
-            self.database, self.reason = True, ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +33,6 @@ class Process:
     services: Services
     gate: Gate
     bus: BusListener
-    health: Health
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +58,9 @@ async def process(endpoints: Endpoints, limits: ApiLimits) -> AsyncIterator[Proc
 
     Neither Postgres nor NATS need to be there: what needs them waits, and /readyz says so.
     """
-    pool = await asyncpg.create_pool(
-        endpoints.database_url,
-        min_size=0,
-        max_size=limits.database_connections,
-        timeout=limits.query_timeout_s,
-        server_settings={"application_name": "vigil-gateway api", "default_transaction_read_only": "on"},
-    )
-    events = EventLog(Reader(pool, limits.query_timeout_s))
-    parts = _parts(endpoints, limits, Reader(pool, limits.query_timeout_s), events)
+    database = Database(endpoints.database_url, "vigil-gateway api", limits.database_connections)
+    await database.open()
+    parts = _parts(endpoints, limits, Reader(database, limits.query_timeout_s))
     tasks = [
         asyncio.create_task(_for_ever(parts.services.hub.feed.run, "feed")),
         asyncio.create_task(_for_ever(parts.bus.run, "bus")),
@@ -97,17 +72,16 @@ async def process(endpoints: Endpoints, limits: ApiLimits) -> AsyncIterator[Proc
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        pool.terminate()
+        await database.close()
 
 
-def _parts(endpoints: Endpoints, limits: ApiLimits, reader: Reader, events: EventLog) -> Process:
-    hub = Hub(events, HubLimits(limits.ring_events, limits.ring_age_s, limits.max_lag_events))
+def _parts(endpoints: Endpoints, limits: ApiLimits, reader: Reader) -> Process:
+    hub = Hub(EventLog(reader), HubLimits(limits.ring_events, limits.ring_age_s, limits.max_lag_events))
     cameras = CameraStates()
     gate = Gate(max_connections=limits.max_connections, send_s=limits.send_timeout_s)
     bus = BusListener(
         endpoints.nats_url, endpoints.nats_token, endpoints.site, on_match=hub.feed.receive, on_camera=cameras.receive
     )
-    health = Health(events)
     services = Services(
         site=endpoints.site,
         version=version("vigil-gateway"),
@@ -118,11 +92,11 @@ def _parts(endpoints: Endpoints, limits: ApiLimits, reader: Reader, events: Even
         limits=QueryLimits(
             tokens=limits.max_tokens, depth=limits.max_depth, aliases=limits.max_aliases, cost=limits.max_cost
         ),
-        database_up=lambda: not hub.feed.away,
+        database_up=lambda: hub.feed.away is None,
         bus_up=lambda: bus.connected,
         connections=lambda: gate.open,
     )
-    return Process(limits, services, gate, bus, health)
+    return Process(limits, services, gate, bus)
 
 
 async def _for_ever(run: "Runs", name: str) -> None:

@@ -25,7 +25,7 @@ class ApiCollector(Collector):
             "vigil_api_connections": ("WebSockets open.", gate.open),
             "vigil_api_selections": ("Distinct selections among subscriptions.", len(self._renderers)),
             "vigil_api_newest_seq": ("Newest event that subscribers can hear.", hub.feed.ring.head),
-            "vigil_api_database_up": ("1 when Postgres answered last.", int(not hub.feed.away)),
+            "vigil_api_database_up": ("1 when Postgres answered last.", int(hub.feed.away is None)),
             "vigil_api_bus_up": ("1 when NATS is connected.", int(self._parts.bus.connected)),
         }
         counters = {

@@ -5,17 +5,22 @@ from typing import Protocol
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 from vigil_gateway.api.app import create_app
 from vigil_gateway.api.factory import Endpoints, process
 from vigil_gateway.api.limits import ApiLimits
-from vigil_gateway.api.server import GatewayWebSocket, raise_file_limit
+from vigil_gateway.api.server import GatewayServer, GatewayWebSocket, ListenError, listen, raise_file_limit
 
 log = structlog.get_logger(__name__)
 
 PING_S = 20.0
 """Seconds between pings, and for their answer: a client that vanished is noticed within 40 s."""
+
+
+class TokenError(Exception):
+    """There is no token for clients."""
 
 
 class ApiSettings(Protocol):
@@ -51,9 +56,12 @@ class ApiSettings(Protocol):
 
 
 def run(settings: ApiSettings) -> None:
-    """Serve the API until SIGTERM or SIGINT."""
+    """Serve the API until SIGTERM or SIGINT; a missing token or a taken port ends it with one sentence."""
     raise_file_limit()
-    asyncio.run(serve(settings, ApiLimits()))
+    try:
+        asyncio.run(serve(settings, ApiLimits()))
+    except (ListenError, TokenError) as error:
+        raise SystemExit(str(error)) from None
 
 
 async def serve(settings: ApiSettings, limits: ApiLimits) -> None:
@@ -67,17 +75,20 @@ async def serve(settings: ApiSettings, limits: ApiLimits) -> None:
     )
     if not endpoints.token:
         msg = "the API has no token; set VIGIL_TOKEN to a long random text"
-        raise ValueError(msg)
-    async with process(endpoints, limits) as parts:
-        await server(create_app(parts, endpoints.token), settings.http_host, settings.http_port, limits).serve()
+        raise TokenError(msg)
+    opened = listen(settings.http_host, settings.http_port)
+    host, port = opened.getsockname()[:2]
+    with opened:
+        async with process(endpoints, limits) as parts:
+            log.info("listening", host=host, port=port, site=settings.site, page=f"http://{host}:{port}/graphql")
+            await server(create_app(parts, endpoints.token), limits).serve(sockets=[opened])
+    log.info("stopped")
 
 
-def server(app: object, host: str, port: int, limits: ApiLimits) -> uvicorn.Server:
+def server(app: FastAPI, limits: ApiLimits) -> GatewayServer:
     """Make the server, as it is run in production and in tests."""
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]  # uvicorn's own ASGI types are narrower than starlette's
-        host=host,
-        port=port,
+        app,
         ws=GatewayWebSocket,
         ws_max_size=limits.max_body_bytes,
         ws_per_message_deflate=False,  # 300 KiB and a millisecond per client, to save 1 KB per event
@@ -85,10 +96,11 @@ def server(app: object, host: str, port: int, limits: ApiLimits) -> uvicorn.Serv
         ws_ping_timeout=PING_S,
         timeout_graceful_shutdown=max(1, round(limits.shutdown_s)),
         log_config=None,
+        log_level="warning",  # at info uvicorn writes two lines per connection
         access_log=False,
         server_header=False,
     )
-    return uvicorn.Server(config)
+    return GatewayServer(config)
 
 
 def _plain(value: SecretStr | str | None) -> str | None:

@@ -4,9 +4,17 @@ uvicorn closes a WebSocket politely, which never ends when the client does not r
 not take is followed by an abort, and a shutdown is told as 1001 with a reason, so that clients know to come back.
 """
 
+import asyncio
+import os
 import resource
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
+import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from vigil_gateway.graphql.live.hub import GOING_AWAY
@@ -64,6 +72,41 @@ class GatewayWebSocket(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
+
+
+class GatewayServer(uvicorn.Server):
+    """uvicorn, ended by SIGTERM or SIGINT with everything tidied up and exit code 0."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on a signal; uvicorn's own way raises it again before the program could end its other parts."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the listening socket; raises ListenError, which says what to do."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        code = error.errno or 0  # below 0: of getaddrinfo, which has words of its own
+        told = os.strerror(code) if code > 0 else error.strerror or str(error)
+        msg = f"cannot listen on {host}:{port}: {told}; choose another with VIGIL_HTTP_HOST or VIGIL_HTTP_PORT"
+        raise ListenError(msg) from None
+
+
+class ListenError(Exception):
+    """The address cannot be listened on."""
 
 
 def frame_head(length: int) -> bytes:

@@ -37,10 +37,13 @@ class RequestContext(BaseContext):
     ----------
     authorized
         The bearer token was right: in a header, or for a WebSocket in `connection_init`.
+    live
+        Subscriptions can be served: it is a WebSocket.
     """
 
-    def __init__(self, services: Services, *, authorized: bool = False) -> None:
+    def __init__(self, services: Services, *, authorized: bool = False, live: bool = True) -> None:
         super().__init__()
+        self.live = live
         self.services = services
         self.authorized = authorized
 

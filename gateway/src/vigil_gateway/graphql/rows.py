@@ -7,6 +7,7 @@ from typing import Any, Final
 from vigil_contracts.events import BestShot, CloseReason, IdentityStatus, SightingState
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources.camera import SourceType
+from vigil_contracts.resources.subject import ConsentStatus
 from vigil_gateway.graphql import types
 from vigil_gateway.graphql.convert import best_shot, conditions, heartbeat
 from vigil_gateway.graphql.live.cameras import CameraStates
@@ -89,7 +90,7 @@ def subject(row: Row, now: dt.datetime) -> types.Subject:
         external_id=row["external_id"],
         category=row["category"],
         enrolled=any(photo.accepted for photo in photos),
-        active=begun and not ended,
+        active=row["consent"] == ConsentStatus.GRANTED and begun and not ended,
         active_from=row["active_from"],
         active_until=row["active_until"],
         created_at=row["created_at"],

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 
 import strawberry
 from graphql import ExecutionResult as CoreResult
-from graphql import GraphQLError, OperationDefinitionNode, get_operation_ast
+from graphql import GraphQLError, OperationDefinitionNode, OperationType, get_operation_ast
 from strawberry.extensions import SchemaExtension
 from strawberry.types.execution import ExecutionContext, ExecutionResult, StreamExecutionResult
 
 from vigil_gateway.graphql.context import RequestContext
-from vigil_gateway.graphql.errors import mask
+from vigil_gateway.graphql.errors import Code, RequestError, mask
 from vigil_gateway.graphql.limits import check_document, check_text
 from vigil_gateway.graphql.queries import Query
 from vigil_gateway.graphql.subscriptions import Subscription
@@ -37,6 +37,10 @@ class Guard(SchemaExtension):
         operation = get_operation_ast(document, context.operation_name) if document is not None else None
         if document is not None and isinstance(operation, OperationDefinitionNode):
             refused = check_document(document, operation, context.variables or {}, self._request.services.limits)
+            if operation.operation is OperationType.SUBSCRIPTION and not self._request.live:
+                refused = RequestError(
+                    Code.BAD_ARGUMENT, "subscriptions are served over WebSocket, graphql-transport-ws"
+                )
             if refused is not None:
                 context.pre_execution_errors = [refused]
         yield

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, cast
 
 import structlog
+from cross_web import HTTPException
 from graphql import (
     DocumentNode,
     ExecutionResult,
@@ -225,25 +226,28 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
 
     async def run_operation(self, operation: ShownOperation) -> None:
         """Run one operation: `sightings` the short way, everything else as strawberry does."""
-        with suppress(WebSocketDisconnected):
-            try:
-                document, node = self._check(operation)
-                field = sightings_field(node)
-                if field is None:
-                    await super().run_operation(operation)
-                else:
-                    await self._follow(operation, document, node, field)
-            except FollowEnded as ended:
-                await self._drop(ended.close_code, ended.reason)
-            except GraphQLError as error:
-                await self._fail(operation, [error])
-            except Exception as error:  # noqa: BLE001 - the client is told an id, the log the rest
-                await self._fail(operation, [GraphQLError("", original_error=error)])
+        try:
+            document, node = self._check(operation)
+            field = sightings_field(node)
+            if field is None:
+                await super().run_operation(operation)
+            else:
+                await self._follow(operation, document, node, field)
+        except WebSocketDisconnected:
+            return
+        except FollowEnded as ended:
+            await self._drop(ended.close_code, ended.reason)
+        except GraphQLError as error:
+            await self._fail(operation, error)
+        except Exception as error:  # noqa: BLE001 - the client is told an id, the log the rest
+            await self._fail(operation, GraphQLError("", original_error=error))
 
-    async def _fail(self, operation: ShownOperation, errors: list[GraphQLError]) -> None:
-        if not operation.completed:
+    async def _fail(self, operation: ShownOperation, error: GraphQLError) -> None:
+        if operation.completed:
+            return
+        with suppress(WebSocketDisconnected):
             await operation.send_operation_message(
-                {"id": operation.id, "type": "error", "payload": cast("Any", formatted(errors))}
+                {"id": operation.id, "type": "error", "payload": cast("Any", formatted([error]))}
             )
 
     def _check(self, operation: ShownOperation) -> tuple[DocumentNode, OperationDefinitionNode]:
@@ -337,6 +341,16 @@ class Router(GraphQLRouter[RequestContext, None]):
         self.documents = Documents(schema)
         self.core_schema = schema._schema  # noqa: SLF001 - see Documents
         self.renderers = Renderers(self.core_schema)
+
+    def parse_json(self, data: str | bytes) -> Any:  # noqa: ANN401 - strawberry's signature
+        """Read a request's body; strawberry takes it for granted that it is an object."""
+        found = super().parse_json(data)
+        if not isinstance(found, dict):
+            raise HTTPException(400, "the body is an object with `query`, and `variables` where there are any")
+        return found
+
+    def _get_stream_transport_from_headers(self, headers: Mapping[str, str | None]) -> None:
+        """Serve subscriptions over WebSocket alone, where there are deadlines and limits for them."""
 
 
 def sightings_field(operation: OperationDefinitionNode) -> FieldNode | None:

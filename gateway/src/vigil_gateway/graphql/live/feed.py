@@ -69,7 +69,7 @@ class Feed:
     from_bus, from_database
         Events appended, by where they came from first.
     away
-        Postgres did not answer when it was last asked.
+        Why Postgres did not answer when it was last asked; None when it did.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Feed:
         self.ready = asyncio.Event()
         self.from_bus = 0
         self.from_database = 0
-        self.away = True
+        self.away: str | None = "the database has not been asked yet"
         self._store = store
         self._capacity = capacity
         self._max_age_s = max_age_s
@@ -136,9 +136,9 @@ class Feed:
         while True:
             try:
                 await self._catch_up()
-                pause, self.away = FIRST_PAUSE_S, False
+                pause, self.away = FIRST_PAUSE_S, None
             except DatabaseError as error:
-                self.away = True
+                self.away = str(error)
                 if pause == FIRST_PAUSE_S:
                     log.warning("resume log cannot be read; trying again until it can", reason=str(error))
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret

@@ -101,6 +101,7 @@ async function* messages(token, payload, signal, url, connection) {
   const send = (message) => socket.send(JSON.stringify(message));
   socket.onopen = () => send({ type: "connection_init", payload: { authorization: `Bearer ${token}` } });
   socket.onmessage = ({ data }) => put(JSON.parse(data));
+  socket.onerror = () => put({ type: "closed", code: 1006, reason: "no connection" });
   socket.onclose = ({ code, reason }) => put({ type: "closed", code, reason });
   signal.addEventListener("abort", () => socket.close(1000));
   for (;;) {

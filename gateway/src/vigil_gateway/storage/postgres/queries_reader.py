@@ -22,24 +22,11 @@ class DatabaseSlowError(DatabaseError):
     """No answer within the deadline."""
 
 
-_AWAY: Final = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.UndefinedTableError,
-    asyncpg.InvalidCatalogNameError,
-)
-"""UndefinedTable: the migrations have not run yet."""
-
-
 class Pool(Protocol):
-    """The part of asyncpg's pool that is used here."""
+    """The part of `vigil_gateway.storage.postgres.pool.Database` that is used here."""
 
     async def fetch(self, query: str, *args: object) -> list[Any]:
-        """Run a query and give its rows."""
+        """Run a query and give its rows; raises DatabaseError when Postgres is away or slow."""
 
 
 class Reader:
@@ -69,13 +56,15 @@ class Reader:
             try:
                 async with asyncio.timeout(self.timeout_s):
                     return await self._pool.fetch(query, *args)
-            except (TimeoutError, asyncpg.QueryCanceledError):
+            except (TimeoutError, DatabaseSlowError):
                 msg = f"the database did not answer within {self.timeout_s:g} s"
                 raise DatabaseSlowError(msg) from None
-            except _AWAY as error:
+            except asyncpg.UndefinedTableError:
+                msg = "the database has no Vigil schema yet; run `vigil-gateway migrate`"
+                raise DatabaseAwayError(msg) from None
+            except DatabaseAwayError:
                 if attempt == ATTEMPTS:
-                    msg = f"the database is away: {type(error).__name__}: {error}"
-                    raise DatabaseAwayError(msg) from None
+                    raise
         raise AssertionError  # the loop above ends by returning or raising
 
     async def value(self, query: str, *args: object) -> Any:  # noqa: ANN401 - whatever type the column has

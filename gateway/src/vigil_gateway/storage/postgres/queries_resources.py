@@ -10,7 +10,8 @@ _CAMERA: Final = """
     SELECT namespace, name, uid, site, resource::text AS resource, created_at, updated_at FROM cameras s
 """
 _SUBJECT: Final = """
-    SELECT id, namespace, name, display_name, external_id, category, active_from, active_until, created_at, updated_at,
+    SELECT id, namespace, name, display_name, external_id, category, consent, active_from, active_until,
+    created_at, updated_at,
     COALESCE((SELECT json_agg(json_build_object('name', p.name, 'accepted', p.accepted, 'reason', p.reason,
         'message', p.message, 'quality', p.quality) ORDER BY p.name) FROM subject_photos p WHERE p.subject_id = s.id),
         '[]'::json)::text AS photos

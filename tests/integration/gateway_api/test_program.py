@@ -1,0 +1,88 @@
+"""Promises of the program: one sentence when it cannot start, a clean end when it is told to stop."""
+
+import asyncio
+import socket
+import sys
+
+import httpx
+import pytest
+from tests.integration.gateway_api.servers import (
+    DEADLINE_S,
+    TOKEN,
+    Identity,
+    NatsServer,
+    a_match,
+    free_port,
+)
+
+from vigil_contracts.ids import new_sighting_id
+
+pytestmark = pytest.mark.integration
+
+PROGRAM = """
+import sys
+from types import SimpleNamespace
+from pydantic import SecretStr
+from vigil_gateway.api import run
+
+nats, database, port, token = sys.argv[1:]
+run(SimpleNamespace(site="home", nats_url=nats, nats_token=None, database_url=database, http_host="127.0.0.1",
+    http_port=int(port), token=SecretStr(token)))
+"""
+
+
+async def program(*arguments: str) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROGRAM, *arguments, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+    )
+
+
+async def answers(port: int) -> None:
+    """Wait until the program is ready."""
+    async with asyncio.timeout(DEADLINE_S), httpx.AsyncClient() as client:
+        while True:
+            try:
+                if (await client.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(0.1)
+
+
+async def test_ends_cleanly_when_told_to(nats_server: NatsServer, database_url: str, identity: Identity) -> None:
+    await identity.write(a_match(sighting_id=new_sighting_id()))
+    port = free_port()
+    process = await program(nats_server.url, database_url, str(port), TOKEN)
+    try:
+        await answers(port)
+        async with httpx.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"}) as client:
+            body = {"query": "{ sightings { nodes { id } } }"}
+            found = (await client.post(f"http://127.0.0.1:{port}/graphql", json=body)).json()
+        assert len(found["data"]["sightings"]["nodes"]) == 1
+        process.terminate()
+        output, _ = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0
+    assert TOKEN not in output.decode()
+    assert "Traceback" not in output.decode()
+
+
+async def test_a_taken_port_is_one_sentence(nats_server: NatsServer, database_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = await program(nats_server.url, database_url, str(port), TOKEN)
+        output, _ = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+    assert process.returncode == 1
+    told = f"cannot listen on 127.0.0.1:{port}: Address already in use"
+    assert output.decode().strip() == f"{told}; choose another with VIGIL_HTTP_HOST or VIGIL_HTTP_PORT"
+
+
+async def test_a_missing_token_is_one_sentence(nats_server: NatsServer, database_url: str) -> None:
+    process = await program(nats_server.url, database_url, "0", "")
+    output, _ = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+    assert process.returncode == 1
+    assert output.decode().strip() == "the API has no token; set VIGIL_TOKEN to a long random text"

@@ -1,0 +1,134 @@
+"""However messages come, the log has every event once and in order."""
+
+import asyncio
+import datetime as dt
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vigil_contracts import events
+from vigil_contracts.ids import new_sighting_id, sighting_time
+from vigil_gateway.api.server import frame_head
+from vigil_gateway.graphql.live.feed import Feed
+from vigil_gateway.graphql.live.ring import Entry, Ring
+
+OPENED = new_sighting_id()
+
+
+def a_match(seq: int) -> events.Match:
+    at = sighting_time(OPENED)
+    return events.Match(
+        seq=seq,
+        revision=seq,
+        sighting=events.Sighting(
+            sighting_id=OPENED,
+            revision=seq,
+            state=events.SightingState.UPDATED,
+            site="home",
+            camera=events.CameraRef(namespace="default", name="door"),
+            session_id="s",
+            last_seen_at=at,
+            frames=1,
+            box=events.Box(x=0, y=0, width=1, height=1),
+        ),
+        identity=events.Identity(status=events.IdentityStatus.UNKNOWN, decided_at=at),
+    )
+
+
+BODIES = {seq: events.encode_match(a_match(seq), dt.datetime.now(dt.UTC)) for seq in range(1, 31)}
+ROWS = {seq: a_match(seq).model_dump_json(by_alias=True) for seq in range(1, 31)}
+
+
+class Log:
+    """A resume log in memory: as many events as are committed, without those that were erased."""
+
+    def __init__(self, committed: int, erased: frozenset[int] = frozenset()) -> None:
+        self.committed = committed
+        self.erased = erased
+
+    async def newest_seq(self) -> int:
+        await asyncio.sleep(0)
+        return self.committed
+
+    async def oldest_seq(self) -> int | None:
+        return 1
+
+    async def events_after(self, seq: int, limit: int) -> list[tuple[int, str]]:
+        await asyncio.sleep(0)
+        kept = [place for place in range(seq + 1, self.committed + 1) if place not in self.erased]
+        return [(place, ROWS[place]) for place in kept[:limit]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    before=st.integers(0, 10),
+    lost=st.frozensets(st.integers(1, 30)),
+    twice=st.frozensets(st.integers(1, 30)),
+    erased=st.frozensets(st.integers(1, 30), max_size=5),
+    seed=st.integers(0, 2**32),
+)
+def test_every_event_once_and_in_order(
+    before: int, lost: frozenset[int], twice: frozenset[int], erased: frozenset[int], seed: int
+) -> None:
+    messages = [seq for seq in range(before + 1, 31) if seq not in lost] + [seq for seq in twice if seq > before]
+    random.Random(seed).shuffle(messages)  # noqa: S311 - an order, not a secret
+    seen: list[Entry] = []
+
+    async def story() -> None:
+        log = Log(before, erased)
+        feed = Feed(log, capacity=100, max_age_s=60, on_entry=seen.append, on_reset=lambda: pytest.fail("reset"))
+        task = asyncio.create_task(feed.run())
+        await feed.ready.wait()
+        log.committed = 30
+        for seq in messages:
+            feed.receive(BODIES[seq])
+            await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            while feed.ring.head < 30:  # noqa: ASYNC110 - the feed has no event for one place
+                await asyncio.sleep(0.01)
+        task.cancel()
+
+    asyncio.run(story())
+    assert [entry.seq for entry in seen] == list(range(1, 31))
+    told = {entry.seq for entry in seen if entry.event is not None}
+    assert told >= set(range(1, 31)) - erased
+
+
+@pytest.mark.parametrize("body", [b"", b"nonsense", b"{}", b"x" * 300_000, BODIES[1].replace(b"match.v1", b"match.v9")])
+def test_what_is_no_match_is_left_aside(body: bytes) -> None:
+    async def story() -> None:
+        feed = Feed(Log(0), capacity=9, max_age_s=60, on_entry=lambda _: pytest.fail("told"), on_reset=lambda: None)
+        feed.receive(body)
+
+    asyncio.run(story())
+
+
+def test_the_ring_forgets_the_oldest_and_says_from_where_on_it_knows() -> None:
+    ring = Ring(3)
+    ring.reset(10)
+    for seq in range(11, 16):
+        ring.append(Entry(seq, None, at=float(seq)))
+    assert (ring.floor, ring.head) == (12, 15)
+    assert [entry.seq for entry in ring.after(12, 10)] == [13, 14, 15]
+    assert [entry.seq for entry in ring.after(13, 1)] == [14]
+    assert ring.after(15, 10) == []
+    ring.evict(before=15.0)
+    assert (ring.floor, ring.head) == (14, 15)
+    with pytest.raises(ValueError, match="entry 17 does not follow 15"):
+        ring.append(Entry(17, None))
+
+
+@pytest.mark.parametrize(
+    ("length", "head"),
+    [
+        (0, b"\x81\x00"),
+        (125, b"\x81\x7d"),
+        (126, b"\x81\x7e\x00\x7e"),
+        (65535, b"\x81\x7e\xff\xff"),
+        (65536, b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00"),
+    ],
+)
+def test_heads_of_frames(length: int, head: bytes) -> None:
+    assert frame_head(length) == head
