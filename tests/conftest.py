@@ -44,14 +44,14 @@ def own_nats(tmp_path: Path) -> Iterator[NatsServer]:
 def shared_postgres(servers_folder: Path) -> Iterator[PostgresServer]:
     server = start_postgres(servers_folder / "postgres")
     yield server
-    server.running.kill()
+    server.running.stop()
 
 
 @pytest.fixture
 def own_postgres(tmp_path: Path) -> Iterator[PostgresServer]:
     server = start_postgres(tmp_path / "postgres")
     yield server
-    server.running.kill()
+    server.running.stop()
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +59,7 @@ def open_triton(servers_folder: Path) -> Iterator[TritonServer]:
     """YuNet and SFace."""
     server = start_triton(servers_folder / "triton-open", OPEN_PACK)
     yield server
-    server.running.kill()
+    server.running.discard()
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +67,7 @@ def arcface_triton(servers_folder: Path) -> Iterator[TritonServer]:
     """SCRFD-2.5G and MobileFaceNet; skipped by name without the shared material."""
     server = start_triton(servers_folder / "triton-arcface", ARCFACE_PACK)
     yield server
-    server.running.kill()
+    server.running.discard()
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def own_triton(tmp_path: Path) -> Iterator[Callable[[str], TritonServer]]:
 
     yield start
     for server in started:
-        server.running.kill()
+        server.running.discard()
 
 
 @pytest.fixture

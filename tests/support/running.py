@@ -107,6 +107,11 @@ class Running:
             self._process = None
             janitor().forget(self._name)
 
+    def discard(self) -> None:
+        """Kill it, and remove what a killed server leaves outside its folder, as its next start would."""
+        self.kill()
+        self.spec.before_start()
+
     def restart(self) -> Self:
         """Kill it and start it again on the same port with the same data."""
         self.kill()

@@ -36,7 +36,7 @@ SETTINGS = {
     "log_checkpoints": "off",
     "unix_socket_directories": "",
     "listen_addresses": LOOPBACK,
-    "dynamic_shared_memory_type": "posix",
+    "dynamic_shared_memory_type": "mmap",  # files in its folder: a kill leaves nothing in /dev/shm
     "jit": "off",
 }
 """For one machine with a few cameras: small in memory, every commit on disk, nothing but loopback TCP."""
