@@ -15,6 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from vigil_models.graph import blocks
 from vigil_models.graph.builder import PREFIX
 
 
@@ -32,6 +33,7 @@ def tune(model: onnx.ModelProto) -> None:
     kept = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]
     graph.initializer.extend(kept)
+    blocks.widen(graph)
 
 
 def _slope(node: onnx.NodeProto, initializers: dict[str, onnx.TensorProto]) -> NDArray[np.float32] | None:
