@@ -59,7 +59,7 @@ def letterbox(picture: Picture, width: int, height: int) -> Picture:
 
 def _blob(picture: Picture, divisor: float = 1, mean: float = 0, *, swap: bool = False) -> Array:
     """[H,W,3] uint8 to [1,3,H,W] float32: (x - mean) / divisor, red and blue swapped if asked."""
-    blob = cv2.dnn.blobFromImage(picture, 1 / divisor, (), (mean, mean, mean), swapRB=swap)
+    blob = cv2.dnn.blobFromImage(picture, 1 / divisor, (0, 0), (mean, mean, mean), swapRB=swap)
     return np.asarray(blob, np.float32)
 
 

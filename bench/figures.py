@@ -118,11 +118,11 @@ class Capacity:
     """The largest load allowed still held: the true figure may be higher."""
 
 
-def find_capacity(holds: Callable[[int], bool], *, start: int = 1, limit: int = 64) -> Capacity:
+def find_capacity(holds: Callable[[int], bool], *, start: int = 1, limit: int = 64, tries: int = 2) -> Capacity:
     """Find the largest whole load that holds: doubling until one does not, then bisecting in between.
 
-    A load that fails is tried once more before it counts as failed, because a short window on a machine that others use
-    is easily spoilt; a load that holds is believed at once.
+    A load that fails is tried again before it counts as failed, because a short window on a machine that others use is
+    easily spoilt; a load that holds is believed at once.
 
     Parameters
     ----------
@@ -132,11 +132,13 @@ def find_capacity(holds: Callable[[int], bool], *, start: int = 1, limit: int = 
         First load tried, at least 1.
     limit
         Largest load tried.
+    tries
+        How often a load may fail before it is believed.
     """
     result = Capacity(0)
 
     def attempt(load: int) -> bool:
-        result.tried[load] = holds(load) or holds(load)
+        result.tried[load] = any(holds(load) for _ in range(tries))
         return result.tried[load]
 
     low, high = 0, None

@@ -1,6 +1,5 @@
 """The two packs that are measured: their files, the original networks, and their Triton repositories."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,17 +45,16 @@ def clip(bench: Bench) -> Path:
     return CLIP
 
 
-def source_folder(choice: PackChoice, say: Callable[[str], None]) -> Path:
-    """Find the pack's public ONNX files: beside the project, or fetched by `vigil-models` by version and checksum."""
+def source_folder(bench: Bench, choice: PackChoice) -> Path:
+    """Find the pack's public ONNX files: beside the project, or fetched by version and checked by sum."""
+    from vigil_models.api import ensure_pack
+
     if choice is SCRFD:
         if not (SHARED / "models").is_dir():
             told = f"{SHARED / 'models'} with {choice.shown} is not there; only the open pack can be measured"
             raise SkippedError(told)
         return SHARED / "models"
-    from vigil_models.catalogue import load
-    from vigil_models.fetch import pull
-
-    return pull(load().pack(choice.pack), say)
+    return ensure_pack(choice.pack, accept_licence=True, progress=lambda name, *_: bench.say(f"fetching {name}"))
 
 
 def networks(bench: Bench, choice: PackChoice) -> Networks:
@@ -69,7 +67,7 @@ def networks(bench: Bench, choice: PackChoice) -> Networks:
     def make() -> Networks:
         from vigil_models.catalogue import load
 
-        folder = source_folder(choice, bench.say)
+        folder = source_folder(bench, choice)
         pack = load().pack(choice.pack)
         paths = [_plain(folder / model.file) for model in pack.models]
         return KINDS[choice.key](paths[0], paths[1])
@@ -99,17 +97,14 @@ def _plain(source: Path) -> Path:
 
 
 def repository(bench: Bench, choice: PackChoice) -> Path:
-    """Export the pack for this machine's Triton; an earlier export of the same files is used again."""
+    """Export the pack for this machine's Triton, once a run."""
 
     def make() -> Path:
-        from vigil_models.catalogue import load
-        from vigil_models.export import Options, export_pack
-        from vigil_models.repository.config import Target
+        from vigil_models.api import export_pack
 
-        pack = load().pack(choice.pack)
+        bench.say(f"exporting {choice.shown}, and proving that it equals the original")
         target = CACHE / f"repository-{choice.key}"
-        bench.say(f"exporting {choice.shown}")
-        export_pack(pack, source_folder(choice, bench.say), target, Options(Target.CPU_PYTHON))
+        export_pack(choice.pack, source_folder(bench, choice), "cpu-python", target)
         return target
 
     return bench.once(f"repository {choice.key}", make)

@@ -2,7 +2,7 @@
 
 OpenCV `VideoCapture` → detector → every face aligned and embedded, every time → NumPy search. The two networks are
 opened with ONNX Runtime's own defaults, once for each camera or once for all. Run as a program it prints one JSON line:
-`python -m bench.plain_loop --pack scrfd --detector D --embedder E --url rtsp://… --cameras 2 --seconds 15`
+`python -m bench.plain_loop --pack scrfd --detector D --embedder E --urls rtsp://… rtsp://…`
 """
 
 import argparse
@@ -67,8 +67,14 @@ def watch(loop: Loop, url: str, fps: float, camera: Camera, stop: threading.Even
         camera.failed = f"{url} could not be opened"
     ready.wait(60)
     begun, due = time.monotonic(), 0.0
+    paced = "://" not in url
     while opened and not stop.is_set():
+        if paced:
+            time.sleep(max(0.0, begun + camera.read / camera.fps - time.monotonic()))
         good, picture = capture.read()
+        if paced and not good:
+            capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
+            good, picture = capture.read()
         if not good:
             camera.failed = "the stream ended"
             break
@@ -85,13 +91,13 @@ def watch(loop: Loop, url: str, fps: float, camera: Camera, stop: threading.Even
     capture.release()
 
 
-def run(loops: list[Loop], url: str, fps: float, seconds: float, warm_up: float) -> dict[str, object]:
-    """Watch as many streams at once as there are loops; count over `seconds` after `warm_up` seconds."""
+def run(loops: list[Loop], urls: list[str], fps: float, seconds: float, warm_up: float) -> dict[str, object]:
+    """Watch every stream, each with its loop; count over `seconds` after `warm_up` seconds."""
     states = [Camera() for _ in loops]
     stop, ready = threading.Event(), threading.Barrier(len(loops) + 1)
     threads = [
         threading.Thread(target=watch, args=(loop, url, fps, state, stop, ready))
-        for loop, state in zip(loops, states, strict=True)
+        for loop, url, state in zip(loops, urls, states, strict=True)
     ]
     for thread in threads:
         thread.start()
@@ -121,8 +127,7 @@ def main() -> None:
     parser.add_argument("--pack", choices=sorted(KINDS), required=True)
     parser.add_argument("--detector", type=Path, required=True)
     parser.add_argument("--embedder", type=Path, required=True)
-    parser.add_argument("--url", required=True)
-    parser.add_argument("--cameras", type=int, default=1)
+    parser.add_argument("--urls", nargs="+", required=True, help="one for each camera")
     parser.add_argument("--fps", type=float, default=5)
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--warm-up", type=float, default=4)
@@ -133,8 +138,8 @@ def main() -> None:
     random = np.random.default_rng(0)
     gallery = np.stack([unit(random.standard_normal(128)) for _ in range(given.subjects)])
     shared = Loop(networks, gallery)
-    loops = [Loop(networks, gallery) if given.own_networks else shared for _ in range(given.cameras)]
-    print(json.dumps(run(loops, given.url, given.fps, given.seconds, given.warm_up)))
+    loops = [Loop(networks, gallery) if given.own_networks else shared for _ in given.urls]
+    print(json.dumps(run(loops, given.urls, given.fps, given.seconds, given.warm_up)))
 
 
 if __name__ == "__main__":

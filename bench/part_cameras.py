@@ -1,0 +1,177 @@
+"""Part `cameras`: how many cameras at 5 fps the machine sustains, against the plain loop."""
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from bench import packs, system, windows
+from bench.context import ROOT, Bench
+from bench.enrolled import PEOPLE, enrol_all
+from bench.figures import Capacity, Goal, Promise, Row, find_capacity
+from bench.packs import OPEN, SCRFD, PackChoice
+from bench.part_bare import detector
+from bench.parts import Part, promised
+from bench.streams import Streams, serve
+from bench.system import CameraChoice, System
+
+PART = "cameras"
+FPS = 5
+SETTLE_S = 6.0
+LOOP_CAMERAS = 6
+"""Cameras of a plain loop: more than it sustains, so that all it can do is asked for."""
+LIMITS = {SCRFD.key: 12, OPEN.key: 32}
+STARTS = {SCRFD.key: 4, OPEN.key: 8}
+RATIOS = {SCRFD.key: 4.0, OPEN.key: 8.0}
+
+
+def _promises(choice: PackChoice) -> dict[str, Promise]:
+    shown = choice.shown
+    return {
+        "own": Promise(f"plain loop, networks opened for each camera, {shown}", "cameras"),
+        "shared": Promise(f"plain loop, networks shared by all its threads, {shown}", "cameras"),
+        "vigil": Promise(f"Vigil, {shown}", "cameras"),
+        "ratio": Promise(f"Vigil ÷ plain loop, {shown}", "times", Goal("at least", RATIOS[choice.key])),
+        "ratio_shared": Promise(f"Vigil ÷ plain loop with shared networks, {shown}", "times"),
+        "ceiling": Promise(f"the bare detector's pictures per second ÷ {FPS}, {choice.detector_name}", "cameras"),
+    }
+
+
+@dataclass(slots=True)
+class Loops:
+    """Cameras that plain loops are worth: pictures they analyse per second, divided by 5."""
+
+    own: float
+    shared: float
+
+
+async def _loop(bench: Bench, choice: PackChoice, streams: Streams, *, own: bool) -> float:
+    networks = packs.networks(bench, choice)
+    arguments = ["--pack", choice.key, "--detector", str(networks.detector), "--embedder", str(networks.embedder)]
+    arguments += ["--fps", str(FPS), "--seconds", str(bench.settings.seconds), "--warm-up", str(SETTLE_S)]
+    arguments += ["--subjects", str(len(PEOPLE)), *(["--own-networks"] if own else [])]
+    arguments += ["--urls", *streams.urls[:LOOP_CAMERAS]]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench.plain_loop", *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        told, _ = await asyncio.wait_for(process.communicate(), bench.settings.seconds + 120)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    result = json.loads(told)
+    if result["failed"]:
+        msg = f"the plain loop failed: {result['failed'][0]}"
+        raise RuntimeError(msg)
+    bench.keep(PART, f"loop {choice.key} {'own' if own else 'shared'}", result)
+    return float(sum(result["fps"])) / FPS
+
+
+async def _sustains(
+    bench: Bench, running: System, streams: Streams, count: int, tried: list[dict[str, object]]
+) -> bool:
+    bench.say(f"{count} cameras")
+    await running.run_cameras(cameras_of(streams, count))
+    await asyncio.sleep(SETTLE_S)
+    before, served = await running.snapshot(), serving_cpu_s(streams)
+    await asyncio.sleep(bench.settings.seconds)
+    after, served = await running.snapshot(), serving_cpu_s(streams) - served
+    seen = windows.camera_windows(before, after)
+    held = len(seen) == count and all(camera.sustained(FPS) for camera in seen.values())
+    tried.append(
+        {
+            "cameras": count,
+            "sustained": held,
+            "slowest fps": min(camera.analysed_fps for camera in seen.values()),
+            "all fps": sum(camera.analysed_fps for camera in seen.values()),
+            "worst p95 to detections, ms": 1000 * max(camera.latency_p95_s for camera in seen.values()),
+            "cores used": sum(float(line["cores"]) for line in windows.cpu(before, after)),
+            "serving, cores": served / (after.at - before.at),
+        }
+    )
+    if held:
+        bench.keep(PART, "cpu at the most sustained", windows.cpu(before, after))
+    return held
+
+
+def cameras_of(streams: Streams, count: int) -> Sequence[CameraChoice]:
+    """Make the first `count` cameras of the streams."""
+    return [CameraChoice(f"c{index}", streams.kind, url, FPS) for index, url in enumerate(streams.urls[:count])]
+
+
+def serving_cpu_s(streams: Streams) -> float:
+    """Give the CPU seconds that serving has used so far; 0 without a server."""
+    used = 0.0
+    with contextlib.suppress(psutil.Error):
+        for process in [parent := psutil.Process(streams.pid), *parent.children(recursive=True)]:
+            times = process.cpu_times()
+            used += times.user + times.system
+    return used if streams.pid is not None else 0.0
+
+
+async def _vigil(bench: Bench, choice: PackChoice, streams: Streams) -> tuple[Capacity, list[dict[str, object]]]:
+    tried: list[dict[str, object]] = []
+    loop = asyncio.get_running_loop()
+    folder = bench.work / f"cameras-{choice.key}"
+    async with system.start(folder, packs.repository(bench, choice)) as running:
+        await enrol_all(running)
+
+        def holds(count: int) -> bool:
+            attempt = _sustains(bench, running, streams, count, tried)
+            return asyncio.run_coroutine_threadsafe(attempt, loop).result()
+
+        capacity = await asyncio.to_thread(
+            find_capacity,
+            holds,
+            start=STARTS[choice.key],
+            limit=LIMITS[choice.key],
+            tries=1 if bench.settings.quick else 2,
+        )
+    return capacity, tried
+
+
+async def _both(bench: Bench, choice: PackChoice) -> tuple[Loops, Capacity, list[dict[str, object]], Streams]:
+    async with serve(bench, packs.clip(bench), LIMITS[choice.key]) as streams:
+        bench.say(f"plain loop, {choice.shown}, networks opened for each camera")
+        own = await _loop(bench, choice, streams, own=True)
+        bench.say(f"plain loop, {choice.shown}, shared networks")
+        shared = await _loop(bench, choice, streams, own=False)
+        capacity, tried = await _vigil(bench, choice, streams)
+    return Loops(own, shared), capacity, tried, streams
+
+
+def measure(bench: Bench) -> Iterator[Row]:
+    """Measure both packs."""
+    for choice in (SCRFD, OPEN):
+        promises = _promises(choice)
+        loops, capacity, tried, streams = asyncio.run(_both(bench, choice))
+        bench.keep(PART, f"Loads tried, {choice.shown}", tried)
+        note = f"pictures analysed per second by {LOOP_CAMERAS} cameras ÷ {FPS}; {streams.note}"
+        yield promised(PART, promises["own"], loops.own, note)
+        yield promised(PART, promises["shared"], loops.shared, note)
+        beyond = "; even the most that was tried" if capacity.limited else ""
+        yield promised(PART, promises["vigil"], capacity.largest, f"every one at 95 % of {FPS} fps or more{beyond}")
+        yield promised(PART, promises["ratio"], capacity.largest / loops.own, "against networks opened for each camera")
+        yield promised(PART, promises["ratio_shared"], capacity.largest / loops.shared)
+        ceiling = detector(bench, choice).frames_per_second(3.0) / FPS
+        yield promised(PART, promises["ceiling"], ceiling, "no system that detects in every picture can do more")
+
+
+CAMERAS = Part(
+    PART,
+    "Cameras at 5 fps",
+    "The clip is served in real time at 29.97 fps, a stream for each camera, begun at different moments; both sides get "
+    "the same streams. A camera of Vigil is sustained when over a window at least 95 % of its 5 pictures per second "
+    "were analysed and the age of a picture when it has been analysed (p95) stays under a second; the figure is the "
+    "largest number of cameras of which every one is. Motion gate and duplicate filter are off. The plain loop is "
+    "`bench/plain_loop.py`: a thread for each camera, OpenCV `VideoCapture`, the same two networks in ONNX Runtime "
+    "with its default threads, every face aligned and embedded in every analysed picture, NumPy search over the same "
+    "people. It is given more cameras than it sustains, and credited with every picture that it analyses, divided by "
+    "5, so fractions count for the loop and not for Vigil.",
+    tuple(promise for choice in (SCRFD, OPEN) for promise in _promises(choice).values()),
+    measure,
+)

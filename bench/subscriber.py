@@ -1,0 +1,106 @@
+"""A GraphQL subscriber that notes when it heard what."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import websockets
+from websockets.asyncio.client import connect
+
+QUERY = """
+subscription {
+  sightings {
+    seq revision superseded
+    sighting { id state frames camera { name } }
+    identity { status subject { name } }
+    trace { capturedAt detectedAt embeddedAt publishedAt identifiedAt }
+  }
+}
+"""
+STAGES = ("capturedAt", "detectedAt", "embeddedAt", "publishedAt", "identifiedAt")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One event.
+
+    Attributes
+    ----------
+    at
+        Seconds since the epoch when it arrived.
+    seq
+        Its number in the site's order.
+    state
+        Of the sighting.
+    known
+        Name of the Subject, None when it is none of the gallery's.
+    stations
+        Seconds since the epoch at which the picture that caused it passed each of `STAGES`, as far as it did.
+    """
+
+    at: float
+    seq: int
+    state: str
+    known: str | None
+    stations: dict[str, float]
+
+
+@dataclass(slots=True)
+class Listener:
+    """What was heard so far, and what went wrong."""
+
+    heard: list[Heard] = field(default_factory=list)
+    trouble: str = ""
+
+    def since(self, epoch_s: float) -> list[Heard]:
+        """Give what arrived after a moment."""
+        return [event for event in self.heard if event.at >= epoch_s]
+
+
+def read_event(event: dict[str, Any], at: float) -> Heard:
+    """Turn GraphQL's answer into what is measured."""
+    trace = event.get("trace") or {}
+    stations = {name: dt.datetime.fromisoformat(trace[name]).timestamp() for name in STAGES if trace.get(name)}
+    subject = event["identity"]["subject"]
+    return Heard(at, int(event["seq"]), event["sighting"]["state"], subject and subject["name"], stations)
+
+
+@contextlib.asynccontextmanager
+async def listen(url: str, token: str) -> AsyncIterator[Listener]:
+    """Hear every sighting as long as the context lasts; returns from entering when the subscription stands."""
+    listener = Listener()
+    protocol = websockets.Subprotocol("graphql-transport-ws")
+    async with connect(url, subprotocols=[protocol], open_timeout=10, compression=None) as socket:
+        await socket.send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {token}"}}))
+        answer = json.loads(await asyncio.wait_for(socket.recv(), 10))
+        if answer["type"] != "connection_ack":
+            msg = f"the api did not take the subscriber: {answer}"
+            raise RuntimeError(msg)
+        await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": {"query": QUERY}}))
+        task = asyncio.create_task(_hear(socket, listener))
+        try:
+            yield listener
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def _hear(socket: Any, listener: Listener) -> None:  # noqa: ANN401 - websockets' connection
+    try:
+        async for text in socket:
+            at, message = time.time(), json.loads(text)
+            if message["type"] == "ping":
+                await socket.send(json.dumps({"type": "pong"}))
+            elif message["type"] == "next" and not message["payload"].get("errors"):
+                listener.heard.append(read_event(message["payload"]["data"]["sightings"], at))
+            elif message["type"] != "pong":
+                listener.trouble = text
+                return
+    except websockets.WebSocketException as error:
+        listener.trouble = str(error)

@@ -1,0 +1,109 @@
+"""What two snapshots of the system tell about the time between them. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.subscriber import Heard
+from bench.system import Metrics, Snapshot
+
+STAGES = ("motion", "convert", "detect", "look", "embed", "journal", "publish")
+"""Stages of `vigil_stream_stage_seconds`, in the order of a picture's way."""
+
+ON_TIME = 0.95
+"""A camera is sustained when at least this share of the pictures it was asked for was analysed."""
+
+LATENCY_LIMIT_S = 1.0
+"""And when a picture is not older than this when it has been analysed: an age that grows would exceed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraWindow:
+    """One camera over a window; `latency_p95_s` is the stream process's own figure over the last minute."""
+
+    analysed_fps: float
+    captured_fps: float
+    dropped_fps: float
+    latency_p95_s: float
+
+    def sustained(self, fps: float) -> bool:
+        """Tell whether it kept up with `fps` pictures per second."""
+        return self.analysed_fps >= ON_TIME * fps and self.latency_p95_s <= LATENCY_LIMIT_S
+
+
+def camera_windows(before: Snapshot, after: Snapshot) -> dict[str, CameraWindow]:
+    """Give every camera's rates; one whose process did not answer counts as standing still."""
+    seconds = after.at - before.at
+    found = {}
+    for name, now in after.cameras.items():
+        then = before.cameras.get(name, {})
+        analysed, captured, dropped = (
+            _delta(then, now, f"vigil_stream_frames_{kind}_total") / seconds
+            for kind in ("analysed", "captured", "dropped")
+        )
+        latency = now.get("vigil_stream_latency_p95_seconds", 0.0)
+        found[name] = CameraWindow(analysed, captured, dropped, latency)
+    return found
+
+
+def _delta(then: Metrics, now: Metrics, name: str) -> float:
+    return max(now.get(name, 0.0) - then.get(name, 0.0), 0.0) if then and now else 0.0
+
+
+def total(before: Snapshot, after: Snapshot, name: str) -> float:
+    """Add a counter's growth over all cameras."""
+    return sum(_delta(before.cameras.get(camera, {}), now, name) for camera, now in after.cameras.items())
+
+
+def stages(before: Snapshot, after: Snapshot) -> list[dict[str, float | str]]:
+    """Give each stage's calls per second, mean, and share of the time that one camera has between pictures."""
+    seconds = after.at - before.at
+    pictures = total(before, after, "vigil_stream_frames_analysed_total") or 1
+    found: list[dict[str, float | str]] = []
+    for stage in STAGES:
+        label = f'{{stage="{stage}"}}'
+        count = total(before, after, f"vigil_stream_stage_seconds_count{label}")
+        spent = total(before, after, f"vigil_stream_stage_seconds_sum{label}")
+        if count:
+            found.append(
+                {
+                    "stage": stage,
+                    "per second": count / seconds,
+                    "mean ms": 1000 * spent / count,
+                    "ms per picture": 1000 * spent / pictures,
+                }
+            )
+    return found
+
+
+def cpu(before: Snapshot, after: Snapshot) -> list[dict[str, float | str]]:
+    """Give each kind of process's cores used and CPU time per analysed picture; the cameras' processes as one line."""
+    seconds = after.at - before.at
+    pictures = total(before, after, "vigil_stream_frames_analysed_total")
+    used: dict[str, float] = {}
+    for name, now in after.cpu_s.items():
+        kind = "stream processes" if name.startswith("stream-") else name.rpartition(" ")[0] if ": " in name else name
+        used[kind] = used.get(kind, 0.0) + now - before.cpu_s.get(name, 0.0)
+    ordered = sorted(used.items(), key=lambda item: -item[1])
+    return [
+        {
+            "process": name,
+            "cores": spent / seconds,
+            "CPU ms per picture": 1000 * spent / pictures if pictures else 0.0,
+        }
+        for name, spent in ordered
+        if spent / seconds >= 0.001
+    ]
+
+
+def latencies_ms(heard: Sequence[Heard]) -> dict[str, list[float]]:
+    """Give, for revisions that a picture with a new best shot caused, milliseconds from capture to each station."""
+    found: dict[str, list[float]] = {}
+    for event in heard:
+        captured = event.stations.get("capturedAt")
+        if captured is None or "embeddedAt" not in event.stations:
+            continue
+        found.setdefault("subscriber", []).append(1000 * (event.at - captured))
+        for name, at in event.stations.items():
+            if name != "capturedAt":
+                found.setdefault(name.removesuffix("At"), []).append(1000 * (at - captured))
+    return found
