@@ -36,7 +36,7 @@ lint: $(STAMP) ## check style, types, layers and generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy $(IMPORTS:%=-p %)
-	@$(BIN)/mypy tests
+	@$(BIN)/mypy tests bench
 	@PYTHONPATH= $(BIN)/lint-imports
 	@$(MAKE) --no-print-directory generate OUT=.cache/generated
 	@diff -ru contracts/schemas .cache/generated/schemas && diff -u gateway/schema.graphql .cache/generated/schema.graphql \

@@ -19,8 +19,18 @@ def runtime_requirements() -> list[str]:
 
 def pin(requirements: list[str], target: Path, *constraints: Path) -> None:
     """Resolve requirements into one hashed file that holds for Python 3.11 and later on Linux."""
-    command = [str(Path(sys.executable).with_name("uv")), "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"]
-    command += ["--generate-hashes", "--no-header", "--no-annotate", "--upgrade", "--output-file", str(target), "-"]
+    command = [str(Path(sys.executable).with_name("uv")), "pip", "compile", "--quiet", "--universal"]
+    command += [
+        "--python-version",
+        "3.11",
+        "--generate-hashes",
+        "--no-header",
+        "--no-annotate",
+        "--upgrade",
+        "--output-file",
+        str(target),
+        "-",
+    ]
     for constraint in constraints:
         command += ["--constraint", str(constraint)]
     subprocess.run(command, input="\n".join(requirements), text=True, check=True, stdout=subprocess.DEVNULL)  # noqa: S603

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 Value = TypeVar("Value")
 
@@ -21,14 +21,19 @@ def wait_until(condition: Callable[[], Value], deadline_s: float, what: str, pol
         time.sleep(poll_s)
 
 
+@overload
 async def eventually(
-    condition: Callable[[], Value | Awaitable[Value]], deadline_s: float, what: str, poll_s: float = 0.05
-) -> Value:
+    condition: Callable[[], Awaitable[Value]], deadline_s: float, what: str, poll_s: float = 0.05
+) -> Value: ...
+@overload
+async def eventually(condition: Callable[[], Value], deadline_s: float, what: str, poll_s: float = 0.05) -> Value: ...
+async def eventually(condition: Callable[[], Any], deadline_s: float, what: str, poll_s: float = 0.05) -> Any:
     """As `wait_until`, for conditions that may be coroutines, without blocking the loop."""
     end = time.monotonic() + deadline_s
     while True:
-        given = condition()
-        answer: Value = await given if inspect.isawaitable(given) else given
+        answer = condition()
+        if inspect.isawaitable(answer):
+            answer = await answer
         if answer:
             return answer
         if time.monotonic() > end:
