@@ -155,6 +155,6 @@ def demo(
     seed: Annotated[int, typer.Option(help="Of the scenes.")] = 7,
 ) -> None:
     """Watch people being recognised live; with --duration it ends by itself and judges the result."""
-    from vigil_cli.demo.command import run
+    from vigil_cli.commands.demo import run
 
     run(duration, state, plain=plain, seed=seed)

@@ -1,6 +1,7 @@
 """How Vigil's own programs are started; pure but for the readiness questions."""
 
 import json
+import os
 import sys
 import urllib.request
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ class Programs:
         environment = {
             **self._common,
             "VIGIL_DATABASE_URL": self._addresses.postgres_url,
-            "VIGIL_QDRANT_PATH": str(self._root / "qdrant"),
+            **self._gallery(),
             "VIGIL_TRITON_URLS": ",".join(self._addresses.triton),
             "VIGIL_HTTP_HOST": LOOPBACK,
             "VIGIL_HTTP_PORT": str(port),
@@ -89,6 +90,10 @@ class Programs:
             after=("nats", "postgres", "triton"),
             stop_timeout_s=15,
         )
+
+    def _gallery(self) -> dict[str, str]:
+        """Use the Qdrant server that the environment names; else the engine runs inside identity."""
+        return {} if os.environ.get("VIGIL_QDRANT_URL") else {"VIGIL_QDRANT_PATH": str(self._root / "qdrant")}
 
     def api(self) -> ProcessSpec:
         """Describe the GraphQL API."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,8 +24,8 @@ from vigil_cli.standalone.servers.nats import nats
 from vigil_cli.standalone.servers.ports import LOOPBACK, Ports
 from vigil_cli.standalone.servers.postgres import postgres, url
 from vigil_cli.standalone.servers.triton import TritonPorts, triton
-from vigil_cli.standalone.state import Secrets, StateFolder
-from vigil_cli.standalone.supervisor import ProcessSpec, StartError, Supervisor
+from vigil_cli.standalone.state import Secrets, StateFolder, write_private
+from vigil_cli.standalone.supervisor import ProcessSpec, ProcessStatus, StartError, Supervisor
 from vigil_cli.standalone.supervisor.supervisor import command
 from vigil_cli.view.board import Board
 from vigil_contracts.ids import ResourceKey
@@ -77,6 +78,7 @@ class Session:
         self._board = board
         self._secrets: Secrets = state.secrets()
         self.api = Api("http://unset", "")
+        board.on_process = self._keep_processes
 
     @asynccontextmanager
     async def running(self, manifests: Manifests) -> AsyncIterator["Session"]:
@@ -109,6 +111,20 @@ class Session:
             await stack.enter_async_context(_background(self._board, tasks))
             await self._begin(applier, manifests, goal)
             yield self
+
+    def _keep_processes(self, _: ProcessStatus) -> None:
+        """Write down how the processes are, for `vigil status`."""
+        told = [
+            {"name": one.name, "state": str(one.state), "pid": one.pid, "starts": one.starts}
+            for one in self._board.processes.values()
+        ]
+        with contextlib.suppress(OSError):
+            write_private(self._state.root / "processes.json", json.dumps(told))
+
+    def tell(self, line: str) -> None:
+        """Show a line to the person who watches."""
+        self._board.notices["told"] = ("good", line)
+        self._board.tell("good", line)
 
     def _say(self, phase: str) -> None:
         self._board.phase = phase
