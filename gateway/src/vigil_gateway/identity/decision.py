@@ -1,0 +1,180 @@
+"""Who is it: from the best shots of a sighting and their neighbours in the gallery to a decision; pure.
+
+All best shots count. Their embeddings are averaged, each weighted with the quality of its shot, and the average is
+brought back to unit length: what the shots have in common is the person, what differs is pose, light and noise, so the
+average is nearer to the person's photos than the shots are, and no nearer to anybody else's (quality-weighted template
+pooling, as in the IJB protocols for sets of faces). One vector also means one search per sighting.
+
+The nearest Subject is taken when its cosine reaches the model's calibrated threshold (or the camera's own) and leads
+the second nearest *Subject* by the model's margin.
+"""
+
+import datetime as dt
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vigil_contracts.events import Identity, IdentityStatus, Sighting, SubjectRef
+from vigil_gateway.storage.qdrant.gallery import Neighbour, Neighbours
+
+MIN_WEIGHT: Final = 0.05
+"""A shot whose quality is told as 0 still counts a little: it may be the only one."""
+
+SEARCH_LIMIT: Final = 32
+"""Embeddings asked for: a Subject has at most 10 photos, so these are of at least 3 Subjects."""
+
+WIDE_SEARCH_LIMIT: Final = 1024
+"""Asked for when so many of the nearest may not be recognised now that fewer than two Subjects are left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """An embedder that is or was served.
+
+    Attributes
+    ----------
+    size
+        Length of its embeddings.
+    threshold, margin
+        Calibrated: least cosine of the same person, least lead over the second nearest Subject.
+    """
+
+    model_id: str
+    size: int
+    threshold: float
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A Subject as Postgres has it in the transaction that decides.
+
+    Attributes
+    ----------
+    active_from, active_until
+        When it may be recognised, the end not included; None: without bound.
+    """
+
+    ref: SubjectRef
+    consent: str
+    active_from: dt.datetime | None
+    active_until: dt.datetime | None
+
+    def active(self, now: dt.datetime) -> bool:
+        """Whether it may be recognised at this moment."""
+        begun = self.active_from is None or self.active_from <= now
+        ended = self.active_until is not None and self.active_until <= now
+        return self.consent == "Granted" and begun and not ended
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Template:
+    """A sighting's face in one vector.
+
+    Attributes
+    ----------
+    vector
+        [D] float32, unit length.
+    """
+
+    model_id: str
+    vector: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the gallery said of a sighting.
+
+    Attributes
+    ----------
+    nearest, runner_up
+        The two nearest Subjects that may be recognised now, also when they stayed below the threshold.
+    """
+
+    identity: Identity
+    nearest: uuid.UUID | None = None
+    runner_up: uuid.UUID | None = None
+
+
+def template(sighting: Sighting) -> Template | None:
+    """Pool a sighting's embeddings; None when it has none, or when they cancel each other out.
+
+    Shots of several models, as during the change from one to the next, are not mixed: the model with most of them
+    counts, at a tie the one of the better shot.
+    """
+    shots = [(shot.embedding, shot.quality.score) for shot in sighting.shots if shot.embedding is not None]
+    if not shots:
+        return None
+    counted = Counter(embedding.model_id for embedding, _ in shots)
+    model_id = counted.most_common(1)[0][0]  # in order of first appearance at a tie, and the best shot is first
+    vectors = np.array(
+        [np.frombuffer(embedding.to_bytes(), "<f4") for embedding, _ in shots if embedding.model_id == model_id],
+        np.float64,
+    )
+    weights = np.array([max(score, MIN_WEIGHT) for embedding, score in shots if embedding.model_id == model_id])
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    pooled = weights @ units / weights.sum()
+    length = float(np.linalg.norm(pooled))
+    if not np.isfinite(length) or length < 1e-6:
+        return None
+    return Template(model_id, (pooled / length).astype(np.float32))
+
+
+def undetermined(now: dt.datetime) -> Decision:
+    """Say that there was nothing to compare."""
+    return Decision(Identity(status=IdentityStatus.UNDETERMINED, decided_at=now))
+
+
+def decide(
+    found: Neighbours,
+    subjects: Mapping[uuid.UUID, Candidate],
+    model: Model,
+    camera_threshold: float | None,
+    now: dt.datetime,
+) -> Decision:
+    """Name the Subject, or nobody.
+
+    Parameters
+    ----------
+    found
+        The template's nearest Subjects, as the gallery has them.
+    subjects
+        Those that Postgres still has; others are passed over.
+    camera_threshold
+        Instead of the model's.
+    """
+    threshold = model.threshold if camera_threshold is None else camera_threshold
+    allowed = recognisable(found, subjects, now)
+    best = allowed[0] if allowed else None
+    second = allowed[1] if len(allowed) > 1 else None
+    known = (
+        best is not None
+        and best.similarity >= threshold
+        and (second is None or best.similarity - second.similarity >= model.margin)
+    )
+    identity = Identity(
+        status=IdentityStatus.KNOWN if known else IdentityStatus.UNKNOWN,
+        subject=subjects[best.subject_id].ref if known and best else None,
+        similarity=best.similarity if best else None,
+        runner_up_similarity=second.similarity if second else None,
+        threshold=threshold,
+        margin=model.margin,
+        model_id=model.model_id,
+        decided_at=now,
+    )
+    return Decision(identity, best.subject_id if best else None, second.subject_id if second else None)
+
+
+def recognisable(found: Neighbours, subjects: Mapping[uuid.UUID, Candidate], now: dt.datetime) -> list[Neighbour]:
+    """Keep the neighbours that may be recognised now, nearest first."""
+    return [one for one in found.nearest if one.subject_id in subjects and subjects[one.subject_id].active(now)]
+
+
+def needs_wider_search(found: Neighbours, subjects: Mapping[uuid.UUID, Candidate], now: dt.datetime) -> bool:
+    """Whether Subjects that may not be recognised crowded out those that may."""
+    return not found.complete and len(recognisable(found, subjects, now)) < 2

@@ -1,0 +1,113 @@
+"""Wire identity's parts: one place that knows how they belong together."""
+
+import asyncio
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from vigil_gateway.bus.connection import Bus, BusAddress
+from vigil_gateway.identity.app import Health, create_app
+from vigil_gateway.identity.consume import Consumption
+from vigil_gateway.identity.metrics import Metrics
+from vigil_gateway.identity.pipeline import Pipeline, Stores
+from vigil_gateway.identity.registry import RegistryParts
+from vigil_gateway.services.cameras import Cameras
+from vigil_gateway.services.enrolment import Enrolment
+from vigil_gateway.services.erasure import Eraser
+from vigil_gateway.services.gallery_keeper import GalleryKeeper
+from vigil_gateway.services.models import Models
+from vigil_gateway.services.relay import Relay
+from vigil_gateway.services.replay import Replayer
+from vigil_gateway.services.status import StatusReader
+from vigil_gateway.settings import IdentitySettings
+from vigil_gateway.storage.postgres.pool import Database
+from vigil_gateway.storage.qdrant.gallery import Gallery
+from vigil_vision.triton import InferenceClient
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """All long-lived parts of one identity process."""
+
+    database: Database
+    bus: Bus
+    gallery: Gallery
+    inference: InferenceClient
+    models: Models
+    keeper: GalleryKeeper
+    replayer: Replayer
+    pipeline: Pipeline
+    consumption: Consumption
+    relay: Relay
+    health: Health
+    metrics: Metrics
+    app: FastAPI
+
+
+def make_gallery(settings: IdentitySettings) -> Gallery:
+    """Make the gallery that the settings ask for; only its own client is imported."""
+    if settings.qdrant_url is not None:
+        from vigil_gateway.storage.qdrant.server import server_gallery
+
+        key = settings.qdrant_api_key
+        return server_gallery(settings.qdrant_url, key.get_secret_value() if key else None, settings.site)
+    if settings.qdrant_path is None:
+        msg = "set either VIGIL_QDRANT_URL or VIGIL_QDRANT_PATH"
+        raise ValueError(msg)
+    from vigil_gateway.storage.qdrant.embedded import EmbeddedGallery
+
+    return EmbeddedGallery(settings.qdrant_path)
+
+
+def build(settings: IdentitySettings, gallery: Gallery | None = None) -> Parts:
+    """Make all parts; connects to nothing yet."""
+    token = settings.nats_token
+    bus = Bus(
+        BusAddress(settings.nats_url, token.get_secret_value() if token else None, settings.site),
+        "vigil-gateway identity",
+    )
+    database = Database(settings.database_url.get_secret_value(), "vigil-gateway identity")
+    gallery = gallery or make_gallery(settings)
+    inference = InferenceClient(
+        settings.triton_endpoints, deadline_s=settings.inference_deadline_s, shared_memory="off"
+    )
+    metrics = Metrics()
+    models = Models(database, gallery, inference)
+    keeper = GalleryKeeper(database, gallery, models)
+    replayer = Replayer(database, lambda: list(models.known))
+    pipeline = Pipeline(settings.site, Stores(database, gallery, models), metrics, replayer)
+    consumption = Consumption(bus, pipeline, metrics)
+    health = Health(database, bus, gallery, models)
+    eraser = Eraser(database, keeper, bus)
+    registry = RegistryParts(
+        cameras=Cameras(database, settings.site, replayer),
+        enrolment=Enrolment(
+            database, models, keeper, eraser, inference, metrics, deadline_s=settings.inference_deadline_s
+        ),
+        eraser=eraser,
+        status=StatusReader(database, models, consumption.consumer.backlog),
+        token=settings.token.get_secret_value(),
+        max_photo_bytes=settings.max_photo_bytes,
+    )
+    return Parts(
+        database=database,
+        bus=bus,
+        gallery=gallery,
+        inference=inference,
+        models=models,
+        keeper=keeper,
+        replayer=replayer,
+        pipeline=pipeline,
+        consumption=consumption,
+        relay=Relay(database, bus, pipeline.on_commit, metrics),
+        health=health,
+        metrics=metrics,
+        app=create_app(registry, health, metrics, settings.max_upload_bytes),
+    )
+
+
+async def close(parts: Parts) -> None:
+    """Let go of everything."""
+    await asyncio.to_thread(parts.inference.close)
+    await parts.gallery.close()
+    await parts.database.close()

@@ -1,0 +1,227 @@
+"""Run identity until it is told to stop.
+
+HTTP answers from the first moment; what identity depends on is waited for in the background, and /readyz says for what.
+When something goes away later, whoever needs it tries again with growing pauses; the process lives.
+"""
+
+import asyncio
+import contextlib
+import random
+import signal
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import structlog
+import uvicorn
+
+from vigil_gateway.identity import factory
+from vigil_gateway.identity.factory import Parts
+from vigil_gateway.migrations.check import SchemaError, check_schema
+from vigil_gateway.services import housekeeping
+from vigil_gateway.settings import IdentitySettings
+from vigil_gateway.storage.postgres.queries_reader import DatabaseError
+from vigil_gateway.storage.qdrant.gallery import GalleryError
+
+log = structlog.get_logger(__name__)
+
+FIRST_PAUSE_S: Final = 0.2
+MAX_PAUSE_S: Final = 5.0
+REPAIR_EVERY_S: Final = 5.0
+DRAIN_S: Final = 3.0
+"""For what was committed to be published after SIGTERM; what is left is published at the next start."""
+
+_UNPUBLISHED: Final = "SELECT EXISTS (SELECT FROM events WHERE published_at IS NULL)"
+
+
+def run(settings: IdentitySettings) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises
+    ------
+    SchemaError
+        The database is older or newer than this program.
+    RuntimeError
+        The gallery's folder or the HTTP port cannot be used.
+    """
+    asyncio.run(Program(settings).serve())
+
+
+class Program:
+    """One identity process."""
+
+    def __init__(self, settings: IdentitySettings) -> None:
+        self.parts: Parts = factory.build(settings)
+        self.stopping = asyncio.Event()
+        self._settings = settings
+        self._background: list[asyncio.Task[None]] = []
+        self._consuming: asyncio.Task[None] | None = None
+        self._fatal: Exception | None = None
+        self._schema_fits = asyncio.Event()
+
+    async def serve(self) -> None:
+        """Run in this event loop until `stopping` is set or a signal comes; raises as `run`."""
+        listening = listen(self._settings.http_host, self._settings.http_port)
+        host, port = listening.getsockname()[:2]
+        log.info("identity starts", site=self._settings.site, host=host, port=port)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread: a test stops it otherwise
+                loop.add_signal_handler(number, self.stopping.set)
+        server = _Server(_http(self._settings, self.parts))
+        serving = asyncio.create_task(server.serve([listening]))
+        await self.parts.database.open()
+        self._start()
+        await self.stopping.wait()
+        log.info("identity stops")
+        await self._stop()
+        server.should_exit = True
+        await serving
+        if self._fatal is not None:
+            raise self._fatal
+
+    def _start(self) -> None:
+        parts = self.parts
+        self._spawn("bus", parts.bus.run)
+        self._spawn("relay", self._relay)
+        self._spawn("repair", self._repair)
+        self._consuming = asyncio.create_task(self._consume())
+
+    def _spawn(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._background.append(asyncio.create_task(_for_ever(name, work), name=name))
+
+    async def _consume(self) -> None:
+        """Wait for all that is needed, then take sightings until told to stop."""
+        try:
+            await self._prepare()
+        except (SchemaError, RuntimeError) as error:
+            self._fatal = error
+            self.stopping.set()
+            return
+        parts = self.parts
+        parts.health.starting = ""
+        log.info("identity takes sightings", model=parts.models.current and parts.models.current.model_id)
+        await _for_ever("consumer", lambda: parts.consumption.run(self.stopping), until=self.stopping)
+
+    async def _prepare(self) -> None:
+        parts, health = self.parts, self.parts.health
+        health.starting = "waiting for the database"
+        await self._patiently(self._check_schema)
+        self._schema_fits.set()
+        self._spawn("housekeeping", lambda: housekeeping.run(parts.database))
+        health.starting = "bringing the gallery up to date"
+        await self._patiently(self._open_gallery)
+        health.starting = "waiting for Triton to say which recognition model it serves"
+        changed = asyncio.Event()
+        self._spawn("models", lambda: parts.models.watch(changed))
+        while parts.models.current is None:
+            await changed.wait()
+            changed.clear()
+        self._spawn("replay", lambda: parts.replayer.run(parts.pipeline.process))
+        self._spawn("new models", lambda: self._wake_replay(changed))
+
+    async def _check_schema(self) -> None:
+        async with self.parts.database.connection() as connection:
+            await check_schema(connection)
+
+    async def _open_gallery(self) -> None:
+        await self.parts.gallery.open()
+        await self.parts.models.load()
+        self.parts.health.opened = True
+
+    async def _patiently(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Try until it works; SchemaError and RuntimeError are final."""
+        pause = FIRST_PAUSE_S
+        while True:
+            try:
+                await work()
+            except (DatabaseError, GalleryError) as error:
+                log.info("waiting", reason=str(error))
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+                pause = min(pause * 2, MAX_PAUSE_S)
+            else:
+                return
+
+    async def _wake_replay(self, changed: asyncio.Event) -> None:
+        while True:
+            await changed.wait()
+            changed.clear()
+            self.parts.replayer.wake()
+
+    async def _relay(self) -> None:
+        await self._schema_fits.wait()
+        await self.parts.relay.run()
+
+    async def _repair(self) -> None:
+        while True:
+            await asyncio.sleep(REPAIR_EVERY_S)
+            if self.parts.keeper.doubtful:
+                with contextlib.suppress(DatabaseError, GalleryError):
+                    await self.parts.keeper.repair()
+
+    async def _stop(self) -> None:
+        """End the last batch, publish what was committed, let go of everything; each within a deadline."""
+        self.parts.health.starting = "stopping"
+        if self._consuming is not None:
+            _, pending = await asyncio.wait([self._consuming], timeout=self._settings.shutdown_s / 2)
+            for task in pending:
+                task.cancel()
+        with contextlib.suppress(TimeoutError, DatabaseError):
+            async with asyncio.timeout(DRAIN_S):
+                await self._drained()
+        for task in self._background:
+            task.cancel()
+        await asyncio.wait(self._background, timeout=2)
+        with contextlib.suppress(GalleryError, TimeoutError):
+            await asyncio.wait_for(factory.close(self.parts), self._settings.shutdown_s)
+
+    async def _drained(self) -> None:
+        """Wait until the relay, in this process or another, has published all."""
+        while True:
+            if not self.parts.bus.ready or not await self.parts.database.value(_UNPUBLISHED):
+                return
+            await asyncio.sleep(0.05)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own handling of signals, which would end the process before its other parts."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:  # noqa: ANN401 - a generator, as its base declares
+        """Leave signals to the program."""
+        yield
+
+
+def _http(settings: IdentitySettings, parts: Parts) -> uvicorn.Config:
+    return uvicorn.Config(
+        parts.app,
+        ws="none",
+        lifespan="off",
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_s / 2)),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the listening socket; raises RuntimeError, which says what to do."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        msg = f"cannot listen on {host}:{port}: {error}; choose another with VIGIL_HTTP_HOST or VIGIL_HTTP_PORT"
+        raise RuntimeError(msg) from None
+
+
+async def _for_ever(
+    name: str, work: Callable[[], Coroutine[Any, Any, None]], until: asyncio.Event | None = None
+) -> None:
+    """Start a part again when it ends by an error that nobody foresaw."""
+    while until is None or not until.is_set():
+        try:
+            await work()
+        except Exception:
+            log.exception("part failed; it is started again in a second", part=name)
+        if until is None or not until.is_set():
+            await asyncio.sleep(1)

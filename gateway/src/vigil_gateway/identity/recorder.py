@@ -1,0 +1,215 @@
+"""The one transaction: what a batch of sightings changes, all or nothing.
+
+Seeing a revision again changes nothing, because it is recorded once. Seeing one late changes nothing but its own record
+and one event that says so, because the newest revision decides alone. Transactions that touch the same sighting take
+turns by an advisory lock, so that what is read here is still true at the commit.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from vigil_contracts.events import RejectReason, Sighting
+from vigil_contracts.ids import ResourceKey
+from vigil_contracts.resources.camera import RecognitionMode
+from vigil_gateway.identity import decision, state
+from vigil_gateway.identity.decision import Candidate, Decision, Model, Template
+from vigil_gateway.identity.incoming import Incoming, Rejection, waits_for_camera
+from vigil_gateway.identity.state import Standing
+from vigil_gateway.storage.postgres import ledger
+from vigil_gateway.storage.postgres.ledger import Connection, EventRow, RejectedRow
+from vigil_gateway.storage.qdrant.gallery import Gallery, Neighbours
+
+_NOBODY: Final = Neighbours((), complete=True)
+_NO_REASON: Final = Rejection(RejectReason.INVALID_DATA, "the event could not be read")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A message that was read, with what the gallery said of it.
+
+    Attributes
+    ----------
+    sighting
+        None when it is rejected.
+    face
+        None when it has no embedding.
+    """
+
+    incoming: Incoming
+    sighting: Sighting | None = None
+    rejection: Rejection | None = None
+    face: Template | None = None
+    model: Model | None = None
+    found: Neighbours = _NOBODY
+
+
+class Result(StrEnum):
+    """What became of a message."""
+
+    RECORDED = "recorded"
+    SUPERSEDED = "superseded"
+    DUPLICATE = "duplicate"
+    REJECTED = "rejected"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a message.
+
+    Attributes
+    ----------
+    identity
+        What was decided; None unless recorded.
+    """
+
+    result: Result
+    rejection: Rejection | None = None
+    decision: Decision | None = None
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What the transaction gathers before it writes."""
+
+    now: dt.datetime
+    cameras: dict[ResourceKey, Any]
+    standing: dict[uuid.UUID, Standing]
+    recorded: set[tuple[uuid.UUID, int]]
+    subjects: dict[uuid.UUID, Candidate]
+    changed: dict[uuid.UUID, tuple[Standing, Decision, int]] = field(default_factory=dict)
+    """By sighting: its new state, and the index in `events` of the event that tells it."""
+    revisions: list[tuple[Any, ...]] = field(default_factory=list)
+    events: list[EventRow] = field(default_factory=list)
+    rejected: list[RejectedRow] = field(default_factory=list)
+
+
+class Recorder:
+    """Writes batches."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+
+    async def record(self, connection: Connection, judged: Sequence[Judged]) -> list[Outcome]:
+        """Write a batch inside an open transaction; gives what became of each message, in their order.
+
+        Parameters
+        ----------
+        connection
+            With an open transaction (READ COMMITTED).
+        """
+        again = [one.incoming.rejected_id for one in judged if one.incoming.rejected_id is not None]
+        await ledger.delete_rejected(connection, again)
+        batch = await self._read(connection, [one.sighting for one in judged if one.sighting is not None])
+        found = await self._look_up(connection, batch, judged)
+        outcomes = [_judge(batch, one, near) for one, near in zip(judged, found, strict=True)]
+        await self._write(connection, batch)
+        return outcomes
+
+    async def _read(self, connection: Connection, sightings: Sequence[Sighting]) -> _Batch:
+        now = dt.datetime.now(dt.UTC)
+        if not sightings:
+            return _Batch(now, {}, {}, set(), {})
+        keys = [state.revision_key(one) for one in sightings]
+        await ledger.lock(connection, {key.sighting_id for key in keys})
+        cameras = await ledger.cameras(connection, {one.camera.key for one in sightings})
+        rows = await ledger.current(connection, {(key.opened_at, key.sighting_id) for key in keys})
+        return _Batch(
+            now=now,
+            cameras={ResourceKey(row["namespace"], row["name"]): row for row in cameras},
+            standing={row["id"]: state.from_row(row) for row in rows},
+            recorded=await ledger.known_revisions(connection, keys),
+            subjects={},
+        )
+
+    async def _look_up(self, connection: Connection, batch: _Batch, judged: Sequence[Judged]) -> list[Neighbours]:
+        """Read the Subjects that may be named; where too few of those found may be, look further in the gallery."""
+        found = [one.found for one in judged]
+        await self._add_subjects(connection, batch, found)
+        for number, one in enumerate(judged):
+            if one.face is None or not decision.needs_wider_search(found[number], batch.subjects, batch.now):
+                continue
+            wider = await self._gallery.search(one.face.model_id, one.face.vector[None], decision.WIDE_SEARCH_LIMIT)
+            await self._add_subjects(connection, batch, wider)
+            found[number] = wider[0]
+        return found
+
+    async def _add_subjects(self, connection: Connection, batch: _Batch, found: Sequence[Neighbours]) -> None:
+        ids = {near.subject_id for one in found for near in one.nearest} - batch.subjects.keys()
+        for row in await ledger.subjects(connection, ids):
+            batch.subjects[row["id"]] = state.candidate(row)
+
+    async def _write(self, connection: Connection, batch: _Batch) -> None:
+        if batch.rejected:
+            await ledger.insert_rejected(connection, batch.rejected)
+        if not batch.events:
+            return
+        await ledger.insert_revisions(connection, batch.revisions)
+        decisions = [
+            state.match_row(state.revision_key(standing.sighting), decided)
+            for standing, decided, _ in batch.changed.values()
+        ]
+        await ledger.upsert_matches(connection, decisions)
+        # The places come last: from here to the commit all other batches of the site wait.
+        first = await ledger.take(connection, len(batch.events))
+        rows = [state.sighting_row(standing, first + index) for standing, _, index in batch.changed.values()]
+        await ledger.upsert_sightings(connection, rows)
+        await ledger.insert_events(connection, first, batch.events)
+
+
+def _judge(batch: _Batch, one: Judged, found: Neighbours) -> Outcome:
+    """Add one message to the batch, in the order in which the bus gave them."""
+    if one.sighting is None or one.rejection is not None:
+        return _reject(batch, one.incoming, one.rejection or _NO_REASON)
+    sighting = one.sighting
+    camera = batch.cameras.get(sighting.camera.key)
+    if not state.accepts(camera, sighting.opened_at):
+        return _reject(batch, one.incoming, _unknown_camera(sighting))
+    if (sighting.sighting_id, sighting.revision) in batch.recorded:
+        return Outcome(Result.DUPLICATE)
+    batch.recorded.add((sighting.sighting_id, sighting.revision))
+    before = batch.standing.get(sighting.sighting_id)
+    superseded = before is not None and before.sighting.revision > sighting.revision
+    batch.revisions.append(state.revision_row(sighting, superseded=superseded))
+    if before is not None and superseded:
+        told = state.payload(before, sighting.revision, superseded=True)
+        batch.events.append(EventRow(state.revision_key(sighting), told))
+        return Outcome(Result.SUPERSEDED)
+    decided = _decide(batch, one, found, camera)
+    after = state.standing(sighting, decided.identity)
+    batch.standing[sighting.sighting_id] = after
+    batch.changed[sighting.sighting_id] = (after, decided, len(batch.events))
+    told = state.payload(after, sighting.revision, superseded=False)
+    batch.events.append(EventRow(state.revision_key(sighting), told))
+    return Outcome(Result.RECORDED, decision=decided)
+
+
+def _decide(batch: _Batch, one: Judged, found: Neighbours, camera: Any) -> Decision:  # noqa: ANN401 - asyncpg's record
+    if one.face is None or one.model is None or camera["mode"] == RecognitionMode.DETECT_ONLY:
+        return decision.undetermined(batch.now)
+    permille = camera["threshold_permille"]
+    threshold = None if permille is None else permille / 1000
+    return decision.decide(found, batch.subjects, one.model, threshold, batch.now)
+
+
+def _reject(batch: _Batch, incoming: Incoming, rejection: Rejection) -> Outcome:
+    batch.rejected.append(
+        RejectedRow(
+            subject=incoming.subject,
+            stream_seq=incoming.stream_seq,
+            reason=str(rejection.reason),
+            message=rejection.message,
+            waits_for=rejection.waits_for,
+            payload=incoming.body,
+        )
+    )
+    return Outcome(Result.REJECTED, rejection)
+
+
+def _unknown_camera(sighting: Sighting) -> Rejection:
+    key = sighting.camera.key
+    msg = f"camera {key} is not registered; the event is taken when it is"
+    return Rejection(RejectReason.UNKNOWN_CAMERA, msg, waits_for_camera(key))

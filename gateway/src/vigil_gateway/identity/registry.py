@@ -1,0 +1,187 @@
+"""The registry over HTTP: the operator, or `vigil up`, puts Cameras and Subjects in and takes them out.
+
+Every request may be repeated. What is wrong with a request is told as `detail` (and `problems`, one per field) with
+4xx; 503 says that the same request may work later.
+"""
+
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TypeVar
+
+from fastapi import APIRouter, Depends, HTTPException, Path, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from vigil_contracts.ids import DNS_LABEL, ResourceKey
+from vigil_contracts.registry import EnrolmentReport, ErasureReceipt, RegistryStatus
+from vigil_contracts.resources import Camera, Problem, Resource, Subject, check
+from vigil_gateway.services.cameras import Cameras
+from vigil_gateway.services.enrolment import Enrolment, EnrolmentUnavailableError
+from vigil_gateway.services.erasure import Eraser, ErasureUnfinishedError
+from vigil_gateway.services.status import StatusReader
+from vigil_gateway.storage.postgres.queries_reader import DatabaseError
+from vigil_gateway.storage.qdrant.gallery import GalleryError
+
+MAX_RESOURCE_BYTES: Final = 1 << 20
+MAX_PHOTOS: Final = 10
+PHOTO_FIELD: Final = "photo:"
+
+Kind = TypeVar("Kind", bound=Resource)
+Segment = Annotated[str, Path(pattern=f"^{DNS_LABEL.pattern}$")]
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryParts:
+    """What the routes call.
+
+    Attributes
+    ----------
+    max_photo_bytes
+        Of one photo.
+    """
+
+    cameras: Cameras
+    enrolment: Enrolment
+    eraser: Eraser
+    status: StatusReader
+    token: str
+    max_photo_bytes: int
+
+
+class _InMemoryParser(MultiPartParser):
+    """Keeps photos out of temporary files: they are never written to a disk."""
+
+    spool_max_size = 1 << 30  # the body's size is limited before
+
+
+def registry_router(parts: RegistryParts) -> APIRouter:
+    """Make the routes under /registry/v1."""
+    router = APIRouter(prefix="/registry/v1", dependencies=[Depends(_bearer(parts.token))])
+
+    @router.put("/cameras/{namespace}/{name}", status_code=204)
+    async def put_camera(namespace: Segment, name: Segment, request: Request) -> Response:
+        body = await request.body()
+        camera = _resource(body, Camera, ResourceKey(namespace, name))
+        await parts.cameras.put(camera)
+        return Response(status_code=204)
+
+    @router.delete("/cameras/{namespace}/{name}")
+    async def delete_camera(namespace: Segment, name: Segment) -> Response:
+        return _json(await parts.cameras.remove(ResourceKey(namespace, name)))
+
+    @router.put("/subjects/{namespace}/{name}")
+    async def put_subject(namespace: Segment, name: Segment, request: Request) -> Response:
+        form = await _form(request)
+        try:
+            subject = _resource(await _subject_field(form), Subject, ResourceKey(namespace, name))
+            photos = await _photos(form, {photo.name for photo in subject.spec.photos}, parts.max_photo_bytes)
+        finally:
+            await form.close()
+        return _json(await parts.enrolment.put(subject, photos))
+
+    @router.delete("/subjects/{namespace}/{name}")
+    async def delete_subject(namespace: Segment, name: Segment) -> Response:
+        return _json(await parts.eraser.erase_subject(ResourceKey(namespace, name)))
+
+    @router.get("/status")
+    async def status() -> Response:
+        return _json(await parts.status.read())
+
+    return router
+
+
+def _bearer(token: str) -> Any:  # noqa: ANN401 - what FastAPI's Depends takes
+    wanted = token.encode()
+
+    async def authorize(request: Request) -> None:
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), wanted):
+            told = "the token is missing or wrong: send the header `Authorization: Bearer TOKEN`"
+            raise HTTPException(401, told, {"WWW-Authenticate": "Bearer"})
+
+    return authorize
+
+
+def _json(model: EnrolmentReport | ErasureReceipt | RegistryStatus) -> Response:
+    return Response(model.model_dump_json(by_alias=True), media_type="application/json")
+
+
+class ProblemsError(Exception):
+    """A manifest is wrong; `problems` tells all that is."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(f"{problem.where}: {problem.message}" for problem in problems))
+        self.problems = problems
+
+
+def _resource(body: bytes, kind: type[Kind], key: ResourceKey) -> Kind:
+    if len(body) > MAX_RESOURCE_BYTES:
+        raise HTTPException(413, f"the resource has {len(body)} bytes; at most {MAX_RESOURCE_BYTES} are read")
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, f"the resource is not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise HTTPException(400, "the resource is not a JSON object")
+    found = check(document)
+    if isinstance(found, list):
+        raise ProblemsError(found)
+    if not isinstance(found, kind):
+        raise HTTPException(422, f"the resource is a {document['kind']}; a {kind.__name__} is expected here")
+    if found.metadata.key != key:
+        raise HTTPException(422, f"the resource is {found.metadata.key}; the address says {key}")
+    return found
+
+
+async def _form(request: Request) -> FormData:
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise HTTPException(415, "a Subject is sent as multipart/form-data: field `subject`, files `photo:<name>`")
+    parser = _InMemoryParser(
+        request.headers,
+        request.stream(),
+        max_files=MAX_PHOTOS + 1,
+        max_fields=1,
+        max_part_size=MAX_RESOURCE_BYTES,
+    )
+    try:
+        return await parser.parse()
+    except (MultiPartException, KeyError) as error:
+        raise HTTPException(400, f"the form cannot be read: {getattr(error, 'message', error)}") from None
+
+
+async def _subject_field(form: FormData) -> bytes:
+    given = form.get("subject")
+    if given is None:
+        raise HTTPException(400, "the form has no field `subject` with the Subject as JSON")
+    return await given.read() if isinstance(given, UploadFile) else given.encode()
+
+
+async def _photos(form: FormData, named: set[str], max_bytes: int) -> Mapping[str, bytes]:
+    photos: dict[str, bytes] = {}
+    for field, part in form.multi_items():
+        if field == "subject":
+            continue
+        name = field.removeprefix(PHOTO_FIELD)
+        if not field.startswith(PHOTO_FIELD) or not isinstance(part, UploadFile) or name not in named:
+            known = ", ".join(sorted(f"{PHOTO_FIELD}{one}" for one in named))
+            raise HTTPException(422, f"the form's part {field[:80]!r} is none of the Subject's photos ({known})")
+        if name in photos:
+            raise HTTPException(422, f"photo {name} was sent twice")
+        if (part.size or 0) > max_bytes:
+            raise HTTPException(413, f"photo {name} has {part.size} bytes; at most {max_bytes} are read")
+        photos[name] = await part.read()
+    return photos
+
+
+def error_answer(_request: Request, error: Exception) -> JSONResponse:
+    """Turn what the services raise into an answer."""
+    if isinstance(error, ProblemsError):
+        problems = [{"path": problem.where, "message": problem.message} for problem in error.problems]
+        return JSONResponse({"detail": str(error), "problems": problems}, status_code=422)
+    return JSONResponse({"detail": f"{error}"}, status_code=503, headers={"Retry-After": "2"})
+
+
+HANDLED: Final = (ProblemsError, EnrolmentUnavailableError, ErasureUnfinishedError, DatabaseError, GalleryError)

@@ -1,0 +1,39 @@
+"""Register cameras, so that what they see is taken."""
+
+import datetime as dt
+
+import structlog
+
+from vigil_contracts.ids import ResourceKey
+from vigil_contracts.registry import ErasureReceipt
+from vigil_contracts.resources import Camera
+from vigil_gateway.services.replay import Replayer
+from vigil_gateway.storage.postgres import register
+from vigil_gateway.storage.postgres.pool import Database
+
+log = structlog.get_logger(__name__)
+
+
+class Cameras:
+    """The registered cameras of a site."""
+
+    def __init__(self, database: Database, site: str, replayer: Replayer) -> None:
+        self._database = database
+        self._site = site
+        self._replayer = replayer
+
+    async def put(self, camera: Camera) -> None:
+        """Register a camera, and take up the events that came before it was; raises DatabaseError."""
+        key = camera.metadata.key
+        resource = camera.model_dump_json(by_alias=True, exclude_none=True)
+        async with self._database.transaction() as connection:
+            await register.put_camera(connection, key, camera.metadata.uid, self._site, resource)
+        self._replayer.wake()
+        log.info("camera put", camera=str(key))
+
+    async def remove(self, key: ResourceKey) -> ErasureReceipt:
+        """Take a camera out: what it saw stays, what it sees from now on is not taken; raises DatabaseError."""
+        async with self._database.transaction() as connection:
+            removed = await register.remove_camera(connection, key)
+        log.info("camera removed", camera=str(key), was_there=removed)
+        return ErasureReceipt(erased_at=dt.datetime.now(dt.UTC), counts={"postgres.cameras": int(removed)})

@@ -1,0 +1,205 @@
+"""Put Subjects into the gallery: photos in, embeddings and reasons kept, photos forgotten.
+
+Doing it again changes nothing, and costs nothing either: a photo that was assessed under the served model is known by
+its sha256. Postgres is written first and the gallery inside the same transaction, so that neither is ever ahead of what
+was committed for longer than a crash takes; after one, the gallery is brought to Postgres at the next start.
+"""
+
+import asyncio
+import dataclasses
+import datetime as dt
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from vigil_contracts.registry import EnrolmentReport, PhotoReason, PhotoResult
+from vigil_contracts.resources import ConsentStatus, Subject
+from vigil_contracts.resources.subject import Photo
+from vigil_gateway.identity.decision import Model
+from vigil_gateway.identity.metrics import Metrics
+from vigil_gateway.services import photos as photo_rules
+from vigil_gateway.services.erasure import Eraser
+from vigil_gateway.services.gallery_keeper import GalleryKeeper
+from vigil_gateway.services.models import Models
+from vigil_gateway.storage.postgres import register
+from vigil_gateway.storage.postgres.pool import Database
+from vigil_gateway.storage.postgres.register import PhotoRow, SubjectRow
+from vigil_vision.triton import InferenceClient, InferenceError
+
+log = structlog.get_logger(__name__)
+
+PARALLEL_PHOTOS: Final = 2
+"""Photos in work at once, over all requests: each may take 150 MB while it is decoded."""
+
+
+class EnrolmentUnavailableError(Exception):
+    """What enrolment needs is away; trying again later may work."""
+
+
+class Enrolment:
+    """Enrols Subjects."""
+
+    def __init__(
+        self,
+        database: Database,
+        models: Models,
+        keeper: GalleryKeeper,
+        eraser: Eraser,
+        inference: InferenceClient,
+        metrics: Metrics,
+        *,
+        deadline_s: float = 20.0,
+    ) -> None:
+        self._database = database
+        self._models = models
+        self._keeper = keeper
+        self._eraser = eraser
+        self._inference = inference
+        self._metrics = metrics
+        self._deadline_s = deadline_s
+        self._places = asyncio.Semaphore(PARALLEL_PHOTOS)
+
+    async def put(self, subject: Subject, uploads: Mapping[str, bytes]) -> EnrolmentReport:
+        """Bring the gallery to what this Subject and these photos say.
+
+        Parameters
+        ----------
+        uploads
+            Bytes by the photo's name; photos of the Subject that are not among them are reported as missing.
+
+        Raises
+        ------
+        EnrolmentUnavailableError
+            No model is known, or no Triton answers.
+        DatabaseError, GalleryError
+            Nothing was changed.
+        """
+        key = subject.metadata.key
+        subject_id = await self._subject_id(subject)
+        barred = _barred(subject, dt.datetime.now(dt.UTC))
+        rows: list[PhotoRow] = []
+        model = self._models.current
+        if not barred:
+            if model is None:
+                msg = f"no recognition model is known yet ({self._models.reason}); try again when Triton serves one"
+                raise EnrolmentUnavailableError(msg)
+            rows = await self._assess_all(subject, subject_id, uploads, model)
+        row = _row(subject, subject_id, rows)
+        async with self._keeper.changing(subject_id), self._database.transaction() as connection:
+            await register.lock_subject(connection, key)
+            there = await register.find_subject(connection, key)
+            if there is not None and there["id"] != subject_id:
+                msg = f"Subject {key} was put by somebody else at the same time; try again"
+                raise EnrolmentUnavailableError(msg)
+            await register.put_subject(connection, row, rows, model.model_id if model and not barred else None)
+            await self._keeper.follow(connection, subject_id)
+        report = _report(subject_id, rows, barred, model)
+        log.info("subject put", subject=str(key), enrolled=report.enrolled, reason=report.reason, photos=len(rows))
+        return report
+
+    async def _subject_id(self, subject: Subject) -> uuid.UUID:
+        """Find the Subject's id. One that was deleted and made anew under the same name is another Subject."""
+        key, uid = subject.metadata.key, subject.metadata.uid
+        async with self._database.connection() as connection:
+            there = await register.find_subject(connection, key)
+        if there is None:
+            return uid or uuid.uuid4()
+        if uid is not None and there["id"] != uid:
+            await self._eraser.erase_subject(key)
+            return uid
+        found: uuid.UUID = there["id"]
+        return found
+
+    async def _assess_all(
+        self, subject: Subject, subject_id: uuid.UUID, uploads: Mapping[str, bytes], model: Model
+    ) -> list[PhotoRow]:
+        async with self._database.connection() as connection:
+            known = await register.known_photos(connection, subject_id, model.model_id)
+        rows = await asyncio.gather(
+            *(self._assess(photo, uploads.get(photo.name), known, model) for photo in subject.spec.photos)
+        )
+        if {row.model_id for row in rows if row.accepted} - {model.model_id}:
+            self._models.ask()
+            msg = "Triton changed its recognition model during the enrolment; try again"
+            raise EnrolmentUnavailableError(msg)
+        judged = photo_rules.same_person(rows, model.threshold - model.margin)
+        for row in judged:
+            self._metrics.photos.labels(row.reason).inc()
+        return judged
+
+    async def _assess(self, photo: Photo, data: bytes | None, known: Mapping[str, PhotoRow], model: Model) -> PhotoRow:
+        if data is None:
+            return photo_rules.refused(photo.name, PhotoReason.MISSING, "the photo was not sent with the Subject")
+        digest = hashlib.sha256(data).hexdigest()
+        if photo.sha256 is not None and photo.sha256 != digest:
+            told = f"the photo has sha256 {digest}; the Subject says {photo.sha256}"
+            return photo_rules.refused(photo.name, PhotoReason.CHECKSUM_MISMATCH, told, digest)
+        before = known.get(digest)
+        if before is not None and PhotoReason(before.reason) not in photo_rules.RELATIVE:
+            return dataclasses.replace(before, name=photo.name)
+        async with self._places:
+            try:
+                return await asyncio.to_thread(
+                    photo_rules.assess, self._inference, photo.name, data, model.model_id, self._deadline_s
+                )
+            except InferenceError as error:
+                msg = f"photo {photo.name} cannot be assessed now: {error}"
+                raise EnrolmentUnavailableError(msg) from error
+
+
+def _barred(subject: Subject, now: dt.datetime) -> str:
+    """Say why the Subject must not be in the gallery at all; empty when it may."""
+    if subject.spec.consent.status is not ConsentStatus.GRANTED:
+        return "ConsentNotGranted"
+    if subject.active_until is not None and subject.active_until <= now:
+        return "Expired"
+    return ""
+
+
+def _row(subject: Subject, subject_id: uuid.UUID, rows: Sequence[PhotoRow]) -> SubjectRow:
+    spec = subject.spec
+    content = hashlib.sha256(spec.model_dump_json(by_alias=True).encode())
+    for row in rows:
+        content.update(f"{row.name}/{row.sha256}/{row.model_id}".encode())
+    return SubjectRow(
+        subject_id=subject_id,
+        key=subject.metadata.key,
+        display_name=spec.display_name,
+        external_id=spec.external_id,
+        category=str(spec.category),
+        resource=subject.model_dump_json(by_alias=True, exclude_none=True),
+        content_hash=content.hexdigest(),
+        consent=str(spec.consent.status),
+        active_from=subject.active_from,
+        active_until=subject.active_until,
+    )
+
+
+def _report(subject_id: uuid.UUID, rows: Sequence[PhotoRow], barred: str, model: Model | None) -> EnrolmentReport:
+    accepted = sum(row.accepted for row in rows)
+    told = {
+        "ConsentNotGranted": "consent is not granted; nothing of the photos was looked at or kept",
+        "Expired": "validity or consent has ended; nothing of the photos was looked at or kept",
+        "NoUsablePhoto": "no photo could be used; each says why",
+        "Enrolled": f"{accepted} of {len(rows)} photos are in the gallery",
+    }
+    reason = barred or ("Enrolled" if accepted else "NoUsablePhoto")
+    return EnrolmentReport(
+        subject_id=subject_id,
+        enrolled=reason == "Enrolled",
+        reason=reason,
+        message=told[reason],
+        photos=[_result(row) for row in rows],
+        model_id=model.model_id if model is not None and not barred else None,
+    )
+
+
+def _result(row: PhotoRow) -> PhotoResult:
+    quality = json.loads(row.quality)["score"] if row.quality else None
+    return PhotoResult(
+        name=row.name, accepted=row.accepted, reason=PhotoReason(row.reason), message=row.message, quality=quality
+    )

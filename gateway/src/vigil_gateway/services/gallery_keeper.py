@@ -1,0 +1,71 @@
+"""Change the gallery together with Postgres, and know when the two may have come apart."""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import structlog
+
+from vigil_gateway.services.models import Models
+from vigil_gateway.storage.postgres import register
+from vigil_gateway.storage.postgres.pool import Database
+from vigil_gateway.storage.qdrant.gallery import Entry, Gallery
+from vigil_gateway.storage.qdrant.reconcile import reconcile
+
+log = structlog.get_logger(__name__)
+
+
+class GalleryKeeper:
+    """Changes one Subject's embeddings in all collections.
+
+    Attributes
+    ----------
+    doubtful
+        Subjects whose change in the gallery was begun and not known to be finished.
+    """
+
+    def __init__(self, database: Database, gallery: Gallery, models: Models) -> None:
+        self.doubtful: set[uuid.UUID] = set()
+        self._database = database
+        self._gallery = gallery
+        self._models = models
+
+    @asynccontextmanager
+    async def changing(self, subject_id: uuid.UUID) -> AsyncIterator[None]:
+        """Put around the transaction: should it fail after the gallery was changed, `repair` knows."""
+        self.doubtful.add(subject_id)
+        yield
+        self.doubtful.discard(subject_id)
+
+    async def follow(self, connection: Any, subject_id: uuid.UUID) -> None:  # noqa: ANN401 - asyncpg has no types
+        """Make a Subject's embeddings in the gallery those of an open transaction; raises GalleryError."""
+        rows = await register.embeddings(connection, subject_id)
+        for model_id in list(self._models.known):
+            entries = [
+                Entry(subject_id, row["photo"], np.frombuffer(row["vector"], "<f4"))
+                for row in rows
+                if row["model_id"] == model_id
+            ]
+            wanted = {entry.point_id for entry in entries}
+            there = await self._gallery.points(model_id, subject_id)
+            await self._gallery.put(model_id, [entry for entry in entries if entry.point_id not in there])
+            await self._gallery.discard(model_id, sorted(there - wanted))
+
+    async def remove(self, subject_id: uuid.UUID) -> int:
+        """Take a Subject out of all collections, and give the number of vectors; raises GalleryError."""
+        count = 0
+        for model_id in list(self._models.known):
+            there = await self._gallery.points(model_id, subject_id)
+            await self._gallery.discard(model_id, sorted(there))
+            count += len(there)
+        return count
+
+    async def repair(self) -> None:
+        """Bring doubtful Subjects to what Postgres says; raises DatabaseError, GalleryError."""
+        for subject_id in list(self.doubtful):
+            for model_id in list(self._models.known):
+                await reconcile(self._database, self._gallery, model_id, subject_id)
+            self.doubtful.discard(subject_id)
+            log.info("gallery repaired", subject_id=str(subject_id))

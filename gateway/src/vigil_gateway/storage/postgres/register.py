@@ -1,0 +1,186 @@
+"""The statements behind the registry: cameras, Subjects, their photos and embeddings, receipts."""
+
+import datetime as dt
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from vigil_contracts.ids import ResourceKey
+
+Connection = Any
+"""asyncpg's, which has no types."""
+
+_PUT_CAMERA: Final = """
+    INSERT INTO cameras (namespace, name, uid, site, resource) VALUES ($1, $2, $3, $4, $5::jsonb)
+    ON CONFLICT (namespace, name) DO UPDATE SET uid = EXCLUDED.uid, site = EXCLUDED.site,
+        resource = EXCLUDED.resource, updated_at = now(), deleted_at = NULL
+"""
+_REMOVE_CAMERA: Final = """
+    UPDATE cameras SET deleted_at = now(), updated_at = now()
+    WHERE namespace = $1 AND name = $2 AND deleted_at IS NULL RETURNING 1
+"""
+_LOCK: Final = "SELECT pg_advisory_xact_lock($1)"
+_SUBJECT: Final = "SELECT id, content_hash FROM subjects WHERE namespace = $1 AND name = $2"
+_PUT_SUBJECT: Final = """
+    INSERT INTO subjects (id, namespace, name, display_name, external_id, category, resource, content_hash, consent,
+        active_from, active_until)
+    VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9, $10, $11)
+    ON CONFLICT (id) DO UPDATE SET display_name = EXCLUDED.display_name, external_id = EXCLUDED.external_id,
+        category = EXCLUDED.category, resource = EXCLUDED.resource, content_hash = EXCLUDED.content_hash,
+        consent = EXCLUDED.consent, active_from = EXCLUDED.active_from, active_until = EXCLUDED.active_until,
+        updated_at = now()
+"""
+_KNOWN_PHOTOS: Final = """
+    SELECT p.sha256, p.accepted, p.reason, p.message, p.quality::text AS quality, e.vector
+    FROM subject_photos p LEFT JOIN subject_embeddings e
+        ON e.subject_id = p.subject_id AND e.photo = p.name AND e.model_id = p.model_id
+    WHERE p.subject_id = $1 AND p.model_id = $2 AND p.sha256 IS NOT NULL AND p.accepted = (e.vector IS NOT NULL)
+"""
+_PUT_PHOTO: Final = """
+    INSERT INTO subject_photos (subject_id, name, sha256, model_id, accepted, reason, message, quality)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)
+"""
+_DROP_EMBEDDINGS: Final = """
+    DELETE FROM subject_embeddings e WHERE subject_id = $1 AND (
+        $2::text IS NULL OR model_id = $2 OR NOT EXISTS (
+            SELECT FROM subject_photos p JOIN unnest($3::text[], $4::text[]) AS now (name, sha256)
+                ON now.name = p.name AND now.sha256 = p.sha256
+            WHERE p.subject_id = e.subject_id AND p.name = e.photo))
+"""
+_DROP_PHOTOS: Final = "DELETE FROM subject_photos WHERE subject_id = $1"
+_EMBEDDINGS: Final = "SELECT photo, model_id, vector FROM subject_embeddings WHERE subject_id = $1"
+_PUT_EMBEDDING: Final = "INSERT INTO subject_embeddings (subject_id, photo, model_id, vector) VALUES ($1, $2, $3, $4)"
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectRow:
+    """A Subject as it is kept."""
+
+    subject_id: uuid.UUID
+    key: ResourceKey
+    display_name: str
+    external_id: str | None
+    category: str
+    resource: str
+    content_hash: str
+    consent: str
+    active_from: dt.datetime | None
+    active_until: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoRow:
+    """What became of a photo; never the photo.
+
+    Attributes
+    ----------
+    quality
+        Measurements as JSON.
+    vector
+        Little-endian float32; None when refused.
+    """
+
+    name: str
+    sha256: str | None
+    model_id: str | None
+    accepted: bool
+    reason: str
+    message: str
+    quality: str | None
+    vector: bytes | None = None
+
+
+def key_digest(key: ResourceKey) -> bytes:
+    """Give what is kept of an erased Subject's name."""
+    return hashlib.sha256(str(key).encode()).digest()
+
+
+async def lock_subject(connection: Connection, key: ResourceKey) -> None:
+    """Let changes of one Subject take turns, over all processes, until the commit."""
+    digest = hashlib.sha256(b"subject/" + str(key).encode()).digest()
+    await connection.execute(_LOCK, int.from_bytes(digest[:8], "big", signed=True))
+
+
+async def put_camera(connection: Connection, key: ResourceKey, uid: uuid.UUID | None, site: str, resource: str) -> None:
+    """Insert or update a camera; one that was removed is there again."""
+    await connection.execute(_PUT_CAMERA, key.namespace, key.name, uid, site, resource)
+
+
+async def remove_camera(connection: Connection, key: ResourceKey) -> bool:
+    """Mark a camera as removed, and tell whether it was there; what it saw stays."""
+    return await connection.fetchval(_REMOVE_CAMERA, key.namespace, key.name) is not None
+
+
+async def find_subject(connection: Connection, key: ResourceKey) -> Any | None:  # noqa: ANN401 - asyncpg has no types
+    """Give a Subject's id and content hash; None when there is none."""
+    return await connection.fetchrow(_SUBJECT, key.namespace, key.name)
+
+
+async def known_photos(connection: Connection, subject_id: uuid.UUID, model_id: str) -> dict[str, PhotoRow]:
+    """Give by sha256 what is already known of a Subject's photos under a model."""
+    rows = await connection.fetch(_KNOWN_PHOTOS, subject_id, model_id)
+    return {
+        row["sha256"]: PhotoRow(
+            name="",
+            sha256=row["sha256"],
+            model_id=model_id,
+            accepted=row["accepted"],
+            reason=row["reason"],
+            message=row["message"],
+            quality=row["quality"],
+            vector=row["vector"],
+        )
+        for row in rows
+    }
+
+
+async def embeddings(connection: Connection, subject_id: uuid.UUID) -> Sequence[Any]:
+    """Give all of a Subject's embeddings, of every model."""
+    rows: Sequence[Any] = await connection.fetch(_EMBEDDINGS, subject_id)
+    return rows
+
+
+async def put_subject(
+    connection: Connection, subject: SubjectRow, photos: Sequence[PhotoRow], model_id: str | None
+) -> None:
+    """Write a Subject with exactly these photos.
+
+    Parameters
+    ----------
+    model_id
+        Model under which they were assessed; embeddings by other models stay for photos that did not change, so that a
+        model can be taken back. None: no embedding stays.
+    """
+    await connection.execute(
+        _PUT_SUBJECT,
+        subject.subject_id,
+        subject.key.namespace,
+        subject.key.name,
+        subject.display_name,
+        subject.external_id,
+        subject.category,
+        subject.resource,
+        subject.content_hash,
+        subject.consent,
+        subject.active_from,
+        subject.active_until,
+    )
+    names, digests = [photo.name for photo in photos], [photo.sha256 for photo in photos]
+    await connection.execute(_DROP_EMBEDDINGS, subject.subject_id, model_id, names, digests)
+    await connection.execute(_DROP_PHOTOS, subject.subject_id)
+    for photo in photos:
+        await connection.execute(
+            _PUT_PHOTO,
+            subject.subject_id,
+            photo.name,
+            photo.sha256,
+            photo.model_id,
+            photo.accepted,
+            photo.reason,
+            photo.message,
+            photo.quality,
+        )
+        if photo.vector is not None:
+            await connection.execute(_PUT_EMBEDDING, subject.subject_id, photo.name, photo.model_id, photo.vector)
