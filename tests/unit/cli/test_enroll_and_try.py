@@ -1,0 +1,110 @@
+"""`vigil enroll` writes what `vigil up` reads; `vigil try` says who is in a photo. With real models and faces."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+from tests.support.shared import shared
+
+from vigil_cli.commands import enroll, try_
+from vigil_cli.commands.enroll import EnrollRequest, slug
+from vigil_cli.errors import CommandError
+from vigil_cli.manifests import load
+from vigil_contracts.ids import ResourceKey
+
+
+def photos_of(person: str) -> list[Path]:
+    folder = shared("faces") / person
+    return sorted(folder.glob("*.[jp][pn]g"))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("Ada Lovelace", "ada-lovelace"), ("Renée O'Hara", "renee-o-hara"), ("  A--B  ", "a-b"), ("x" * 80, "x" * 63)],
+)
+def test_a_name_becomes_a_resource_name(name: str, expected: str) -> None:
+    assert slug(name) == expected
+
+
+def test_a_name_without_latin_letters_gets_a_resource_name_of_its_own() -> None:
+    assert slug("李雷").startswith("subject-")
+    assert slug("李雷") != slug("韩梅")
+
+
+def test_an_enrolled_person_is_a_manifest_that_up_reads(tmp_path: Path) -> None:
+    source = photos_of("lin-manuel-miranda")[0]
+    photo = tmp_path / source.name
+    photo.write_bytes(source.read_bytes())
+
+    enroll.run(EnrollRequest((photo,), "Lin-Manuel Miranda", tmp_path / "lin.yaml", "open"))
+
+    subject = load([tmp_path / "lin.yaml"]).subjects[ResourceKey("default", "lin-manuel-miranda")].resource
+    assert subject.spec.photos[0].url == f"file:{photo.name}"
+    assert subject.spec.photos[0].sha256 == hashlib.sha256(photo.read_bytes()).hexdigest()
+
+
+def test_photos_that_will_be_refused_are_left_out_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = photos_of("lin-manuel-miranda")[0]
+    blurred = tmp_path / "blurred.png"
+    Image.open(good).convert("RGB").filter(ImageFilter.GaussianBlur(12)).save(blurred)
+    empty = tmp_path / "wall.png"
+    Image.fromarray(np.full((200, 200, 3), 90, np.uint8)).save(empty)
+    text = tmp_path / "text.jpg"
+    text.write_text("not a photo")
+
+    enroll.run(EnrollRequest((good, blurred, empty, text), "Lin", tmp_path / "lin.yaml", "open"))
+
+    told = " ".join(capsys.readouterr().err.split())
+    assert "NoFace" in told
+    assert "NotAnImage" in told
+    subject = load([tmp_path / "lin.yaml"]).subjects[ResourceKey("default", "lin")].resource
+    assert [Path(str(photo.url)).name for photo in subject.spec.photos] == [good.name]
+
+
+def test_no_usable_photo_writes_no_manifest(tmp_path: Path) -> None:
+    empty = tmp_path / "wall.png"
+    Image.fromarray(np.full((200, 200, 3), 90, np.uint8)).save(empty)
+
+    with pytest.raises(CommandError, match="None of the photos"):
+        enroll.run(EnrollRequest((empty,), "Nobody", tmp_path / "nobody.yaml", "open"))
+
+    assert not (tmp_path / "nobody.yaml").exists()
+
+
+def test_a_manifest_that_is_there_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "ada.yaml").write_text("mine")
+
+    with pytest.raises(CommandError, match="--force"):
+        enroll.run(EnrollRequest((tmp_path / "a.jpg",), "Ada", tmp_path / "ada.yaml", "open"))
+
+    assert (tmp_path / "ada.yaml").read_text() == "mine"
+
+
+def test_another_photo_of_the_same_person_is_recognised_and_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = photos_of("barack-obama")[:2]
+
+    try_.run(first, second, tmp_path / "drawn.png", "open")
+
+    assert f"{first.stem} is in" in capsys.readouterr().out
+    with Image.open(tmp_path / "drawn.png") as drawn, Image.open(second) as original:
+        assert drawn.size == original.size
+
+
+def test_another_person_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    try_.run(photos_of("barack-obama")[0], photos_of("joe-biden")[0], tmp_path / "drawn.png", "open")
+
+    assert "is not in" in capsys.readouterr().out
+
+
+def test_a_photo_without_a_face_says_why_it_cannot_be_the_known_person(tmp_path: Path) -> None:
+    empty = tmp_path / "wall.png"
+    Image.fromarray(np.full((200, 200, 3), 90, np.uint8)).save(empty)
+
+    with pytest.raises(CommandError, match="no face was found"):
+        try_.run(empty, empty, tmp_path / "drawn.png", "open")
