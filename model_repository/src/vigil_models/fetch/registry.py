@@ -1,4 +1,4 @@
-"""Finding a wheel in the package registry the way the user's own pip does: its index, mirrors, links and certificates.
+"""Finding a package in the registry the way the user's own pip does: its index, mirrors, links and certificates.
 
 pip is asked for the address (`pip install --dry-run --report`), so no registry is named here; the file itself is
 fetched by `download`, which can resume and show progress. Where that is refused (a registry that wants a login that
@@ -12,11 +12,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from vigil_models.errors import FetchError
 from vigil_models.fetch.download import Progress, download
 
 TIMEOUT_SECONDS = 180
+WHEEL, SDIST = "--only-binary=:all:", "--no-binary=:all:"
 
 
 def wheel_name(requirement: str) -> str:
@@ -42,35 +44,65 @@ def fetch_wheel(requirement: str, folder: Path, progress: Progress) -> Path:
     FetchError
         When pip is missing, the registry cannot be reached, or it has no such version; says what to do.
     """
-    destination = folder / wheel_name(requirement)
-    url, sha256 = _locate(requirement, destination)
+    return _fetch(requirement, folder, wheel_name(requirement), WHEEL, progress)
+
+
+def fetch_package(requirement: str, folder: Path, pattern: str, progress: Progress, *, sdist: bool = False) -> Path:
+    """Fetch any package's file: its wheel for this machine, or its source archive.
+
+    Parameters
+    ----------
+    requirement
+        `name==version`.
+    folder
+        Where the file goes.
+    pattern
+        Glob of the file's name, which the registry chooses.
+    progress
+        Told after every chunk.
+    sdist
+        The source archive instead of the wheel.
+
+    Raises
+    ------
+    FetchError
+        As `fetch_wheel`.
+    """
+    return _fetch(requirement, folder, pattern, SDIST if sdist else WHEEL, progress)
+
+
+def _fetch(requirement: str, folder: Path, pattern: str, form: str, progress: Progress) -> Path:
+    url, sha256 = _locate(requirement, form, folder / pattern)
+    destination = folder / unquote(urlsplit(url).path).rsplit("/", 1)[-1]
     try:
         download(url, destination, sha256=sha256, progress=progress, verify=_certificates())
     except FetchError as error:
         folder.mkdir(parents=True, exist_ok=True)
-        found = _pip(["download", "--no-deps", "--only-binary=:all:", "--dest", str(folder), requirement])
-        if found.returncode:
-            raise FetchError(f"{error} {_advice(requirement, destination)}") from error
+        ran = _pip(["download", "--no-deps", form, "--dest", str(folder), requirement])
+        found = sorted(folder.glob(pattern))
+        if ran.returncode or not found:
+            raise FetchError(f"{error} {_advice(requirement, form, folder / pattern)}") from error
+        return found[-1]
     return destination
 
 
-def _locate(requirement: str, destination: Path) -> tuple[str, str | None]:
+def _locate(requirement: str, form: str, destination: Path) -> tuple[str, str | None]:
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.json"
-        options = ["--dry-run", "--ignore-installed", "--no-deps", "--only-binary=:all:", "--report", str(report)]
+        options = ["--dry-run", "--ignore-installed", "--no-deps", form, "--report", str(report)]
         ran = _pip(["install", *options, requirement])
         if ran.returncode or not report.is_file():
             reason = next((line for line in reversed(ran.stderr.splitlines()) if line.strip()), "no answer")
-            raise FetchError(
-                f"{requirement}: the package registry did not give it ({reason}). {_advice(requirement, destination)}"
-            )
+            advice = _advice(requirement, form, destination)
+            raise FetchError(f"{requirement}: the package registry did not give it ({reason}). {advice}")
         info = json.loads(report.read_text(encoding="utf-8"))["install"][0]["download_info"]
     return info["url"], info.get("archive_info", {}).get("hashes", {}).get("sha256")
 
 
-def _advice(requirement: str, destination: Path) -> str:
+def _advice(requirement: str, form: str, destination: Path) -> str:
+    option = f"{form} " if form == SDIST else ""
     return (
-        f"Without network: on another machine run `pip download --no-deps {requirement}` "
+        f"Without network: on another machine run `pip download --no-deps {option}{requirement}` "
         f"and put {destination.name} into {destination.parent}."
     )
 

@@ -104,6 +104,18 @@ def ffmpeg_loop(ffmpeg: Path, video: Path) -> str:
     )
 
 
+def publisher(program: Path, *arguments: str | Path) -> str:
+    """Name a source that a program of ours publishes: it gets the address to publish to as its last argument.
+
+    Raises
+    ------
+    ValueError
+        As `ffmpeg_loop`.
+    """
+    told = (_quoted(argument) if isinstance(argument, Path) else argument for argument in arguments)
+    return " ".join((f"exec:{_quoted(program)}", *told, "{output}"))
+
+
 def _quoted(path: Path) -> str:
     """Quote a path for go2rtc, which splits at spaces, cuts at `#` and knows no escapes."""
     text = str(path.absolute())

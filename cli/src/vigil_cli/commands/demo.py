@@ -1,0 +1,191 @@
+"""`vigil demo`."""
+
+import asyncio
+import datetime as dt
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from vigil_cli.client import ApiRefused
+from vigil_cli.client.documents import EXAMPLE
+from vigil_cli.console import err, out, show_findings
+from vigil_cli.demo.film import ensure_films
+from vigil_cli.demo.judge import Judge, Truth
+from vigil_cli.demo.people import ENROLLED, PEOPLE
+from vigil_cli.demo.photos import credits_of_photos, ensure_photos
+from vigil_cli.demo.scene import SCENES, SECONDS
+from vigil_cli.demo.site import DemoSite, build_site, wanted_films
+from vigil_cli.demo.verdict import show_verdict
+from vigil_cli.errors import CommandError
+from vigil_cli.manifests import load
+from vigil_cli.standalone.models import Models, prepare
+from vigil_cli.standalone.run import run_session
+from vigil_cli.standalone.servers import go2rtc
+from vigil_cli.standalone.session import Options, Session
+from vigil_cli.standalone.state import StateFolder, default_folder
+from vigil_cli.standalone.supervisor import StartError
+from vigil_cli.view.board import Board
+from vigil_cli.view.reports import reports
+from vigil_cli.view.screen import screen
+from vigil_models import api as models_api
+
+PACK = "open"
+TRUTH = Truth(
+    enrolled={person.key: person.name for person in PEOPLE if person.enrolled},
+    strangers={person.key: person.name for person in PEOPLE if not person.enrolled},
+    cameras={scene.name: scene.people for scene in SCENES},
+)
+
+
+def demo_folder() -> Path:
+    """Give the demo's state folder: its people and sightings stay apart from a user's own."""
+    default = default_folder()
+    return default.with_name(f"{default.name}-demo")
+
+
+def run(duration: float | None, state: Path | None, *, plain: bool, seed: int) -> None:
+    """Run the demo until Ctrl-C, or for a time and with a verdict.
+
+    Raises
+    ------
+    CommandError, StartError
+        It cannot be started; or, with a duration, somebody enrolled was not recognised or somebody else was named.
+    """
+    began = time.monotonic()
+    folder = StateFolder(state or demo_folder())
+    folder.create()
+    with folder.locked():
+        models, site = _prepare(folder.root, seed)
+        manifests = load([site.folder])
+        show_findings(manifests.warnings)
+        err.print(f"Starting Vigil with {len(manifests.cameras)} cameras; state in {folder.root}")
+        with screen(out, folder.logs / "demo.log", plain=plain) as board:
+            session = Session(folder, models, Options([site.folder], extra_processes=site.processes), board)
+            watcher = _Watcher(board, folder.root, duration)
+            run_session(session, manifests, watcher.watch)
+    _conclude(watcher, began, duration)
+
+
+def _prepare(root: Path, seed: int) -> tuple[Models, DemoSite]:
+    """Make everything ready that the demo needs, with progress."""
+    cache = models_api.cache_dir()
+    with ThreadPoolExecutor(1) as pool:
+        server: Future[Path] = pool.submit(go2rtc.build)
+        with reports() as told:
+            photos = ensure_photos(cache, told)
+            models = prepare(PACK, told)
+        for line in credits_of_photos():
+            err.print(Text(f"  Photo {line}", "dim"))
+        rtsp = _wait_for_rtsp(server)
+    wanted = wanted_films(rtsp=rtsp)
+    with _progress("Composing the cameras' scenes") as progress:
+        films = ensure_films(cache, photos, list(wanted.values()), seed, progress)
+    return models, build_site(root, {name: films[want] for name, want in wanted.items()}, photos, rtsp=rtsp)
+
+
+def _wait_for_rtsp(server: "Future[Path]") -> bool:
+    """Tell whether there is an RTSP server; without one, the third camera is of another type."""
+    try:
+        with err.status("Building go2rtc, the RTSP server (once; about a minute)"):
+            server.result()
+    except StartError as error:
+        err.print(Text(f"No RTSP here, so the third camera sends over a TCP socket: {error}", "yellow"))
+        return False
+    return True
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar from the first report on."""
+    share = TextColumn("{task.percentage:.0f} %")
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        share,
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err) as bars:
+        task = None
+
+        def progress(done: int, total: int) -> None:
+            nonlocal task
+            if task is None:
+                task = bars.add_task(what, total=total)
+            bars.update(task, completed=done)
+
+        yield progress
+
+
+@dataclass(slots=True)
+class _Watcher:
+    """A GraphQL subscriber that hears everything from the start.
+
+    Attributes
+    ----------
+    started
+        When the cameras were, on the monotonic clock; None: never.
+    ended
+        Whether the whole duration is over.
+    """
+
+    board: Board
+    root: Path
+    duration: float | None
+    judge: Judge = field(default_factory=lambda: Judge(TRUTH, dt.datetime.now(dt.UTC)))
+    started: float | None = None
+    ended: bool = False
+
+    async def watch(self, session: Session) -> None:
+        """Listen until the duration is over; without one, for ever."""
+        self.started = time.monotonic()
+        self.judge.since = dt.datetime.now(dt.UTC)
+        self._invite()
+        try:
+            async with asyncio.timeout(self.duration) as limit:
+                await self._listen(session, self.started)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            self.ended = True
+        except ApiRefused as error:
+            raise CommandError(f"The API refuses the demo's subscription: {error}") from None
+
+    async def _listen(self, session: Session, started: float) -> None:
+        async with aclosing(session.api.sightings()) as events:
+            async for event in events:
+                self.judge.hear(event, time.monotonic() - started)
+                missing = [person.name for person in ENROLLED if person.key not in self.judge.recognised]
+                told = f"still to come: {', '.join(missing)}" if missing else "everybody who is enrolled was recognised"
+                self.board.notices["demo"] = ("info" if missing else "good", f"Demo: {told}")
+
+    def _invite(self) -> None:
+        """Say how to look at it from outside."""
+        lines = (
+            f"GraphiQL at the address below opens with a ready subscription; by hand: {EXAMPLE}",
+            f"In another terminal: vigil watch --state {self.root}",
+        )
+        for number, line in enumerate(lines):
+            self.board.notices[f"invitation {number}"] = ("dim", line)
+            self.board.tell("info", line)
+
+
+def _conclude(watcher: _Watcher, began: float, duration: float | None) -> None:
+    """Show what was recognised, and fail when a whole run should have shown more."""
+    if watcher.started is None:
+        raise CommandError("The demo was ended before its cameras had started.")
+    verdict = watcher.judge.verdict()
+    show_verdict(out, verdict, preparing_s=watcher.started - began)
+    if duration is None:
+        return
+    if not watcher.ended:
+        raise CommandError("The demo was ended before its time was over, so there is no verdict.")
+    if not verdict.passed:
+        short = f" (a scene takes {SECONDS} s: allow at least {2 * SECONDS})" if duration < 2 * SECONDS else ""
+        raise CommandError(f"The demo failed: {'; '.join(verdict.problems)}{short}.")
+    out.print(Text("Everybody who is enrolled was recognised, and nobody else was named.", "bold green"))

