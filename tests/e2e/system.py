@@ -17,6 +17,8 @@ import yaml
 from tests.support.servers import environment
 from tests.support.waiting import wait_until
 
+from vigil_cli.standalone.supervisor.strays import look_at
+
 API = "vigil.dev/v1alpha1"
 CAMERAS = """
 { cameras(first: 50) { nodes {
@@ -151,12 +153,12 @@ class System:
 
     def pid(self, name: str) -> int | None:
         """Find a process of the system by its name; None while it is down."""
-        note = self.state / "run" / f"{name}.json"
         try:
-            told = json.loads(note.read_text())
-            return int(told["pid"]) if psutil.Process(told["pid"]).create_time() == told["started"] else None
-        except (OSError, ValueError, psutil.NoSuchProcess):
+            note = json.loads((self.state / "run" / f"{name}.json").read_text())
+        except (OSError, ValueError):
             return None
+        seen = look_at(note["pid"])
+        return seen.pid if seen is not None and seen.started == note["started"] else None
 
     def kill_9(self, name: str) -> float:
         """Kill a process and wait until another has taken its place; returns the seconds that took."""
