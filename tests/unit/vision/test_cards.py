@@ -25,8 +25,8 @@ def test_a_detector_of_any_size() -> None:
 
 
 def test_a_detector_of_one_size() -> None:
-    card = cards.detection_card(DETECTION, dims=(384, 640, 3))
-    assert (card.height, card.width) == (384, 640)
+    card = cards.detection_card(DETECTION, dims=(384, 640, 3), max_batch=8)
+    assert (card.height, card.width, card.max_batch) == (384, 640, 8)
 
 
 def test_an_embedder() -> None:

@@ -51,6 +51,8 @@ class FaultyServer:
         self.fault: Callable[[grpc.ServicerContext], None] | None = None
         self.answer: np.ndarray[Any, np.dtype[np.float32]] | None = None
         self.cards = {model: dict(card) for model, card in CARDS.items()}
+        self.max_batch = 8
+        self.knows_memory = False
         self.infers = 0
         self.requests: list[Any] = []
         self._server: grpc.Server | None = None
@@ -66,7 +68,7 @@ class FaultyServer:
             "ModelInfer": (self._infer, M.ModelInferRequest),
             "ModelConfig": (self._config, M.ModelConfigRequest),
             "ModelReady": (lambda *_: M.ModelReadyResponse(ready=True), M.ModelReadyRequest),
-            "SystemSharedMemoryRegister": (self._refuse_memory, M.SystemSharedMemoryRegisterRequest),
+            "SystemSharedMemoryRegister": (self._register_memory, M.SystemSharedMemoryRegisterRequest),
         }
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(
@@ -88,12 +90,16 @@ class FaultyServer:
     def _config(self, request: Any, _: grpc.ServicerContext) -> Any:
         response = M.ModelConfigResponse()
         response.config.name = request.name
+        response.config.max_batch_size = self.max_batch
         for name, value in self.cards[request.name].items():
             response.config.parameters[name].string_value = value
         response.config.input.add(name="image", dims=[-1, -1, 3])
         return response
 
-    def _refuse_memory(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def _register_memory(self, request: Any, context: grpc.ServicerContext) -> Any:
+        if self.knows_memory:
+            told = f"shared memory region '{request.name}' already in manager"
+            context.abort(grpc.StatusCode.ALREADY_EXISTS, told)
         context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"Unable to open shared memory region: '{request.key}'")
 
     def _infer(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -160,6 +166,13 @@ def test_both_models_answer_with_their_card_and_origin(server: FaultyServer) -> 
         assert client.embed(FACES).shape == (2, 4)
         assert client.recognition_card().embedding_size == 4
         assert client.embed(FACES[:0]).shape == (0, 4)
+
+
+def test_more_faces_than_the_model_takes_at_once_go_in_several_requests(server: FaultyServer) -> None:
+    server.max_batch = 3
+    with client_of(server) as client:
+        assert client.embed(np.zeros((7, 112, 112, 3), np.uint8)).shape == (7, 4)
+    assert [request.inputs[0].shape[0] for request in server.requests] == [3, 3, 1]
 
 
 def test_the_request_carries_pixels_shape_and_a_queue_timeout(server: FaultyServer) -> None:
@@ -261,6 +274,29 @@ def test_a_call_waits_out_a_short_outage_inside_its_deadline(server: FaultyServe
         starter.join(5)
 
 
+def test_a_call_whose_time_is_up_leaves_the_probe_to_the_next(server: FaultyServer) -> None:
+    with client_of(server, deadline_s=0.3) as client:
+        server.stop()
+        with pytest.raises(InferenceUnavailable):
+            client.detect(IMAGE)
+        breaker = client._endpoints[0].breaker
+        wait_until(lambda: breaker.wait_s() == 0, "a probe is due")
+        with pytest.raises(InferenceUnavailable):
+            client.detect(IMAGE, deadline_s=0)
+        assert breaker.try_probe()
+
+
+def test_a_probe_on_a_connection_that_was_closed_meanwhile_counts_as_failed(server: FaultyServer) -> None:
+    with client_of(server) as client:
+        endpoint = client._endpoints[0]
+        endpoint.connect().abandon()
+        endpoint.breaker.failed(decisive=True)
+        wait_until(lambda: endpoint.breaker.wait_s() == 0, "a probe is due")
+        endpoint.probe(DETECTION)
+        assert endpoint.breaker.circuit is Circuit.OPEN
+        assert client.detect(IMAGE).shape == (1, 8, 15)
+
+
 def test_silence_is_a_timeout(server: FaultyServer) -> None:
     released = threading.Event()
     server.fault = hangs_until(released)
@@ -351,6 +387,14 @@ def test_a_server_that_cannot_open_shared_memory_gets_frames_over_the_wire(serve
         client.detect(buffer)
         assert [len(request.raw_input_contents[0]) for request in server.requests] == [32 * 64 * 3] * 2
         assert not client.endpoint_states()[0].shared_memory
+
+
+def test_a_region_that_the_server_has_from_a_connection_before_is_used(server: FaultyServer) -> None:
+    server.knows_memory = True
+    with InferenceClient([server.address], deadline_s=5) as client:
+        client.detect(client.frame_buffer(32, 64))
+        assert client.endpoint_states()[0].shared_memory
+    assert "shared_memory_region" in server.requests[0].inputs[0].parameters
 
 
 def test_a_closed_client_says_so(server: FaultyServer) -> None:

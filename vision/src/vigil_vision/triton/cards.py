@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 DETECTION = "face_detection"
 RECOGNITION = "face_recognition"
@@ -18,9 +18,12 @@ class ModelCard:
     ----------
     model_id
         `<name>@<first 12 hex digits of the sha256 of the source ONNX file>`; embeddings of different ids never meet.
+    max_batch
+        Pictures that one request may hold; 0 when the server does not say.
     """
 
     model_id: str
+    max_batch: int = field(default=0, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class RecognitionCard(ModelCard):
     alignment_template: str = "arcface_112"
 
 
-def detection_card(parameters: Mapping[str, str], *, dims: tuple[int, ...]) -> DetectionCard:
+def detection_card(parameters: Mapping[str, str], *, dims: tuple[int, ...], max_batch: int = 0) -> DetectionCard:
     """Read the detector's card; ValueError names the parameter that is missing or wrong.
 
     Parameters
@@ -76,6 +79,8 @@ def detection_card(parameters: Mapping[str, str], *, dims: tuple[int, ...]) -> D
         Of the model configuration, text values.
     dims
         Of the input `image` without the batch: H, W, 3; -1 where any size goes.
+    max_batch
+        `max_batch_size` of the model configuration.
     """
     if len(dims) != 3 or dims[2] not in {3, -1}:
         msg = f"input dims {list(dims)} are not [H, W, 3]"
@@ -88,10 +93,11 @@ def detection_card(parameters: Mapping[str, str], *, dims: tuple[int, ...]) -> D
         top_k=_integer(parameters, "top_k", 1, 10_000),
         height=dims[0] if dims[0] > 0 else None,
         width=dims[1] if dims[1] > 0 else None,
+        max_batch=max_batch,
     )
 
 
-def recognition_card(parameters: Mapping[str, str]) -> RecognitionCard:
+def recognition_card(parameters: Mapping[str, str], *, max_batch: int = 0) -> RecognitionCard:
     """Read the embedder's card; ValueError names the parameter that is missing or wrong."""
     template = _text(parameters, "alignment_template")
     if template != "arcface_112":
@@ -103,6 +109,7 @@ def recognition_card(parameters: Mapping[str, str]) -> RecognitionCard:
         match_threshold=_permille(parameters, "match_threshold_permille"),
         match_margin=_permille(parameters, "match_margin_permille"),
         alignment_template=template,
+        max_batch=max_batch,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil_vision.alignment import CROP
+from vigil_vision.detection import ROW
 from vigil_vision.letterbox import STRIDE
 from vigil_vision.triton.breaker import Circuit
 from vigil_vision.triton.cards import DETECTION, RECOGNITION, DetectionCard, ModelCard, RecognitionCard
@@ -27,9 +28,6 @@ from vigil_vision.triton.shared_memory import RegionStore
 
 Card = TypeVar("Card", bound=ModelCard)
 Result = TypeVar("Result")
-
-_COLUMNS = 15
-"""Of a detector row."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,14 +129,14 @@ class InferenceClient:
         def work(connection: Connection, timeout_s: float) -> Answer[DetectionCard]:
             until = time.monotonic() + timeout_s
             card = cast("DetectionCard", connection.card(DETECTION, timeout_s))
-            values = connection.infer(DETECTION, ("image", "detections"), batch, _share(until, 1))
-            _check_answer(values, (len(batch), card.top_k, _COLUMNS), connection.address)
+            values = _infer(connection, card, (DETECTION, "image", "detections"), batch, until)
+            _check_answer(values, (len(batch), card.top_k, ROW), connection.address)
             return Answer(values, card, connection.address)
 
         return self._run(work, DETECTION, deadline_s)
 
     def embed_answer(self, faces: NDArray[np.uint8], *, deadline_s: float | None = None) -> Answer[RecognitionCard]:
-        """Embed aligned faces in one request.
+        """Embed aligned faces: in one request, or in several when there are more than the model takes at once.
 
         Parameters
         ----------
@@ -166,7 +164,7 @@ class InferenceClient:
             card = cast("RecognitionCard", connection.card(RECOGNITION, timeout_s))
             if not len(faces):
                 return Answer(np.empty((0, card.embedding_size), np.float32), card, connection.address)
-            values = connection.infer(RECOGNITION, ("face", "embedding"), faces, _share(until, 1))
+            values = _infer(connection, card, (RECOGNITION, "face", "embedding"), faces, until)
             _check_answer(values, (len(faces), card.embedding_size), connection.address)
             return Answer(values, card, connection.address)
 
@@ -245,9 +243,7 @@ class InferenceClient:
         until = time.monotonic() + (self._deadline_s if deadline_s is None else deadline_s)
         failures: dict[str, InferenceError] = {}
         while True:
-            for endpoint, others in self._usable(model):
-                if self._closed.is_set() or until <= time.monotonic():
-                    break
+            for endpoint, others in self._usable(model, until):
                 try:
                     return endpoint.attempt(work, _share(until, others + 1))
                 except InferenceRejected:
@@ -259,14 +255,17 @@ class InferenceClient:
             if busy or time.monotonic() + pause >= until or self._closed.wait(pause):
                 raise self._failure(failures)
 
-    def _usable(self, model: str) -> Iterator[tuple[Endpoint, int]]:
-        """Give the endpoints to try now, each with the number of those after it.
+    def _usable(self, model: str, until: float) -> Iterator[tuple[Endpoint, int]]:
+        """Give the endpoints to try now, each with the number of those after it; none when the time is up.
 
         One that is due for a probe is tried with a real call only when there is no other; else it is asked aside, so
         that no frame waits for a dead server.
         """
         closed = [one for one in self._endpoints if one.breaker.circuit is Circuit.CLOSED]
         for endpoint in self._endpoints:
+            # Looked at before a probe is taken: one that nobody makes would keep all others waiting for it to expire.
+            if self._closed.is_set() or until <= time.monotonic():
+                return
             if endpoint in closed:
                 yield endpoint, len(closed) - closed.index(endpoint) - 1
             elif closed:
@@ -293,6 +292,19 @@ class InferenceClient:
 def _share(until: float, candidates: int) -> float:
     """Seconds for one attempt when `candidates` are still to be tried before `until`."""
     return max((until - time.monotonic()) / max(candidates, 1), 0.001)
+
+
+def _infer(
+    connection: Connection, card: ModelCard, names: tuple[str, str, str], pixels: NDArray[np.uint8], until: float
+) -> NDArray[np.float32]:
+    """Run a model (its name, input, output) on pixels [N,...], at most as many at once as its configuration allows."""
+    model, *tensors = names
+    size = card.max_batch or len(pixels)
+    parts = [
+        connection.infer(model, (tensors[0], tensors[1]), pixels[start : start + size], _share(until, 1))
+        for start in range(0, len(pixels), size)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _both_ready(connection: Connection, timeout_s: float) -> bool:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vigil_vision.triton import wire
 from vigil_vision.triton.cards import DETECTION, DetectionCard, RecognitionCard, detection_card, recognition_card
-from vigil_vision.triton.errors import InferenceError, InferenceUnavailable, RegionLost, from_grpc
+from vigil_vision.triton.errors import InferenceError, InferenceUnavailable, RegionKnown, RegionLost, from_grpc
 from vigil_vision.triton.shared_memory import RegionStore
 
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
@@ -93,16 +93,17 @@ class Connection:
             Seconds for the whole.
         """
         until = time.monotonic() + timeout_s
-        region = self._region_of(pixels, timeout_s)
-        request = wire.infer_request(model, tensors[0], pixels.shape, timeout_s=timeout_s, region=region)
+        # Registering is worth a part of the time only: when it hangs, the wire must still have its chance.
+        region = self._region_of(pixels, timeout_s / 2)
         if region is None:
-            return self._send(wire.with_pixels(request, pixels), tensors[1], timeout_s)
+            return self.infer_on_wire(model, tensors, pixels, _left(until))
+        request = wire.infer_request(model, tensors[0], pixels.shape, timeout_s=_left(until), region=region)
         try:
-            answer = self._send(request, tensors[1], timeout_s)
+            answer = self._send(request, tensors[1], _left(until))
         except RegionLost:
             # The server restarted between two calls, so nothing learnt from it holds any more. The wire is certain.
             self._forget()
-            return self.infer_on_wire(model, tensors, pixels, max(until - time.monotonic(), 0.001))
+            return self.infer_on_wire(model, tensors, pixels, _left(until))
         self._lost_in_a_row = 0
         return answer
 
@@ -137,9 +138,18 @@ class Connection:
         return bool(wire.messages.ModelReadyResponse.FromString(raw).ready)
 
     def probe(self, model: str, timeout_s: float) -> "grpc.Future":
-        """Ask as `model_ready`, without waiting; the future's result is the raw answer, for `probe_result`."""
+        """Ask as `model_ready`, without waiting; the future's result is the raw answer, for `probe_result`.
+
+        Raises
+        ------
+        InferenceUnavailable
+            When another thread has closed the connection meanwhile.
+        """
         request = wire.messages.ModelReadyRequest(name=model)
-        return self._method("ModelReady").future(request.SerializeToString(), timeout=timeout_s)
+        try:
+            return self._method("ModelReady").future(request.SerializeToString(), timeout=timeout_s)
+        except ValueError as error:
+            raise self._closed() from error
 
     def close(self, timeout_s: float = 0.5) -> None:
         """Take registered regions back where the server still answers, and close the channel."""
@@ -172,11 +182,13 @@ class Connection:
         except grpc.RpcError as error:
             raise from_grpc(error, self.address, timeout_s) from error
         except ValueError as error:
-            # What grpcio raises when another thread has closed the channel meanwhile.
-            msg = f"{self.address}: connection closed"
-            raise InferenceUnavailable(msg) from error
+            raise self._closed() from error
         self._last_answer = time.monotonic()
         return raw
+
+    def _closed(self) -> InferenceUnavailable:
+        """Word the ValueError that grpcio raises when another thread has closed the channel meanwhile."""
+        return InferenceUnavailable(f"{self.address}: connection closed")
 
     def _region_of(self, pixels: NDArray[np.uint8], timeout_s: float) -> tuple[str, int] | None:
         """Name the registered region in which pixels lie; registers it first where needed. None: take the wire."""
@@ -194,12 +206,16 @@ class Connection:
         return region.name, offset
 
     def _register(self, name: str, key: str, size: int, timeout_s: float) -> bool:
+        until = time.monotonic() + timeout_s
         for stale in self._registered - (self.regions.names() if self.regions else set()):
             with suppress(InferenceError):
-                self._unregister(stale, timeout_s)
+                self._unregister(stale, _left(until))
         request = wire.messages.SystemSharedMemoryRegisterRequest(name=name, key=key, offset=0, byte_size=size)
         try:
-            self._call("SystemSharedMemoryRegister", request.SerializeToString(), timeout_s)
+            self._call("SystemSharedMemoryRegister", request.SerializeToString(), _left(until))
+        except RegionKnown:
+            # By a connection that was given up while the server lived; a name is never used for a second region.
+            pass
         except InferenceError as error:
             logging.getLogger(__name__).info(
                 "%s cannot read shared memory, frames take the wire: %s", self.address, error
@@ -223,6 +239,11 @@ class Connection:
                 self.regions = None
 
 
+def _left(until: float) -> float:
+    """Seconds until then, as a deadline: never 0, which gRPC takes for none."""
+    return max(until - time.monotonic(), 0.001)
+
+
 def probe_result(future: "grpc.Future") -> bool:
     """Read whether a probed model is ready; any failure is a no."""
     try:
@@ -237,8 +258,8 @@ def _read_card(config: wire.Message, address: str) -> Card:
     try:
         if config.name == DETECTION:
             dims = next(tuple(one.dims) for one in config.input if one.name == "image")
-            return detection_card(parameters, dims=dims)
-        return recognition_card(parameters)
+            return detection_card(parameters, dims=dims, max_batch=config.max_batch_size)
+        return recognition_card(parameters, max_batch=config.max_batch_size)
     except StopIteration:
         msg = f"{address}: {config.name} has no input 'image'; was it exported by vigil-models?"
         raise InferenceUnavailable(msg) from None

@@ -102,7 +102,11 @@ class Endpoint:
                 self._drop(connection)
                 self.breaker.failed(decisive=True)
 
-        connection.probe(model, PROBE_TIMEOUT_S).add_done_callback(done)
+        try:
+            connection.probe(model, PROBE_TIMEOUT_S).add_done_callback(done)
+        except InferenceError:
+            self._drop(connection)
+            self.breaker.failed(decisive=True)
 
     def close(self) -> None:
         """Close the connection."""

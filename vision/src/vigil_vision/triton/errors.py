@@ -34,6 +34,10 @@ class RegionLost(InferenceRejected):
     """The server does not know the shared memory region (any more); the client handles it and nobody else sees it."""
 
 
+class RegionKnown(InferenceRejected):
+    """The server has a shared memory region of that name already; handled as `RegionLost`."""
+
+
 _OVERLOADED = ("exceeds maximum queue size", "timeout expired")
 """Words of Triton's dynamic batcher when it rejects; the code is the same as that of a dead server."""
 
@@ -59,6 +63,8 @@ def from_grpc(error: grpc.RpcError, endpoint: str, timeout_s: float) -> Inferenc
         kind, meaning, details = InferenceTimeout, "no answer", f"within {timeout_s:.2f} s"
     elif any(phrase in words for phrase in _OVERLOADED):
         kind, meaning = InferenceOverloaded, "overloaded"
+    elif "shared memory region" in words and "already in manager" in words:
+        kind, meaning = RegionKnown, "has the frame already"
     elif "shared memory region" in words:
         kind, meaning = RegionLost, "lost the frame"
     elif code in refused:
