@@ -36,8 +36,9 @@ def faces(draw: st.DrawFn) -> Detections:
         (rows(row(0, 0, 9, 9, np.nan), row(np.nan, 0, 9, 9, 0.9), row(0, 0, np.inf, 9, 0.8)), 0.1, []),
         (rows(row(9, 0, 9, 9, 0.9), row(9, 0, 2, 9, 0.9)), 0.1, []),
         (rows(row(0, 0, 9, 9, 0.6), row(0, 0, 9, 9, 0.8)), 0.1, [0.8, 0.6]),
+        (rows([0, 0, 9, 9, 0.9, *[4] * 10], row(0, 0, 9, 9, 0.8)), 0.1, [0.8]),
     ],
-    ids=["none", "weak", "at the threshold", "padding", "not finite", "empty boxes", "unsorted"],
+    ids=["none", "weak", "at the threshold", "padding", "not finite", "empty boxes", "unsorted", "one landmark"],
 )
 def test_rows_become_faces(answer: NDArray[np.float32], threshold: float, scores: list[float]) -> None:
     found = detection.parse(answer, threshold)

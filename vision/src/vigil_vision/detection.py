@@ -16,6 +16,9 @@ from vigil_vision.letterbox import Letterbox
 ROW = 15
 """Columns of a detector row: box 4, score 1, landmarks 5 x 2."""
 
+LEAST_SPREAD = 0.1
+"""Pixels of the input over which a face's landmarks extend at the least; five in one point tell no pose."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
@@ -73,8 +76,8 @@ def parse(rows: NDArray[np.float32], score_threshold: float) -> Detections:
     Parameters
     ----------
     rows
-        [K,15] float32 as the model answers, in input pixels. Rows that are not finite or whose box is empty are left
-        out.
+        [K,15] float32 as the model answers, in input pixels. Rows that are not finite, whose box is empty, or whose
+        landmarks all lie in one place are left out: they are no faces, and cannot be aligned.
     score_threshold
         0 to 1; padding (score 0) is left out even at 0.
 
@@ -91,7 +94,9 @@ def parse(rows: NDArray[np.float32], score_threshold: float) -> Detections:
     kept = rows[(scores >= score_threshold) & (scores > 0)]
     if not len(kept):
         return Detections.empty()
-    sound = np.isfinite(kept).all(axis=1) & (kept[:, 2] > kept[:, 0]) & (kept[:, 3] > kept[:, 1])
+    kept = kept[np.isfinite(kept).all(axis=1)]
+    spread = np.ptp(kept[:, 5:].reshape(-1, 5, 2), axis=1).max(axis=1)
+    sound = (kept[:, 2] > kept[:, 0]) & (kept[:, 3] > kept[:, 1]) & (spread > LEAST_SPREAD)
     kept = np.ascontiguousarray(kept[sound], np.float32)
     kept = kept[np.argsort(-kept[:, 4], kind="stable")]
     return Detections(kept[:, :4], kept[:, 4], kept[:, 5:].reshape(-1, 5, 2))

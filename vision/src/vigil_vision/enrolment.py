@@ -70,7 +70,7 @@ def find_faces(client: InferenceClient, image: NDArray[np.uint8], *, deadline_s:
     image
         [H,W,3] uint8 RGB, upright.
     deadline_s
-        Seconds per call instead of the client's.
+        Seconds per picture sent instead of the client's; the detector's card is read within the client's own.
 
     Raises
     ------

@@ -29,7 +29,9 @@ MAX_YAW, MAX_PITCH, MAX_ROLL = 35.0, 40.0, 60.0
 the alignment and matters only because detectors are not made for it."""
 
 MIN_BRIGHTNESS, MAX_BRIGHTNESS = 0.10, 0.90
-"""For enrolment. A well exposed face of any skin lies between 0.2 and 0.75."""
+"""Mean grey of the face, for enrolment. Wide on purpose: they catch photos in which light has drowned the face or
+failed to reach it, not exposure that is merely poor. The photos they were tried on show too few people to tell how much
+room they leave for every skin, so do not narrow them without measuring that."""
 
 RIVAL_CONFIDENCE = 0.85
 """Another face spoils an enrolment photo when it is at least this confident relative to the best; a painted landscape
