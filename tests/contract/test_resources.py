@@ -1,7 +1,8 @@
 """A manifest is taken as it was meant or refused with everything that is wrong with it."""
 
+import datetime as dt
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -200,3 +201,22 @@ def test_a_duration_means_what_it_says(text: str, seconds: int) -> None:
 def test_what_is_not_a_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         parse_duration(text)
+
+
+def test_keys_that_yaml_does_not_read_as_text_are_text() -> None:
+    manifest = {**camera(), "metadata": {"name": "door", "labels": {dt.date(2026, 5, 1): "installed"}}}
+    found = check(manifest)
+    assert isinstance(found, Camera)
+    assert found.metadata.labels == {"2026-05-01": "installed"}
+
+
+def test_a_manifest_that_holds_itself_is_a_problem_like_any_other() -> None:
+    manifest = camera()
+    manifest["spec"]["again"] = manifest
+    (problem,) = cast("list[Problem]", check(manifest))
+    assert "holds itself" in problem.message
+
+
+def test_a_duration_longer_than_any_calendar_is_refused() -> None:
+    with pytest.raises(ValueError, match="longer than a duration can be"):
+        parse_duration("99999999999d")

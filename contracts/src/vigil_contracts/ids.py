@@ -40,12 +40,13 @@ class ResourceKey(NamedTuple):
 
 
 def new_sighting_id(at: dt.datetime | None = None) -> uuid.UUID:
-    """Make a UUIDv7 (RFC 9562 §5.7): ordered by time, never repeating a millisecond within one process.
+    """Make a UUIDv7 (RFC 9562 §5.7), ordered by time; ids of one moment differ in 74 random bits, in no order.
 
     Parameters
     ----------
     at
-        The moment the sighting opened, timezone-aware; now when None.
+        The moment the sighting opened, timezone-aware. None: now, and no two ids of this process share a millisecond,
+        so that they are in the order in which they were made.
     """
     global _uuid7_last_ms  # noqa: PLW0603 - a clock shared by the process, guarded by its lock
     milliseconds = int(at.timestamp() * 1000) if at is not None else time.time_ns() // 1_000_000

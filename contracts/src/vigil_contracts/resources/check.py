@@ -57,7 +57,10 @@ def check(document: Mapping[str, Any]) -> Resource | list[Problem]:
         return [Problem(("kind",), f"{kind!r} is none of Vigil's kinds ({', '.join(KINDS)})")]
     if document.get("apiVersion") != API_VERSION:
         return [Problem(("apiVersion",), f"{document.get('apiVersion')!r} is not {API_VERSION}")]
-    plain = json.loads(json.dumps(document, default=_as_text))
+    try:
+        plain = _plain(document)
+    except RecursionError:
+        return [Problem((), "is nested too deeply, or holds itself (a YAML alias inside its own anchor)")]
     try:
         return _parse(plain, KINDS[kind])
     except ValidationError as error:
@@ -93,9 +96,19 @@ def _remove(plain: Any, path: tuple[str | int, ...]) -> None:  # noqa: ANN401 - 
         plain.pop(path[-1], None)
 
 
-def _as_text(value: object) -> str:
-    """YAML reads an unquoted timestamp as a date; JSON, and so the API server, as the text it was."""
+def _plain(value: Any) -> Any:  # noqa: ANN401 - plain data of any shape
+    """Leave only what JSON has. YAML reads an unquoted timestamp as a date, the API server as the text it was."""
+    if isinstance(value, Mapping):
+        return {_key(key): _plain(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(child) for child in value]
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
     return value.isoformat() if isinstance(value, dt.date) else str(value)
+
+
+def _key(key: object) -> str:
+    return key if isinstance(key, str) else str(_plain(key))
 
 
 def _problems(details: ErrorDetails, model: type[Resource]) -> list[Problem]:

@@ -26,13 +26,17 @@ _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
 def parse_duration(text: str) -> dt.timedelta:
-    """Read a Duration field; raises ValueError with the text when it is not one."""
+    """Read a Duration field; raises ValueError with the text when it is not one, or longer than any calendar."""
     found = _DURATION.fullmatch(text)
     if found is None or not text:
         msg = f"{text!r} is not a duration such as 30d, 1h30m or 45s"
         raise ValueError(msg)
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return dt.timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    try:
+        return dt.timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    except OverflowError:
+        msg = f"{text!r} is longer than a duration can be (999999999d)"
+        raise ValueError(msg) from None
 
 
 class Metadata(Tolerant):
