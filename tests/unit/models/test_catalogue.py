@@ -1,5 +1,6 @@
 """The catalogue holds together, and says what it must about every model."""
 
+import hashlib
 from copy import deepcopy
 from importlib import resources
 from pathlib import PurePosixPath
@@ -25,6 +26,19 @@ def test_every_model_says_what_it_is_and_what_it_may_be_used_for(name: str) -> N
     assert licence.address.startswith("https://")
     assert model.sha256 is not None
     assert not licence.commercial_use or licence.full_text()
+
+
+@pytest.mark.parametrize(
+    ("licence", "sha256"),
+    [
+        ("yunet-mit", "c83b8120c50ccbd4c4f96edf53141bdd566ebb8f8e9227e415326aa1b1aba958"),
+        ("sface-apache", "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"),
+    ],
+)
+def test_the_default_packs_licences_are_those_of_opencv_zoo_to_the_byte(licence: str, sha256: str) -> None:
+    text = KNOWN.licences[licence].full_text()
+    assert text is not None
+    assert hashlib.sha256(text.encode()).hexdigest() == sha256
 
 
 def test_files_of_all_models_have_different_names() -> None:
