@@ -102,9 +102,25 @@ def _one_weight_changed(path: Path) -> onnx.ModelProto:
     return exported
 
 
+def _cannot_be_opened(path: Path) -> onnx.ModelProto:
+    exported = build(nets.entry("scrfd_10g_bnkps"), inspect(path, path.read_bytes(), ""))
+    exported.graph.node[0].input[0] = "nothing"
+    return exported
+
+
+def _fails_when_run(path: Path) -> onnx.ModelProto:
+    exported = build(nets.entry("scrfd_10g_bnkps"), inspect(path, path.read_bytes(), ""))
+    exported.graph.initializer.append(onnx.numpy_helper.from_array(np.array([7, 7]), "odd"))
+    reshape = next(node for node in exported.graph.node if node.op_type == "Reshape")
+    reshape.input[1] = "odd"
+    return exported
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
+        (_cannot_be_opened, r"det_10g\.onnx: the exported graph cannot be opened"),
+        (_fails_when_run, r"det_10g\.onnx: the original or the exported graph does not run at 640x384"),
         (_batch_merely_renamed, r"det_10g\.onnx.*nothing was written.*batch of 2 640x384 against one by one"),
         (_one_weight_changed, r"det_10g\.onnx.*noise 640x384 against original: pixels differs"),
     ],

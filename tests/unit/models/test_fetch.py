@@ -203,15 +203,24 @@ def test_the_next_source_is_tried_and_an_archive_put_there_by_hand_is_used(tmp_p
     assert (folder / "small.onnx").read_bytes() == WEIGHTS
 
 
+def _with_a_damaged_member() -> bytes:
+    """Make a zip whose directory is whole and whose compressed bytes are not."""
+    content = bytearray(_zip("m.onnx", WEIGHTS))
+    begin = len("m.onnx") + 30  # of the local header, APPNOTE 4.3.7
+    content[begin : begin + 8] = b"\xff" * 8
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (_with_a_damaged_member(), "cannot be taken out"),
         (b"no zip at all", "cannot be taken out"),
         (_zip("other.onnx", WEIGHTS), "cannot be taken out"),
         (_zip("m.onnx", WEIGHTS + b"\0"), "has 7001 bytes, expected 7000"),
         (_zip("m.onnx", WEIGHTS[:-1] + b"\0"), "has sha256"),
     ],
-    ids=["no zip", "no member", "other size", "other bytes"],
+    ids=["damaged member", "no zip", "no member", "other size", "other bytes"],
 )
 def test_a_wrong_archive_is_refused_and_says_what_to_do_by_hand(content: bytes, message: str, tmp_path: Path) -> None:
     with serving(Server(content=content)) as server:

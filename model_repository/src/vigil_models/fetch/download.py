@@ -49,7 +49,7 @@ def download(
     destination.parent.mkdir(parents=True, exist_ok=True)
     part = destination.with_name(destination.name + ".part")
     if urlsplit(url).scheme == "file":
-        shutil.copyfile(Path(unquote(urlsplit(url).path)), part)
+        _copy(Path(unquote(urlsplit(url).path)), part)
     else:
         resumed = part.exists() and part.stat().st_size > 0
         _fetch(url, part, progress, verify)
@@ -60,6 +60,13 @@ def download(
         part.unlink()
         raise FetchError(f"{url}: the file's sha256 is {found}, expected {sha256}; it was thrown away.")
     part.replace(destination)
+
+
+def _copy(source: Path, part: Path) -> None:
+    try:
+        shutil.copyfile(source, part)
+    except OSError as error:
+        raise FetchError(f"{source}: cannot be copied to {part} ({error.strerror}).") from error
 
 
 def _sum(path: Path) -> str:
@@ -77,6 +84,8 @@ def _fetch(url: str, part: Path, progress: Progress, verify: ssl.SSLContext | No
     try:
         with httpx.Client(timeout=TIMEOUT, follow_redirects=True, verify=trust) as client:
             retrying(_continue, client, url, part, progress)
+    except (httpx.RequestError, httpx.InvalidURL) as error:
+        raise FetchError(f"{url}: {type(error).__name__}: {error}.") from error
     except RetryError as error:
         raise FetchError(f"{url}: {error.last_attempt.exception()} (tried {ATTEMPTS} times).") from error
     except OSError as error:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -140,7 +141,7 @@ def _extract(container: Path, member: str, destination: Path, size: int, sha256:
                 raise FetchError(f"{container}: {member} has {info.file_size} bytes, expected {size}.")
             with archive.open(info) as packed, part.open("wb") as file:
                 shutil.copyfileobj(packed, file)
-    except (zipfile.BadZipFile, KeyError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, KeyError) as error:
         raise FetchError(
             f"{container}: {member} cannot be taken out of it ({error}); delete it and try again."
         ) from error

@@ -5,7 +5,8 @@ places: every exported row must lie within the tolerance of a row of the origina
 scores must agree, so that it is indeed the best K that came.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +16,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from vigil_models.catalogue import CROP, Detector, Model
-from vigil_models.errors import ProofFailed
+from vigil_models.errors import ModelsError, ProofFailed
 from vigil_models.graph.preprocess import input_of
 from vigil_models.graph.source import Source
 from vigil_models.proof import inputs, reference
@@ -72,15 +73,15 @@ def prove(model: Model, source: Source, exported: onnx.ModelProto, photos: Mappi
     WrongLayout
         When the original does not answer as its layout says.
     """
-    original = reference.Original(model, source)
-    served = reference.session(exported.SerializeToString())
+    with _running(source, "the original cannot be opened"):
+        original = reference.Original(model, source)
+    with _running(source, "the exported graph cannot be opened"):
+        served = reference.session(exported.SerializeToString())
     differences: list[Difference] = []
     for height, width in _sizes(model, original):
         pictures = _pictures(height, width, photos)
-        try:
+        with _running(source, f"the original or the exported graph does not run at {width}x{height}"):
             differences += _compare(model, original, source, served, pictures)
-        except (ValueError, RuntimeError) as error:
-            raise ProofFailed(f"{source.path}: the exported graph does not run at {width}x{height}: {error}") from error
     failed = [difference for difference in differences if not difference.within]
     if failed:
         lines = "; ".join(
@@ -91,6 +92,16 @@ def prove(model: Model, source: Source, exported: onnx.ModelProto, photos: Mappi
             f"{source.path}: the exported graph does not equal the original, nothing was written. {lines}"
         )
     return differences
+
+
+@contextmanager
+def _running(source: Source, told: str) -> Iterator[None]:
+    try:
+        yield
+    except ModelsError:
+        raise
+    except Exception as error:  # ONNX Runtime's errors have no other base in common
+        raise ProofFailed(f"{source.path}: {told}: {error}") from error
 
 
 def _sizes(model: Model, original: reference.Original) -> list[tuple[int, int]]:
