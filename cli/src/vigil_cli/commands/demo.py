@@ -25,6 +25,7 @@ from vigil_cli.demo.verdict import show_verdict
 from vigil_cli.errors import CommandError
 from vigil_cli.manifests import load
 from vigil_cli.standalone.models import Models, prepare
+from vigil_cli.standalone.programs import stream_name
 from vigil_cli.standalone.run import run_session
 from vigil_cli.standalone.servers import go2rtc
 from vigil_cli.standalone.session import Options, Session
@@ -132,6 +133,8 @@ class _Watcher:
         When the cameras were, on the monotonic clock; None: never.
     ended
         Whether the whole duration is over.
+    troubles
+        Cameras that did not stream at the end, and why.
     """
 
     board: Board
@@ -140,6 +143,7 @@ class _Watcher:
     judge: Judge = field(default_factory=lambda: Judge(TRUTH, dt.datetime.now(dt.UTC)))
     started: float | None = None
     ended: bool = False
+    troubles: list[str] = field(default_factory=list)
 
     async def watch(self, session: Session) -> None:
         """Listen until the duration is over; without one, for ever."""
@@ -155,6 +159,9 @@ class _Watcher:
             self.ended = True
         except ApiRefused as error:
             raise CommandError(f"The API refuses the demo's subscription: {error}") from None
+        finally:
+            self.troubles = _troubles(self.board)
+            self.board.notices.clear()
 
     async def _listen(self, session: Session, started: float) -> None:
         async with aclosing(session.api.sightings()) as events:
@@ -175,6 +182,18 @@ class _Watcher:
             self.board.tell("info", line)
 
 
+def _troubles(board: Board) -> list[str]:
+    """Say of each camera that does not stream why, which explains better than any verdict what is wrong."""
+    found = []
+    for key, row in board.cameras.items():
+        if row.state == "Streaming" and not row.stale:
+            continue
+        process = board.processes.get(stream_name(key))
+        last = process.last_line if process is not None and process.state != "Ready" else ""
+        found.append(f"camera {key.name} does not stream ({row.message or last or row.state})")
+    return found
+
+
 def _conclude(watcher: _Watcher, began: float, duration: float | None) -> None:
     """Show what was recognised, and fail when a whole run should have shown more."""
     if watcher.started is None:
@@ -187,5 +206,5 @@ def _conclude(watcher: _Watcher, began: float, duration: float | None) -> None:
         raise CommandError("The demo was ended before its time was over, so there is no verdict.")
     if not verdict.passed:
         short = f" (a scene takes {SECONDS} s: allow at least {2 * SECONDS})" if duration < 2 * SECONDS else ""
-        raise CommandError(f"The demo failed: {'; '.join(verdict.problems)}{short}.")
+        raise CommandError(f"The demo failed: {'; '.join([*watcher.troubles, *verdict.problems])}{short}.")
     out.print(Text("Everybody who is enrolled was recognised, and nobody else was named.", "bold green"))

@@ -88,7 +88,7 @@ def build_site(root: Path, films: Mapping[str, Path], photos: dict[str, Path], *
     except OSError as error:
         raise CommandError(f"The demo's manifests cannot be written to {folder} ({error.strerror})") from None
     sockets = {} if rtsp else {third: films["corridor"]}
-    processes = [_video_server(http, films["entrance"], sockets)]
+    processes = [video_server(http, films["entrance"], sockets)]
     if rtsp:
         processes.append(_rtsp_server(root, third, films["corridor"]))
     return DemoSite(folder, tuple(processes))
@@ -126,7 +126,16 @@ def _write(path: Path, *documents: dict[str, Any]) -> None:
     path.write_text(f"# Written anew by every `vigil demo`.\n---\n{text}", encoding="utf-8")
 
 
-def _video_server(http: int, entrance: Path, sockets: Mapping[int, Path]) -> ProcessSpec:
+def video_server(http: int, entrance: Path, sockets: Mapping[int, Path]) -> ProcessSpec:
+    """Describe the server of films.
+
+    Parameters
+    ----------
+    http
+        Port on which `/entrance` is the film of that name.
+    sockets
+        Film by port.
+    """
     arguments = ["--http", str(http), "--film", f"entrance={entrance}"]
     for port, film in sockets.items():
         arguments += ["--socket", f"{port}={film}"]
