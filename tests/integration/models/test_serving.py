@@ -35,7 +35,8 @@ def _infer(client: grpcclient.InferenceServerClient, model: str, pixels: NDArray
     tensor = grpcclient.InferInput(name, list(pixels.shape), "UINT8")
     tensor.set_data_from_numpy(pixels)
     wanted = [grpcclient.InferRequestedOutput(answer)]
-    return client.infer(model, [tensor], outputs=wanted, client_timeout=TIMEOUT_S).as_numpy(answer)
+    got: NDArray[np.float32] = client.infer(model, [tensor], outputs=wanted, client_timeout=TIMEOUT_S).as_numpy(answer)
+    return got
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ Only the layout is theirs: names, shapes, the way heads are arranged, the operat
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -26,7 +27,7 @@ class Net:
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
 
-    def op(self, kind: str, *inputs: str, output: str = "", **attributes: object) -> str:
+    def op(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         name = output or f"{len(self.nodes)}_{kind}"
         self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
         return name
@@ -45,7 +46,9 @@ class Net:
         pads = [kernel // 2] * 4
         return self.op("Conv", source, weights, bias, kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=pads)
 
-    def save(self, path: Path, inputs: list, outputs: list, opset: int = 11) -> Path:
+    def save(
+        self, path: Path, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto], opset: int = 11
+    ) -> Path:
         graph = helper.make_graph(self.nodes, "net", inputs, outputs, self.constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=6)
         onnx.checker.check_model(model)
@@ -53,7 +56,7 @@ class Net:
         return path
 
 
-def _info(name: str, shape: list) -> onnx.ValueInfoProto:
+def _info(name: str, shape: list[int | str]) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
@@ -94,7 +97,7 @@ def scrfd_levels(path: Path, *, seed: int = 0, size: int | str = 640) -> Path:
     """Another exporter's SCRFD: [1,N,C] per level, the batch computed from the shape, the input's size fixed."""
     net = Net(seed)
     levels = _pyramid(net, "images")
-    outputs = []
+    outputs: list[onnx.ValueInfoProto] = []
     for kind, columns in _HEADS:
         for level in levels:
             raw = net.conv(level, 16, 2 * columns, gain=0.5)

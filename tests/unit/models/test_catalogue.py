@@ -78,7 +78,7 @@ def _with(*path: str, value: object) -> dict[str, Any]:
     data = yaml.safe_load((resources.files("vigil_models") / "catalogue.yaml").read_text())
     for name, model in data["models"].items():
         model["name"] = name
-    changed = deepcopy(data)
+    changed: dict[str, Any] = deepcopy(data)
     here = changed
     for key in path[:-1]:
         here = here[key]

@@ -11,7 +11,8 @@ from vigil_vision import alignment
 def landmarks(scale: float, turn: float, x: float, y: float) -> NDArray[np.float32]:
     """Place the template's points in a picture: `scale` picture pixels per crop pixel, turned by `turn` radians."""
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    return ((alignment.ARCFACE_112 - 56) * scale @ rotation.T + [x, y]).astype(np.float32)
+    placed: NDArray[np.float32] = ((alignment.ARCFACE_112 - 56) * scale @ rotation.T + [x, y]).astype(np.float32)
+    return placed
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def picture() -> NDArray[np.uint8]:
     """Make a sharp but not aliased texture of the full range, 640 x 480."""
     noise = np.random.default_rng(7).integers(0, 256, (480, 640, 3), dtype=np.uint8)
     smooth = cv2.GaussianBlur(noise, (0, 0), 1.2)
-    return np.asarray(cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX), np.uint8)
+    return np.asarray(cv2.normalize(smooth, np.empty_like(smooth), 0, 255, cv2.NORM_MINMAX), np.uint8)
 
 
 @given(st.floats(0.05, 20), st.floats(-3.1, 3.1), st.floats(-500, 4000), st.floats(-500, 4000))
@@ -158,3 +159,26 @@ def test_impossible_landmarks_are_refused(picture: NDArray[np.uint8], points: ND
 def test_an_impossible_picture_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"\[H,W,3\] uint8 is expected"):
         alignment.align(np.zeros(shape, np.uint8), landmarks(1, 0, 5, 5)[None])
+
+
+def test_the_template_is_the_one_that_embedders_were_trained_with() -> None:
+    """Hold the numbers and the order: insightface, `python-package/insightface/utils/face_align.py`, `arcface_dst`."""
+    published = {
+        "right eye": (38.2946, 51.6963),
+        "left eye": (73.5318, 51.5014),
+        "nose": (56.0252, 71.7366),
+        "right mouth corner": (41.5493, 92.3655),
+        "left mouth corner": (70.7299, 92.2041),
+    }
+    np.testing.assert_array_equal(alignment.ARCFACE_112, np.array(list(published.values()), np.float32))
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.4, 5.0])
+def test_a_face_of_any_size_is_cut_without_a_shift(scale: float) -> None:
+    """On a noisy ramp of grey, one source pixel of shift is 0.35 levels in the mean, whatever the rounding of each."""
+    ramp = np.linspace(16, 239, 640)
+    noisy = np.rint(ramp + np.random.default_rng(5).uniform(-8, 8, (640, 640))).astype(np.uint8)
+    expected = np.interp(320 + (np.arange(alignment.CROP) - 56) * scale, np.arange(640), ramp)
+    for grey, truth in ((noisy, expected), (noisy.T, expected[:, None])):
+        crop = alignment.align(np.repeat(grey[..., None], 3, axis=2), landmarks(scale, 0, 320, 320)[None])[0]
+        assert abs(float((crop[..., 0] - truth).mean())) < 0.15

@@ -42,9 +42,7 @@ def test_only_one_call_probes() -> None:
     assert not breaker.try_probe()
     clock.now += FIRST_PAUSE_S
     assert [breaker.try_probe() for _ in range(3)] == [True, False, False]
-    assert breaker.circuit is Circuit.HALF_OPEN
-    assert breaker.succeeded()
-    assert breaker.circuit is Circuit.CLOSED
+    assert (breaker.circuit, breaker.succeeded(), breaker.circuit) == (Circuit.HALF_OPEN, True, Circuit.CLOSED)
 
 
 def test_a_probe_that_never_reports_back_expires() -> None:

@@ -188,7 +188,8 @@ def test_the_request_carries_pixels_shape_and_a_queue_timeout(server: FaultyServ
 
 def test_it_works_from_asyncio(server: FaultyServer) -> None:
     async def several() -> list[Any]:
-        return await asyncio.gather(*(asyncio.to_thread(client.detect, IMAGE) for _ in range(8)))
+        answers: list[Any] = await asyncio.gather(*(asyncio.to_thread(client.detect, IMAGE) for _ in range(8)))
+        return answers
 
     with client_of(server) as client:
         assert len(asyncio.run(several())) == 8

@@ -42,7 +42,8 @@ def turned(yaw: float = 0, pitch: float = 0, roll: float = 0) -> NDArray[np.floa
     about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
     about_x = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
     about_z = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
-    return (model @ (about_z @ about_y @ about_x).T)[:, :2].astype(np.float32)
+    projected: NDArray[np.float32] = (model @ (about_z @ about_y @ about_x).T)[:, :2].astype(np.float32)
+    return projected
 
 
 @pytest.mark.parametrize("yaw", [-50, -30, 0, 20, 45])
