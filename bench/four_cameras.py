@@ -49,21 +49,23 @@ def run(bench: Bench) -> Run:
 async def _run(bench: Bench) -> Run:
     bench.say("starting four cameras with the open pack")
     repository = packs.repository(bench, OPEN)
-    async with serve(bench, packs.clip(bench), COUNT) as streams:
-        async with system.start(bench.work / "four", repository) as running:
-            await enrol_all(running)
-            async with listen(running.api.url, running.api.token) as listener:
-                await running.run_cameras(cameras_of(streams, COUNT))
-                await asyncio.sleep(SETTLE_S)
-                bench.say("four cameras with the open pack")
-                begun, before = time.time(), await running.snapshot()
-                await asyncio.sleep(2 * bench.settings.seconds)
-                after, heard = await running.snapshot(), listener.since(begun)
-                memory = _memory(running)
-                await profile(bench, "stages", "four cameras", running)
-                if listener.trouble:
-                    msg = f"the subscriber was cut off: {listener.trouble}"
-                    raise RuntimeError(msg)
+    async with (
+        serve(bench, packs.clip(bench), COUNT) as streams,
+        system.start(bench.work / "four", repository) as running,
+    ):
+        await enrol_all(running)
+        async with listen(running.api.url, running.api.token) as listener:
+            await running.run_cameras(cameras_of(streams, COUNT))
+            await asyncio.sleep(SETTLE_S)
+            bench.say("four cameras with the open pack")
+            begun, before = time.time(), await running.snapshot()
+            await asyncio.sleep(2 * bench.settings.seconds)
+            after, heard = await running.snapshot(), listener.since(begun)
+            memory = _memory(running)
+            await profile(bench, "stages", "four cameras", running)
+            if listener.trouble:
+                msg = f"the subscriber was cut off: {listener.trouble}"
+                raise RuntimeError(msg)
     return Run(heard, memory, before, after, streams.note)
 
 

@@ -95,8 +95,8 @@ GALLERY = Part(
     PART,
     "Gallery search",
     "Identity's own gallery (Qdrant embedded), filled through its interface with one random unit vector of 512 numbers "
-    f"for each person; {QUERIES} faces are looked up one after the other, each the embedding of an enrolled person with "
-    "noise (cosine about 0.74), and it is counted how often that person is found first.",
+    f"for each person; {QUERIES} faces are looked up one after the other, each the embedding of an enrolled person "
+    "with noise (cosine about 0.74), and it is counted how often that person comes first.",
     tuple(PROMISES.values()),
     measure,
 )

@@ -81,6 +81,8 @@ async def _window(bench: Bench, choice: PackChoice, running: System, *, last: bo
         bench.keep(PART, f"Stages, {choice.shown}", windows.stages(before, after))
         bench.keep(PART, f"CPU, {choice.shown}", windows.cpu(before, after))
         await profile(bench, PART, choice.key, running)
+    others = bench.details.setdefault(PART, {}).setdefault(f"other programs, cores, {choice.key}", [])
+    others.append(round(windows.others_cores(before, after), 2))
     return windows.total(before, after, "vigil_stream_frames_analysed_total") / (after.at - before.at)
 
 

@@ -21,7 +21,7 @@ def hottest(folded: str) -> list[dict[str, float | str]]:
         stack, _, samples = line.rpartition(" ")
         if samples.isdigit():
             frame = stack.rpartition(";")[2]
-            counts[re.sub(r"\S*/(site-packages|src)/", "", frame)] += int(samples)
+            counts[re.sub(r"[^\s(]*/(site-packages|src)/", "", frame)] += int(samples)
     everything = sum(counts.values()) or 1
     return [{"function": name, "share %": 100 * count / everything} for name, count in counts.most_common(TOP)]
 

@@ -89,12 +89,15 @@ class Snapshot:
         Metrics of the identity process.
     cpu_s
         CPU seconds used so far by each process, by name; a server's children count as `<server>: <what>`.
+    machine_s
+        CPU seconds that all programs of the machine used so far, ours and others'.
     """
 
     at: float
     cameras: dict[str, Metrics]
     identity: Metrics
     cpu_s: dict[str, float]
+    machine_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +179,13 @@ class System:
             with contextlib.suppress(psutil.Error):
                 times = process.cpu_times()
                 used[name] = times.user + times.system
-        return Snapshot(time.monotonic(), dict(zip(names, metrics, strict=True)), identity, used)
+        return Snapshot(time.monotonic(), dict(zip(names, metrics, strict=True)), identity, used, machine_cpu_s())
+
+
+def machine_cpu_s() -> float:
+    """Give the CPU seconds that the machine has been busy since it was started."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
 
 
 def scrape(port: int) -> Metrics:

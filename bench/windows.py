@@ -107,3 +107,15 @@ def latencies_ms(heard: Sequence[Heard]) -> dict[str, list[float]]:
             if name != "capturedAt":
                 found.setdefault(name.removesuffix("At"), []).append(1000 * (at - captured))
     return found
+
+
+def others_cores(before: Snapshot, after: Snapshot, known_s: float = 0.0) -> float:
+    """Tell how many cores programs used that do not belong to the system: a high figure spoils a window.
+
+    Parameters
+    ----------
+    known_s
+        CPU seconds that serving used in the window; the bench itself counts as others.
+    """
+    ours = sum(now - before.cpu_s.get(name, 0.0) for name, now in after.cpu_s.items())
+    return max(after.machine_s - before.machine_s - ours - known_s, 0.0) / (after.at - before.at)
