@@ -76,18 +76,27 @@ def run(duration: float | None, state: Path | None, *, plain: bool, seed: int) -
 def _prepare(root: Path, seed: int) -> tuple[Models, DemoSite]:
     """Make everything ready that the demo needs, with progress."""
     cache = models_api.cache_dir()
+    with reports() as told:
+        photos = ensure_photos(cache, told)
     with ThreadPoolExecutor(1) as pool:
-        server: Future[Path] = pool.submit(go2rtc.build)
+        server: Future[Path] = pool.submit(go2rtc.build)  # beside all else; mostly it waits for the network
         with reports() as told:
-            photos = ensure_photos(cache, told)
             models = prepare(PACK, told)
         for line in credits_of_photos():
             err.print(Text(f"  Photo {line}", "dim"))
+        films = _compose(cache, photos, seed, rtsp=True)
         rtsp = _wait_for_rtsp(server)
+    if not rtsp:
+        films = _compose(cache, photos, seed, rtsp=False)
+    return models, build_site(root, films, photos, rtsp=rtsp)
+
+
+def _compose(cache: Path, photos: dict[str, Path], seed: int, *, rtsp: bool) -> dict[str, Path]:
+    """Give the film of each camera."""
     wanted = wanted_films(rtsp=rtsp)
     with _progress("Composing the cameras' scenes") as progress:
         films = ensure_films(cache, photos, list(wanted.values()), seed, progress)
-    return models, build_site(root, {name: films[want] for name, want in wanted.items()}, photos, rtsp=rtsp)
+    return {name: films[want] for name, want in wanted.items()}
 
 
 def _wait_for_rtsp(server: "Future[Path]") -> bool:
@@ -174,7 +183,7 @@ class _Watcher:
     def _invite(self) -> None:
         """Say how to look at it from outside."""
         lines = (
-            f"GraphiQL at the address below opens with a ready subscription; by hand: {EXAMPLE}",
+            f"The GraphQL address opens in a browser with a ready subscription; by hand: {EXAMPLE}",
             f"In another terminal: vigil watch --state {self.root}",
         )
         for number, line in enumerate(lines):
