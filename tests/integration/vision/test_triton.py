@@ -2,13 +2,14 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.integration.vision.conftest import TritonServer, wait_until
+from tests.support.servers import TritonServer
+from tests.support.waiting import wait_until
 
 from vigil_vision import letterbox, photos
 from vigil_vision.triton import InferenceClient, InferenceError, InferenceRejected, shared_memory
@@ -24,13 +25,9 @@ def picture(faces: Path) -> NDArray[np.uint8]:
 
 
 @pytest.fixture
-def mortal(repository: Callable[[str], Path], folder: Path) -> Iterator[TritonServer]:
-    running = TritonServer(repository("open"), folder)
-    try:
-        running.start()
-        yield running
-    finally:
-        running.kill()
+def mortal(own_triton: Callable[[], TritonServer]) -> TritonServer:
+    """Start a server that a test may kill and start again on its port."""
+    return own_triton()
 
 
 def test_the_server_says_what_it_serves(client: InferenceClient) -> None:
@@ -89,12 +86,30 @@ def test_a_killed_server_is_used_again_with_shared_memory_when_it_is_back(
         buffer = client.frame_buffer(*picture.shape[:2])
         buffer[:] = picture
         expected = client.detect(buffer)
-        mortal.kill()
+        mortal.running.kill()
         with pytest.raises(InferenceError):
             client.detect(buffer, deadline_s=0.5)
-        mortal.start()
+        mortal.running.start()
         np.testing.assert_array_equal(client.detect(buffer, deadline_s=20), expected)
         assert client.endpoint_states()[0].shared_memory
+
+
+def test_a_connection_that_is_made_anew_finds_its_frames_in_shared_memory_again(
+    client: InferenceClient, picture: NDArray[np.uint8]
+) -> None:
+    buffer = client.frame_buffer(*picture.shape[:2])
+    buffer[:] = picture
+    expected = client.detect(buffer)
+    endpoint = client._endpoints[0]
+    endpoint._drop(endpoint.connect())
+    np.testing.assert_array_equal(client.detect(buffer), expected)
+    assert client.endpoint_states()[0].shared_memory
+
+
+def test_forty_faces_of_a_crowd_are_embedded(client: InferenceClient) -> None:
+    faces = np.random.default_rng(4).integers(0, 256, (40, 112, 112, 3), dtype=np.uint8)
+    together = client.embed(faces)
+    np.testing.assert_allclose(together[-1:], client.embed(faces[-1:]), atol=1e-4)
 
 
 def test_a_restart_between_two_calls_loses_no_frame(mortal: TritonServer, picture: NDArray[np.uint8]) -> None:
@@ -102,8 +117,8 @@ def test_a_restart_between_two_calls_loses_no_frame(mortal: TritonServer, pictur
         buffer = client.frame_buffer(*picture.shape[:2])
         buffer[:] = picture
         expected = client.detect(buffer)
-        mortal.kill()
-        mortal.start()
+        mortal.running.kill()
+        mortal.running.start()
         for _ in range(3):
             np.testing.assert_array_equal(client.detect(buffer), expected)
         assert client.endpoint_states()[0].shared_memory
@@ -114,14 +129,14 @@ def test_the_second_endpoint_serves_while_the_first_is_dead(mortal: TritonServer
     with InferenceClient([mortal.address, server.address], deadline_s=10) as client:
         first = client.embed_answer(faces)
         assert first.endpoint == mortal.address
-        mortal.kill()
+        mortal.running.kill()
         second = client.embed_answer(faces)
         assert second.endpoint == server.address
         # Each answer carries the id of the model that made it, so that vectors of two models never meet.
         assert second.card == InferenceClient([server.address], deadline_s=10).recognition_card()
         assert client.endpoint_states()[0].circuit is not Circuit.CLOSED
-        mortal.start()
-        wait_until(lambda: client.embed_answer(faces).endpoint == mortal.address, "the preferred endpoint is back")
+        mortal.running.start()
+        wait_until(lambda: client.embed_answer(faces).endpoint == mortal.address, 60, "the preferred endpoint is back")
 
 
 def test_many_threads_share_one_client(client: InferenceClient, picture: NDArray[np.uint8]) -> None:
