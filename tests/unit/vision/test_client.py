@@ -53,6 +53,7 @@ class FaultyServer:
         self.cards = {model: dict(card) for model, card in CARDS.items()}
         self.max_batch = 8
         self.knows_memory = False
+        self.registers: threading.Event | None = None
         self.infers = 0
         self.requests: list[Any] = []
         self._server: grpc.Server | None = None
@@ -97,6 +98,8 @@ class FaultyServer:
         return response
 
     def _register_memory(self, request: Any, context: grpc.ServicerContext) -> Any:
+        if self.registers is not None:
+            self.registers.wait(10)
         if self.knows_memory:
             told = f"shared memory region '{request.name}' already in manager"
             context.abort(grpc.StatusCode.ALREADY_EXISTS, told)
@@ -396,6 +399,13 @@ def test_a_region_that_the_server_has_from_a_connection_before_is_used(server: F
         client.detect(client.frame_buffer(32, 64))
         assert client.endpoint_states()[0].shared_memory
     assert "shared_memory_region" in server.requests[0].inputs[0].parameters
+
+
+def test_a_server_that_hangs_over_shared_memory_still_gets_the_frame_in_time(server: FaultyServer) -> None:
+    server.registers = threading.Event()
+    with InferenceClient([server.address], deadline_s=1.0) as client:
+        assert client.detect(client.frame_buffer(32, 64)).shape == (1, 8, 15)
+        server.registers.set()
 
 
 def test_a_closed_client_says_so(server: FaultyServer) -> None:
