@@ -21,13 +21,16 @@ from vigil_stream.pipeline.motion import MotionGate, Verdict
 from vigil_stream.pipeline.shots import Shots
 from vigil_stream.pipeline.sightings import SightingBook
 from vigil_stream.pipeline.tracker import Track, Tracker
-from vigil_stream.shot_taker import Scene, ShotTaker
+from vigil_stream.shot_taker import Scene, ShotTaker, Taken
 from vigil_vision import detection, letterbox
 from vigil_vision.detection import Detections
 from vigil_vision.letterbox import Letterbox
 from vigil_vision.triton import Answer, DetectionCard
 
 DETECT_DEADLINE_S = 2.0
+
+WAIT_FOR_SHOT_S = 1.5
+"""How long a sighting's first word waits for the embedding of a shot; then it is told without."""
 
 
 class Analyser:
@@ -45,6 +48,8 @@ class Analyser:
         Takes revisions, in order.
     took
         Takes the name of a stage and its seconds.
+    ready
+        Called from another thread when `collect` has something to do.
     detector_side
         Longest side of the detector's input in pixels, when the model takes any.
     """
@@ -56,6 +61,7 @@ class Analyser:
         book: SightingBook,
         tell: Callable[[list[Sighting]], None],
         took: Callable[[str, float], None],
+        ready: Callable[[], None],
         detector_side: int = 640,
     ) -> None:
         self._wanted = spec.detection
@@ -76,7 +82,9 @@ class Analyser:
         self._buffer: NDArray[np.uint8] = np.empty((0, 0, 3), np.uint8)
         self.fitness = Fitness()
         identify = spec.recognition.mode is RecognitionMode.IDENTIFY
-        self.taker = ShotTaker(client, self._converter, self._mask, identify=identify, fitness=self.fitness, took=took)
+        self.taker = ShotTaker(
+            client, self._converter, self._mask, identify=identify, fitness=self.fitness, took=took, ready=ready
+        )
         self.endpoint: str | None = None
         self.analysed = self.still = self.duplicate = 0
 
@@ -92,6 +100,7 @@ class Analyser:
         InferenceError
             The picture could not be analysed; the next one may be.
         """
+        self.collect()
         started = time.perf_counter()
         grey, faces_in_view = picture.luma.grey, bool(self._tracker.tracks)
         self._mask.blacken(grey)
@@ -107,10 +116,9 @@ class Analyser:
         except Exception:
             self._gate.forget()
             raise
-        detected_at = time.time()
         self.analysed += 1
-        self._follow(scene, detected_at)
-        return detected_at - picture.captured_at
+        self._follow(scene)
+        return scene.detected_at - picture.captured_at
 
     def _nothing_moved(self, picture: Picture, verdict: Verdict) -> None:
         if verdict is Verdict.DUPLICATE:
@@ -135,7 +143,7 @@ class Analyser:
         self._took("detect", time.perf_counter() - converted)
         self.endpoint = answer.endpoint
         faces = self._count(answer, box)
-        return Scene(frame, box, self._buffer, faces, picture.captured_at, picture.at)
+        return Scene(frame, box, self._buffer, faces, picture.captured_at, time.time(), picture.at)
 
     def _count(self, answer: Answer[DetectionCard], box: Letterbox) -> Detections:
         """Leave out what does not count as a face here; faces that are only too small still tell about the camera."""
@@ -168,54 +176,63 @@ class Analyser:
         self._letterbox = box
         return box
 
-    def _follow(self, scene: Scene, detected_at: float) -> None:
+    def _follow(self, scene: Scene) -> None:
         boxes = [(b[0], b[1], b[2], b[3]) for b in scene.faces.boxes.tolist()]
         update = self._tracker.update(boxes, scene.at)
         self._end(update.lost, scene.captured_at, CloseReason.LEFT)
-        tracks = list(update.assigned)
-        better = self._take_shots(scene, tracks)
-        trace = Trace(
-            captured_at=places.moment(scene.captured_at),
-            detected_at=places.moment(detected_at),
-            embedded_at=places.moment(time.time()) if better else None,
-        )
-        told: list[Sighting] = []
-        for index, track in enumerate(tracks):
-            told += self._revise(scene, index, track, trace, better=index in better)
-        self._tell(told + self._book.keep_alive())
+        shots = [self._shots.setdefault(track.track_id, Shots()) for track in update.assigned]
+        taken = self.taker.take(scene, update.assigned, shots)
+        for track, own in zip(update.assigned, shots, strict=True):
+            self._note(track, own, scene)
+        self._keep(taken)
+        self._tell(self._book.keep_alive())
 
-    def _take_shots(self, scene: Scene, tracks: list[Track]) -> set[int]:
-        """Take shots and keep them; a face that turned out to be another person's gets a track of its own.
+    def _note(self, track: Track, shots: Shots, scene: Scene) -> None:
+        """Note a face in its sighting, and open it when no shot is to be waited for.
 
-        Returns
-        -------
-        Indices of the faces that have a new shot.
+        One detection alone, not good enough to embed, does not make a sighting.
         """
-        shots = [self._shots.setdefault(track.track_id, Shots()) for track in tracks]
-        taken = self.taker.take(scene, tracks, shots)
-        for one in taken:
-            track = tracks[one.index]
-            if not one.same_person:
-                self._end([track], scene.captured_at, CloseReason.CUT)
-                track = tracks[one.index] = self._tracker.split(track)
-            track.doubtful = False
-            self._shots.setdefault(track.track_id, Shots()).keep(one.kept, scene.at)
-        return {one.index for one in taken}
+        if self._book.knows(track.track_id):
+            self._see(track, scene)
+            return
+        waits = (shots.pending or shots.postponed) and scene.at - track.first_seen < WAIT_FOR_SHOT_S
+        if track.hits >= 2 and not waits:
+            self._see(track, scene)
+            self._tell([self._book.tell(track.track_id, [], _trace(scene, None))])
 
-    def _revise(self, scene: Scene, index: int, track: Track, trace: Trace, *, better: bool) -> list[Sighting]:
-        """Note a face in its sighting. One detection alone, not good enough to embed, does not make a sighting."""
-        known, shots = self._book.knows(track.track_id), self._shots[track.track_id]
-        if not known and not better and (track.hits < 2 or shots.postponed):
-            return []
-        since = places.moment(scene.captured_at - (track.last_seen - track.first_seen))
-        box = places.share_box(scene.faces.boxes[index].tolist(), scene.frame.width, scene.frame.height)
-        moment = places.moment(scene.captured_at)
-        self._book.seen(track.track_id, moment, box, since=since, frames=track.hits)
-        if known and not better:
-            return []
-        return [self._book.tell(track.track_id, [kept.shot for kept in shots.kept], trace)]
+    def _see(self, track: Track, scene: Scene) -> None:
+        """Bring a track's sighting up to date; the scene tells how the two clocks stand to each other."""
+        epoch = scene.captured_at - scene.at
+        box = places.share_box(track.box, scene.frame.width, scene.frame.height)
+        since, seen = places.moment(epoch + track.first_seen), places.moment(epoch + track.last_seen)
+        self._book.seen(track.track_id, seen, box, since=since, frames=track.hits)
+
+    def collect(self) -> None:
+        """Keep the shots that were embedded meanwhile, and tell of them."""
+        self._keep(self.taker.finished())
+
+    def _keep(self, taken: list[Taken]) -> None:
+        """Keep shots and tell of them; a face that turned out to be another person's gets a track of its own."""
+        for one in taken:
+            track = one.track
+            if not one.same_person:
+                if track not in self._tracker.tracks:
+                    continue
+                self._end([track], one.scene.captured_at, CloseReason.CUT)
+                track = self._tracker.split(track)
+            track.doubtful = False
+            shots = self._shots.setdefault(track.track_id, Shots())
+            shots.keep(one.kept, one.scene.at)
+            self._see(track, one.scene)
+            told = self._book.tell(
+                track.track_id, [kept.shot for kept in shots.kept], _trace(one.scene, one.embedded_at)
+            )
+            self._tell([told])
 
     def _end(self, tracks: list[Track], captured_at: float, reason: CloseReason) -> None:
+        if self.taker.pending(tracks):
+            # The last word must hold the shot that is just being embedded; it comes within its deadline.
+            self._keep(self.taker.finished(wait=True))
         told: list[Sighting] = []
         for track in tracks:
             self._shots.pop(track.track_id, None)
@@ -224,6 +241,7 @@ class Analyser:
 
     def lost(self, reason: CloseReason) -> None:
         """Close everything: the source is lost, or the process ends."""
+        self._keep(self.taker.finished(wait=True))
         self._tracker.clear()
         self._shots.clear()
         self._gate.forget()
@@ -231,4 +249,13 @@ class Analyser:
 
     def idle(self, at: float) -> None:
         """Close what was not heard of for long, while no picture is analysed; `at` on the monotonic clock."""
+        self.collect()
         self._end(self._tracker.stale(at), time.time(), CloseReason.LEFT)
+
+
+def _trace(scene: Scene, embedded_at: float | None) -> Trace:
+    return Trace(
+        captured_at=places.moment(scene.captured_at),
+        detected_at=places.moment(scene.detected_at),
+        embedded_at=places.moment(embedded_at) if embedded_at is not None else None,
+    )

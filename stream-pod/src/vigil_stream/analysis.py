@@ -6,7 +6,7 @@ import time
 
 from vigil_contracts.events import CloseReason
 from vigil_stream.analyser import Analyser
-from vigil_stream.capture.slot import Lost, Picture, Slot
+from vigil_stream.capture.slot import Lost, Picture, Slot, Woken
 from vigil_stream.capture.source import Guard
 from vigil_stream.status import Status
 from vigil_vision.triton import InferenceError
@@ -61,10 +61,13 @@ class AnalysisLoop:
             self._guard.rest()
         self._analyser.lost(CloseReason.SHUTDOWN)
 
-    def _step(self, item: Picture | Lost | None) -> None:
+    def _step(self, item: Picture | Lost | Woken | None) -> None:
         analyser, status = self._analyser, self._status
         if item is None:
             analyser.idle(time.monotonic())
+        elif isinstance(item, Woken):
+            analyser.collect()
+            status.wrong("inference", analyser.taker.trouble)
         elif isinstance(item, Lost):
             self.losses += 1
             analyser.lost(CloseReason.SOURCE_LOST)

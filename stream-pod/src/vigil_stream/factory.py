@@ -76,8 +76,8 @@ def build(settings: Settings, camera: Camera, folder: Path, *, stop: threading.E
     sink = Sink(journal, counters, wake, partial(wrong, "outbox"), partial(took, "journal"))
     client = InferenceClient(settings.triton_endpoints, shared_memory=settings.shared_memory)
     book = SightingBook(settings.site, ref, session)
-    analyser = Analyser(camera.spec, client, book, sink.tell, took, settings.detector_side)
     slot, sampler, guards = Slot(), Sampler(camera.spec.sampling.fps), (Guard(), Guard())
+    analyser = Analyser(camera.spec, client, book, sink.tell, took, slot.wake, settings.detector_side)
     live = camera.spec.source.type is not SourceType.FILE
     make = _source_maker(settings, camera, folder, guards[0], stop)
     capture = CaptureLoop(make, slot, status, sampler, guards[0], live=live)

@@ -1,7 +1,12 @@
-"""From faces in a picture to shots worth keeping: cut, align, measure, embed."""
+"""From faces in a picture to shots worth keeping: cut, align, measure, embed.
+
+Embedding runs beside the analysis: a CPU takes longer for one face than for finding all faces of a picture, and
+pictures keep coming. One request is under way at a time; what cannot be taken now waits for a later picture.
+"""
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import av
@@ -40,10 +45,10 @@ class Scene:
         How it lies in the detector's input, and that input [H,W,3] uint8 RGB, with what must be black in it.
     faces
         In source pixels.
-    captured_at
+    captured_at, detected_at
         Seconds since the epoch.
     at
-        The same moment on the monotonic clock.
+        When it was captured, on the monotonic clock.
     """
 
     frame: av.VideoFrame
@@ -51,6 +56,7 @@ class Scene:
     pixels: NDArray[np.uint8]
     faces: Detections
     captured_at: float
+    detected_at: float
     at: float
 
 
@@ -60,17 +66,23 @@ class Taken:
 
     Attributes
     ----------
-    index
-        Of the face in the picture.
+    track
+        Whose face it is.
     kept
         The shot.
     same_person
         False when the embedding contradicts the shots before.
+    scene
+        The picture that it was taken of.
+    embedded_at
+        Seconds since the epoch; None without an embedding.
     """
 
-    index: int
+    track: Track
     kept: Kept
     same_person: bool
+    scene: Scene
+    embedded_at: float | None
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +91,14 @@ class _Look:
     track: Track
     shots: Shots
     promise: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _UnderWay:
+    future: "Future[tuple[Answer[RecognitionCard], float]]"
+    scene: Scene
+    looks: list[_Look]
+    shots: list[BestShot]
 
 
 class ShotTaker:
@@ -98,6 +118,8 @@ class ShotTaker:
         Is told what was measured.
     took
         Takes the name of a stage and its seconds.
+    ready
+        Called from another thread when `finished` has something to give.
     """
 
     def __init__(
@@ -109,6 +131,7 @@ class ShotTaker:
         identify: bool,
         fitness: Fitness,
         took: Callable[[str, float], None],
+        ready: Callable[[], None],
     ) -> None:
         self._client = client
         self._converter = converter
@@ -116,20 +139,31 @@ class ShotTaker:
         self._identify = identify
         self._fitness = fitness
         self._took = took
+        self._ready = ready
+        self._worker = ThreadPoolExecutor(1, "embed")
+        self._under_way: _UnderWay | None = None
         self._seconds_per_face = EMBED_BUDGET_S / 2
         self.embeddings = self.errors = 0
         self.trouble = ""
         """What was wrong with the last embedding; empty when nothing was."""
 
     def take(self, scene: Scene, tracks: Sequence[Track], shots: Sequence[Shots]) -> list[Taken]:
-        """Look at the faces that promise something, embed those that keep it in one request.
+        """Look at the faces that promise something; begin to embed those that keep it, in one request.
 
         Parameters
         ----------
         tracks, shots
             For each face of the scene.
+
+        Returns
+        -------
+        What is complete at once, without embeddings; the rest comes by `finished`.
         """
         looks = self._looks(scene, tracks, shots)
+        if self._under_way is not None:
+            for look in looks:
+                look.shots.postpone()
+            return []
         if not looks:
             return []
         started = time.perf_counter()
@@ -137,15 +171,51 @@ class ShotTaker:
         measured = quality.measure(scene.faces.select(np.array([look.index for look in looks])), crops)
         self._took("look", time.perf_counter() - started)
         wanted = self._choose(looks, measured, scene.at)
-        if not wanted:
-            return []
-        answer = None
-        if self._identify and (answer := self._embed(crops[wanted])) is None:
+        chosen = [looks[position] for position in wanted]
+        taken = [_shot(scene, looks[position].index, measured[position]) for position in wanted]
+        if self._identify and wanted:
+            for look in chosen:
+                look.shots.pending = True
+            future = self._worker.submit(self._embed, np.ascontiguousarray(crops[wanted]))
+            self._under_way = _UnderWay(future, scene, chosen, taken)
+            future.add_done_callback(lambda _: self._ready())
             return []
         return [
-            self._taken(looks[position], _shot(scene, looks[position].index, measured[position]), answer, row)
-            for row, position in enumerate(wanted)
+            Taken(look.track, Kept(shot, None), same_person=True, scene=scene, embedded_at=None)
+            for look, shot in zip(chosen, taken, strict=True)
         ]
+
+    def finished(self, *, wait: bool = False) -> list[Taken]:
+        """Give the shots of a request that is answered; nothing when none is, or when it failed.
+
+        Parameters
+        ----------
+        wait
+            For the answer to the request under way; at most its deadline.
+        """
+        under_way = self._under_way
+        if under_way is None or not (wait or under_way.future.done()):
+            return []
+        self._under_way = None
+        for look in under_way.looks:
+            look.shots.pending = False
+        try:
+            answer, embedded_at = under_way.future.result(2 * EMBED_DEADLINE_S)
+        except (InferenceError, TimeoutError) as error:
+            # The faces are followed without, and tried again.
+            self.errors += 1
+            self.trouble = str(error)
+            return []
+        self.trouble = ""
+        self.embeddings += len(under_way.looks)
+        return [
+            self._taken(under_way.scene, look, shot, answer, row, embedded_at)
+            for row, (look, shot) in enumerate(zip(under_way.looks, under_way.shots, strict=True))
+        ]
+
+    def pending(self, tracks: Sequence[Track]) -> bool:
+        """Tell whether a shot of one of these tracks is under way."""
+        return self._under_way is not None and any(look.track in tracks for look in self._under_way.looks)
 
     def _looks(self, scene: Scene, tracks: Sequence[Track], shots: Sequence[Shots]) -> list[_Look]:
         found = []
@@ -177,30 +247,24 @@ class ShotTaker:
             looks[position].shots.postpone()
         return wanted[:room]
 
-    def _embed(self, crops: NDArray[np.uint8]) -> Answer[RecognitionCard] | None:
-        """Embed in one request; None when that fails: the faces are followed without, and tried again."""
+    def _embed(self, crops: NDArray[np.uint8]) -> tuple[Answer[RecognitionCard], float]:
+        """Run on the worker."""
         started = time.perf_counter()
-        try:
-            answer = self._client.embed_answer(np.ascontiguousarray(crops), deadline_s=EMBED_DEADLINE_S)
-        except InferenceError as error:
-            self.errors += 1
-            self.trouble = str(error)
-            return None
+        answer = self._client.embed_answer(crops, deadline_s=EMBED_DEADLINE_S)
         seconds = time.perf_counter() - started
         self._seconds_per_face += 0.2 * (seconds / len(crops) - self._seconds_per_face)
         self._took("embed", seconds)
-        self.trouble = ""
-        self.embeddings += len(crops)
-        return answer
+        return answer, time.time()
 
     @staticmethod
-    def _taken(look: _Look, shot: BestShot, answer: Answer[RecognitionCard] | None, row: int) -> Taken:
-        if answer is None:
-            return Taken(look.index, Kept(shot, None), same_person=True)
+    def _taken(
+        scene: Scene, look: _Look, shot: BestShot, answer: Answer[RecognitionCard], row: int, embedded_at: float
+    ) -> Taken:
         vector = answer.values[row]
         embedding = Embedding.from_bytes(answer.card.model_id, vector.astype("<f4").tobytes())
         kept = Kept(shot.model_copy(update={"embedding": embedding}), vector)
-        return Taken(look.index, kept, look.shots.belongs(kept, answer.card.match_threshold))
+        same = look.shots.belongs(kept, answer.card.match_threshold)
+        return Taken(look.track, kept, same, scene, embedded_at)
 
     def _crops(self, scene: Scene, which: list[int]) -> NDArray[np.uint8]:
         """Cut and align faces at the source's resolution: from the detector's input when that was not scaled."""

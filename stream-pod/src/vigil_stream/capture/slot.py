@@ -38,6 +38,11 @@ class Lost:
     """No picture follows for now: the source is lost, or has ended."""
 
 
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """No picture, but something else to do."""
+
+
 class Slot:
     """Holds at most one picture and, before it, the news that the source was lost."""
 
@@ -45,6 +50,7 @@ class Slot:
         self._changed = threading.Condition()
         self._picture: Picture | None = None
         self._lost = False
+        self._woken = False
         self.dropped = 0
         """Pictures that were replaced before anything looked at them."""
 
@@ -62,11 +68,20 @@ class Slot:
             self._lost = True
             self._changed.notify()
 
-    def take(self, timeout_s: float) -> Picture | Lost | None:
+    def wake(self) -> None:
+        """Make `take` return, though nothing may have come."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify()
+
+    def take(self, timeout_s: float) -> Picture | Lost | Woken | None:
         """Wait for what comes next; None when nothing came in time."""
         with self._changed:
-            if self._picture is None and not self._lost:
+            if self._picture is None and not self._lost and not self._woken:
                 self._changed.wait(timeout_s)
+            if self._woken:
+                self._woken = False
+                return Woken()
             if self._lost:
                 self._lost = False
                 return Lost()

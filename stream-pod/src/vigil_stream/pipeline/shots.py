@@ -71,6 +71,9 @@ class Shots:
     taken: int = 0
     looks: int = 0
     postponed: bool = False
+    """A shot was wanted, and there was no time for it."""
+    pending: bool = False
+    """A shot is being embedded."""
 
     def wants_look(self, promise: float, at: float, *, doubtful: bool) -> bool:
         """Tell whether to cut and measure the face.
@@ -84,6 +87,8 @@ class Shots:
         doubtful
             The track might have taken another person for this one.
         """
+        if self.pending:
+            return False
         if doubtful or self.postponed or (not self.kept and self.looks < 2):
             return True
         if at - self.looked_at >= LOOK_AGAIN_S:
