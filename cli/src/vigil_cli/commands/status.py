@@ -34,7 +34,10 @@ def run(state: Path) -> None:
         told = asyncio.run(api_of(state).query(STATUS))
     except ApiError as error:
         raise CommandError(f"The processes run, but {error}; `vigil logs api` may tell why.") from None
-    out.print(_cameras(told["cameras"]["nodes"]))
+    troubles: list[str] = []
+    out.print(_cameras(told["cameras"]["nodes"], troubles))
+    for trouble in troubles:
+        out.print(Text(trouble, "yellow"))
     out.print(_subjects(told["subjects"]["nodes"]))
     out.print(_sightings(told["sightings"]["nodes"]))
 
@@ -44,16 +47,16 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _processes(state: Path) -> Table:
-    table = _table("Processes", "name", "state", "pid", "starts", "log")
+    table = _table("Processes", "name", "state", "pid", "starts")
     with contextlib.suppress(OSError, ValueError):
         for row in json.loads((StateFolder(state).root / "processes.json").read_text()):
             style = "green" if row["state"] == "Ready" else "yellow"
             pid, starts = str(row["pid"] or ""), str(row["starts"])
-            table.add_row(row["name"], Text(row["state"], style), pid, starts, f"vigil logs {row['name']}")
+            table.add_row(row["name"], Text(row["state"], style), pid, starts)
     return table
 
 
-def _cameras(nodes: Iterable[dict[str, Any]]) -> Table:
+def _cameras(nodes: Iterable[dict[str, Any]], troubles: list[str]) -> Table:
     table = _table("Cameras", "name", "source", "state", "fps in", "analysed", "p95 ms", "fit for recognition")
     for node in nodes:
         beat = node["heartbeat"]
@@ -63,7 +66,7 @@ def _cameras(nodes: Iterable[dict[str, Any]]) -> Table:
         state = "NoHeartbeat" if beat["stale"] else beat["state"]
         told = Text(state, STATE_STYLES.get(state, "yellow"))
         if beat["message"] and state != "Streaming":
-            told.append(f" {beat['reason']}: {beat['message']}")
+            troubles.append(f"  {_name(node)}: {beat['reason']}: {beat['message']}")
         latency = "" if beat["latencyP95Ms"] is None else f"{beat['latencyP95Ms']:.0f}"
         fit = beat["fitnessMessage"] or beat["fitness"]
         fps = (f"{beat['capturedFps']:.1f}", f"{beat['analysedFps']:.1f}")

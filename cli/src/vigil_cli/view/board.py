@@ -149,7 +149,7 @@ class Board:
         if (row.state, row.reason) != before:
             style = "good" if row.state == "Streaming" else "warning" if row.state == "Reconnecting" else "info"
             told = f"{row.reason}: {row.message}" if row.message else row.reason
-            self.tell(style, f"camera {_short(row.key)} is {row.state} ({told})")
+            self.tell(style, f"camera {short(row.key)} is {row.state} ({told})")
 
     def sighting(self, event: dict[str, Any]) -> None:
         """Take in one event of the sightings subscription."""
@@ -171,18 +171,17 @@ class Board:
         was_known = before is not None and before.status == "Known" and before.name == row.name
         if row.status == "Known" and not was_known:
             self.known += 1
-            self.tell("good", f"{_short(row.camera)}: {who(row)}")
+            self.tell("good", f"{short(row.camera)}: {who(row)}")
         elif row.status == "Unknown" and row.state == "Closed":
             self.unknown += 1
-            self.tell("dim", f"{_short(row.camera)}: {who(row)}, {_seconds(row)} s")
+            self.tell("dim", f"{short(row.camera)}: {who(row)}, {_seconds(row)} s")
 
 
 def who(row: SightingRow) -> str:
     """Name the person of a sighting with the similarity."""
-    similarity = "" if row.similarity is None else f" {row.similarity:.2f}"
     if row.status == "Known":
-        return f"{row.name}{similarity}"
-    return f"unknown (nearest{similarity})" if row.status == "Unknown" and similarity else row.status.lower()
+        return row.name if row.similarity is None else f"{row.name} {row.similarity:.2f}"
+    return row.status.lower()
 
 
 def _sighting_row(event: dict[str, Any]) -> SightingRow:
@@ -204,7 +203,8 @@ def _key(camera: dict[str, Any]) -> ResourceKey:
     return ResourceKey(camera["namespace"], camera["name"])
 
 
-def _short(key: ResourceKey) -> str:
+def short(key: ResourceKey) -> str:
+    """Name a resource as briefly as kubectl does: without the namespace `default`."""
     return key.name if key.namespace == "default" else str(key)
 
 

@@ -7,7 +7,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from vigil_cli.view.board import Board, CameraRow, SightingRow, SubjectRow, _short, who
+from vigil_cli.view.board import Board, CameraRow, SightingRow, SubjectRow, short
 
 STATE_STYLES = {"Streaming": "green", "Reconnecting": "yellow", "Suspended": "dim", "Stopped": "dim", "Ended": "dim"}
 STYLES = {"info": "", "good": "green", "warning": "yellow", "error": "bold red", "dim": "dim"}
@@ -29,8 +29,9 @@ def draw(board: Board, height: int, now: dt.datetime) -> RenderableType:
     parts: list[RenderableType] = [_head(board)]
     used = 2
     if board.cameras:
-        parts.append(_cameras(board.cameras.values(), now))
-        used += len(board.cameras) + 2
+        troubles = _troubles(board.cameras.values())
+        parts += [_cameras(board.cameras.values(), now), *troubles]
+        used += len(board.cameras) + len(troubles) + 2
     if board.subjects:
         parts.append(_subjects(board.subjects.values()))
         used += len(board.subjects) + 2
@@ -58,25 +59,30 @@ def _plain(title: str, *columns: str) -> Table:
     return table
 
 
-def _cameras(rows: Iterable[CameraRow], now: dt.datetime) -> RenderableType:
+def _cameras(rows: Iterable[CameraRow], now: dt.datetime) -> Table:
     table = _plain("Cameras", "name", "source", "state", "fps in", "analysed", "last seen", "when")
-    table.expand = True
     table.columns[3].justify = table.columns[4].justify = "right"
     for row in rows:
         state = "NoHeartbeat" if row.stale else row.state
-        told = Text(state, STATE_STYLES.get(state, "yellow"))
-        if row.state not in {"Streaming", "Starting"} and row.message:
-            told.append(f" {row.reason}: {row.message}", "yellow")
         when = f"{max(0, round((now - row.last_at).total_seconds()))} s ago" if row.last_at else ""
-        person = Text(row.last_person, "dim" if row.last_person.startswith("unknown") else "bold green")
+        person = Text(row.last_person, "dim" if row.last_person == "unknown" else "bold green")
         fps = (f"{row.captured_fps:.1f}", f"{row.analysed_fps:.1f}") if row.state == "Streaming" else ("", "")
-        table.add_row(_short(row.key), row.source, told, *fps, person, Text(when, "dim"))
+        styled = Text(state, STATE_STYLES.get(state, "yellow"))
+        table.add_row(short(row.key), row.source, styled, *fps, person, Text(when, "dim"))
     return table
+
+
+def _troubles(rows: Iterable[CameraRow]) -> list[RenderableType]:
+    """Say below the table what is wrong with a camera: it is too long for a column."""
+    return [
+        Text(f"  {short(row.key)}: {row.reason}: {row.message}", "yellow", no_wrap=True, overflow="ellipsis")
+        for row in rows
+        if row.message and row.state not in {"Streaming", "Starting", "Suspended"}
+    ]
 
 
 def _subjects(rows: Iterable[SubjectRow]) -> RenderableType:
     table = _plain("Subjects", "name", "enrolled", "photos", "refused")
-    table.expand = True
     for row in rows:
         if row.report is None:
             table.add_row(row.display_name, Text("waiting", "yellow"), str(row.photos), Text(row.problem, "yellow"))
@@ -92,7 +98,7 @@ def _subjects(rows: Iterable[SubjectRow]) -> RenderableType:
 
 def _sightings(board: Board, room: int) -> RenderableType:
     title = f"Sightings  ({board.known} recognised, {board.unknown} unknown)"
-    table = _plain(title, "time", "camera", "who", "for", "")
+    table = _plain(title, "time", "camera", "who", "similarity", "for", "")
     for row in list(reversed(board.sightings.values()))[:room]:
         table.add_row(*_sighting(row))
     return table
@@ -102,10 +108,13 @@ def _sighting(row: SightingRow) -> list[RenderableType]:
     style = {"Known": "bold green", "Unknown": "yellow"}.get(row.status, "dim")
     seconds = (row.last_seen_at - row.opened_at).total_seconds()
     here = Text("here", "green") if row.state != "Closed" else Text("left", "dim")
+    name = row.name if row.status == "Known" else row.status.lower()
+    similarity = "" if row.similarity is None else f"{row.similarity:.2f}"
     return [
         Text(row.opened_at.astimezone().strftime("%H:%M:%S"), "dim"),
-        _short(row.camera),
-        Text(who(row), style),
+        short(row.camera),
+        Text(name, style),
+        Text(similarity, style),
         Text(f"{seconds:.0f} s", "dim"),
         here,
     ]
