@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vigil_contracts.events import MAX_SHOTS, BestShot, Box, Embedding, FaceQuality
-from vigil_stream.pipeline.shots import GOOD_SCORE, MARGIN, USABLE_SCORE, Kept, Shots
+from vigil_stream.pipeline.shots import GOOD_SCORE, MARGIN, USABLE_SCORE, VERIFY_S, Kept, Shots
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -66,11 +66,12 @@ def test_a_further_shot_must_be_worth_it(score: float, at: float, doubtful: bool
     assert shots.wants(score, at, doubtful=doubtful) is wanted
 
 
-def test_a_second_opinion_is_asked_once() -> None:
+def test_after_the_second_opinion_the_person_is_verified_now_and_then() -> None:
     shots = Shots()
     shots.keep(kept(0.7), 0.0)
     shots.keep(kept(0.69), 2.0)
-    assert not shots.wants(0.69, 10.0, doubtful=False)
+    assert not shots.wants(0.69, 2.0 + VERIFY_S - 0.1, doubtful=False)
+    assert shots.wants(0.69, 2.0 + VERIFY_S, doubtful=False)
 
 
 def test_a_postponed_shot_is_looked_at_in_the_next_picture() -> None:

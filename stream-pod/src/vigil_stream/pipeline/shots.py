@@ -33,8 +33,11 @@ SECOND_OPINION_S = 1.6
 """One more shot after this time even if it is not better, when it is nearly as good: two different moments tell more
 about a person than one."""
 
+VERIFY_S = 5.0
+"""From then on, so often: somebody who stays is still the same, even if a change of scene looked like movement."""
+
 SECOND_OPINION_SHARE = 0.8
-"""How good the second opinion must be, of the best."""
+"""How good such a shot must be, of the best."""
 
 SAME_PERSON_SHARE = 0.5
 """Two shots of one track whose cosine similarity is below this share of the model's match threshold are two people.
@@ -117,8 +120,8 @@ class Shots:
         best = self.kept[0].score
         if at - self.taken_at < BETWEEN_SHOTS_S:
             return False
-        second = self.taken == 1 and at - self.taken_at >= SECOND_OPINION_S
-        return score >= best + MARGIN or (second and score >= best * SECOND_OPINION_SHARE)
+        again = at - self.taken_at >= (SECOND_OPINION_S if self.taken == 1 else VERIFY_S)
+        return score >= best + MARGIN or (again and score >= best * SECOND_OPINION_SHARE)
 
     def belongs(self, shot: Kept, match_threshold: float) -> bool:
         """Tell whether a new shot can be of the person of the shots so far, by vectors of the same model."""

@@ -1,0 +1,238 @@
+"""Stories of faces, with inference that answers what the story says."""
+
+import threading
+import time
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from vigil_contracts.events import CameraRef, CloseReason, Sighting, SightingState
+from vigil_contracts.resources.camera import CameraSpec
+from vigil_stream.analyser import Analyser
+from vigil_stream.capture.luma import LumaReader
+from vigil_stream.capture.slot import Picture
+from vigil_stream.pipeline.sightings import SightingBook
+from vigil_vision.triton import Answer, DetectionCard, InferenceError, InferenceUnavailable, RecognitionCard
+
+WIDTH, HEIGHT = 640, 352
+DETECTOR = DetectionCard("d@1", score_threshold=0.6, enrol_score_threshold=0.6, nms_iou=0.4, top_k=4)
+EMBEDDER = RecognitionCard("r@1", embedding_size=2, match_threshold=0.4, match_margin=0.05)
+ALICE, BOB = (1.0, 0.0), (0.0, 1.0)
+Place = tuple[float, float, float]
+
+
+class Story:
+    """Inference by script: faces at places, and who they are."""
+
+    def __init__(self) -> None:
+        self.faces: list[Place] = []
+        self.person = ALICE
+        self.detects = self.embeds = True
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def detect_answer(self, _image: NDArray[np.uint8], **_deadline: float) -> Answer[DetectionCard]:
+        if not self.detects:
+            raise InferenceUnavailable("no detector")
+        rows = np.zeros((1, 4, 15), np.float32)
+        for row, (x, y, size) in zip(rows[0], self.faces, strict=False):
+            marks = np.array([(0.3, 0.35), (0.7, 0.35), (0.5, 0.55), (0.35, 0.75), (0.65, 0.75)]) * size + (x, y)
+            row[:5], row[5:] = (x, y, x + size, y + size, 0.9), marks.ravel()
+        return Answer(rows, DETECTOR, "t:1")
+
+    def embed_answer(self, faces: NDArray[np.uint8], **_deadline: float) -> Answer[RecognitionCard]:
+        assert self.gate.wait(10)
+        if not self.embeds:
+            raise InferenceUnavailable("no embedder")
+        return Answer(np.array([self.person] * len(faces), np.float32), EMBEDDER, "t:1")
+
+    def detection_card(self) -> DetectionCard:
+        return DETECTOR
+
+    def frame_buffer(self, height: int, width: int) -> NDArray[np.uint8]:
+        return np.zeros((height, width, 3), np.uint8)
+
+
+class Camera:
+    """Feeds pictures 0.2 s apart, each different from the one before, and keeps what is told."""
+
+    def __init__(self, story: Story, **spec: object) -> None:
+        self.story, self.told, self.at = story, [], 1000.0
+        self.random = np.random.default_rng(1)
+        source = {"type": "File", "url": "file:x.mp4"}
+        book = SightingBook("lab", CameraRef(namespace="default", name="c"), "s")
+        self.ready = threading.Event()
+        self.analyser = Analyser(
+            CameraSpec.model_validate({"source": source, **spec}),
+            story,
+            book,
+            self.told.extend,
+            lambda _stage, _seconds: None,
+            self.ready.set,
+        )
+
+    told: list[Sighting]
+
+    def show(self, *faces: Place, settle: bool = True, cut: bool = False) -> None:
+        self.story.faces = list(faces)
+        self.at += 0.2
+        # Detail, so that faces are sharp, over the same coarse scene, so that no cut is seen.
+        coarse = np.linspace(0, 200, WIDTH).astype(np.uint8)
+        picture = np.repeat(np.tile(coarse, (HEIGHT, 1))[..., None], 3, axis=2)
+        picture = picture + self.random.integers(0, 50, (HEIGHT, WIDTH, 1), np.uint8)
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+        self.analyser.picture(Picture(frame, LumaReader().read(frame), time.time(), self.at, cut))
+        if settle:
+            self.settle()
+
+    def settle(self) -> None:
+        if self.analyser.taker._under_way is not None:
+            assert self.ready.wait(10)
+            self.ready.clear()
+            self.analyser.collect()
+
+    def states(self) -> list[tuple[int, str]]:
+        ids = list(dict.fromkeys(event.sighting_id for event in self.told))
+        return [(ids.index(event.sighting_id), event.state.value) for event in self.told]
+
+
+ALL = {"sampling": {"motionGate": {"enabled": False}}}
+HERE, FAR = (200.0, 100.0, 90.0), (450.0, 200.0, 90.0)
+
+
+def test_one_person_comes_stays_and_leaves() -> None:
+    camera = Camera(Story(), **ALL)
+    for _ in range(5):
+        camera.show(HERE)
+    for _ in range(10):
+        camera.show()
+    assert camera.states() == [(0, "Opened"), (0, "Closed")]
+    opened, closed = camera.told
+    assert opened.shots[0].embedding is not None
+    assert opened.trace is not None
+    assert opened.trace.embedded_at is not None
+    assert closed.close_reason is CloseReason.LEFT
+    assert closed.frames == 5
+
+
+def test_another_face_in_the_same_place_is_another_sighting() -> None:
+    story = Story()
+    camera = Camera(story, **ALL)
+    for _ in range(12):
+        camera.show(HERE)
+    story.person = BOB
+    for _ in range(30):
+        camera.show(HERE)
+    final = {event.sighting_id: event for event in camera.told}
+    assert len(final) == 2
+    first, second = final.values()
+    assert first.close_reason is CloseReason.CUT
+    assert [shot.embedding for shot in second.shots] != [shot.embedding for shot in first.shots]
+    assert len({shot.embedding.vector for shot in first.shots if shot.embedding}) == 1
+
+
+def test_a_cut_closes_everybody() -> None:
+    camera = Camera(Story(), **ALL)
+    camera.show(HERE, FAR)
+    camera.show(HERE, FAR)
+    camera.show(HERE, cut=True)
+    closed = [event for event in camera.told if event.state is SightingState.CLOSED]
+    assert [event.close_reason for event in closed] == [CloseReason.CUT] * 2
+    assert len({event.sighting_id for event in camera.told}) == 3
+
+
+def test_pictures_keep_coming_while_a_face_is_embedded() -> None:
+    story = Story()
+    camera = Camera(story, **ALL)
+    story.gate.clear()
+    for _ in range(4):
+        camera.show(HERE, settle=False)
+    assert camera.told == [], "the first word waits for the shot"
+    assert camera.analyser.analysed == 4
+    story.gate.set()
+    camera.settle()
+    assert camera.states() == [(0, "Opened")]
+    assert camera.told[0].frames == 4
+
+
+def test_the_last_word_waits_for_the_shot_that_is_being_embedded() -> None:
+    story = Story()
+    camera = Camera(story, **ALL)
+    story.gate.clear()
+    camera.show(HERE, settle=False)
+    threading.Timer(0.05, story.gate.set).start()
+    camera.analyser.lost(CloseReason.SOURCE_LOST)
+    assert camera.states() == [(0, "Opened"), (0, "Closed")]
+    assert camera.told[-1].shots[0].embedding is not None
+
+
+def test_without_embeddings_a_sighting_is_still_told() -> None:
+    story = Story()
+    story.embeds = False
+    camera = Camera(story, **ALL)
+    for _ in range(12):
+        camera.show(HERE)
+    assert camera.states() == [(0, "Opened")]
+    assert camera.told[0].shots == []
+    assert camera.analyser.taker.trouble
+    assert camera.analyser.taker.errors > 0
+    story.embeds = True
+    for _ in range(8):
+        camera.show(HERE)
+    assert camera.states()[:2] == [(0, "Opened"), (0, "Updated")]
+    assert camera.told[1].shots[0].embedding is not None
+    assert camera.analyser.taker.trouble == ""
+
+
+def test_a_failed_detection_loses_nobody() -> None:
+    story = Story()
+    camera = Camera(story, **ALL)
+    camera.show(HERE)
+    story.detects = False
+    with pytest.raises(InferenceError):
+        camera.show(HERE)
+    story.detects = True
+    camera.show(HERE)
+    assert len({event.sighting_id for event in camera.told}) == 1
+
+
+@pytest.mark.parametrize(
+    ("detection", "told"),
+    [
+        ({"minFacePixels": 100}, 0),
+        ({"minConfidencePermille": 950}, 0),
+        ({"maxFaces": 1}, 1),
+        ({"regions": [{"name": "left", "polygon": [{"x": 0, "y": 0}, {"x": 700, "y": 0}, {"x": 0, "y": 1000}]}]}, 1),
+        ({}, 2),
+    ],
+)
+def test_only_the_faces_that_count_are_told(detection: dict[str, object], told: int) -> None:
+    camera = Camera(Story(), detection=detection, **ALL)
+    for _ in range(3):
+        camera.show(HERE, FAR)
+    assert len({event.sighting_id for event in camera.told}) == told
+
+
+def test_a_single_detection_without_a_shot_is_no_sighting() -> None:
+    story = Story()
+    story.embeds = False
+    camera = Camera(story, **ALL)
+    camera.show(HERE)
+    for _ in range(10):
+        camera.show()
+    assert camera.told == []
+
+
+def test_a_still_scene_is_not_analysed_and_nobody_leaves_it() -> None:
+    story = Story()
+    camera = Camera(story)
+    camera.show(HERE)
+    camera.show(HERE)
+    frame = av.VideoFrame(WIDTH, HEIGHT, "yuv420p")
+    for _ in range(20):
+        camera.at += 0.2
+        camera.analyser.picture(Picture(frame, LumaReader().read(frame), time.time(), camera.at))
+    assert camera.analyser.duplicate > 10
+    assert not [event for event in camera.told if event.state is SightingState.CLOSED]
