@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -14,6 +15,9 @@ import platformdirs
 import psutil
 
 from vigil_cli.errors import CommandError
+
+LEAST_FREE = 256 << 20
+"""Bytes: Postgres' log and the first hours of events. With less, Postgres stops in the middle of its work."""
 
 
 def default_folder() -> Path:
@@ -83,6 +87,12 @@ class StateFolder:
                 f"The state folder {self.root} cannot be written ({error.strerror}); "
                 "free some space or choose another with --state."
             ) from None
+        free = shutil.disk_usage(self.root).free
+        if free < LEAST_FREE:
+            raise CommandError(
+                f"The disk of the state folder {self.root} is full ({free >> 20} MiB free, {LEAST_FREE >> 20} are "
+                "needed); free some space or choose another folder with --state."
+            )
 
     @contextmanager
     def locked(self) -> Iterator[None]:
