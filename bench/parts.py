@@ -56,3 +56,15 @@ def run_part(part: Part, bench: "Bench") -> Iterator[Row]:
 def promised(part: str, promise: Promise, value: float | None, note: str = "") -> Row:
     """Keep a promise: its row with the value."""
     return Row(part, promise.name, value, promise.unit, promise.goal, note, failed=value is None)
+
+
+QUIET_CORES = 0.15
+"""What the bench itself and an idle system use beside what is measured."""
+
+
+def spoilt(others_cores: float) -> str:
+    """Say in a note that other programs used the machine while it was measured; empty when they did not."""
+    if others_cores <= QUIET_CORES:
+        return ""
+    told = f"other programs used up to {others_cores:.2f} cores meanwhile"
+    return f"; NOT RELIABLE: {told}; measure again on a quiet machine"

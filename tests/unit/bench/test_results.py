@@ -7,7 +7,7 @@ import pytest
 from bench.context import Bench, Settings
 from bench.figures import Goal, Promise, Row
 from bench.page import render
-from bench.parts import Part, promised, run_part
+from bench.parts import Part, promised, run_part, spoilt
 from bench.results import SCHEMA, document, load, merge, save
 from bench.table import markdown_table, number, terminal_table
 from jsonschema import validate
@@ -136,3 +136,8 @@ def test_the_page_names_missed_goals_failures_and_details() -> None:
 def test_the_page_says_when_every_goal_is_met() -> None:
     page = render(document([Row("p", "speed", 11, "frames/s", SPEED.goal)], {"seconds": 1}, {}), [part(lambda _: [])])
     assert "Every goal is met." in page
+
+
+def test_a_note_says_when_others_used_the_machine_meanwhile() -> None:
+    assert spoilt(0.1) == ""
+    assert "NOT RELIABLE" in spoilt(0.8)
