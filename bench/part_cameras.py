@@ -166,13 +166,13 @@ CAMERAS = Part(
     "Cameras at 5 fps",
     "The clip is served in real time at 29.97 fps, a stream for each camera, begun at different moments; both "
     "sides get the same streams. A camera of Vigil is sustained when over a window at least 95 % of its 5 "
-    "pictures per second were analysed and the age of a picture when it has been analysed (p95) stays under a second; the figure is the "
-    "largest number of cameras of which every one is. Motion gate and duplicate filter are off. The plain loop is "
-    "`bench/plain_loop.py`: a thread for each camera, OpenCV `VideoCapture`, the same two networks in ONNX Runtime "
-    "with its default threads, every face aligned and embedded in every analysed picture, NumPy search over the same "
-    "people. It is given more cameras than it sustains, and credited with every picture that it analyses, divided "
-    "by 5, so fractions count for the loop and not for Vigil. A window in which other programs used much of the "
-    "machine says little: the table tells how much.",
+    "pictures per second were analysed and the age of a picture when it has been analysed (p95) stays under a "
+    "second; the figure is the largest number of cameras of which every one is. Motion gate and duplicate filter "
+    "are off. The plain loop is `bench/plain_loop.py`: a thread for each camera, OpenCV `VideoCapture`, the same "
+    "two networks in ONNX Runtime with its default threads, every face aligned and embedded in every analysed "
+    "picture, NumPy search over the same people. It is given more cameras than it sustains, and credited with "
+    "every picture that it analyses, divided by 5, so fractions count for the loop and not for Vigil. A window in"
+    " which other programs used much of the machine says little: the table tells how much.",
     tuple(promise for choice in (SCRFD, OPEN) for promise in _promises(choice).values()),
     measure,
 )
