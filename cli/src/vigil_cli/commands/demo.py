@@ -84,10 +84,11 @@ def _prepare(root: Path, seed: int) -> tuple[Models, DemoSite]:
             models = prepare(PACK, told)
         for line in credits_of_photos():
             err.print(Text(f"  Photo {line}", "dim"))
-        films = _compose(cache, photos, seed, rtsp=True)
+        hopeful = not (server.done() and server.exception())  # without Go it fails at once
+        films = _compose(cache, photos, seed, rtsp=hopeful)
         rtsp = _wait_for_rtsp(server)
-    if not rtsp:
-        films = _compose(cache, photos, seed, rtsp=False)
+    if rtsp != hopeful:
+        films = _compose(cache, photos, seed, rtsp=rtsp)
     return models, build_site(root, films, photos, rtsp=rtsp)
 
 
@@ -183,7 +184,8 @@ class _Watcher:
     def _invite(self) -> None:
         """Say how to look at it from outside."""
         lines = (
-            f"The GraphQL address opens in a browser with a ready subscription; by hand: {EXAMPLE}",
+            "The GraphQL address opens in a browser with a ready subscription: press Run. Elsewhere, ask for",
+            f"  {EXAMPLE}",
             f"In another terminal: vigil watch --state {self.root}",
         )
         for number, line in enumerate(lines):
