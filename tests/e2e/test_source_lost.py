@@ -1,11 +1,14 @@
 """A camera that goes away is waited for, and one that shows the same picture for ever is told of."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import Any
 
 import pytest
 from tests.e2e.system import System, camera
+from tests.integration.stream.cameras import Mjpeg, for_ever
+from tests.integration.stream.clips import FPS, jpegs
 from tests.support.servers import RtspServer
 from tests.support.shared import shared
 from tests.support.waiting import eventually
@@ -13,26 +16,63 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 AWAY_S = 30
+DOOR = "door"
 
 
-async def test_a_camera_streams_again_soon_after_its_server_came_back(
+def in_state(vigil: System, state: str) -> dict[str, Any] | None:
+    beat = vigil.cameras().get(DOOR)
+    return beat if beat and beat["state"] == state else None
+
+
+def seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+async def test_a_camera_streams_again_at_its_next_attempt_after_its_server_came_back(
     system: Callable[..., System], rtsp: Callable[..., RtspServer]
 ) -> None:
     server = rtsp({"clip": shared("video/short_hamilton_clip.mp4")})
     vigil = system()
-    vigil.write("camera.yaml", camera("door", "RTSP", server.url("clip")))
+    vigil.write("camera.yaml", camera(DOOR, "RTSP", server.url("clip")))
     vigil.start()
-    await eventually(lambda: vigil.streaming() == {"door"}, 60, "the camera streams")
+    await eventually(lambda: vigil.streaming() == {DOOR}, 60, "the camera streams")
     server.running.kill()
     gone = time.monotonic()
-    lost = await eventually(lambda: (b := vigil.cameras()["door"])["state"] == "Reconnecting" and b, 30, "it is told")
+    lost = await eventually(lambda: in_state(vigil, "Reconnecting"), 30, "it is told")
+    assert lost is not None
     print(f"told {time.monotonic() - gone:.1f} s after: {lost['reason']}: {lost['message']}")  # noqa: T201 - for -rP
     await eventually(lambda: time.monotonic() - gone > AWAY_S, AWAY_S + 5, "the server was away")
     server.running.start()
     back = time.time()
-    again = await eventually(
-        lambda: (b := vigil.cameras()["door"])["state"] == "Streaming" and b, 90, "it streams again"
+    waiting = await eventually(lambda: in_state(vigil, "Reconnecting"), 10, "it says when it tries again")
+    again = await eventually(lambda: in_state(vigil, "Streaming"), 90, "it streams again")
+    assert waiting is not None
+    assert again is not None
+    since, promised = seconds(again["since"]), seconds(waiting["nextAttemptAt"])
+    print(  # noqa: T201 - for -rP
+        f"the server came back {promised - back:.1f} s before the attempt that was announced; "
+        f"streaming {since - promised:.1f} s after that attempt"
     )
-    print(f"streams again {datetime.fromisoformat(again['since']).timestamp() - back:.1f} s after the server")  # noqa: T201
-    assert again["counters"]["reconnects"] >= 1
+    assert again["counters"]["reconnects"] == lost["counters"]["reconnects"] + 1
     assert vigil.stop() == 0
+
+
+async def test_a_picture_that_freezes_is_told(system: Callable[..., System]) -> None:
+    moving = jpegs(320, 192, FPS * 4)
+    frozen_since: list[float] = []
+
+    def freeze() -> Iterator[bytes]:
+        yield from moving
+        frozen_since.append(time.time())
+        yield from for_ever(moving[-1:])()
+
+    with Mjpeg(freeze) as source:
+        vigil = system()
+        vigil.write("camera.yaml", camera(DOOR, "HTTPMJPEG", source.url))
+        vigil.start()
+        told = await eventually(
+            lambda: (beat := in_state(vigil, "Reconnecting")) and beat["reason"] == "Frozen" and beat, 90, "it is told"
+        )
+        assert told
+        print(f"told {seconds(told['since']) - frozen_since[0]:.1f} s after it froze: {told['message']}")  # noqa: T201
+        assert vigil.stop() == 0
