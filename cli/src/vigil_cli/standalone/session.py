@@ -136,6 +136,7 @@ class Session:
         ports = Ports(root / "ports.json")
         triton_ports = TritonPorts(ports.get("triton-grpc"), ports.get("triton-http"), ports.get("triton-metrics"))
         bus, database = ports.get("nats"), ports.get("postgres")
+        api = ports.get("api", self._options.port)  # a taken port is told before anything starts
         try:
             supervisor.add(nats(root / "nats", bus, self._secrets.nats))
             supervisor.add(await asyncio.to_thread(triton, root / "triton", self._models.folder, triton_ports))
@@ -150,7 +151,7 @@ class Session:
             postgres_url=url(database, self._secrets.database),
             triton=(*goal.inference, f"{LOOPBACK}:{triton_ports.grpc}"),
             identity=ports.get("identity"),
-            api=ports.get("api", self._options.port),
+            api=api,
             api_host=self._options.host,
         )
 

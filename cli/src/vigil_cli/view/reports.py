@@ -35,4 +35,5 @@ def reports(*, accept_licence: bool = False) -> Iterator[Reports]:
     try:
         yield Reports(say=bars.console.print, progress=progress, accept=accept)
     finally:
-        bars.stop()
+        if tasks:
+            bars.stop()
