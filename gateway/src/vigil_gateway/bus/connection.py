@@ -57,6 +57,7 @@ class Bus:
         self._jetstream: JetStreamContext | None = None
         self._ready = asyncio.Event()
         self._told = False
+        self._closing = False
 
     @property
     def connected(self) -> bool:
@@ -85,9 +86,11 @@ class Bus:
             await self._connect()
             await self.ensure_streams()
             self._ready.set()
+            self._told = False
             log.info("bus connected", site=self.address.site)
             await asyncio.Event().wait()
         finally:
+            self._closing = True
             await self._client.close()
 
     async def _connect(self) -> None:
@@ -116,8 +119,7 @@ class Bus:
                     for stream in streams(self.address.site):
                         await ensure_stream(self.jetstream, stream)
                 except BUS_ERRORS as error:
-                    self.errors += 1
-                    self.reason = f"streams cannot be made: {type(error).__name__}: {error}"
+                    await self._error(BusAwayError(f"streams cannot be made: {type(error).__name__}: {error}"))
                     raise
 
     async def _error(self, error: Exception) -> None:
@@ -128,7 +130,8 @@ class Bus:
             self._told = True
 
     async def _disconnected(self) -> None:
-        log.warning("bus disconnected")
+        if not self._closing:
+            log.warning("bus disconnected")
 
     async def _reconnected(self) -> None:
         self._told = False

@@ -28,8 +28,9 @@ BATCH: Final = 64
 MAX_UNACKNOWLEDGED: Final = 512
 """Over all identity processes; the rest waits in the stream."""
 
-ACK_WAIT_S: Final = 15.0
-"""Longer than a transaction may take. What a killed process held is handed to another after this time."""
+ACK_WAIT_S: Final = 5.0
+"""What a killed process held is handed out again after this time. Should a transaction take longer, the event comes
+twice, which changes nothing."""
 
 FETCH_S: Final = 20.0
 HEARTBEAT_S: Final = 2.0

@@ -24,7 +24,7 @@ from vigil_gateway.storage.qdrant.gallery import Gallery
 log = structlog.get_logger(__name__)
 
 BATCH_TIMEOUT_S: Final = 12.0
-"""For a whole batch; below the time after which the bus gives it to another."""
+"""For a whole batch."""
 
 REFUSED_BY_POSTGRES: Final = (
     asyncpg.DataError,

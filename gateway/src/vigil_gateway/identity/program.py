@@ -48,11 +48,20 @@ def run(settings: IdentitySettings) -> None:
 
 
 class Program:
-    """One identity process."""
+    """One identity process.
+
+    Attributes
+    ----------
+    port
+        That HTTP listens on; 0 before it does.
+    stopping
+        Set it to end the program.
+    """
 
     def __init__(self, settings: IdentitySettings) -> None:
         self.parts: Parts = factory.build(settings)
         self.stopping = asyncio.Event()
+        self.port = 0
         self._settings = settings
         self._background: list[asyncio.Task[None]] = []
         self._consuming: asyncio.Task[None] | None = None
@@ -62,8 +71,8 @@ class Program:
     async def serve(self) -> None:
         """Run in this event loop until `stopping` is set or a signal comes; raises as `run`."""
         listening = listen(self._settings.http_host, self._settings.http_port)
-        host, port = listening.getsockname()[:2]
-        log.info("identity starts", site=self._settings.site, host=host, port=port)
+        host, self.port = listening.getsockname()[:2]
+        log.info("identity starts", site=self._settings.site, host=host, port=self.port)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread: a test stops it otherwise
@@ -161,8 +170,11 @@ class Program:
 
     async def _stop(self) -> None:
         """End the last batch, publish what was committed, let go of everything; each within a deadline."""
+        idle = bool(self.parts.health.starting)
         self.parts.health.starting = "stopping"
         if self._consuming is not None:
+            if idle:
+                self._consuming.cancel()
             _, pending = await asyncio.wait([self._consuming], timeout=self._settings.shutdown_s / 2)
             for task in pending:
                 task.cancel()
@@ -178,7 +190,9 @@ class Program:
     async def _drained(self) -> None:
         """Wait until the relay, in this process or another, has published all."""
         while True:
-            if not self.parts.bus.ready or not await self.parts.database.value(_UNPUBLISHED):
+            if not self._schema_fits.is_set() or not self.parts.bus.ready:
+                return
+            if not await self.parts.database.value(_UNPUBLISHED):
                 return
             await asyncio.sleep(0.05)
 

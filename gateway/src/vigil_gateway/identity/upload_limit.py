@@ -1,7 +1,15 @@
 """Refuse request bodies that are too large, while they arrive."""
 
+import asyncio
+from contextlib import suppress
+from typing import Final
+
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+DRAIN_S: Final = 10.0
+"""A connection that is closed before the body was read is reset, and the client never sees why it was refused; so some
+more is read and thrown away, for as long as this and up to twice as much as is allowed."""
 
 
 class UploadLimit:
@@ -27,7 +35,18 @@ class UploadLimit:
                 read += len(message.get("body", b""))
                 if read <= self._max:
                     return message
+            await self._drain(receive)
             told = f"the request has {max(given, read)} bytes or more; at most {self._max} are read"
             raise HTTPException(413, told, {"Connection": "close"})
 
         await self._app(scope, counted, send)
+
+    async def _drain(self, receive: Receive) -> None:
+        read = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                while read <= 2 * self._max:
+                    message = await receive()
+                    read += len(message.get("body", b""))
+                    if message["type"] != "http.request" or not message.get("more_body", False):
+                        return

@@ -41,20 +41,20 @@ _LATEST: Final = """
 _FINISH: Final = "UPDATE erasures SET counts = $2::jsonb, erased_at = now() WHERE subject_id = $1 RETURNING erased_at"
 _SAVE: Final = "UPDATE erasures SET counts = $2::jsonb WHERE subject_id = $1"
 _SIGHTINGS: Final = """
-    WITH some AS (SELECT opened_at, id FROM sightings WHERE subject_id = $1 LIMIT $2)
+    WITH chosen AS (SELECT opened_at, id FROM sightings WHERE subject_id = $1 LIMIT $2)
     UPDATE sightings s SET identity = 'Unknown', subject_id = NULL, subject_namespace = NULL, subject_name = NULL,
         subject_display_name = NULL, similarity = NULL, runner_up_similarity = NULL
-    FROM some WHERE s.opened_at = some.opened_at AND s.id = some.id
+    FROM chosen WHERE s.opened_at = chosen.opened_at AND s.id = chosen.id
 """
 _MATCHES: Final = """
-    WITH some AS (
+    WITH chosen AS (
         SELECT opened_at, sighting_id FROM matches WHERE subject_id = $1 OR runner_up_id = $1 LIMIT $2)
     UPDATE matches m SET
         identity = CASE WHEN m.subject_id = $1 AND m.identity = 'Known' THEN 'Unknown' ELSE m.identity END,
         similarity = CASE WHEN m.subject_id = $1 THEN NULL ELSE m.similarity END,
         runner_up_similarity = CASE WHEN m.runner_up_id = $1 THEN NULL ELSE m.runner_up_similarity END,
         subject_id = NULLIF(m.subject_id, $1), runner_up_id = NULLIF(m.runner_up_id, $1)
-    FROM some WHERE m.opened_at = some.opened_at AND m.sighting_id = some.sighting_id
+    FROM chosen WHERE m.opened_at = chosen.opened_at AND m.sighting_id = chosen.sighting_id
 """
 _PUBLISHED: Final = """
     SELECT seq, stream_seq FROM events

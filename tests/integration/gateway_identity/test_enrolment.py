@@ -1,0 +1,331 @@
+"""Subjects through the registry: photos of real people, real models in a real Triton."""
+
+import hashlib
+import io
+import json
+import struct
+import zlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+from tests.integration.gateway_identity import database
+from tests.integration.gateway_identity.making import a_sighting, camera_resource, shot, subject_resource
+from tests.integration.gateway_identity.running import DEADLINE_S, TOKEN, Bus, client_of, until_ready
+from tests.support.servers import TritonServer
+from tests.support.shared import shared
+from tests.support.waiting import eventually
+
+from vigil_contracts.ids import new_sighting_id
+
+pytestmark = pytest.mark.integration
+
+Start = Callable[..., Any]
+
+
+def photo(path: str) -> bytes:
+    return (shared("faces") / path).read_bytes()
+
+
+def changed(path: str, change: Callable[[Image.Image], Image.Image]) -> bytes:
+    """Give a photo with something done to it."""
+    out = io.BytesIO()
+    with Image.open(shared("faces") / path) as image:
+        change(image.convert("RGB")).save(out, "PNG")
+    return out.getvalue()
+
+
+def tiny(image: Image.Image) -> Image.Image:
+    small = image.copy()
+    small.thumbnail((70, 70))
+    canvas = Image.new("RGB", (320, 320), "grey")
+    canvas.paste(small, (100, 100))
+    return canvas
+
+
+def bomb() -> bytes:
+    """Make a PNG of 100 KB that claims 40,000 x 40,000 pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)
+    data = zlib.compress(bytes(100_000_000), 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+@pytest.fixture
+async def http(identity: Start, open_triton: TritonServer) -> AsyncIterator[httpx.AsyncClient]:
+    program = await identity(triton_urls=open_triton.address)
+    await until_ready(program.port)
+    async with client_of(program.port) as client:
+        yield client
+
+
+async def put(
+    http: httpx.AsyncClient, name: str, photos: dict[str, bytes], status: int = 200, **spec: Any
+) -> dict[str, Any]:
+    resource = subject_resource(name, list(photos), **spec)
+    files = [("subject", (None, json.dumps(resource).encode(), "application/json"))]
+    files += [(f"photo:{one}", (one, data, "application/octet-stream")) for one, data in photos.items()]  # type: ignore[misc]
+    answer = await http.put(f"/registry/v1/subjects/default/{name}", files=files)
+    assert answer.status_code == status, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+REFUSED: dict[str, tuple[Callable[[], bytes], set[str]]] = {
+    "no face": (lambda: changed("joe-biden/1.jpg", lambda image: Image.new("RGB", image.size, "green")), {"NoFace"}),
+    "two faces": (lambda: photo("groups/kit-and-rose.jpg"), {"SeveralFaces"}),
+    "a tiny face": (lambda: changed("joe-biden/1.jpg", tiny), {"FaceTooSmall", "NoFace", "LowConfidence"}),
+    "a blurred face": (
+        lambda: changed("joe-biden/1.jpg", lambda image: image.filter(ImageFilter.GaussianBlur(image.width / 60))),
+        {"FaceBlurred"},
+    ),
+    "a face upside down": (
+        lambda: changed("joe-biden/1.jpg", lambda image: image.rotate(180)),
+        {"FaceTurned", "NoFace", "LowConfidence"},
+    ),
+    "too dark": (
+        lambda: changed("joe-biden/1.jpg", lambda image: image.point([round(n * 0.06) for n in range(256)] * 3)),
+        {"TooDark", "NoFace", "LowConfidence"},
+    ),
+    "not an image": (lambda: b"this is a letter, not a photo", {"NotAnImage"}),
+    "cut short": (lambda: photo("joe-biden/1.jpg")[:5000], {"NotAnImage"}),
+    "empty": (lambda: b"", {"NotAnImage"}),
+    "a decompression bomb": (bomb, {"TooLarge"}),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+async def test_a_bad_photo_is_refused_with_its_reason(http: httpx.AsyncClient, database_url: str, what: str) -> None:
+    make, reasons = REFUSED[what]
+    report = await put(http, "joe", {"bad": make()})
+    (told,) = report["photos"]
+    assert not told["accepted"]
+    assert told["reason"] in reasons
+    assert told["message"]
+    assert (report["enrolled"], report["reason"]) == (False, "NoUsablePhoto")
+    assert await database.rows(database_url, "SELECT 1 FROM subject_embeddings") == []
+
+
+async def test_a_good_photo_beside_a_bad_one_is_enough(http: httpx.AsyncClient, database_url: str) -> None:
+    report = await put(http, "joe", {"good": photo("joe-biden/1.jpg"), "bad": b"no photo"})
+    assert report["enrolled"]
+    assert [(one["name"], one["accepted"]) for one in report["photos"]] == [("good", True), ("bad", False)]
+    assert report["photos"][0]["quality"] > 0.5
+    (kept,) = await database.rows(database_url, "SELECT photo, vector, model_id FROM subject_embeddings")
+    vector = np.frombuffer(kept["vector"], "<f4")
+    assert (kept["photo"], kept["model_id"]) == ("good", report["modelId"])
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-3)
+
+
+def files_with(folder: Path, needle: bytes) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and needle in path.read_bytes()]
+
+
+async def test_the_photo_itself_is_kept_nowhere(http: httpx.AsyncClient, database_url: str, tmp_path: Path) -> None:
+    data = photo("joe-biden/1.jpg")
+    await put(http, "joe", {"good": data})
+    needle = data[2000:2032]
+    assert files_with(tmp_path, needle) == []
+    for table in ("subjects", "subject_photos", "subject_embeddings"):
+        rows = await database.rows(database_url, f"SELECT t::text AS all FROM {table} t")  # noqa: S608 - our tables
+        assert not [row for row in rows if needle.hex() in row["all"]]
+
+
+async def test_photos_of_two_people_are_not_one_subject(http: httpx.AsyncClient) -> None:
+    both = await put(http, "both", {"joe": photo("joe-biden/1.jpg"), "kit": photo("kit-harington/1.jpg")})
+    assert {one["reason"] for one in both["photos"]} == {"NotTheSamePerson"}
+    assert not both["enrolled"]
+    most = {"a": photo("kit-harington/1.jpg"), "b": photo("kit-harington/2.jpg"), "c": photo("joe-biden/1.jpg")}
+    mixed = await put(http, "mixed", most)
+    assert [(one["name"], one["reason"]) for one in mixed["photos"]] == [
+        ("a", "Accepted"),
+        ("b", "Accepted"),
+        ("c", "NotTheSamePerson"),
+    ]
+    assert "photo" in mixed["photos"][2]["message"]
+
+
+async def test_putting_it_again_asks_no_model_and_changes_nothing(http: httpx.AsyncClient, database_url: str) -> None:
+    photos = {"a": photo("kit-harington/1.jpg"), "b": b"rubbish"}
+    first = await put(http, "kit", photos)
+    before = await database.rows(database_url, "SELECT * FROM subject_embeddings ORDER BY photo")
+    metrics = (await http.get("/metrics")).text
+    assert await put(http, "kit", photos) == first
+    assert await database.rows(database_url, "SELECT * FROM subject_embeddings ORDER BY photo") == before
+    renamed = await put(http, "kit", {"other": photos["a"]}, displayName="Kit H.")
+    assert renamed["subjectId"] == first["subjectId"]
+    assert [row["photo"] for row in await database.rows(database_url, "SELECT photo FROM subject_embeddings")] == [
+        "other"
+    ]
+    assert "vigil_identity_photos_total" in metrics
+
+
+async def test_a_photo_that_is_not_the_promised_one_is_refused(http: httpx.AsyncClient) -> None:
+    data = photo("joe-biden/1.jpg")
+    promised = {"name": "one", "url": "https://example.org/joe.jpg", "sha256": hashlib.sha256(b"other").hexdigest()}
+    resource = subject_resource("joe")
+    resource["spec"]["photos"] = [promised]
+    files: Any = [("subject", (None, json.dumps(resource).encode())), ("photo:one", ("one", data))]
+    answer = await http.put("/registry/v1/subjects/default/joe", files=files)
+    assert answer.json()["photos"][0]["reason"] == "ChecksumMismatch"
+    resource = subject_resource("joe", ["one", "two"])
+    files = [("subject", (None, json.dumps(resource).encode())), ("photo:one", ("one", data))]
+    answer = await http.put("/registry/v1/subjects/default/joe", files=files)
+    assert [one["reason"] for one in answer.json()["photos"]] == ["Accepted", "Missing"]
+
+
+async def test_who_takes_consent_back_leaves_the_gallery(http: httpx.AsyncClient, database_url: str) -> None:
+    photos = {"one": photo("joe-biden/1.jpg")}
+    assert (await put(http, "joe", photos))["enrolled"]
+    report = await put(http, "joe", photos, consent={"status": "Withdrawn"})
+    assert (report["enrolled"], report["reason"]) == (False, "ConsentNotGranted")
+    assert await database.rows(database_url, "SELECT 1 FROM subject_embeddings") == []
+    assert await database.rows(database_url, "SELECT 1 FROM subject_photos") == []
+    assert (await http.get("/registry/v1/status")).json()["vectors"] == 0
+    expired = await put(http, "joe", photos, validity={"notAfter": "2020-01-01T00:00:00Z"})
+    assert expired["reason"] == "Expired"
+    assert (await put(http, "joe", photos))["enrolled"]
+
+
+async def test_an_erased_subject_is_nowhere_and_leaves_a_receipt(
+    http: httpx.AsyncClient, database_url: str, bus: Bus
+) -> None:
+    report = await put(http, "joe-b", {"one": photo("joe-biden/1.jpg"), "two": photo("joe-biden/2.jpg")})
+    await http.put("/registry/v1/cameras/default/door", json=camera_resource())
+    (kept,) = await database.rows(database_url, "SELECT vector, model_id FROM subject_embeddings WHERE photo = 'one'")
+    face = np.frombuffer(kept["vector"], "<f4")
+    one = new_sighting_id()
+    for revision in (1, 2):
+        seen = a_sighting(site=bus.site, sighting_id=one, revision=revision, shots=[shot(face, model=kept["model_id"])])
+        await bus.publish(seen)
+
+    async def told() -> bool:
+        return len(await bus.matches()) == 2
+
+    await eventually(told, DEADLINE_S, "both revisions are told")
+    assert all(match.identity.subject for match in await bus.matches())
+
+    receipt = (await http.delete("/registry/v1/subjects/default/joe-b")).json()
+    assert receipt["subjectId"] == report["subjectId"]
+    assert receipt["counts"] == {
+        "postgres.subjects": 1,
+        "postgres.subject_photos": 2,
+        "postgres.subject_embeddings": 2,
+        "qdrant.vectors": 2,
+        "postgres.sightings": 1,
+        "postgres.matches": 1,
+        "postgres.events": 2,
+        "nats.messages": 2,
+    }
+    assert (await http.delete("/registry/v1/subjects/default/joe-b")).json() == receipt
+    assert await bus.matches() == []
+    (row,) = await database.rows(database_url, "SELECT identity, subject_id, subject_name FROM sightings")
+    assert row == {"identity": "Unknown", "subject_id": None, "subject_name": None}
+    assert [str(match.identity.status) for match in await database.matches(database_url)] == ["Unknown"] * 2
+    await check_nowhere(database_url, report["subjectId"], "joe-b")
+    await bus.publish(a_sighting(site=bus.site, shots=[shot(face, model=kept["model_id"])]))
+
+    async def again() -> bool:
+        return len(await bus.matches()) == 1
+
+    await eventually(again, DEADLINE_S, "the next sighting is told")
+    assert (await bus.matches())[0].identity.similarity is None
+
+
+async def check_nowhere(url: str, subject_id: str, name: str) -> None:
+    """Look through every row of every table, but for the receipt's own id."""
+    tables = await database.rows(
+        url, "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    )
+    for table in tables:
+        found = await database.rows(url, f"SELECT t::text AS all FROM {table['relname']} t")  # noqa: S608 - our tables
+        for row in found:
+            assert name not in row["all"], table["relname"]
+            assert table["relname"] == "erasures" or subject_id not in row["all"], table["relname"]
+
+
+async def test_without_triton_enrolment_says_so_and_nothing_changes(
+    identity: Start, database_url: str, own_triton: Callable[[], TritonServer]
+) -> None:
+    triton = own_triton()
+    program = await identity(triton_urls=triton.address, inference_deadline_s=3)
+    await until_ready(program.port)
+    async with client_of(program.port) as http:
+        before = await put(http, "joe", {"one": photo("joe-biden/1.jpg")})
+        triton.running.kill()
+        known = await put(http, "joe", {"one": photo("joe-biden/1.jpg")})
+        assert known == before
+        told = await put(http, "joe", {"one": photo("joe-biden/2.jpg")}, status=503)
+        assert "photo one cannot be assessed now" in told["detail"]
+        assert (await http.get("/readyz")).status_code == 200
+        triton.running.start()
+
+        async def back() -> bool:
+            files: Any = {"subject": (None, json.dumps(subject_resource("joe"))), "photo:one": photo("joe-biden/2.jpg")}
+            return (await http.put("/registry/v1/subjects/default/joe", files=files)).status_code == 200
+
+        await eventually(back, 60, "enrolment works again", poll_s=0.5)
+    assert len(await database.rows(database_url, "SELECT 1 FROM subject_embeddings")) == 1
+
+
+async def test_the_gallery_is_made_anew_from_the_database(
+    http: httpx.AsyncClient, database_url: str, identity: Start, open_triton: TritonServer, tmp_path: Path
+) -> None:
+    await put(http, "joe", {"one": photo("joe-biden/1.jpg")})
+    (kept,) = await database.rows(database_url, "SELECT vector, model_id FROM subject_embeddings")
+    other = await identity(triton_urls=open_triton.address, qdrant_path=tmp_path / "another-folder")
+    await until_ready(other.port)
+    nearest = await other.parts.gallery.search(kept["model_id"], np.frombuffer(kept["vector"], "<f4")[None], 5)
+    assert nearest[0].nearest[0].similarity == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "request_", "status", "words"),
+    [
+        ("PUT", "cameras/default/door", {"json": {"kind": "Camera"}}, 422, "apiVersion"),
+        ("PUT", "cameras/default/door", {"content": b"{"}, 400, "not JSON"),
+        ("PUT", "cameras/default/door", {"content": b"[]"}, 400, "object"),
+        ("PUT", "cameras/default/other", {"json": camera_resource()}, 422, "the address says default/other"),
+        ("PUT", "cameras/default/joe", {"json": subject_resource("joe")}, 422, "a Camera is expected"),
+        ("PUT", "cameras/default/door", {"json": camera_resource(colour="red")}, 422, "spec.colour: unknown field"),
+        ("PUT", "cameras/Default/door", {"json": camera_resource()}, 422, "pattern"),
+        ("PUT", "subjects/default/joe", {"json": subject_resource("joe")}, 415, "multipart"),
+        ("PUT", "subjects/default/joe", {"files": {"photo:one": b"x"}}, 400, "no field `subject`"),
+        (
+            "PUT",
+            "subjects/default/joe",
+            {"files": {"subject": json.dumps(subject_resource("joe")), "photo:two": b"x"}},
+            422,
+            "none of the Subject's photos",
+        ),
+        ("PUT", "subjects/default/joe", {"files": {"subject": b"x" * (70 << 20)}}, 413, "at most"),
+        (
+            "PUT",
+            "subjects/default/joe",
+            {"content": b"x", "headers": {"content-type": "multipart/form-data"}},
+            400,
+            "form",
+        ),
+    ],
+)
+async def test_a_wrong_request_is_told_what_is_wrong(
+    http: httpx.AsyncClient, method: str, path: str, request_: dict[str, Any], status: int, words: str
+) -> None:
+    answer = await http.request(method, f"/registry/v1/{path}", **request_)
+    assert (answer.status_code, words in answer.text) == (status, True), answer.text
+
+
+@pytest.mark.parametrize("header", [None, "Bearer wrong", f"Basic {TOKEN}", "Bearer \xe4", "Bearer"])
+async def test_without_the_token_nothing_is_told(http: httpx.AsyncClient, header: str | None) -> None:
+    headers = {b"Authorization": header.encode("latin-1")} if header else {}
+    async with httpx.AsyncClient(base_url=http.base_url, trust_env=False) as stranger:
+        for method, path in (("GET", "status"), ("DELETE", "subjects/default/joe"), ("PUT", "cameras/default/door")):
+            answer = await stranger.request(method, f"/registry/v1/{path}", headers=headers)
+            assert answer.status_code == 401
