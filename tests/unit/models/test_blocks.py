@@ -1,5 +1,7 @@
 """Channels that are added change no result, and are added only where none can."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -13,6 +15,11 @@ Conv picture w0 b0 -> a | Relu a -> b | Conv b w1 b1 -> c | Relu c -> d | MaxPoo
 Conv e w2 b2 -> f | Relu f -> g | Conv g w3 b3 -> h | Add h e -> i | Conv i w4 b4 -> answer
 """
 SHAPES = {"w0": (12, 3), "w1": (24, 12), "w2": (24, 24), "w3": (24, 24), "w4": (20, 24)}
+ATTRIBUTES: dict[str, dict[str, Any]] = {
+    "Conv": {"pads": [1] * 4},
+    "MaxPool": {"kernel_shape": [2, 2], "strides": [2, 2]},
+    "Concat": {"axis": 1},
+}
 
 
 def _net(nodes: str) -> onnx.ModelProto:
@@ -26,12 +33,7 @@ def _net(nodes: str) -> onnx.ModelProto:
         if not line.strip():
             continue
         (kind, *inputs), output = line.split("->")[0].split(), line.split("->")[1].strip()
-        extra = {
-            "Conv": {"pads": [1] * 4},
-            "MaxPool": {"kernel_shape": [2, 2], "strides": [2, 2]},
-            "Concat": {"axis": 1},
-        }.get(kind, {})
-        made.append(helper.make_node(kind, inputs, [output], **extra))
+        made.append(helper.make_node(kind, inputs, [output], **ATTRIBUTES.get(kind, {})))
     picture = helper.make_tensor_value_info("picture", TensorProto.FLOAT, ["N", 3, "H", "W"])
     answer = helper.make_tensor_value_info("answer", TensorProto.FLOAT, ["N", "C", "H2", "W2"])
     graph = helper.make_graph(made, "net", [picture], [answer], weights)
@@ -45,8 +47,9 @@ def _answer(model: onnx.ModelProto) -> np.ndarray:
 
 
 def _channels(model: onnx.ModelProto) -> list[tuple[int, int]]:
-    tensors = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-    return [tensors[node.input[1]][:2] for node in model.graph.node if node.op_type == "Conv"]
+    tensors = {tensor.name: tensor.dims for tensor in model.graph.initializer}
+    weights = [tensors[node.input[1]] for node in model.graph.node if node.op_type == "Conv"]
+    return [(dims[0], dims[1]) for dims in weights]
 
 
 def test_maps_between_convolutions_become_whole_blocks_and_the_answer_stays() -> None:

@@ -33,7 +33,12 @@ class Story:
         self.gate = threading.Event()
         self.gate.set()
 
-    def detect_answer(self, _image: NDArray[np.uint8], **_deadline: float) -> Answer[DetectionCard]:
+    def detect_answer(
+        self,
+        image: NDArray[np.uint8],  # noqa: ARG002 - the interface
+        *,
+        deadline_s: float | None = None,  # noqa: ARG002 - the interface
+    ) -> Answer[DetectionCard]:
         if not self.detects:
             raise InferenceUnavailable("no detector")
         rows = np.zeros((1, 4, 15), np.float32)
@@ -42,7 +47,12 @@ class Story:
             row[:5], row[5:] = (x, y, x + size, y + size, 0.9), marks.ravel()
         return Answer(rows, DETECTOR, "t:1")
 
-    def embed_answer(self, faces: NDArray[np.uint8], **_deadline: float) -> Answer[RecognitionCard]:
+    def embed_answer(
+        self,
+        faces: NDArray[np.uint8],
+        *,
+        deadline_s: float | None = None,  # noqa: ARG002 - the interface
+    ) -> Answer[RecognitionCard]:
         assert self.gate.wait(10)
         if not self.embeds:
             raise InferenceUnavailable("no embedder")
