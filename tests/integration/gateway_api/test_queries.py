@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.gateway_api.servers import KEY, SITE, START, TOKEN, Api, Identity, a_match, eventually
+from tests.integration.gateway_api.identity import KEY, SITE, START, Identity, a_match
+from tests.integration.gateway_api.running import TOKEN, Api, eventually
 
 from vigil_contracts.bus import Kind, subject
 from vigil_contracts.conditions import FitnessReason, SourceReason

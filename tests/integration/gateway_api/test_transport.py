@@ -11,18 +11,10 @@ import pytest
 import websockets
 from gql import Client, gql
 from gql.transport.websockets import WebsocketsTransport
-from tests.integration.gateway_api.servers import (
-    DEADLINE_S,
-    SITE,
-    TOKEN,
-    Api,
-    Identity,
-    NatsServer,
-    a_match,
-    eventually,
-    running_api,
-    socket_to,
-)
+from tests.integration.gateway_api.clients import socket_to
+from tests.integration.gateway_api.identity import SITE, Identity, a_match
+from tests.integration.gateway_api.running import DEADLINE_S, TOKEN, Api, eventually, running_api
+from tests.support.servers import NatsServer
 from websockets.asyncio.client import ClientConnection, connect
 
 from vigil_contracts.bus import Kind, subject
@@ -55,7 +47,7 @@ async def answer(ws: ClientConnection, query: Any, operation: str = "1") -> dict
 
 async def test_an_ordinary_client_library_hears_events(api: Api, identity: Identity) -> None:
     transport = WebsocketsTransport(
-        url=api.ws, init_payload={"authorization": f"Bearer {TOKEN}"}, subprotocols=PROTOCOL, close_timeout=1
+        url=api.ws, init_payload={"authorization": f"Bearer {TOKEN}"}, subprotocols=[*PROTOCOL], close_timeout=1
     )
     async with Client(transport=transport, fetch_schema_from_transport=True) as session:
         events = session.subscribe(gql("subscription { sightings { cursor sighting { camera { name } } } }"))
@@ -145,7 +137,7 @@ async def test_wrong_operations_are_told_and_the_connection_stays(api: Api, quer
 
 async def test_limits_of_connections_and_operations(database_url: str, nats_server: NatsServer) -> None:
     limits = {"max_connections": 2, "max_operations": 2, "init_timeout_s": 0.5}
-    async with running_api(database_url, nats_server.url, **limits) as api:
+    async with running_api(database_url, nats_server, **limits) as api:
         async with socket_to(api) as ws, socket_to(api):
             for operation in ("1", "2"):
                 payload = {"query": "subscription { sightings { cursor } }"}
@@ -207,7 +199,7 @@ async def test_cors_is_off_unless_asked_for(api: Api, database_url: str, nats_se
         async with connect(api.ws, subprotocols=PROTOCOL, origin=websockets.Origin(origin["origin"])):
             pass
     async with (
-        running_api(database_url, nats_server.url, cors_origins=[origin["origin"]]) as opened,
+        running_api(database_url, nats_server, cors_origins=[origin["origin"]]) as opened,
         httpx.AsyncClient() as client,
     ):
         headers = (await client.get(f"{opened.http}/healthz", headers=origin)).headers
@@ -269,5 +261,5 @@ async def test_the_last_heartbeats_are_known_after_a_start(
     for name in ("door", "gate"):
         body = a_heartbeat(name, CameraState.STOPPED, SourceReason.STOPPED)
         await bus.jetstream().publish(subject(SITE, Kind.CAMERA, ResourceKey("default", name)), body)
-    async with running_api(database_url, nats_server.url) as api:
+    async with running_api(database_url, nats_server) as api:
         await eventually(lambda: len(api.parts.services.cameras) == 2, "both states")

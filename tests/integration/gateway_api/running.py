@@ -1,0 +1,88 @@
+"""The API in the event loop of a test, and a connection to its bus."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import nats
+from nats.aio.client import Client
+from nats.js.errors import NotFoundError
+from tests.integration.gateway_api.identity import SITE
+from tests.support import waiting
+from tests.support.servers import NatsServer
+
+from vigil_contracts.bus import streams
+from vigil_gateway.api.app import create_app
+from vigil_gateway.api.factory import Endpoints, Process, process
+from vigil_gateway.api.limits import ApiLimits
+from vigil_gateway.api.program import server
+from vigil_gateway.api.server import listen
+from vigil_gateway.bus.connection import ensure_stream
+
+TOKEN = "a-token-of-the-tests"
+DEADLINE_S = 20.0
+
+
+async def eventually(condition: Callable[[], Any], told: str) -> None:
+    """Wait until a condition holds."""
+    await waiting.eventually(condition, DEADLINE_S, told, poll_s=0.02)
+
+
+@dataclass
+class Api:
+    """The running API."""
+
+    port: int
+    parts: Process
+    stop: Callable[[], None]
+
+    @property
+    def ws(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/graphql"
+
+    @property
+    def http(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@contextlib.asynccontextmanager
+async def running_api(database_url: str, nats_server: NatsServer, **limits: Any) -> AsyncIterator[Api]:
+    """Run the API in this event loop, on a free port."""
+    bounds = ApiLimits(**limits)
+    endpoints = Endpoints(SITE, nats_server.url, nats_server.token, database_url, TOKEN)
+    async with process(endpoints, bounds) as parts:
+        uvicorn_server = server(create_app(parts, TOKEN), bounds)
+        opened = listen("127.0.0.1", 0)
+        port = opened.getsockname()[1]
+        task = asyncio.create_task(uvicorn_server.serve(sockets=[opened]))
+        await eventually(lambda: uvicorn_server.started or task.done(), "the server listens")
+
+        def stop() -> None:
+            uvicorn_server.should_exit = True
+
+        try:
+            yield Api(port, parts, stop)
+        finally:
+            stop()
+            await asyncio.wait_for(task, DEADLINE_S)
+
+
+async def httpx_get(api: Api, path: str) -> httpx.Response:
+    """Ask the API over plain HTTP."""
+    async with httpx.AsyncClient(base_url=api.http, timeout=DEADLINE_S) as client:
+        return await client.get(path)
+
+
+async def bus_client(nats_server: NatsServer) -> Client:
+    """Connect to the bus, with the site's streams there and empty."""
+    client = await nats.connect(
+        nats_server.url, token=nats_server.token, max_reconnect_attempts=-1, reconnect_time_wait=0.1
+    )
+    for stream in streams(SITE):
+        with contextlib.suppress(NotFoundError):
+            await client.jetstream().delete_stream(stream.name)
+        await ensure_stream(client.jetstream(), stream)
+    return client
