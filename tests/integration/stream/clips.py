@@ -43,6 +43,7 @@ def _nal_units(data: bytes) -> list[bytes]:
 def write_video(path: Path, width: int, height: int, count: int, codec: str = "libx264") -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=FPS)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = width, height
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         for picture in pictures(width, height, count):

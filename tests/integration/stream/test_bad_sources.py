@@ -13,6 +13,7 @@ from tests.integration.stream.watching import Watch, watching
 from tests.support.waiting import wait_until
 
 from vigil_contracts.conditions import SourceReason
+from vigil_contracts.resources.camera import Accelerator
 from vigil_stream.capture import hardware
 from vigil_stream.capture.errors import SourceError
 
@@ -148,9 +149,9 @@ def test_cuda_where_there_is_none() -> None:
     if not hardware.why_no_cuda():
         pytest.skip("needs a machine without a GPU")
     with pytest.raises(SourceError, match="Auto") as caught:
-        hardware.choose(hardware.Accelerator.CUDA)
+        hardware.choose(Accelerator.CUDA)
     assert caught.value.reason is SourceReason.CODEC_UNSUPPORTED
-    accelerator, note = hardware.choose(hardware.Accelerator.AUTO)
+    accelerator, note = hardware.choose(Accelerator.AUTO)
     assert accelerator is None
     assert "CPU" in note
 

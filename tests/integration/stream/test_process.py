@@ -75,6 +75,7 @@ async def test_sightings_with_embeddings_and_heartbeats(start: Start, bus: Bus) 
     assert events[0].trace is not None
     assert events[0].trace.detected_at is not None
     beat = await eventually(lambda: bus.heartbeat(process.key), 10, "a heartbeat comes")
+    assert beat is not None
     assert beat.codec == "h264"
     assert (beat.width, beat.height) == (640, 360)
     await eventually(lambda: process.get("/readyz")[0] == 200, 10, "it is ready")

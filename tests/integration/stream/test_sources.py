@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.integration.stream.cameras import Framed, Mjpeg, Rtsp, WebSocketCamera, for_ever
@@ -27,7 +28,7 @@ def gives_pictures(watch: Watch, size: tuple[int, int] = (WIDTH, HEIGHT), count:
 def test_rtsp(transport: str | None) -> None:
     units = h264(WIDTH, HEIGHT, 300)
     with Rtsp(lambda: units) as camera:
-        source = {"transport": transport} if transport else {}
+        source: dict[str, Any] = {"transport": transport} if transport else {}
         with watching("RTSP", camera.url, **source) as watch:
             gives_pictures(watch)
             assert watch.infos[0].codec == "h264"

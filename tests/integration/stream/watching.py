@@ -10,7 +10,7 @@ from vigil_contracts.conditions import SourceReason
 from vigil_contracts.resources.camera import CameraSource, Decode
 from vigil_stream.capture import Guard, Sampler, SourceError, SourceInfo, make_source
 from vigil_stream.capture.loop import CaptureLoop
-from vigil_stream.capture.slot import Lost, Picture, Slot
+from vigil_stream.capture.slot import Lost, Picture, Slot, Woken
 
 
 class Watch:
@@ -45,7 +45,7 @@ class Watch:
     def reasons(self) -> list[SourceReason]:
         return [error.reason for error in self.errors]
 
-    def take(self, deadline_s: float = 10) -> Picture | Lost | None:
+    def take(self, deadline_s: float = 10) -> Picture | Lost | Woken | None:
         return self.slot.take(deadline_s)
 
 
