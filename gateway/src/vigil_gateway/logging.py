@@ -35,7 +35,7 @@ def set_up(level: str, style: Literal["json", "console"], program: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # nats.py logs each attempt to reconnect with its trace; our own callbacks tell an outage once.
     logging.getLogger("nats").setLevel(logging.CRITICAL)
-    for chatty in ("httpx", "httpcore", "asyncio", "multipart"):
+    for chatty in ("httpx", "httpcore", "asyncio", "multipart", "alembic.runtime.plugins"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
         processors=[

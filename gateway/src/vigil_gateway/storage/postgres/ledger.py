@@ -35,7 +35,7 @@ _SUBJECTS: Final = """
     SELECT id, namespace, name, display_name, consent, active_from, active_until FROM subjects
     WHERE id = ANY($1::uuid[]) ORDER BY id FOR KEY SHARE
 """
-_TAKE: Final = "UPDATE event_counter SET last = last + $1 RETURNING last"
+_TAKE: Final = "UPDATE event_counter SET last = last + $1 RETURNING last, pg_notify($2, '')"
 _INSERT_REVISION: Final = """
     INSERT INTO sighting_revisions (opened_at, sighting_id, revision, state, last_seen_at, frames, trace, superseded)
     VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8)
@@ -157,8 +157,11 @@ async def upsert_matches(connection: Connection, rows: Sequence[tuple[Any, ...]]
 
 
 async def take(connection: Connection, count: int) -> int:
-    """Take the next places in the site's order, and give the first; others wait for theirs until the commit."""
-    last: int = await connection.fetchval(_TAKE, count)
+    """Take the next places in the site's order, and give the first; others wait for theirs until the commit.
+
+    The relay is told at the commit.
+    """
+    last: int = await connection.fetchval(_TAKE, count, NOTIFY_CHANNEL)
     return last - count + 1
 
 
@@ -168,7 +171,7 @@ async def upsert_sightings(connection: Connection, rows: Sequence[tuple[Any, ...
 
 
 async def insert_events(connection: Connection, first: int, rows: Sequence[EventRow]) -> None:
-    """Write what is to be told, at places from `first` on, and wake the relay at commit."""
+    """Write what is to be told, at places from `first` on."""
     await connection.executemany(
         _INSERT_EVENT,
         [
@@ -176,7 +179,6 @@ async def insert_events(connection: Connection, first: int, rows: Sequence[Event
             for seq, row in enumerate(rows, first)
         ],
     )
-    await connection.execute(f"NOTIFY {NOTIFY_CHANNEL}")
 
 
 async def insert_rejected(connection: Connection, rows: Sequence[RejectedRow]) -> None:

@@ -42,12 +42,15 @@ async def ensure(connection: Any, months: Iterable[dt.date]) -> None:  # noqa: A
                 await _attach(connection, parent, month)
 
 
+_MISSING: Final = """
+    SELECT parent FROM unnest($1::text[]) AS parent WHERE NOT EXISTS (
+        SELECT FROM pg_class WHERE relname = parent || $2 AND relnamespace = current_schema()::regnamespace)
+"""
+"""Not to_regclass: within a transaction it answers from a cache that does not know what others have just made."""
+
+
 async def _missing(connection: Any, month: dt.date) -> list[str]:  # noqa: ANN401 - asyncpg has no types
-    rows = await connection.fetch(
-        "SELECT parent FROM unnest($1::text[]) AS parent WHERE to_regclass(parent || $2) IS NULL",
-        list(PARTITIONED),
-        _suffix(month),
-    )
+    rows = await connection.fetch(_MISSING, list(PARTITIONED), _suffix(month))
     return [row["parent"] for row in rows]
 
 

@@ -61,6 +61,10 @@ def told_as_away() -> Iterator[None]:
         raise DatabaseAwayError(msg) from error
 
 
+async def _nothing_to_reset(_connection: object) -> None:
+    """Spare a round trip: what is done on the pool's connections leaves no session state behind."""
+
+
 class Database:
     """A pool of connections.
 
@@ -89,6 +93,7 @@ class Database:
             timeout=ACQUIRE_TIMEOUT_S,
             command_timeout=STATEMENT_TIMEOUT_S,
             server_settings=self._server_settings(),
+            reset=_nothing_to_reset,
         )
 
     def _server_settings(self) -> dict[str, str]:

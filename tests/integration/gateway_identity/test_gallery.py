@@ -1,0 +1,141 @@
+"""The gallery's promises, for both of its sides; of the server, its own client library stands in for the process."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qdrant_client import AsyncQdrantClient
+from tests.integration.gateway_identity import database
+from tests.integration.gateway_identity.making import MODEL, SIZE, axis, between, face
+
+from vigil_gateway.storage.postgres.pool import Database
+from vigil_gateway.storage.qdrant.embedded import EmbeddedGallery
+from vigil_gateway.storage.qdrant.gallery import Entry, Gallery, GalleryError, collection_name
+from vigil_gateway.storage.qdrant.reconcile import reconcile
+from vigil_gateway.storage.qdrant.server import ServerGallery
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect", "ignore:Local mode performs exact"),
+]
+
+
+@pytest.fixture(params=["embedded", "server"])
+async def gallery(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Gallery]:
+    made: Gallery = (
+        EmbeddedGallery(tmp_path / "gallery")
+        if request.param == "embedded"
+        else ServerGallery(AsyncQdrantClient(location=":memory:"), "vigil-home-")
+    )
+    await made.open()
+    yield made
+    await made.close()
+
+
+def entries(*people: uuid.UUID) -> list[Entry]:
+    return [Entry(one, f"p{n}", face(10 * number + n)) for number, one in enumerate(people) for n in range(2)]
+
+
+async def test_it_finds_what_was_put_and_not_what_was_taken_out(gallery: Gallery) -> None:
+    ann, bob = uuid.uuid4(), uuid.uuid4()
+    await gallery.create(MODEL, SIZE)
+    held = entries(ann, bob)
+    await gallery.put(MODEL, held)
+    await gallery.put(MODEL, held)
+    (found,) = await gallery.search(MODEL, held[0].vector[None], 32)
+    assert found.nearest[0].subject_id == ann
+    assert found.nearest[0].similarity == pytest.approx(1, abs=1e-3)
+    assert [one.subject_id for one in found.nearest] == [ann, bob]
+    assert found.complete
+    assert await gallery.points(MODEL) == {entry.point_id for entry in held}
+    assert await gallery.points(MODEL, bob) == {entry.point_id for entry in held[2:]}
+    await gallery.discard(MODEL, [entry.point_id for entry in held[:2]])
+    (found,) = await gallery.search(MODEL, held[0].vector[None], 32)
+    assert [one.subject_id for one in found.nearest] == [bob]
+    assert not (await gallery.search(MODEL, held[0].vector[None], 1))[0].complete
+
+
+async def test_each_model_has_a_collection_of_its_own(gallery: Gallery) -> None:
+    await gallery.create(MODEL, SIZE)
+    await gallery.create("other/net@1", 8)
+    await gallery.put(MODEL, entries(uuid.uuid4()))
+    assert await gallery.points("other/net@1") == set()
+    assert set(await gallery.models()) == {collection_name(MODEL), collection_name("other/net@1")}
+    await gallery.create(MODEL, SIZE)
+    assert len(await gallery.points(MODEL)) == 2
+    with pytest.raises(GalleryError):
+        await gallery.search("unheard@of", axis(0)[None], 5)
+
+
+def test_collections_of_different_models_never_share_a_name() -> None:
+    names = [collection_name(model) for model in ("a/b@1", "a-b@1", "a.b@1", "../../etc", "x" * 300)]
+    assert len(set(names)) == len(names)
+    assert all(len(name) < 100 and "/" not in name and ".." not in name for name in names)
+
+
+async def test_it_is_brought_to_what_the_database_says(gallery: Gallery, database_url: str) -> None:
+    await database.add_model(database_url)
+    ann = await database.add_subject(database_url, "ann", axis(0), axis(1))
+    postgres = Database(database_url, "test")
+    await postgres.open()
+    await gallery.create(MODEL, SIZE)
+    stranger = Entry(uuid.uuid4(), "p", axis(2))
+    stale = Entry(ann, "photo-0", axis(3))
+    await gallery.put(MODEL, [stranger, stale])
+    assert await reconcile(postgres, gallery, MODEL) == (2, 2)
+    assert await reconcile(postgres, gallery, MODEL) == (0, 0)
+    (found,) = await gallery.search(MODEL, axis(1)[None], 10)
+    assert [(one.subject_id, round(one.similarity, 3)) for one in found.nearest] == [(ann, 1.0)]
+    await postgres.close()
+
+
+async def test_an_embedded_gallery_survives_and_a_broken_one_is_made_anew(tmp_path: Path) -> None:
+    folder, held = tmp_path / "gallery", entries(uuid.uuid4())
+    for broken in (False, False, True):
+        gallery = EmbeddedGallery(folder)
+        await gallery.open()
+        await gallery.create(MODEL, SIZE)
+        await gallery.put(MODEL, held)
+        assert len(await gallery.points(MODEL)) == 2
+        await gallery.close()
+        if not broken:
+            continue
+        for path in (folder / collection_name(MODEL)).rglob("*"):
+            if path.is_file():
+                path.write_bytes(b"rubbish")
+    gallery = EmbeddedGallery(folder)
+    await gallery.open()
+    await gallery.create(MODEL, SIZE)
+    assert await gallery.points(MODEL) == set()
+    await gallery.create(MODEL, SIZE * 2)
+    await gallery.close()
+
+
+async def test_among_many_the_nearest_is_found_and_searching_goes_on_while_the_index_is_built(tmp_path: Path) -> None:
+    size, people = 64, 6_000
+    rng = np.random.default_rng(7)
+    faces = rng.standard_normal((people, size)).astype(np.float32)
+    faces /= np.linalg.norm(faces, axis=1, keepdims=True)
+    ids = [uuid.uuid4() for _ in range(people)]
+    held = [
+        Entry(one, str(photo), between(centre, faces[(number + 1 + photo) % people], 0.9))
+        for number, (one, centre) in enumerate(zip(ids, faces, strict=True))
+        for photo in range(4)
+    ]
+    gallery = EmbeddedGallery(tmp_path)
+    await gallery.open()
+    await gallery.create(MODEL, size)
+    await gallery.put(MODEL, held)
+    settling = asyncio.create_task(gallery.settle(MODEL))
+    probes = list(range(0, people, 60))
+    while True:
+        settled = settling.done()
+        found = await gallery.search(MODEL, faces[probes], 32)
+        assert [one.nearest[0].subject_id for one in found] == [ids[number] for number in probes]
+        if settled:
+            break
+    await settling
+    await gallery.close()

@@ -1,0 +1,66 @@
+import asyncio
+import datetime as dt
+import subprocess
+import sys
+
+import asyncpg
+import pytest
+from tests.support.servers import PostgresServer, environment
+
+from vigil_gateway.migrations.check import SchemaError, check_schema, revisions
+from vigil_gateway.migrations.upgrade import MigrationError, upgrade
+from vigil_gateway.storage.postgres import partitions
+
+pytestmark = pytest.mark.integration
+
+NOW = dt.datetime(2026, 1, 15, tzinfo=dt.UTC)
+
+
+async def test_several_may_migrate_at_once_and_again(shared_postgres: PostgresServer) -> None:
+    url = await shared_postgres.new_database()
+    connection = await asyncpg.connect(url)
+    with pytest.raises(SchemaError, match="no Vigil schema yet"):
+        await check_schema(connection)
+    done = await asyncio.gather(*(upgrade(url) for _ in range(4)))
+    assert set(done) == {revisions()[-1]}
+    assert await upgrade(url) == revisions()[-1]
+    await check_schema(connection)
+    await connection.close()
+
+
+async def test_a_newer_database_is_left_alone(shared_postgres: PostgresServer, template: str) -> None:
+    url = await shared_postgres.new_database(template)
+    connection = await asyncpg.connect(url)
+    await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(SchemaError, match="upgrade the program"):
+        await check_schema(connection)
+    with pytest.raises(MigrationError, match="newer program"):
+        await upgrade(url)
+    await connection.close()
+
+
+async def test_several_may_make_a_partition_at_once(shared_postgres: PostgresServer, template: str) -> None:
+    url = await shared_postgres.new_database(template)
+    connections = [await asyncpg.connect(url) for _ in range(4)]
+    months = [partitions.month_of(at) for at in (NOW, NOW.replace(month=12))]
+    await asyncio.gather(*(partitions.ensure(connection, months) for connection in connections))
+    made = await connections[0].fetchval("SELECT count(*) FROM pg_inherits WHERE inhparent = 'sightings'::regclass")
+    assert made == len(set(months))
+    for connection in connections:
+        await connection.close()
+
+
+def test_a_database_that_is_away_is_told_in_one_sentence() -> None:
+    address = "postgresql://nobody:secret@127.0.0.1:9/none"
+    done = subprocess.run(
+        [sys.executable, "-m", "vigil_gateway", "migrate"],
+        env={**environment(), "VIGIL_DATABASE_URL": address},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("vigil-gateway: migration failed:")
+    assert "Traceback" not in done.stderr
+    assert "secret" not in done.stderr
