@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from vigil_contracts.events import CameraCounters
-from vigil_stream.publish.journal import Journal
+from vigil_stream.publish.journal import Journal, JournalError
 
 JOURNALED = frozenset({"events_created", "events_published", "events_dropped", "sightings_opened"})
 """Counted inside the journal's own transactions; the others are written with every heartbeat, and the last two
@@ -17,10 +17,14 @@ class Counters:
     ----------
     journal
         Keeps the totals.
+    wrong
+        Takes what keeps them from being written, empty when nothing does.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, wrong: Callable[[str], None]) -> None:
         self._journal = journal
+        self._wrong = wrong
+        self._totals: dict[str, int] = {}
         self._sources: dict[str, Callable[[], int]] = {}
         self._saved: dict[str, int] = {}
         self._own: dict[str, int] = {}
@@ -34,13 +38,23 @@ class Counters:
         self._own[name] = self._own.get(name, 0) + count
 
     def save(self) -> CameraCounters:
-        """Write what is new into the journal, and give all totals."""
+        """Write what is new into the journal, and give all totals.
+
+        When the disk refuses, the totals hold what is not written yet, and it is tried again the next time.
+        """
         now = dict(self._own)
         for name, read in self._sources.items():
             now[name] = now.get(name, 0) + read()
         new = {name: value - self._saved.get(name, 0) for name, value in now.items()}
         new = {name: value for name, value in new.items() if value}
-        if new:
-            self._journal.count(new)
-            self._saved = now
-        return CameraCounters.model_validate(self._journal.counters())
+        totals = {**self._totals, **{name: self._totals.get(name, 0) + value for name, value in new.items()}}
+        try:
+            if new:
+                self._journal.count(new)
+                self._saved, self._totals = now, totals
+            totals = self._totals = self._journal.counters()
+        except JournalError as error:
+            self._wrong(str(error))
+        else:
+            self._wrong("")
+        return CameraCounters.model_validate(totals)

@@ -65,7 +65,7 @@ def build(settings: Settings, camera: Camera, folder: Path, *, stop: threading.E
     ref, session = CameraRef(namespace=key.namespace, name=key.name), uuid.uuid4().hex
     journal = Journal(settings.state_dir, Limits(settings.outbox_max_bytes, settings.outbox_max_events))
     status = Status(settings.site, ref, session, _from_any_thread(loop, changed.set))
-    counters = Counters(journal)
+    counters = Counters(journal, partial(status.wrong, "journal"))
     metrics = Metrics(status.heartbeat)
     token = settings.nats_token.get_secret_value() if settings.nats_token is not None else None
     wrong, took = status.wrong, metrics.took

@@ -23,6 +23,7 @@ from vigil_stream import factory
 from vigil_stream.capture import Guard
 from vigil_stream.health import Answer, HealthServer, probe
 from vigil_stream.pipeline.sightings import closed_after_restart
+from vigil_stream.publish.journal import keep_small
 from vigil_stream.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -81,17 +82,21 @@ class Runner:
         self._close_orphans()
         server = await self._serve()
         publishing = asyncio.create_task(self._parts.publisher.run())
+        tending = asyncio.create_task(keep_small(self._parts.journal))
         beating = asyncio.create_task(self._beat())
         watching = asyncio.create_task(self._watch())
         self._start_threads()
         told_to_end = asyncio.create_task(ending.wait())
-        done, _ = await asyncio.wait({publishing, beating, watching, told_to_end}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(
+            {publishing, tending, beating, watching, told_to_end}, return_when=asyncio.FIRST_COMPLETED
+        )
         code = EXIT_HUNG if watching in done else EXIT_OK
         for task in done - {told_to_end, watching}:
             # None of them ends by itself: this is a fault, and better a fresh process than half of one.
             log.error("a part of the process failed", exc_info=task.exception())
             code = EXIT_HUNG
         beating.cancel()
+        tending.cancel()
         await self._end(publishing, hung=code == EXIT_HUNG)
         await server.close()
         return code
@@ -183,7 +188,13 @@ class Runner:
         """Ready when it could analyse and publish; a camera that is off is told by its heartbeat, not by the pod."""
         trouble = self._parts.status.trouble
         bus = trouble.get("bus", "") or ("" if self._parts.publisher.connected else "not connected yet")
-        return probe({"bus": bus, "inference": trouble.get("inference", ""), "outbox": trouble.get("outbox", "")})
+        return probe(
+            {
+                "bus": bus,
+                "inference": trouble.get("inference", ""),
+                "outbox": trouble.get("outbox") or trouble.get("journal", ""),
+            }
+        )
 
     def _metrics(self) -> Answer:
         return 200, "text/plain; version=0.0.4; charset=utf-8", self._parts.metrics.text()

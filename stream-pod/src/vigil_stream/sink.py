@@ -12,8 +12,13 @@ from vigil_stream.publish.journal import Journal, JournalError
 log = logging.getLogger(__name__)
 
 
+RETRY_S = 1.0
+MAX_UNCLOSED = 1000
+"""Last words that wait for the disk; those of more sightings are said after the next start."""
+
+
 class Sink:
-    """Takes revisions from the analysis.
+    """Takes revisions from the analysis. The last word on a sighting that the disk refuses is kept and tried again.
 
     Parameters
     ----------
@@ -27,6 +32,8 @@ class Sink:
         Takes what is wrong with the journal, empty when nothing is.
     took
         Takes the seconds that encoding and journaling took.
+    retry_s
+        Seconds between attempts to write what was refused, when nothing new comes.
     """
 
     def __init__(
@@ -36,33 +43,48 @@ class Sink:
         wake: Callable[[], None],
         wrong: Callable[[str], None],
         took: Callable[[float], None],
+        retry_s: float = RETRY_S,
     ) -> None:
         self._journal = journal
         self._counters = counters
         self._wake = wake
         self._wrong = wrong
         self._took = took
+        self._retry_s = retry_s
+        self._unclosed: list[Sighting] = []
+        self._refused_at = float("-inf")
 
     def tell(self, sightings: list[Sighting]) -> None:
-        """Write revisions, in order and all at once."""
-        if not sightings:
+        """Write revisions, in order and all at once; with none, try again what was refused."""
+        if not sightings and not (self._unclosed and time.monotonic() - self._refused_at >= self._retry_s):
             return
         started = time.perf_counter()
         now = dt.datetime.now(dt.UTC)
+        sightings = [*self._unclosed, *sightings]
         events = [(sighting, encode_sighting(_stamped(sighting, now), now)) for sighting in sightings]
         opened = sum(sighting.state is SightingState.OPENED for sighting in sightings)
         try:
             dropped = self._journal.record(events, counts={"sightings_opened": opened})
         except JournalError as error:
-            # The disk took nothing: the events are lost, and that is said.
-            self._counters.add("events_created", len(events))
-            self._counters.add("events_dropped", len(events))
-            self._wrong(str(error))
-            log.error("%d events lost: %s", len(events), error)  # noqa: TRY400 - the message says all, a trace nothing
+            self._refused(sightings, error)
             return
+        self._unclosed = []
         self._told_drop(dropped)
         self._took(time.perf_counter() - started)
         self._wake()
+
+    def _refused(self, sightings: list[Sighting], error: JournalError) -> None:
+        """Keep the last words, or a sighting would stay open for ever; the others are lost, and that is said."""
+        before = len(self._unclosed)
+        closed = [sighting for sighting in sightings if sighting.state is SightingState.CLOSED]
+        self._unclosed = closed[:MAX_UNCLOSED]
+        self._refused_at = time.monotonic()
+        lost = len(sightings) - len(self._unclosed)
+        self._counters.add("events_created", lost)
+        self._counters.add("events_dropped", lost)
+        self._wrong(str(error))
+        if lost or len(self._unclosed) > before:
+            log.error("%d events lost, %d last words wait for the disk: %s", lost, len(self._unclosed), error)
 
     def _told_drop(self, dropped: int) -> None:
         if not dropped:

@@ -1,5 +1,6 @@
 """Nothing accepted is lost or doubled by a death at any moment; what must go is counted."""
 
+import asyncio
 import datetime as dt
 import sqlite3
 from pathlib import Path
@@ -10,7 +11,17 @@ from hypothesis import strategies as st
 
 from vigil_contracts.events import Box, CameraRef, CloseReason, Sighting, SightingState, encode_sighting
 from vigil_contracts.ids import new_sighting_id
-from vigil_stream.publish.journal import FILE_NAME, Journal, JournalError, Limits
+from vigil_stream.counters import Counters
+from vigil_stream.publish.journal import (
+    DAMAGED_NAME,
+    FILE_NAME,
+    MAX_WAL_PAGES,
+    Journal,
+    JournalError,
+    Limits,
+    keep_small,
+)
+from vigil_stream.sink import Sink
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -175,3 +186,122 @@ def test_what_the_bus_has_is_what_was_created_whenever_the_process_dies(acts: li
         assert bus == recorded
         assert counters.get("events_created", 0) == counters.get("events_published", 0) == len(recorded)
         assert {one.event_id for one in journal.open_sightings()} == {one.event_id for one in opened}
+
+
+async def test_the_file_stays_small_though_nothing_is_ever_sent(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    tending = asyncio.create_task(keep_small(journal, 0.005))
+    wal = tmp_path / f"{FILE_NAME}-wal"
+    sizes = []
+    for _ in range(20):
+        for _ in range(10):
+            journal.count({"frames_captured": 1})
+        sizes.append(wal.stat().st_size)
+        # Checkpointed completely, it is written from its beginning again, and its header changes.
+        before, deadline = wal.read_bytes()[:32], asyncio.get_running_loop().time() + 10
+        while wal.read_bytes()[:32] == before and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.001)
+            journal.count({"frames_captured": 1})
+    tending.cancel()
+    assert sizes[-1] <= 2 * max(sizes[:10])
+
+
+def test_the_file_is_bounded_though_nobody_makes_checkpoints(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    for _ in range(2 * MAX_WAL_PAGES):
+        journal.count({"frames_captured": 1})
+    assert (tmp_path / f"{FILE_NAME}-wal").stat().st_size < 1.2 * MAX_WAL_PAGES * 4096
+
+
+def refuse_writing(journal: Journal, *, refuse: bool = True) -> None:
+    journal._db.execute(f"PRAGMA query_only = {'ON' if refuse else 'OFF'}")
+
+
+def test_a_write_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.record([event(sighting())])
+    (entry,) = journal.next_batch(0, 10)
+    refuse_writing(journal)
+    with pytest.raises(JournalError, match="acknowledgements cannot be written"):
+        journal.acknowledged([entry.seq])
+    with pytest.raises(JournalError, match="counters cannot be written"):
+        journal.count({"frames_captured": 1})
+    assert journal.pending == 1
+    refuse_writing(journal, refuse=False)
+    journal.count({"frames_captured": 1})
+    journal.acknowledged([entry.seq])
+    assert journal.pending == journal.pending_bytes == 0
+    assert journal.counters() == {"events_created": 1, "events_published": 1, "frames_captured": 1}
+
+
+def test_counters_go_on_while_the_disk_refuses_and_are_written_after(tmp_path: Path) -> None:
+    journal, wrong = Journal(tmp_path), [""]
+    captured = 5
+    counters = Counters(journal, wrong.append)
+    counters.watch("frames_captured", lambda: captured)
+    assert counters.save().frames_captured == 5
+    refuse_writing(journal)
+    captured = 9
+    assert counters.save().frames_captured == 9
+    assert counters.save().frames_captured == 9
+    assert "cannot be written" in wrong[-1]
+    refuse_writing(journal, refuse=False)
+    captured = 10
+    assert counters.save().frames_captured == 10
+    assert wrong[-1] == ""
+    assert journal.counters()["frames_captured"] == 10
+
+
+def test_an_open_sighting_that_cannot_be_read_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    journal = Journal(tmp_path)
+    first, second = sighting(), sighting()
+    journal.record([event(first), event(second)])
+    journal._db.execute("UPDATE open_sightings SET last = '{}' WHERE sighting_id = ?", (str(first.sighting_id),))
+    assert journal.open_sightings() == [second]
+    assert str(first.sighting_id) in caplog.text
+    caplog.clear()
+    assert journal.open_sightings() == [second]
+    assert caplog.text == ""
+    assert journal._db.execute("SELECT sighting_id, last FROM set_aside").fetchall() == [(str(first.sighting_id), "{}")]
+
+
+def overwrite(path: Path, start: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[start:] = b"\xa5" * (len(data) - start)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("start", [0, 4096], ids=["not a database", "damaged pages"])
+def test_a_damaged_file_is_moved_aside_and_begun_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, start: int
+) -> None:
+    journal = Journal(tmp_path)
+    journal.record([event(sighting()) for _ in range(50)])
+    journal.close()
+    overwrite(tmp_path / FILE_NAME, start)
+    again = Journal(tmp_path)
+    assert again.pending == 0
+    again.record([event(sighting())])
+    assert (tmp_path / DAMAGED_NAME).exists()
+    assert "counters are lost" in caplog.text
+
+
+def test_the_last_word_that_the_disk_refused_is_said_later(tmp_path: Path) -> None:
+    journal, wrong = Journal(tmp_path), [""]
+    counters = Counters(journal, lambda _: None)
+    sink = Sink(journal, counters, lambda: None, wrong.append, lambda _: None, retry_s=0)
+    first = sighting()
+    sink.tell([first])
+    refuse_writing(journal)
+    closed = sighting(3, SightingState.CLOSED, first)
+    sink.tell([sighting(2, SightingState.UPDATED, first), closed])
+    sink.tell([])
+    assert wrong[-1]
+    refuse_writing(journal, refuse=False)
+    sink.tell([])
+    sink.tell([])
+    assert wrong[-1] == ""
+    assert [entry.event_id for entry in journal.next_batch(0, 10)] == [first.event_id, closed.event_id]
+    assert journal.open_sightings() == []
+    totals = counters.save()
+    assert (totals.events_created, totals.events_dropped) == (3, 1)

@@ -7,7 +7,6 @@ the event is sent again; its id lets JetStream, and identity behind it, know it.
 import asyncio
 import contextlib
 import logging
-import sqlite3
 import time
 from collections.abc import Callable
 
@@ -23,7 +22,7 @@ from vigil_contracts import bus
 from vigil_contracts.bus import Kind, Stream
 from vigil_contracts.ids import ResourceKey
 from vigil_stream.backoff import Backoff
-from vigil_stream.publish.journal import Entry, Journal
+from vigil_stream.publish.journal import Entry, Journal, JournalError
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +31,8 @@ WINDOW = 64
 
 ACK_DEADLINE_S = 5.0
 CONNECT_DEADLINE_S = 5.0
-CHECKPOINT_S = 30.0
+LOOK_S = 30.0
+"""How often the journal is looked at though nobody said that it has something new."""
 _PING_S = 10
 """A server that does not answer two pings is gone, though TCP has not noticed."""
 
@@ -91,29 +91,19 @@ class Publisher:
         self._client = await self._connect()
         self._wrong("")
         backoff = Backoff(0.2, 10.0)
-        checkpointed = time.monotonic()
         while True:
             self._wake.clear()
             try:
                 await self._send_all()
                 backoff.reset()
-            except (NatsError, JetStreamError, OSError, TimeoutError, sqlite3.Error) as error:
+            except (NatsError, JetStreamError, OSError, TimeoutError, JournalError) as error:
                 self._wrong(
                     f"the bus at {self._url} does not take events ({_words(error)}); {self._journal.pending} wait"
                 )
                 await asyncio.sleep(backoff.next())
                 continue
-            if time.monotonic() - checkpointed > CHECKPOINT_S:
-                checkpointed = time.monotonic()
-                await asyncio.to_thread(self._checkpoint)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), CHECKPOINT_S)
-
-    def _checkpoint(self) -> None:
-        try:
-            self._journal.checkpoint()
-        except Exception as error:  # noqa: BLE001 - sqlite's or the disk's; the next checkpoint comes in half a minute
-            log.warning("the journal could not be checkpointed: %s", error)
+                await asyncio.wait_for(self._wake.wait(), LOOK_S)
 
     async def _connect(self) -> Client:
         backoff = Backoff(0.2, 10.0)
@@ -197,7 +187,7 @@ class Publisher:
         """Send what waits, at the end of the process; False when the deadline came first."""
         try:
             await asyncio.wait_for(self._flush(), deadline_s)
-        except (NatsError, JetStreamError, OSError, TimeoutError):
+        except (NatsError, JetStreamError, OSError, TimeoutError, JournalError):
             return False
         return True
 

@@ -5,21 +5,39 @@ sent; so after kill -9 at any moment nothing is lost, and nothing is counted twi
 
 Written in WAL mode with synchronous=NORMAL: a transaction is in the operating system's hands when it returns, so the
 death of the process loses nothing; only a power failure may take the last transactions (never damage the file). The
-checkpoints, which wait for the disk, are made on a connection of their own and outside of the analysis.
+checkpoints, which wait for the disk, are made on a connection of their own and outside of the analysis, whether the
+bus is there or not.
+
+What cannot be read is never thrown away and never keeps the camera from starting: a row is set aside in a table of its
+own, a damaged file under another name, and the log says what that costs.
 """
 
+import asyncio
+import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from vigil_contracts.events import Sighting, SightingState
 
 log = logging.getLogger(__name__)
 
 FILE_NAME = "journal.sqlite"
+DAMAGED_NAME = "journal.damaged.sqlite"
+"""Where a damaged file goes; the one before it goes away."""
+
+CHECKPOINT_S = 30.0
+MAX_WAL_PAGES = 4096
+"""16 MiB, an hour of a camera: when the checkpoints beside the analysis fail for so long, a writer makes one."""
+
+_MAX_SET_ASIDE = 100
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS outbox (
@@ -32,6 +50,7 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 CREATE INDEX IF NOT EXISTS outbox_state ON outbox (state);
 CREATE TABLE IF NOT EXISTS open_sightings (sighting_id TEXT PRIMARY KEY, last TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS set_aside (sighting_id TEXT, last TEXT, reason TEXT);
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
 _COUNT = "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value"
@@ -95,29 +114,38 @@ class Journal:
         self._lock = threading.Lock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._db = self._connect()
-            self._prepare()
+            self._db = self._open()
         except (OSError, sqlite3.Error) as error:
             remedy = "make it writable, with some free space, or name another"
             msg = f"the state folder {folder} cannot be used ({error}); {remedy}"
             raise JournalError(msg) from error
         self._pending, self._pending_bytes = self._measure()
 
-    def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, timeout=5, check_same_thread=False, isolation_level=None)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.execute("PRAGMA wal_autocheckpoint = 0")
-        db.execute("PRAGMA cache_size = -512")
-        return db
+    def _open(self) -> sqlite3.Connection:
+        """Open the file; one that is damaged goes aside, and a new one is begun."""
+        try:
+            return self._open_once()
+        except sqlite3.DatabaseError as error:
+            # Extended codes hold the primary one in their lowest byte.
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGE:
+                raise
+            aside = self._path.with_name(DAMAGED_NAME)
+            for suffix in ("", "-wal", "-shm"):
+                aside.with_name(aside.name + suffix).unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):
+                    self._path.with_name(FILE_NAME + suffix).rename(aside.with_name(aside.name + suffix))
+            lost = "events that waited for the bus, sightings that were open and all counters are lost"
+            log.critical("%s is damaged (%s): moved to %s, begun anew; %s", self._path, error, aside, lost)
+            return self._open_once()
 
-    def _prepare(self) -> None:
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version not in {0, _SCHEMA_VERSION}:
-            msg = f"it was written by a later version of Vigil (schema {version})"
-            raise sqlite3.DatabaseError(msg)
-        self._db.executescript(_SCHEMA)
-        self._db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+    def _open_once(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, timeout=5, check_same_thread=False, isolation_level=None)
+        try:
+            _set_up(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
 
     def _measure(self) -> tuple[int, int]:
         count, size = self._db.execute("SELECT count(*), coalesce(sum(size), 0) FROM outbox").fetchone()
@@ -152,24 +180,39 @@ class Journal:
         JournalError
             The disk is full or broken; nothing was written.
         """
+        with self._transaction("events"):
+            for sighting, body in events:
+                self._insert(sighting, body)
+            dropped = self._make_room()
+            new = {"events_created": len(events), "events_dropped": dropped, **(counts or {})}
+            self._db.executemany(_COUNT, [(name, value) for name, value in new.items() if value])
+        return dropped
+
+    @contextlib.contextmanager
+    def _transaction(self, what: str) -> Iterator[None]:
+        """Write all or nothing; JournalError when it was nothing."""
         with self._lock:
+            before = self._pending, self._pending_bytes
             try:
-                return self._record(events, counts or {})
-            except sqlite3.Error as error:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield
+                self._db.execute("COMMIT")
+            except BaseException as error:
                 self._rollback()
-                self._pending, self._pending_bytes = self._measure_safely()
-                msg = f"events cannot be written to {self._path} ({error}); free space on that disk"
+                self._pending, self._pending_bytes = before
+                if not isinstance(error, sqlite3.Error):
+                    raise
+                remedy = "free space on that disk, and look whether it is sound"
+                msg = f"{what} cannot be written to {self._path} ({error}); {remedy}"
                 raise JournalError(msg) from error
 
-    def _record(self, events: Sequence[tuple[Sighting, bytes]], counts: dict[str, int]) -> int:
-        self._db.execute("BEGIN IMMEDIATE")
-        for sighting, body in events:
-            self._insert(sighting, body)
-        dropped = self._make_room()
-        new = {"events_created": len(events), "events_dropped": dropped, **counts}
-        self._db.executemany(_COUNT, [(name, value) for name, value in new.items() if value])
-        self._db.execute("COMMIT")
-        return dropped
+    def _read(self, question: str, *values: int) -> list[tuple[Any, ...]]:
+        with self._lock:
+            try:
+                return self._db.execute(question, values).fetchall()
+            except sqlite3.Error as error:
+                msg = f"{self._path} cannot be read ({error}); look whether that disk is sound"
+                raise JournalError(msg) from error
 
     def _insert(self, sighting: Sighting, body: bytes) -> None:
         sighting_id = str(sighting.sighting_id)
@@ -198,14 +241,9 @@ class Journal:
         return dropped
 
     def _rollback(self) -> None:
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
-
-    def _measure_safely(self) -> tuple[int, int]:
-        try:
-            return self._measure()
-        except sqlite3.Error:
-            return self._pending, self._pending_bytes
+        with contextlib.suppress(sqlite3.Error):
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
     def next_batch(self, after: int, limit: int) -> list[Entry]:
         """Give waiting events in order.
@@ -217,46 +255,64 @@ class Journal:
         limit
             At most so many.
         """
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT seq, event_id, body FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
-            ).fetchall()
-        return [Entry(*row) for row in rows]
+        question = "SELECT seq, event_id, body FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
+        return [Entry(*row) for row in self._read(question, after, limit)]
 
     def acknowledged(self, seqs: Sequence[int]) -> None:
-        """Forget events that the bus has. One that was dropped while it was under way has arrived after all."""
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
+        """Forget events that the bus has. One that was dropped while it was under way has arrived after all.
+
+        Raises
+        ------
+        JournalError
+            Nothing was written: they will be sent again, which their ids make harmless.
+        """
+        with self._transaction("acknowledgements"):
             removed = size = 0
             for seq in seqs:
-                row = self._db.execute("DELETE FROM outbox WHERE seq = ? RETURNING size", (seq,)).fetchone()
-                if row is not None:
+                # Read to the end: a statement that gave only its row would keep the transaction open.
+                for row in self._db.execute("DELETE FROM outbox WHERE seq = ? RETURNING size", (seq,)).fetchall():
                     removed += 1
                     size += row[0]
             self._db.execute(_COUNT, ("events_published", len(seqs)))
             if removed < len(seqs):
                 self._db.execute(_COUNT, ("events_dropped", removed - len(seqs)))
-            self._db.execute("COMMIT")
             self._pending -= removed
             self._pending_bytes -= size
 
     def open_sightings(self) -> list[Sighting]:
-        """Give the last revision of each sighting that was not closed; at the start these are orphans."""
-        with self._lock:
-            rows = self._db.execute("SELECT last FROM open_sightings ORDER BY sighting_id").fetchall()
-        return [Sighting.model_validate_json(last) for (last,) in rows]
+        """Give the last revision of each sighting that was not closed; at the start these are orphans.
+
+        A row that cannot be read is set aside, and the log says so.
+        """
+        found = []
+        for sighting_id, last in self._read("SELECT sighting_id, last FROM open_sightings ORDER BY sighting_id"):
+            try:
+                found.append(Sighting.model_validate_json(last))
+            except ValidationError as error:
+                self._set_aside(sighting_id, last, f"{error.error_count()} errors, first: {error.errors()[0]['msg']}")
+        return found
+
+    def _set_aside(self, sighting_id: str, last: str, reason: str) -> None:
+        told = "its last revision stays in the table set_aside; nobody will be told that it was closed"
+        log.error("the open sighting %s in %s cannot be read (%s): %s", sighting_id, self._path, reason, told)
+        try:
+            with self._transaction("what cannot be read"):
+                self._db.execute("INSERT INTO set_aside VALUES (?, ?, ?)", (sighting_id, last, reason))
+                self._db.execute("DELETE FROM open_sightings WHERE sighting_id = ?", (sighting_id,))
+                newest = "SELECT rowid FROM set_aside ORDER BY rowid DESC LIMIT ?"
+                self._db.execute(f"DELETE FROM set_aside WHERE rowid NOT IN ({newest})", (_MAX_SET_ASIDE,))  # noqa: S608 - a constant
+        except JournalError as error:
+            # Then it is met again at the next start.
+            log.warning("%s", error)
 
     def count(self, counts: dict[str, int]) -> None:
-        """Add to counters."""
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
+        """Add to counters; JournalError when nothing was written."""
+        with self._transaction("counters"):
             self._db.executemany(_COUNT, list(counts.items()))
-            self._db.execute("COMMIT")
 
     def counters(self) -> dict[str, int]:
-        """Give all counters."""
-        with self._lock:
-            return dict(self._db.execute("SELECT name, value FROM counters").fetchall())
+        """Give all counters; JournalError when they cannot be read."""
+        return dict(self._read("SELECT name, value FROM counters"))
 
     def checkpoint(self) -> None:
         """Move what was written into the main file; waits for the disk, so not on the analysis thread."""
@@ -270,3 +326,34 @@ class Journal:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+
+def _set_up(db: sqlite3.Connection) -> None:
+    """Bring a connection and its file into shape; sqlite3.DatabaseError when the file cannot be used."""
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute(f"PRAGMA wal_autocheckpoint = {MAX_WAL_PAGES}")
+    db.execute("PRAGMA cache_size = -512")
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version not in {0, _SCHEMA_VERSION}:
+        msg = f"it was written by a later version of Vigil (schema {version})"
+        raise sqlite3.DatabaseError(msg)
+    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        damaged = sqlite3.DatabaseError(found)
+        damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damaged
+    db.executescript(_SCHEMA)
+    if version != _SCHEMA_VERSION:
+        # Only then: a full disk must not keep the camera from starting.
+        db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+
+
+async def keep_small(journal: Journal, every_s: float = CHECKPOINT_S) -> None:
+    """Make checkpoints until cancelled, so that the file of what was written lately does not grow without bound."""
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            await asyncio.to_thread(journal.checkpoint)
+        except (sqlite3.Error, OSError) as error:
+            log.warning("the journal could not be checkpointed, the next try comes in %g s: %s", every_s, error)
