@@ -42,7 +42,9 @@ class AnalysisLoop:
         self.errors = 0
         """Pictures that could not be analysed."""
         self.losses = 0
-        """Times that the source was lost."""
+        """Times that the source was lost; the end of a file is none."""
+        self._detection_trouble = ""
+        self._idled_at = float("-inf")
 
     def run(self, stop: threading.Event) -> None:
         """Analyse until `stop`; then close what is open."""
@@ -53,7 +55,8 @@ class AnalysisLoop:
                 self._step(item)
             except InferenceError as error:
                 self.errors += 1
-                self._status.wrong("inference", str(error))
+                self._detection_trouble = str(error)
+                self._tell_trouble()
             except Exception:
                 # One picture in a million must not end the camera; it is counted and its trace is logged.
                 self.errors += 1
@@ -63,19 +66,32 @@ class AnalysisLoop:
 
     def _step(self, item: Picture | Lost | Woken | None) -> None:
         analyser, status = self._analyser, self._status
+        now = time.monotonic()
+        if now - self._idled_at >= IDLE_S:
+            # Also while pictures keep coming: when none of them can be analysed, tracks must still go stale.
+            self._idled_at = now
+            analyser.idle(now)
         if item is None:
-            analyser.idle(time.monotonic())
-        elif isinstance(item, Woken):
+            return
+        if isinstance(item, Woken):
             analyser.collect()
-            status.wrong("inference", analyser.taker.trouble)
+            self._tell_trouble()
         elif isinstance(item, Lost):
-            self.losses += 1
+            self.losses += not item.ended
             analyser.lost(CloseReason.SOURCE_LOST)
+            # Without pictures nothing is asked of inference, so an old failure would be told for ever.
+            analyser.taker.forget()
+            self._detection_trouble = ""
+            self._tell_trouble()
         else:
             latency = analyser.picture(item)
             if latency is None:
                 return
             status.analysed(latency)
-            status.wrong("inference", analyser.taker.trouble)
+            self._detection_trouble = ""
+            self._tell_trouble()
             status.inference_endpoint = analyser.endpoint
             status.fitness(*analyser.fitness.verdict())
+
+    def _tell_trouble(self) -> None:
+        self._status.wrong("inference", self._detection_trouble or self._analyser.taker.trouble)

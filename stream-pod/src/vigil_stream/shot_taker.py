@@ -213,6 +213,10 @@ class ShotTaker:
             for row, (look, shot) in enumerate(zip(under_way.looks, under_way.shots, strict=True))
         ]
 
+    def forget(self) -> None:
+        """Forget what was wrong: the source is lost, and whether it still is, only the next picture can tell."""
+        self.trouble = ""
+
     def pending(self, tracks: Sequence[Track]) -> bool:
         """Tell whether a shot of one of these tracks is under way."""
         return self._under_way is not None and any(look.track in tracks for look in self._under_way.looks)

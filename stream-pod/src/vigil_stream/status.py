@@ -138,6 +138,9 @@ class Status:
     ) -> None:
         with self._lock:
             source = self._source
+            if source.state is CameraState.STOPPED:
+                # The last word; capture, which is ending too, may still have something to say.
+                return
             changed = (state, reason, message) != (source.state, source.reason, source.message)
             if (state, reason) != (source.state, source.reason):
                 source.since = _now()

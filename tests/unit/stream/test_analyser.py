@@ -87,15 +87,18 @@ class Camera:
 
     def show(self, *faces: Place, settle: bool = True, cut: bool = False) -> None:
         self.story.faces = list(faces)
+        self.analyser.picture(self.picture(cut=cut))
+        if settle:
+            self.settle()
+
+    def picture(self, *, cut: bool = False) -> Picture:
         self.at += 0.2
         # Detail, so that faces are sharp, over the same coarse scene, so that no cut is seen.
         coarse = np.linspace(0, 200, WIDTH).astype(np.uint8)
         picture = np.repeat(np.tile(coarse, (HEIGHT, 1))[..., None], 3, axis=2)
         picture = picture + self.random.integers(0, 50, (HEIGHT, WIDTH, 1), np.uint8)
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
-        self.analyser.picture(Picture(frame, LumaReader().read(frame), time.time(), self.at, cut))
-        if settle:
-            self.settle()
+        return Picture(frame, LumaReader().read(frame), time.time(), self.at, cut)
 
     def settle(self) -> None:
         if self.analyser.taker._under_way is not None:

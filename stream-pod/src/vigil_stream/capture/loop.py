@@ -76,11 +76,14 @@ class CaptureLoop:
                 self._failed(SourceError(SourceReason.FAILED, told), stop)
             else:
                 if not stop.is_set():
-                    self._slot.lose()
+                    self._slot.lose(ended=True)
                     self._listener.ended()
                 return
 
     def _failed(self, error: SourceError, stop: threading.Event) -> None:
+        if stop.is_set():
+            # Whatever broke off, broke off because it was told to end.
+            return
         wait_s = self._backoff.next()
         self._slot.lose()
         self._listener.lost(error, wait_s)

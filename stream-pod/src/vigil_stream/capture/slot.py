@@ -35,7 +35,15 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """No picture follows for now: the source is lost, or has ended."""
+    """No picture follows for now: the source is lost, or has ended.
+
+    Attributes
+    ----------
+    ended
+        A file came to its end; nothing follows.
+    """
+
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,7 @@ class Slot:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._picture: Picture | None = None
-        self._lost = False
+        self._lost: Lost | None = None
         self._woken = False
         self.dropped = 0
         """Pictures that were replaced before anything looked at them."""
@@ -61,11 +69,11 @@ class Slot:
             self._picture = picture
             self._changed.notify()
 
-    def lose(self) -> None:
+    def lose(self, *, ended: bool = False) -> None:
         """Leave the news that the source is lost; a picture that still waits is of no use any more."""
         with self._changed:
             self._picture = None
-            self._lost = True
+            self._lost = Lost(ended)
             self._changed.notify()
 
     def wake(self) -> None:
@@ -77,13 +85,13 @@ class Slot:
     def take(self, timeout_s: float) -> Picture | Lost | Woken | None:
         """Wait for what comes next; None when nothing came in time."""
         with self._changed:
-            if self._picture is None and not self._lost and not self._woken:
+            if self._picture is None and self._lost is None and not self._woken:
                 self._changed.wait(timeout_s)
             if self._woken:
                 self._woken = False
                 return Woken()
-            if self._lost:
-                self._lost = False
-                return Lost()
+            if self._lost is not None:
+                lost, self._lost = self._lost, None
+                return lost
             picture, self._picture = self._picture, None
             return picture

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import nats
 from nats.aio.client import Client
+from nats.errors import AuthorizationError
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
@@ -76,6 +77,7 @@ class Publisher:
         self._wake = asyncio.Event()
         self._client: Client | None = None
         self._streams_known = False
+        self._last_error: Exception | None = None
 
     @property
     def connected(self) -> bool:
@@ -108,11 +110,16 @@ class Publisher:
     async def _connect(self) -> Client:
         backoff = Backoff(0.2, 10.0)
         while True:
+            self._last_error = None
             try:
                 return await asyncio.wait_for(self._connect_once(), CONNECT_DEADLINE_S + 1)
             except (NatsError, OSError, TimeoutError) as error:
-                self._wrong(f"the bus at {self._url} cannot be reached ({_words(error)})")
+                self._wrong(f"the bus at {self._url} cannot be reached ({_words(self._cause(error))})")
                 await asyncio.sleep(backoff.next())
+
+    def _cause(self, error: Exception) -> Exception:
+        """Give why there is no connection: nats.py tries for ever, and tells only its callback what happened."""
+        return self._last_error if self._last_error is not None else error
 
     async def _connect_once(self) -> Client:
         return await nats.connect(
@@ -134,6 +141,9 @@ class Publisher:
 
     async def _on_error(self, error: Exception) -> None:
         log.debug("nats: %s", _words(error))
+        self._last_error = error
+        if self._client is not None and not self._client.is_connected:
+            self._wrong(f"the bus at {self._url} is away ({_words(error)}); events wait on disk")
 
     async def _on_disconnected(self) -> None:
         self._wrong(f"the bus at {self._url} is away; events wait on disk")
@@ -161,6 +171,8 @@ class Publisher:
                 self._journal.acknowledged(done)
             failed = next((result for result in results if isinstance(result, Exception)), None)
             if failed is not None:
+                # Somebody may have removed the stream; looking for it costs one request.
+                self._streams_known = False
                 raise failed
             after = batch[-1].seq
         self._wrong("")
@@ -226,4 +238,6 @@ async def ensure_stream(jetstream: JetStreamContext, stream: Stream) -> None:
 
 
 def _words(error: BaseException) -> str:
+    if isinstance(error, AuthorizationError):
+        return "it refuses the token: check VIGIL_NATS_TOKEN"
     return str(error) or type(error).__name__

@@ -1,0 +1,119 @@
+"""The two threads of a camera: what they tell when a part fails, and what they do not."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import av
+import pytest
+from tests.unit.stream.test_analyser import ALL, HERE, Camera, Story
+
+from vigil_contracts.conditions import SourceReason
+from vigil_contracts.events import CameraRef, CameraState, SightingState
+from vigil_stream.analysis import AnalysisLoop
+from vigil_stream.capture.errors import SourceError
+from vigil_stream.capture.loop import CaptureLoop
+from vigil_stream.capture.slot import Lost, Picture, Slot, Woken
+from vigil_stream.capture.source import Guard, Sampler, SourceInfo
+from vigil_stream.pipeline.tracker import STALE_AFTER_S
+from vigil_stream.status import Status
+from vigil_vision.triton import InferenceError
+
+
+def status() -> Status:
+    return Status("lab", CameraRef(namespace="default", name="c"), "s", lambda: None)
+
+
+def analysis(camera: Camera) -> tuple[AnalysisLoop, Status]:
+    told = status()
+    return AnalysisLoop(camera.analyser, Slot(), told, Guard()), told
+
+
+def test_tracks_go_stale_while_inference_fails_on_every_picture() -> None:
+    story = Story()
+    camera = Camera(story, **ALL)
+    camera.at = time.monotonic() - STALE_AFTER_S - 10
+    camera.show(HERE)
+    camera.show(HERE)
+    loop, _ = analysis(camera)
+    story.detects = False
+    with pytest.raises(InferenceError):
+        loop._step(camera.picture())
+    assert camera.told[-1].state is SightingState.CLOSED
+
+
+def run_once(loop: AnalysisLoop, item: Picture | Lost | Woken) -> None:
+    """Run the loop for one item."""
+    stop = threading.Event()
+
+    class Last(Slot):
+        def take(self, timeout_s: float) -> Picture | Lost | Woken | None:  # noqa: ARG002 - the interface
+            stop.set()
+            return item
+
+    loop._slot = Last()
+    loop.run(stop)
+
+
+def test_an_embedding_does_not_hide_that_detection_fails() -> None:
+    story = Story()
+    camera = Camera(story, **ALL)
+    loop, told = analysis(camera)
+    story.detects = False
+    run_once(loop, camera.picture())
+    assert "no detector" in told.trouble["inference"]
+    run_once(loop, Woken())
+    assert "no detector" in told.trouble["inference"]
+    story.detects = True
+    run_once(loop, camera.picture())
+    assert told.trouble == {}
+
+
+def test_without_a_source_an_old_failure_of_inference_is_forgotten() -> None:
+    story = Story()
+    camera = Camera(story, **ALL)
+    loop, told = analysis(camera)
+    story.detects = False
+    run_once(loop, camera.picture())
+    run_once(loop, Lost())
+    assert told.trouble == {}
+
+
+def test_the_end_of_a_file_is_no_reconnect() -> None:
+    loop, _ = analysis(Camera(Story(), **ALL))
+    run_once(loop, Lost(ended=True))
+    assert loop.losses == 0
+    run_once(loop, Lost())
+    assert loop.losses == 1
+
+
+class Ending:
+    """A live source that breaks off because the process ends."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    def open(self) -> SourceInfo:
+        return SourceInfo(64, 48, "h264", "CPU", "")
+
+    def frames(self, sampler: Sampler) -> Iterator[av.VideoFrame]:  # noqa: ARG002 - the interface
+        self._stop.set()
+        raise SourceError(SourceReason.STOPPED, "it ended the stream")
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_source_that_ends_with_the_process_is_not_lost() -> None:
+    stop, told, slot = threading.Event(), status(), Slot()
+    CaptureLoop(lambda: Ending(stop), slot, told, Sampler(5), Guard(), live=True).run(stop)
+    assert told.state is CameraState.CONNECTING
+    assert slot.take(0) is None
+
+
+def test_nothing_is_said_after_the_last_word() -> None:
+    told = status()
+    told.stopped()
+    told.lost(SourceError(SourceReason.STOPPED, "gone"), 1)
+    told.ended()
+    assert told.state is CameraState.STOPPED
