@@ -32,8 +32,10 @@ ACK_WAIT_S: Final = 5.0
 """What a killed process held is handed out again after this time. Should a transaction take longer, the event comes
 twice, which changes nothing."""
 
-FETCH_S: Final = 20.0
-HEARTBEAT_S: Final = 2.0
+FETCH_S: Final = 2.0
+"""For one request: it is lost when the server is killed, and nobody says so, not even when the server is back."""
+
+HEARTBEAT_S: Final = 0.5
 """While nothing comes, the server says in this interval that the request stands."""
 
 NAK_FIRST_S: Final = 0.25
