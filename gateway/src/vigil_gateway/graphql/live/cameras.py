@@ -8,11 +8,11 @@ import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
-from vigil_contracts.events import CameraHeartbeat, CloudEvent, EventError, decode
+from vigil_contracts.events import AnyEvent, CameraHeartbeat, EventError, decode
 from vigil_contracts.ids import ResourceKey
 
 log = structlog.get_logger(__name__)
@@ -50,7 +50,7 @@ class CameraStates:
         except EventError as error:
             log.warning("message on the bus is not a heartbeat", reason=str(error.reason), told=str(error)[:500])
             return
-        state = CameraState(beat, CloudEvent[Any].model_validate_json(body).time)
+        state = CameraState(beat, AnyEvent.model_validate_json(body).time)
         key = beat.camera.key
         known = self._states.get(key)
         if known is not None and known.sent_at > state.sent_at:
