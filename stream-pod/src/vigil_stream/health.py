@@ -49,12 +49,12 @@ class HealthServer:
         chosen: int = self._server.sockets[0].getsockname()[1]
         return chosen
 
-    async def close(self) -> None:
-        """Stop listening."""
+    async def close(self, deadline_s: float = 1.0) -> None:
+        """Stop listening; wait at most so long for answers under way."""
         if self._server is not None:
             self._server.close()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._server.wait_closed(), 1)
+                await asyncio.wait_for(self._server.wait_closed(), deadline_s)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

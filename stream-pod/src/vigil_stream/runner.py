@@ -21,6 +21,7 @@ from vigil_contracts.events import CameraHeartbeat, encode_heartbeat
 from vigil_contracts.resources import Camera
 from vigil_stream import factory
 from vigil_stream.capture import Guard
+from vigil_stream.deadline import Deadline
 from vigil_stream.health import Answer, HealthServer, probe
 from vigil_stream.pipeline.sightings import closed_after_restart
 from vigil_stream.publish.journal import keep_small
@@ -97,8 +98,7 @@ class Runner:
             code = EXIT_HUNG
         beating.cancel()
         tending.cancel()
-        await self._end(publishing, hung=code == EXIT_HUNG)
-        await server.close()
+        await self._end(publishing, server, hung=code == EXIT_HUNG)
         return code
 
     def _close_orphans(self) -> None:
@@ -164,20 +164,22 @@ class Runner:
     def _guards(self) -> tuple[Guard, Guard]:
         return self._parts.capture_guard, self._parts.analysis_guard
 
-    async def _end(self, publishing: "asyncio.Task[None]", *, hung: bool) -> None:
-        """Close sightings, send what waits, say the last state; all within the deadline."""
+    async def _end(self, publishing: "asyncio.Task[None]", server: HealthServer, *, hung: bool) -> None:
+        """Close sightings, send what waits, say the last state; all within the deadline, however long each takes."""
         parts, deadline_s = self._parts, self._settings.shutdown_deadline_s
+        deadline = Deadline(deadline_s)
         self._stop.set()
         if not hung:
             # The capture thread may sit in a read for seconds; nothing waits for it.
             for thread in self._threads[1:]:
-                await asyncio.to_thread(thread.join, deadline_s / 2)
+                await asyncio.to_thread(thread.join, deadline.left(deadline_s / 2))
             parts.status.stopped()
         publishing.cancel()
-        await asyncio.wait({publishing}, timeout=1)
-        await parts.publisher.flush(deadline_s / 2)
+        await asyncio.wait({publishing}, timeout=deadline.left(1))
+        await parts.publisher.flush(deadline.left() * 0.7)
         await self._send_state()
-        await parts.publisher.close()
+        await parts.publisher.close(deadline.left() * 0.7)
+        await server.close(deadline.left())
         parts.client.close()
 
     def _healthz(self) -> Answer:

@@ -96,7 +96,7 @@ def _parse(text: str, path: Path) -> Any:  # noqa: ANN401 - plain data of any sh
     if text.lstrip().startswith("{"):
         try:
             return json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             msg = f"{path} is not JSON: {error}"
             raise SettingsError(msg) from None
     # 4 MiB that a JSON file spares; the operator and `vigil up` write JSON.
@@ -104,6 +104,7 @@ def _parse(text: str, path: Path) -> Any:  # noqa: ANN401 - plain data of any sh
 
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # PyYAML lets through what Python says of a date such as 2024-13-45.
         msg = f"{path} is not YAML: {error}"
         raise SettingsError(msg) from None

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.stream.processes import Bus, StreamProcess
+from tests.integration.stream.processes import SITE, Bus, StreamProcess
 from tests.support.servers import NatsServer, RtspServer, TritonServer
 from tests.support.shared import shared
 from tests.support.waiting import eventually
 
+from vigil_contracts.bus import event_stream
 from vigil_contracts.conditions import SourceReason
 from vigil_contracts.events import CameraState, CloseReason, Sighting, SightingState
 from vigil_stream import runner
@@ -164,6 +165,26 @@ async def test_the_bus_may_be_away(start: Start, bus: Bus, own_nats: NatsServer)
     beat = await bus.heartbeat(process.key)
     assert beat is not None
     assert beat.counters.events_created == beat.counters.events_published == len(events)
+
+
+async def test_a_wrong_token_is_told_as_such(tmp_path: Path, own_nats: NatsServer, open_triton: TritonServer) -> None:
+    process = StreamProcess(tmp_path, "c", own_nats.url, "wrong", open_triton.address, source=clip()).start()
+    try:
+        await eventually(lambda: "VIGIL_NATS_TOKEN" in process.get("/readyz")[1], 30, "readiness says so")
+        await eventually(lambda: "VIGIL_NATS_TOKEN" in process.log.read_text(), 10, "the log says so")
+        assert process.end() == runner.EXIT_OK
+    finally:
+        if process.process.poll() is None:
+            process.kill()
+
+
+async def test_a_stream_that_was_removed_is_made_again(start: Start, bus: Bus) -> None:
+    process = start("clip", source=clip())
+    await eventually(lambda: bus.sightings(process.key), 40, "sightings come")
+    await bus.client.jetstream().delete_stream(event_stream(SITE).name)
+    await eventually(lambda: bus.sightings(process.key), 40, "sightings come again")
+    await eventually(lambda: process.get("/readyz")[0] == 200, 20, "it is ready")
+    assert process.end() == runner.EXIT_OK
 
 
 async def test_inference_may_be_away(

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from typing import Any
 
 import av
 import numpy as np
@@ -32,15 +33,18 @@ class Story:
         self.detects = self.embeds = True
         self.gate = threading.Event()
         self.gate.set()
+        self.images: list[NDArray[np.uint8]] = []
+        self.crops: list[NDArray[np.uint8]] = []
 
     def detect_answer(
         self,
-        image: NDArray[np.uint8],  # noqa: ARG002 - the interface
+        image: NDArray[np.uint8],
         *,
         deadline_s: float | None = None,  # noqa: ARG002 - the interface
     ) -> Answer[DetectionCard]:
         if not self.detects:
             raise InferenceUnavailable("no detector")
+        self.images.append(image.copy())
         rows = np.zeros((1, 4, 15), np.float32)
         for row, (x, y, size) in zip(rows[0], self.faces, strict=False):
             marks = np.array([(0.3, 0.35), (0.7, 0.35), (0.5, 0.55), (0.35, 0.75), (0.65, 0.75)]) * size + (x, y)
@@ -56,6 +60,7 @@ class Story:
         assert self.gate.wait(10)
         if not self.embeds:
             raise InferenceUnavailable("no embedder")
+        self.crops.extend(faces.copy())
         return Answer(np.array([self.person] * len(faces), np.float32), EMBEDDER, "t:1")
 
     def detection_card(self) -> DetectionCard:
@@ -68,7 +73,7 @@ class Story:
 class Camera:
     """Feeds pictures 0.2 s apart, each different from the one before, and keeps what is told."""
 
-    def __init__(self, story: Story, **spec: object) -> None:
+    def __init__(self, story: Story, side: int = 640, **spec: Any) -> None:
         self.story, self.told, self.at = story, [], 1000.0
         self.random = np.random.default_rng(1)
         source = {"type": "File", "url": "file:x.mp4"}
@@ -81,6 +86,7 @@ class Camera:
             self.told.extend,
             lambda _stage, _seconds: None,
             self.ready.set,
+            side,
         )
 
     told: list[Sighting]
@@ -91,10 +97,12 @@ class Camera:
         if settle:
             self.settle()
 
-    def picture(self, *, cut: bool = False) -> Picture:
+    def picture(self, *, cut: bool = False, other_scene: bool = False) -> Picture:
         self.at += 0.2
         # Detail, so that faces are sharp, over the same coarse scene, so that no cut is seen.
         coarse = np.linspace(0, 200, WIDTH).astype(np.uint8)
+        if other_scene:
+            coarse = coarse[::-1]
         picture = np.repeat(np.tile(coarse, (HEIGHT, 1))[..., None], 3, axis=2)
         picture = picture + self.random.integers(0, 50, (HEIGHT, WIDTH, 1), np.uint8)
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
@@ -111,7 +119,7 @@ class Camera:
         return [(ids.index(event.sighting_id), event.state.value) for event in self.told]
 
 
-ALL = {"sampling": {"motionGate": {"enabled": False}}}
+ALL: dict[str, Any] = {"sampling": {"motionGate": {"enabled": False}}}
 HERE, FAR = (200.0, 100.0, 90.0), (450.0, 200.0, 90.0)
 
 
@@ -249,3 +257,32 @@ def test_a_still_scene_is_not_analysed_and_nobody_leaves_it() -> None:
         camera.analyser.picture(Picture(frame, LumaReader().read(frame), time.time(), camera.at))
     assert camera.analyser.duplicate > 10
     assert not [event for event in camera.told if event.state is SightingState.CLOSED]
+
+
+def test_another_scene_closes_everybody_though_the_source_does_not_say_so() -> None:
+    story = Story()
+    camera = Camera(story, **ALL)
+    camera.show(HERE)
+    camera.show(HERE)
+    camera.analyser.picture(camera.picture(other_scene=True))
+    assert [event.close_reason for event in camera.told if event.state is SightingState.CLOSED] == [CloseReason.CUT]
+
+
+@pytest.mark.parametrize("side", [640, 320], ids=["from the detector's input", "from the frame"])
+@pytest.mark.parametrize("masked", [True, False])
+def test_what_a_privacy_mask_covers_reaches_no_model(side: int, masked: bool) -> None:
+    """The mask covers the right half of the face, and all that is right of it."""
+    x, y, size = 200.0, 40.0, 90.0
+    edge = round((x + size / 2) / side * 1000)
+    corners = [{"x": edge, "y": 0}, {"x": 1000, "y": 0}, {"x": 1000, "y": 1000}, {"x": edge, "y": 1000}]
+    masks = {"detection": {"privacyMasks": [{"name": "right", "polygon": corners}]}} if masked else {}
+    story = Story()
+    camera = Camera(story, side, **masks, **ALL)
+    camera.show((x, y, size))
+    (image,), (crop,) = story.images, story.crops
+    rows = HEIGHT * side // WIDTH
+    assert image[:rows, : edge * side // 1000 - 2].mean() > 20
+    assert image[:rows, edge * side // 1000 + 2 :].any() != masked
+    dark = (crop == 0).all(axis=2)
+    assert dark[:, 60:].mean() == (1 if masked else pytest.approx(0, abs=0.02))
+    assert dark[:, :50].mean() < 0.02

@@ -1,6 +1,8 @@
 """The small parts between a source and the analysis."""
 
 import threading
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from vigil_contracts.conditions import FitnessReason, SourceReason
 from vigil_stream.backoff import FIRST_S, LONGEST_S, Backoff
 from vigil_stream.capture import credentials, errors
+from vigil_stream.capture.container import _Pace
 from vigil_stream.capture.convert import Converter
 from vigil_stream.capture.errors import MAX_SIDE, MIN_SIDE, SourceError, check_size
 from vigil_stream.capture.frozen import FROZEN_AFTER_S, REPEAT_S, FrozenDetector
@@ -19,6 +22,7 @@ from vigil_stream.capture.jpeg import jpeg_size
 from vigil_stream.capture.luma import LumaReader
 from vigil_stream.capture.slot import Lost, Picture, Slot
 from vigil_stream.capture.source import Guard, Sampler
+from vigil_stream.deadline import Deadline
 from vigil_stream.pipeline import places
 from vigil_stream.pipeline.fitness import ENOUGH, Fitness
 from vigil_vision import letterbox
@@ -85,6 +89,34 @@ def test_backoff_doubles_with_jitter_up_to_its_limit() -> None:
         assert step / 2 <= wait <= step
     backoff.reset()
     assert backoff.next() <= FIRST_S
+
+
+def test_several_waits_never_add_up_to_more_than_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("vigil_stream.deadline.time.monotonic", lambda: now[0])
+    deadline = Deadline(8)
+    for _ in range(10):
+        now[0] += deadline.left(3)
+    assert now[0] == 108
+    now[0] += 1
+    assert deadline.left() == 0
+
+
+@dataclass
+class Stamped:
+    """A packet's times."""
+
+    pts: int
+    dts: int = 0
+    time_base: Fraction = Fraction(1, 10)
+
+
+@pytest.mark.parametrize("jump", [36_000, -36_000])
+def test_a_jump_of_a_files_clock_is_not_waited_out(jump: int) -> None:
+    pace = _Pace(threading.Event())
+    stamps = [1_000_000 + n + (jump if n >= 5 else 0) for n in range(10)]
+    times = [pace.media_time(Stamped(stamp)) for stamp in stamps]
+    assert times == pytest.approx([n / 10 for n in range(10)])
 
 
 @pytest.mark.parametrize(

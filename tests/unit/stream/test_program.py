@@ -89,6 +89,8 @@ def test_a_camera_is_read_from_yaml_and_json(tmp_path: Path) -> None:
     [
         ("{", "not JSON"),
         ("a: [", "not YAML"),
+        ("[" * 100_000, "not YAML"),
+        ("a: 2024-13-45", "not YAML"),
         ("- 1", "does not hold a Camera"),
         (YAML.replace("RTSP,", "RTPS,"), "spec.source.type"),
         ("apiVersion: vigil.dev/v1alpha1\nkind: Site\nmetadata: {name: x}\n", "holds a Site"),

@@ -45,6 +45,34 @@ def test_a_mask_is_black_in_every_size() -> None:
         assert share >= 0.25, "rather too wide than too narrow"
 
 
+@pytest.mark.parametrize(
+    "polygon",
+    [
+        [(501, 100), (502, 100), (502, 900), (501, 900)],
+        [(100, 501), (900, 501), (900, 502), (100, 502)],
+        [(100, 100), (900, 900), (901, 900)],
+        [(903, 100), (902, 100), (97, 900)],
+        [(511, 511), (512, 511), (512, 512)],
+    ],
+    ids=["upright", "level", "falling", "rising", "tiny"],
+)
+@pytest.mark.parametrize("size", [(9, 16), (45, 80), (360, 640)])
+def test_a_mask_thinner_than_a_pixel_is_black(polygon: list[tuple[int, int]], size: tuple[int, int]) -> None:
+    shapes = regions.polygons([region(*polygon)])
+    picture = np.full(size, 200, np.uint8)
+    regions.PrivacyMask(shapes).blacken(picture)
+    corners = np.array(polygon) / 1000
+    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        for share in np.linspace(0, 1, 50):
+            x, y = start + share * (end - start)
+            assert picture[int(y * size[0]), int(x * size[1])] == 0
+    assert picture.any()
+    expected = picture[2:7, 3:13]
+    part = np.full((5, 10, 3), 200, np.uint8)
+    found = regions.PrivacyMask(shapes).blackened_part(part, 3, 2, size[1], size[0])
+    np.testing.assert_array_equal(found[..., 0], expected)
+
+
 def test_a_part_is_black_where_the_whole_is() -> None:
     mask = regions.PrivacyMask(L_SHAPE)
     whole = np.full((90, 160, 3), 99, np.uint8)

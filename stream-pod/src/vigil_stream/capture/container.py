@@ -22,6 +22,9 @@ MAX_BAD_IN_A_ROW = 150
 MAX_CATCH_UP_S = 1.0
 """A file that fell further behind real time than this goes on from there instead of hurrying after."""
 
+MAX_GAP_S = 10.0
+"""A jump of a file's clock by more than this, forward or back, is taken for a fault and not waited out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -134,6 +137,8 @@ class ContainerSource:
                 yield from self._one_pass(sampler)
             except (av.FFmpegError, OSError) as error:
                 raise errors.while_reading(error, self._plan.shown, READ_DEADLINE_S) from None
+            if self._stop.is_set():
+                return
             if self._pace is None:
                 told = f"{self._plan.shown} ended the stream"
                 raise SourceError(SourceReason.STOPPED, told)
@@ -236,6 +241,9 @@ class _Pace:
         if self._first is None:
             self._first = seconds
         at = self._offset + seconds - self._first
+        if abs(at - self._now) > MAX_GAP_S:
+            self._offset += self._now + self._step - at
+            at = self._now + self._step
         if 0 < at - self._now < 1:
             self._step = at - self._now
         self._now = max(at, self._now)

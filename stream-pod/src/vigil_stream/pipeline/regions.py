@@ -10,6 +10,9 @@ from vigil_contracts.resources.camera import Region
 Polygon = NDArray[np.float32]
 """[k,2] corners in shares of the picture's width and height."""
 
+_TOUCH = 1e-3
+"""Pixels within which an edge counts as touching the next one: more than what rounding costs."""
+
 
 def polygons(regions: Sequence[Region]) -> list[Polygon]:
     """Turn the permille of a Camera's regions into shares of the picture."""
@@ -78,13 +81,42 @@ class PrivacyMask:
         return copied
 
     def _covered(self, left: int, top: int, columns: int, rows: int, width: int, height: int) -> NDArray[np.bool_]:
-        """Mark [rows,columns] the pixels that are covered, even in part: a mask is rather too wide than too narrow."""
+        """Mark [rows,columns] the pixels that are covered, even in part: a mask is rather too wide than too narrow.
+
+        A pixel is covered when one of its corners lies inside a polygon, or when an edge of one runs through it: a
+        polygon may be thinner than a pixel.
+        """
         points = np.empty((rows + 1, columns + 1, 2), np.float32)
         points[..., 0] = (np.arange(left, left + columns + 1, dtype=np.float32) / width)[None, :]
         points[..., 1] = (np.arange(top, top + rows + 1, dtype=np.float32) / height)[:, None]
         corners = np.zeros(points.shape[:2], np.bool_)
+        edges = np.zeros((rows, columns), np.bool_)
         for polygon in self._shapes:
+            pixels = polygon.astype(np.float64) * (width, height) - (left, top)
+            if (pixels.max(axis=0) < -1).any() or (pixels.min(axis=0) > (columns + 1, rows + 1)).any():
+                continue
             corners |= inside(points, polygon)
+            for start, end in zip(pixels, np.roll(pixels, -1, axis=0), strict=True):
+                _mark_edge(edges, start, end)
         either = corners[:, :-1] | corners[:, 1:]
-        marked: NDArray[np.bool_] = either[:-1] | either[1:]
+        marked: NDArray[np.bool_] = either[:-1] | either[1:] | edges
         return marked
+
+
+def _mark_edge(cells: NDArray[np.bool_], start: NDArray[np.float64], end: NDArray[np.float64]) -> None:
+    """Mark in place the cells [rows,columns] of side 1 that the line between two points (x, y) runs through."""
+    (x1, y1), (x2, y2) = (start, end) if start[1] <= end[1] else (end, start)
+    first, last = max(int(np.floor(y1 - _TOUCH)), 0), min(int(np.floor(y2 + _TOUCH)), len(cells) - 1)
+    if first > last:
+        return
+    rows = np.arange(first, last + 1)
+    slope = (x2 - x1) / (y2 - y1) if y2 > y1 else 0.0
+    enters = x1 + slope * (np.clip(rows, y1, y2) - y1)
+    leaves = x1 + slope * (np.clip(rows + 1, y1, y2) - y1)
+    if y2 - y1 < _TOUCH:
+        # Level: in its row it runs from end to end.
+        enters, leaves = np.full(len(rows), x1), np.full(len(rows), x2)
+    least = np.floor(np.minimum(enters, leaves) - _TOUCH)[:, None]
+    most = np.floor(np.maximum(enters, leaves) + _TOUCH)[:, None]
+    columns = np.arange(cells.shape[1])
+    cells[first : last + 1] |= (columns >= least) & (columns <= most)

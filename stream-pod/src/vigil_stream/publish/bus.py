@@ -208,11 +208,11 @@ class Publisher:
         if self._client is not None and self._client.is_connected:
             await self._client.flush()
 
-    async def close(self) -> None:
-        """Close the connection."""
+    async def close(self, deadline_s: float) -> None:
+        """Close the connection; after the deadline it is left to the end of the process."""
         if self._client is not None:
             with contextlib.suppress(NatsError, OSError, TimeoutError):
-                await asyncio.wait_for(self._client.close(), 2)
+                await asyncio.wait_for(self._client.close(), deadline_s)
 
 
 def _headers(event_id: str) -> dict[str, str]:
