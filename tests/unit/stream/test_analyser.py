@@ -286,3 +286,13 @@ def test_what_a_privacy_mask_covers_reaches_no_model(side: int, masked: bool) ->
     dark = (crop == 0).all(axis=2)
     assert dark[:, 60:].mean() == (1 if masked else pytest.approx(0, abs=0.02))
     assert dark[:, :50].mean() < 0.02
+
+
+def test_what_moves_under_a_privacy_mask_is_no_motion() -> None:
+    corners = [{"x": 0, "y": 0}, {"x": 1000, "y": 0}, {"x": 1000, "y": 1000}, {"x": 0, "y": 1000}]
+    story = Story()
+    camera = Camera(story, detection={"privacyMasks": [{"name": "all", "polygon": corners}]})
+    for n in range(4):
+        camera.analyser.picture(camera.picture(other_scene=n % 2 == 1))
+    assert camera.analyser.analysed == 1
+    assert camera.analyser.still == 3
