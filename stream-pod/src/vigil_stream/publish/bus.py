@@ -114,7 +114,7 @@ class Publisher:
             try:
                 return await asyncio.wait_for(self._connect_once(), CONNECT_DEADLINE_S + 1)
             except (NatsError, OSError, TimeoutError) as error:
-                self._wrong(f"the bus at {self._url} cannot be reached ({_words(self._cause(error))})")
+                self._wrong(f"the bus at {self._url} gives no connection ({_words(self._cause(error))})")
                 await asyncio.sleep(backoff.next())
 
     def _cause(self, error: Exception) -> Exception:
@@ -238,6 +238,7 @@ async def ensure_stream(jetstream: JetStreamContext, stream: Stream) -> None:
 
 
 def _words(error: BaseException) -> str:
-    if isinstance(error, AuthorizationError):
+    # While connecting, nats.py gives the server's words in an error of no kind.
+    if isinstance(error, AuthorizationError) or "authorization violation" in str(error).lower():
         return "it refuses the token: check VIGIL_NATS_TOKEN"
     return str(error) or type(error).__name__
