@@ -268,6 +268,19 @@ def test_another_scene_closes_everybody_though_the_source_does_not_say_so() -> N
     assert [event.close_reason for event in camera.told if event.state is SightingState.CLOSED] == [CloseReason.CUT]
 
 
+def test_a_cut_is_seen_though_inference_failed_before_it() -> None:
+    story = Story()
+    camera = Camera(story, **ALL)
+    camera.show(HERE)
+    camera.show(HERE)
+    story.detects = False
+    with pytest.raises(InferenceError):
+        camera.show(HERE)
+    with pytest.raises(InferenceError):
+        camera.analyser.picture(camera.picture(other_scene=True))
+    assert [event.close_reason for event in camera.told if event.state is SightingState.CLOSED] == [CloseReason.CUT]
+
+
 @pytest.mark.parametrize("side", [640, 320], ids=["from the detector's input", "from the frame"])
 @pytest.mark.parametrize("masked", [True, False])
 def test_what_a_privacy_mask_covers_reaches_no_model(side: int, masked: bool) -> None:

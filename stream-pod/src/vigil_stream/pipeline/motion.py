@@ -104,15 +104,17 @@ class MotionGate:
         """
         same = fingerprint == self._fingerprint
         last, self._last, self._fingerprint = self._last, grey, fingerprint
-        if last is None or self._analysed is None or last.shape != grey.shape:
+        if last is None or last.shape != grey.shape:
+            return self._analyse(grey, at, cut=False)
+        if not same and changed_share(last, grey) > CUT_SHARE and correlation(last, grey) < CUT_CORRELATION:
+            return self._analyse(grey, at, cut=True)
+        if self._analysed is None:
             return self._analyse(grey, at, cut=False)
         overdue = at - self._analysed_at >= (QUIET_WITH_FACES_S if faces_in_view else QUIET_S)
         if same:
             verdict = Verdict.DUPLICATE if self._duplicates else Verdict.STILL
             gated = self._duplicates or self._threshold is not None
             return Looked(verdict) if gated and not overdue else self._analyse(grey, at, cut=False)
-        if changed_share(last, grey) > CUT_SHARE and correlation(last, grey) < CUT_CORRELATION:
-            return self._analyse(grey, at, cut=True)
         moved = self._threshold is None or changed_share(self._analysed, grey) >= self._threshold
         return self._analyse(grey, at, cut=False) if moved or overdue else Looked(Verdict.STILL)
 
