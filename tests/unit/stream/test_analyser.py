@@ -251,7 +251,7 @@ def test_a_still_scene_is_not_analysed_and_nobody_leaves_it() -> None:
     camera = Camera(story)
     camera.show(HERE)
     camera.show(HERE)
-    frame = av.VideoFrame(WIDTH, HEIGHT, "yuv420p")
+    frame = camera.picture().frame
     for _ in range(20):
         camera.at += 0.2
         camera.analyser.picture(Picture(frame, LumaReader().read(frame), time.time(), camera.at))
