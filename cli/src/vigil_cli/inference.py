@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from vigil_models.repository.manifest import read
@@ -66,6 +65,8 @@ def local_inference(repository: Path) -> Iterator[InferenceClient]:
 
 
 def _session(path: Path) -> Any:  # noqa: ANN401 - onnxruntime has no types
+    import onnxruntime  # after vigil_models, which sets what it reads on import
+
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -186,7 +186,6 @@ class _Watcher:
         lines = (
             "The GraphQL address opens in a browser with a ready subscription: press Run. Elsewhere, ask for",
             f"  {EXAMPLE}",
-            f"In another terminal: vigil watch --state {self.root}",
         )
         for number, line in enumerate(lines):
             self.board.notices[f"invitation {number}"] = ("dim", line)

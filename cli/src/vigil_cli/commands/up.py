@@ -101,7 +101,7 @@ def _detach(request: UpRequest) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as file:
         process = subprocess.Popen(  # noqa: S603 - this very program
-            [sys.executable, "-m", "vigil_cli", *arguments, "--plain"],
+            [sys.executable, "-P", "-m", "vigil_cli", *arguments, "--plain"],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -116,6 +116,7 @@ def _detach(request: UpRequest) -> None:
                 raise CommandError(f"Vigil did not start: {last.removeprefix('vigil: ')}")
             time.sleep(0.2)
     out.print(
-        f"Vigil runs in the background (pid {running.pid}). `vigil watch` shows who is seen, `vigil down` ends it."
+        f"Vigil runs in the background (pid {running.pid}). `{state.command('watch')}` shows who is seen, "
+        f"`{state.command('down')}` ends it."
     )
     out.print(f"GraphQL: {running.api_url}/graphql#token={state.secrets().api}")

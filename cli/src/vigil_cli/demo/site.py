@@ -13,6 +13,7 @@ from vigil_cli.demo.cutout import enrolment_photo
 from vigil_cli.demo.film import Kind, Wanted
 from vigil_cli.demo.people import ENROLLED, Crop, Person
 from vigil_cli.errors import CommandError
+from vigil_cli.standalone.programs import PYTHON
 from vigil_cli.standalone.servers.go2rtc import go2rtc, publisher
 from vigil_cli.standalone.servers.ports import LOOPBACK, Ports, listens
 from vigil_cli.standalone.supervisor import ProcessSpec
@@ -141,7 +142,7 @@ def video_server(http: int, entrance: Path, sockets: Mapping[int, Path]) -> Proc
         arguments += ["--socket", f"{port}={film}"]
     return ProcessSpec(
         VIDEO,
-        [sys.executable, "-m", "vigil_cli.demo.server", *arguments],
+        [*PYTHON, "-m", "vigil_cli.demo.server", *arguments],
         ready=lambda: listens(http),
         ready_timeout_s=START_TIMEOUT_S,
     )
@@ -149,7 +150,7 @@ def video_server(http: int, entrance: Path, sockets: Mapping[int, Path]) -> Proc
 
 def _rtsp_server(root: Path, port: int, film: Path) -> ProcessSpec:
     try:
-        source = publisher(Path(sys.executable), "-m", "vigil_cli.demo.publish", film)
+        source = publisher(Path(sys.executable), "-P", "-m", "vigil_cli.demo.publish", film)
     except ValueError as error:
         raise CommandError(f"{error}; set VIGIL_CACHE_DIR to another folder.") from None
     return replace(go2rtc(root / "go2rtc", port, {"corridor": source}), name="demo-rtsp")

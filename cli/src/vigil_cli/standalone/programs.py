@@ -13,6 +13,9 @@ from vigil_cli.standalone.state import Secrets, write_private
 from vigil_cli.standalone.supervisor import ProcessSpec
 from vigil_contracts.ids import ResourceKey
 
+PYTHON = (sys.executable, "-P")
+"""A numpy.py that happens to lie in the folder where Vigil is started is not for us to run."""
+
 START_TIMEOUT_S = 60
 """Imports alone take seconds on a busy machine."""
 
@@ -67,7 +70,7 @@ class Programs:
     def migrate(self) -> ProcessSpec:
         """Bring the database to this version; runs once and ends."""
         environment = {**self._common, "VIGIL_DATABASE_URL": self._addresses.postgres_url}
-        return ProcessSpec("migrate", [sys.executable, "-m", "vigil_gateway", "migrate"], environment)
+        return ProcessSpec("migrate", [*PYTHON, "-m", "vigil_gateway", "migrate"], environment)
 
     def identity(self) -> ProcessSpec:
         """Describe the program that knows who it was."""
@@ -83,7 +86,7 @@ class Programs:
         }
         return ProcessSpec(
             "identity",
-            [sys.executable, "-m", "vigil_gateway", "identity"],
+            [*PYTHON, "-m", "vigil_gateway", "identity"],
             environment,
             ready=lambda: healthy(port),
             ready_timeout_s=START_TIMEOUT_S,
@@ -107,7 +110,7 @@ class Programs:
         }
         return ProcessSpec(
             "api",
-            [sys.executable, "-m", "vigil_gateway", "api"],
+            [*PYTHON, "-m", "vigil_gateway", "api"],
             environment,
             ready=lambda: healthy(port),
             ready_timeout_s=START_TIMEOUT_S,
@@ -132,7 +135,7 @@ class Programs:
         port_file = state / "http.port"
         return ProcessSpec(
             stream_name(camera.key),
-            [sys.executable, "-m", "vigil_stream", "run", "--camera", str(file)],
+            [*PYTHON, "-m", "vigil_stream", "run", "--camera", str(file)],
             environment,
             ready=lambda: _stream_ready(port_file),
             ready_timeout_s=START_TIMEOUT_S,

@@ -164,6 +164,7 @@ class Session:
         await supervisor.wait_ready(["identity", "api"], SERVERS_TIMEOUT_S)
 
     async def _announce(self, addresses: Addresses, site: str) -> None:
+        self._board.watch_command = self._state.command("watch")
         self._board.api_url, self._board.token = f"http://{addresses.api_host}:{addresses.api}", self._secrets.api
         self.api = Api(f"http://{LOOPBACK}:{addresses.api}", self._secrets.api)
         self._state.announce(self._board.api_url, site)

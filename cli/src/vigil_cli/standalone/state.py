@@ -94,6 +94,10 @@ class StateFolder:
                 "needed); free some space or choose another folder with --state."
             )
 
+    def command(self, name: str) -> str:
+        """Say how a command reaches what runs with this folder."""
+        return f"vigil {name}" if self.root == default_folder() else f"vigil {name} --state {self.root}"
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep every other `vigil up` away from this folder; the kernel gives the lock back even after kill -9.
@@ -111,7 +115,7 @@ class StateFolder:
                 told = f" (pid {running.pid})" if running else ""
                 raise CommandError(
                     f"Vigil is already running{told} with the state folder {self.root}; "
-                    "end it with `vigil down`, or choose another folder with --state."
+                    f"end it with `{self.command('down')}`, or choose another folder with --state."
                 ) from None
             try:
                 yield

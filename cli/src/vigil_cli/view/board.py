@@ -83,6 +83,7 @@ class Board:
     phase: str = "Starting"
     api_url: str = ""
     token: str = ""
+    watch_command: str = "vigil watch"
     known: int = 0
     unknown: int = 0
     on_process: Callable[[ProcessStatus], None] = lambda _: None

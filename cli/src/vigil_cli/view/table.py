@@ -127,5 +127,5 @@ def _foot(board: Board) -> list[RenderableType]:
         lines.append(Text(f"… and {len(board.findings) - 5} more; `vigil logs up` has them all", "red"))
     if board.api_url:
         lines.append(Text.assemble(("GraphQL  ", "dim"), f"{board.api_url}/graphql#token={board.token}"))
-        lines.append(Text("Ctrl-C ends everything.  In another terminal: vigil watch, vigil status, vigil logs", "dim"))
+        lines.append(Text(f"Ctrl-C ends everything. In another terminal: {board.watch_command}", "dim"))
     return lines

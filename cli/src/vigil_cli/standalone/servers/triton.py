@@ -144,7 +144,7 @@ def triton(folder: Path, models: Path, ports: TritonPorts) -> ProcessSpec:
     }
     options = {
         "model-repository": models.absolute(),
-        "backend-directory": _backends(folder),
+        "backend-directory": _backends(folder).absolute(),
         "backend-config": f"python,shm-region-prefix-name={_prefix(ports)}",
         "grpc-address": LOOPBACK,
         "grpc-port": ports.grpc,
@@ -159,6 +159,7 @@ def triton(folder: Path, models: Path, ports: TritonPorts) -> ProcessSpec:
         name="triton",
         argv=[str(package / "bin" / "tritonserver"), *(f"--{name}={value}" for name, value in options.items())],
         env=environment,
+        cwd=folder,  # the stub looks for modules in its working folder first
         ready=lambda: is_ready(ports.http),
         ready_timeout_s=READY_TIMEOUT_S,
         stop_timeout_s=10,

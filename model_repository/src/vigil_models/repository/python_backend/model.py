@@ -7,8 +7,11 @@ the way in and works with NumPy 2, where `Tensor.as_numpy()` of this server is e
 
 import ctypes
 import json
+import os
 from pathlib import Path
 from typing import Any
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read on import; nobody who runs Vigil was asked
 
 import numpy as np
 import onnxruntime as ort
