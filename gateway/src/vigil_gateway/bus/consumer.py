@@ -14,7 +14,6 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.client import JetStreamContext as Context
-from nats.js.errors import FetchTimeoutError
 
 from vigil_contracts.bus import Kind, event_stream, subjects
 from vigil_gateway.bus.connection import BUS_ERRORS, Bus
@@ -33,10 +32,9 @@ ACK_WAIT_S: Final = 5.0
 twice, which changes nothing."""
 
 FETCH_S: Final = 2.0
-"""For one request: it is lost when the server is killed, and nobody says so, not even when the server is back."""
-
-HEARTBEAT_S: Final = 0.5
-"""While nothing comes, the server says in this interval that the request stands."""
+"""For one request: it is lost when the server is killed, and nobody says so, not even when the server is back. So short
+that no heartbeat is needed; with one, nats-py asks for it without an expiry whenever messages of the request before
+came late, which the server refuses, and those messages would have to be delivered again."""
 
 NAK_FIRST_S: Final = 0.25
 NAK_MAX_S: Final = 5.0
@@ -81,8 +79,8 @@ class SightingConsumer:
         """
         subscription = self._subscription or await self._subscribe()
         try:
-            messages = await subscription.fetch(BATCH, timeout=FETCH_S, heartbeat=HEARTBEAT_S)
-        except FetchTimeoutError:
+            messages = await subscription.fetch(BATCH, timeout=FETCH_S)
+        except TimeoutError:
             return []
         except BUS_ERRORS:
             await self.reset()
