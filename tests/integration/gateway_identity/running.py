@@ -27,8 +27,8 @@ from vigil_gateway.identity.metrics import Metrics
 from vigil_gateway.identity.pipeline import Pipeline, Stores
 from vigil_gateway.identity.program import Program
 from vigil_gateway.identity.recorder import Outcome
+from vigil_gateway.identity.replay import Replayer
 from vigil_gateway.services.models import Models
-from vigil_gateway.services.replay import Replayer
 from vigil_gateway.settings import IdentitySettings
 from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.qdrant.embedded import EmbeddedGallery

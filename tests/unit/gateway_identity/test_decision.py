@@ -7,7 +7,8 @@ import pytest
 from vigil_contracts import events
 from vigil_contracts.events import IdentityStatus, SubjectRef
 from vigil_contracts.ids import new_sighting_id
-from vigil_gateway.identity.decision import Candidate, Model, decide, needs_wider_search, template
+from vigil_gateway.identity.decision import Candidate, decide, needs_wider_search, template
+from vigil_gateway.services.model import Model
 from vigil_gateway.storage.qdrant.gallery import Neighbour, Neighbours, by_subject
 
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)

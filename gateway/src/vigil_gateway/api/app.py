@@ -1,5 +1,6 @@
 """The FastAPI application around the schema."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -9,12 +10,12 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.requests import HTTPConnection
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
-from vigil_gateway.api.body import BodyLimit
 from vigil_gateway.api.factory import Process
 from vigil_gateway.api.metrics import ApiCollector, QueryTimer
 from vigil_gateway.graphql.context import RequestContext
 from vigil_gateway.graphql.schema import build_schema
 from vigil_gateway.graphql.transport import Router, bearer
+from vigil_gateway.http.body import BodyLimit
 from vigil_gateway.rest.health import health_router
 from vigil_gateway.rest.page import page_router
 
@@ -41,7 +42,7 @@ def create_app(parts: Process, token: str) -> FastAPI:
     app.include_router(router, prefix="/graphql", include_in_schema=False)
     app.include_router(health_router(parts, timer.registry))
     app.add_exception_handler(HTTPException, _refused)
-    app.add_middleware(BodyLimit, max_bytes=limits.max_body_bytes)
+    app.add_middleware(BodyLimit, max_bytes=limits.max_body_bytes, answer=_too_large)
     if limits.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -82,3 +83,9 @@ async def _refused(_request: Request, error: Any) -> JSONResponse:  # noqa: ANN4
     code = "UNAUTHENTICATED" if error.status_code == 401 else "BAD_REQUEST"
     body = {"errors": [{"message": error.detail, "extensions": {"code": code}}]}
     return JSONResponse(body, status_code=error.status_code, headers=headers)
+
+
+def _too_large(given: int, allowed: int) -> bytes:
+    message = f"bytes in the request's body: {given} given, at most {allowed} allowed"
+    details = {"code": "LIMIT", "limit": "bodyBytes", "allowed": allowed, "given": given}
+    return json.dumps({"errors": [{"message": message, "extensions": details}]}).encode()

@@ -1,6 +1,7 @@
 """Identity over HTTP: the registry, and what those who operate it ask."""
 
 import asyncio
+import json
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,9 +10,9 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from vigil_gateway.bus.connection import Bus
+from vigil_gateway.http.body import BodyLimit
 from vigil_gateway.identity.metrics import Metrics
 from vigil_gateway.identity.registry import HANDLED, RegistryParts, error_answer, registry_router
-from vigil_gateway.identity.upload_limit import UploadLimit
 from vigil_gateway.services.models import Models
 from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.postgres.queries_reader import DatabaseError
@@ -101,8 +102,12 @@ def create_app(parts: RegistryParts, health: Health, metrics: Metrics, max_uploa
     app.include_router(registry_router(parts))
     for kind in HANDLED:
         app.add_exception_handler(kind, error_answer)
-    app.add_middleware(UploadLimit, max_bytes=max_upload_bytes)
+    app.add_middleware(BodyLimit, max_bytes=max_upload_bytes, answer=_too_large)
     return app
+
+
+def _too_large(given: int, allowed: int) -> bytes:
+    return json.dumps({"detail": f"the request has {given} bytes or more; at most {allowed} are read"}).encode()
 
 
 async def _refresh(health: Health, metrics: Metrics, parts: RegistryParts) -> None:

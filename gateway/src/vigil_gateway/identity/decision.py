@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil_contracts.events import Identity, IdentityStatus, Sighting, SubjectRef
+from vigil_gateway.services.model import Model
 from vigil_gateway.storage.qdrant.gallery import Neighbour, Neighbours
 
 MIN_WEIGHT: Final = 0.05
@@ -30,24 +31,6 @@ SEARCH_LIMIT: Final = 32
 
 WIDE_SEARCH_LIMIT: Final = 1024
 """Asked for when so many of the nearest may not be recognised now that fewer than two Subjects are left."""
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """An embedder that is or was served.
-
-    Attributes
-    ----------
-    size
-        Length of its embeddings.
-    threshold, margin
-        Calibrated: least cosine of the same person, least lead over the second nearest Subject.
-    """
-
-    model_id: str
-    size: int
-    threshold: float
-    margin: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from vigil_gateway.identity.consume import Consumption
 from vigil_gateway.identity.metrics import Metrics
 from vigil_gateway.identity.pipeline import Pipeline, Stores
 from vigil_gateway.identity.registry import RegistryParts
+from vigil_gateway.identity.replay import Replayer
 from vigil_gateway.services.cameras import Cameras
 from vigil_gateway.services.enrolment import Enrolment
 from vigil_gateway.services.erasure import Eraser
 from vigil_gateway.services.gallery_keeper import GalleryKeeper
 from vigil_gateway.services.models import Models
 from vigil_gateway.services.relay import Relay
-from vigil_gateway.services.replay import Replayer
 from vigil_gateway.services.status import StatusReader
 from vigil_gateway.settings import IdentitySettings
 from vigil_gateway.storage.postgres.pool import Database
@@ -80,7 +80,7 @@ def build(settings: IdentitySettings, gallery: Gallery | None = None) -> Parts:
     health = Health(database, bus, gallery, models)
     eraser = Eraser(database, keeper, bus)
     registry = RegistryParts(
-        cameras=Cameras(database, settings.site, replayer),
+        cameras=Cameras(database, settings.site, replayer.wake),
         enrolment=Enrolment(
             database, models, keeper, eraser, inference, metrics, deadline_s=settings.inference_deadline_s
         ),

@@ -1,30 +1,29 @@
-"""What identity counts, for Prometheus; in a registry of its own, so that a test can run two programs."""
+"""What identity counts, for Prometheus, beside what its services count."""
 
 import datetime as dt
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from vigil_gateway.identity.recorder import Judged, Outcome
+from vigil_gateway.services.metrics import ServiceMetrics
 
 _LATENCY_BUCKETS: Final = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 _SHORT_BUCKETS: Final = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
 
 
-class Metrics:
+class Metrics(ServiceMetrics):
     """Counters, gauges and histograms of one identity process."""
 
     def __init__(self) -> None:
-        self.registry = here = CollectorRegistry()
+        super().__init__()
+        here = self.registry
         self.events = Counter(
             "vigil_identity_events", "Sighting events dealt with, by what became of them.", ["result"], registry=here
         )
         self.identities = Counter("vigil_identity_decisions", "Decisions, by status.", ["status"], registry=here)
         self.rejected = Counter(
             "vigil_identity_rejected_events", "Events set aside, by reason.", ["reason"], registry=here
-        )
-        self.errors = Counter(
-            "vigil_identity_errors", "Failures of what identity depends on, each tried again.", ["part"], registry=here
         )
         self.latency = Histogram(
             "vigil_identity_capture_to_identity_seconds",
@@ -47,11 +46,6 @@ class Metrics:
         self.database_up = Gauge("vigil_identity_database_up", "1 when Postgres answered last.", registry=here)
         self.bus_up = Gauge("vigil_identity_bus_up", "1 when NATS is connected.", registry=here)
         self.bus_errors = Gauge("vigil_identity_bus_errors", "Errors of the connection to NATS so far.", registry=here)
-        self.published = Counter("vigil_identity_published_events", "Match events published.", registry=here)
-        self.leading = Gauge("vigil_identity_relay_leader", "1 when this process is the relay.", registry=here)
-        self.photos = Counter(
-            "vigil_identity_photos", "Photos assessed for enrolment, by what became of them.", ["reason"], registry=here
-        )
 
     def count(self, judged: Judged, outcome: Outcome) -> None:
         """Count one message and what became of it."""

@@ -15,8 +15,8 @@ from vigil_gateway.identity import decision
 from vigil_gateway.identity.incoming import Incoming, Rejection, check_embeddings, read
 from vigil_gateway.identity.metrics import Metrics
 from vigil_gateway.identity.recorder import Judged, Outcome, Recorder, Result
+from vigil_gateway.identity.replay import Replayer
 from vigil_gateway.services.models import Models
-from vigil_gateway.services.replay import Replayer
 from vigil_gateway.storage.postgres import partitions
 from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.qdrant.gallery import Gallery

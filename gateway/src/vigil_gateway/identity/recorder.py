@@ -16,9 +16,10 @@ from vigil_contracts.events import RejectReason, Sighting
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources.camera import RecognitionMode
 from vigil_gateway.identity import decision, state
-from vigil_gateway.identity.decision import Candidate, Decision, Model, Template
+from vigil_gateway.identity.decision import Candidate, Decision, Template
 from vigil_gateway.identity.incoming import Incoming, Rejection, waits_for_camera
 from vigil_gateway.identity.state import Standing
+from vigil_gateway.services.model import Model
 from vigil_gateway.storage.postgres import ledger
 from vigil_gateway.storage.postgres.ledger import Connection, EventRow, RejectedRow
 from vigil_gateway.storage.qdrant.gallery import Gallery, Neighbours

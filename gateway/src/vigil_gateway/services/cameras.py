@@ -1,13 +1,13 @@
 """Register cameras, so that what they see is taken."""
 
 import datetime as dt
+from collections.abc import Callable
 
 import structlog
 
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import ErasureReceipt
 from vigil_contracts.resources import Camera
-from vigil_gateway.services.replay import Replayer
 from vigil_gateway.storage.postgres import register
 from vigil_gateway.storage.postgres.pool import Database
 
@@ -15,12 +15,18 @@ log = structlog.get_logger(__name__)
 
 
 class Cameras:
-    """The registered cameras of a site."""
+    """The registered cameras of a site.
 
-    def __init__(self, database: Database, site: str, replayer: Replayer) -> None:
+    Parameters
+    ----------
+    on_put
+        Called after a camera was registered: events that came before it was may be taken now.
+    """
+
+    def __init__(self, database: Database, site: str, on_put: Callable[[], None]) -> None:
         self._database = database
         self._site = site
-        self._replayer = replayer
+        self._on_put = on_put
 
     async def put(self, camera: Camera) -> None:
         """Register a camera, and take up the events that came before it was; raises DatabaseError."""
@@ -28,7 +34,7 @@ class Cameras:
         resource = camera.model_dump_json(by_alias=True, exclude_none=True)
         async with self._database.transaction() as connection:
             await register.put_camera(connection, key, camera.metadata.uid, self._site, resource)
-        self._replayer.wake()
+        self._on_put()
         log.info("camera put", camera=str(key))
 
     async def remove(self, key: ResourceKey) -> ErasureReceipt:

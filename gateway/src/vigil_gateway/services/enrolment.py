@@ -19,11 +19,11 @@ import structlog
 from vigil_contracts.registry import EnrolmentReport, PhotoReason, PhotoResult
 from vigil_contracts.resources import ConsentStatus, Subject
 from vigil_contracts.resources.subject import Photo
-from vigil_gateway.identity.decision import Model
-from vigil_gateway.identity.metrics import Metrics
 from vigil_gateway.services import photos as photo_rules
 from vigil_gateway.services.erasure import Eraser
 from vigil_gateway.services.gallery_keeper import GalleryKeeper
+from vigil_gateway.services.metrics import ServiceMetrics
+from vigil_gateway.services.model import Model
 from vigil_gateway.services.models import Models
 from vigil_gateway.storage.postgres import register
 from vigil_gateway.storage.postgres.pool import Database
@@ -50,7 +50,7 @@ class Enrolment:
         keeper: GalleryKeeper,
         eraser: Eraser,
         inference: InferenceClient,
-        metrics: Metrics,
+        metrics: ServiceMetrics,
         *,
         deadline_s: float = 20.0,
     ) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 import structlog
 
-from vigil_gateway.identity.decision import Model
+from vigil_gateway.services.model import Model
 from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.postgres.queries_reader import DatabaseError
 from vigil_gateway.storage.qdrant.gallery import Gallery, GalleryError

@@ -20,7 +20,7 @@ from vigil_contracts import bus
 from vigil_contracts.bus import CONTENT_TYPE, MSG_ID_HEADER, Kind
 from vigil_contracts.events import Match, encode_match
 from vigil_gateway.bus.connection import BUS_ERRORS, Bus, BusAwayError
-from vigil_gateway.identity.metrics import Metrics
+from vigil_gateway.services.metrics import ServiceMetrics
 from vigil_gateway.storage.postgres.ledger import NOTIFY_CHANNEL
 from vigil_gateway.storage.postgres.pool import Database, told_as_away
 from vigil_gateway.storage.postgres.queries_reader import DatabaseError
@@ -57,7 +57,7 @@ class Relay:
         Set after each commit of this process; those of others come as notifications of Postgres.
     """
 
-    def __init__(self, database: Database, bus_: Bus, wake: asyncio.Event, metrics: Metrics) -> None:
+    def __init__(self, database: Database, bus_: Bus, wake: asyncio.Event, metrics: ServiceMetrics) -> None:
         self._database = database
         self._bus = bus_
         self._wake = wake

@@ -1,34 +1,50 @@
 """Refuse request bodies that are too large, while they arrive."""
 
-import json
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+DRAIN_S: Final = 10.0
+"""A connection that is closed before the body was read is reset, and the client never sees why it was refused; so some
+more is read and thrown away, for as long as this and up to twice as much as is allowed."""
 
-class BodyTooLargeError(Exception):
+
+class _BodyTooLargeError(Exception):
     """More bytes came than are allowed."""
 
 
 class BodyLimit:
-    """ASGI middleware."""
+    """ASGI middleware: a body of more than `max_bytes` is answered with 413, whatever the application makes of it.
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    Parameters
+    ----------
+    max_bytes
+        Of one request's body.
+    answer
+        Makes the answer's JSON from the number of bytes given (or read so far) and the number allowed.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, answer: Callable[[int, int], bytes]) -> None:
         self._app = app
         self._max = max_bytes
+        self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count what is read; answer 413 when it is too much."""
+        """Believe a length that is declared, and count what is read."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if declared.isdigit() and int(declared) > self._max:
+            await self._drain(receive)
             await self._refuse(send, int(declared))
             return
         await self._counting(scope, receive, send)
 
     async def _counting(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the application; whatever it makes of a body that is too long, the client is told the reason."""
         read, answered = 0, False
 
         async def counted() -> Message:
@@ -36,7 +52,7 @@ class BodyLimit:
             message = await receive()
             read += len(message.get("body", b""))
             if read > self._max:
-                raise BodyTooLargeError
+                raise _BodyTooLargeError
             return message
 
         async def replaced(message: Message) -> None:
@@ -45,17 +61,25 @@ class BodyLimit:
                 await send(message)
             elif not answered:
                 answered = True
+                await self._drain(receive)
                 await self._refuse(send, read)
 
         try:
             await self._app(scope, counted, replaced)
-        except BodyTooLargeError:
+        except _BodyTooLargeError:
             await replaced({})
 
+    async def _drain(self, receive: Receive) -> None:
+        read = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                while read <= 2 * self._max:
+                    message = await receive()
+                    read += len(message.get("body", b""))
+                    if message["type"] != "http.request" or not message.get("more_body", False):
+                        return
+
     async def _refuse(self, send: Send, given: int) -> None:
-        message = f"bytes in the request's body: {given} given, at most {self._max} allowed"
-        details = {"code": "LIMIT", "limit": "bodyBytes", "allowed": self._max, "given": given}
-        body = json.dumps({"errors": [{"message": message, "extensions": details}]}).encode()
         headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
         await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": self._answer(given, self._max)})
