@@ -39,6 +39,7 @@ def region(name: str) -> dict[str, Any]:
 
 
 CREDENTIALS = "url holds a user or a password; put them into a Secret and name it in credentialsSecretRef"
+TOO_SHORT = "sightings must be longer than nothing; leave it out to keep them as long as the Site says, or for ever"
 ONE_REFERENCE = "a photo names exactly one of secretKeyRef, configMapKeyRef and url"
 SCHEMES = (
     "url does not begin as its type asks (RTSP: rtsp:// or rtsps://; HTTPMJPEG: http:// or https://; USB: /dev/; "
@@ -49,17 +50,22 @@ REFUSED: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
     ({"kind": "Kamera"}, [("kind", "'Kamera' is none of Vigil's kinds (Camera, Subject, Site)")]),
     ({**camera(), "apiVersion": "vigil.dev/v2"}, [("apiVersion", "'vigil.dev/v2' is not vigil.dev/v1alpha1")]),
     (camera(smapling={}), [("spec.smapling", "unknown field; did you mean sampling?")]),
-    (source(url="rtsp://admin:secret@10.0.0.5/s"), [("spec.source", CREDENTIALS)]),
-    (source(url="rtsp://admin@10.0.0.5/s"), [("spec.source", CREDENTIALS)]),
-    (source(url="http://10.0.0.5/s"), [("spec.source", SCHEMES)]),
+    (source(url="rtsp://admin:secret@10.0.0.5/s"), [("spec.source.url", CREDENTIALS)]),
+    (source(url="rtsp://admin@10.0.0.5/s"), [("spec.source.url", CREDENTIALS)]),
+    (source(url="http://10.0.0.5/s"), [("spec.source.url", SCHEMES)]),
     (
         source(type="File", url="file:a.mp4", transport="UDP"),
-        [("spec.source", "transport is only for type RTSP; leave it out")],
+        [("spec.source.transport", "transport is only for type RTSP; leave it out")],
     ),
-    (source(loop=True), [("spec.source", "loop is only for type File; leave it out")]),
+    (source(loop=True), [("spec.source.loop", "loop is only for type File; leave it out")]),
     (
         source(type="USB", url="/dev/video0", credentialsSecretRef={"name": "s"}),
-        [("spec.source", "credentialsSecretRef has no meaning for type USB or File; leave it out")],
+        [
+            (
+                "spec.source.credentialsSecretRef",
+                "credentialsSecretRef has no meaning for type USB or File; leave it out",
+            )
+        ],
     ),
     (
         source(type="rtsp"),
@@ -75,49 +81,65 @@ REFUSED: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
     (camera(suspend="yes"), [("spec.suspend", "input should be a valid boolean (given: 'yes')")]),
     (
         camera(analyses=["People"]),
-        [("spec", "analyses: any analysis but Faces is not implemented yet; leave analyses out")],
+        [("spec.analyses", "analyses: any analysis but Faces is not implemented yet; leave analyses out")],
     ),
     (
         camera(preview={"enabled": True}),
-        [("spec", "preview: the live preview is not implemented yet; leave preview out")],
+        [("spec.preview", "preview: the live preview is not implemented yet; leave preview out")],
     ),
     (
-        camera(retention={"sightings": "30d"}),
-        [("spec", "retention: retention per camera is not implemented yet; leave retention out")],
+        camera(retention={"sightings": "0d"}),
+        [
+            (
+                "spec.retention.sightings",
+                TOO_SHORT,
+            )
+        ],
     ),
-    (camera(detection={"regions": [region("a"), region("a")]}), [("spec.detection", "two regions have the same name")]),
+    (
+        camera(detection={"regions": [region("a"), region("a")]}),
+        [("spec.detection.regions", "two regions have the same name")],
+    ),
     (
         camera(detection={"privacyMasks": [region("a"), region("a")]}),
-        [("spec.detection", "two privacyMasks have the same name")],
+        [("spec.detection.privacyMasks", "two privacyMasks have the same name")],
     ),
     (subject(photos=[{"name": "front"}]), [("spec.photos[0]", ONE_REFERENCE)]),
     (
         subject(photos=[{"name": "front", "url": "file:a.jpg"}]),
-        [("spec.photos[0]", "a photo with url needs the sha256 of its bytes")],
+        [("spec.photos[0].sha256", "a photo with url needs the sha256 of its bytes")],
     ),
     (
         subject(access={"anything": 1}),
-        [("spec", "access: a rule of who may be where is not implemented yet; leave access out")],
+        [("spec.access", "access: a rule of who may be where is not implemented yet; leave access out")],
     ),
     (
         subject(siteSelector={}),
-        [("spec", "siteSelector: replication to chosen sites is not implemented yet; leave siteSelector out")],
+        [
+            (
+                "spec.siteSelector",
+                "siteSelector: replication to chosen sites is not implemented yet; leave siteSelector out",
+            )
+        ],
     ),
     (
         subject(validity={"notBefore": "2026-02-01T00:00:00Z", "notAfter": "2026-01-01T00:00:00Z"}),
-        [("spec.validity", "notBefore must lie before notAfter")],
+        [("spec.validity.notBefore", "notBefore must lie before notAfter")],
     ),
-    (subject(consent=None), [("spec.consent", "input should be an object")]),
-    (site(role="Edge"), [("spec", "role: the role Edge is not implemented yet; leave role out")]),
-    (site(upstream={}), [("spec", "upstream: joining a central site is not implemented yet; leave upstream out")]),
-    (site(sync={}), [("spec", "sync: synchronisation between sites is not implemented yet; leave sync out")]),
+    (subject(consent=None), [("spec.consent", "is required")]),
+    (site(role="Edge"), [("spec.role", "role: the role Edge is not implemented yet; leave role out")]),
+    (
+        site(upstream={}),
+        [("spec.upstream", "upstream is only for role Edge: a Central Site has none above it; leave upstream out")],
+    ),
+    (site(sync={}), [("spec.sync", "sync: synchronisation between sites is not implemented yet; leave sync out")]),
     (
         site(timezone="Europe/Berlln"),
-        [("spec.timezone", "'Europe/Berlln' is not a time zone of the IANA database, such as Europe/Berlin or UTC")],
+        [("spec.timezone", "timezone is not in the IANA database; give a name such as Europe/Berlin or UTC")],
     ),
     (
         site(inference={"endpoints": [{"name": "a", "address": "t:1"}, {"name": "a", "address": "t:2"}]}),
-        [("spec.inference", "two endpoints have the same name")],
+        [("spec.inference.endpoints", "two endpoints have the same name")],
     ),
 ]
 
@@ -136,7 +158,12 @@ def test_all_errors_of_a_manifest_are_told_at_once() -> None:
     wrong["spec"]["suspend"] = "yes"
     found = check(wrong)
     assert isinstance(found, list)
-    assert {problem.where for problem in found} == {"spec.source", "spec.source.tranport", "spec.suspend"}
+    assert {problem.where for problem in found} == {
+        "spec.source.url",
+        "spec.source.loop",
+        "spec.source.tranport",
+        "spec.suspend",
+    }
     assert len(found) == 4
 
 

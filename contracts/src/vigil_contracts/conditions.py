@@ -1,12 +1,38 @@
-"""Condition types and their reasons: the words in which a resource's state is told, in kubectl and in the API alike."""
+"""Condition types and the reasons of a source, in kubectl and in the API alike; `reasons` holds those of the operator.
+
+Each member's docstring is what `docs/reference.md` says of it: first what it means, then what to do.
+"""
 
 import datetime as dt
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from vigil_contracts.base import Strict
+from vigil_contracts.base import Tolerant
+from vigil_contracts.reasons import CameraReason, SiteReason, SubjectReason
+
+__all__ = [
+    "MAX_CONDITIONS",
+    "MAX_MESSAGE",
+    "CameraCondition",
+    "CameraReason",
+    "Condition",
+    "ConditionStatus",
+    "FitnessReason",
+    "Message",
+    "SiteCondition",
+    "SiteReason",
+    "SourceReason",
+    "SubjectCondition",
+    "SubjectReason",
+]
+
+MAX_CONDITIONS = 16
+"""Of one resource; with MAX_MESSAGE it bounds what a status weighs in etcd."""
+
+MAX_MESSAGE = 4096
+"""Characters of one condition's message; a longer one is cut, because no condition is worth failing to report."""
 
 
 class ConditionStatus(StrEnum):
@@ -21,66 +47,118 @@ class CameraCondition(StrEnum):
     """Condition types of a Camera."""
 
     READY = "Ready"
+    """Its pod runs, pictures come and are analysed. The first condition to look at: its reason and message say what is
+    in the way."""
     STREAMING = "Streaming"
+    """The stream pod receives pictures. While it is False nobody is seen at this camera."""
     SOURCE_REACHABLE = "SourceReachable"
+    """The camera answers at its address with a video that can be decoded. Its reason is one of those of a source."""
     RECONCILING = "Reconciling"
+    """The operator is still on the way to what the spec asks. Wait; kstatus, Argo CD and Flux show progress."""
     STALLED = "Stalled"
+    """It will not get better by itself. Do what the message says; kstatus, Argo CD and Flux show a failure."""
     FIT_FOR_RECOGNITION = "FitForRecognition"
+    """The faces seen here are large, sharp and straight enough to be recognised. Its reason is one of those of
+    fitness, measured on the last faces."""
 
 
 class SubjectCondition(StrEnum):
     """Condition types of a Subject."""
 
     READY = "Ready"
+    """The person is recognised now. The first condition to look at: its reason says why not."""
     ENROLLED = "Enrolled"
+    """At least one photo is in the gallery. `status.photos` says of each photo what became of it."""
     CONSENT_VALID = "ConsentValid"
+    """Consent is granted and has not expired. Only then is the person matched."""
     REPLICATED = "Replicated"
+    """The gallery of every chosen Site knows the person. With one Site it follows Enrolled."""
 
 
 class SiteCondition(StrEnum):
     """Condition types of a Site."""
 
     READY = "Ready"
+    """The Site's bus and at least one of its inference endpoints answer. The first condition to look at."""
     CONNECTED = "Connected"
+    """The operator is connected to the Site's bus and hears its cameras."""
     IN_SYNC = "InSync"
+    """The Site has what others know, and they have what it saw."""
 
 
 class SourceReason(StrEnum):
     """Why a camera's source is, or is not, giving pictures."""
 
     CONNECTED = "Connected"
+    """Pictures come. Nothing is to be done."""
     CONNECTING = "Connecting"
+    """The first connection is being made. Wait some seconds."""
     UNREACHABLE = "Unreachable"
+    """Nothing answers at the address. Check url, the network between the cluster and the camera, and firewalls."""
     UNAUTHORIZED = "Unauthorized"
+    """The camera refuses the user name and password. Correct them in the Secret that credentialsSecretRef names."""
     NOT_FOUND = "NotFound"
+    """The camera, or the file system, does not know this path. Correct the end of url."""
     NOT_A_VIDEO = "NotAVideo"
+    """Something answers, but sends no video. Correct url; it may lead to the camera's web page."""
     CODEC_UNSUPPORTED = "CodecUnsupported"
+    """The video's codec cannot be decoded here. Set the camera to H.264 or H.265."""
     PICTURE_SIZE_UNSUPPORTED = "PictureSizeUnsupported"
+    """The picture is too small or too large. Choose another resolution in the camera."""
     CORRUPT = "Corrupt"
+    """What comes cannot be decoded. Look for lost packets; transport TCP helps."""
     FROZEN = "Frozen"
+    """The same picture comes again and again. Restart the camera; Vigil keeps reconnecting."""
     STOPPED = "Stopped"
+    """Pictures came and have stopped coming. Check the camera and its network; Vigil keeps reconnecting."""
     ENDED = "Ended"
+    """The file is at its end. Set loop to play it again."""
     DECODER_HUNG = "DecoderHung"
+    """The decoder gave no answer in time and was ended. Vigil starts it anew; if it comes again, try decode.accelerator
+    CPU."""
     SUSPENDED = "Suspended"
+    """The Camera is suspended. Set suspend to false to go on."""
     FAILED = "Failed"
+    """Something that none of the other reasons tells. Read the message and the stream pod's log."""
 
 
 class FitnessReason(StrEnum):
     """Why faces at a camera are, or are not, good enough to recognise."""
 
     MEASURED = "Measured"
+    """Faces are large, sharp and straight enough. Nothing is to be done."""
     NO_FACES_YET = "NoFacesYet"
+    """Too few faces were seen to judge. Wait until people have passed."""
     FACES_TOO_SMALL = "FacesTooSmall"
+    """Half of the faces are too small. Zoom in, come nearer, or choose a higher resolution."""
     FACES_BLURRED = "FacesBlurred"
+    """Half of the faces are blurred. Focus, add light, or shorten the exposure."""
     FACES_TURNED = "FacesTurned"
+    """Half of the faces look away. Hang the camera where people look towards it."""
 
 
-class Condition(Strict):
-    """One entry of a resource's `status.conditions`, as in Kubernetes' metav1.Condition."""
+def _cut(message: object) -> object:
+    if isinstance(message, str) and len(message) > MAX_MESSAGE:
+        return message[: MAX_MESSAGE - 1] + "…"
+    return message
 
-    type: Annotated[str, Field(max_length=316)]
+
+Message = Annotated[str, BeforeValidator(_cut), Field(max_length=MAX_MESSAGE)]
+"""Words for a person in a status; too long ones are cut."""
+
+
+class Condition(Tolerant):
+    """One entry of `status.conditions`, as in Kubernetes' metav1.Condition."""
+
+    type: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")]
+    """What is judged."""
     status: ConditionStatus
-    reason: Annotated[str, Field(max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")]
-    message: Annotated[str, Field(max_length=32768)] = ""
+    """True, False, or Unknown."""
+    reason: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")]
+    """Why, in one word that stays the same between versions."""
+    message: Message = ""
+    """Why, and what to do, for a person."""
     observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """The generation of the spec that was judged."""
     last_transition_time: dt.datetime
+    """When status changed last."""

@@ -31,13 +31,13 @@ BAD = {
     "wrong enum": (CAMERA + "  source:\n    type: RTPS\n    url: rtsp://a/1\n", 6, "spec.source.type", "'RTSP'"),
     "credentials in url": (
         CAMERA + "  source:\n    type: RTSP\n    url: rtsp://admin:hunter2@a/1\n",
-        5,
-        "spec.source",
+        7,
+        "spec.source.url",
         "credentialsSecretRef",
     ),
     "text for a number": (CAMERA + RTSP + "  sampling:\n    fps: '5'\n", 7, "spec.sampling.fps", "valid integer"),
     "missing field": (CAMERA + "  sampling: {fps: 5}\n", 4, "spec.source", "is required"),
-    "not implemented": (CAMERA + RTSP + "  preview: {enabled: true}\n", 4, "spec", "not implemented yet"),
+    "not implemented": (CAMERA + RTSP + "  preview: {enabled: true}\n", 6, "spec.preview", "not implemented yet"),
     "duplicate name": (
         CAMERA + RTSP + "---\n" + CAMERA + RTSP,
         9,

@@ -2,43 +2,52 @@
 
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from vigil_contracts.base import Strict
-from vigil_contracts.conditions import Condition
-from vigil_contracts.resources.common import Duration, LocalRef, Metadata, Name, Permille
-from vigil_contracts.resources.rules import Rule, Ruled, not_yet
+from vigil_contracts.base import Strict, Tolerant
+from vigil_contracts.conditions import MAX_CONDITIONS, Condition
+from vigil_contracts.resources.common import (
+    API_VERSION,
+    AS_SET,
+    BY_NAME,
+    BY_TYPE,
+    NAME_RULE,
+    Duration,
+    Generation,
+    LocalRef,
+    Metadata,
+    Name,
+    Permille,
+)
+from vigil_contracts.resources.rules import Rule, Ruled, immutable, not_yet, unique
+from vigil_contracts.resources.scheduling import Scheduling, Toleration
+from vigil_contracts.resources.source import SCHEMES, CameraSource, SourceType, Transport
 
-
-class SourceType(StrEnum):
-    """How a camera hands out its pictures."""
-
-    RTSP = "RTSP"
-    HTTP_MJPEG = "HTTPMJPEG"
-    USB = "USB"
-    WEB_SOCKET = "WebSocket"
-    SOCKET = "Socket"
-    FILE = "File"
-
-
-SCHEMES: dict[SourceType, tuple[str, ...]] = {
-    SourceType.RTSP: ("rtsp://", "rtsps://"),
-    SourceType.HTTP_MJPEG: ("http://", "https://"),
-    SourceType.USB: ("/dev/",),
-    SourceType.WEB_SOCKET: ("ws://", "wss://"),
-    SourceType.SOCKET: ("tcp://",),
-    SourceType.FILE: ("file:",),
-}
-"""How the url of each source type begins. `file:` takes an absolute path, or one relative to the manifest."""
-
-
-class Transport(StrEnum):
-    """What carries RTSP's media."""
-
-    TCP = "TCP"
-    UDP = "UDP"
+__all__ = [
+    "SCHEMES",
+    "Accelerator",
+    "Analysis",
+    "Camera",
+    "CameraSource",
+    "CameraSpec",
+    "CameraStatus",
+    "Decode",
+    "Detection",
+    "DuplicateFilter",
+    "MotionGate",
+    "Point",
+    "Preview",
+    "Recognition",
+    "RecognitionMode",
+    "Region",
+    "Retention",
+    "Sampling",
+    "Scheduling",
+    "SourceType",
+    "Toleration",
+    "Transport",
+]
 
 
 class Accelerator(StrEnum):
@@ -65,74 +74,18 @@ class Analysis(StrEnum):
     VEHICLES = "Vehicles"
 
 
-def _has_userinfo(url: str) -> bool:
-    try:
-        return "@" in urlsplit(url).netloc
-    except ValueError:
-        return False
-
-
-def _scheme_fits(source: "CameraSource") -> bool:
-    return source.url.startswith(SCHEMES[source.type])
-
-
-def _scheme_rule() -> Rule:
-    cases = [
-        f"(self.type != '{kind}' || {' || '.join(f'self.url.startsWith({scheme!r})' for scheme in SCHEMES[kind])})"
-        for kind in SourceType
-    ]
-    told = "; ".join(f"{kind}: {' or '.join(SCHEMES[kind])}" for kind in SourceType)
-    return Rule(" && ".join(cases), f"url does not begin as its type asks ({told})", _scheme_fits)
-
-
-class CameraSource(Ruled):
-    """Where pictures come from."""
-
-    type: SourceType
-    url: Annotated[str, Field(min_length=5, max_length=2048)]
-    """Address without user and password, for example rtsp://10.0.0.5:554/stream1, /dev/video0 or file:clip.mp4."""
-    credentials_secret_ref: LocalRef | None = None
-    """Secret of this namespace with the keys `username` and `password`."""
-    transport: Transport | None = None
-    """RTSP only; TCP when left out."""
-    loop: bool = False
-    """File only: begin again at the end."""
-
-    RULES: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "!self.url.matches('^[a-zA-Z]+://[^/?#]*@')",
-            "url holds a user or a password; put them into a Secret and name it in credentialsSecretRef",
-            lambda self: not _has_userinfo(self.url),
-        ),
-        _scheme_rule(),
-        Rule(
-            "!has(self.transport) || self.type == 'RTSP'",
-            "transport is only for type RTSP; leave it out",
-            lambda self: self.transport is None or self.type is SourceType.RTSP,
-        ),
-        Rule(
-            "!has(self.loop) || !self.loop || self.type == 'File'",
-            "loop is only for type File; leave it out",
-            lambda self: not self.loop or self.type is SourceType.FILE,
-        ),
-        Rule(
-            "!has(self.credentialsSecretRef) || !(self.type in ['USB', 'File'])",
-            "credentialsSecretRef has no meaning for type USB or File; leave it out",
-            lambda self: self.credentials_secret_ref is None or self.type not in {SourceType.USB, SourceType.FILE},
-        ),
-    )
-
-
 class Decode(Strict):
     """How the stream is decoded."""
 
     accelerator: Accelerator = Accelerator.AUTO
+    """Auto takes CUDA where there is a device and says so when it falls back."""
 
 
 class MotionGate(Strict):
     """Leave pictures in which nothing moved unanalysed."""
 
     enabled: bool = True
+    """False analyses still pictures too."""
     threshold_permille: Permille = 4
     """Share of the picture's area that must have changed."""
 
@@ -141,28 +94,40 @@ class DuplicateFilter(Strict):
     """Leave pictures that are the same as the one before unanalysed."""
 
     enabled: bool = True
+    """False analyses repeated pictures too."""
 
 
 class Sampling(Strict):
     """Which pictures are analysed."""
 
     fps: Annotated[int, Field(ge=1, le=60)] = 5
+    """Pictures analysed in a second, at most."""
     motion_gate: MotionGate = MotionGate()
+    """Leave pictures in which nothing moved unanalysed."""
     duplicate_filter: DuplicateFilter = DuplicateFilter()
+    """Leave pictures that are the same as the one before unanalysed."""
 
 
 class Point(Strict):
     """A point of the picture, in permille of its width and height from the upper left corner."""
 
     x: Permille
+    """From the left, in permille of the width."""
     y: Permille
+    """From the top, in permille of the height."""
 
 
 class Region(Strict):
     """A named polygon in the picture."""
 
     name: Name
+    """What people call it."""
     polygon: Annotated[list[Point], Field(min_length=3, max_length=32)]
+    """Its corners in order, each in permille of the picture's width and height from the upper left."""
+
+
+def _names(regions: list[Region]) -> list[str]:
+    return [region.name for region in regions]
 
 
 class Detection(Ruled):
@@ -174,33 +139,22 @@ class Detection(Ruled):
     """Width of the smallest face that counts, in pixels of the source picture."""
     max_faces: Annotated[int, Field(ge=1, le=100)] = 20
     """The largest so many of one picture."""
-    regions: Annotated[list[Region], Field(max_length=16)] = []
+    regions: Annotated[list[Region], Field(max_length=16, json_schema_extra=BY_NAME)] = []
     """Where given, only faces whose centre lies in one of them count."""
-    privacy_masks: Annotated[list[Region], Field(max_length=16)] = []
+    privacy_masks: Annotated[list[Region], Field(max_length=16, json_schema_extra=BY_NAME)] = []
     """Blackened before anything looks at the picture."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "!has(self.regions) || self.regions.all(r, self.regions.exists_one(o, o.name == r.name))",
-            "two regions have the same name",
-            lambda self: _unique(self.regions),
-        ),
-        Rule(
-            "!has(self.privacyMasks) || self.privacyMasks.all(r, self.privacyMasks.exists_one(o, o.name == r.name))",
-            "two privacyMasks have the same name",
-            lambda self: _unique(self.privacy_masks),
-        ),
+        unique("regions", "regions", names=lambda self: _names(self.regions)),
+        unique("privacyMasks", "privacyMasks", names=lambda self: _names(self.privacy_masks)),
     )
-
-
-def _unique(regions: list[Region]) -> bool:
-    return len({region.name for region in regions}) == len(regions)
 
 
 class Recognition(Strict):
     """What happens with a face that was found."""
 
     mode: RecognitionMode = RecognitionMode.IDENTIFY
+    """Identify compares with the gallery; DetectOnly sends sightings without embeddings."""
     threshold_permille: Permille | None = None
     """Cosine similarity from which a face is a Subject's; the model's calibrated threshold when left out."""
 
@@ -209,53 +163,64 @@ class Preview(Strict):
     """A live picture for viewers."""
 
     enabled: bool = False
+    """Not implemented yet."""
 
 
-class Retention(Strict):
+class Retention(Ruled):
     """How long what was seen is kept."""
 
     sightings: Duration | None = None
+    """Days, hours, minutes and seconds in that order, such as 30d or 1h30m; sightings older than this are deleted.
+    A Camera that leaves it out follows its Site, a Site that leaves it out keeps sightings for ever. A Camera's may
+    not be longer than its Site's."""
 
-
-class Toleration(Strict):
-    """As in Kubernetes' core/v1."""
-
-    key: str | None = None
-    operator: Literal["Exists", "Equal"] = "Equal"
-    value: str | None = None
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-
-
-class Scheduling(Strict):
-    """Where the camera's pod may run; without a cluster it has no effect, and `vigil up` says so."""
-
-    node_selector: dict[str, str] = {}
-    tolerations: Annotated[list[Toleration], Field(max_length=16)] = []
-    priority_class_name: str | None = None
-    gpu: bool = False
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.sightings) || self.sightings.matches('[1-9]')",
+            "sightings must be longer than nothing; leave it out to keep them as long as the Site says, or for ever",
+            lambda self: self.sightings is None or any(digit in "123456789" for digit in self.sightings),
+            "sightings",
+        ),
+    )
 
 
 class CameraSpec(Ruled):
     """What a person wants of a camera."""
 
     site_ref: LocalRef | None = None
+    """The Site that the camera belongs to; left out: the one that the operator is set to. Cannot be changed."""
     source: CameraSource
+    """Where pictures come from."""
     decode: Decode = Decode()
+    """How the stream is decoded."""
     sampling: Sampling = Sampling()
+    """Which pictures are analysed."""
     detection: Detection = Detection()
+    """Which faces count."""
     recognition: Recognition = Recognition()
-    analyses: Annotated[list[Analysis], Field(min_length=1, max_length=4)] = [Analysis.FACES]
+    """What happens with a face that was found."""
+    analyses: Annotated[list[Analysis], Field(min_length=1, max_length=4, json_schema_extra=AS_SET)] = [Analysis.FACES]
+    """What is looked for in a picture; only Faces is implemented yet."""
     preview: Preview = Preview()
+    """A live picture for viewers; not implemented yet."""
     retention: Retention = Retention()
+    """How long what was seen is kept."""
     suspend: bool = False
+    """True: no pod runs and nothing is watched; what was seen stays."""
     scheduling: Scheduling = Scheduling()
+    """Where the camera's pod may run, and which cameras go first."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
+        immutable(
+            "siteRef",
+            "what the camera saw belongs to its Site; delete the Camera and make it anew",
+            value=lambda self: self.site_ref,
+        ),
         not_yet(
             "analyses",
             "any analysis but Faces",
             unset=lambda self: self.analyses == [Analysis.FACES],
-            cel="!has(self.analyses) || self.analyses.all(a, a == 'Faces')",
+            cel="!has(self.analyses) || self.analyses.all(one, one == 'Faces')",
         ),
         not_yet(
             "preview",
@@ -263,27 +228,31 @@ class CameraSpec(Ruled):
             unset=lambda self: not self.preview.enabled,
             cel="!has(self.preview) || !has(self.preview.enabled) || !self.preview.enabled",
         ),
-        not_yet(
-            "retention",
-            "retention per camera",
-            unset=lambda self: self.retention.sightings is None,
-            cel="!has(self.retention) || !has(self.retention.sightings)",
-        ),
     )
 
 
-class CameraStatus(Strict):
+class CameraStatus(Tolerant):
     """What is so."""
 
-    observed_generation: int | None = None
-    conditions: Annotated[list[Condition], Field(max_length=16)] = []
+    observed_generation: Generation | None = None
+    """The generation of the spec that this status speaks of."""
+    conditions: Annotated[list[Condition], Field(max_length=MAX_CONDITIONS, json_schema_extra=BY_TYPE)] = []
+    """How the camera is."""
+    site: Annotated[str, Field(max_length=63)] | None = None
+    """The Site that it belongs to, also when siteRef is left out."""
+    endpoint: Annotated[str, Field(max_length=512)] | None = None
+    """The inference endpoint that its pictures go to, host:port."""
 
 
-class Camera(Strict):
-    """A camera, as a Kubernetes resource."""
+class Camera(Ruled):
+    """A camera: where pictures come from and how they are looked at. One stream pod runs for each."""
 
-    api_version: Literal["vigil.dev/v1alpha1"] = "vigil.dev/v1alpha1"
+    api_version: Literal["vigil.dev/v1alpha1"] = API_VERSION
     kind: Literal["Camera"] = "Camera"
     metadata: Metadata
     spec: CameraSpec
+    """What a person wants of the camera."""
     status: CameraStatus | None = None
+    """What is so; written by the operator."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (NAME_RULE,)

@@ -3,7 +3,6 @@
 import datetime as dt
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -12,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from vigil_contracts.resources.camera import Camera
 from vigil_contracts.resources.common import API_VERSION
+from vigil_contracts.resources.problem import Problem
 from vigil_contracts.resources.rules import BROKEN_RULES
 from vigil_contracts.resources.site import Site
 from vigil_contracts.resources.subject import Subject
@@ -20,37 +20,14 @@ Resource = Camera | Subject | Site
 KINDS: dict[str, type[Resource]] = {"Camera": Camera, "Subject": Subject, "Site": Site}
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong with a manifest.
-
-    Attributes
-    ----------
-    path
-        Keys and indices from the document's root to the value at fault.
-    message
-        What is wrong and what to do, without the path.
-    """
-
-    path: tuple[str | int, ...]
-    message: str
-
-    @property
-    def where(self) -> str:
-        """The path as kubectl writes it: `spec.photos[0].url`."""
-        text = ""
-        for part in self.path:
-            text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-        return text
-
-
 def check(document: Mapping[str, Any]) -> Resource | list[Problem]:
     """Turn one manifest into its resource, or list all that is wrong with it.
 
     Parameters
     ----------
     document
-        One manifest as plain data, the way YAML or JSON gives it.
+        One manifest as plain data, the way YAML or JSON gives it. As the API server does, null is taken for left out,
+        and `status` is left aside: it is the system's to write.
     """
     kind = document.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
@@ -58,7 +35,7 @@ def check(document: Mapping[str, Any]) -> Resource | list[Problem]:
     if document.get("apiVersion") != API_VERSION:
         return [Problem(("apiVersion",), f"{document.get('apiVersion')!r} is not {API_VERSION}")]
     try:
-        plain = _plain(document)
+        plain = _plain({key: value for key, value in document.items() if key != "status"})
     except RecursionError:
         return [Problem((), "is nested too deeply, or holds itself (a YAML alias inside its own anchor)")]
     try:
@@ -80,9 +57,9 @@ def _all_problems(plain: dict[str, Any], model: type[Resource], error: Validatio
     try:
         _parse(plain, model)
     except ValidationError as hidden:
-        seen = {problem.path for problem in found}
-        later = [problem for details in hidden.errors() for problem in _problems(details, model)]
-        found += [problem for problem in later if problem.path not in seen]
+        removed = {details["loc"] for details in error.errors()}
+        later = [details for details in hidden.errors() if details["loc"] not in removed]
+        found += [problem for details in later for problem in _problems(details, model)]
     return found
 
 
@@ -99,7 +76,7 @@ def _remove(plain: Any, path: tuple[str | int, ...]) -> None:  # noqa: ANN401 - 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - plain data of any shape
     """Leave only what JSON has. YAML reads an unquoted timestamp as a date, the API server as the text it was."""
     if isinstance(value, Mapping):
-        return {_key(key): _plain(child) for key, child in value.items()}
+        return {_key(key): _plain(child) for key, child in value.items() if child is not None}
     if isinstance(value, list | tuple):
         return [_plain(child) for child in value]
     if value is None or isinstance(value, str | int | float | bool):
@@ -114,7 +91,7 @@ def _key(key: object) -> str:
 def _problems(details: ErrorDetails, model: type[Resource]) -> list[Problem]:
     path = tuple(details["loc"])
     if details["type"] == BROKEN_RULES:
-        return [Problem(path, message) for message in details["ctx"]["messages"]]
+        return [Problem((*path, field) if field else path, message) for field, message in details["ctx"]["broken"]]
     if details["type"] == "extra_forbidden":
         return [Problem(path, f"unknown field{_suggestion(path, model)}")]
     if details["type"] == "missing":

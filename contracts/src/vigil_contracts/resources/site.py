@@ -1,16 +1,29 @@
 """Site: a place with cameras, a bus and inference of its own."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from vigil_contracts.base import Strict
-from vigil_contracts.conditions import Condition
+from vigil_contracts.base import Strict, Tolerant
+from vigil_contracts.conditions import MAX_CONDITIONS, Condition, Message
 from vigil_contracts.resources.camera import Retention
-from vigil_contracts.resources.common import LocalRef, Metadata, Name
-from vigil_contracts.resources.rules import Rule, Ruled, not_yet
+from vigil_contracts.resources.common import (
+    ANY_OBJECT,
+    API_VERSION,
+    BY_NAME,
+    BY_TYPE,
+    NAME_RULE,
+    USERINFO,
+    Generation,
+    Metadata,
+    Name,
+    SecretRef,
+    holds_userinfo,
+)
+from vigil_contracts.resources.rules import Rule, Ruled, immutable, not_yet, unique
 
 
 class SiteRole(StrEnum):
@@ -20,39 +33,66 @@ class SiteRole(StrEnum):
     EDGE = "Edge"
 
 
-def _known_timezone(name: str) -> str:
-    if name not in available_timezones():
-        msg = f"{name!r} is not a time zone of the IANA database, such as Europe/Berlin or UTC"
-        raise ValueError(msg)
-    return name
-
-
-class Bus(Strict):
+class Bus(Ruled):
     """The NATS of this site."""
 
-    url: Annotated[str, Field(pattern=r"^(nats|tls)://[^@]+$", max_length=512)] | None = None
-    credentials_secret_ref: LocalRef | None = None
+    url: Annotated[str, Field(max_length=512)] | None = None
+    """nats://host:port or tls://host:port; left out: the bus that the operator is set to."""
+    credentials_secret_ref: SecretRef | None = None
+    """Secret with the key `token`, in the namespace of each Camera of this Site and in the Site's own."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            f"!has(self.url) || !self.url.matches('{USERINFO}')",
+            "url holds a user or a password; put the token into a Secret and name it in credentialsSecretRef",
+            lambda self: self.url is None or not holds_userinfo(self.url),
+            "url",
+        ),
+        Rule(
+            "!has(self.url) || self.url.matches('^(nats|tls)://.')",
+            "url must begin with nats:// or tls://",
+            lambda self: self.url is None or _after_scheme(self.url),
+            "url",
+        ),
+    )
 
 
-class InferenceEndpoint(Strict):
+def _after_scheme(url: str) -> bool:
+    return any(url.startswith(scheme) and len(url) > len(scheme) for scheme in ("nats://", "tls://"))
+
+
+_ADDRESS = r"^[^/@ ]+:[0-9]{1,5}$"
+
+
+class InferenceEndpoint(Ruled):
     """One Triton server, reached over gRPC."""
 
     name: Name
-    address: Annotated[str, Field(pattern=r"^[^/@\s]+:[0-9]{1,5}$", max_length=512)]
-    """host:port."""
+    """What people call it."""
+    address: Annotated[str, Field(max_length=512)]
+    """host:port of its gRPC."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            f"self.address.matches('{_ADDRESS}')",
+            "address must be host:port, such as triton:8001, without a scheme, a path or a user",
+            lambda self: re.fullmatch(_ADDRESS, self.address) is not None,
+            "address",
+        ),
+    )
 
 
 class Inference(Ruled):
     """Triton servers in order of preference."""
 
-    endpoints: Annotated[list[InferenceEndpoint], Field(max_length=8)] = []
+    endpoints: Annotated[list[InferenceEndpoint], Field(max_length=8, json_schema_extra=BY_NAME)] = []
+    """In order of preference; left out: the ones that the operator is set to."""
+    detections_per_second: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """How many pictures of 640 by 384 all endpoints together put through the detector in a second. Cameras beyond that
+    wait. Left out: what Triton reports, else no limit."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "!has(self.endpoints) || self.endpoints.all(e, self.endpoints.exists_one(o, o.name == e.name))",
-            "two endpoints have the same name",
-            lambda self: len({end.name for end in self.endpoints}) == len(self.endpoints),
-        ),
+        unique("endpoints", "endpoints", names=lambda self: [end.name for end in self.endpoints]),
     )
 
 
@@ -60,33 +100,49 @@ class Location(Strict):
     """Where the site is, in microdegrees, because resources hold no floats."""
 
     latitude_microdegrees: Annotated[int, Field(ge=-90_000_000, le=90_000_000)]
+    """Positive: north."""
     longitude_microdegrees: Annotated[int, Field(ge=-180_000_000, le=180_000_000)]
+    """Positive: east."""
     address: Annotated[str, Field(max_length=512)] | None = None
+    """For people."""
 
 
 class SiteSpec(Ruled):
     """What a person wants of a site."""
 
     role: SiteRole = SiteRole.CENTRAL
+    """Central gathers what Edge sites send; Edge is not implemented yet. Cannot be changed."""
     display_name: Annotated[str, Field(max_length=256)] | None = None
-    timezone: Annotated[str, AfterValidator(_known_timezone), Field(max_length=64)] = "UTC"
+    """For people."""
+    timezone: Annotated[str, Field(min_length=1, max_length=64)] = "UTC"
+    """Name of the IANA database, such as Europe/Berlin. The API server checks its form, the operator and `vigil check`
+    that it is there."""
     location: Location | None = None
+    """Where the site is."""
     bus: Bus = Bus()
+    """The NATS of this site."""
     inference: Inference = Inference()
-    upstream: dict[str, Any] | None = None
-    sync: dict[str, Any] | None = None
+    """Triton servers in order of preference, and what they can do."""
+    upstream: Annotated[dict[str, Any], Field(json_schema_extra=ANY_OBJECT)] | None = None
+    """The Central Site that an Edge sends to; not implemented yet."""
+    sync: Annotated[dict[str, Any], Field(json_schema_extra=ANY_OBJECT)] | None = None
+    """What an Edge sends; not implemented yet."""
     retention: Retention = Retention()
+    """How long what was seen here is kept: the default and the ceiling of its Cameras."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
-        not_yet(
-            "upstream", "joining a central site", unset=lambda self: self.upstream is None, cel="!has(self.upstream)"
+        Rule(
+            "!has(self.timezone) || self.timezone.matches('^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$')",
+            "timezone is not in the IANA database; give a name such as Europe/Berlin or UTC",
+            lambda self: self.timezone in available_timezones(),
+            "timezone",
         ),
-        not_yet("sync", "synchronisation between sites", unset=lambda self: self.sync is None, cel="!has(self.sync)"),
-        not_yet(
-            "retention",
-            "retention by site",
-            unset=lambda self: self.retention.sightings is None,
-            cel="!has(self.retention) || !has(self.retention.sightings)",
+        Rule(
+            "!has(self.upstream) || (has(self.role) && self.role == 'Edge')",
+            "upstream is only for role Edge: a Central Site has none above it; leave upstream out",
+            lambda self: self.upstream is None or self.role is SiteRole.EDGE,
+            "upstream",
+            "FieldValueForbidden",
         ),
         not_yet(
             "role",
@@ -94,23 +150,54 @@ class SiteSpec(Ruled):
             unset=lambda self: self.role is SiteRole.CENTRAL,
             cel="!has(self.role) || self.role == 'Central'",
         ),
+        not_yet("sync", "synchronisation between sites", unset=lambda self: self.sync is None, cel="!has(self.sync)"),
+        immutable(
+            "role",
+            "what the Site keeps depends on it; delete the Site and make it anew",
+            value=lambda self: self.role,
+        ),
     )
 
 
-class SiteStatus(Strict):
+class EndpointStatus(Tolerant):
+    """One inference endpoint."""
+
+    name: Annotated[str, Field(max_length=63)]
+    """As in the spec."""
+    address: Annotated[str, Field(max_length=512)]
+    """host:port."""
+    ready: bool
+    """It answers and serves the models."""
+    message: Message = ""
+    """Why not."""
+
+
+class SiteStatus(Tolerant):
     """What is so."""
 
-    observed_generation: int | None = None
-    conditions: Annotated[list[Condition], Field(max_length=16)] = []
-    gallery_version: str | None = None
+    observed_generation: Generation | None = None
+    """The generation of the spec that this status speaks of."""
+    conditions: Annotated[list[Condition], Field(max_length=MAX_CONDITIONS, json_schema_extra=BY_TYPE)] = []
+    """How the site is."""
+    endpoints: Annotated[list[EndpointStatus], Field(max_length=8, json_schema_extra=BY_NAME)] = []
+    """The inference endpoints, in order of preference."""
+    gallery_version: Annotated[str, Field(max_length=128)] | None = None
+    """Model and state of the gallery that the site compares with."""
     backlog: Annotated[int, Field(ge=0)] | None = None
+    """Sighting events on the bus that are not yet consumed."""
+    cameras: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    """Cameras that belong to the site."""
 
 
-class Site(Strict):
-    """A place, as a Kubernetes resource."""
+class Site(Ruled):
+    """A place with cameras, a bus and inference of its own."""
 
-    api_version: Literal["vigil.dev/v1alpha1"] = "vigil.dev/v1alpha1"
+    api_version: Literal["vigil.dev/v1alpha1"] = API_VERSION
     kind: Literal["Site"] = "Site"
     metadata: Metadata
     spec: SiteSpec = SiteSpec()
+    """What a person wants of the site."""
     status: SiteStatus | None = None
+    """What is so; written by the operator."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (NAME_RULE,)

@@ -1,16 +1,32 @@
 """Subject: a person who has agreed to be recognised."""
 
 import datetime as dt
+import uuid
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from vigil_contracts.base import Strict
-from vigil_contracts.conditions import Condition
+from vigil_contracts.base import Strict, Tolerant
+from vigil_contracts.conditions import MAX_CONDITIONS, Condition, Message
 from vigil_contracts.registry import PhotoReason
-from vigil_contracts.resources.common import KeyRef, Metadata, Name, Permille, Sha256
-from vigil_contracts.resources.rules import Rule, Ruled, not_yet
+from vigil_contracts.resources.common import (
+    ANY_OBJECT,
+    API_VERSION,
+    BY_NAME,
+    BY_TYPE,
+    NAME_RULE,
+    USERINFO,
+    Generation,
+    KeyRef,
+    Metadata,
+    Moment,
+    Name,
+    Permille,
+    Sha256,
+    holds_userinfo,
+)
+from vigil_contracts.resources.rules import Rule, Ruled, not_yet, unique
 
 
 class Category(StrEnum):
@@ -36,16 +52,19 @@ class Photo(Ruled):
     """One photo, by reference; exactly one of the three."""
 
     name: Name
+    """What people call it; `status.photos` speaks of it by this name."""
     secret_key_ref: KeyRef | None = None
+    """A key of a Secret in this namespace; its value is the photo's bytes."""
     config_map_key_ref: KeyRef | None = None
-    url: Annotated[str, Field(max_length=2048, pattern=r"^(https://|file:)")] | None = None
+    """A key of a ConfigMap in this namespace, under binaryData."""
+    url: Annotated[str, Field(max_length=2048)] | None = None
     """https://, or file: with a path relative to the manifest (without a cluster only)."""
     sha256: Sha256 | None = None
     """Of the photo's bytes; needed with url, so that what was agreed to is what is enrolled."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "[has(self.secretKeyRef), has(self.configMapKeyRef), has(self.url)].filter(x, x).size() == 1",
+            "[has(self.secretKeyRef), has(self.configMapKeyRef), has(self.url)].filter(one, one).size() == 1",
             "a photo names exactly one of secretKeyRef, configMapKeyRef and url",
             lambda self: sum(ref is not None for ref in (self.secret_key_ref, self.config_map_key_ref, self.url)) == 1,
         ),
@@ -53,6 +72,20 @@ class Photo(Ruled):
             "!has(self.url) || has(self.sha256)",
             "a photo with url needs the sha256 of its bytes",
             lambda self: self.url is None or self.sha256 is not None,
+            "sha256",
+            "FieldValueRequired",
+        ),
+        Rule(
+            "!has(self.url) || self.url.startsWith('https://') || self.url.startsWith('file:')",
+            "url must begin with https:// or, without a cluster, file:",
+            lambda self: self.url is None or self.url.startswith(("https://", "file:")),
+            "url",
+        ),
+        Rule(
+            f"!has(self.url) || !self.url.matches('{USERINFO}')",
+            "url holds a user or a password; put the photo into a Secret and name it in secretKeyRef",
+            lambda self: self.url is None or not holds_userinfo(self.url),
+            "url",
         ),
     )
 
@@ -61,21 +94,27 @@ class Consent(Strict):
     """What the person agreed to."""
 
     status: ConsentStatus
+    """Only who granted it is ever matched."""
     document_version: Annotated[str, Field(max_length=128)] | None = None
-    expires_at: AwareDatetime | None = None
+    """Of the text that the person agreed to."""
+    expires_at: Moment | None = None
+    """From then on the person is no longer matched."""
 
 
 class Validity(Ruled):
     """When the Subject is recognised."""
 
-    not_before: AwareDatetime | None = None
-    not_after: AwareDatetime | None = None
+    not_before: Moment | None = None
+    """Not earlier than this."""
+    not_after: Moment | None = None
+    """Not later than this."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "!has(self.notBefore) || !has(self.notAfter) || timestamp(self.notBefore) < timestamp(self.notAfter)",
             "notBefore must lie before notAfter",
             lambda self: self.not_before is None or self.not_after is None or self.not_before < self.not_after,
+            "notBefore",
         ),
     )
 
@@ -84,21 +123,24 @@ class SubjectSpec(Ruled):
     """What a person wants Vigil to know of somebody."""
 
     display_name: Annotated[str, Field(min_length=1, max_length=256)]
+    """The name that viewers read."""
     external_id: Annotated[str, Field(max_length=256)] | None = None
+    """The person's number in another system."""
     category: Category = Category.OTHER
-    photos: Annotated[list[Photo], Field(min_length=1, max_length=10)]
+    """What the person is to the site."""
+    photos: Annotated[list[Photo], Field(min_length=1, max_length=10, json_schema_extra=BY_NAME)]
+    """Photos of the person alone, by reference."""
     consent: Consent
+    """What the person agreed to."""
     validity: Validity = Validity()
-    access: dict[str, Any] | None = None
-    """Where and when the person may be: a camera selector and a schedule."""
-    site_selector: dict[str, Any] | None = None
+    """When the Subject is recognised."""
+    access: Annotated[dict[str, Any], Field(json_schema_extra=ANY_OBJECT)] | None = None
+    """Where and when the person may be: a camera selector and a schedule; not implemented yet."""
+    site_selector: Annotated[dict[str, Any], Field(json_schema_extra=ANY_OBJECT)] | None = None
+    """At which Sites the person is recognised; not implemented yet."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "self.photos.all(p, self.photos.exists_one(o, o.name == p.name))",
-            "two photos have the same name",
-            lambda self: len({photo.name for photo in self.photos}) == len(self.photos),
-        ),
+        unique("photos", "photos", names=lambda self: [photo.name for photo in self.photos], optional=False),
         not_yet(
             "access", "a rule of who may be where", unset=lambda self: self.access is None, cel="!has(self.access)"
         ),
@@ -111,32 +153,48 @@ class SubjectSpec(Ruled):
     )
 
 
-class PhotoStatus(Strict):
+class PhotoStatus(Tolerant):
     """What became of one photo."""
 
-    name: Name
+    name: Annotated[str, Field(max_length=63)]
+    """As in the spec."""
     accepted: bool
+    """It is in the gallery."""
     reason: PhotoReason
-    message: str = ""
+    """Why, or why not."""
+    message: Message = ""
+    """What was measured and what was needed."""
     quality_permille: Permille | None = None
+    """How good the face in it is."""
 
 
-class SubjectStatus(Strict):
+class SubjectStatus(Tolerant):
     """What is so."""
 
-    observed_generation: int | None = None
-    conditions: Annotated[list[Condition], Field(max_length=16)] = []
-    photos: Annotated[list[PhotoStatus], Field(max_length=10)] = []
+    observed_generation: Generation | None = None
+    """The generation of the spec that this status speaks of."""
+    conditions: Annotated[list[Condition], Field(max_length=MAX_CONDITIONS, json_schema_extra=BY_TYPE)] = []
+    """How the Subject is."""
+    photos: Annotated[list[PhotoStatus], Field(max_length=10, json_schema_extra=BY_NAME)] = []
+    """What became of each photo."""
+    subject_id: uuid.UUID | None = None
+    """The id under which sightings name the person."""
+    model_id: Annotated[str, Field(max_length=128)] | None = None
+    """The model that the photos were enrolled with."""
 
 
-class Subject(Strict):
-    """A person, as a Kubernetes resource."""
+class Subject(Ruled):
+    """A person who has agreed to be recognised. Its deletion erases everything known of the person."""
 
-    api_version: Literal["vigil.dev/v1alpha1"] = "vigil.dev/v1alpha1"
+    api_version: Literal["vigil.dev/v1alpha1"] = API_VERSION
     kind: Literal["Subject"] = "Subject"
     metadata: Metadata
     spec: SubjectSpec
+    """What a person wants Vigil to know of somebody."""
     status: SubjectStatus | None = None
+    """What is so; written by the operator."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (NAME_RULE,)
 
     @property
     def active_from(self) -> dt.datetime | None:

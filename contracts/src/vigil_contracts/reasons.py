@@ -1,0 +1,145 @@
+"""The operator's reasons: why a Camera, Subject or Site is in the state it is in.
+
+Each member's docstring is what `docs/reference.md` says of it: first what it means, then what to do.
+"""
+
+from enum import StrEnum
+
+
+class CameraReason(StrEnum):
+    """Why a Camera is, or is not, ready; while its pod runs, the reasons of a source and of fitness say more."""
+
+    STREAMING = "Streaming"
+    """Pictures come and are analysed. Nothing is to be done."""
+    STARTING = "Starting"
+    """The stream pod runs and has not yet said how it is. Wait some seconds."""
+    RECONCILED = "Reconciled"
+    """Everything that the spec asks for is there. Nothing is to be done."""
+    NOT_STALLED = "NotStalled"
+    """Nothing waits for a person. Nothing is to be done."""
+    SUSPENDED = "Suspended"
+    """`spec.suspend` is true, so no pod runs. Set it to false to go on."""
+    INVALID_SPEC = "InvalidSpec"
+    """The stored spec breaks a rule of this version; it was written under another one. Correct what the message names
+    and apply it again."""
+    SITE_NOT_FOUND = "SiteNotFound"
+    """There is no Site of the name in siteRef in this namespace. Apply the Site, or leave siteRef out."""
+    SITE_NOT_SERVED = "SiteNotServed"
+    """No gateway of this installation serves the Camera's Site, so nobody would hear what it sees. Name the Site that
+    is served, or install Vigil for this one."""
+    RETENTION_LONGER_THAN_SITE = "RetentionLongerThanSite"
+    """`spec.retention.sightings` is longer than the Site allows. Shorten it, or lengthen the Site's."""
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - the name of a reason
+    """The Secret in credentialsSecretRef is not in this namespace. Create it; the Camera starts by itself."""
+    SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 - the name of a reason
+    """The Secret lacks, or leaves empty, one of the keys `username` and `password`. Add it; the Camera goes on by
+    itself."""
+    BUS_CREDENTIALS_MISSING = "BusCredentialsMissing"
+    """The Secret with the bus's token, or its key `token`, is not in this namespace. Create it as the message says."""
+    DEVICE_IN_USE = "DeviceInUse"
+    """Another Camera has the same USB device, and one device serves one reader. Delete or suspend one of the two."""
+    INSUFFICIENT_INFERENCE_CAPACITY = "InsufficientInferenceCapacity"
+    """The Site's inference has no room for this Camera; the message has the numbers. Lower sampling.fps here or
+    elsewhere, suspend a Camera, raise this one's scheduling.priority, or add inference and declare it in the Site."""
+    POD_PENDING = "PodPending"
+    """The pod is made and its containers have not started. Wait; if it stays so, describe the pod."""
+    POD_UNSCHEDULABLE = "PodUnschedulable"
+    """No node takes the pod; the message is the scheduler's. Add room, or change scheduling.nodeSelector, tolerations
+    or gpu."""
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    """The node cannot get the stream image. Check its name, the registry, and the pull secrets in the chart's
+    values."""
+    CONTAINER_CONFIG_ERROR = "ContainerConfigError"
+    """The kubelet cannot build the container; the message is the kubelet's. Create what it names."""
+    OUT_OF_MEMORY = "OutOfMemory"
+    """The stream process took more memory than its limit and was killed. Raise the stream's memory limit in the
+    chart's values, or lower the camera's resolution."""
+    CRASH_LOOPING = "CrashLooping"
+    """The stream process ends again and again. Read its log: `kubectl logs --previous` of the pod in the message."""
+    NO_HEARTBEAT = "NoHeartbeat"
+    """The pod runs, but nothing was heard of it on the bus for 15 s. Read the pod's log; check that it reaches the
+    bus."""
+    BUS_UNREACHABLE = "BusUnreachable"
+    """The operator does not reach the Site's bus, so it cannot tell how the camera is. Look at the Site's condition
+    Connected; the camera itself may work."""
+    APPLY_CONFLICT = "ApplyConflict"
+    """Another field manager owns fields that the operator must write; the message names both. Let it give them up."""
+    APPLY_FORBIDDEN = "ApplyForbidden"
+    """The API server refuses what the operator wants to make; the message is the API server's. Most often a quota,
+    an admission policy, or missing permissions of the operator."""
+
+
+class SubjectReason(StrEnum):
+    """Why a Subject is, or is not, recognised."""
+
+    ENROLLED = "Enrolled"
+    """Every photo is in the gallery. Nothing is to be done."""
+    SOME_PHOTOS_REFUSED = "SomePhotosRefused"
+    """The person is recognised, but not every photo could be used. `status.photos` says why; replace or remove
+    those."""
+    ENROLLING = "Enrolling"
+    """The photos are on their way into the gallery. Wait some seconds."""
+    NO_USABLE_PHOTO = "NoUsablePhoto"
+    """None of the photos could be used. `status.photos` says of each why; give better ones."""
+    CONSENT_GRANTED = "ConsentGranted"
+    """The person agreed. Nothing is to be done."""
+    CONSENT_NOT_GRANTED = "ConsentNotGranted"
+    """`spec.consent.status` is Pending or Withdrawn, so the person is not matched. Set it to Granted when they have
+    agreed."""
+    CONSENT_EXPIRED = "ConsentExpired"
+    """`spec.consent.expiresAt` has passed, so the person is no longer matched. Ask again, then set a later one."""
+    NOT_YET_VALID = "NotYetValid"
+    """`spec.validity.notBefore` has not come. Wait, or set an earlier one."""
+    EXPIRED = "Expired"
+    """`spec.validity.notAfter` has passed, so the person is no longer matched. Set a later one, or delete the
+    Subject."""
+    PHOTO_SOURCE_MISSING = "PhotoSourceMissing"
+    """A Secret, ConfigMap, key or address that a photo names is not there, or its bytes have another sha256.
+    `status.photos` says which; create or correct it, and it is enrolled by itself."""
+    INVALID_SPEC = "InvalidSpec"
+    """The stored spec breaks a rule of this version; it was written under another one. Correct what the message names
+    and apply it again."""
+    GALLERY_UNREACHABLE = "GalleryUnreachable"
+    """The identity service does not answer or cannot store. Look at its pod, Postgres and Qdrant; the operator keeps
+    trying."""
+    ENROLMENT_REFUSED = "EnrolmentRefused"
+    """The identity service refuses the Subject; the message is its own. Correct what it names."""
+    ONE_SITE = "OneSite"
+    """There is one Site, so there is nothing to replicate. Nothing is to be done."""
+    ERASING = "Erasing"
+    """The Subject was deleted, and everything known of the person is being erased. Wait some seconds."""
+    ERASURE_WAITING = "ErasureWaiting"
+    """The erasure cannot be completed yet; the message says what is waited for. Bring that back; the Subject stays
+    until nothing is left of it."""
+
+
+class SiteReason(StrEnum):
+    """Why a Site is, or is not, at work."""
+
+    CONNECTED = "Connected"
+    """The bus answers and heartbeats are heard. Nothing is to be done."""
+    CONNECTING = "Connecting"
+    """The first connection to the bus is being made. Wait some seconds."""
+    RESOLVED = "Resolved"
+    """The bus and every inference endpoint answer. Nothing is to be done."""
+    INVALID_SPEC = "InvalidSpec"
+    """The stored spec breaks a rule of this version, or names an unknown time zone. Correct what the message names and
+    apply it again."""
+    BUS_UNREACHABLE = "BusUnreachable"
+    """The bus does not answer. Check `spec.bus.url`, the NATS server, and NetworkPolicies between."""
+    BUS_CREDENTIALS_MISSING = "BusCredentialsMissing"
+    """The Secret in `spec.bus.credentialsSecretRef`, or its key `token`, is not in this namespace. Create it."""
+    BUS_CREDENTIALS_REFUSED = "BusCredentialsRefused"
+    """The bus refuses the token. Correct it in the Secret that `spec.bus.credentialsSecretRef` names."""
+    SITE_NOT_SERVED = "SiteNotServed"
+    """No gateway of this installation serves this Site; what its cameras see is kept on the bus only. Install Vigil
+    with this Site's name, or delete the Site."""
+    INFERENCE_UNREACHABLE = "InferenceUnreachable"
+    """None of the inference endpoints answers, so nobody is recognised. Check `spec.inference.endpoints` and the
+    Triton pods."""
+    SOME_ENDPOINTS_UNREACHABLE = "SomeEndpointsUnreachable"
+    """At least one inference endpoint answers, and at least one does not. `status.endpoints` says which."""
+    GALLERY_UNREACHABLE = "GalleryUnreachable"
+    """The identity service does not answer, so nobody is recognised by name. Look at its pod, Postgres and Qdrant."""
+    NO_UPSTREAM = "NoUpstream"
+    """A Central Site has nobody above it to be in sync with. Nothing is to be done."""

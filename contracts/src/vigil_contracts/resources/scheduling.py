@@ -1,0 +1,65 @@
+"""Where a camera's pod may run, and which cameras go first."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from vigil_contracts.base import Strict
+from vigil_contracts.resources.rules import Rule, Ruled
+
+LabelText = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")]
+"""A label's value, as Kubernetes has it; may be empty."""
+
+LabelKey = Annotated[
+    str,
+    Field(
+        max_length=317,
+        pattern=r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
+    ),
+]
+"""A label's name with its optional prefix, as Kubernetes has it."""
+
+
+class Toleration(Ruled):
+    """A taint that the pod may run beside, as in Kubernetes' core/v1."""
+
+    key: LabelKey | None = None
+    """The taint's key; left out with Exists: every taint."""
+    operator: Literal["Exists", "Equal"] = "Equal"
+    """Exists: whatever the taint's value is."""
+    value: LabelText | None = None
+    """The taint's value, for Equal."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """The taint's effect; left out: every effect."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.key) || (has(self.operator) && self.operator == 'Exists')",
+            "a toleration without key needs operator Exists",
+            lambda self: self.key is not None or self.operator == "Exists",
+            "operator",
+        ),
+        Rule(
+            "!has(self.value) || self.value == '' || !has(self.operator) || self.operator != 'Exists'",
+            "value has no meaning with operator Exists; leave it out",
+            lambda self: not self.value or self.operator != "Exists",
+            "value",
+            "FieldValueForbidden",
+        ),
+    )
+
+
+class Scheduling(Strict):
+    """Where the camera's pod may run, and which cameras go first; without a cluster it has no effect."""
+
+    node_selector: Annotated[dict[str, LabelText], Field(max_length=32)] = {}
+    """Labels that the node must have."""
+    tolerations: Annotated[list[Toleration], Field(max_length=16)] = []
+    """Taints that the pod may run beside."""
+    priority_class_name: Annotated[str, Field(max_length=253)] | None = None
+    """Kubernetes' priority of the pod against other pods on the node."""
+    gpu: bool = False
+    """Decode on a GPU: the pod asks for one as the chart's values say."""
+    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    """Who goes first when the Site's inference has no room for all: higher before lower, then older before newer. A
+    camera that runs is never stopped for another one."""

@@ -1,0 +1,98 @@
+"""Where a camera's pictures come from."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from vigil_contracts.resources.common import USERINFO, SecretRef, holds_userinfo
+from vigil_contracts.resources.rules import Rule, Ruled
+
+
+class SourceType(StrEnum):
+    """How a camera hands out its pictures."""
+
+    RTSP = "RTSP"
+    HTTP_MJPEG = "HTTPMJPEG"
+    USB = "USB"
+    WEB_SOCKET = "WebSocket"
+    SOCKET = "Socket"
+    FILE = "File"
+
+
+SCHEMES: dict[SourceType, tuple[str, ...]] = {
+    SourceType.RTSP: ("rtsp://", "rtsps://"),
+    SourceType.HTTP_MJPEG: ("http://", "https://"),
+    SourceType.USB: ("/dev/",),
+    SourceType.WEB_SOCKET: ("ws://", "wss://"),
+    SourceType.SOCKET: ("tcp://",),
+    SourceType.FILE: ("file:",),
+}
+"""How the url of each source type begins. `file:` takes an absolute path, or one relative to the manifest."""
+
+
+class Transport(StrEnum):
+    """What carries RTSP's media."""
+
+    TCP = "TCP"
+    UDP = "UDP"
+
+
+def _scheme_rule() -> Rule:
+    cases = [
+        f"(self.type != '{kind}' || {' || '.join(f'self.url.startsWith({scheme!r})' for scheme in SCHEMES[kind])})"
+        for kind in SourceType
+    ]
+    told = "; ".join(f"{kind}: {' or '.join(SCHEMES[kind])}" for kind in SourceType)
+    return Rule(
+        " && ".join(cases),
+        f"url does not begin as its type asks ({told})",
+        lambda self: self.url.startswith(SCHEMES[self.type]),
+        "url",
+    )
+
+
+class CameraSource(Ruled):
+    """Where pictures come from."""
+
+    type: SourceType
+    """How the camera hands out its pictures."""
+    url: Annotated[str, Field(min_length=5, max_length=2048)]
+    """Address without user and password, for example rtsp://10.0.0.5:554/stream1, /dev/video0 or file:clip.mp4."""
+    credentials_secret_ref: SecretRef | None = None
+    """Secret of this namespace with the keys `username` and `password`."""
+    transport: Transport | None = None
+    """RTSP only; TCP when left out."""
+    loop: bool = False
+    """File only: begin again at the end."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            f"!self.url.matches('{USERINFO}')",
+            "url holds a user or a password; put them into a Secret and name it in credentialsSecretRef",
+            lambda self: not holds_userinfo(self.url),
+            "url",
+        ),
+        _scheme_rule(),
+        Rule(
+            "!has(self.transport) || self.type == 'RTSP'",
+            "transport is only for type RTSP; leave it out",
+            lambda self: self.transport is None or self.type is SourceType.RTSP,
+            "transport",
+            "FieldValueForbidden",
+        ),
+        Rule(
+            "!has(self.loop) || !self.loop || self.type == 'File'",
+            "loop is only for type File; leave it out",
+            lambda self: not self.loop or self.type is SourceType.FILE,
+            "loop",
+            "FieldValueForbidden",
+        ),
+        Rule(
+            "!has(self.credentialsSecretRef) || !(self.type in ['USB', 'File'])",
+            "credentialsSecretRef has no meaning for type USB or File; leave it out",
+            lambda self: self.credentials_secret_ref is None or self.type not in {SourceType.USB, SourceType.FILE},
+            "credentialsSecretRef",
+            "FieldValueForbidden",
+        ),
+    )
