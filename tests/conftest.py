@@ -4,6 +4,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.kubernetes.fixtures import (  # noqa: F401 - fixtures, and a hook that builds what they need
+    api_cluster,
+    own_api_cluster,
+    pytest_collection_finish,
+)
 from tests.support.running import run_folder
 from tests.support.servers import (
     ARCFACE_PACK,

@@ -1,0 +1,3 @@
+module vigil.test/pause
+
+go 1.24
