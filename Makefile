@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 STAMP := $(VENV)/.ready
-PACKAGES := contracts vision stream-pod gateway model_repository cli
-IMPORTS := vigil_contracts vigil_vision vigil_stream vigil_gateway vigil_models vigil_cli
+PACKAGES := contracts vision stream-pod gateway operator model_repository cli
+IMPORTS := vigil_contracts vigil_vision vigil_stream vigil_gateway vigil_operator vigil_models vigil_cli
 TEST ?= tests
 
 .PHONY: help setup demo test lint format bench generate lock clean

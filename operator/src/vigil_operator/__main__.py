@@ -1,0 +1,67 @@
+"""`vigil-operator run`.
+
+Exit status: 0 ended as told; 1 the Lease was lost, or the API server's address is not known; 2 the environment is
+wrong; 74 the HTTP port is taken.
+"""
+
+import asyncio
+import sys
+from typing import Final, NoReturn
+
+import typer
+
+from vigil_operator import settings
+
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_IO: Final = 74
+"""EX_IOERR of sysexits.h."""
+
+app = typer.Typer(
+    name="vigil-operator",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Keeps Cameras, Subjects and Sites as they are declared. Settings come from VIGIL_* variables.",
+)
+
+
+@app.callback()
+def _several() -> None:
+    """Keep `run` a command of its own, although it is the only one."""
+
+
+@app.command()
+def run() -> None:
+    """Run the operator until SIGTERM."""
+    try:
+        told = settings.load()
+    except settings.SettingsError as error:
+        _fail(str(error), EXIT_USAGE)
+    from lightkube.core.exceptions import ConfigError
+
+    from vigil_operator.kube.lease import LeaseLostError
+    from vigil_operator.logs import set_up
+    from vigil_operator.program import serve
+
+    set_up(told.log_level, told.log_format)
+    try:
+        asyncio.run(serve(told))
+    except (LeaseLostError, ConfigError) as error:
+        _fail(str(error), EXIT_FAILED)
+    except OSError as error:
+        _fail(f"{error}; choose another address with VIGIL_HTTP_HOST or VIGIL_HTTP_PORT", EXIT_IO)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    sys.stderr.write(f"vigil-operator: {message}\n")
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the stream pods say of themselves, over NATS."""

@@ -1,0 +1,99 @@
+"""Wires the parts of the operator."""
+
+import os
+import socket
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lightkube import operators
+
+from vigil_contracts.ids import ResourceKey
+from vigil_operator.bus.heartbeats import Heartbeats
+from vigil_operator.kube.cache import Cache
+from vigil_operator.kube.client import Api, connect
+from vigil_operator.kube.events import EventWriter
+from vigil_operator.kube.kinds import CHILD_KINDS, Key, Kind
+from vigil_operator.kube.lease import Leadership
+from vigil_operator.kube.watch import Scope, Watch
+from vigil_operator.metrics import Metrics
+from vigil_operator.queue import WorkQueue
+from vigil_operator.reconcile.base import Reconciler, World
+from vigil_operator.reconcile.camera import CameraReconciler
+from vigil_operator.reconcile.capacity import Capacities
+from vigil_operator.routes import BY_SITE, MANAGED_BY, Router, add_indices
+from vigil_operator.settings import Settings
+
+OURS = "vigil-operator"
+NOT_WATCHED = (
+    "helm.sh/release.v1",
+    "kubernetes.io/service-account-token",
+    "kubernetes.io/dockerconfigjson",
+    "kubernetes.io/tls",
+)
+"""Types of Secrets that nothing of Vigil's can name; they are left to the API server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the program starts, watches and ends."""
+
+    world: World
+    leadership: Leadership
+    watches: list[Watch]
+    reconcilers: dict[Kind, Reconciler]
+
+
+def build(settings: Settings) -> Parts:
+    """Make all parts; nothing is started or connected yet."""
+    metrics, cache, queue = Metrics(), Cache(), WorkQueue[Key]()
+    add_indices(cache, settings)
+    metrics.watch_queue(lambda: len(queue), lambda: queue.waiting)
+    api = Api(connect(), cache, metrics)
+    Router(cache, queue, settings)
+    instance = settings.pod_name or socket.gethostname()
+    world = World(
+        settings=settings,
+        cache=cache,
+        api=api,
+        events=EventWriter(api, instance),
+        queue=queue,
+        metrics=metrics,
+        heartbeats=Heartbeats(lambda camera: queue.add(_camera_key(camera))),
+        capacities=Capacities(lambda namespace, site: _tell_cameras(cache, queue, namespace, site)),
+    )
+    identity = f"{instance}_{os.getpid()}_{uuid.uuid4().hex[:8]}"
+    leadership = Leadership(api, settings.namespace, settings.lease_name, identity, settings.lease_s)
+    watches = [Watch(api, cache, metrics, scope) for scope in scopes(settings)]
+    return Parts(world, leadership, watches, reconcilers(world))
+
+
+def reconcilers(world: World) -> dict[Kind, Reconciler]:
+    """Make the reconciler of each kind."""
+    return {Kind.CAMERA: CameraReconciler(world)}
+
+
+def scopes(settings: Settings) -> Iterator[Scope]:
+    """Give what is watched beside Vigil's own kinds: children and their pods by label, Secrets and ConfigMaps."""
+    wanted = [kind for kind in CHILD_KINDS if kind is not Kind.POD_MONITOR or settings.monitoring == "PodMonitor"]
+    for namespace in settings.served_namespaces or (None,):
+        for kind in (*wanted, Kind.POD):
+            yield Scope(kind, namespace, labels={MANAGED_BY: OURS}, among=_is_ours)
+        others = {MANAGED_BY: operators.not_equal(OURS)}
+        yield Scope(Kind.CONFIG_MAP, namespace, labels=others, among=lambda obj: not _is_ours(obj))
+        yield Scope(Kind.SECRET, namespace, fields={"type": operators.not_in(list(NOT_WATCHED))})
+
+
+def _is_ours(obj: dict[str, object]) -> bool:
+    metadata = obj["metadata"]
+    labels = metadata.get("labels") if isinstance(metadata, dict) else None
+    return bool(labels) and labels.get(MANAGED_BY) == OURS
+
+
+def _camera_key(camera: ResourceKey) -> Key:
+    return Key(Kind.CAMERA, camera.namespace, camera.name)
+
+
+def _tell_cameras(cache: Cache, queue: WorkQueue[Key], namespace: str, site: str) -> None:
+    for camera in cache.find(Kind.CAMERA, BY_SITE, namespace, site):
+        queue.add(Key(Kind.CAMERA, namespace, camera["metadata"]["name"]))

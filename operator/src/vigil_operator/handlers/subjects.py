@@ -1,0 +1,11 @@
+"""What kopf does for Subjects: it watches them."""
+
+import kopf
+
+from vigil_operator.handlers.own import Tell, watch
+from vigil_operator.kube.kinds import Kind
+
+
+def register(registry: kopf.OperatorRegistry, tell: Tell) -> None:
+    """Watch Subjects."""
+    watch(Kind.SUBJECT, registry, tell)

@@ -1,0 +1,30 @@
+"""Compare what the cache has of Vigil's own kinds with a fresh list.
+
+kopf tells of what changes; of what was deleted while it could not watch it never tells, because its lists only add.
+"""
+
+from collections.abc import Iterable
+
+from vigil_operator.kube.cache import Cache, key_of
+from vigil_operator.kube.client import Api
+from vigil_operator.kube.errors import NotFoundError
+from vigil_operator.kube.kinds import Kind
+
+NEWEST = 1 << 63
+
+
+async def sweep(api: Api, cache: Cache, kinds: Iterable[Kind], namespaces: tuple[str, ...]) -> None:
+    """List the kinds, put what is new, forget what is gone."""
+    for kind in kinds:
+        for namespace in namespaces or (None,):
+            try:
+                objects, version = await api.list(kind, namespace)
+            except NotFoundError:  # the CRD was removed: all of its objects are gone with it
+                cache.retain(kind, set(), NEWEST, lambda _: True)
+                continue
+            for obj in objects:
+                cache.put(kind, obj)
+            alive = {key_of(kind, obj) for obj in objects}
+            cache.retain(
+                kind, alive, int(version or 0), lambda obj, ns=namespace: ns in {None, obj["metadata"].get("namespace")}
+            )

@@ -1,0 +1,135 @@
+"""Lists and watches of everything that is not one of Vigil's own kinds.
+
+Vigil's own kinds are watched by kopf. The rest is watched here, for two reasons. What a reconcile reads must be exact:
+after a gap, a list is compared with the cache and what is no longer there is told as deleted, which kopf leaves out
+(its lists only add). And a Secret must not stay in memory: kopf keeps the last body of whatever it watches.
+
+One stream per kind and namespace goes on from the last resource version after every end; 410 lists anew; failures wait
+with growing pauses; a stream without news is begun anew now and then, because a peer that vanished sends nothing.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from vigil_operator.kube.cache import Cache, key_of
+from vigil_operator.kube.client import Api, Selector
+from vigil_operator.kube.errors import GoneError, KubeError, NotFoundError
+from vigil_operator.kube.kinds import ADDRESSES, Kind, Object
+from vigil_operator.metrics import Metrics
+from vigil_operator.queue import Backoff
+
+log = structlog.get_logger(__name__)
+
+QUIET_S: Final = 60.0
+"""A stream without news for so long is begun anew, from where it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What one stream watches.
+
+    Attributes
+    ----------
+    namespace
+        None: all of them.
+    among
+        The same as the selectors, over a trimmed object.
+    """
+
+    kind: Kind
+    namespace: str | None
+    labels: Selector = field(default_factory=dict)
+    fields: Selector = field(default_factory=dict)
+    among: Callable[[Object], bool] = field(default=lambda _: True)
+
+    def covers(self, obj: Object) -> bool:
+        """Say whether the stream would tell of an object."""
+        return self.namespace in {None, obj["metadata"].get("namespace")} and self.among(obj)
+
+    def __str__(self) -> str:
+        return f"{ADDRESSES[self.kind].plural} in {self.namespace or 'all namespaces'}"
+
+
+class Watch:
+    """One stream, for as long as the operator runs."""
+
+    def __init__(self, api: Api, cache: Cache, metrics: Metrics, scope: Scope) -> None:
+        self._api = api
+        self._cache = cache
+        self._metrics = metrics
+        self._scope = scope
+        self._version = ""
+        self._backoff: Backoff[None] = Backoff(first_s=0.5, most_s=30.0)
+        self.synced = asyncio.Event()
+        """Set after the first list."""
+        self.trouble = ""
+        """Why there is no stream now; empty while there is one."""
+
+    async def run(self) -> None:
+        """List and watch until cancelled."""
+        while True:
+            try:
+                if not self._version:
+                    await self._list()
+                await self._follow()
+            except GoneError:
+                self._version = ""
+                self._metrics.watch_restarts.labels(self._scope.kind.value).inc()
+            except KubeError as error:
+                await self._wait_after(error)
+
+    async def _list(self) -> None:
+        scope = self._scope
+        objects, version = await self._api.list(scope.kind, scope.namespace, scope.labels, scope.fields)
+        for obj in objects:
+            self._cache.put(scope.kind, obj)
+        alive = {key_of(scope.kind, obj) for obj in objects}
+        self._cache.retain(scope.kind, alive, int(version or 0), scope.covers)
+        self._version = version
+        self._well()
+        self.synced.set()
+
+    async def _follow(self) -> None:
+        scope = self._scope
+        stream = self._api.watch(scope.kind, scope.namespace, self._version, scope.labels, scope.fields)
+        quiet_s = QUIET_S * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+        async with aclosing(stream):  # type: ignore[type-var]
+            while True:
+                try:
+                    async with asyncio.timeout(quiet_s):
+                        what, obj = await anext(stream)  # type: ignore[arg-type]
+                except TimeoutError:
+                    return
+                self._well()
+                self._note(what, obj)
+
+    def _note(self, what: str, obj: Object) -> None:
+        if what == "DELETED":
+            self._cache.remove(self._scope.kind, obj)
+        elif what in {"ADDED", "MODIFIED"}:
+            self._cache.put(self._scope.kind, obj)
+        self._version = obj["metadata"]["resourceVersion"]
+
+    def _well(self) -> None:
+        self._backoff.forget(None)
+        if self.trouble:
+            log.info("watching again", what=str(self._scope))
+            self.trouble = ""
+
+    async def _wait_after(self, error: KubeError) -> None:
+        if isinstance(error, NotFoundError):
+            # The kind itself is not there (PodMonitor without its CRD): nothing to see is what there is.
+            self._cache.retain(self._scope.kind, set(), 1 << 63, self._scope.covers)
+            self._version = ""
+            self.synced.set()
+        if not self.trouble:  # one line per outage
+            log.warning("cannot watch; trying again until it works", what=str(self._scope), reason=str(error))
+        self.trouble = f"{self._scope}: {error}"
+        self._metrics.watch_restarts.labels(self._scope.kind.value).inc()
+        await asyncio.sleep(max(self._backoff.next_s(None), error.retry_after_s or 0.0))

@@ -1,0 +1,127 @@
+"""The work queue: every key once, however often it is added; failures come back with growing pauses.
+
+A key that is added while it is being worked on comes back after that, so that no two workers ever hold one key and no
+change is lost. Its size is bounded by the number of distinct keys, that is, of objects.
+"""
+
+import asyncio
+import heapq
+import random
+import time
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Final, Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+FIRST_PAUSE_S: Final = 0.2
+MAX_PAUSE_S: Final = 60.0
+
+
+class Backoff(Generic[K]):
+    """Growing pauses by key: doubled at each failure, up to a limit, with up to half of it left to chance."""
+
+    def __init__(self, first_s: float = FIRST_PAUSE_S, most_s: float = MAX_PAUSE_S) -> None:
+        self._first_s = first_s
+        self._most_s = most_s
+        self._failures: dict[K, int] = {}
+
+    def failures(self, key: K) -> int:
+        """Give how often a key failed in a row."""
+        return self._failures.get(key, 0)
+
+    def next_s(self, key: K) -> float:
+        """Note a failure and give the seconds to wait."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        pause = min(self._most_s, self._first_s * 2.0 ** min(failures - 1, 32))
+        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+
+    def forget(self, key: K) -> None:
+        """Note a success."""
+        self._failures.pop(key, None)
+
+
+class WorkQueue(Generic[K]):
+    """Keys that wait for a worker. On the event loop only."""
+
+    def __init__(self) -> None:
+        self._ready: dict[K, float] = {}
+        self._active: dict[K, bool] = {}
+        self._due: dict[K, float] = {}
+        self._later: list[tuple[float, int, K]] = []
+        self._order = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._wake = asyncio.Event()
+        self.backoff: Backoff[K] = Backoff()
+
+    def __len__(self) -> int:
+        return len(self._ready)
+
+    @property
+    def waiting(self) -> int:
+        """How many keys are to come back later."""
+        return len(self._due)
+
+    @property
+    def active(self) -> int:
+        """How many keys are being worked on."""
+        return len(self._active)
+
+    def add(self, key: K, after_s: float = 0.0) -> None:
+        """Have a key worked on, now or after some seconds; the earlier of two wishes counts."""
+        if after_s > 0:
+            self._add_later(key, time.monotonic() + after_s)
+        elif key in self._active:
+            self._active[key] = True
+        elif key not in self._ready:
+            self._ready[key] = time.monotonic()
+            self._wake.set()
+
+    async def take(self) -> K:
+        """Wait for a key; `done` must follow."""
+        while not self._ready:
+            self._wake.clear()
+            await self._wake.wait()
+        key = next(iter(self._ready))
+        del self._ready[key]
+        self._active[key] = False
+        self._due.pop(key, None)  # whatever was to happen later happens now
+        return key
+
+    def done(self, key: K) -> None:
+        """Let go of a key."""
+        if self._active.pop(key):
+            self.add(key)
+
+    async def work(self, handle: Callable[[K], Awaitable[None]]) -> None:
+        """Hand keys to `handle`, one after another, until cancelled; `handle` raises nothing."""
+        while True:
+            key = await self.take()
+            try:
+                await handle(key)
+            finally:
+                self.done(key)
+
+    def _add_later(self, key: K, due: float) -> None:
+        if key in self._due and self._due[key] <= due:
+            return
+        self._due[key] = due
+        self._order += 1
+        heapq.heappush(self._later, (due, self._order, key))
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._later:
+            pause = max(0.0, self._later[0][0] - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(pause, self._move_due)
+
+    def _move_due(self) -> None:
+        now = time.monotonic()
+        while self._later and self._later[0][0] <= now:
+            due, _, key = heapq.heappop(self._later)
+            if self._due.get(key) == due:  # else it was done meanwhile, or is wished for earlier
+                del self._due[key]
+                self.add(key)
+        self._set_timer()

@@ -1,0 +1,122 @@
+"""Who is to be reconciled when something changes: the object itself, its owner, and whoever names it."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from vigil_operator.kube.cache import Cache, Change
+from vigil_operator.kube.kinds import CHILD_KINDS, OWN_KINDS, Key, Kind, Object
+from vigil_operator.queue import WorkQueue
+from vigil_operator.settings import Settings
+
+CAMERA_LABEL: Final = "vigil.dev/camera"
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+
+BY_SECRET: Final = "secret"  # noqa: S105 - the name of an index
+BY_CONFIG_MAP: Final = "configmap"
+BY_SITE: Final = "site"
+BY_CAMERA: Final = "camera"
+BY_DEVICE: Final = "device"
+
+
+def add_indices(cache: Cache, settings: Settings) -> None:
+    """Make objects findable by what they name; before the first object is put."""
+    cache.index(Kind.CAMERA, BY_SECRET, lambda obj: _name_in(obj, "source", "credentialsSecretRef"))
+    cache.index(Kind.CAMERA, BY_SITE, lambda obj: [site_of(obj, settings)])
+    cache.index(Kind.CAMERA, BY_DEVICE, _device)
+    cache.index(Kind.SITE, BY_SECRET, lambda obj: _name_in(obj, "bus", "credentialsSecretRef"))
+    cache.index(Kind.SUBJECT, BY_SECRET, lambda obj: _photo_refs(obj, "secretKeyRef"))
+    cache.index(Kind.SUBJECT, BY_CONFIG_MAP, lambda obj: _photo_refs(obj, "configMapKeyRef"))
+    for kind in (*CHILD_KINDS, Kind.POD):
+        cache.index(kind, BY_CAMERA, _camera_label)
+
+
+class Router:
+    """Listens to the cache and fills the queue."""
+
+    def __init__(self, cache: Cache, queue: WorkQueue[Key], settings: Settings) -> None:
+        self._cache = cache
+        self._queue = queue
+        self._settings = settings
+        cache.listen(self)
+
+    def __call__(self, change: Change) -> None:
+        """Have everybody reconciled whom a change concerns."""
+        if change.old is not None and change.new is not None and _same(change.old, change.new):
+            return
+        for key in self.concerned(change):
+            self._queue.add(key)
+
+    def concerned(self, change: Change) -> Iterator[Key]:
+        """Give the keys of all whom a change concerns."""
+        kind, namespace, name = change.key
+        seen = [obj for obj in (change.old, change.new) if obj is not None]
+        if kind in OWN_KINDS:
+            yield change.key
+        if kind is Kind.CAMERA:
+            yield from self._others_of_camera(namespace, name, seen)
+        elif kind is Kind.SITE:
+            yield from self._named(Kind.CAMERA, BY_SITE, namespace, name)
+        elif kind is Kind.SECRET:
+            yield from self._of_secret(namespace, name)
+        elif kind in CHILD_KINDS or kind is Kind.POD:
+            cameras = {camera for obj in seen for camera in _camera_label(obj)}
+            yield from (Key(Kind.CAMERA, namespace, camera) for camera in cameras)
+            if kind is Kind.CONFIG_MAP:
+                yield from self._named(Kind.SUBJECT, BY_CONFIG_MAP, namespace, name)
+
+    def _others_of_camera(self, namespace: str, name: str, seen: list[Object]) -> Iterator[Key]:
+        sites = {site_of(obj, self._settings) for obj in seen}
+        yield from (Key(Kind.SITE, namespace, site) for site in sites)
+        for device in {device for obj in seen for device in _device(obj)}:
+            others = self._named(Kind.CAMERA, BY_DEVICE, namespace, device)
+            yield from (key for key in others if key.name != name)
+
+    def _of_secret(self, namespace: str, name: str) -> Iterator[Key]:
+        yield from self._named(Kind.CAMERA, BY_SECRET, namespace, name)
+        yield from self._named(Kind.SUBJECT, BY_SECRET, namespace, name)
+        for site in self._cache.find(Kind.SITE, BY_SECRET, namespace, name):
+            yield from self._named(Kind.CAMERA, BY_SITE, namespace, site["metadata"]["name"])
+        if name == self._settings.bus_secret:
+            yield from self._cache.keys(Kind.CAMERA, namespace)
+
+    def _named(self, kind: Kind, index: str, namespace: str, value: str) -> Iterator[Key]:
+        for obj in self._cache.find(kind, index, namespace, value):
+            yield Key(kind, namespace, obj["metadata"]["name"])
+
+
+def site_of(camera: Object, settings: Settings) -> str:
+    """Give the name of a Camera's Site."""
+    named = _name_in(camera, "siteRef")
+    return named[0] if named else settings.site
+
+
+def _same(old: Object, new: Object) -> bool:
+    """Say whether nothing differs but the resource version."""
+    return _unversioned(old) == _unversioned(new)
+
+
+def _unversioned(obj: Object) -> Object:
+    return obj | {"metadata": obj["metadata"] | {"resourceVersion": None}}
+
+
+def _name_in(obj: Object, *path: str) -> list[str]:
+    here: object = obj.get("spec")
+    for part in (*path, "name"):
+        here = here.get(part) if isinstance(here, dict) else None
+    return [here] if isinstance(here, str) else []
+
+
+def _device(obj: Object) -> list[str]:
+    source = (obj.get("spec") or {}).get("source") or {}
+    return [source["url"]] if source.get("type") == "USB" and isinstance(source.get("url"), str) else []
+
+
+def _photo_refs(obj: Object, kind: str) -> list[str]:
+    photos = (obj.get("spec") or {}).get("photos") or []
+    refs = [photo.get(kind) for photo in photos if isinstance(photo, dict)]
+    return [ref["name"] for ref in refs if isinstance(ref, dict) and isinstance(ref.get("name"), str)]
+
+
+def _camera_label(obj: Object) -> list[str]:
+    name = (obj["metadata"].get("labels") or {}).get(CAMERA_LABEL)
+    return [name] if name else []

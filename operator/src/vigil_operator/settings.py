@@ -1,0 +1,122 @@
+"""What the operator is told by its environment."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, Json, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from vigil_contracts.ids import DNS_LABEL
+
+Label = Annotated[str, Field(pattern=f"^{DNS_LABEL.pattern}$")]
+
+
+class SettingsError(Exception):
+    """The environment is wrong; the message names each variable that is."""
+
+
+class Settings(BaseSettings):
+    """Read from variables with the prefix VIGIL_."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="VIGIL_", frozen=True, env_ignore_empty=True, use_attribute_docstrings=True
+    )
+
+    namespaces: Annotated[str, NoDecode] = ""
+    """Namespaces to serve, with commas; empty: the whole cluster."""
+    namespace: Label = "default"
+    """Where the operator runs, and its Lease lies."""
+    pod_name: str = ""
+    """Who holds the Lease; the host's name when empty."""
+    lease_name: Label = "vigil-operator"
+    lease_s: Annotated[int, Field(ge=3, le=300)] = 15
+    """A Lease not renewed for so long is free for another operator."""
+    site: Label = "default"
+    """Site of Cameras without siteRef."""
+    stream_image: Annotated[str, Field(min_length=1)] = "vigil/stream:0.1.0"
+    stream_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    image_pull_secrets: Annotated[str, NoDecode] = ""
+    """Names of Secrets in the Camera's namespace, with commas."""
+    nats_url: str = "nats://127.0.0.1:4222"
+    """The operator's own way to the bus, and that of Sites that name none."""
+    nats_token: SecretStr | None = None
+    bus_secret: str = "vigil-bus"  # noqa: S105 - the name of a Secret
+    """Secret in a Camera's namespace whose key `token` the stream pod joins the bus with; a Site may name another."""
+    triton_urls: Annotated[str, NoDecode] = "triton:8001"
+    """host:port of Triton's gRPC, in order of preference, with commas; for Sites that name none."""
+    registry_url: str | None = None
+    """Address of identity's registry, such as http://vigil-identity:8080; without one nothing is registered."""
+    registry_token: SecretStr | None = None
+    monitoring: Literal["None", "PodMonitor", "Annotations"] = "None"
+    """How Prometheus is told of the stream pods."""
+    network_policy: bool = True
+    """Whether every stream pod gets a NetworkPolicy."""
+    stream_resources: Json[dict[str, Any]] = {
+        "requests": {"cpu": "250m", "memory": "128Mi"},
+        "limits": {"memory": "512Mi"},
+    }
+    """Kubernetes' ResourceRequirements of a stream pod without GPU, as JSON."""
+    stream_gpu_resources: Json[dict[str, Any]] = {
+        "requests": {"cpu": "250m", "memory": "256Mi"},
+        "limits": {"memory": "1Gi", "nvidia.com/gpu": "1"},
+    }
+    """The same with GPU."""
+    runtime_class_gpu: str = ""
+    """runtimeClassName of pods with GPU; empty: the cluster's default."""
+    usb_resources: Json[dict[str, str]] = {}
+    """Extended resource by device path, such as {"/dev/video0": "squat.ai/video"}, from a device plugin."""
+    state_size_limit: str = "320Mi"
+    """Of the stream pod's volume for its journal; more than its outbox may take."""
+    resync_s: Annotated[float, Field(ge=5)] = 600.0
+    """Every so often everything is listed and reconciled, whether or not it changed."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 8
+    """Reconciles at once."""
+    shutdown_s: Annotated[float, Field(gt=0, le=300)] = 10.0
+    """From SIGTERM to the end, for reconciles under way to be finished."""
+    http_host: str = "127.0.0.1"
+    """In a pod: 0.0.0.0, for the kubelet's probes."""
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """0: chosen by the system, and logged."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+
+    @property
+    def served_namespaces(self) -> tuple[str, ...]:
+        """The namespaces one by one; none: all."""
+        return tuple(_split(self.namespaces))
+
+    @property
+    def pull_secrets(self) -> list[str]:
+        """The pull secrets one by one."""
+        return _split(self.image_pull_secrets)
+
+    @property
+    def triton_endpoints(self) -> list[str]:
+        """The endpoints one by one."""
+        return _split(self.triton_urls)
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        wrong = [name for name in self.served_namespaces if not DNS_LABEL.fullmatch(name)]
+        if wrong:
+            msg = f"VIGIL_NAMESPACES: {', '.join(wrong)}: not names of namespaces (a-z, 0-9, '-', at most 63)"
+            raise ValueError(msg)
+        if (self.registry_url is None) != (self.registry_token is None):
+            msg = "set both VIGIL_REGISTRY_URL and VIGIL_REGISTRY_TOKEN, or neither"
+            raise ValueError(msg)
+        return self
+
+
+def load() -> Settings:
+    """Read the environment; SettingsError names each variable that is wrong, never its value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        told = [
+            f"VIGIL_{str(d['loc'][0]).upper()}: {d['msg']}" if d["loc"] else d["msg"].removeprefix("Value error, ")
+            for d in error.errors(include_input=False)
+        ]
+        raise SettingsError("; ".join(told)) from None
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
