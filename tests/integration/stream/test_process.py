@@ -107,7 +107,7 @@ async def test_a_cut_never_glues_two_people(start: Start, bus: Bus) -> None:
         return beat is not None and beat.state is CameraState.ENDED
 
     async def last_words() -> dict[uuid.UUID, Sighting] | None:
-        """The heartbeat may be heard before the last words, which pass through the journal."""
+        # The heartbeat may be heard before the last words, which pass through the journal.
         last = {event.sighting_id: event for event in await bus.sightings(process.key)}
         return last if all(event.state is SightingState.CLOSED for event in last.values()) else None
 
