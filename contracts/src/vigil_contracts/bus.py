@@ -1,5 +1,6 @@
 """Names on the bus: subjects, streams and headers. Every program builds and reads them here."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -79,6 +80,37 @@ class Stream:
     max_bytes: int
     max_msgs_per_subject: int = -1
     duplicate_window_s: int = 600
+
+    @property
+    def effective_duplicate_window_s(self) -> int:
+        """The duplicate window that JetStream takes: no longer than messages are kept."""
+        return min(self.duplicate_window_s, self.max_age_s or self.duplicate_window_s)
+
+    def missing_from(self, held: Iterable[str]) -> tuple[str, ...]:
+        """Give the subjects that a stream which is there already must be given as well, so that ours are kept.
+
+        All else about such a stream, its bounds above all, is left as its administrator set it.
+
+        Parameters
+        ----------
+        held
+            Its subjects; none of them when it mirrors another stream, which can be given none.
+        """
+        patterns = tuple(held)
+        if not patterns:
+            return ()
+        return tuple(name for name in self.subjects if not any(covers(pattern, name) for pattern in patterns))
+
+
+def covers(pattern: str, subject: str) -> bool:
+    """Tell whether whatever matches `subject` matches `pattern`; both may hold the wildcards `*` and `>`."""
+    wanted, given = pattern.split("."), subject.split(".")
+    for place, token in enumerate(wanted):
+        if token == ">":
+            return len(given) > place
+        if place >= len(given) or given[place] == ">" or token not in {"*", given[place]}:
+            return False
+    return len(wanted) == len(given)
 
 
 def event_stream(site: str) -> Stream:

@@ -9,7 +9,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
-from nats.js.errors import BadRequestError
+from nats.js.errors import NotFoundError
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
 from vigil_contracts.bus import Stream, streams
@@ -18,9 +18,6 @@ log = structlog.get_logger(__name__)
 
 API_TIMEOUT_S: Final = 5.0
 """For one request to JetStream."""
-
-STREAM_NAME_IN_USE: Final = 10058
-"""JetStream's code when a stream is there with another configuration."""
 
 BUS_ERRORS: Final = (NatsError, TimeoutError, OSError)
 """What trying again may cure."""
@@ -139,8 +136,20 @@ class Bus:
 
 
 async def ensure_stream(jetstream: JetStreamContext, stream: Stream) -> None:
-    """Make a stream unless it is there; one with other limits is left as an administrator set it."""
-    config = StreamConfig(
+    """Make a stream as the contracts describe it; one that is there is given our subjects, and else left alone."""
+    try:
+        config = (await jetstream.stream_info(stream.name)).config
+    except NotFoundError:
+        await jetstream.add_stream(_config(stream))
+        return
+    held = config.subjects or []
+    if missing := stream.missing_from(held):
+        log.warning("stream does not take all of our subjects; they are added", stream=stream.name, added=missing)
+        await jetstream.update_stream(config.evolve(subjects=[*held, *missing]))
+
+
+def _config(stream: Stream) -> StreamConfig:
+    return StreamConfig(
         name=stream.name,
         subjects=list(stream.subjects),
         retention=RetentionPolicy.LIMITS,
@@ -148,11 +157,5 @@ async def ensure_stream(jetstream: JetStreamContext, stream: Stream) -> None:
         max_age=stream.max_age_s,
         max_bytes=stream.max_bytes,
         max_msgs_per_subject=stream.max_msgs_per_subject,
-        duplicate_window=min(stream.duplicate_window_s, stream.max_age_s or stream.duplicate_window_s),
+        duplicate_window=stream.effective_duplicate_window_s,
     )
-    try:
-        await jetstream.add_stream(config)
-    except BadRequestError as error:
-        if error.err_code != STREAM_NAME_IN_USE:
-            raise
-        log.info("stream has other settings than ours; they are left as they are", stream=stream.name)

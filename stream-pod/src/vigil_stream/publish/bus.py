@@ -220,21 +220,29 @@ def _headers(event_id: str) -> dict[str, str]:
 
 
 async def ensure_stream(jetstream: JetStreamContext, stream: Stream) -> None:
-    """Make a stream as the contracts describe it, unless it is there; what an operator changed is left alone."""
+    """Make a stream as the contracts describe it; one that is there is given our subjects, and else left alone."""
     try:
-        await jetstream.stream_info(stream.name)
+        config = (await jetstream.stream_info(stream.name)).config
     except NotFoundError:
-        config = StreamConfig(
-            name=stream.name,
-            subjects=list(stream.subjects),
-            retention=RetentionPolicy.LIMITS,
-            storage=StorageType.FILE,
-            max_age=stream.max_age_s,
-            max_bytes=stream.max_bytes,
-            max_msgs_per_subject=stream.max_msgs_per_subject,
-            duplicate_window=stream.duplicate_window_s,
-        )
-        await jetstream.add_stream(config)
+        await jetstream.add_stream(_config(stream))
+        return
+    held = config.subjects or []
+    if missing := stream.missing_from(held):
+        log.warning("the stream %s does not take %s; added", stream.name, ", ".join(missing))
+        await jetstream.update_stream(config.evolve(subjects=[*held, *missing]))
+
+
+def _config(stream: Stream) -> StreamConfig:
+    return StreamConfig(
+        name=stream.name,
+        subjects=list(stream.subjects),
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        max_age=stream.max_age_s,
+        max_bytes=stream.max_bytes,
+        max_msgs_per_subject=stream.max_msgs_per_subject,
+        duplicate_window=stream.effective_duplicate_window_s,
+    )
 
 
 def _words(error: BaseException) -> str:
