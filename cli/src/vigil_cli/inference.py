@@ -6,13 +6,13 @@ The same files that Triton serves, called through the same vision code; only the
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vigil_models.repository.manifest import read
-from vigil_vision.triton import DETECTION, RECOGNITION, Answer, DetectionCard, InferenceClient, RecognitionCard
+from vigil_vision.triton import DETECTION, RECOGNITION, Answer, DetectionCard, FaceModels, RecognitionCard
 from vigil_vision.triton.cards import detection_card, recognition_card
 
 HERE = "in-process"
@@ -20,7 +20,7 @@ VERSION = "1"
 
 
 class LocalInference:
-    """What enrolment calls of `InferenceClient`, answered by ONNX Runtime.
+    """The models, run by ONNX Runtime in this process.
 
     Parameters
     ----------
@@ -45,23 +45,22 @@ class LocalInference:
         return self._recognition_card
 
     def detect_answer(self, image: NDArray[np.uint8], *, deadline_s: float | None = None) -> Answer[DetectionCard]:
-        """Find faces in a picture [H,W,3] uint8 RGB; as `InferenceClient.detect_answer`."""
+        """Find faces in a picture [H,W,3] uint8 RGB; as `FaceModels.detect_answer`."""
         del deadline_s
         values = self._detector.run(None, {self._detector.get_inputs()[0].name: image[None]})[0]
         return Answer(values, self._detection_card, HERE)
 
     def embed_answer(self, faces: NDArray[np.uint8], *, deadline_s: float | None = None) -> Answer[RecognitionCard]:
-        """Embed aligned faces [N,112,112,3] uint8 RGB; as `InferenceClient.embed_answer`."""
+        """Embed aligned faces [N,112,112,3] uint8 RGB; as `FaceModels.embed_answer`."""
         del deadline_s
         values = self._recogniser.run(None, {self._recogniser.get_inputs()[0].name: faces})[0]
         return Answer(values, self._recognition_card, HERE)
 
 
 @contextmanager
-def local_inference(repository: Path) -> Iterator[InferenceClient]:
+def local_inference(repository: Path) -> Iterator[FaceModels]:
     """Open exported models; what is given can be passed to `vigil_vision.enrolment`."""
-    # It has the methods that enrolment calls, and is no client: nothing is connected.
-    yield cast("InferenceClient", LocalInference(repository))
+    yield LocalInference(repository)
 
 
 def _session(path: Path) -> Any:  # noqa: ANN401 - onnxruntime has no types

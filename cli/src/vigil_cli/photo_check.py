@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil_vision.enrolment import PhotoEnrolment, enrol_photo
-from vigil_vision.triton import InferenceClient
+from vigil_vision.triton import FaceModels
 
 SAME_PERSON = 0.30
 """Cosine below which two photos of one Subject are doubted: clearly below every model's threshold, so that age, glasses
@@ -23,9 +23,9 @@ class CheckedPhoto:
     enrolment: PhotoEnrolment
 
 
-def check_photos(client: InferenceClient, photos: dict[Path, bytes]) -> list[CheckedPhoto]:
+def check_photos(models: FaceModels, photos: dict[Path, bytes]) -> list[CheckedPhoto]:
     """Run every photo through detection, assessment and embedding."""
-    return [CheckedPhoto(path, data, enrol_photo(client, data)) for path, data in photos.items()]
+    return [CheckedPhoto(path, data, enrol_photo(models, data)) for path, data in photos.items()]
 
 
 def strangers(photos: list[CheckedPhoto]) -> list[tuple[CheckedPhoto, float]]:

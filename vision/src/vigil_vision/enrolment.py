@@ -12,7 +12,7 @@ from vigil_vision import alignment, detection, letterbox
 from vigil_vision.detection import Detections
 from vigil_vision.photos import PhotoError, PhotoTooLarge, decode_photo, scale_into
 from vigil_vision.quality import Assessment, PhotoReason, assess_enrolment
-from vigil_vision.triton import DetectionCard, InferenceClient
+from vigil_vision.triton import DetectionCard, FaceModels
 
 DETECTOR_SIDES = (640, 320)
 """Longer sides of a photo as the detector sees it, in pixels; the next one is tried when the one before shows no face.
@@ -60,29 +60,29 @@ class PhotoEnrolment:
     model_id: str | None = None
 
 
-def find_faces(client: InferenceClient, image: NDArray[np.uint8], *, deadline_s: float | None = None) -> PhotoFaces:
+def find_faces(models: FaceModels, image: NDArray[np.uint8], *, deadline_s: float | None = None) -> PhotoFaces:
     """Find and align all faces of a photo.
 
     Parameters
     ----------
-    client
-        To call the detector with.
+    models
+        Of which the detector is asked.
     image
         [H,W,3] uint8 RGB, upright.
     deadline_s
-        Seconds per picture sent instead of the client's; the detector's card is read within the client's own.
+        Seconds per picture that is sent, instead of the models' own; the detector's card is read within theirs.
 
     Raises
     ------
     InferenceError
         When no server answers.
     """
-    card = client.detection_card()
+    card = models.detection_card()
     height, width = image.shape[:2]
     found = PhotoFaces(Detections.empty(), np.empty((0, alignment.CROP, alignment.CROP, 3), np.uint8), card)
     for side in DETECTOR_SIDES:
         box = _letterbox(card, width, height, side)
-        answer = client.detect_answer(scale_into(image, box), deadline_s=deadline_s)
+        answer = models.detect_answer(scale_into(image, box), deadline_s=deadline_s)
         card = answer.card
         faces = detection.decode(
             answer.values[0],
@@ -97,17 +97,17 @@ def find_faces(client: InferenceClient, image: NDArray[np.uint8], *, deadline_s:
     return found
 
 
-def enrol_photo(client: InferenceClient, data: bytes, *, deadline_s: float | None = None) -> PhotoEnrolment:
+def enrol_photo(models: FaceModels, data: bytes, *, deadline_s: float | None = None) -> PhotoEnrolment:
     """Take a photo's bytes to an embedding, or to the reason why it is refused.
 
     Parameters
     ----------
-    client
-        To call both models with.
+    models
+        Both are asked.
     data
         A JPEG, PNG or WebP.
     deadline_s
-        Seconds per call instead of the client's.
+        Seconds per call, instead of the models' own.
 
     Raises
     ------
@@ -119,11 +119,11 @@ def enrol_photo(client: InferenceClient, data: bytes, *, deadline_s: float | Non
     except PhotoError as error:
         reason = PhotoReason.TOO_LARGE if isinstance(error, PhotoTooLarge) else PhotoReason.NOT_AN_IMAGE
         return PhotoEnrolment(Assessment(reason, str(error)))
-    faces = find_faces(client, image, deadline_s=deadline_s)
+    faces = find_faces(models, image, deadline_s=deadline_s)
     assessment = assess_enrolment(faces.detections, faces.crops, min_confidence=faces.card.enrol_score_threshold)
     if not assessment.accepted or assessment.face is None:
         return PhotoEnrolment(assessment)
-    answer = client.embed_answer(faces.crops[assessment.face : assessment.face + 1], deadline_s=deadline_s)
+    answer = models.embed_answer(faces.crops[assessment.face : assessment.face + 1], deadline_s=deadline_s)
     return PhotoEnrolment(assessment, answer.values[0], answer.card.model_id)
 
 

@@ -15,7 +15,7 @@ from vigil_cli.standalone.models import prepare
 from vigil_cli.view.reports import reports
 from vigil_vision.enrolment import enrol_photo, find_faces
 from vigil_vision.photos import PhotoError, decode_photo
-from vigil_vision.triton import InferenceClient
+from vigil_vision.triton import FaceModels
 
 GREEN, GREY = (46, 160, 67), (130, 130, 130)
 
@@ -59,7 +59,7 @@ def run(known: Path, other: Path, picture: Path, pack: str) -> None:
     err.print(f"Drawn: {picture}")
 
 
-def compare(client: InferenceClient, person: NDArray[np.float32], image: NDArray[np.uint8]) -> list[Face]:
+def compare(models: FaceModels, person: NDArray[np.float32], image: NDArray[np.uint8]) -> list[Face]:
     """Find all faces of a photo and compare each with a person; most similar first, at most one is the person.
 
     Parameters
@@ -69,12 +69,12 @@ def compare(client: InferenceClient, person: NDArray[np.float32], image: NDArray
     image
         [H,W,3] uint8 RGB.
     """
-    card = client.recognition_card()
-    found = find_faces(client, image)
+    card = models.recognition_card()
+    found = find_faces(models, image)
     sure = found.detections.scores >= found.card.enrol_score_threshold
     if not sure.any():
         return []
-    similarities = client.embed_answer(found.crops[sure]).values @ person
+    similarities = models.embed_answer(found.crops[sure]).values @ person
     best = int(np.argmax(similarities))
     return sorted(
         (
@@ -118,8 +118,8 @@ def _decode(data: bytes, path: Path) -> NDArray[np.uint8]:
         raise CommandError(f"{path}: {error}") from None
 
 
-def _enrol(client: InferenceClient, data: bytes, path: Path) -> NDArray[np.float32]:
-    enrolment = enrol_photo(client, data)
+def _enrol(models: FaceModels, data: bytes, path: Path) -> NDArray[np.float32]:
+    enrolment = enrol_photo(models, data)
     if enrolment.embedding is None:
         told = enrolment.assessment.message
         raise CommandError(f"{path} cannot be used as the known person: {told} ({enrolment.assessment.reason}).")

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from vigil_contracts.registry import PhotoReason
 from vigil_gateway.storage.postgres.register import PhotoRow
 from vigil_vision.enrolment import enrol_photo
-from vigil_vision.triton import InferenceClient
+from vigil_vision.triton import FaceModels
 
 RELATIVE: Final = frozenset({PhotoReason.NOT_THE_SAME_PERSON, PhotoReason.MISSING, PhotoReason.CHECKSUM_MISMATCH})
 """Reasons that lie in the other photos or in the manifest: the same bytes may be accepted next time."""
 
 
-def assess(client: InferenceClient, name: str, data: bytes, model_id: str, deadline_s: float) -> PhotoRow:
+def assess(models: FaceModels, name: str, data: bytes, model_id: str, deadline_s: float) -> PhotoRow:
     """Take one photo to an embedding or a reason; blocks for as long as two calls take.
 
     Raises
@@ -26,7 +26,7 @@ def assess(client: InferenceClient, name: str, data: bytes, model_id: str, deadl
     InferenceError
         No Triton answers.
     """
-    made = enrol_photo(client, data, deadline_s=deadline_s)
+    made = enrol_photo(models, data, deadline_s=deadline_s)
     measured = made.assessment.quality
     return PhotoRow(
         name=name,

@@ -10,6 +10,7 @@ from vigil_vision.triton.errors import (
     InferenceTimeout,
     InferenceUnavailable,
 )
+from vigil_vision.triton.face_models import FaceModels
 
 __all__ = [
     "DETECTION",
@@ -17,6 +18,7 @@ __all__ = [
     "Answer",
     "DetectionCard",
     "EndpointState",
+    "FaceModels",
     "InferenceClient",
     "InferenceError",
     "InferenceOverloaded",
