@@ -107,9 +107,8 @@ class Status:
             self._source.last_frame_at = dt.datetime.fromtimestamp(captured_at, dt.UTC)
             self._source.size = width, height
             streaming = self._source.state is CameraState.STREAMING
-            note = self._source.info.note if self._source.info is not None else ""
         if not streaming:
-            self._set(CameraState.STREAMING, SourceReason.CONNECTED, note)
+            self._set(CameraState.STREAMING, SourceReason.CONNECTED, "")
 
     def lost(self, error: SourceError, retry_in_s: float) -> None:
         """Note that the source gives nothing."""

@@ -94,7 +94,7 @@ class Ending:
         self._stop = stop
 
     def open(self) -> SourceInfo:
-        return SourceInfo(64, 48, "h264", "CPU", "")
+        return SourceInfo(64, 48, "h264", "CPU")
 
     def frames(self, sampler: Sampler) -> Iterator[av.VideoFrame]:  # noqa: ARG002 - the interface
         self._stop.set()
@@ -109,6 +109,14 @@ def test_a_source_that_ends_with_the_process_is_not_lost() -> None:
     CaptureLoop(lambda: Ending(stop), slot, told, Sampler(5), Guard(), live=True).run(stop)
     assert told.state is CameraState.CONNECTING
     assert slot.take(0) is None
+
+
+def test_a_camera_that_is_decoded_on_the_cpu_has_nothing_to_complain_about() -> None:
+    told = status()
+    told.connected(SourceInfo(64, 48, "h264", "CPU"))
+    told.picture(64, 48, 1.0)
+    beat = told.heartbeat()
+    assert (beat.state, beat.message, beat.decoder) == (CameraState.STREAMING, "", "CPU")
 
 
 def test_nothing_is_said_after_the_last_word() -> None:

@@ -83,7 +83,7 @@ class ContainerSource:
     def open(self) -> SourceInfo:
         """Connect and find the video; see `Source.open`."""
         plan = self._plan
-        accelerator, note = hardware.choose(plan.accelerator)
+        accelerator = hardware.choose(plan.accelerator)
         self._guard.expect(f"opening {plan.shown}", 2 * OPEN_DEADLINE_S)
         started = time.monotonic()
         try:
@@ -105,9 +105,9 @@ class ContainerSource:
             raise SourceError(SourceReason.CODEC_UNSUPPORTED, told) from None
         finally:
             self._guard.rest()
-        return self._found(note)
+        return self._found()
 
-    def _found(self, note: str) -> SourceInfo:
+    def _found(self) -> SourceInfo:
         shown = self._plan.shown
         if not self._container.streams.video:
             told = f"what {shown} sends holds no video; check source.url"
@@ -125,7 +125,6 @@ class ContainerSource:
             context.height or None,
             context.codec.canonical_name,
             "CUDA" if context.is_hwaccel else "CPU",
-            note,
         )
 
     def frames(self, sampler: Sampler) -> Iterator[av.VideoFrame]:

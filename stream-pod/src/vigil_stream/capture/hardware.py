@@ -1,5 +1,6 @@
 """Decoding on the GPU: whether it is there, and why not."""
 
+import logging
 from functools import cache
 
 import av
@@ -9,6 +10,8 @@ from vigil_contracts.conditions import SourceReason
 from vigil_contracts.resources.camera import Accelerator
 from vigil_stream.capture.errors import SourceError
 
+log = logging.getLogger(__name__)
+
 
 @cache
 def why_no_cuda() -> str:
@@ -16,16 +19,16 @@ def why_no_cuda() -> str:
     try:
         HWAccel("cuda", allow_software_fallback=False).create(av.Codec("h264", "r"))
     except (av.FFmpegError, OSError, RuntimeError, ValueError, NotImplementedError) as error:
-        return f"no CUDA device can be opened ({getattr(error, 'strerror', None) or error})"
+        missing = f"no CUDA device can be opened ({getattr(error, 'strerror', None) or error})"
+        log.info("%s: cameras that do not ask for one are decoded on the CPU", missing)
+        return missing
     return ""
 
 
-def choose(accelerator: Accelerator) -> tuple[HWAccel | None, str]:
-    """Pick the decoder that a Camera asks for.
+def choose(accelerator: Accelerator) -> HWAccel | None:
+    """Give the accelerator that a Camera asks for, as `av.open` takes it; None: the CPU.
 
-    Returns
-    -------
-    The accelerator for `av.open`, None for the CPU; and a note that says why Auto took the CPU, else empty.
+    Auto on a machine without a GPU is no fault: the log tells why it took the CPU, the heartbeat that it did.
 
     Raises
     ------
@@ -33,12 +36,12 @@ def choose(accelerator: Accelerator) -> tuple[HWAccel | None, str]:
         CUDA was asked for and is not there.
     """
     if accelerator is Accelerator.CPU:
-        return None, ""
+        return None
     missing = why_no_cuda()
     if not missing:
         # Pictures stay on the GPU until one is chosen for analysis; most are not.
-        return HWAccel("cuda", allow_software_fallback=accelerator is Accelerator.AUTO, is_hw_owned=True), ""
+        return HWAccel("cuda", allow_software_fallback=accelerator is Accelerator.AUTO, is_hw_owned=True)
     if accelerator is Accelerator.CUDA:
         told = f"decode.accelerator is CUDA, but {missing}; run the camera on a GPU node or set it to Auto"
         raise SourceError(SourceReason.CODEC_UNSUPPORTED, told)
-    return None, f"decoding on the CPU: {missing}"
+    return None

@@ -30,15 +30,12 @@ class SourceInfo:
         FFmpeg's name of it, such as `h264`.
     decoder
         `CPU` or `CUDA`.
-    note
-        What a person should know, such as why CUDA was not taken; else empty.
     """
 
     width: int | None
     height: int | None
     codec: str
     decoder: str
-    note: str = ""
 
 
 class Guard:
