@@ -1,4 +1,7 @@
-"""Pin what ships and what builds it, with hashes, for every supported Python: `make lock`."""
+"""Pin what ships and what builds it, with hashes, for every supported Python: `make lock`.
+
+`make lock` pins all anew; `lock.py images` writes the images' files again from the versions that are pinned already.
+"""
 
 import subprocess
 import sys
@@ -7,17 +10,28 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
+RUNTIME, DEV, IMAGES = HERE / "runtime.txt", HERE / "dev.txt", HERE / "images"
+
+DISTRIBUTIONS_OF_IMAGES = {
+    "gateway": ("contracts", "vision", "gateway"),
+    "models": ("contracts", "vision", "model_repository"),
+    "operator": ("contracts", "operator"),
+    "stream": ("contracts", "vision", "stream-pod"),
+}
+"""An image to the distributions in it; its file pins what these need, in the versions of runtime.txt."""
 
 
-def runtime_requirements() -> list[str]:
-    """Collect the requirements of all distributions that are not distributions of this workspace."""
+def requirements_of(*distributions: str) -> list[str]:
+    """Collect what distributions of this workspace need that is not one of them."""
     found: set[str] = set()
-    for project in ROOT.glob("*/pyproject.toml"):
-        found |= set(tomllib.loads(project.read_text())["project"]["dependencies"])
+    for distribution in distributions:
+        project = ROOT / distribution / "pyproject.toml"
+        if project.exists():
+            found |= set(tomllib.loads(project.read_text())["project"]["dependencies"])
     return sorted(name for name in found if not name.startswith("vigil-"))
 
 
-def pin(requirements: list[str], target: Path, *constraints: Path) -> None:
+def pin(requirements: list[str], target: Path, *constraints: Path, options: tuple[str, ...] = ()) -> None:
     """Resolve requirements into one hashed file that holds for Python 3.11 and later on Linux."""
     command = [str(Path(sys.executable).with_name("uv")), "pip", "compile", "--quiet", "--universal"]
     command += [
@@ -33,10 +47,23 @@ def pin(requirements: list[str], target: Path, *constraints: Path) -> None:
     ]
     for constraint in constraints:
         command += ["--constraint", str(constraint)]
+    command += options
     subprocess.run(command, input="\n".join(requirements), text=True, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
 
 
+def pin_images() -> None:
+    """Pin what each image holds, and what builds them."""
+    IMAGES.mkdir(exist_ok=True)
+    for image, distributions in DISTRIBUTIONS_OF_IMAGES.items():
+        pin(requirements_of(*distributions), IMAGES / f"{image}.txt", RUNTIME)
+    pin(["hatchling"], IMAGES / "build.txt", RUNTIME, DEV)
+    pin(["numpy", "onnxruntime"], IMAGES / "triton-cpu.txt", RUNTIME)
+    server = [line for line in (HERE / "triton.txt").read_text().splitlines() if not line.startswith("#")]
+    pin(server, IMAGES / "triton-server.txt", options=("--no-deps",))
+
+
 if __name__ == "__main__":
-    runtime, dev = HERE / "runtime.txt", HERE / "dev.txt"
-    pin(runtime_requirements(), runtime)
-    pin((HERE / "dev.in").read_text().splitlines(), dev, runtime)
+    if sys.argv[1:] != ["images"]:
+        pin(requirements_of(*(project.parent.name for project in ROOT.glob("*/pyproject.toml"))), RUNTIME)
+        pin((HERE / "dev.in").read_text().splitlines(), DEV, RUNTIME)
+    pin_images()
