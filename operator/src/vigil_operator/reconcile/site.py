@@ -1,0 +1,173 @@
+"""Sites: what their parts are doing, looked at now and then, and written down when the meaning changed."""
+
+import random
+from dataclasses import dataclass, replace
+from typing import Final
+
+from vigil_contracts.conditions import SiteCondition
+from vigil_contracts.ids import ResourceKey
+from vigil_contracts.registry import RegistryStatus
+from vigil_contracts.resources import Site, check
+from vigil_contracts.resources.site import EndpointStatus, InferenceEndpoint
+from vigil_operator.kube.compare import fingerprint
+from vigil_operator.kube.errors import NotFoundError
+from vigil_operator.kube.kinds import Key, Kind, Object
+from vigil_operator.queue import Backoff
+from vigil_operator.reconcile import site_endpoints, site_verdicts, subject_status
+from vigil_operator.reconcile.base import Result, World
+from vigil_operator.reconcile.site_verdicts import Seen
+from vigil_operator.reconcile.subject_status import Verdict
+from vigil_operator.registry.client import Registry, registered
+from vigil_operator.registry.errors import RegistryError, RegistryRefusedError
+from vigil_operator.registry.gallery import Gallery
+from vigil_operator.routes import BY_SITE
+
+LOOK_S: Final = 20.0
+"""Between two looks at a Site's parts, with jitter: none of them tells when it comes or goes."""
+
+TOKEN_KEY: Final = "token"  # noqa: S105 - the name of a key
+NO_TRITON: Final = "default"
+"""Name of the endpoint that the installation gives to Sites that name none; a number follows when there are several."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is remembered of a Site; all of it may be lost.
+
+    Attributes
+    ----------
+    registered
+        Fingerprint of what identity was told.
+    """
+
+    registered: str = ""
+
+
+class SiteReconciler:
+    """Tells identity of Sites, and of Sites how they are."""
+
+    def __init__(self, world: World, registry: Registry | None, gallery: Gallery) -> None:
+        self._world = world
+        self._registry = registry
+        self._gallery = gallery
+        self._known: dict[Key, _Known] = {}
+        self._written: dict[Key, tuple[str, str]] = {}
+        self._again: Backoff[Key] = Backoff(1.0, 60.0)
+
+    async def reconcile(self, key: Key) -> Result:
+        """Look at one Site and its parts."""
+        obj = self._world.cache.get(key)
+        if obj is None or obj["metadata"].get("deletionTimestamp"):
+            return await self._leave(key)
+        site = check(registered("Site", obj))
+        if isinstance(site, list):
+            return await self._write(key, obj, site_verdicts.invalid(site), {})
+        if not isinstance(site, Site):
+            msg = f"{key} was read as a {type(site).__name__}"
+            raise TypeError(msg)
+        told = await self._register(key, obj)
+        seen = await self._look(key, site, told)
+        if isinstance(seen.gallery, RegistryStatus) and seen.name == seen.served:
+            self._world.capacities.set(key.namespace, key.name, site_verdicts.capacity(seen.gallery.detector))
+        result = await self._write(key, obj, site_verdicts.verdicts(seen), self._parts(key, seen))
+        again_s = LOOK_S * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+        return replace(result, again_s=again_s)
+
+    async def _register(self, key: Key, obj: Object) -> str:
+        """Tell identity of the Site, so that its retention holds; gives what stood against it."""
+        manifest = registered("Site", obj)
+        mark = fingerprint(manifest)
+        known = self._known.setdefault(key, _Known())
+        if self._registry is None or known.registered == mark:
+            return ""
+        try:
+            await self._registry.put_site(obj)
+        except RegistryError as error:
+            if isinstance(error, RegistryRefusedError):
+                known.registered = mark
+            return str(error)
+        known.registered = mark
+        return ""
+
+    async def _look(self, key: Key, site: Site, trouble: str) -> Seen:
+        gallery: RegistryStatus | str
+        try:
+            gallery = await self._gallery.status()
+        except RegistryError as error:
+            gallery = str(error)
+        served = gallery.site if isinstance(gallery, RegistryStatus) and gallery.site else self._world.settings.site
+        return Seen(
+            name=key.name,
+            served=served,
+            endpoints=await site_endpoints.ask_all(self._endpoints(site)),
+            bus_trouble=self._world.heartbeats.bus_trouble(key.name),
+            bus_secret_missing=self._secret_missing(key, site),
+            gallery=trouble or gallery,
+        )
+
+    def _endpoints(self, site: Site) -> list[InferenceEndpoint]:
+        if site.spec.inference.endpoints:
+            return site.spec.inference.endpoints
+        given = self._world.settings.triton_endpoints
+        names = [NO_TRITON] if len(given) == 1 else [f"{NO_TRITON}-{number}" for number in range(1, len(given) + 1)]
+        return [InferenceEndpoint(name=name, address=address) for name, address in zip(names, given, strict=True)]
+
+    def _secret_missing(self, key: Key, site: Site) -> str:
+        ref = site.spec.bus.credentials_secret_ref
+        if ref is None:
+            return ""
+        secret = self._world.cache.get(Key(Kind.SECRET, key.namespace, ref.name))
+        if secret is None:
+            return f"there is no Secret {ref.name} in namespace {key.namespace}; create it with the key {TOKEN_KEY}"
+        if TOKEN_KEY not in (secret.get("data") or {}):
+            return f"Secret {ref.name} has no key {TOKEN_KEY}; put the bus's token there"
+        return ""
+
+    def _parts(self, key: Key, seen: Seen) -> Object:
+        cameras = self._world.cache.find(Kind.CAMERA, BY_SITE, key.namespace, key.name)
+        return {
+            "endpoints": [_endpoint(endpoint) for endpoint in seen.endpoints],
+            "cameras": len(cameras),
+            **(site_verdicts.gallery_status(seen.gallery) if seen.name == seen.served else {}),
+        }
+
+    async def _write(self, key: Key, obj: Object, verdicts: list[Verdict], parts: Object) -> Result:
+        """Write what is to be said, unless it is said already."""
+        seen = obj.get("status") or {}
+        generation, uid = int(obj["metadata"].get("generation") or 0), obj["metadata"].get("uid", "")
+        made = subject_status.conditions(seen, verdicts, generation, self._world.now())
+        status = {"observedGeneration": generation, "conditions": made, **parts}
+        mark = (uid, fingerprint([seen, status]))
+        if not subject_status.differs(seen, status) or self._written.get(key) == mark:
+            return Result()
+        try:
+            await self._world.api.apply_status(key, uid, status)
+        except NotFoundError:
+            return Result("Gone")
+        self._written[key] = mark
+        ready = subject_status.transition(seen, made, SiteCondition.READY)
+        if ready is not None:
+            kind = "Normal" if ready["status"] == "True" else "Warning"
+            await self._world.events.tell(obj, key, kind, ready["reason"], ready["message"] or ready["reason"], "Look")
+        return Result("Changed")
+
+    async def _leave(self, key: Key) -> Result:
+        """Let go of a Site; its Cameras say themselves that it is not there."""
+        self._written.pop(key, None)
+        self._world.capacities.set(key.namespace, key.name, None)
+        if self._registry is None or key not in self._known:
+            return Result("Gone")
+        try:
+            await self._registry.delete_site(ResourceKey(key.namespace, key.name))
+        except RegistryError as error:
+            return Result("Waiting", again_s=max(self._again.next_s(key), error.retry_after_s or 0.0))
+        self._known.pop(key)
+        self._again.forget(key)
+        return Result("Gone")
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def _endpoint(endpoint: EndpointStatus) -> Object:
+    return endpoint.model_dump(mode="json", by_alias=True)

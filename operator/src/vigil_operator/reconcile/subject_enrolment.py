@@ -1,0 +1,200 @@
+"""Make identity have what a Subject asks for, and send it nothing that it has.
+
+What identity has is compared with what the Subject asks for by one digest over the spec and the photos' sha256, both of
+which are known without reading a photo: the watch keeps the sha256 of every key of a Secret or ConfigMap, and a photo
+with an address has it in the spec. So nothing is read or sent while nothing changed, and after a restart one question
+per Subject, without photos, tells that nothing did.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from vigil_contracts.ids import ResourceKey
+from vigil_contracts.registry import EnrolmentReport, enrolment_digest
+from vigil_contracts.resources import Subject
+from vigil_operator.kube.kinds import Key, Object
+from vigil_operator.queue import Backoff
+from vigil_operator.reconcile import subject_photos
+from vigil_operator.reconcile.base import World
+from vigil_operator.reconcile.subject_erasure import FINALIZER, has_finalizer
+from vigil_operator.reconcile.subject_photos import Found
+from vigil_operator.reconcile.subject_verdicts import Enrolment, barred
+from vigil_operator.registry.client import Registry
+from vigil_operator.registry.download import Downloader
+from vigil_operator.registry.errors import RegistryError, RegistryRefusedError
+from vigil_operator.registry.gallery import NOT_CONFIGURED, Gallery
+from vigil_operator.registry.settings import PhotoSettings
+
+log = structlog.get_logger(__name__)
+
+FIRST_AGAIN_S: Final = 1.0
+MOST_AGAIN_S: Final = 60.0
+
+
+@dataclass(slots=True)
+class Known:
+    """What is remembered of a Subject between two reconciles; all of it may be lost.
+
+    Attributes
+    ----------
+    report
+        What identity said last; None: it has nothing.
+    tried
+        For what the photos were read last; None: never.
+    found
+        What came of that.
+    again_at
+        When to read them again for the same; seconds of the monotonic clock, infinite when only a change helps.
+    refused
+        What identity said when it refused what was sent then; empty when it did not.
+    """
+
+    uid: str
+    report: EnrolmentReport | None
+    tried: str | None = None
+    found: Found | None = None
+    again_at: float = float("inf")
+    refused: str = ""
+
+
+class Enroller:
+    """Enrols Subjects, and remembers of each what identity has."""
+
+    def __init__(self, world: World, registry: Registry | None, gallery: Gallery) -> None:
+        settings = PhotoSettings()
+        self._world = world
+        self._registry = registry
+        self._gallery = gallery
+        self._downloader = Downloader(settings.networks)
+        self._places = asyncio.Semaphore(settings.photos_at_once)
+        self._known: dict[Key, Known] = {}
+        self._again: Backoff[Key] = Backoff(FIRST_AGAIN_S, MOST_AGAIN_S)
+
+    async def enrol(self, key: Key, obj: Object, subject: Subject) -> tuple[Enrolment, float | None]:
+        """Bring identity to what the Subject asks for.
+
+        Returns
+        -------
+        How it stands, and the seconds after which to try again what nobody will tell of; None: there is nothing such.
+        """
+        if self._registry is None:
+            return Enrolment(trouble=NOT_CONFIGURED), None
+        known = self._known.get(key)
+        try:
+            known = await self._recall(self._registry, key, obj)
+            enrolment = await self._compare(self._registry, key, obj, subject, known)
+        except RegistryError as error:
+            return Enrolment(known.report if known else None, trouble=str(error)), self._again.next_s(key)
+        if known.again_at < float("inf"):
+            return enrolment, max(known.again_at - time.monotonic(), FIRST_AGAIN_S)
+        self._again.forget(key)
+        return enrolment, None
+
+    def forget(self, key: Key) -> Known | None:
+        """Give what was remembered of a Subject that is gone, and forget it."""
+        self._again.forget(key)
+        return self._known.pop(key, None)
+
+    def remember(self, key: Key, known: Known) -> None:
+        """Take back what `forget` gave."""
+        self._known[key] = known
+
+    async def _recall(self, registry: Registry, key: Key, obj: Object) -> Known:
+        """Give what identity has, and ask it after a restart."""
+        uid = obj["metadata"].get("uid", "")
+        known = self._known.get(key)
+        if known is None or known.uid != uid:
+            report = await registry.stored_subject(ResourceKey(key.namespace, key.name))
+            if report is not None and str(report.subject_id) != uid:
+                report = None  # of a Subject that was here before under this name; the next put erases it
+            known = self._known[key] = Known(uid, report)
+        return known
+
+    async def _compare(self, registry: Registry, key: Key, obj: Object, subject: Subject, known: Known) -> Enrolment:
+        is_barred = barred(subject, self._world.now())
+        spec = subject.spec.model_dump_json(by_alias=True)
+        there = Found() if is_barred else subject_photos.look(subject.spec.photos, key.namespace, self._world.cache)
+        wanted = _digest(subject, spec, _kept(there, spec, known.report), is_barred=is_barred)
+        if await self._has(known, wanted):
+            known.tried, known.again_at, known.refused = None, float("inf"), ""
+            return Enrolment(known.report, there.absent)
+        if known.report is None and (is_barred or not there.digests):
+            return Enrolment(None, there.absent)  # nothing to send, and nothing to take back
+        if known.tried != wanted or time.monotonic() >= known.again_at:
+            await self._add_finalizer(key, obj)
+            async with self._places:
+                await self._put(registry, key, subject, known, wanted)
+        absent = known.found.absent if known.found else there.absent
+        return Enrolment(known.report, absent, known.refused, refused=bool(known.refused))
+
+    async def _has(self, known: Known, wanted: str) -> bool:
+        """Whether identity has it, by the model that it serves."""
+        report = known.report
+        if report is None or report.digest != wanted:
+            return False
+        if report.model_id is not None:
+            try:
+                await self._gallery.status()
+            except RegistryError:
+                return True  # nothing is to be sent; whether another model is served, a later look tells
+        return report.model_id is None or self._gallery.model_id in {None, report.model_id}
+
+    async def _add_finalizer(self, key: Key, obj: Object) -> None:
+        if has_finalizer(obj):
+            return
+        metadata = obj["metadata"]
+        finalizers = [*(metadata.get("finalizers") or []), FINALIZER]
+        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": finalizers}}
+        await self._world.api.merge(key, patch)
+
+    async def _put(self, registry: Registry, key: Key, subject: Subject, known: Known, wanted: str) -> None:
+        is_barred = barred(subject, self._world.now())
+        photos = [] if is_barred else subject.spec.photos
+        found = await subject_photos.read(photos, key.namespace, self._world.api, self._downloader)
+        data, found.data = found.data, {}
+        obj = self._world.cache.get(key)
+        if obj is None or obj["metadata"].get("uid") != known.uid or obj["metadata"].get("deletionTimestamp"):
+            return  # it went meanwhile; the queue has it again
+        known.tried, known.found, known.refused = wanted, found, ""
+        known.again_at = self._retry_at(key, subject, found)
+        spec = subject.spec.model_dump_json(by_alias=True)
+        given = _digest(subject, spec, found.digests, is_barred=is_barred)
+        if await self._has(known, given) or not (known.report or data):
+            return
+        try:
+            known.report = await registry.put_subject(obj, data)
+        except RegistryRefusedError as error:
+            known.refused, known.again_at = str(error), float("inf")
+            return
+        except RegistryError:
+            known.tried = None
+            raise
+        log.info("subject enrolled", subject=str(key), reason=known.report.reason, photos=len(data))
+
+    def _retry_at(self, key: Key, subject: Subject, found: Found) -> float:
+        by_address = {photo.name for photo in subject.spec.photos if photo.url}
+        return time.monotonic() + self._again.next_s(key) if by_address & set(found.absent) else float("inf")
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._downloader.close()
+
+
+def _digest(subject: Subject, spec: str, digests: dict[str, str], *, is_barred: bool) -> str:
+    """Say in one word what identity is to have; no photo at all when the person must not be in the gallery."""
+    photos = {} if is_barred else {photo.name: digests.get(photo.name) for photo in subject.spec.photos}
+    return enrolment_digest(spec, photos)
+
+
+def _kept(there: Found, spec: str, report: EnrolmentReport | None) -> dict[str, str]:
+    """Count a photo whose source went after it was enrolled as there: nobody is forgotten for want of a Secret."""
+    if report is None or report.digest is None:
+        return there.digests
+    had = {photo.name: photo.sha256 for photo in report.photos}
+    if report.digest != enrolment_digest(spec, had):
+        return there.digests
+    return there.digests | {name: sha256 for name in there.absent if (sha256 := had.get(name)) is not None}

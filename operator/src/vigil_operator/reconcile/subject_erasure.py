@@ -1,0 +1,146 @@
+"""Deleted Subjects: everything known of the person goes, and then the finalizer.
+
+Whatever else is wrong with the Subject (its spec, its photos, its status) plays no part here; only identity can hold it
+up, and then the condition says so.
+"""
+
+import asyncio
+import json
+import uuid
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from vigil_contracts.ids import ResourceKey
+from vigil_contracts.registry import ErasureReceipt
+from vigil_operator.kube.errors import KubeError, NotFoundError
+from vigil_operator.kube.kinds import Key, Object
+from vigil_operator.queue import Backoff
+from vigil_operator.reconcile import subject_verdicts
+from vigil_operator.reconcile.base import Result, World
+from vigil_operator.reconcile.subject_report import SubjectReporter
+from vigil_operator.registry.client import Registry
+from vigil_operator.registry.errors import RegistryError
+from vigil_operator.registry.gallery import NOT_CONFIGURED
+
+log = structlog.get_logger(__name__)
+
+FINALIZER: Final = "vigil.dev/erasure"
+FIRST_AGAIN_S: Final = 1.0
+MOST_AGAIN_S: Final = 60.0
+STATUS_S: Final = 5.0
+"""Telling how it goes must not hold it up for longer."""
+
+ERASED: Final = "Erased"
+"""Reason of the event that tells the receipt."""
+
+
+def has_finalizer(obj: Object) -> bool:
+    """Whether a Subject's deletion waits for the erasure."""
+    return FINALIZER in (obj["metadata"].get("finalizers") or [])
+
+
+class Erasure:
+    """Erases deleted Subjects."""
+
+    def __init__(self, world: World, registry: Registry | None, reporter: SubjectReporter) -> None:
+        self._world = world
+        self._registry = registry
+        self._reporter = reporter
+        self._again: Backoff[Key] = Backoff(FIRST_AGAIN_S, MOST_AGAIN_S)
+        self._told: set[str] = set()
+
+    async def erase(self, key: Key) -> Result:
+        """Erase a deleted Subject, and let it go when nothing is left of it.
+
+        Raises
+        ------
+        KubeError
+            The finalizer could not be taken away; all of it may be repeated.
+        """
+        try:
+            live = await self._world.api.get(key)
+        except NotFoundError:
+            return Result("Gone")
+        metadata = live["metadata"]
+        if not metadata.get("deletionTimestamp") or not has_finalizer(live):
+            # What was last seen is old: under this name there is another Subject by now, and it stays.
+            return Result("Waiting", again_s=FIRST_AGAIN_S)
+        uid = metadata.get("uid", "")
+        try:
+            receipt = await self._ask(key, live, uid)
+        except RegistryError as error:
+            return await self._wait(key, live, error)
+        await self._tell(key, live, uid, receipt)
+        left = [name for name in metadata["finalizers"] if name != FINALIZER]
+        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": left}}
+        await self._let_go(key, uid, patch)
+        return Result("Changed")
+
+    async def erase_unseen(self, key: Key, uid: str) -> Result:
+        """Erase a Subject that is gone without having waited: somebody took its finalizer away by hand."""
+        try:
+            receipt = await self._erase(key, uid)
+        except RegistryError as error:
+            log.warning("a Subject whose finalizer was removed is not erased yet", subject=str(key), reason=str(error))
+            return Result("Waiting", again_s=self._again.next_s(key))
+        self._again.forget(key)
+        log.warning("erased a Subject whose finalizer was removed", subject=str(key), **_told(receipt))
+        return Result("Changed")
+
+    async def _ask(self, key: Key, live: Object, uid: str) -> ErasureReceipt:
+        if uid not in self._told and self._again.failures(key) == 0:
+            await self._report(key, live, "")
+            current = self._world.cache.get(key)
+            if current is not None and current["metadata"].get("uid") == uid:
+                live["metadata"]["resourceVersion"] = current["metadata"]["resourceVersion"]
+        return await self._erase(key, uid)
+
+    async def _erase(self, key: Key, uid: str) -> ErasureReceipt:
+        if self._registry is None:
+            raise RegistryError(NOT_CONFIGURED)
+        return await self._registry.erase_subject(ResourceKey(key.namespace, key.name), _uuid(uid))
+
+    async def _wait(self, key: Key, live: Object, error: RegistryError) -> Result:
+        if self._again.failures(key) == 0:
+            log.warning("erasure cannot be completed yet; trying again", subject=str(key), reason=str(error))
+        await self._report(key, self._world.cache.get(key) or live, f"waiting for the identity service: {error}")
+        return Result("Waiting", again_s=max(self._again.next_s(key), error.retry_after_s or 0.0))
+
+    async def _report(self, key: Key, obj: Object, waiting_for: str) -> None:
+        """Say how it goes; that this cannot be written is no reason to stop."""
+        with suppress(KubeError, TimeoutError):
+            async with asyncio.timeout(STATUS_S):
+                await self._reporter.write_erasing(key, obj, subject_verdicts.erasing(waiting_for))
+
+    async def _tell(self, key: Key, live: Object, uid: str, receipt: ErasureReceipt) -> None:
+        if uid in self._told:
+            return
+        self._told.add(uid)
+        told = _told(receipt)
+        log.info("subject erased", subject=str(key), **told)
+        counts = ", ".join(f"{count} {place}" for place, count in sorted(receipt.counts.items())) or "nothing was kept"
+        note = f"erasure {receipt.subject_id or uid} of {receipt.erased_at.isoformat()}: {counts}"
+        await self._world.events.tell(live, key, "Normal", ERASED, note, "Erase")
+
+    async def _let_go(self, key: Key, uid: str, patch: Object) -> None:
+        with suppress(NotFoundError):
+            await self._world.api.merge(key, patch)
+        self._again.forget(key)
+        self._told.discard(uid)
+
+
+def _told(receipt: ErasureReceipt) -> dict[str, str]:
+    return {
+        "erasure": str(receipt.subject_id or ""),
+        "erased_at": receipt.erased_at.isoformat(),
+        "counts": json.dumps(receipt.counts, sort_keys=True),
+    }
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None

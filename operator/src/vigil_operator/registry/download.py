@@ -1,0 +1,182 @@
+"""Fetch a photo from an https address that somebody wrote into a Subject.
+
+Whoever may apply a Subject may thereby have the operator ask any address, so what it can reach must be no more than
+they could reach themselves: only https; only addresses of the public internet, unless the installation names networks
+of its own (VIGIL_PHOTO_NETWORKS); the name is resolved once, every address that it has is judged, and the connection
+goes to an address that was judged, so that a name cannot change its mind in between; the same for each redirect, of
+which there are few. No proxy of the environment is used, no cookie or credential is sent, and of what is answered
+nothing but its length and sha256 is ever told.
+"""
+
+import asyncio
+import hashlib
+import ipaddress
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+
+MAX_PHOTO_BYTES: Final = 20 << 20
+"""As identity takes it."""
+
+MAX_REDIRECTS: Final = 3
+DEADLINE_S: Final = 20.0
+"""For one photo, redirects included."""
+
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class DownloadError(Exception):
+    """A photo could not be had; the text says why.
+
+    Attributes
+    ----------
+    too_large
+        It is there, and larger than is read.
+    """
+
+    def __init__(self, message: str, *, too_large: bool = False) -> None:
+        super().__init__(message)
+        self.too_large = too_large
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one request goes: an address that was judged, under the name that was asked for."""
+
+    url: httpx.URL
+    host: str
+    address: IpAddress
+
+
+def judge(address: IpAddress, allowed: Sequence[IpNetwork]) -> bool:
+    """Whether the operator may ask an address.
+
+    Parameters
+    ----------
+    allowed
+        Networks of the installation itself, beside the public internet.
+    """
+    mapped = getattr(address, "ipv4_mapped", None)
+    if mapped is not None:
+        return judge(mapped, allowed)
+    if any(address.version == network.version and address in network for network in allowed):
+        return True
+    return address.is_global and not address.is_multicast
+
+
+class Downloader:
+    """Fetches photos.
+
+    Parameters
+    ----------
+    allowed
+        Networks that may be asked although they are private.
+    """
+
+    def __init__(self, allowed: Sequence[IpNetwork] = (), *, max_bytes: int = MAX_PHOTO_BYTES) -> None:
+        self._allowed = tuple(allowed)
+        self._max_bytes = max_bytes
+        # Reads SSL_CERT_FILE and SSL_CERT_DIR: an installation's own authority is added there.
+        self._http = httpx.AsyncClient(
+            verify=ssl.create_default_context(), trust_env=False, follow_redirects=False, timeout=10.0
+        )
+
+    async def fetch(self, url: str) -> bytes:
+        """Fetch one photo; raises DownloadError."""
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                return await self._follow(url)
+        except TimeoutError:
+            msg = f"{_shown(url)} did not answer in full within {DEADLINE_S:g} s"
+            raise DownloadError(msg) from None
+
+    async def _follow(self, url: str) -> bytes:
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = await self._ask(await self._place(url))
+            if isinstance(answer, bytes):
+                return answer
+            url = answer
+        msg = f"more than {MAX_REDIRECTS} redirects, the last one to {_shown(url)}"
+        raise DownloadError(msg)
+
+    async def _ask(self, place: Place) -> bytes | str:
+        """Give the body, or the address of a redirect."""
+        try:
+            async with self._http.stream(
+                "GET",
+                place.url.copy_with(host=str(place.address)),
+                headers={"Host": place.url.netloc.decode(), "Accept": "image/*", "Accept-Encoding": "identity"},
+                extensions={"sni_hostname": place.host},
+            ) as answer:
+                if answer.has_redirect_location:
+                    return str(place.url.join(answer.headers["location"]))
+                if answer.status_code != 200:
+                    msg = f"{_shown(str(place.url))} answered {answer.status_code} {answer.reason_phrase}".rstrip()
+                    raise DownloadError(msg)
+                return await self._read(answer, place)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            msg = f"{_shown(str(place.url))} cannot be fetched: {type(error).__name__}: {error}".rstrip(": ")
+            raise DownloadError(msg) from error
+
+    async def _read(self, answer: httpx.Response, place: Place) -> bytes:
+        body = bytearray()
+        async for chunk in answer.aiter_raw():
+            body += chunk
+            if len(body) > self._max_bytes:
+                msg = f"{_shown(str(place.url))} has more than {self._max_bytes} bytes; at most so many are read"
+                raise DownloadError(msg, too_large=True)
+        return bytes(body)
+
+    async def _place(self, url: str) -> Place:
+        """Resolve an address and judge all that it stands for."""
+        try:
+            parsed = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            msg = f"{_shown(url)} is no address: {error}"
+            raise DownloadError(msg) from None
+        if parsed.scheme != "https" or not parsed.host or parsed.userinfo:
+            msg = f"{_shown(url)}: only https:// without user and password is fetched"
+            raise DownloadError(msg)
+        addresses = await _resolve(parsed.host, parsed.port or 443)
+        refused = [str(one) for one in addresses if not judge(one, self._allowed)]
+        if refused:
+            msg = (
+                f"{parsed.host} is {', '.join(sorted(refused))}, which is no address of the public internet; should "
+                "photos be fetched from there, name its network in the operator's VIGIL_PHOTO_NETWORKS"
+            )
+            raise DownloadError(msg)
+        return Place(parsed, parsed.host, addresses[0])
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+
+async def _resolve(host: str, port: int) -> list[IpAddress]:
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        msg = f"the name {host} cannot be resolved: {error}"
+        raise DownloadError(msg) from None
+    return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+
+
+def _shown(url: str) -> str:
+    """Give an address without its query, which may hold a key."""
+    try:
+        parts = urlsplit(url)
+        return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"[:200]
+    except ValueError:
+        return "the address"
+
+
+def sha256(data: bytes) -> str:
+    """Give the sha256 of some bytes in hex."""
+    return hashlib.sha256(data).hexdigest()
