@@ -1,0 +1,82 @@
+"""Where photos are found in Secrets and ConfigMaps, and what is said when they are not."""
+
+import base64
+import hashlib
+from typing import Any
+
+import pytest
+
+from vigil_contracts.resources.subject import Photo
+from vigil_operator.kube.cache import Cache
+from vigil_operator.kube.kinds import Kind
+from vigil_operator.reconcile.subject_photos import look, value_of
+
+JPEG = b"\xff\xd8 not text \x00"
+ENCODED = base64.b64encode(JPEG).decode()
+SHA = hashlib.sha256(JPEG).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "found"),
+    [
+        (Kind.SECRET, {"data": {"a.jpg": ENCODED}}, JPEG),
+        (Kind.SECRET, {"data": {"b.jpg": ENCODED}}, None),
+        (Kind.SECRET, {"data": None}, None),
+        (Kind.SECRET, {"data": {"a.jpg": ""}}, b""),
+        (Kind.CONFIG_MAP, {"binaryData": {"a.jpg": ENCODED}}, JPEG),
+        (Kind.CONFIG_MAP, {"data": {"a.jpg": "as text"}}, b"as text"),
+        (Kind.CONFIG_MAP, {}, None),
+    ],
+)
+def test_the_bytes_under_a_key_are_those_that_were_put_there(
+    kind: Kind, source: dict[str, Any], found: bytes | None
+) -> None:
+    assert value_of(source, kind, "a.jpg") == found
+
+
+def cache_with(kind: Kind, **fields: Any) -> Cache:
+    cache = Cache()
+    cache.put(kind, {"metadata": {"name": "ann", "namespace": "default", "resourceVersion": "1"}, **fields})
+    return cache
+
+
+def secret(sha256: str | None = None, key: str = "a.jpg") -> Photo:
+    return Photo.model_validate({"name": "one", "secretKeyRef": {"name": "ann", "key": key}, "sha256": sha256})
+
+
+def test_a_photo_is_known_by_its_digest_without_being_read() -> None:
+    assert look([secret()], "default", cache_with(Kind.SECRET, data={"a.jpg": ENCODED})).digests == {"one": SHA}
+    of_map = Photo.model_validate({"name": "one", "configMapKeyRef": {"name": "ann", "key": "a.jpg"}})
+    found = look([of_map], "default", cache_with(Kind.CONFIG_MAP, binaryData={"a.jpg": ENCODED}))
+    assert found.digests == {"one": SHA}
+
+
+@pytest.mark.parametrize(
+    ("photo", "cache", "reason", "said"),
+    [
+        (secret(), Cache(), "NotFound", "there is no Secret ann in namespace default"),
+        (secret(key="b"), cache_with(Kind.SECRET, data={"a.jpg": ENCODED}), "NotFound", "Secret ann has no key b"),
+        (
+            secret(sha256="0" * 64),
+            cache_with(Kind.SECRET, data={"a.jpg": ENCODED}),
+            "ChecksumMismatch",
+            f"the bytes have sha256 {SHA}; the Subject says 000",
+        ),
+        (
+            Photo.model_validate({"name": "one", "url": "file:a.jpg", "sha256": SHA}),
+            Cache(),
+            "NotFound",
+            "only https:// is fetched in a cluster",
+        ),
+    ],
+)
+def test_a_photo_that_cannot_be_had_is_told_with_the_place_and_the_reason(
+    photo: Photo, cache: Cache, reason: str, said: str
+) -> None:
+    absent = look([photo], "default", cache).absent["one"]
+    assert (str(absent.reason), said in absent.message) == (reason, True), absent.message
+
+
+def test_an_address_is_believed_until_it_is_read() -> None:
+    by_address = Photo.model_validate({"name": "one", "url": "https://example.org/a.jpg", "sha256": SHA})
+    assert look([by_address], "default", Cache()).digests == {"one": SHA}

@@ -1,0 +1,78 @@
+"""When a status is written, and when it is left as it is."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from vigil_operator.reconcile.subject_status import Verdict, conditions, differs, transition
+
+NOW = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
+EARLIER = "2026-05-01T00:00:00Z"
+
+
+def seen(status: str, reason: str, message: str = "") -> dict[str, Any]:
+    condition = {
+        "type": "Ready",
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "observedGeneration": 3,
+        "lastTransitionTime": EARLIER,
+    }
+    return {"observedGeneration": 3, "conditions": [condition]}
+
+
+@pytest.mark.parametrize(
+    ("before", "verdict", "moment"),
+    [
+        ({}, Verdict("Ready", True, "Enrolled"), "2026-06-01T12:00:00Z"),
+        (seen("True", "Enrolled"), Verdict("Ready", True, "SomePhotosRefused"), EARLIER),
+        (seen("True", "Enrolled"), Verdict("Ready", False, "NoUsablePhoto"), "2026-06-01T12:00:00Z"),
+        (seen("True", "Enrolled"), Verdict("Ready", None, "GalleryUnreachable"), "2026-06-01T12:00:00Z"),
+        ({"conditions": "a hand-edited status"}, Verdict("Ready", True, "Enrolled"), "2026-06-01T12:00:00Z"),
+        ({"conditions": [7, {"type": "Ready", "status": "True"}]}, Verdict("Ready", True, "x"), "2026-06-01T12:00:00Z"),
+    ],
+)
+def test_the_moment_of_a_transition_is_that_of_the_status(
+    before: dict[str, Any], verdict: Verdict, moment: str
+) -> None:
+    (made,) = conditions(before, [verdict], 3, NOW)
+    assert (made["lastTransitionTime"], made["observedGeneration"]) == (moment, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "needed"),
+    [
+        ({}, False),
+        ({"observedGeneration": 4}, True),
+        ({"photos": [{"name": "one", "accepted": True}]}, True),
+        ({"modelId": "other"}, True),
+    ],
+)
+def test_a_status_is_written_only_when_it_says_something_else(change: dict[str, Any], needed: bool) -> None:
+    there = {**seen("True", "Enrolled"), "photos": [], "modelId": "m"}
+    assert differs(there, {**there, **change}) is needed
+
+
+def test_a_photo_that_is_no_longer_asked_for_leaves_the_status() -> None:
+    there = {**seen("True", "Enrolled"), "photos": [{"name": "one"}, {"name": "two"}]}
+    assert differs(there, {**there, "photos": [{"name": "one"}]})
+
+
+def test_what_others_add_to_the_status_is_no_reason_to_write() -> None:
+    there = {**seen("True", "Enrolled"), "note": "by another program"}
+    assert not differs(there, seen("True", "Enrolled"))
+
+
+def test_a_transition_is_told_once() -> None:
+    before = seen("True", "Enrolled")
+    same = conditions(before, [Verdict("Ready", True, "Enrolled", "another message")], 4, NOW)
+    assert transition(before, same, "Ready") is None
+    other = conditions(before, [Verdict("Ready", False, "NoUsablePhoto")], 4, NOW)
+    assert (transition(before, other, "Ready") or {})["reason"] == "NoUsablePhoto"
+
+
+def test_a_message_that_is_too_long_is_cut_and_not_refused() -> None:
+    (made,) = conditions({}, [Verdict("Ready", False, "InvalidSpec", "x" * 100_000)], 1, NOW)
+    assert len(made["message"]) == 4096

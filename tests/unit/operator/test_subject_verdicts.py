@@ -1,0 +1,206 @@
+"""What is said of a Subject, by its spec, the clock and what became of its photos."""
+
+import datetime as dt
+import uuid
+from typing import Any
+
+import pytest
+
+from vigil_contracts.registry import EnrolmentReport, PhotoReason, PhotoResult
+from vigil_contracts.resources import Subject, check
+from vigil_operator.reconcile import subject_verdicts
+from vigil_operator.reconcile.subject_verdicts import Enrolment
+
+NOW = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
+BEFORE, AFTER = "2026-05-01T00:00:00Z", "2026-07-01T00:00:00Z"
+
+
+def subject(**spec: Any) -> Subject:
+    found = check(
+        {
+            "apiVersion": "vigil.dev/v1alpha1",
+            "kind": "Subject",
+            "metadata": {"name": "ann"},
+            "spec": {
+                "displayName": "Ann",
+                "photos": [
+                    {"name": "one", "secretKeyRef": {"name": "ann", "key": "1.jpg"}},
+                    {"name": "two", "secretKeyRef": {"name": "ann", "key": "2.jpg"}},
+                ],
+                "consent": {"status": "Granted"},
+                **spec,
+            },
+        }
+    )
+    assert isinstance(found, Subject), found
+    return found
+
+
+def photo(name: str, reason: str = "Accepted") -> PhotoResult:
+    return PhotoResult(name=name, accepted=reason == "Accepted", reason=PhotoReason(reason), message=f"told of {name}")
+
+
+def report(*photos: PhotoResult) -> EnrolmentReport:
+    good = any(one.accepted for one in photos)
+    return EnrolmentReport(subject_id=uuid.uuid4(), enrolled=good, reason="told", photos=list(photos))
+
+
+BOTH = report(photo("one"), photo("two"))
+ONE = report(photo("one"), photo("two", "NoFace"))
+NONE = report(photo("one", "NoFace"), photo("two", "FaceBlurred"))
+EMPTY = report()
+GONE = {"two": photo("two", "NotFound")}
+ALL_GONE = {"one": photo("one", "NotFound"), "two": photo("two", "ChecksumMismatch")}
+WITHDRAWN = {"consent": {"status": "Withdrawn"}}
+EXPIRED_CONSENT = {"consent": {"status": "Granted", "expiresAt": BEFORE}}
+OVER = {"validity": {"notAfter": BEFORE}}
+LATER = {"validity": {"notBefore": AFTER}}
+
+CASES: dict[str, tuple[dict[str, Any], Enrolment, dict[str, tuple[bool | None, str]]]] = {
+    "all photos are in the gallery": (
+        {},
+        Enrolment(BOTH),
+        {"Ready": (True, "Enrolled"), "Enrolled": (True, "Enrolled"), "ConsentValid": (True, "ConsentGranted")},
+    ),
+    "one photo was refused": (
+        {},
+        Enrolment(ONE),
+        {
+            "Ready": (True, "SomePhotosRefused"),
+            "Enrolled": (True, "SomePhotosRefused"),
+            "Replicated": (True, "OneSite"),
+        },
+    ),
+    "every photo was refused": (
+        {},
+        Enrolment(NONE),
+        {
+            "Ready": (False, "NoUsablePhoto"),
+            "Enrolled": (False, "NoUsablePhoto"),
+            "Replicated": (False, "NoUsablePhoto"),
+        },
+    ),
+    "no photo is there yet": (
+        {},
+        Enrolment(None, ALL_GONE),
+        {"Ready": (False, "PhotoSourceMissing"), "Enrolled": (False, "PhotoSourceMissing")},
+    ),
+    "a photo's Secret went after it was enrolled": (
+        {},
+        Enrolment(BOTH, GONE),
+        {"Ready": (True, "Enrolled"), "Enrolled": (True, "Enrolled")},
+    ),
+    "one photo is not there yet": (
+        {},
+        Enrolment(report(photo("one"), photo("two", "Missing")), GONE),
+        {"Ready": (True, "SomePhotosRefused")},
+    ),
+    "consent is withdrawn and nothing is left": (
+        WITHDRAWN,
+        Enrolment(EMPTY),
+        {
+            "Ready": (False, "ConsentNotGranted"),
+            "Enrolled": (False, "ConsentNotGranted"),
+            "ConsentValid": (False, "ConsentNotGranted"),
+        },
+    ),
+    "consent is withdrawn and identity is away": (
+        WITHDRAWN,
+        Enrolment(BOTH, trouble="nobody answers"),
+        {
+            "Ready": (False, "GalleryUnreachable"),
+            "Enrolled": (True, "GalleryUnreachable"),
+            "ConsentValid": (False, "ConsentNotGranted"),
+        },
+    ),
+    "consent was never given": (
+        {"consent": {"status": "Pending"}},
+        Enrolment(None),
+        {"Ready": (False, "ConsentNotGranted"), "ConsentValid": (False, "ConsentNotGranted")},
+    ),
+    "consent has expired": (
+        EXPIRED_CONSENT,
+        Enrolment(EMPTY),
+        {"Ready": (False, "ConsentExpired"), "ConsentValid": (False, "ConsentExpired")},
+    ),
+    "the validity is over": (
+        OVER,
+        Enrolment(EMPTY),
+        {"Ready": (False, "Expired"), "Enrolled": (False, "Expired"), "ConsentValid": (True, "ConsentGranted")},
+    ),
+    "the validity has not begun": (
+        LATER,
+        Enrolment(BOTH),
+        {"Ready": (False, "NotYetValid"), "Enrolled": (True, "Enrolled"), "ConsentValid": (True, "ConsentGranted")},
+    ),
+    "identity never answered": (
+        {},
+        Enrolment(None, trouble="nobody answers"),
+        {"Ready": (None, "GalleryUnreachable"), "Enrolled": (None, "GalleryUnreachable")},
+    ),
+    "identity is away when there is a change": (
+        {},
+        Enrolment(BOTH, trouble="nobody answers"),
+        {"Ready": (False, "GalleryUnreachable"), "Enrolled": (True, "Enrolled")},
+    ),
+    "identity refuses": (
+        {},
+        Enrolment(None, trouble="too large", refused=True),
+        {"Ready": (False, "EnrolmentRefused"), "Enrolled": (False, "EnrolmentRefused")},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_condition_says_what_is_so_and_why(case: str) -> None:
+    spec, enrolment, wanted = CASES[case]
+    told = {one.type: (one.true, one.reason) for one in subject_verdicts.verdicts(subject(**spec), enrolment, NOW)}
+    assert set(told) == {"Ready", "Enrolled", "ConsentValid", "Replicated"}
+    assert {kind: told[kind] for kind in wanted} == wanted
+
+
+def test_a_message_names_the_photo_at_fault_and_what_identity_said_of_it() -> None:
+    told = {one.type: one.message for one in subject_verdicts.verdicts(subject(), Enrolment(ONE), NOW)}
+    assert told["Ready"] == "1 of 2 photos are in the gallery; two: told of two"
+    told = {one.type: one.message for one in subject_verdicts.verdicts(subject(), Enrolment(NONE), NOW)}
+    assert told["Ready"] == "no photo could be used; one: told of one (1 more in status.photos)"
+
+
+def test_what_the_operator_could_not_get_is_told_instead_of_identitys_missing() -> None:
+    told = Enrolment(report(photo("one"), photo("two", "Missing")), GONE)
+    assert [(one.name, str(one.reason)) for one in subject_verdicts.photo_results(subject(), told)] == [
+        ("one", "Accepted"),
+        ("two", "NotFound"),
+    ]
+
+
+def test_a_photo_whose_source_went_later_says_so_and_stays_accepted() -> None:
+    (_, two) = subject_verdicts.photo_results(subject(), Enrolment(BOTH, GONE))
+    assert two.accepted
+    assert two.message == "enrolled; its source is no longer there: told of two"
+
+
+@pytest.mark.parametrize(
+    ("spec", "moments"),
+    [
+        ({}, []),
+        ({"validity": {"notBefore": BEFORE, "notAfter": AFTER}}, [BEFORE, AFTER]),
+        ({"consent": {"status": "Granted", "expiresAt": AFTER}, "validity": {"notBefore": BEFORE}}, [BEFORE, AFTER]),
+    ],
+)
+def test_each_moment_at_which_something_begins_or_ends_is_known(spec: dict[str, Any], moments: list[str]) -> None:
+    assert [one.strftime("%Y-%m-%dT%H:%M:%SZ") for one in subject_verdicts.moments(subject(**spec))] == moments
+
+
+def test_consent_ends_at_its_moment_and_not_a_second_before() -> None:
+    end = dt.datetime.fromisoformat(AFTER)
+    granted = subject(consent={"status": "Granted", "expiresAt": AFTER})
+    assert not subject_verdicts.barred(granted, end - dt.timedelta(seconds=1))
+    assert subject_verdicts.barred(granted, end)
+
+
+def test_an_erasure_that_waits_says_for_what() -> None:
+    waiting = {one.type: one for one in subject_verdicts.erasing("waiting for the identity service")}
+    assert (waiting["Ready"].true, waiting["Ready"].reason) == (False, "ErasureWaiting")
+    assert waiting["Ready"].message == "waiting for the identity service"
+    assert {one.reason for one in subject_verdicts.erasing("")} == {"Erasing"}
