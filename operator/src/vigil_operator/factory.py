@@ -19,12 +19,16 @@ from vigil_operator.kube.watch import Scope, Watch
 from vigil_operator.metrics import Metrics
 from vigil_operator.queue import WorkQueue
 from vigil_operator.reconcile.base import Reconciler, World
+from vigil_operator.reconcile.buses import Buses
 from vigil_operator.reconcile.camera import CameraReconciler
 from vigil_operator.reconcile.capacity import Capacities
-from vigil_operator.routes import BY_SITE, MANAGED_BY, Router, add_indices
+from vigil_operator.reconcile.registrar import CameraRegistrar
+from vigil_operator.reconcile.site_and_subject import make_registry, site_and_subject
+from vigil_operator.registry.client import Registry
+from vigil_operator.resources.names import MANAGED_BY, OPERATOR
+from vigil_operator.routes import BY_SITE, Router, add_indices
 from vigil_operator.settings import Settings
 
-OURS = "vigil-operator"
 NOT_WATCHED = (
     "helm.sh/release.v1",
     "kubernetes.io/service-account-token",
@@ -42,6 +46,8 @@ class Parts:
     leadership: Leadership
     watches: list[Watch]
     reconcilers: dict[Kind, Reconciler]
+    buses: Buses
+    registry: Registry | None
 
 
 def build(settings: Settings) -> Parts:
@@ -65,12 +71,14 @@ def build(settings: Settings) -> Parts:
     identity = f"{instance}_{os.getpid()}_{uuid.uuid4().hex[:8]}"
     leadership = Leadership(api, settings.namespace, settings.lease_name, identity, settings.lease_s)
     watches = [Watch(api, cache, metrics, scope) for scope in scopes(settings)]
-    return Parts(world, leadership, watches, reconcilers(world))
+    registry = make_registry(settings)
+    return Parts(world, leadership, watches, reconcilers(world, registry), Buses(world), registry)
 
 
-def reconcilers(world: World) -> dict[Kind, Reconciler]:
+def reconcilers(world: World, registry: Registry | None) -> dict[Kind, Reconciler]:
     """Make the reconciler of each kind."""
-    return {Kind.CAMERA: CameraReconciler(world)}
+    registrar = CameraRegistrar(registry) if registry is not None else None
+    return {Kind.CAMERA: CameraReconciler(world, registrar), **site_and_subject(world, registry)}
 
 
 def scopes(settings: Settings) -> Iterator[Scope]:
@@ -78,8 +86,8 @@ def scopes(settings: Settings) -> Iterator[Scope]:
     wanted = [kind for kind in CHILD_KINDS if kind is not Kind.POD_MONITOR or settings.monitoring == "PodMonitor"]
     for namespace in settings.served_namespaces or (None,):
         for kind in (*wanted, Kind.POD):
-            yield Scope(kind, namespace, labels={MANAGED_BY: OURS}, among=_is_ours)
-        others = {MANAGED_BY: operators.not_equal(OURS)}
+            yield Scope(kind, namespace, labels={MANAGED_BY: OPERATOR}, among=_is_ours)
+        others = {MANAGED_BY: operators.not_equal(OPERATOR)}
         yield Scope(Kind.CONFIG_MAP, namespace, labels=others, among=lambda obj: not _is_ours(obj))
         yield Scope(Kind.SECRET, namespace, fields={"type": operators.not_in(list(NOT_WATCHED))})
 
@@ -87,7 +95,7 @@ def scopes(settings: Settings) -> Iterator[Scope]:
 def _is_ours(obj: dict[str, object]) -> bool:
     metadata = obj["metadata"]
     labels = metadata.get("labels") if isinstance(metadata, dict) else None
-    return bool(labels) and labels.get(MANAGED_BY) == OURS
+    return bool(labels) and labels.get(MANAGED_BY) == OPERATOR
 
 
 def _camera_key(camera: ResourceKey) -> Key:

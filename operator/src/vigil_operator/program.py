@@ -69,6 +69,8 @@ class Program:
             asyncio.create_task(self._kopf.run(), name="kopf"),
             asyncio.create_task(self._sweep_when_due(), name="sweep"),
             asyncio.create_task(self._resync(), name="resync"),
+            asyncio.create_task(self._parts.buses.run(), name="bus"),
+            asyncio.create_task(self._parts.world.heartbeats.watch_silence(), name="silence"),
         ]
         try:
             done, _ = await asyncio.wait({stop, work, lead, *others}, return_when=asyncio.FIRST_COMPLETED)
@@ -105,6 +107,8 @@ class Program:
         await self._parts.leadership.release()
         for reconciler in self._parts.reconcilers.values():
             await reconciler.close()
+        if self._parts.registry is not None:
+            await self._parts.registry.close()
         await self._parts.world.api.close()
         await self._health.close()
         log.info("stopped")

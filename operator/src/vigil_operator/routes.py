@@ -3,26 +3,22 @@
 from collections.abc import Iterator
 from typing import Final
 
-from vigil_operator.kube.cache import Cache, Change
+from vigil_operator.kube.cache import Cache, Change, key_of
 from vigil_operator.kube.kinds import CHILD_KINDS, OWN_KINDS, Key, Kind, Object
 from vigil_operator.queue import WorkQueue
+from vigil_operator.resources.names import CAMERA_LABEL
 from vigil_operator.settings import Settings
-
-CAMERA_LABEL: Final = "vigil.dev/camera"
-MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 
 BY_SECRET: Final = "secret"  # noqa: S105 - the name of an index
 BY_CONFIG_MAP: Final = "configmap"
 BY_SITE: Final = "site"
 BY_CAMERA: Final = "camera"
-BY_DEVICE: Final = "device"
 
 
 def add_indices(cache: Cache, settings: Settings) -> None:
     """Make objects findable by what they name; before the first object is put."""
     cache.index(Kind.CAMERA, BY_SECRET, lambda obj: _name_in(obj, "source", "credentialsSecretRef"))
     cache.index(Kind.CAMERA, BY_SITE, lambda obj: [site_of(obj, settings)])
-    cache.index(Kind.CAMERA, BY_DEVICE, _device)
     cache.index(Kind.SITE, BY_SECRET, lambda obj: _name_in(obj, "bus", "credentialsSecretRef"))
     cache.index(Kind.SUBJECT, BY_SECRET, lambda obj: _photo_refs(obj, "secretKeyRef"))
     cache.index(Kind.SUBJECT, BY_CONFIG_MAP, lambda obj: _photo_refs(obj, "configMapKeyRef"))
@@ -53,7 +49,7 @@ class Router:
         if kind in OWN_KINDS:
             yield change.key
         if kind is Kind.CAMERA:
-            yield from self._others_of_camera(namespace, name, seen)
+            yield from self._others_of_camera(namespace, seen)
         elif kind is Kind.SITE:
             yield from self._named(Kind.CAMERA, BY_SITE, namespace, name)
         elif kind is Kind.SECRET:
@@ -64,12 +60,14 @@ class Router:
             if kind is Kind.CONFIG_MAP:
                 yield from self._named(Kind.SUBJECT, BY_CONFIG_MAP, namespace, name)
 
-    def _others_of_camera(self, namespace: str, name: str, seen: list[Object]) -> Iterator[Key]:
+    def _others_of_camera(self, namespace: str, seen: list[Object]) -> Iterator[Key]:
         sites = {site_of(obj, self._settings) for obj in seen}
         yield from (Key(Kind.SITE, namespace, site) for site in sites)
-        for device in {device for obj in seen for device in _device(obj)}:
-            others = self._named(Kind.CAMERA, BY_DEVICE, namespace, device)
-            yield from (key for key in others if key.name != name)
+        devices = {device for obj in seen for device in usb_device(obj)}
+        if devices:  # one device is one whatever the namespace
+            for other in self._cache.all(Kind.CAMERA):
+                if devices.intersection(usb_device(other)):
+                    yield key_of(Kind.CAMERA, other)
 
     def _of_secret(self, namespace: str, name: str) -> Iterator[Key]:
         yield from self._named(Kind.CAMERA, BY_SECRET, namespace, name)
@@ -106,7 +104,8 @@ def _name_in(obj: Object, *path: str) -> list[str]:
     return [here] if isinstance(here, str) else []
 
 
-def _device(obj: Object) -> list[str]:
+def usb_device(obj: Object) -> list[str]:
+    """Give the device that a Camera reads; none for other sources."""
     source = (obj.get("spec") or {}).get("source") or {}
     return [source["url"]] if source.get("type") == "USB" and isinstance(source.get("url"), str) else []
 

@@ -4,6 +4,7 @@ A heartbeat comes every two seconds; only a change of meaning (state, reason, fi
 is worth a reconcile.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,12 @@ from vigil_contracts.ids import ResourceKey
 
 STALE_S: Final = 15.0
 """A stream process that has said nothing for so long is taken for silent."""
+
+LOOK_S: Final = 2.0
+"""How often silence is looked for."""
+
+Meaning = tuple[object, ...]
+"""What of a heartbeat is worth a reconcile when it changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,7 @@ class Heartbeats:
     def __init__(self, changed: Callable[[ResourceKey], None]) -> None:
         self._changed = changed
         self._last: dict[ResourceKey, tuple[CameraHeartbeat, float]] = {}
+        self._silent: set[ResourceKey] = set()
         self._bus_trouble: dict[str, str] = {}
 
     def get(self, camera: ResourceKey) -> Heard | None:
@@ -66,14 +74,35 @@ class Heartbeats:
         heard_at = time.monotonic() - max(age_s, 0.0)
         if before is not None and beat.session_id == before[0].session_id and heard_at < before[1]:
             return
-        was_silent = before is None or time.monotonic() - before[1] > STALE_S
         self._last[camera] = (beat, heard_at)
-        if was_silent or before is None or _meaning(before[0]) != _meaning(beat):
+        was_silent = camera in self._silent
+        self._silent.discard(camera)
+        if before is None or was_silent or meaning(before[0]) != meaning(beat):
             self._changed(camera)
+
+    def touch(self, camera: ResourceKey) -> None:
+        """Note that a camera said the same again, just now."""
+        found = self._last.get(camera)
+        if found is not None:
+            self._last[camera] = (found[0], time.monotonic())
+            if camera in self._silent:
+                self._silent.discard(camera)
+                self._changed(camera)
+
+    async def watch_silence(self) -> None:
+        """Tell of each camera that falls silent, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            since = time.monotonic() - STALE_S
+            for camera, (_, heard_at) in list(self._last.items()):
+                if heard_at < since and camera not in self._silent:
+                    self._silent.add(camera)
+                    self._changed(camera)
 
     def forget(self, camera: ResourceKey) -> None:
         """Forget a camera that is gone."""
         self._last.pop(camera, None)
+        self._silent.discard(camera)
 
     def bus_trouble(self, site: str) -> str:
         """Give what is wrong with a site's bus; empty: nothing is known to be."""
@@ -89,5 +118,15 @@ class Heartbeats:
                 self._changed(camera)
 
 
-def _meaning(beat: CameraHeartbeat) -> tuple[object, ...]:
-    return (beat.session_id, beat.state, beat.reason, beat.message, beat.fitness, beat.width, beat.height)
+def meaning(beat: CameraHeartbeat) -> Meaning:
+    """Give what of a heartbeat is worth a reconcile when it changes."""
+    return (
+        beat.session_id,
+        beat.state,
+        beat.reason,
+        beat.message,
+        beat.fitness,
+        beat.width,
+        beat.height,
+        beat.inference_endpoint,
+    )

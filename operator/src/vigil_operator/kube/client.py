@@ -12,8 +12,9 @@ from lightkube import AsyncClient
 from lightkube.types import CascadeType, PatchType
 
 from vigil_operator.kube.cache import Cache
+from vigil_operator.kube.classes import RESOURCES, STATUSES
 from vigil_operator.kube.errors import KubeError, NotFoundError, translate
-from vigil_operator.kube.kinds import ADDRESSES, RESOURCES, STATUSES, Key, Kind, Object
+from vigil_operator.kube.kinds import ADDRESSES, Key, Kind, Object
 from vigil_operator.metrics import Metrics
 
 FIELD_MANAGER: Final = "vigil-operator"

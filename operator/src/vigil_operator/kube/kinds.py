@@ -3,9 +3,6 @@
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from lightkube.core.resource import ApiInfo, ResourceDef
-from lightkube.generic_resource import GenericNamespacedResource, GenericNamespacedStatus, create_api_info
-
 from vigil_contracts.resources.common import GROUP, VERSION
 
 Object = dict[str, Any]
@@ -79,22 +76,3 @@ CHILD_KINDS: Final = (
     Kind.DEPLOYMENT,
 )
 """What a Camera owns, in the order in which it is made: the Deployment last, when all that its pod needs is there."""
-
-
-def _resource(kind: Kind) -> type[GenericNamespacedResource]:
-    # A class of our own for every kind, also for those that lightkube has models of: plain data all the way, and no
-    # 1.8 MiB of models in memory.
-    address = ADDRESSES[kind]
-    info = create_api_info(address.group, address.version, kind.value, address.plural)
-    return type(kind.value, (GenericNamespacedResource,), {"_api_info": info})
-
-
-def _status(kind: Kind) -> type[GenericNamespacedStatus]:
-    address = ADDRESSES[kind]
-    resource = ResourceDef(address.group, address.version, kind.value)
-    info = ApiInfo(resource=resource, parent=resource, plural=address.plural, verbs=["patch"], action="status")
-    return type(f"{kind.value}Status", (GenericNamespacedStatus,), {"_api_info": info})
-
-
-RESOURCES: Final = {kind: _resource(kind) for kind in Kind}
-STATUSES: Final = {kind: _status(kind) for kind in OWN_KINDS}

@@ -38,11 +38,7 @@ def trim(kind: Kind, obj: Object) -> Object:
         kept["spec"] = _pod_spec(obj.get("spec") or {})
         kept["status"] = {name: value for name, value in (obj.get("status") or {}).items() if name in _POD_STATUS}
     elif kind is Kind.DEPLOYMENT:
-        kept["status"] = {
-            name: value
-            for name, value in (obj.get("status") or {}).items()
-            if name in {"observedGeneration", "replicas"}
-        }
+        kept["status"] = {"conditions": _failures(obj)}
     return kept
 
 
@@ -74,6 +70,16 @@ def _of_base64(value: Any) -> str:  # noqa: ANN401 - whatever the API server gav
         return digest(base64.b64decode(value or "", validate=True))
     except (binascii.Error, TypeError, ValueError):
         return digest(str(value).encode())
+
+
+def _failures(deployment: Object) -> list[Object]:
+    # The others carry times that change with every pod.
+    conditions = (deployment.get("status") or {}).get("conditions") or []
+    return [
+        {name: one.get(name) for name in ("type", "status", "reason", "message")}
+        for one in conditions
+        if one.get("type") == "ReplicaFailure"
+    ]
 
 
 def _pod_spec(spec: Object) -> Object:

@@ -1,18 +1,216 @@
-"""Cameras: not yet."""
+"""Cameras: one stream pod each, and the truth about it in the status."""
 
-from vigil_operator.kube.kinds import Key
+import datetime as dt
+from dataclasses import replace
+from typing import Final
+
+from vigil_contracts.conditions import CameraCondition
+from vigil_contracts.conditions import CameraReason as Reason
+from vigil_contracts.ids import ResourceKey
+from vigil_contracts.resources import Camera
+from vigil_operator.bus.heartbeats import Heard
+from vigil_operator.kube.compare import fingerprint
+from vigil_operator.kube.errors import NotFoundError
+from vigil_operator.kube.kinds import Key, Kind, Object
+from vigil_operator.reconcile import pods, subject_status
+from vigil_operator.reconcile.admission import Admission
 from vigil_operator.reconcile.base import Result, World
+from vigil_operator.reconcile.camera_conditions import SILENCE_S, Known, Problem, judge
+from vigil_operator.reconcile.camera_wiring import Resolved, parse, resolve
+from vigil_operator.reconcile.children import Children, Outcome
+from vigil_operator.reconcile.registrar import CameraRegistrar
+from vigil_operator.resources.camera import children
+from vigil_operator.resources.names import CONFIG_HASH, CONTAINER, child_name
+from vigil_operator.routes import BY_CAMERA, site_of
+
+WAIT_S: Final = 1.0
+"""For what an earlier Camera of the same name left, to be gone."""
+PROBLEM_S: Final = 60.0
+"""A refusal of the API server is tried again so often: quotas and policies change without telling."""
+CALM: Final = frozenset({Reason.STREAMING, Reason.STARTING, Reason.POD_PENDING, Reason.SUSPENDED})
+"""Reasons of Ready that are no cause for a warning."""
 
 
 class CameraReconciler:
-    """Keeps one stream pod per Camera."""
+    """Keeps one stream pod per Camera.
 
-    def __init__(self, world: World) -> None:
+    Parameters
+    ----------
+    registrar
+        None: the operator was told of no registry.
+    """
+
+    def __init__(self, world: World, registrar: CameraRegistrar | None) -> None:
         self._world = world
+        self._children = Children(world)
+        self._registrar = registrar
+        self._admission = Admission(world.cache, world.heartbeats, world.queue.add)
+        self._reasons: dict[Key, str] = {}
+        self._written: dict[Key, str] = {}
 
     async def reconcile(self, key: Key) -> Result:
-        """Do it."""
-        return Result("Gone" if self._world.cache.get(key) is None else "Unchanged")
+        """Bring one Camera to what it asks for."""
+        obj = self._world.cache.get(key)
+        if obj is None or "deletionTimestamp" in obj["metadata"]:
+            return await self._leave(key, obj)
+        camera = parse(obj)
+        if isinstance(camera, Problem):
+            # What runs goes on as it is: nobody asked for its end.
+            return await self._report(key, obj, camera, site_of(obj, self._world.settings), Outcome())
+        resolved = self._admit(key, resolve(camera, obj, self._world.cache, self._world.settings))
+        wanted, kept = self._wanted(key, resolved)
+        outcome = await self._children.bring(obj, key, wanted, kept)
+        outcome.changed |= await self._replace_edited_pods(key)
+        problem = outcome.problem or resolved.problem
+        result = await self._report(key, obj, problem, resolved.site_name, outcome, camera)
+        if self._registrar is None:
+            return result
+        waits = [wait for wait in (result.again_s, await self._registrar.put(key, obj)) if wait is not None]
+        return replace(result, again_s=min(waits, default=None))
 
     async def close(self) -> None:
         """Nothing is held."""
+
+    async def _leave(self, key: Key, obj: Object | None) -> Result:
+        self._admission.free(key)
+        if obj is not None:
+            return Result("Gone")  # on its way; the watch tells when it is gone
+        self._children.forget(key)
+        self._world.heartbeats.forget(ResourceKey(key.namespace, key.name))
+        self._count(key, None)
+        self._written.pop(key, None)
+        again_s = await self._registrar.delete(key) if self._registrar is not None else None
+        return Result("Gone", again_s)
+
+    def _admit(self, key: Key, resolved: Resolved) -> Resolved:
+        if resolved.camera.spec.suspend:
+            self._admission.free(key)
+            return replace(resolved, problem=None)  # what would be in its way is in nobody's way now
+        if resolved.problem is not None:
+            self._admission.stand_aside(key)
+            return resolved
+        declared = resolved.site.spec.inference.detections_per_second if resolved.site is not None else None
+        capacity = declared or self._world.capacities.get(key.namespace, resolved.site_name)
+        verdict = self._admission.decide(key, resolved.site_name, capacity)
+        if verdict is None or verdict.admitted:
+            return resolved
+        problem = Problem(Reason.INSUFFICIENT_INFERENCE_CAPACITY, f"{verdict}", permanent=False)
+        return replace(resolved, problem=problem, wiring=replace(resolved.wiring, replicas=0))
+
+    def _wanted(self, key: Key, resolved: Resolved) -> tuple[list[tuple[Kind, Object]], set[Kind]]:
+        """Give the children to bring about, and the kinds that are left as they are.
+
+        What runs goes on running while something is in the way of its Deployment: nobody asked for its end.
+        """
+        wanted = children(resolved.camera, resolved.wiring)
+        problem = resolved.problem
+        waits_for_room = problem is not None and problem.reason is Reason.INSUFFICIENT_INFERENCE_CAPACITY
+        if problem is None or (waits_for_room and self._deployment(key) is not None):
+            return wanted, set()
+        return [(kind, manifest) for kind, manifest in wanted if kind is not Kind.DEPLOYMENT], {Kind.DEPLOYMENT}
+
+    async def _replace_edited_pods(self, key: Key) -> bool:
+        """Remove pods whose image somebody edited in place; the Deployment makes them anew."""
+        deployment, replaced = self._deployment(key), False
+        if deployment is None:
+            return False
+        template = deployment["spec"]["template"]
+        wanted = (template["metadata"].get("annotations") or {}).get(CONFIG_HASH), _image(template["spec"])
+        for pod in self._pods(key):
+            metadata = pod["metadata"]
+            same = (metadata.get("annotations") or {}).get(CONFIG_HASH) == wanted[0]
+            if same and _image(pod["spec"]) != wanted[1] and "deletionTimestamp" not in metadata:
+                await self._world.api.delete(Key(Kind.POD, key.namespace, metadata["name"]))
+                replaced = True
+        return replaced
+
+    async def _report(
+        self,
+        key: Key,
+        obj: Object,
+        problem: Problem | None,
+        site: str,
+        outcome: Outcome,
+        camera: Camera | None = None,
+    ) -> Result:
+        heard = self._world.heartbeats.get(ResourceKey(key.namespace, key.name))
+        pod = pods.newest(self._pods(key))
+        age_s = self._running_s(pod)
+        known = Known(
+            problem=problem,
+            suspended=camera is not None and camera.spec.suspend,
+            pod=pods.facts(pod, self._deployment(key)) if self._deployment(key) is not None else None,
+            heard=heard,
+            bus_trouble=self._world.heartbeats.bus_trouble(site),
+            pod_age_s=age_s,
+        )
+        generation = int(obj["metadata"].get("generation") or 0)
+        seen = obj.get("status") if isinstance(obj.get("status"), dict) else {}
+        made = subject_status.conditions(seen or {}, judge(known), generation, self._world.now())
+        status: Object = {"observedGeneration": generation, "conditions": made, "site": site}
+        if heard is not None and heard.beat.inference_endpoint:
+            status["endpoint"] = heard.beat.inference_endpoint
+        self._count(key, next(one["reason"] for one in made if one["type"] == CameraCondition.READY))
+        wrote = await self._write(key, obj, seen or {}, status)
+        return Result("Changed" if outcome.changed or wrote else "Unchanged", self._again_s(known, outcome))
+
+    async def _write(self, key: Key, obj: Object, seen: Object, status: Object) -> bool:
+        mark = fingerprint([obj["metadata"].get("uid"), seen, status])
+        if not subject_status.differs(seen, status) or self._written.get(key) == mark:
+            return False  # the second: what the API server does not keep of it is not written again and again
+        try:
+            await self._world.api.apply_status(key, str(obj["metadata"].get("uid", "")), status)
+        except NotFoundError:
+            return False  # deleted meanwhile; the watch will say so
+        self._written[key] = mark
+        ready = subject_status.transition(seen, status["conditions"], CameraCondition.READY)
+        if ready is not None:
+            kind = "Normal" if ready["reason"] in CALM else "Warning"
+            await self._world.events.tell(
+                obj, key, kind, ready["reason"], ready["message"] or ready["reason"], "Reconcile"
+            )
+        return True
+
+    def _again_s(self, known: Known, outcome: Outcome) -> float | None:
+        """Say when time alone may change the verdict."""
+        waits = []
+        if outcome.waiting:
+            waits.append(WAIT_S)
+        if outcome.problem is not None:
+            waits.append(PROBLEM_S)
+        if known.pod is not None and known.pod.trouble is None and not known.suspended:
+            waits += _until_silent_s(known.heard, known.pod_age_s)
+        return min(waits, default=None)
+
+    def _running_s(self, pod: Object | None) -> float:
+        statuses = (pod or {}).get("status", {}).get("containerStatuses") or [{}]
+        started = ((statuses[0].get("state") or {}).get("running") or {}).get("startedAt")
+        try:
+            since = dt.datetime.fromisoformat(str(started))
+        except ValueError:
+            return 0.0
+        return max(0.0, (self._world.now() - since).total_seconds())
+
+    def _deployment(self, key: Key) -> Object | None:
+        return self._world.cache.get(Key(Kind.DEPLOYMENT, key.namespace, child_name(key.name)))
+
+    def _pods(self, key: Key) -> list[Object]:
+        return self._world.cache.find(Kind.POD, BY_CAMERA, key.namespace, key.name)
+
+    def _count(self, key: Key, reason: str | None) -> None:
+        before = self._reasons.pop(key, None)
+        if before is not None:
+            self._world.metrics.cameras.labels(before).dec()
+        if reason is not None:
+            self._reasons[key] = reason
+            self._world.metrics.cameras.labels(reason).inc()
+
+
+def _until_silent_s(heard: Heard | None, pod_age_s: float) -> list[float]:
+    """Give the time that a young pod has to be heard; a camera that falls silent later is told by the heartbeats."""
+    silent = heard is None or heard.stale
+    return [SILENCE_S - pod_age_s + 0.5] if silent and pod_age_s < SILENCE_S else []
+
+
+def _image(spec: Object) -> object:
+    return next((one.get("image") for one in spec.get("containers") or [] if one.get("name") == CONTAINER), None)

@@ -1,0 +1,163 @@
+"""Hear the heartbeats of a Site's cameras: the last of each that JetStream kept, then live.
+
+Live ones come over a plain subscription: the next is two seconds away, so that nothing has to be made certain. Most say
+what the one before said; those are told by a few fields and not parsed.
+"""
+
+import asyncio
+import datetime as dt
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.errors import NotFoundError
+
+from vigil_contracts.bus import Kind, camera_stream, parse_subject, subjects
+from vigil_contracts.events import CameraHeartbeat, EventError, decode
+from vigil_contracts.ids import ResourceKey
+from vigil_operator.bus.heartbeats import Heartbeats
+
+log = structlog.get_logger(__name__)
+
+BATCH: Final = 256
+FETCH_S: Final = 2.0
+AGAIN_S: Final = 5.0
+FIELDS: Final = ("sessionId", "state", "reason", "message", "fitness", "width", "height", "inferenceEndpoint")
+"""Of a heartbeat as JSON: the same as `heartbeats.meaning`."""
+
+
+@dataclass(frozen=True, slots=True)
+class BusAddress:
+    """Where a Site's bus is.
+
+    Attributes
+    ----------
+    url
+        `nats://host:port`, without credentials.
+    """
+
+    site: str
+    url: str
+    token: str | None
+
+
+class BusListener:
+    """One connection to one bus, for as long as it is wanted."""
+
+    def __init__(self, address: BusAddress, heartbeats: Heartbeats) -> None:
+        self._address = address
+        self._heartbeats = heartbeats
+        self._client = Client()
+        self._meanings: dict[ResourceKey, tuple[Any, ...]] = {}
+        self._connected = asyncio.Event()
+        self._told = False
+
+    async def run(self) -> None:
+        """Connect, however long it takes, and listen until cancelled."""
+        self._trouble("connecting")
+        try:
+            while True:
+                try:
+                    await self._listen()
+                except (NatsError, TimeoutError, OSError) as error:
+                    self._trouble(f"{type(error).__name__}: {error}".rstrip(": "))
+                    await asyncio.sleep(AGAIN_S)
+        finally:
+            self._heartbeats.set_bus_trouble(self._address.site, "")
+            await self._client.close()
+
+    async def _listen(self) -> None:
+        self._client = Client()
+        await self._client.connect(
+            servers=[self._address.url],
+            token=self._address.token,
+            name="vigil-operator",
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=1,
+            connect_timeout=3,
+            ping_interval=5,
+            max_outstanding_pings=2,
+            error_cb=self._error,
+            disconnected_cb=self._disconnected,
+            reconnected_cb=self._reconnected,
+        )
+        await self._client.subscribe(subjects(self._address.site, Kind.CAMERA), cb=self._heard)
+        self._well()
+        while True:
+            self._connected.clear()
+            await self._catch_up()
+            await self._connected.wait()
+
+    async def _catch_up(self) -> None:
+        """Read the last heartbeat of every camera; without the stream nobody has ever sent one."""
+        jetstream = self._client.jetstream(timeout=5)
+        config = ConsumerConfig(
+            deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
+            ack_policy=AckPolicy.NONE,
+            inactive_threshold=30,
+            mem_storage=True,
+        )
+        stream = camera_stream(self._address.site)
+        try:
+            kept = await jetstream.pull_subscribe(stream.subjects[0], stream=stream.name, config=config)
+            pending = (await kept.consumer_info()).num_pending
+            while pending:
+                messages = await kept.fetch(min(BATCH, pending), timeout=FETCH_S)
+                for message in messages:
+                    self._take(message.subject, message.data, message.metadata.timestamp)
+                pending = messages[-1].metadata.num_pending if messages else 0
+            await kept.unsubscribe()
+        except NotFoundError:
+            return
+        except (NatsError, TimeoutError) as error:
+            log.info("the last heartbeats were not read; live ones follow", reason=f"{type(error).__name__}: {error}")
+
+    async def _heard(self, message: Msg) -> None:
+        self._take(message.subject, message.data, None)
+
+    def _take(self, subject: str, body: bytes, sent_at: dt.datetime | None) -> None:
+        try:
+            camera = parse_subject(subject).camera
+            if camera is None:
+                return
+            data = json.loads(body).get("data")
+            meaning = tuple(data.get(name) for name in FIELDS)
+            if sent_at is None and self._meanings.get(camera) == meaning and self._heartbeats.get(camera) is not None:
+                self._heartbeats.touch(camera)
+                return
+            beat = decode(body, CameraHeartbeat)
+        except (ValueError, AttributeError, EventError) as error:
+            log.debug("not a heartbeat", subject=subject, reason=str(error))
+            return
+        self._meanings[camera] = meaning
+        age_s = (dt.datetime.now(dt.UTC) - sent_at).total_seconds() if sent_at is not None else 0.0
+        self._heartbeats.note(camera, beat, age_s)
+
+    def _trouble(self, reason: str) -> None:
+        self._heartbeats.set_bus_trouble(self._address.site, f"{self._address.url}: {reason}")
+
+    def _well(self) -> None:
+        self._told = False
+        self._heartbeats.set_bus_trouble(self._address.site, "")
+        log.info("bus connected", site=self._address.site)
+
+    async def _error(self, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}".rstrip(": ")
+        if not self._client.is_connected:
+            self._trouble(reason)
+        if not self._told:  # one line per outage: each attempt is reported
+            log.warning("trouble with the bus; trying again until it works", site=self._address.site, reason=reason)
+            self._told = True
+
+    async def _disconnected(self) -> None:
+        if not self._client.is_closed:
+            self._trouble("disconnected")
+
+    async def _reconnected(self) -> None:
+        self._well()
+        self._connected.set()

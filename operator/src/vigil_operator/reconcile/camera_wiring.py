@@ -1,0 +1,202 @@
+"""Find out what a Camera is connected with, or what is missing for that."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from vigil_contracts.conditions import CameraReason as Reason
+from vigil_contracts.resources import API_VERSION, Camera, Problem, Site, SourceType, check
+from vigil_contracts.resources.retention import retention_problem
+from vigil_operator.kube.cache import Cache
+from vigil_operator.kube.compare import fingerprint
+from vigil_operator.kube.kinds import Key, Kind, Object
+from vigil_operator.kube.trim import digest
+from vigil_operator.reconcile import camera_conditions
+from vigil_operator.resources.wiring import Wiring
+from vigil_operator.routes import usb_device
+from vigil_operator.settings import Settings
+
+CREDENTIALS: Final = ("username", "password")
+TOKEN: Final = "token"  # noqa: S105 - the name of a key
+EMPTY: Final = digest(b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A Camera with its surroundings.
+
+    Attributes
+    ----------
+    problem
+        What is in the way of a pod; the first that a person should look at.
+    """
+
+    camera: Camera
+    site_name: str
+    site: Site | None
+    wiring: Wiring
+    problem: camera_conditions.Problem | None
+
+
+def parse(obj: Object) -> Camera | camera_conditions.Problem:
+    """Read a Camera as it is stored, which may be under another version's schema."""
+    found = check({"apiVersion": API_VERSION, "kind": "Camera", "metadata": _named(obj), "spec": obj.get("spec") or {}})
+    if isinstance(found, Camera):
+        return found
+    problems = found if isinstance(found, list) else [Problem((), "is no Camera")]
+    told = "; ".join(f"{problem.where}: {problem.message}" for problem in problems)
+    return camera_conditions.Problem(Reason.INVALID_SPEC, told)
+
+
+def resolve(camera: Camera, obj: Object, cache: Cache, settings: Settings) -> Resolved:
+    """Find a Camera's Site and Secrets."""
+    namespace, ref = camera.metadata.namespace, camera.spec.site_ref
+    name = ref.name if ref is not None else settings.site
+    site = _site(cache.get(Key(Kind.SITE, namespace, name)))
+    bus = site.spec.bus if site is not None else None
+    inference = site.spec.inference.endpoints if site is not None else []
+    secret = bus.credentials_secret_ref.name if bus and bus.credentials_secret_ref else settings.bus_secret
+    wiring = Wiring(
+        settings=settings,
+        site=name,
+        nats_url=(bus.url if bus else None) or settings.nats_url,
+        triton_urls=tuple(endpoint.address for endpoint in inference) or tuple(settings.triton_endpoints),
+        bus_secret=secret,
+        secrets_digest=_secrets_digest(camera, secret, cache),
+        replicas=0 if camera.spec.suspend else 1,
+        owner_uid=str(obj["metadata"].get("uid", "")),
+    )
+    missing = ref is not None and site is None
+    problem = (
+        _site_problem(namespace, name, settings, missing=missing)
+        or _retention_problem(camera, site)
+        or _device_problem(camera, obj, cache, settings)
+        or _credentials_problem(camera, cache)
+        or _bus_problem(namespace, secret, cache)
+    )
+    return Resolved(camera, name, site, wiring, problem)
+
+
+def _named(obj: Object) -> Object:
+    metadata = obj.get("metadata") or {}
+    return {name: metadata[name] for name in ("name", "namespace", "uid", "generation", "labels") if name in metadata}
+
+
+def _site(obj: Object | None) -> Site | None:
+    if obj is None:
+        return None
+    found = check({"apiVersion": API_VERSION, "kind": "Site", "metadata": _named(obj), "spec": obj.get("spec") or {}})
+    # A Site that breaks a rule says so itself; its Cameras go on with the operator's own settings.
+    return found if isinstance(found, Site) else Site.model_validate({"metadata": _named(obj)})
+
+
+def _site_problem(namespace: str, name: str, settings: Settings, *, missing: bool) -> camera_conditions.Problem | None:
+    if missing:
+        told = f"there is no Site {name} in the namespace {namespace}; apply it, or leave spec.siteRef out"
+        return camera_conditions.Problem(Reason.SITE_NOT_FOUND, told)
+    if name != settings.site:
+        told = (
+            f"this installation serves the Site {settings.site} and not {name}, so nobody would hear what the camera "
+            "sees; name that Site in spec.siteRef, or install Vigil for this one"
+        )
+        return camera_conditions.Problem(Reason.SITE_NOT_SERVED, told)
+    return None
+
+
+def _retention_problem(camera: Camera, site: Site | None) -> camera_conditions.Problem | None:
+    found = retention_problem(camera, site)
+    if found is None:
+        return None
+    return camera_conditions.Problem(Reason.RETENTION_LONGER_THAN_SITE, f"{found.where}: {found.message}")
+
+
+def _device_problem(camera: Camera, obj: Object, cache: Cache, settings: Settings) -> camera_conditions.Problem | None:
+    device = camera.spec.source.url
+    if camera.spec.source.type is not SourceType.USB or camera.spec.suspend:
+        return None
+    first = min((_age(other), other) for other in _sharing(obj, cache)) if _sharing(obj, cache) else None
+    if first is not None and first[0] < _age(obj):
+        other = first[1]["metadata"]
+        told = (
+            f"{device} is the device of the Camera {other.get('namespace')}/{other.get('name')}, and one device serves "
+            "one reader; delete or suspend one of the two"
+        )
+        return camera_conditions.Problem(Reason.DEVICE_IN_USE, told)
+    if device not in settings.usb_resources:
+        told = (
+            f"the operator knows no device plugin that hands out {device}; install one and name its resource in "
+            f'VIGIL_USB_RESOURCES, such as {{"{device}": "squat.ai/video"}} (pods may not mount a node\'s devices '
+            "themselves: PodSecurity restricted)"
+        )
+        return camera_conditions.Problem(Reason.POD_UNSCHEDULABLE, told)
+    return None
+
+
+def _sharing(obj: Object, cache: Cache) -> list[Object]:
+    """Give the other Cameras that want the same device on the same nodes."""
+    own = obj["metadata"]
+    return [
+        other
+        for other in cache.all(Kind.CAMERA)
+        if usb_device(other) == usb_device(obj)
+        and (other["metadata"].get("namespace"), other["metadata"].get("name")) != (own.get("namespace"), own["name"])
+        and not (other.get("spec") or {}).get("suspend")
+        and _nodes(other) == _nodes(obj)
+    ]
+
+
+def _nodes(obj: Object) -> object:
+    return ((obj.get("spec") or {}).get("scheduling") or {}).get("nodeSelector") or {}
+
+
+def _age(obj: Object) -> tuple[str, str, str]:
+    metadata = obj["metadata"]
+    return (
+        str(metadata.get("creationTimestamp", "")),
+        str(metadata.get("namespace", "")),
+        str(metadata.get("name", "")),
+    )
+
+
+def _credentials_problem(camera: Camera, cache: Cache) -> camera_conditions.Problem | None:
+    ref = camera.spec.source.credentials_secret_ref
+    if ref is None:
+        return None
+    namespace = camera.metadata.namespace
+    secret = cache.get(Key(Kind.SECRET, namespace, ref.name))
+    if secret is None:
+        told = (
+            f"there is no Secret {ref.name} in the namespace {namespace}; create it with the keys username and password"
+        )
+        return camera_conditions.Problem(Reason.SECRET_NOT_FOUND, told)
+    data = secret.get("data") or {}
+    lacking = [key for key in CREDENTIALS if data.get(key, EMPTY) == EMPTY]
+    if lacking:
+        has = ", ".join(sorted(data)) or "none"
+        told = (
+            f"the Secret {ref.name} in the namespace {namespace} lacks, or leaves empty, {' and '.join(lacking)}; "
+            f"it has the keys: {has}"
+        )
+        return camera_conditions.Problem(Reason.SECRET_KEY_MISSING, told)
+    return None
+
+
+def _bus_problem(namespace: str, name: str, cache: Cache) -> camera_conditions.Problem | None:
+    secret = cache.get(Key(Kind.SECRET, namespace, name))
+    if secret is not None and (secret.get("data") or {}).get(TOKEN, EMPTY) != EMPTY:
+        return None
+    lacking = f"its key {TOKEN} is missing or empty" if secret is not None else "it is not there"
+    told = (
+        f"the stream pod joins the bus with the Secret {name} in the namespace {namespace}, and {lacking}; create it: "
+        f"kubectl create secret generic {name} -n {namespace} --from-literal={TOKEN}=..."
+    )
+    return camera_conditions.Problem(Reason.BUS_CREDENTIALS_MISSING, told)
+
+
+def _secrets_digest(camera: Camera, bus_secret: str, cache: Cache) -> str:
+    namespace, ref = camera.metadata.namespace, camera.spec.source.credentials_secret_ref
+    wanted = [(bus_secret, (TOKEN,))] + ([(ref.name, CREDENTIALS)] if ref is not None else [])
+    found = []
+    for name, keys in wanted:
+        data = (cache.get(Key(Kind.SECRET, namespace, name)) or {}).get("data") or {}
+        found.append([name, *(data.get(key, "") for key in keys)])
+    return fingerprint(found)

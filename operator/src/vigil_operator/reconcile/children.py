@@ -1,0 +1,161 @@
+"""Bring what a Camera owns to what is wanted: apply what differs, remove what is no longer wanted.
+
+The first apply of a change takes nothing from other field managers; what they hold is then taken over knowingly, and
+an event tells from whom. Who takes it back again and again is not fought for ever: the Camera says so and the operator
+waits longer and longer.
+"""
+
+import time
+from collections import defaultdict, deque
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from vigil_contracts.conditions import CameraReason as Reason
+from vigil_operator.kube.compare import holds
+from vigil_operator.kube.errors import ConflictError, DeniedError, InvalidError, NotFoundError
+from vigil_operator.kube.kinds import CHILD_KINDS, Key, Kind, Object
+from vigil_operator.kube.trim import trim
+from vigil_operator.reconcile.base import World
+from vigil_operator.reconcile.camera_conditions import Problem
+from vigil_operator.resources.names import APPLIED_HASH, CAMERA_LABEL
+from vigil_operator.routes import BY_CAMERA
+
+log = structlog.get_logger(__name__)
+
+QUARREL: Final = 5
+"""So many take-overs of one object..."""
+QUARREL_S: Final = 300.0
+"""...within so many seconds are a quarrel."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of bringing the children about.
+
+    Attributes
+    ----------
+    waiting
+        Something of an earlier Camera of this name is still on its way out.
+    """
+
+    changed: bool = False
+    waiting: bool = False
+    problem: Problem | None = None
+
+
+class Children:
+    """Applies and prunes the children of Cameras."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._taken: defaultdict[Key, deque[float]] = defaultdict(lambda: deque(maxlen=QUARREL))
+
+    async def bring(self, camera: Object, key: Key, wanted: list[tuple[Kind, Object]], kept: set[Kind]) -> Outcome:
+        """Apply what differs and remove what is not wanted; KubeError when trying again may help.
+
+        Parameters
+        ----------
+        kept
+            Kinds that are left as they are, there or not.
+        """
+        outcome = Outcome()
+        for kind, manifest in wanted:
+            await self._bring_one(camera, key, kind, manifest, outcome)
+            if outcome.waiting or outcome.problem is not None:
+                return outcome
+        names = {(kind, manifest["metadata"]["name"]) for kind, manifest in wanted}
+        await self._prune(camera, key, names, kept, outcome)
+        return outcome
+
+    def forget(self, key: Key) -> None:
+        """Forget a Camera that is gone."""
+        for child in [child for child in self._taken if child.namespace == key.namespace]:
+            if not self._taken[child] or time.monotonic() - self._taken[child][-1] > QUARREL_S:
+                del self._taken[child]
+
+    async def _bring_one(self, camera: Object, key: Key, kind: Kind, manifest: Object, outcome: Outcome) -> None:
+        child = Key(kind, key.namespace, manifest["metadata"]["name"])
+        seen = self._world.cache.get(child)
+        if seen is not None and "deletionTimestamp" in seen["metadata"]:
+            outcome.waiting = True
+        elif seen is not None and _of_an_earlier(seen, camera):
+            log.info("removing what an earlier Camera of this name left", child=str(child))
+            await self._world.api.delete(child)
+            outcome.waiting = outcome.changed = True
+        elif seen is None or not is_applied(kind, seen, manifest):
+            outcome.problem = await self._apply(camera, key, child, manifest)
+            outcome.changed = True
+
+    async def _apply(self, camera: Object, key: Key, child: Key, manifest: Object) -> Problem | None:
+        try:
+            await self._apply_knowingly(camera, key, child, manifest)
+        except ConflictError as error:
+            told = f"{child.kind} {child.name}: {error}"
+            return Problem(Reason.APPLY_CONFLICT, told)
+        except (DeniedError, InvalidError) as error:
+            return Problem(Reason.APPLY_FORBIDDEN, f"{child.kind} {child.name}: {error}")
+        except NotFoundError as error:
+            if child.kind is not Kind.POD_MONITOR:
+                raise  # the namespace is going: whatever is in it goes, too
+            told = f"there are no PodMonitors here; install the Prometheus Operator or set monitoring to None: {error}"
+            return Problem(Reason.APPLY_FORBIDDEN, told)
+        return None
+
+    async def _apply_knowingly(self, camera: Object, key: Key, child: Key, manifest: Object) -> None:
+        try:
+            await self._world.api.apply(child.kind, manifest, force=False)
+        except ConflictError as error:
+            await self._refuse_strangers(child, error)
+            self._refuse_quarrel(child, error)
+            await self._world.api.apply(child.kind, manifest, force=True)
+            self._taken[child].append(time.monotonic())
+            note = (
+                f"{child.kind} {child.name}: taken back what another field manager changed: {'; '.join(error.fields)}"
+            )
+            log.info("taken back", child=str(child), fields=list(error.fields))
+            await self._world.events.tell(camera, key, "Normal", "TakenBack", note, "Reconcile")
+
+    async def _refuse_strangers(self, child: Key, error: ConflictError) -> None:
+        if self._world.cache.get(child) is not None:
+            return  # it has our labels
+        found = await self._world.api.get(child)
+        if CAMERA_LABEL not in (found["metadata"].get("labels") or {}):
+            msg = f"one of that name is there already and is not Vigil's ({error}); remove it, or rename the Camera"
+            raise ConflictError(msg, error.fields)
+
+    def _refuse_quarrel(self, child: Key, error: ConflictError) -> None:
+        taken = self._taken[child]
+        if len(taken) == QUARREL and time.monotonic() - taken[0] < QUARREL_S:
+            msg = f"another field manager keeps changing what the operator must write ({error}); let it give that up"
+            raise ConflictError(msg, error.fields)
+
+    async def _prune(
+        self, camera: Object, key: Key, wanted: set[tuple[Kind, str]], kept: set[Kind], outcome: Outcome
+    ) -> None:
+        for kind in (kind for kind in CHILD_KINDS if kind not in kept):
+            for obj in self._world.cache.find(kind, BY_CAMERA, key.namespace, key.name):
+                name = obj["metadata"]["name"]
+                if (kind, name) in wanted or "deletionTimestamp" in obj["metadata"] or not _owned(obj, camera):
+                    continue
+                await self._world.api.delete(Key(kind, key.namespace, name))
+                outcome.changed = True
+
+
+def is_applied(kind: Kind, seen: Object, manifest: Object) -> bool:
+    """Say whether an object is as a manifest wants it, and was applied from that very manifest."""
+    metadata = seen["metadata"]
+    was = (metadata.get("annotations") or {}).get(APPLIED_HASH)
+    if was != manifest["metadata"]["annotations"][APPLIED_HASH]:
+        return False
+    return holds(seen, trim(kind, manifest))
+
+
+def _owned(obj: Object, camera: Object) -> bool:
+    return any(one.get("uid") == camera["metadata"].get("uid") for one in obj["metadata"].get("ownerReferences") or [])
+
+
+def _of_an_earlier(seen: Object, camera: Object) -> bool:
+    owners = seen["metadata"].get("ownerReferences") or []
+    return bool(owners) and not _owned(seen, camera)

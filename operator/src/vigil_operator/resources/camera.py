@@ -1,0 +1,89 @@
+"""From a Camera and its wiring to the manifests of its children."""
+
+import json
+from typing import Any, Final
+
+from vigil_contracts.resources import API_VERSION, Camera
+from vigil_operator.kube.compare import fingerprint
+from vigil_operator.kube.kinds import ADDRESSES, CHILD_KINDS, Kind, Object
+from vigil_operator.resources.deployment import deployment
+from vigil_operator.resources.names import APPLIED_HASH, HTTP_PORT, child_name, labels, selector
+from vigil_operator.resources.network import network_policy
+from vigil_operator.resources.wiring import Wiring
+
+CAMERA_FILE: Final = "camera.json"
+
+NOT_READ_BY_THE_STREAM: Final[dict[str, Any]] = {
+    "site_ref": True,
+    "retention": True,
+    "scheduling": True,
+    "suspend": True,
+    "preview": True,
+    "recognition": {"threshold_permille"},
+}
+"""Parts of the spec that only others read; a change of them starts no pod anew."""
+
+
+def children(camera: Camera, wiring: Wiring) -> list[tuple[Kind, Object]]:
+    """Give the manifests that a Camera needs, in the order in which they are to be made."""
+    content = camera_json(camera)
+    made: dict[Kind, Object | None] = {
+        Kind.SERVICE_ACCOUNT: {"automountServiceAccountToken": False},
+        Kind.CONFIG_MAP: {"data": {CAMERA_FILE: content}},
+        Kind.NETWORK_POLICY: {"spec": network_policy(camera, wiring)} if wiring.settings.network_policy else None,
+        Kind.POD_MONITOR: {"spec": _pod_monitor(camera)} if wiring.settings.monitoring == "PodMonitor" else None,
+        Kind.DEPLOYMENT: {"spec": deployment(camera, wiring, content)},
+    }
+    return [(kind, _child(kind, camera, wiring, body)) for kind in CHILD_KINDS if (body := made[kind]) is not None]
+
+
+def camera_json(camera: Camera) -> str:
+    """Write the Camera as its stream process needs it: the same text for the same meaning.
+
+    Fields at their defaults are left out, so that a new field in a later version starts no pod anew.
+    """
+    spec = camera.spec.model_dump(
+        mode="json", by_alias=True, exclude_defaults=True, exclude_none=True, exclude=NOT_READ_BY_THE_STREAM
+    )
+    document = {
+        "apiVersion": API_VERSION,
+        "kind": "Camera",
+        "metadata": {"name": camera.metadata.name, "namespace": camera.metadata.namespace},
+        "spec": {name: value for name, value in spec.items() if value != {}},
+    }
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _child(kind: Kind, camera: Camera, wiring: Wiring, body: Object) -> Object:
+    manifest = {
+        "apiVersion": ADDRESSES[kind].api_version,
+        "kind": kind.value,
+        "metadata": {
+            "name": child_name(camera.metadata.name),
+            "namespace": camera.metadata.namespace,
+            "labels": labels(camera.metadata.name),
+            "ownerReferences": [_owner(camera, wiring)],
+        },
+        **body,
+    }
+    manifest["metadata"]["annotations"] = {APPLIED_HASH: fingerprint(manifest)}
+    return manifest
+
+
+def _owner(camera: Camera, wiring: Wiring) -> Object:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Camera",
+        "name": camera.metadata.name,
+        "uid": wiring.owner_uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def _pod_monitor(camera: Camera) -> Object:
+    return {
+        "selector": {"matchLabels": selector(camera.metadata.name)},
+        "podMetricsEndpoints": [{"portNumber": HTTP_PORT, "path": "/metrics"}],
+        "podTargetLabels": ["vigil.dev/camera"],
+    }

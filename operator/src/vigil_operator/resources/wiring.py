@@ -1,0 +1,33 @@
+"""What a Camera is connected with, resolved: everything that its manifests need beside its own spec."""
+
+from dataclasses import dataclass
+
+from vigil_operator.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Where a Camera's stream pod sends to and what it reads.
+
+    Attributes
+    ----------
+    triton_urls
+        host:port, in order of preference.
+    bus_secret
+        Name of the Secret whose key `token` the pod joins the bus with.
+    secrets_digest
+        Of the values in both Secrets that the process reads: another value needs another process.
+    replicas
+        0 when suspended or not admitted, else 1.
+    owner_uid
+        The Camera's uid.
+    """
+
+    settings: Settings
+    site: str
+    nats_url: str
+    triton_urls: tuple[str, ...]
+    bus_secret: str
+    secrets_digest: str
+    replicas: int
+    owner_uid: str
