@@ -1,0 +1,79 @@
+"""What the guides say to apply is valid, and what they name exists."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.support.shared import ROOT
+
+from vigil_contracts.conditions import CameraReason, SiteReason, SourceReason, SubjectReason
+from vigil_contracts.resources import check
+
+GUIDES = [
+    ROOT / "docs" / f"{name}.md" for name in ("install", "first-camera", "gitops", "permissions", "troubleshooting")
+]
+CHART = ROOT / "charts" / "vigil"
+POD_STATES = {"Init", "Pending"}
+
+
+def _blocks(text: str) -> list[str]:
+    fenced = [match[1] for match in re.finditer(r"```[a-z]*\n(.*?)```", text, re.DOTALL)]
+    return [part for block in fenced for part in re.findall(r"(?:<<EOF\n)(.*?)EOF", block, re.DOTALL) or [block]]
+
+
+def _resources(guide: Path) -> list[dict[str, Any]]:
+    found = []
+    for block in _blocks(guide.read_text()):
+        if "apiVersion: vigil.dev" in block:
+            found += [each for each in yaml.safe_load_all(block) if each]
+    return found
+
+
+def test_every_resource_in_the_guides_is_valid() -> None:
+    given = [each for guide in GUIDES for each in _resources(guide)]
+    assert {each["kind"] for each in given} == {"Camera", "Subject", "Site"}
+    for each in given:
+        problems = check(each)
+        assert not isinstance(problems, list), problems
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
+def test_every_link_leads_somewhere(guide: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)?(?:#[^)]*)?\)", guide.read_text()):
+        if target and not target.startswith("http"):
+            assert (guide.parent / target).exists() or target == "reference.md", target
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
+def test_every_value_that_is_named_exists(guide: Path) -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    named = re.findall(r"`((?:%s)\.[A-Za-z.]+)(?::[^`]*)?`" % "|".join(values), guide.read_text())  # noqa: UP031 - braces
+    for path in named:
+        found: Any = values
+        for part in path.split("."):
+            assert isinstance(found, dict), path
+            assert part in found, path
+            found = found[part]
+
+
+def test_troubleshooting_has_every_reason_that_needs_somebody() -> None:
+    text = (ROOT / "docs" / "troubleshooting.md").read_text()
+    well = {
+        "Streaming",
+        "Starting",
+        "Reconciled",
+        "NotStalled",
+        "PodPending",
+        "Connected",
+        "Connecting",
+        "Ended",
+        "Failed",
+    }
+    well |= {"Enrolled", "ConsentGranted", "OneSite", "Erasing", "EnrolmentRefused", "Resolved", "NoUpstream"}
+    reasons = {str(each) for kind in (CameraReason, SourceReason, SubjectReason, SiteReason) for each in kind}
+    missing = sorted(reason for reason in reasons - well if f"`{reason}`" not in text)
+    assert not missing
+    unknown = {name for name in re.findall(r"`([A-Z][A-Za-z]+)`", text) if name not in reasons | POD_STATES}
+    assert not unknown

@@ -1,0 +1,325 @@
+"""What the chart makes is valid, safe and connected, whichever way it is set."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.chart.rendering import (
+    APIS,
+    CHART,
+    EXAMPLES,
+    KUBERNETES,
+    environment,
+    helm,
+    only,
+    pods,
+    rendered,
+    rendered_text,
+    values_of,
+)
+from tests.support.shared import ROOT
+
+pytestmark = pytest.mark.usefixtures("helm")
+
+STREAM_GOAL_MIB = 120
+"""What a stream may take, of docs/performance.md."""
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_helm_finds_nothing_to_complain_about(example: str) -> None:
+    told = helm("lint", "--strict", str(CHART), *KUBERNETES, *values_of(example)).stdout
+    assert "1 chart(s) linted, 0 chart(s) failed" in told
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_manifest_fits_its_schema(example: str, kubeconform: Path, schemas: Path) -> None:
+    location = f"{schemas}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"
+    done = subprocess.run(
+        [kubeconform, "-strict", "-summary", "-output", "json", "-schema-location", location, "-"],
+        input=rendered_text(example),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    told = json.loads(done.stdout)
+    wrong = [
+        f"{each['kind']} {each['name']}: {each['msg']}" for each in told["resources"] if each["status"] != "statusValid"
+    ]
+    assert not wrong
+    assert told["summary"] == {"valid": len(rendered(example)), "invalid": 0, "errors": 0, "skipped": 0}
+
+
+def test_kubeconform_would_notice_a_field_that_does_not_exist(kubeconform: Path, schemas: Path) -> None:
+    deployment = only(rendered("default"), "Deployment", "vigil-api")
+    deployment = yaml.safe_load(yaml.safe_dump(deployment))
+    deployment["spec"]["template"]["spec"]["containers"][0]["readOnlyRootFilesystem"] = True
+    location = f"{schemas}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"
+    done = subprocess.run(
+        [kubeconform, "-strict", "-schema-location", location, "-"],
+        input=yaml.safe_dump(deployment),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "readOnlyRootFilesystem" in done.stdout
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_container_is_restricted_and_reads_only(example: str) -> None:
+    for name, pod in pods(rendered(example)):
+        spec = pod["spec"]
+        assert spec["securityContext"]["runAsNonRoot"] is True, name
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert spec["automountServiceAccountToken"] is name.endswith("-operator"), name
+        for container in [*spec.get("initContainers", []), *spec["containers"]]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, name
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_container_says_what_it_needs(example: str) -> None:
+    for name, pod in pods(rendered(example)):
+        for container in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]:
+            asked, limits = container["resources"]["requests"], container["resources"]["limits"]
+            assert set(asked) == {"cpu", "memory"}, name
+            assert "memory" in limits, name
+            assert "cpu" not in limits, f"{name}: a limit of CPU only makes it wait"
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_whatever_runs_for_long_is_probed(example: str) -> None:
+    for name, pod in pods(rendered(example)):
+        if name.startswith(("Job/", "Pod/")):
+            continue
+        for container in pod["spec"]["containers"]:
+            assert {"startupProbe", "livenessProbe", "readinessProbe"} <= set(container), name
+
+
+def test_a_stream_may_take_what_was_measured() -> None:
+    operator = only(rendered("default"), "Deployment", "vigil-operator")
+    told = environment(operator["spec"]["template"]["spec"]["containers"][0])
+    resources = json.loads(told["VIGIL_STREAM_RESOURCES"])
+    assert int(resources["requests"]["memory"].removesuffix("Mi")) >= STREAM_GOAL_MIB
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_whatever_is_named_is_there(example: str) -> None:
+    objects = rendered(example)
+    accounts = {each["metadata"]["name"] for each in objects if each["kind"] == "ServiceAccount"} | {"default"}
+    services = {each["metadata"]["name"] for each in objects if each["kind"] == "Service"}
+    secrets = {
+        f"{each['metadata']['name']}/{key}" for each in objects if each["kind"] == "Secret" for key in each["data"]
+    }
+    given = set(re.findall(r"vigil-(?:bus|api|registry|qdrant|database)/[a-z-]+", "\n".join(_secret_keys(objects))))
+    for name, pod in pods(objects):
+        assert pod["spec"]["serviceAccountName"] in accounts, name
+        for container in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]:
+            for value in environment(container).values():
+                for host in re.findall(r"([a-z0-9-]+)\.vigil\.svc", value):
+                    assert host in services, f"{name}: {value}"
+    assert set(_secret_keys(objects)) <= secrets | (given if example == "production" else set())
+
+
+def _secret_keys(objects: list[dict[str, object]]) -> list[str]:
+    found = []
+    for _, pod in pods(objects):
+        for container in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]:
+            for each in container.get("env", []):
+                reference = each.get("valueFrom", {}).get("secretKeyRef")
+                if reference:
+                    found.append(f"{reference['name']}/{reference['key']}")
+    return found
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_selector_finds_exactly_its_own_pods(example: str) -> None:
+    objects = rendered(example)
+    labels = {name: pod["metadata"]["labels"] for name, pod in pods(objects)}
+    for each in objects:
+        if each["kind"] not in {"Service", "NetworkPolicy", "PodDisruptionBudget"}:
+            continue
+        selector = each["spec"].get("selector") or each["spec"]["podSelector"]
+        wanted = selector.get("matchLabels", selector)
+        found = [name for name, has in labels.items() if wanted.items() <= has.items()]
+        assert [name.split("/")[1] for name in found] == [each["metadata"]["name"]], each["metadata"]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_everything_that_listens_has_a_network_policy(example: str) -> None:
+    objects = rendered(example)
+    policies = {each["metadata"]["name"] for each in objects if each["kind"] == "NetworkPolicy"}
+    services = {each["metadata"]["name"] for each in objects if each["kind"] == "Service"}
+    assert services == policies
+
+
+def test_what_runs_more_than_once_is_spread_and_survives_a_drain() -> None:
+    objects = rendered("production")
+    budgets = {each["metadata"]["name"] for each in objects if each["kind"] == "PodDisruptionBudget"}
+    assert budgets == {"vigil-api", "vigil-identity", "vigil-operator", "vigil-triton"}
+    for name in budgets:
+        spec = only(objects, "Deployment", name)["spec"]["template"]["spec"]
+        keys = {each["topologyKey"] for each in spec["topologySpreadConstraints"]}
+        assert keys == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+    assert "replicas" not in only(objects, "Deployment", "vigil-api")["spec"], "the autoscaler owns it"
+    assert only(objects, "HorizontalPodAutoscaler")["spec"]["minReplicas"] == 2
+
+
+def test_nothing_bundled_is_left_where_everything_is_external() -> None:
+    objects = rendered("production")
+    kinds = {each["kind"] for each in objects}
+    assert not kinds & {"StatefulSet", "Secret"}
+    text = rendered_text("production")
+    assert "library/nats" not in text
+    assert "library/postgres" not in text
+
+
+def test_identity_keeps_an_embedded_gallery_on_its_volume() -> None:
+    identity = only(rendered("default"), "StatefulSet", "vigil-identity")
+    container = identity["spec"]["template"]["spec"]["containers"][0]
+    path = environment(container)["VIGIL_QDRANT_PATH"]
+    mount = next(each["mountPath"] for each in container["volumeMounts"] if each["name"] == "data")
+    assert path.startswith(mount)
+    assert identity["spec"]["volumeClaimTemplates"][0]["metadata"]["name"] == "data"
+
+
+def test_the_bus_token_is_the_same_in_every_namespace_with_cameras() -> None:
+    objects = rendered("namespaced")
+    tokens = {
+        each["metadata"]["namespace"]: each["data"]["token"]
+        for each in objects
+        if each["kind"] == "Secret" and each["metadata"]["name"] == "vigil-bus"
+    }
+    assert set(tokens) == {"vigil", "shop", "warehouse"}
+    assert len(set(tokens.values())) == 1
+
+
+def test_a_mirror_is_put_before_every_image() -> None:
+    sets = ("image.registry=mirror.example.com/all", "image.tag=7.0", "triton.accelerator=gpu")
+    for name, pod in pods(rendered("default", *sets)):
+        for container in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]:
+            image = container["image"]
+            assert image.startswith("mirror.example.com/all/"), name
+            assert "docker.io" not in image
+            assert "nvcr.io" not in image
+            if "/vigil/" in image:
+                assert image.endswith(":7.0"), name
+
+
+@pytest.mark.parametrize(
+    ("sets", "init", "repository", "mount"),
+    [
+        (("triton.modelRepository.source=pull",), "models", "/repository/models", "/repository"),
+        (
+            ("triton.modelRepository.source=pvc", "triton.modelRepository.pvc.claimName=models"),
+            None,
+            "/repository/models",
+            "/repository/models",
+        ),
+        (
+            ("triton.modelRepository.source=image", "triton.modelRepository.image.repository=models"),
+            "models",
+            "/repository/models",
+            "/repository",
+        ),
+        (
+            (
+                "triton.modelRepository.source=objectStore",
+                "triton.modelRepository.objectStore.url=s3://bucket/models",
+                "triton.accelerator=gpu",
+            ),
+            None,
+            "s3://bucket/models",
+            None,
+        ),
+    ],
+    ids=["pull", "pvc", "image", "objectStore"],
+)
+def test_triton_gets_its_models_each_way(
+    sets: tuple[str, ...], init: str | None, repository: str, mount: str | None
+) -> None:
+    spec = only(rendered("default", *sets), "Deployment", "vigil-triton")["spec"]["template"]["spec"]
+    assert [each["name"] for each in spec.get("initContainers", [])] == ([init] if init else [])
+    container = spec["containers"][0]
+    assert f"--model-repository={repository}" in container["args"]
+    mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+    assert mounts.get("repository") == mount
+
+
+@pytest.mark.parametrize(("accelerator", "target"), [("cpu", "cpu-python"), ("gpu", "production")])
+def test_models_are_exported_for_what_serves_them(accelerator: str, target: str) -> None:
+    objects = rendered("default", f"triton.accelerator={accelerator}")
+    spec = only(objects, "Deployment", "vigil-triton")["spec"]["template"]["spec"]
+    assert f"--target={target}" in spec["initContainers"][0]["args"]
+
+
+def test_the_first_migration_is_waited_for_and_later_ones_come_before_anything_else() -> None:
+    bundled = next(each for each in rendered("default") if each["kind"] == "Job")
+    external = next(each for each in rendered("production") if each["kind"] == "Job")
+    assert "annotations" not in bundled["metadata"], "before an installation there is no bundled Postgres to migrate"
+    assert external["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    assert external["spec"]["template"]["spec"]["serviceAccountName"] == "default", "none of ours is there yet"
+    for kind, name in (("Deployment", "vigil-api"), ("StatefulSet", "vigil-identity")):
+        spec = only(rendered("default"), kind, name)["spec"]["template"]["spec"]
+        assert [each["name"] for each in spec["initContainers"]] == ["wait-for-schema"]
+
+
+def test_another_image_gives_another_migration() -> None:
+    names = {
+        next(each for each in rendered("default", f"image.tag={tag}") if each["kind"] == "Job")["metadata"]["name"]
+        for tag in ("1.0", "1.1")
+    }
+    assert len(names) == 2, "the pods of a Job cannot be changed"
+
+
+def test_the_chart_brings_the_crds_that_are_checked_in() -> None:
+    ours = {path.name: path.read_bytes() for path in (ROOT / "crds").glob("*.yaml")}
+    chart = {path.name: path.read_bytes() for path in (CHART / "files" / "crds").glob("*.yaml")}
+    assert ours
+    assert chart == ours, "run: cp crds/*.yaml charts/vigil/files/crds/"
+
+
+def test_crds_stay_when_the_release_goes() -> None:
+    plain = {each.name: yaml.safe_load(each.read_text()) for each in (ROOT / "crds").glob("*.yaml")}
+    found = [each for each in rendered("default") if each["kind"] == "CustomResourceDefinition"]
+    assert len(found) == len(plain)
+    for each in found:
+        assert each["metadata"]["annotations"].pop("helm.sh/resource-policy") == "keep"
+        if not each["metadata"]["annotations"]:
+            del each["metadata"]["annotations"]
+    assert sorted(map(_text, found)) == sorted(map(_text, plain.values()))
+    assert not [each for each in rendered("namespaced") if each["kind"] == "CustomResourceDefinition"]
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def test_metrics_that_are_watched_exist() -> None:
+    sources = [*ROOT.glob("*/src/**/metrics.py")]
+    code = "\n".join(path.read_text() for path in sources)
+    streams = (ROOT / "contracts/src/vigil_contracts/events.py").read_text()
+    text = (CHART / "files/alerts.yaml").read_text() + (CHART / "files/dashboard.json").read_text()
+    named = set(re.findall(r"\bvigil_(?:stream|identity|api|operator)_[a-z0-9_]+", text))
+    assert len(named) > 20
+    for name in named:
+        base = re.sub(r"_(total|bucket|count|sum)$", "", name)
+        field = base.removeprefix("vigil_stream_")
+        known = f'"{base}"' in code or (
+            base.startswith("vigil_stream_") and (re.search(rf"\b{field}\b", streams) or f'"{field}"' in code)
+        )
+        assert known, name
+
+
+def test_what_the_chart_needs_of_the_cluster_is_asked_for_only_when_it_is_used() -> None:
+    default = {each["apiVersion"] for each in rendered("default")}
+    assert not default & set(APIS)
+    assert set(APIS) <= {each["apiVersion"] for each in rendered("production")}

@@ -1,0 +1,73 @@
+"""Values that cannot work are refused with a sentence that says what to do."""
+
+import pytest
+from tests.chart.rendering import CHART, helm, refused
+
+pytestmark = pytest.mark.usefixtures("helm")
+
+REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
+    "two identities on one embedded gallery": (
+        ("identity.replicas=2",),
+        "which one identity alone can use; set qdrant.mode: server and qdrant.server.url",
+    ),
+    "a Qdrant server without address": (("qdrant.mode=server",), "qdrant.server.url is empty"),
+    "an external bus without address": (("nats.mode=external",), "nats.external.url is empty"),
+    "an external bus without token": (
+        ("nats.mode=external", "nats.external.url=nats://nats:4222"),
+        "nats.tokenSecret.name is empty; name a Secret with the key `token`",
+    ),
+    "a password in the address of the bus": (
+        ("nats.mode=external", "nats.external.url=nats://user:secret@nats:4222"),
+        "/nats/external/url",
+    ),
+    "an external database without address": (("postgres.mode=external",), "postgres.external.urlSecret.name is empty"),
+    "no Triton at all": (("triton.enabled=false",), "triton.externalUrls is empty, so nothing could find faces"),
+    "a Triton without port": (('triton.externalUrls=["triton"]',), "/triton/externalUrls/0"),
+    "an unknown accelerator": (("triton.accelerator=tpu",), "/triton/accelerator"),
+    "an unknown source of models": (("triton.modelRepository.source=git",), "/triton/modelRepository/source"),
+    "a volume of models without name": (("triton.modelRepository.source=pvc",), "pvc.claimName is empty"),
+    "an image of models without name": (("triton.modelRepository.source=image",), "image.repository is empty"),
+    "an object store without address": (
+        ("triton.modelRepository.source=objectStore", "triton.accelerator=gpu"),
+        "objectStore.url is empty",
+    ),
+    "an object store for the CPU image": (
+        ("triton.modelRepository.source=objectStore", "triton.modelRepository.objectStore.url=s3://b/m"),
+        "which the CPU image cannot read",
+    ),
+    "an autoscaler upside down": (
+        ("api.autoscaling.enabled=true", "api.autoscaling.minReplicas=5", "api.autoscaling.maxReplicas=2"),
+        "api.autoscaling.minReplicas is more than api.autoscaling.maxReplicas",
+    ),
+    "an Ingress without host": (("api.ingress.enabled=true",), "api.ingress.host is empty"),
+    "a route to no Gateway": (("api.httpRoute.enabled=true",), "api.httpRoute.parentRefs is empty"),
+    "Cameras where the operator does not look": (
+        ('operator.namespaces=["shop"]', 'cameraNamespaces=["yard"]'),
+        "cameraNamespaces has yard, which is not in operator.namespaces",
+    ),
+    "a value that does not exist": (("api.replica=2",), "replica"),
+    "a part that does not exist": (("apis.replicas=2",), "apis"),
+    "a wrong type": (("api.replicas=two",), "/api/replicas"),
+    "no replica": (("api.replicas=0",), "/api/replicas"),
+    "a site that is no DNS label": (("site=Head Office",), "/site"),
+    "a namespace that is none": (('cameraNamespaces=["Shop"]',), "/cameraNamespaces/0"),
+    "a tag in the name of an own image": (("api.image=Vigil",), "/api/image"),
+    "a bundled image without tag": (("nats.bundled.image=docker.io/library/nats",), "/nats/bundled/image"),
+    "a size that is none": (("postgres.bundled.persistence.size=large",), "/postgres/bundled/persistence/size"),
+    "an unknown log level": (("log.level=loud",), "/log/level"),
+    "an unknown pull policy": (("image.pullPolicy=Sometimes",), "/image/pullPolicy"),
+}
+"""Name to values and what the message has to hold."""
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_values_that_cannot_work_are_refused(name: str) -> None:
+    sets, words = REFUSED[name]
+    told = refused(*sets).replace("values don't meet the specifications of the schema(s)", "")
+    assert words in told or words.lstrip("/").replace("/", ".") in told, told
+
+
+def test_an_old_cluster_is_refused() -> None:
+    done = helm("template", "vigil", str(CHART), "--kube-version", "1.28.0", check=False)
+    assert done.returncode
+    assert "requires kubeVersion: >=1.29" in done.stderr
