@@ -35,7 +35,7 @@ def site(**spec: Any) -> dict[str, Any]:
 
 
 def region(name: str) -> dict[str, Any]:
-    return {"name": name, "polygon": [{"x": 0, "y": 0}, {"x": 1000, "y": 0}, {"x": 0, "y": 1000}]}
+    return {"name": name, "polygon": [{"xPermille": x, "yPermille": y} for x, y in ((0, 0), (1000, 0), (0, 1000))]}
 
 
 CREDENTIALS = "url holds a user or a password; put them into a Secret and name it in credentialsSecretRef"

@@ -254,7 +254,12 @@ async def test_a_suspended_camera_only_says_so(start: Start, bus: Bus) -> None:
 
 
 async def test_a_masked_picture_shows_nobody(start: Start, bus: Bus) -> None:
-    corners = [{"x": 0, "y": 0}, {"x": 1000, "y": 0}, {"x": 1000, "y": 1000}, {"x": 0, "y": 1000}]
+    corners = [
+        {"xPermille": 0, "yPermille": 0},
+        {"xPermille": 1000, "yPermille": 0},
+        {"xPermille": 1000, "yPermille": 1000},
+        {"xPermille": 0, "yPermille": 1000},
+    ]
     mask = {"privacyMasks": [{"name": "all", "polygon": corners}]}
     process = start("masked", source=clip(loop=False), detection=mask)
 

@@ -225,7 +225,21 @@ def test_a_failed_detection_loses_nobody() -> None:
         ({"minFacePixels": 100}, 0),
         ({"minConfidencePermille": 950}, 0),
         ({"maxFaces": 1}, 1),
-        ({"regions": [{"name": "left", "polygon": [{"x": 0, "y": 0}, {"x": 700, "y": 0}, {"x": 0, "y": 1000}]}]}, 1),
+        (
+            {
+                "regions": [
+                    {
+                        "name": "left",
+                        "polygon": [
+                            {"xPermille": 0, "yPermille": 0},
+                            {"xPermille": 700, "yPermille": 0},
+                            {"xPermille": 0, "yPermille": 1000},
+                        ],
+                    }
+                ]
+            },
+            1,
+        ),
         ({}, 2),
     ],
 )
@@ -287,7 +301,12 @@ def test_what_a_privacy_mask_covers_reaches_no_model(side: int, masked: bool) ->
     """The mask covers the right half of the face, and all that is right of it."""
     x, y, size = 200.0, 40.0, 90.0
     edge = round((x + size / 2) / side * 1000)
-    corners = [{"x": edge, "y": 0}, {"x": 1000, "y": 0}, {"x": 1000, "y": 1000}, {"x": edge, "y": 1000}]
+    corners = [
+        {"xPermille": edge, "yPermille": 0},
+        {"xPermille": 1000, "yPermille": 0},
+        {"xPermille": 1000, "yPermille": 1000},
+        {"xPermille": edge, "yPermille": 1000},
+    ]
     masks = {"detection": {"privacyMasks": [{"name": "right", "polygon": corners}]}} if masked else {}
     story = Story()
     camera = Camera(story, side, **masks, **ALL)
@@ -302,7 +321,12 @@ def test_what_a_privacy_mask_covers_reaches_no_model(side: int, masked: bool) ->
 
 
 def test_what_moves_under_a_privacy_mask_is_no_motion() -> None:
-    corners = [{"x": 0, "y": 0}, {"x": 1000, "y": 0}, {"x": 1000, "y": 1000}, {"x": 0, "y": 1000}]
+    corners = [
+        {"xPermille": 0, "yPermille": 0},
+        {"xPermille": 1000, "yPermille": 0},
+        {"xPermille": 1000, "yPermille": 1000},
+        {"xPermille": 0, "yPermille": 1000},
+    ]
     story = Story()
     camera = Camera(story, detection={"privacyMasks": [{"name": "all", "polygon": corners}]})
     for n in range(4):

@@ -143,6 +143,8 @@ def _object(schema: Schema, definitions: dict[str, Schema], where: str) -> Schem
             msg = f"{where}: the default {schema['default']} is not what its fields' defaults make"
             raise SchemaError(msg)
         schema["default"] = {}
+        if not filled(schema):
+            del schema["default"]
     return schema
 
 

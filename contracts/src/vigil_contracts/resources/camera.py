@@ -111,9 +111,10 @@ class Sampling(Strict):
 class Point(Strict):
     """A point of the picture, in permille of its width and height from the upper left corner."""
 
-    x: Permille
+    # no field is named y: kubectl's YAML 1.1 reads that key as true
+    x: Annotated[Permille, Field(alias="xPermille")]
     """From the left, in permille of the width."""
-    y: Permille
+    y: Annotated[Permille, Field(alias="yPermille")]
     """From the top, in permille of the height."""
 
 

@@ -46,7 +46,7 @@ def check(document: Mapping[str, Any]) -> Resource | list[Problem]:
 
 def _parse(plain: dict[str, Any], model: type[Resource]) -> Resource:
     """Parse as the API server does: "yes" is no boolean and "5" no number."""
-    return model.model_validate_json(json.dumps(plain), strict=True)
+    return model.model_validate_json(json.dumps(plain), strict=True, by_alias=True, by_name=False)
 
 
 def _all_problems(plain: dict[str, Any], model: type[Resource], error: ValidationError) -> list[Problem]:

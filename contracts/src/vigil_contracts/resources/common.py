@@ -84,6 +84,7 @@ NAME_RULE: Final = Rule(
     "metadata.name must be a DNS label, because it is part of a bus subject: at most 63 of a-z, 0-9 and '-', no '.', "
     "beginning and ending with a letter or digit",
     lambda self: _is_label(self.metadata.name),
+    "metadata.name",
 )
 
 

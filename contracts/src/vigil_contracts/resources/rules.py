@@ -15,8 +15,8 @@ from vigil_contracts.base import Strict
 BROKEN_RULES = "broken_rules"
 """Type of the pydantic error that carries the broken rules of one object, as (field, message) in `ctx["broken"]`."""
 
-Reason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired", "FieldValueDuplicate"]
-"""What the API server calls the cause, for programs."""
+Reason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired"]
+"""What the API server calls the cause, for programs. FieldValueDuplicate would keep it from saying the message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Rule:
     holds
         The same as `cel`, over the parsed object. True for a rule about changes.
     field
-        The camelCase field of the object to which the message belongs; empty: the object itself.
+        Path from the object to the field of which the message speaks, in camelCase; empty: the object itself.
     transition
         For a rule about changes, whose `cel` has `oldSelf`: the same over the old and the new parsed object.
     """
@@ -122,5 +122,4 @@ def unique(field: str, what: str, *, names: Callable[[Any], list[str]], optional
         f"two {what} have the same name",
         lambda self: len(set(names(self))) == len(names(self)),
         field,
-        "FieldValueDuplicate",
     )
