@@ -21,6 +21,8 @@ from tests.support.shared import shared
 from tests.support.waiting import eventually
 
 from vigil_contracts.ids import new_sighting_id
+from vigil_contracts.registry import enrolment_digest
+from vigil_contracts.resources import Subject
 
 pytestmark = pytest.mark.integration
 
@@ -225,6 +227,7 @@ async def test_an_erased_subject_is_nowhere_and_leaves_a_receipt(
         "nats.messages": 2,
     }
     assert (await http.delete("/registry/v1/subjects/default/joe-b")).json() == receipt
+    assert (await http.get(f"/registry/v1/erasures/{receipt['subjectId']}")).json() == receipt
     assert await bus.matches() == []
     (row,) = await database.rows(database_url, "SELECT identity, subject_id, subject_name FROM sightings")
     assert row == {"identity": "Unknown", "subject_id": None, "subject_name": None}
@@ -237,6 +240,75 @@ async def test_an_erased_subject_is_nowhere_and_leaves_a_receipt(
 
     await eventually(again, DEADLINE_S, "the next sighting is told")
     assert (await bus.matches())[0].identity.similarity is None
+
+
+async def test_a_receipt_is_of_the_subject_that_was_erased_and_of_no_other(http: httpx.AsyncClient) -> None:
+    nobody = "00000000-0000-4000-8000-000000000000"
+    assert (await http.get(f"/registry/v1/erasures/{nobody}")).status_code == 404
+    never = (await http.delete(f"/registry/v1/subjects/default/joe?uid={nobody}")).json()
+    assert (never["subjectId"], never["counts"]) == (nobody, {})
+    first = await put(http, "joe", {"one": photo("joe-biden/1.jpg")})
+    receipt = (await http.delete(f"/registry/v1/subjects/default/joe?uid={first['subjectId']}")).json()
+    assert receipt["counts"]["qdrant.vectors"] == 1
+    later = (await http.delete(f"/registry/v1/subjects/default/joe?uid={nobody}")).json()
+    assert (later["subjectId"], later["counts"]) == (nobody, {})
+    assert (await http.delete("/registry/v1/subjects/default/joe")).json() == receipt
+
+
+async def test_what_was_put_last_is_told_again_without_a_photo(http: httpx.AsyncClient) -> None:
+    path = "/registry/v1/subjects/default/joe"
+    assert (await http.get(path)).status_code == 404
+    photos = {"good": photo("joe-biden/1.jpg"), "bad": b"no photo"}
+    report = await put(http, "joe", photos)
+    assert (await http.get(path)).json() == report
+    spec = Subject.model_validate(subject_resource("joe", list(photos))).spec.model_dump_json(by_alias=True)
+    digests: dict[str, str | None] = {name: hashlib.sha256(data).hexdigest() for name, data in photos.items()}
+    assert report["digest"] == enrolment_digest(spec, digests)
+    changed_name = await put(http, "joe", photos, displayName="Joe B.")
+    assert changed_name["digest"] != report["digest"]
+    withdrawn = await put(http, "joe", photos, consent={"status": "Withdrawn"})
+    assert (await http.get(path)).json() == withdrawn
+    assert (withdrawn["photos"], withdrawn["reason"]) == ([], "ConsentNotGranted")
+
+
+async def test_the_gallerys_version_grows_with_what_it_holds_and_with_nothing_else(http: httpx.AsyncClient) -> None:
+    async def version() -> int:
+        found: int = (await http.get("/registry/v1/status")).json()["galleryVersion"]
+        return found
+
+    photos = {"one": photo("joe-biden/1.jpg")}
+    before = await version()
+    await put(http, "joe", photos)
+    assert await version() == before + 1
+    await put(http, "joe", photos)
+    await put(http, "joe", photos, displayName="Joe B.")
+    await put(http, "nobody", {"bad": b"no photo"})
+    assert await version() == before + 1
+    await http.delete("/registry/v1/subjects/default/joe")
+    assert await version() == before + 2
+
+
+async def test_the_status_tells_what_is_served(http: httpx.AsyncClient, site: str) -> None:
+    status = (await http.get("/registry/v1/status")).json()
+    assert status["site"] == site
+    assert status["modelId"].startswith("sface")
+    assert status["detector"]["modelId"].startswith("yunet")
+    assert status["detector"]["instances"] >= 1
+
+
+async def test_a_site_is_taken_and_given_back(http: httpx.AsyncClient, database_url: str) -> None:
+    resource: dict[str, Any] = {"apiVersion": "vigil.dev/v1alpha1", "kind": "Site", "metadata": {"name": "hq"}}
+    for retention in ("30d", "7d"):
+        resource["spec"] = {"retention": {"sightings": retention}}
+        assert (await http.put("/registry/v1/sites/default/hq", json=resource)).status_code == 204
+    (row,) = await database.rows(database_url, "SELECT resource #>> '{spec,retention,sightings}' AS kept FROM sites")
+    assert row["kept"] == "7d"
+    for removed in (1, 0):
+        receipt = (await http.delete("/registry/v1/sites/default/hq")).json()
+        assert receipt["counts"] == {"postgres.sites": removed}
+    resource["spec"] = {"retention": {"sightings": "soon"}}
+    refused = await http.put("/registry/v1/sites/default/hq", json=resource)
+    assert (refused.status_code, "spec.retention.sightings" in refused.text) == (422, True)
 
 
 async def check_nowhere(url: str, subject_id: str, name: str) -> None:

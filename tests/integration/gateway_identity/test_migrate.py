@@ -5,8 +5,11 @@ import sys
 
 import asyncpg
 import pytest
+from alembic import command
+from sqlalchemy import Connection
 from tests.support.servers import PostgresServer, environment
 
+from vigil_gateway.migrations import upgrade as steps
 from vigil_gateway.migrations.check import SchemaError, check_schema, revisions
 from vigil_gateway.migrations.upgrade import MigrationError, upgrade
 from vigil_gateway.storage.postgres import partitions
@@ -32,11 +35,57 @@ async def test_a_newer_database_is_left_alone(shared_postgres: PostgresServer, t
     url = await shared_postgres.new_database(template)
     connection = await asyncpg.connect(url)
     await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    await connection.execute("UPDATE schema_support SET oldest = '9999'")
     with pytest.raises(SchemaError, match="upgrade the program"):
         await check_schema(connection)
     with pytest.raises(MigrationError, match="newer program"):
         await upgrade(url)
     await connection.close()
+
+
+async def test_a_later_schema_that_still_serves_this_program_is_used_and_left_as_it_is(
+    shared_postgres: PostgresServer, template: str
+) -> None:
+    url = await shared_postgres.new_database(template)
+    connection = await asyncpg.connect(url)
+    await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    await connection.execute("UPDATE schema_support SET oldest = $1", revisions()[-1])
+    await check_schema(connection)
+    assert await upgrade(url) == "9999"
+    await connection.execute("UPDATE schema_support SET oldest = '9998'")
+    with pytest.raises(SchemaError, match="upgrade the program"):
+        await check_schema(connection)
+    with pytest.raises(MigrationError, match="newer program"):
+        await upgrade(url)
+    await connection.close()
+
+
+async def test_the_second_step_is_taken_while_programs_of_the_first_run(shared_postgres: PostgresServer) -> None:
+    url = await shared_postgres.new_database()
+    await at_step(url, "0001")
+    old, waiting = await asyncpg.connect(url), await asyncpg.connect(url)
+    await old.execute("INSERT INTO cameras (namespace, name, site, resource) VALUES ('a', 'b', 'c', '{}')")
+    async with waiting.transaction():  # as a batch that is being recorded, and a query that is being answered
+        await waiting.execute("UPDATE event_counter SET last = last + 1")
+        await waiting.execute("SELECT * FROM sightings, subject_embeddings")
+        assert await asyncio.wait_for(upgrade(url), 30) == revisions()[-1]
+    assert await old.fetchval("SELECT name FROM cameras WHERE namespace = 'a'") == "b"
+    await old.close()
+    await waiting.close()
+
+
+async def at_step(url: str, revision: str) -> None:
+    """Bring a database to an older step."""
+    engine = steps._engine(url)
+    async with engine.begin() as connection:
+
+        def take(sync: Connection) -> None:
+            settings = steps.config()
+            settings.attributes["connection"] = sync
+            command.upgrade(settings, revision)
+
+        await connection.run_sync(take)
+    await engine.dispose()
 
 
 async def test_several_may_make_a_partition_at_once(shared_postgres: PostgresServer, template: str) -> None:

@@ -253,6 +253,7 @@ async def test_a_schema_of_another_version_is_refused_in_one_sentence(
     else:
         url = await shared_postgres.new_database(template)
         await database.execute(url, "UPDATE alembic_version SET version_num = $1", version)
+        await database.execute(url, "UPDATE schema_support SET oldest = $1", version)
     one = process(nats_url=shared_nats.url, nats_token=shared_nats.token, database_url=url)
     one.start()
     assert await asyncio.to_thread(one.wait) == 78

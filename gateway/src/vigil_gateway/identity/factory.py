@@ -13,11 +13,14 @@ from vigil_gateway.identity.pipeline import Pipeline, Stores
 from vigil_gateway.identity.registry import RegistryParts
 from vigil_gateway.identity.replay import Replayer
 from vigil_gateway.services.cameras import Cameras
+from vigil_gateway.services.detector import DetectorReader
 from vigil_gateway.services.enrolment import Enrolment
 from vigil_gateway.services.erasure import Eraser
 from vigil_gateway.services.gallery_keeper import GalleryKeeper
 from vigil_gateway.services.models import Models
 from vigil_gateway.services.relay import Relay
+from vigil_gateway.services.retention import Retention
+from vigil_gateway.services.sites import Sites
 from vigil_gateway.services.status import StatusReader
 from vigil_gateway.settings import IdentitySettings
 from vigil_gateway.storage.postgres.pool import Database
@@ -39,6 +42,7 @@ class Parts:
     pipeline: Pipeline
     consumption: Consumption
     relay: Relay
+    retention: Retention
     health: Health
     metrics: Metrics
     app: FastAPI
@@ -80,12 +84,19 @@ def build(settings: IdentitySettings, gallery: Gallery | None = None) -> Parts:
     health = Health(database, bus, gallery, models)
     eraser = Eraser(database, keeper, bus)
     registry = RegistryParts(
+        sites=Sites(database),
         cameras=Cameras(database, settings.site, replayer.wake),
         enrolment=Enrolment(
             database, models, keeper, eraser, inference, metrics, deadline_s=settings.inference_deadline_s
         ),
         eraser=eraser,
-        status=StatusReader(database, models, consumption.consumer.backlog),
+        status=StatusReader(
+            settings.site,
+            database,
+            models,
+            consumption.consumer.backlog,
+            DetectorReader(settings.triton_endpoints),
+        ),
         token=settings.token.get_secret_value(),
         max_photo_bytes=settings.max_photo_bytes,
     )
@@ -100,6 +111,7 @@ def build(settings: IdentitySettings, gallery: Gallery | None = None) -> Parts:
         pipeline=pipeline,
         consumption=consumption,
         relay=Relay(database, bus, pipeline.on_commit, metrics),
+        retention=Retention(database, bus, metrics),
         health=health,
         metrics=metrics,
         app=create_app(registry, health, metrics, settings.max_upload_bytes),

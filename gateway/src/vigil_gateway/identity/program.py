@@ -118,6 +118,7 @@ class Program:
         await self._patiently(self._check_schema)
         self._schema_fits.set()
         self._spawn("housekeeping", lambda: housekeeping.run(parts.database))
+        self._spawn("retention", parts.retention.run)
         health.starting = "bringing the gallery up to date"
         await self._patiently(self._open_gallery)
         health.starting = "waiting for Triton to say which recognition model it serves"

@@ -1,4 +1,4 @@
-"""The registry over HTTP: the operator, or `vigil up`, puts Cameras and Subjects in and takes them out.
+"""The registry over HTTP: the operator, or `vigil up`, puts Sites, Cameras and Subjects in and takes them out.
 
 Every request may be repeated. What is wrong with a request is told as `detail` (and `problems`, one per field) with
 4xx; 503 says that the same request may work later.
@@ -6,6 +6,7 @@ Every request may be repeated. What is wrong with a request is told as `detail` 
 
 import hmac
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar
@@ -17,10 +18,11 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from vigil_contracts.ids import DNS_LABEL, ResourceKey
 from vigil_contracts.registry import EnrolmentReport, ErasureReceipt, RegistryStatus
-from vigil_contracts.resources import Camera, Problem, Resource, Subject, check
+from vigil_contracts.resources import Camera, Problem, Resource, Site, Subject, check
 from vigil_gateway.services.cameras import Cameras
 from vigil_gateway.services.enrolment import Enrolment, EnrolmentUnavailableError
 from vigil_gateway.services.erasure import Eraser, ErasureUnfinishedError
+from vigil_gateway.services.sites import Sites
 from vigil_gateway.services.status import StatusReader
 from vigil_gateway.storage.postgres.queries_reader import DatabaseError
 from vigil_gateway.storage.qdrant.gallery import GalleryError
@@ -43,6 +45,7 @@ class RegistryParts:
         Of one photo.
     """
 
+    sites: Sites
     cameras: Cameras
     enrolment: Enrolment
     eraser: Eraser
@@ -72,6 +75,25 @@ def registry_router(parts: RegistryParts) -> APIRouter:
     async def delete_camera(namespace: Segment, name: Segment) -> Response:
         return _json(await parts.cameras.remove(ResourceKey(namespace, name)))
 
+    @router.put("/sites/{namespace}/{name}", status_code=204)
+    async def put_site(namespace: Segment, name: Segment, request: Request) -> Response:
+        await parts.sites.put(_resource(await request.body(), Site, ResourceKey(namespace, name)))
+        return Response(status_code=204)
+
+    @router.delete("/sites/{namespace}/{name}")
+    async def delete_site(namespace: Segment, name: Segment) -> Response:
+        return _json(await parts.sites.remove(ResourceKey(namespace, name)))
+
+    _add_subjects(router, parts)
+
+    @router.get("/status")
+    async def status() -> Response:
+        return _json(await parts.status.read())
+
+    return router
+
+
+def _add_subjects(router: APIRouter, parts: RegistryParts) -> None:
     @router.put("/subjects/{namespace}/{name}")
     async def put_subject(namespace: Segment, name: Segment, request: Request) -> Response:
         form = await _form(request)
@@ -82,15 +104,24 @@ def registry_router(parts: RegistryParts) -> APIRouter:
             await form.close()
         return _json(await parts.enrolment.put(subject, photos))
 
+    @router.get("/subjects/{namespace}/{name}")
+    async def get_subject(namespace: Segment, name: Segment) -> Response:
+        key = ResourceKey(namespace, name)
+        found = await parts.enrolment.stored(key)
+        if found is None:
+            raise HTTPException(404, f"no Subject {key} is registered")
+        return _json(found)
+
     @router.delete("/subjects/{namespace}/{name}")
-    async def delete_subject(namespace: Segment, name: Segment) -> Response:
-        return _json(await parts.eraser.erase_subject(ResourceKey(namespace, name)))
+    async def delete_subject(namespace: Segment, name: Segment, uid: uuid.UUID | None = None) -> Response:
+        return _json(await parts.eraser.erase_subject(ResourceKey(namespace, name), uid))
 
-    @router.get("/status")
-    async def status() -> Response:
-        return _json(await parts.status.read())
-
-    return router
+    @router.get("/erasures/{subject_id}")
+    async def get_erasure(subject_id: uuid.UUID) -> Response:
+        found = await parts.eraser.receipt(subject_id)
+        if found is None:
+            raise HTTPException(404, f"no erasure of a Subject with id {subject_id} is known")
+        return _json(found)
 
 
 def _bearer(token: str) -> Any:  # noqa: ANN401 - what FastAPI's Depends takes

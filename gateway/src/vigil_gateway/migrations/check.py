@@ -5,7 +5,10 @@ from typing import Any, Final
 
 import asyncpg
 
-_TABLE: Final = "SELECT to_regclass('alembic_version') IS NOT NULL"
+TABLE: Final = "SELECT to_regclass('alembic_version') IS NOT NULL"
+VERSION: Final = "SELECT version_num FROM alembic_version"
+SUPPORT_TABLE: Final = "SELECT to_regclass('schema_support') IS NOT NULL"
+SUPPORT: Final = "SELECT oldest FROM schema_support"
 
 
 class SchemaError(Exception):
@@ -19,7 +22,7 @@ def revisions() -> list[str]:
 
 
 async def check_schema(connection: Any) -> None:  # noqa: ANN401 - asyncpg has no types
-    """Compare; raises SchemaError when they differ.
+    """Compare; raises SchemaError unless the schema is this program's, or a later one that still serves it.
 
     Parameters
     ----------
@@ -28,7 +31,7 @@ async def check_schema(connection: Any) -> None:  # noqa: ANN401 - asyncpg has n
     """
     known = revisions()
     found = await _found(connection)
-    if found == known[-1]:
+    if found == known[-1] or (found is not None and serves(found, await _oldest(connection))):
         return
     if found is None:
         msg = f"the database has no Vigil schema yet (this program needs {known[-1]}); run `vigil-gateway migrate`"
@@ -39,11 +42,32 @@ async def check_schema(connection: Any) -> None:  # noqa: ANN401 - asyncpg has n
     raise SchemaError(msg)
 
 
+def serves(found: str, oldest: str | None) -> bool:
+    """Whether a schema is later than this program's and was made so that this program may run on it.
+
+    Parameters
+    ----------
+    found
+        The schema's newest step.
+    oldest
+        The oldest step whose programs may run on it, as it says itself; None when it does not.
+    """
+    known = revisions()
+    return found not in known and oldest is not None and oldest <= known[-1] < found
+
+
+async def _oldest(connection: Any) -> str | None:  # noqa: ANN401 - asyncpg has no types
+    if not await connection.fetchval(SUPPORT_TABLE):
+        return None
+    found: str | None = await connection.fetchval(SUPPORT)
+    return found
+
+
 async def _found(connection: Any) -> str | None:  # noqa: ANN401 - asyncpg has no types
-    if not await connection.fetchval(_TABLE):
+    if not await connection.fetchval(TABLE):
         return None
     try:
-        found: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
+        found: str | None = await connection.fetchval(VERSION)
     except asyncpg.UndefinedTableError:  # dropped between the two questions
         return None
     return found

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from vigil_gateway.migrations.check import revisions
+from vigil_gateway.migrations.check import SUPPORT, SUPPORT_TABLE, TABLE, VERSION, revisions, serves
 
 LOCK: Final = 0x7669_6769_6C01
 """Key of the advisory lock under which migrations run ("vigil", 1)."""
@@ -36,6 +36,8 @@ def config() -> Config:
 async def upgrade(database_url: str) -> str:
     """Take all steps that are missing, in one transaction, and name the newest.
 
+    A later schema that still serves this program is left as it is: after an upgrade that was taken back.
+
     Parameters
     ----------
     database_url
@@ -49,7 +51,7 @@ async def upgrade(database_url: str) -> str:
     engine = _engine(database_url)
     try:
         async with asyncio.timeout(WAIT_FOR_LOCK_S + 60), engine.begin() as connection:
-            await connection.run_sync(_upgrade)
+            return await connection.run_sync(_upgrade)
     except CommandError as error:
         msg = f"the database has steps that this program does not know ({error}); use the newer program"
         raise MigrationError(msg) from error
@@ -58,7 +60,6 @@ async def upgrade(database_url: str) -> str:
         raise MigrationError(msg) from error
     finally:
         await engine.dispose()
-    return revisions()[-1]
 
 
 def _engine(database_url: str) -> AsyncEngine:
@@ -70,9 +71,21 @@ def _engine(database_url: str) -> AsyncEngine:
     return create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection) -> str:
     connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT_FOR_LOCK_S}s'"))
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+    later = _later(connection)
+    if later is not None:
+        return later
     settings = config()
     settings.attributes["connection"] = connection
     command.upgrade(settings, "head")
+    return revisions()[-1]
+
+
+def _later(connection: Connection) -> str | None:
+    """Name the schema's newest step when it is later than this program's and still serves it."""
+    if not (connection.scalar(text(TABLE)) and connection.scalar(text(SUPPORT_TABLE))):
+        return None
+    found = connection.scalar(text(VERSION))
+    return str(found) if found and serves(str(found), connection.scalar(text(SUPPORT))) else None

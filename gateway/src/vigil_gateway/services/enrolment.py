@@ -16,8 +16,9 @@ from typing import Final
 
 import structlog
 
-from vigil_contracts.registry import EnrolmentReport, PhotoReason, PhotoResult
-from vigil_contracts.resources import ConsentStatus, Subject
+from vigil_contracts.ids import ResourceKey
+from vigil_contracts.registry import EnrolmentReport, PhotoReason, PhotoResult, enrolment_digest
+from vigil_contracts.resources import ConsentStatus, Subject, check
 from vigil_contracts.resources.subject import Photo
 from vigil_gateway.services import photos as photo_rules
 from vigil_gateway.services.erasure import Eraser
@@ -97,9 +98,33 @@ class Enrolment:
                 raise EnrolmentUnavailableError(msg)
             await register.put_subject(connection, row, rows, model.model_id if model and not barred else None)
             await self._keeper.follow(connection, subject_id)
-        report = _report(subject_id, rows, barred, model)
+        report = _report(subject, subject_id, rows, barred, model.model_id if model else None)
         log.info("subject put", subject=str(key), enrolled=report.enrolled, reason=report.reason, photos=len(rows))
         return report
+
+    async def stored(self, key: ResourceKey) -> EnrolmentReport | None:
+        """Give the report of what was put last, without looking at any photo; None without such a Subject.
+
+        Raises
+        ------
+        DatabaseError
+            It is away.
+        """
+        async with self._database.connection() as connection:
+            found = await register.stored_subject(connection, key)
+        if found is None:
+            return None
+        row, photos = found
+        subject = check(json.loads(row["resource"]))
+        if not isinstance(subject, Subject):  # put by an earlier version, under other rules
+            log.warning("stored Subject breaks today's rules", subject=str(key), problems=[str(one) for one in subject])
+            return None
+        order = {photo.name: place for place, photo in enumerate(subject.spec.photos)}
+        rows = sorted(photos, key=lambda photo: order.get(photo.name, len(order)))
+        served = next((photo.model_id for photo in rows if photo.accepted), None) or next(
+            (photo.model_id for photo in rows if photo.model_id), None
+        )
+        return _report(subject, row["id"], rows, _barred(subject, dt.datetime.now(dt.UTC)), served)
 
     async def _subject_id(self, subject: Subject) -> uuid.UUID:
         """Find the Subject's id. One that was deleted and made anew under the same name is another Subject."""
@@ -179,7 +204,9 @@ def _row(subject: Subject, subject_id: uuid.UUID, rows: Sequence[PhotoRow]) -> S
     )
 
 
-def _report(subject_id: uuid.UUID, rows: Sequence[PhotoRow], barred: str, model: Model | None) -> EnrolmentReport:
+def _report(
+    subject: Subject, subject_id: uuid.UUID, rows: Sequence[PhotoRow], barred: str, model_id: str | None
+) -> EnrolmentReport:
     accepted = sum(row.accepted for row in rows)
     told = {
         "ConsentNotGranted": "consent is not granted; nothing of the photos was looked at or kept",
@@ -194,12 +221,18 @@ def _report(subject_id: uuid.UUID, rows: Sequence[PhotoRow], barred: str, model:
         reason=reason,
         message=told[reason],
         photos=[_result(row) for row in rows],
-        model_id=model.model_id if model is not None and not barred else None,
+        model_id=None if barred else model_id,
+        digest=enrolment_digest(subject.spec.model_dump_json(by_alias=True), {row.name: row.sha256 for row in rows}),
     )
 
 
 def _result(row: PhotoRow) -> PhotoResult:
     quality = json.loads(row.quality)["score"] if row.quality else None
     return PhotoResult(
-        name=row.name, accepted=row.accepted, reason=PhotoReason(row.reason), message=row.message, quality=quality
+        name=row.name,
+        accepted=row.accepted,
+        reason=PhotoReason(row.reason),
+        message=row.message,
+        quality=quality,
+        sha256=row.sha256,
     )

@@ -22,6 +22,7 @@ from vigil_contracts.registry import ErasureReceipt
 from vigil_gateway.bus.connection import BUS_ERRORS, Bus, BusAwayError
 from vigil_gateway.services.gallery_keeper import GalleryKeeper
 from vigil_gateway.storage.postgres import register
+from vigil_gateway.storage.postgres.expired import affected
 from vigil_gateway.storage.postgres.pool import Database
 
 log = structlog.get_logger(__name__)
@@ -38,6 +39,7 @@ _LATEST: Final = """
     SELECT subject_id, erased_at, counts::text AS counts FROM erasures WHERE key_digest = $1
     ORDER BY erased_at IS NULL DESC, started_at DESC LIMIT 1
 """
+_BY_ID: Final = "SELECT subject_id, started_at, erased_at, counts::text AS counts FROM erasures WHERE subject_id = $1"
 _FINISH: Final = "UPDATE erasures SET counts = $2::jsonb, erased_at = now() WHERE subject_id = $1 RETURNING erased_at"
 _SAVE: Final = "UPDATE erasures SET counts = $2::jsonb WHERE subject_id = $1"
 _SIGHTINGS: Final = """
@@ -80,8 +82,32 @@ class Eraser:
         self._keeper = keeper
         self._bus = bus
 
-    async def erase_subject(self, key: ResourceKey) -> ErasureReceipt:
+    async def receipt(self, subject_id: uuid.UUID) -> ErasureReceipt | None:
+        """Give the receipt of an erasure again; None when there was none.
+
+        Raises
+        ------
+        ErasureUnfinishedError
+            It was begun and is not finished.
+        DatabaseError
+            It is away.
+        """
+        rows = await self._database.fetch(_BY_ID, subject_id)
+        if not rows:
+            return None
+        if rows[0]["erased_at"] is None:
+            msg = f"the erasure begun at {rows[0]['started_at'].isoformat()} is not finished; erase the Subject again"
+            raise ErasureUnfinishedError(msg)
+        return _receipt(rows[0])
+
+    async def erase_subject(self, key: ResourceKey, uid: uuid.UUID | None = None) -> ErasureReceipt:
         """Take a Subject out; doing it again gives the same receipt.
+
+        Parameters
+        ----------
+        uid
+            Of the resource that is deleted. When nothing is there and the last receipt under this name is of another,
+            an earlier Subject, an empty receipt is given instead of that one's.
 
         Raises
         ------
@@ -90,13 +116,15 @@ class Eraser:
         DatabaseError, GalleryError
             They are away.
         """
-        await self._begin(key)
+        begun = await self._begin(key)
         row = await self._latest(key)
         if row is None:
-            return ErasureReceipt(erased_at=dt.datetime.now(dt.UTC))
+            return ErasureReceipt(subject_id=uid, erased_at=dt.datetime.now(dt.UTC))
         subject_id, counts = row["subject_id"], Counter(json.loads(row["counts"]))
         if row["erased_at"] is not None:
-            return ErasureReceipt(subject_id=subject_id, erased_at=row["erased_at"], counts=dict(counts))
+            if not begun and uid not in {None, subject_id}:
+                return ErasureReceipt(subject_id=uid, erased_at=dt.datetime.now(dt.UTC))
+            return _receipt(row)
         try:
             await self._erase_rest(subject_id, counts)
         finally:
@@ -105,20 +133,21 @@ class Eraser:
         log.info("subject erased", subject_id=str(subject_id), counts=dict(counts))
         return ErasureReceipt(subject_id=subject_id, erased_at=erased_at, counts=dict(counts))
 
-    async def _begin(self, key: ResourceKey) -> None:
-        """Take the Subject away, with its photos' results and embeddings."""
+    async def _begin(self, key: ResourceKey) -> bool:
+        """Take the Subject away, with its photos' results and embeddings; gives whether it was there."""
         async with self._database.transaction() as connection:
             await register.lock_subject(connection, key)
             there = await register.find_subject(connection, key)
             if there is None:
-                return
+                return False
             subject_id = there["id"]
             counts = {"postgres.subjects": 1}
             for table in ("subject_embeddings", "subject_photos"):
                 status = await connection.execute(f"DELETE FROM {table} WHERE subject_id = $1", subject_id)  # noqa: S608 - ours
-                counts[f"postgres.{table}"] = _affected(status)
+                counts[f"postgres.{table}"] = affected(status)
             await connection.execute("DELETE FROM subjects WHERE id = $1", subject_id)
             await connection.execute(_BEGIN, subject_id, register.key_digest(key), json.dumps(counts))
+        return True
 
     async def _latest(self, key: ResourceKey) -> Any | None:  # noqa: ANN401 - asyncpg has no types
         rows = await self._database.fetch(_LATEST, register.key_digest(key))
@@ -145,7 +174,7 @@ class Eraser:
 
     async def _change(self, statement: str, subject_id: uuid.UUID) -> int:
         async with self._database.connection() as connection:
-            return _affected(await connection.execute(statement, subject_id, PAGE))
+            return affected(await connection.execute(statement, subject_id, PAGE))
 
     async def _erase_events(self, subject_id: uuid.UUID, counts: Counter[str]) -> int:
         rows = await self._database.fetch(_PUBLISHED, str(subject_id), PAGE)
@@ -170,6 +199,5 @@ class Eraser:
         return deleted
 
 
-def _affected(status: str) -> int:
-    """Read the number of rows out of what Postgres says of a statement, such as `UPDATE 12`."""
-    return int(status.rpartition(" ")[2])
+def _receipt(row: Any) -> ErasureReceipt:  # noqa: ANN401 - asyncpg has no types
+    return ErasureReceipt(subject_id=row["subject_id"], erased_at=row["erased_at"], counts=json.loads(row["counts"]))

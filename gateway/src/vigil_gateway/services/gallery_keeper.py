@@ -11,7 +11,7 @@ import structlog
 from vigil_gateway.services.models import Models
 from vigil_gateway.storage.postgres import register
 from vigil_gateway.storage.postgres.pool import Database
-from vigil_gateway.storage.qdrant.gallery import Entry, Gallery
+from vigil_gateway.storage.qdrant.gallery import Entry, Gallery, GalleryError
 from vigil_gateway.storage.qdrant.reconcile import reconcile
 
 log = structlog.get_logger(__name__)
@@ -42,6 +42,7 @@ class GalleryKeeper:
     async def follow(self, connection: Any, subject_id: uuid.UUID) -> None:  # noqa: ANN401 - asyncpg has no types
         """Make a Subject's embeddings in the gallery those of an open transaction; raises GalleryError."""
         rows = await register.embeddings(connection, subject_id)
+        changed = False
         for model_id in list(self._models.known):
             entries = [
                 Entry(subject_id, row["photo"], np.frombuffer(row["vector"], "<f4"))
@@ -52,14 +53,23 @@ class GalleryKeeper:
             there = await self._gallery.points(model_id, subject_id)
             await self._gallery.put(model_id, [entry for entry in entries if entry.point_id not in there])
             await self._gallery.discard(model_id, sorted(there - wanted))
+            changed = changed or there != wanted
+        if changed:
+            await register.gallery_changed(connection)
 
     async def remove(self, subject_id: uuid.UUID) -> int:
         """Take a Subject out of all collections, and give the number of vectors; raises GalleryError."""
+        if not self._models.loaded:
+            msg = "the gallery is not open yet, so nothing can be taken out of it; try again"
+            raise GalleryError(msg)
         count = 0
         for model_id in list(self._models.known):
             there = await self._gallery.points(model_id, subject_id)
             await self._gallery.discard(model_id, sorted(there))
             count += len(there)
+        if count:
+            async with self._database.connection() as connection:
+                await register.gallery_changed(connection)
         return count
 
     async def repair(self) -> None:

@@ -38,6 +38,8 @@ class Models:
         By id; a model gets in once its collection in the gallery is complete.
     current
         The one that Triton serves, or served last; None before the first.
+    loaded
+        Those that Postgres remembers are known: the gallery is whole.
     reason
         Why Triton did not answer when it was last asked; empty when it did.
     """
@@ -45,6 +47,7 @@ class Models:
     def __init__(self, database: Database, gallery: Gallery, inference: InferenceClient) -> None:
         self.known: dict[str, Model] = {}
         self.current: Model | None = None
+        self.loaded = False
         self.reason = "Triton has not been asked yet"
         self._database = database
         self._gallery = gallery
@@ -66,6 +69,7 @@ class Models:
                 row["id"], row["embedding_size"], row["threshold_permille"] / 1000, row["margin_permille"] / 1000
             )
             await self._take(model)
+        self.loaded = True
 
     async def refresh(self) -> bool:
         """Ask Triton which model it serves; gives whether anything changed.

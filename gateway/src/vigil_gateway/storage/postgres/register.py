@@ -21,6 +21,15 @@ _REMOVE_CAMERA: Final = """
     UPDATE cameras SET deleted_at = now(), updated_at = now()
     WHERE namespace = $1 AND name = $2 AND deleted_at IS NULL RETURNING 1
 """
+_PUT_SITE: Final = """
+    INSERT INTO sites (namespace, name, uid, resource) VALUES ($1, $2, $3, $4::jsonb)
+    ON CONFLICT (namespace, name) DO UPDATE SET uid = EXCLUDED.uid, resource = EXCLUDED.resource, updated_at = now(),
+        deleted_at = NULL
+"""
+_REMOVE_SITE: Final = """
+    UPDATE sites SET deleted_at = now(), updated_at = now()
+    WHERE namespace = $1 AND name = $2 AND deleted_at IS NULL RETURNING 1
+"""
 _LOCK: Final = "SELECT pg_advisory_xact_lock($1)"
 _SUBJECT: Final = "SELECT id, content_hash FROM subjects WHERE namespace = $1 AND name = $2"
 _PUT_SUBJECT: Final = """
@@ -32,6 +41,14 @@ _PUT_SUBJECT: Final = """
         consent = EXCLUDED.consent, active_from = EXCLUDED.active_from, active_until = EXCLUDED.active_until,
         updated_at = now()
 """
+_STORED_SUBJECT: Final = """
+    SELECT id, resource #>> '{}' AS resource FROM subjects WHERE namespace = $1 AND name = $2
+"""
+_STORED_PHOTOS: Final = """
+    SELECT name, sha256, model_id, accepted, reason, message, quality::text AS quality FROM subject_photos
+    WHERE subject_id = $1
+"""
+_GALLERY_CHANGED: Final = "UPDATE gallery_version SET last = last + 1, changed_at = now()"
 _KNOWN_PHOTOS: Final = """
     SELECT p.sha256, p.accepted, p.reason, p.message, p.quality::text AS quality, e.vector
     FROM subject_photos p LEFT JOIN subject_embeddings e
@@ -111,6 +128,30 @@ async def put_camera(connection: Connection, key: ResourceKey, uid: uuid.UUID | 
 async def remove_camera(connection: Connection, key: ResourceKey) -> bool:
     """Mark a camera as removed, and tell whether it was there; what it saw stays."""
     return await connection.fetchval(_REMOVE_CAMERA, key.namespace, key.name) is not None
+
+
+async def put_site(connection: Connection, key: ResourceKey, uid: uuid.UUID | None, resource: str) -> None:
+    """Insert or update a Site; one that was removed is there again."""
+    await connection.execute(_PUT_SITE, key.namespace, key.name, uid, resource)
+
+
+async def remove_site(connection: Connection, key: ResourceKey) -> bool:
+    """Mark a Site as removed, and tell whether it was there; its retention holds on."""
+    return await connection.fetchval(_REMOVE_SITE, key.namespace, key.name) is not None
+
+
+async def gallery_changed(connection: Connection) -> None:
+    """Count a change of the gallery; others that change it wait until the commit, so this comes last."""
+    await connection.execute(_GALLERY_CHANGED)
+
+
+async def stored_subject(connection: Connection, key: ResourceKey) -> tuple[Any, Sequence[PhotoRow]] | None:
+    """Give a Subject's id and resource with what became of its photos, without vectors; None when there is none."""
+    row = await connection.fetchrow(_STORED_SUBJECT, key.namespace, key.name)
+    if row is None:
+        return None
+    photos = await connection.fetch(_STORED_PHOTOS, row["id"])
+    return row, [PhotoRow(**dict(photo)) for photo in photos]
 
 
 async def find_subject(connection: Connection, key: ResourceKey) -> Any | None:  # noqa: ANN401 - asyncpg has no types

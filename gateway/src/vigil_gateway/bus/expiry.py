@@ -1,0 +1,91 @@
+"""Delete a camera's messages from the site's stream before the stream's own age does it."""
+
+import datetime as dt
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.errors import NotFoundError
+
+from vigil_contracts.bus import Kind, event_stream, subject
+from vigil_contracts.ids import ResourceKey
+from vigil_gateway.bus.connection import Bus
+from vigil_gateway.bus.consumer import DURABLE
+
+PROBE_LIVES_S: Final = 30.0
+"""Should this process end before it deleted the probe, the server does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The last messages that may go, by their place in the stream.
+
+    Attributes
+    ----------
+    sighting
+        Of sightings: none that identity has not dealt with.
+    match
+        Of what was told of them.
+    """
+
+    sighting: int
+    match: int
+
+
+class Expiry:
+    """Deletes what identity has dealt with and nobody may keep."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._site = bus.address.site
+        self._stream = event_stream(self._site)
+        self._purged: dict[ResourceKey, Places] = {}
+
+    @property
+    def max_age(self) -> dt.timedelta:
+        """After which the stream deletes by itself; what is kept longer needs nothing of us."""
+        return dt.timedelta(seconds=self._stream.max_age_s)
+
+    async def before(self, moment: dt.datetime) -> Places:
+        """Find the last messages that were stored before a moment.
+
+        A consumer that begins at a moment is placed by the server when it is made, without handing anything out.
+
+        Raises
+        ------
+        BusAwayError, nats.errors.Error, TimeoutError, OSError
+            The bus is away.
+        """
+        jetstream, name = self._bus.jetstream, f"retention-{uuid4().hex[:12]}"
+        config = ConsumerConfig(
+            name=name,
+            deliver_policy=DeliverPolicy.BY_START_TIME,
+            opt_start_time=moment,
+            ack_policy=AckPolicy.NONE,
+            inactive_threshold=PROBE_LIVES_S,
+            mem_storage=True,
+        )
+        placed = await jetstream.add_consumer(self._stream.name, config)
+        with suppress(NotFoundError):
+            await jetstream.delete_consumer(self._stream.name, name)
+        last = placed.delivered.stream_seq if placed.delivered else 0
+        return Places(sighting=min(last, await self._dealt_with()), match=last)
+
+    async def _dealt_with(self) -> int:
+        try:
+            info = await self._bus.jetstream.consumer_info(self._stream.name, DURABLE)
+        except NotFoundError:
+            return 0
+        return info.ack_floor.stream_seq if info.ack_floor else 0
+
+    async def purge(self, camera: ResourceKey, last: Places) -> None:
+        """Delete a camera's messages up to and including these places; raises as `before`."""
+        if self._purged.get(camera) == last:
+            return
+        for kind, place in ((Kind.SIGHTING, last.sighting), (Kind.MATCH, last.match)):
+            if place > 0:
+                name = subject(self._site, kind, camera)
+                await self._bus.jetstream.purge_stream(self._stream.name, seq=place + 1, subject=name)
+        self._purged[camera] = last

@@ -1,0 +1,83 @@
+"""What the served detector says of itself: for those who reckon how many cameras a Site can take."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import grpc
+import structlog
+
+from vigil_contracts.registry import DetectorStatus
+from vigil_vision.triton import DETECTION, wire
+
+log = structlog.get_logger(__name__)
+
+ASK_TIMEOUT_S: Final = 2.0
+"""Of each Triton."""
+
+FRESH_S: Final = 30.0
+"""An answer is given again for so long; none is looked for again after `AWAY_S`."""
+
+AWAY_S: Final = 5.0
+REFERENCE_MS: Final = "vigil_reference_ms"
+"""Parameter of the model's configuration, written by the exporter."""
+
+
+class DetectorReader:
+    """Asks the first Triton that answers, now and then.
+
+    Parameters
+    ----------
+    endpoints
+        `host:port` of Triton's gRPC, in order of preference.
+    """
+
+    def __init__(self, endpoints: Sequence[str]) -> None:
+        self._endpoints = tuple(endpoints)
+        self._last: DetectorStatus | None = None
+        self._asked_at = float("-inf")
+        self._asking = asyncio.Lock()
+
+    async def read(self) -> DetectorStatus | None:
+        """Give what the detector says; what it said last while no Triton answers, None before one did."""
+        async with self._asking:
+            fresh_s = FRESH_S if self._last else AWAY_S
+            if time.monotonic() - self._asked_at >= fresh_s:
+                found = await asyncio.to_thread(self._ask)
+                self._last = found or self._last
+                self._asked_at = time.monotonic()
+            return self._last
+
+    def _ask(self) -> DetectorStatus | None:
+        request = wire.messages.ModelConfigRequest(name=DETECTION).SerializeToString()
+        for address in self._endpoints:
+            with grpc.insecure_channel(address, options=(("grpc.enable_http_proxy", 0),)) as channel:
+                call = channel.unary_unary(wire.SERVICE + "ModelConfig")
+                try:
+                    raw = call(request, timeout=ASK_TIMEOUT_S)
+                except grpc.RpcError as error:
+                    log.debug("detector not asked", endpoint=address, reason=str(error.code()))
+                    continue
+                return read_config(wire.messages.ModelConfigResponse.FromString(raw).config)
+        return None
+
+
+def read_config(config: Any) -> DetectorStatus | None:  # noqa: ANN401 - a protobuf message; generated code has no types
+    """Read a model's configuration; None when vigil-models did not write it."""
+    parameters = {name: value.string_value for name, value in config.parameters.items()}
+    if not parameters.get("vigil_model_id"):
+        return None
+    return DetectorStatus(
+        model_id=parameters["vigil_model_id"],
+        instances=sum(group.count for group in config.instance_group) or None,
+        reference_ms=_positive(parameters.get(REFERENCE_MS)),
+    )
+
+
+def _positive(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if 0 < value < float("inf") else None

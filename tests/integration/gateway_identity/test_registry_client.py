@@ -1,0 +1,86 @@
+"""The operator's client of the registry, against the real one."""
+
+import uuid
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from tests.integration.gateway_identity.making import camera_resource, subject_resource
+from tests.integration.gateway_identity.running import TOKEN, until_ready
+from tests.integration.gateway_identity.test_enrolment import photo
+from tests.support.servers import TritonServer
+
+from vigil_contracts.ids import ResourceKey
+from vigil_operator.registry.client import Registry
+from vigil_operator.registry.errors import RegistryAwayError, RegistryDeniedError, RegistryRefusedError
+
+pytestmark = pytest.mark.integration
+
+KEY = ResourceKey("default", "joe")
+
+
+def as_stored(resource: dict[str, Any], uid: uuid.UUID | None = None) -> dict[str, Any]:
+    """Give a resource as an API server keeps it."""
+    metadata = {**resource["metadata"], "namespace": "default", "uid": str(uid or uuid.uuid4()), "generation": 1}
+    managed = {"resourceVersion": "7", "managedFields": [{"manager": "kubectl"}], "annotations": {"a": "b"}}
+    return {**resource, "metadata": {**metadata, **managed}, "status": {"anything": "that others wrote"}}
+
+
+@pytest.fixture
+async def address(identity: Callable[..., Any], open_triton: TritonServer) -> str:
+    program = await identity(triton_urls=open_triton.address)
+    await until_ready(program.port)
+    return f"http://127.0.0.1:{program.port}"
+
+
+@pytest.fixture
+async def registry(address: str) -> AsyncIterator[Registry]:
+    made = Registry(address, TOKEN)
+    yield made
+    await made.close()
+
+
+async def test_a_subjects_way_through_the_registry(registry: Registry) -> None:
+    uid = uuid.uuid4()
+    assert await registry.stored_subject(KEY) is None
+    report = await registry.put_subject(
+        as_stored(subject_resource("joe", ["one", "two"]), uid), {"one": photo("joe-biden/1.jpg")}
+    )
+    assert (report.subject_id, report.enrolled) == (uid, True)
+    assert {one.name: str(one.reason) for one in report.photos} == {"one": "Accepted", "two": "Missing"}
+    assert await registry.stored_subject(KEY) == report
+    receipt = await registry.erase_subject(KEY, uid)
+    assert receipt.counts["qdrant.vectors"] == 1
+    assert await registry.receipt(uid) == receipt
+    assert await registry.receipt(uuid.uuid4()) is None
+    assert await registry.stored_subject(KEY) is None
+
+
+async def test_cameras_and_sites_are_put_and_taken_out(registry: Registry) -> None:
+    camera = as_stored(camera_resource("door", retention={"sightings": "7d"}))
+    site = as_stored({"metadata": {"name": "hq"}, "spec": {"retention": {"sightings": "30d"}}})
+    await registry.put_camera(camera)
+    await registry.put_site(site)
+    assert (await registry.status()).cameras == 1
+    assert (await registry.delete_camera(ResourceKey("default", "door"))).counts == {"postgres.cameras": 1}
+    assert (await registry.delete_site(ResourceKey("default", "hq"))).counts == {"postgres.sites": 1}
+
+
+async def test_what_can_never_be_right_is_told_with_identitys_words(registry: Registry) -> None:
+    with pytest.raises(RegistryRefusedError, match=r"spec\.colour: unknown field"):
+        await registry.put_camera(as_stored(camera_resource("door", colour="red")))
+
+
+async def test_another_token_is_told_as_such(address: str) -> None:
+    stranger = Registry(address, "another")
+    with pytest.raises(RegistryDeniedError, match="VIGIL_REGISTRY_TOKEN"):
+        await stranger.status()
+    await stranger.close()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://no-such-host.invalid:8080"])
+async def test_a_registry_that_is_not_there_is_away(url: str) -> None:
+    nowhere = Registry(url, TOKEN)
+    with pytest.raises(RegistryAwayError, match=url):
+        await nowhere.status()
+    await nowhere.close()
