@@ -133,7 +133,7 @@ class SiteReconciler:
 
     async def _write(self, key: Key, obj: Object, verdicts: list[Verdict], parts: Object) -> Result:
         """Write what is to be said, unless it is said already."""
-        seen = obj.get("status") or {}
+        seen = subject_status.status_of(obj)
         generation, uid = int(obj["metadata"].get("generation") or 0), obj["metadata"].get("uid", "")
         made = subject_status.conditions(seen, verdicts, generation, self._world.now())
         status = {"observedGeneration": generation, "conditions": made, **parts}
@@ -147,8 +147,8 @@ class SiteReconciler:
         self._written[key] = mark
         ready = subject_status.transition(seen, made, SiteCondition.READY)
         if ready is not None:
-            kind = "Normal" if ready["status"] == "True" else "Warning"
-            await self._world.events.tell(obj, key, kind, ready["reason"], ready["message"] or ready["reason"], "Look")
+            well, note = ready["status"] == "True", ready["message"] or ready["reason"]
+            await self._world.events.tell(obj, key, "Normal" if well else "Warning", ready["reason"], note, "Look")
         return Result("Changed")
 
     async def _leave(self, key: Key) -> Result:

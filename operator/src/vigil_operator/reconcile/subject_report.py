@@ -28,7 +28,7 @@ class SubjectReporter:
         photos: Sequence[PhotoResult],
     ) -> Result:
         """Write what is to be said of a Subject, unless it is said already; raises KubeError."""
-        seen = obj.get("status") or {}
+        seen = subject_status.status_of(obj)
         status = self._status(obj, verdicts)
         status["photos"] = subject_verdicts.photo_status(photos)
         if report is not None:
@@ -39,11 +39,11 @@ class SubjectReporter:
 
     async def write_erasing(self, key: Key, obj: Object, verdicts: Sequence[Verdict]) -> None:
         """Write how an erasure goes; of the photos nothing is said any more."""
-        await self._apply(key, obj, obj.get("status") or {}, self._status(obj, verdicts))
+        await self._apply(key, obj, subject_status.status_of(obj), self._status(obj, verdicts))
 
     def _status(self, obj: Object, verdicts: Sequence[Verdict]) -> Object:
         generation = int(obj["metadata"].get("generation") or 0)
-        seen = obj.get("status") or {}
+        seen = subject_status.status_of(obj)
         made = subject_status.conditions(seen, verdicts, generation, self._world.now())
         return {"observedGeneration": generation, "conditions": made}
 
@@ -64,9 +64,9 @@ class SubjectReporter:
     async def _tell(self, key: Key, obj: Object, seen: Object, status: Object) -> None:
         ready = subject_status.transition(seen, status["conditions"], SubjectCondition.READY)
         if ready is not None:
-            kind = "Normal" if ready["status"] == "True" or ready["reason"] in subject_verdicts.CALM else "Warning"
+            well = ready["status"] == "True" or ready["reason"] in subject_verdicts.CALM
             note = ready["message"] or ready["reason"]
-            await self._world.events.tell(obj, key, kind, ready["reason"], note, "Enrol")
+            await self._world.events.tell(obj, key, "Normal" if well else "Warning", ready["reason"], note, "Enrol")
 
     def forget(self, key: Key) -> None:
         """Forget a Subject that is gone."""

@@ -65,6 +65,12 @@ def conditions(seen: Object, verdicts: Iterable[Verdict], generation: int, now: 
     return made
 
 
+def status_of(obj: Object) -> Object:
+    """Give an object's status as last seen; nothing when somebody made something else of it."""
+    found = obj.get("status")
+    return found if isinstance(found, dict) else {}
+
+
 def entries(status: Object, name: str) -> list[Mapping[str, Any]]:
     """Give the entries of a list in a status, as far as they are such."""
     found = status.get(name)

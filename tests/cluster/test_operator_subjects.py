@@ -1,0 +1,219 @@
+"""Subjects on a real API server: enrolled by the real identity, and erased before they are let go."""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterator
+
+import pytest
+from tests.cluster.operator_subjects import SOON_S, Stage, photo, stage
+from tests.support.kubernetes.api import ApiCluster
+from tests.support.servers import NatsServer, PostgresServer, TritonServer
+from tests.support.waiting import wait_until
+
+from vigil_operator.reconcile.subject_erasure import FINALIZER
+
+pytestmark = pytest.mark.cluster
+
+JOE = ("joe-biden/1.jpg", "joe-biden/2.jpg")
+MIRANDA = "lin-manuel-miranda/1.jpg"
+
+
+@pytest.fixture(scope="module")
+def people(
+    api_cluster: ApiCluster, shared_postgres: PostgresServer, shared_nats: NatsServer, open_triton: TritonServer
+) -> Iterator[Stage]:
+    with stage(api_cluster, shared_postgres, shared_nats, open_triton) as made:
+        yield made
+
+
+def test_photos_from_a_secret_are_enrolled_and_each_says_what_became_of_it(people: Stage) -> None:
+    people.secret("joe", one=photo(JOE[0]), two=b"no photo at all")
+    people.subject("joe", "one.jpg", "two.jpg")
+    told = people.wait_for("subject", "joe", "SomePhotosRefused")
+    status = told["status"]
+    assert {one["type"]: one["status"] for one in status["conditions"]} == {
+        "Ready": "True",
+        "Enrolled": "True",
+        "ConsentValid": "True",
+        "Replicated": "True",
+    }
+    assert [(one["name"], one["reason"], one["accepted"]) for one in status["photos"]] == [
+        ("one", "Accepted", True),
+        ("two", "NotAnImage", False),
+    ]
+    assert status["photos"][0]["qualityPermille"] > 500
+    assert status["subjectId"] == told["metadata"]["uid"]
+    assert status["modelId"] == people.registry("status")["modelId"]
+    assert told["metadata"]["finalizers"] == [FINALIZER]
+    people.secret("joe", one=photo(JOE[0]), two=photo(JOE[1]))
+    people.wait_for("subject", "joe", "Enrolled")
+    assert len(people.rows("SELECT 1 FROM subject_embeddings WHERE subject_id = $1", told["metadata"]["uid"])) == 2
+
+
+def test_a_config_maps_binary_data_is_as_good(people: Stage) -> None:
+    people.config_map("map", one=photo(MIRANDA))
+    photos = [{"name": "one", "configMapKeyRef": {"name": "map", "key": "one.jpg"}}]
+    people.apply("Subject", "lin", {"displayName": "Lin", "photos": photos, "consent": {"status": "Granted"}})
+    people.wait_for("subject", "lin", "Enrolled")
+
+
+def test_a_secret_that_arrives_later_is_enrolled_by_itself(people: Stage) -> None:
+    people.subject("late", "one.jpg")
+    told = people.wait_for("subject", "late", "PhotoSourceMissing")
+    (one,) = told["status"]["photos"]
+    assert (one["reason"], one["message"]) == (
+        "NotFound",
+        f"there is no Secret late in namespace {people.namespace}",
+    )
+    assert "finalizers" not in told["metadata"]  # nothing has left for identity
+    people.secret("late", other=photo(JOE[0]))
+    wait_until(
+        lambda: "has no key one.jpg" in people.get("subject", "late")["status"]["photos"][0]["message"],
+        SOON_S,
+        "the missing key is told",
+    )
+    people.secret("late", one=photo(JOE[0]))
+    people.wait_for("subject", "late", "Enrolled")
+    people.cluster.kubectl("delete", "secret", "late", "-n", people.namespace)
+    wait_until(
+        lambda: "no longer there" in people.get("subject", "late")["status"]["photos"][0].get("message", ""),
+        SOON_S,
+        "the source that went is told",
+    )
+    assert people.condition("subject", "late")["status"] == "True"
+    assert people.puts("late") == 1
+
+
+def test_bytes_with_another_sha256_are_never_sent(people: Stage) -> None:
+    good = photo(JOE[0])
+    people.secret("sums", one=good)
+    people.subject("sums", "one.jpg", sha256=hashlib.sha256(b"another photo").hexdigest())
+    told = people.wait_for("subject", "sums", "PhotoSourceMissing")
+    assert told["status"]["photos"][0]["reason"] == "ChecksumMismatch"
+    assert hashlib.sha256(good).hexdigest() in told["status"]["photos"][0]["message"]
+    assert people.puts("sums") == 0
+    people.subject("sums", "one.jpg", sha256=hashlib.sha256(good).hexdigest())
+    people.wait_for("subject", "sums", "Enrolled")
+
+
+def test_who_takes_consent_back_leaves_the_gallery_at_once(people: Stage) -> None:
+    people.secret("takes-back", one=photo(JOE[0]))
+    people.subject("takes-back", "one.jpg")
+    uid = people.wait_for("subject", "takes-back", "Enrolled")["metadata"]["uid"]
+    vectors = people.registry("status")["vectors"]
+    people.subject("takes-back", "one.jpg", consent={"status": "Withdrawn"})
+    told = people.wait_for("subject", "takes-back", "ConsentNotGranted")
+    assert {one["type"]: one["status"] for one in told["status"]["conditions"]}["ConsentValid"] == "False"
+    assert told["status"].get("photos", []) == []
+    assert people.registry("status")["vectors"] == vectors - 1
+    assert people.rows("SELECT 1 FROM subject_photos WHERE subject_id = $1", uid) == []
+
+
+def test_consent_that_ends_ends_the_recognition_by_itself(people: Stage) -> None:
+    people.secret("ends", one=photo(JOE[0]))
+    end = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=20)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    people.subject("ends", "one.jpg", consent={"status": "Granted", "expiresAt": end})
+    uid = people.wait_for("subject", "ends", "Enrolled")["metadata"]["uid"]
+    people.wait_for("subject", "ends", "ConsentExpired")
+    assert people.rows("SELECT 1 FROM subject_embeddings WHERE subject_id = $1", uid) == []
+
+
+def test_a_deleted_subject_is_nowhere_and_its_receipt_is_told(people: Stage) -> None:
+    people.secret("leaves", one=photo(JOE[0]), two=photo(JOE[1]))
+    people.subject("leaves", "one.jpg", "two.jpg")
+    uid = people.wait_for("subject", "leaves", "Enrolled")["metadata"]["uid"]
+    before = people.registry("status")
+    assert len(people.rows("SELECT 1 FROM subject_embeddings WHERE subject_id = $1", uid)) == 2
+    people.delete("subject", "leaves")
+    people.wait_gone("subject", "leaves")
+    after = people.registry("status")
+    assert (before["subjects"] - after["subjects"], before["vectors"] - after["vectors"]) == (1, 2)
+    for table in ("subjects", "subject_photos", "subject_embeddings"):
+        column = "id" if table == "subjects" else "subject_id"
+        assert people.rows(f"SELECT 1 FROM {table} WHERE {column} = $1", uid) == []  # noqa: S608 - our tables
+    receipt = people.registry(f"erasures/{uid}")
+    assert receipt["counts"]["qdrant.vectors"] == 2
+    (told,) = [one for one in people.events("leaves") if one["reason"] == "Erased"]
+    assert uid in told["note"]
+    assert "2 qdrant.vectors" in told["note"]
+    assert f'"erasure": "{uid}"' in people.operator.log
+
+
+def test_a_subject_made_anew_at_once_is_enrolled_anew(people: Stage) -> None:
+    people.secret("again", one=photo(JOE[0]))
+    people.subject("again", "one.jpg")
+    first = people.wait_for("subject", "again", "Enrolled")["metadata"]["uid"]
+    people.delete("subject", "again")
+    people.wait_gone("subject", "again")
+    people.subject("again", "one.jpg")
+    second = people.wait_for("subject", "again", "Enrolled")["metadata"]["uid"]
+    assert first != second
+    found = people.rows("SELECT id FROM subjects WHERE name = 'again'")
+    assert [str(row["id"]) for row in found] == [second]
+
+
+def test_a_subject_that_was_never_enrolled_is_let_go_at_once(people: Stage) -> None:
+    people.subject("never", "one.jpg")
+    people.wait_for("subject", "never", "PhotoSourceMissing")
+    people.delete("subject", "never")
+    people.wait_gone("subject", "never")
+    assert people.puts("never") == 0
+
+
+def test_a_restarted_operator_sends_no_photo_again(people: Stage) -> None:
+    people.secret("stays", one=photo(JOE[0]))
+    people.subject("stays", "one.jpg")
+    people.wait_for("subject", "stays", "Enrolled")
+    people.operator.restart()
+    # a later Subject is done after those that were there before
+    people.secret("later", one=photo(JOE[1]))
+    people.subject("later", "one.jpg")
+    people.wait_for("subject", "later", "Enrolled")
+    assert people.puts("stays") == 1
+
+
+def test_nothing_is_written_while_nothing_changes(people: Stage) -> None:
+    people.secret("calm", one=photo(JOE[0]))
+    people.subject("calm", "one.jpg")
+    before = people.wait_for("subject", "calm", "Enrolled")["metadata"]["resourceVersion"]
+    people.secret("calm", one=photo(JOE[0]), unused=b"another key")
+    people.subject("waker", "one.jpg")
+    people.wait_for("subject", "waker", "PhotoSourceMissing")
+    assert people.get("subject", "calm")["metadata"]["resourceVersion"] == before
+
+
+def test_while_identity_is_away_a_deletion_waits_and_says_for_what(people: Stage) -> None:
+    people.secret("waits", one=photo(JOE[0]))
+    people.subject("waits", "one.jpg")
+    uid = people.wait_for("subject", "waits", "Enrolled")["metadata"]["uid"]
+    people.identity.kill()
+    people.cluster.kubectl("delete", "secret", "waits", "-n", people.namespace)
+    people.delete("subject", "waits")
+    wait_until(
+        lambda: people.condition("subject", "waits").get("reason") == "ErasureWaiting", SOON_S, "it says that it waits"
+    )
+    ready = people.condition("subject", "waits")
+    assert ready["status"] == "False"
+    assert "waiting for the identity service" in ready["message"]
+    assert people.registry_url in ready["message"]
+    people.subject("meanwhile", "one.jpg")
+    people.wait_for("subject", "meanwhile", "GalleryUnreachable")
+    people.start_identity()
+    people.wait_gone("subject", "waits")
+    assert people.registry(f"erasures/{uid}")["counts"]["qdrant.vectors"] == 1
+    people.wait_for("subject", "meanwhile", "PhotoSourceMissing")
+
+
+def test_a_finalizer_taken_away_by_hand_keeps_nothing_of_the_person(people: Stage) -> None:
+    people.secret("by-hand", one=photo(JOE[0]))
+    people.subject("by-hand", "one.jpg")
+    uid = people.wait_for("subject", "by-hand", "Enrolled")["metadata"]["uid"]
+    people.cluster.kubectl(
+        *("patch", "subject", "by-hand", "-n", people.namespace, "--type=merge"),
+        *("-p", json.dumps({"metadata": {"finalizers": None}})),
+    )
+    people.delete("subject", "by-hand")
+    people.wait_gone("subject", "by-hand")
+    gone = lambda: people.rows("SELECT 1 FROM subjects WHERE id = $1", uid) == []  # noqa: E731 - a name for the condition
+    wait_until(gone, SOON_S, "it is erased all the same", poll_s=0.2)
