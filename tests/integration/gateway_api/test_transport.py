@@ -255,11 +255,34 @@ async def test_cameras_tell_their_changes(api: Api, bus: Any) -> None:
     assert heard in (["Streaming", "Ended"], ["Ended"])  # a state that was not read yet is replaced
 
 
-async def test_the_last_heartbeats_are_known_after_a_start(
-    database_url: str, bus: Any, nats_server: NatsServer
+async def register(identity: Identity, name: str) -> None:
+    await identity.database.execute(
+        "INSERT INTO cameras (namespace, name, site, resource) VALUES ('default', $1, $2, '{}')", name, SITE
+    )
+
+
+async def test_the_last_heartbeats_of_registered_cameras_are_known_after_a_start(
+    database_url: str, identity: Identity, bus: Any, nats_server: NatsServer
 ) -> None:
-    for name in ("door", "gate"):
+    for name in ("door", "gate", "removed"):
         body = a_heartbeat(name, CameraState.STOPPED, SourceReason.STOPPED)
         await bus.jetstream().publish(subject(SITE, Kind.CAMERA, ResourceKey("default", name)), body)
+    for name in ("door", "gate"):
+        await register(identity, name)
     async with running_api(database_url, nats_server) as api:
-        await eventually(lambda: len(api.parts.services.cameras) == 2, "both states")
+        states = api.parts.services.cameras
+        await eventually(lambda: len(states) == 2 and states.last(ResourceKey("default", "door")), "both states")
+        assert states.last(ResourceKey("default", "removed")) is None
+
+
+async def test_a_camera_that_was_removed_is_forgotten_once_it_stops(api: Api, identity: Identity, bus: Any) -> None:
+    key = ResourceKey("default", "door")
+    door = subject(SITE, Kind.CAMERA, key)
+    await register(identity, "door")
+    await bus.publish(door, a_heartbeat("door", CameraState.STREAMING, SourceReason.CONNECTED))
+    await eventually(lambda: api.parts.services.cameras.last(key), "the heartbeat")
+
+    await identity.database.execute("UPDATE cameras SET deleted_at = now() WHERE name = 'door'")
+    await bus.publish(door, a_heartbeat("door", CameraState.STOPPED, SourceReason.STOPPED))
+
+    await eventually(lambda: len(api.parts.services.cameras) == 0, "it is forgotten")

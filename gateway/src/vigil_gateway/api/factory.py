@@ -34,6 +34,21 @@ class Process:
     gate: Gate
     bus: BusListener
 
+    @property
+    def database_trouble(self) -> str | None:
+        """Why the database cannot be read; None when it can."""
+        return self.services.hub.feed.away
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the newest event is known, behind which subscriptions begin."""
+        return self.services.hub.feed.ready.is_set()
+
+    @property
+    def bus_up(self) -> bool:
+        """Whether NATS is connected."""
+        return self.bus.connected
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
@@ -64,6 +79,7 @@ async def process(endpoints: Endpoints, limits: ApiLimits) -> AsyncIterator[Proc
     tasks = [
         asyncio.create_task(_for_ever(parts.services.hub.feed.run, "feed")),
         asyncio.create_task(_for_ever(parts.bus.run, "bus")),
+        asyncio.create_task(_for_ever(lambda: _follow_cameras(parts.services), "cameras")),
     ]
     try:
         yield parts
@@ -97,6 +113,10 @@ def _parts(endpoints: Endpoints, limits: ApiLimits, reader: Reader) -> Process:
         connections=lambda: gate.open,
     )
     return Process(limits, services, gate, bus)
+
+
+async def _follow_cameras(services: Services) -> None:
+    await services.cameras.follow(services.resources.camera_keys)
 
 
 async def _for_ever(run: "Runs", name: str) -> None:

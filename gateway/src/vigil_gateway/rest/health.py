@@ -1,13 +1,29 @@
 """Liveness, readiness and metrics; open to all, and without any person's data."""
 
+from typing import Protocol
+
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from vigil_gateway.api.factory import Process
+
+class Probed(Protocol):
+    """What is asked about its health."""
+
+    @property
+    def database_trouble(self) -> str | None:
+        """Why the database cannot be read; None when it can."""
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the newest event is known, behind which subscriptions begin."""
+
+    @property
+    def bus_up(self) -> bool:
+        """Whether NATS is connected."""
 
 
-def health_router(parts: Process, registry: CollectorRegistry) -> APIRouter:
+def health_router(parts: Probed, registry: CollectorRegistry) -> APIRouter:
     """Make the routes /healthz, /readyz and /metrics."""
     router = APIRouter(tags=["operating"])
 
@@ -22,11 +38,10 @@ def health_router(parts: Process, registry: CollectorRegistry) -> APIRouter:
 
         Without NATS the API goes on: events then come from the database, up to a second later.
         """
-        feed = parts.services.hub.feed
-        ready = feed.away is None and feed.ready.is_set()
+        ready = parts.database_trouble is None and parts.caught_up
         told = {
-            "database": feed.away or "ok",
-            "bus": "ok" if parts.bus.connected else "NATS is not connected; events come from the database meanwhile",
+            "database": parts.database_trouble or "ok",
+            "bus": "ok" if parts.bus_up else "NATS is not connected; events come from the database meanwhile",
         }
         return JSONResponse({"ready": ready, **told}, status_code=200 if ready else 503)
 

@@ -6,19 +6,27 @@ history: its memory is bounded by the number of cameras, however slowly it reads
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
+from vigil_contracts import events
 from vigil_contracts.events import AnyEvent, CameraHeartbeat, EventError, decode
 from vigil_contracts.ids import ResourceKey
+from vigil_gateway.storage.postgres.queries_reader import DatabaseError
 
 log = structlog.get_logger(__name__)
 
 MAX_CAMERAS: Final = 10_000
 """Ten times the cameras of the largest site planned for."""
+
+GONE_AFTER_S: Final = 60.0
+"""Silence after which a camera that is not registered counts as gone; one that said that it ends does at once."""
+
+LOOK_S: Final = 5.0
+"""Between two looks at which cameras are registered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,7 @@ class CameraStates:
     def __init__(self) -> None:
         self._states: dict[ResourceKey, CameraState] = {}
         self._watchers: set[Watcher] = set()
+        self._registered: frozenset[ResourceKey] | None = None
 
     def __len__(self) -> int:
         return len(self._states)
@@ -58,11 +67,38 @@ class CameraStates:
         if known is None and len(self._states) >= MAX_CAMERAS:
             log.warning("heartbeat left aside: too many cameras", camera=str(key), limit=MAX_CAMERAS)
             return
+        if self._is_gone(key, state):  # JetStream keeps the last word of a camera that was removed for a day
+            self._states.pop(key, None)
+            return
         self._states[key] = state
         changed = known is None or _told(known.heartbeat) != _told(beat)
         for watcher in self._watchers:
             if changed or watcher.every:
                 watcher.mark(key)
+
+    async def follow(self, registered: Callable[[], Awaitable[frozenset[ResourceKey]]]) -> None:
+        """Forget cameras that were removed, until cancelled.
+
+        Parameters
+        ----------
+        registered
+            Asks for the cameras that are registered; may raise DatabaseError.
+        """
+        while True:
+            try:
+                self._registered = await registered()
+            except DatabaseError:
+                pass  # the feed tells of it; nothing is forgotten meanwhile
+            else:
+                self._states = {key: state for key, state in self._states.items() if not self._is_gone(key, state)}
+            await asyncio.sleep(LOOK_S)
+
+    def _is_gone(self, key: ResourceKey, state: CameraState) -> bool:
+        """Tell whether a camera was removed and is silent; one that speaks may be registered in a moment."""
+        if self._registered is None or key in self._registered:
+            return False
+        silent_s = (dt.datetime.now(dt.UTC) - state.sent_at).total_seconds()
+        return state.heartbeat.state is events.CameraState.STOPPED or silent_s > GONE_AFTER_S
 
     async def watch(self, wants: Callable[[ResourceKey], bool], *, every: bool) -> AsyncIterator[CameraState]:
         """Give the state of each wanted camera, then each change; with `every`, each heartbeat."""
@@ -72,7 +108,9 @@ class CameraStates:
         self._watchers.add(watcher)
         try:
             while True:
-                yield self._states[await watcher.next()]
+                state = self._states.get(await watcher.next())
+                if state is not None:
+                    yield state
         finally:
             self._watchers.discard(watcher)
 

@@ -37,6 +37,11 @@ class Resources:
         rows = await self._reader.fetch(sql, *key)
         return rows[0] if rows else None
 
+    async def camera_keys(self) -> frozenset[ResourceKey]:
+        """Give the keys of all cameras that are registered."""
+        rows = await self._reader.fetch("SELECT namespace, name FROM cameras WHERE deleted_at IS NULL")
+        return frozenset(ResourceKey(row["namespace"], row["name"]) for row in rows)
+
     async def subjects(
         self, after: ResourceKey | None, before: ResourceKey | None, limit: int, *, backward: bool
     ) -> Sequence[Any]:
