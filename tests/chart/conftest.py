@@ -5,13 +5,9 @@ from pathlib import Path
 import pytest
 from tests.chart import gitops
 from tests.chart.schemas import write_schemas
-from tests.support.kubernetes import fixtures, programs
+from tests.support.kubernetes import programs
 from tests.support.kubernetes.errors import ClusterError
 from tests.support.shared import ROOT, missing
-
-fixtures.NEEDED["helm"] = ("helm",)
-fixtures.NEEDED["kubeconform"] = ("kubeconform",)
-"""Built before the first test, if one asks for it."""
 
 
 def _found(program: str) -> Path:

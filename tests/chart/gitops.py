@@ -14,7 +14,7 @@ from vigil_cli.standalone.servers.go2rtc import cache_folder
 from vigil_cli.standalone.servers.go_build import go_build
 from vigil_cli.standalone.supervisor.spec import StartError
 
-SOURCE = Path(__file__).parent / "gitops"
+SOURCE = Path(__file__).parent / "judges"
 HEALTH = ROOT / "charts" / "gitops" / "argocd" / "health.lua"
 BUILD_S = 240.0
 

@@ -27,11 +27,13 @@ def values_of(example: str) -> list[str]:
     return [] if example == "default" else ["--values", str(CHART / "examples" / f"{example}.yaml")]
 
 
-def helm(*arguments: str, check: bool = True, kubeconfig: Path | None = None) -> subprocess.CompletedProcess[str]:
+def helm(
+    *arguments: str, check: bool = True, kubeconfig: Path | None = None, timeout_s: float = TIMEOUT_S
+) -> subprocess.CompletedProcess[str]:
     """Run Helm; a failure's words are in the error."""
     where = ["--kubeconfig", str(kubeconfig)] if kubeconfig else []
     done = subprocess.run(
-        [program("helm"), *arguments, *where], capture_output=True, text=True, check=False, timeout=TIMEOUT_S
+        [program("helm"), *arguments, *where], capture_output=True, text=True, check=False, timeout=timeout_s
     )
     if check and done.returncode:
         raise AssertionError(f"helm {' '.join(arguments)}: {done.stderr.strip()}")

@@ -1,6 +1,7 @@
 """What the chart makes is valid, safe and connected, whichever way it is set."""
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -21,6 +22,10 @@ from tests.chart.rendering import (
     values_of,
 )
 from tests.support.shared import ROOT
+
+from vigil_gateway.settings import ApiSettings, IdentitySettings
+from vigil_gateway.settings import load as load_gateway
+from vigil_operator.settings import Settings, load
 
 pytestmark = pytest.mark.usefixtures("helm")
 
@@ -323,3 +328,35 @@ def test_what_the_chart_needs_of_the_cluster_is_asked_for_only_when_it_is_used()
     default = {each["apiVersion"] for each in rendered("default")}
     assert not default & set(APIS)
     assert set(APIS) <= {each["apiVersion"] for each in rendered("production")}
+
+
+def test_the_operator_understands_every_setting_that_the_chart_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("VIGIL_")]:
+        monkeypatch.delenv(name)
+    operator = only(rendered("production"), "Deployment", "vigil-operator")
+    container = operator["spec"]["template"]["spec"]["containers"][0]
+    for each in container["env"]:
+        monkeypatch.setenv(each["name"], each.get("value", "given-by-the-cluster"))
+    told = load()
+    assert told.stream_resources["limits"] == {"memory": "256Mi"}
+    assert told.stream_image == "vigil/stream:0.1.0"
+    assert told.triton_endpoints == ["vigil-triton.vigil.svc:8001"]
+    known = {f"VIGIL_{name.upper()}" for name in Settings.model_fields}
+    assert {each["name"] for each in container["env"]} <= known
+
+
+@pytest.mark.parametrize(
+    ("component", "settings"), [("api", ApiSettings), ("identity", IdentitySettings)], ids=["api", "identity"]
+)
+def test_the_gateway_understands_every_setting_that_the_chart_gives(
+    component: str, settings: type[ApiSettings | IdentitySettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("VIGIL_")]:
+        monkeypatch.delenv(name)
+    workload = only(rendered("production", "api.corsOrigins[0]=https://a.example"), "Deployment", f"vigil-{component}")
+    container = workload["spec"]["template"]["spec"]["containers"][0]
+    for each in container["env"]:
+        monkeypatch.setenv(each["name"], each.get("value", "given-by-the-cluster"))
+    assert load_gateway(settings).http_port == 8080
+    known = {f"VIGIL_{name.upper()}" for name in settings.model_fields} | {"VIGIL_API_CORS_ORIGINS"}
+    assert {each["name"] for each in container["env"]} <= known
