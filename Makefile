@@ -40,15 +40,18 @@ lint: $(STAMP) ## check style, types, layers and generated files
 	@PYTHONPATH= $(BIN)/lint-imports
 	@$(MAKE) --no-print-directory generate OUT=.cache/generated
 	@diff -ru contracts/schemas .cache/generated/schemas && diff -u gateway/schema.graphql .cache/generated/schema.graphql \
+		&& diff -ru crds .cache/generated/crds && diff -u docs/reference.md .cache/generated/docs/reference.md \
 		|| { echo "Generated files are out of date; run: make generate"; exit 1; }
 
 format: $(STAMP) ## format the code
 	@$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format --quiet .
 
-generate: $(STAMP) ## write the generated files (event schemas, GraphQL SDL) anew
-	@mkdir -p $(if $(OUT),$(OUT),.)
+generate: $(STAMP) ## write the generated files (event schemas, GraphQL SDL, CRDs, reference) anew
+	@mkdir -p $(if $(OUT),$(OUT)/docs,.)
 	@$(BIN)/python -m vigil_contracts.schemas $(if $(OUT),$(OUT)/schemas,contracts/schemas)
 	@$(BIN)/python -m vigil_gateway.graphql.sdl > $(if $(OUT),$(OUT)/schema.graphql,gateway/schema.graphql)
+	@$(BIN)/python -m vigil_contracts.crds $(if $(OUT),$(OUT)/crds,crds)
+	@$(BIN)/python -m vigil_contracts.reference > $(if $(OUT),$(OUT)/docs/reference.md,docs/reference.md)
 
 bench: $(STAMP) ## measure, print and keep the figures (bench/results/latest.json, docs/performance.md)
 	@$(BIN)/python -m bench
