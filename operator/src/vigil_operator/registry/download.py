@@ -14,6 +14,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -45,13 +46,17 @@ class DownloadError(Exception):
         self.too_large = too_large
 
 
+class _NotConnectedError(DownloadError):
+    """Nobody answers at this address, or not with the certificate of the name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one request goes: an address that was judged, under the name that was asked for."""
+    """Where one request goes: addresses that were judged, under the name that was asked for."""
 
     url: httpx.URL
     host: str
-    address: IpAddress
+    addresses: tuple[IpAddress, ...]
 
 
 def judge(address: IpAddress, allowed: Sequence[IpNetwork]) -> bool:
@@ -98,19 +103,27 @@ class Downloader:
 
     async def _follow(self, url: str) -> bytes:
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await self._ask(await self._place(url))
+            answer = await self._ask_any(await self._place(url))
             if isinstance(answer, bytes):
                 return answer
             url = answer
         msg = f"more than {MAX_REDIRECTS} redirects, the last one to {_shown(url)}"
         raise DownloadError(msg)
 
-    async def _ask(self, place: Place) -> bytes | str:
+    async def _ask_any(self, place: Place) -> bytes | str:
+        """Ask at the first address that can be connected to: some have none but their IPv4 one at work."""
+        *others, last = place.addresses
+        for address in others:
+            with suppress(_NotConnectedError):
+                return await self._ask(place, address)
+        return await self._ask(place, last)
+
+    async def _ask(self, place: Place, address: IpAddress) -> bytes | str:
         """Give the body, or the address of a redirect."""
         try:
             async with self._http.stream(
                 "GET",
-                place.url.copy_with(host=str(place.address)),
+                place.url.copy_with(host=str(address)),
                 headers={"Host": place.url.netloc.decode(), "Accept": "image/*", "Accept-Encoding": "identity"},
                 extensions={"sni_hostname": place.host},
             ) as answer:
@@ -120,6 +133,9 @@ class Downloader:
                     msg = f"{_shown(str(place.url))} answered {answer.status_code} {answer.reason_phrase}".rstrip()
                     raise DownloadError(msg)
                 return await self._read(answer, place)
+        except httpx.ConnectError as error:
+            msg = f"{_shown(str(place.url))} cannot be fetched: {error}"
+            raise _NotConnectedError(msg) from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             msg = f"{_shown(str(place.url))} cannot be fetched: {type(error).__name__}: {error}".rstrip(": ")
             raise DownloadError(msg) from error
@@ -151,7 +167,7 @@ class Downloader:
                 "photos be fetched from there, name its network in the operator's VIGIL_PHOTO_NETWORKS"
             )
             raise DownloadError(msg)
-        return Place(parsed, parsed.host, addresses[0])
+        return Place(parsed, parsed.host, tuple(addresses))
 
     async def close(self) -> None:
         """Close all connections."""
