@@ -28,6 +28,7 @@ from vigil_operator.registry.settings import PhotoSettings
         ("::ffff:169.254.169.254", "", False),
         ("::ffff:10.0.0.5", "10.0.0.0/8", True),
         ("fd00::1", "10.0.0.0/8", False),
+        ("10.0.0.5", "10.0.0.0/8x,192.168.0.1/16", False),
     ],
 )
 def test_only_the_public_internet_and_what_is_allowed_is_asked(address: str, allowed: str, asked: bool) -> None:

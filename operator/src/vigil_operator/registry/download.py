@@ -88,8 +88,13 @@ class Downloader:
         self._allowed = tuple(allowed)
         self._max_bytes = max_bytes
         # Reads SSL_CERT_FILE and SSL_CERT_DIR: an installation's own authority is added there.
+        # No connection is used twice: it was made under one name, and the pool knows it by its address only.
         self._http = httpx.AsyncClient(
-            verify=ssl.create_default_context(), trust_env=False, follow_redirects=False, timeout=10.0
+            verify=ssl.create_default_context(),
+            limits=httpx.Limits(max_keepalive_connections=0),
+            trust_env=False,
+            follow_redirects=False,
+            timeout=10.0,
         )
 
     async def fetch(self, url: str) -> bytes:

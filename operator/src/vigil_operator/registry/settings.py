@@ -3,10 +3,13 @@
 import ipaddress
 from typing import Annotated
 
+import structlog
 from pydantic import Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from vigil_operator.registry.download import IpNetwork
+
+log = structlog.get_logger(__name__)
 
 
 class PhotoSettings(BaseSettings):
@@ -23,5 +26,11 @@ class PhotoSettings(BaseSettings):
 
     @property
     def networks(self) -> tuple[IpNetwork, ...]:
-        """The networks one by one; ValueError names one that is none."""
-        return tuple(ipaddress.ip_network(part.strip()) for part in self.photo_networks.split(",") if part.strip())
+        """The networks one by one; what is none is left out and logged, so that a slip forbids instead of allowing."""
+        found: list[IpNetwork] = []
+        for part in (part.strip() for part in self.photo_networks.split(",")):
+            try:
+                found += [ipaddress.ip_network(part)] if part else []
+            except ValueError as error:
+                log.error("VIGIL_PHOTO_NETWORKS names something that is no network; left out", reason=str(error))  # noqa: TRY400 - a slip of the pen needs no traceback
+        return tuple(found)
