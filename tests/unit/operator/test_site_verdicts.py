@@ -41,6 +41,16 @@ CASES: dict[str, tuple[dict[str, Any], tuple[bool | None, str], tuple[bool | Non
     ),
     "identity is away": ({"gallery": "nobody answers"}, (False, "GalleryUnreachable"), (True, "Connected")),
     "another Site is served": ({"served": "default"}, (False, "SiteNotServed"), (True, "Connected")),
+    "another Site is served and it names no bus": (
+        {"served": "default", "listened": False},
+        (False, "SiteNotServed"),
+        (None, "SiteNotServed"),
+    ),
+    "the bus is being connected to": (
+        {"bus_trouble": "nats://nats:4222: connecting"},
+        (False, "Connecting"),
+        (False, "Connecting"),
+    ),
 }
 
 

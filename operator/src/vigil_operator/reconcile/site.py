@@ -8,7 +8,7 @@ from vigil_contracts.conditions import SiteCondition
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import RegistryStatus
 from vigil_contracts.resources import Site, check
-from vigil_contracts.resources.site import EndpointStatus, InferenceEndpoint
+from vigil_contracts.resources.site import Bus, EndpointStatus, InferenceEndpoint
 from vigil_operator.kube.compare import fingerprint
 from vigil_operator.kube.errors import NotFoundError
 from vigil_operator.kube.kinds import Key, Kind, Object
@@ -103,6 +103,7 @@ class SiteReconciler:
             bus_trouble=self._world.heartbeats.bus_trouble(key.name),
             bus_secret_missing=self._secret_missing(key, site),
             gallery=trouble or gallery,
+            listened=key.name == self._world.settings.site or site.spec.bus != Bus(),
         )
 
     def _endpoints(self, site: Site) -> list[InferenceEndpoint]:

@@ -27,6 +27,8 @@ class Seen:
         The Secret with the bus's token, or its key, is not there: in words; empty when it is.
     gallery
         How identity stands; the reason in words when it does not answer.
+    listened
+        The operator listens to the Site's bus: it is the installation's own, or names one.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Seen:
     bus_trouble: str
     bus_secret_missing: str
     gallery: RegistryStatus | str
+    listened: bool = True
 
 
 def verdicts(seen: Seen) -> list[Verdict]:
@@ -48,9 +51,13 @@ def _connected(seen: Seen) -> Verdict:
     kind = SiteCondition.CONNECTED
     if seen.bus_secret_missing:
         return Verdict(kind, False, SiteReason.BUS_CREDENTIALS_MISSING, seen.bus_secret_missing)
+    if not seen.listened:
+        return Verdict(kind, None, SiteReason.SITE_NOT_SERVED, "nobody listens here for a Site that names no bus")
     if not seen.bus_trouble:
         return Verdict(kind, True, SiteReason.CONNECTED, "heartbeats are listened to")
     lowered = seen.bus_trouble.lower()
+    if lowered.endswith(": connecting"):
+        return Verdict(kind, False, SiteReason.CONNECTING, seen.bus_trouble)
     refused = "authorization" in lowered or "authentication" in lowered
     reason = SiteReason.BUS_CREDENTIALS_REFUSED if refused else SiteReason.BUS_UNREACHABLE
     return Verdict(kind, False, reason, seen.bus_trouble)
