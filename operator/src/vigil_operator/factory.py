@@ -95,7 +95,7 @@ def scopes(settings: Settings) -> Iterator[Scope]:
 def _is_ours(obj: dict[str, object]) -> bool:
     metadata = obj["metadata"]
     labels = metadata.get("labels") if isinstance(metadata, dict) else None
-    return bool(labels) and labels.get(MANAGED_BY) == OPERATOR
+    return isinstance(labels, dict) and labels.get(MANAGED_BY) == OPERATOR
 
 
 def _camera_key(camera: ResourceKey) -> Key:

@@ -61,7 +61,7 @@ class Program:
             loop.add_signal_handler(number, self._stopping.set)
         port = await self._health.start(self._settings.http_host, self._settings.http_port)
         log.info("probes and metrics", host=self._settings.http_host, port=port)
-        stop = asyncio.create_task(self._stopping.wait(), name="stop")
+        stop = asyncio.create_task(self._told_to_stop(), name="stop")
         work = asyncio.create_task(self._work(), name="work")
         lead = asyncio.create_task(self._lead(), name="lead")
         others = [asyncio.create_task(watch.run(), name="watch") for watch in self._parts.watches]
@@ -79,6 +79,9 @@ class Program:
             await self._finish(work)
         finally:
             await self._end([stop, work, lead, *others])
+
+    async def _told_to_stop(self) -> None:
+        await self._stopping.wait()
 
     async def _lead(self) -> None:
         leadership = self._parts.leadership

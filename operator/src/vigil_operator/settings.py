@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, Json, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError as UnreadableError
 
 from vigil_contracts.ids import DNS_LABEL
 
@@ -50,19 +51,19 @@ class Settings(BaseSettings):
     """How Prometheus is told of the stream pods."""
     network_policy: bool = True
     """Whether every stream pod gets a NetworkPolicy."""
-    stream_resources: Json[dict[str, Any]] = {
+    stream_resources: dict[str, Any] = {
         "requests": {"cpu": "250m", "memory": "128Mi"},
         "limits": {"memory": "512Mi"},
     }
     """Kubernetes' ResourceRequirements of a stream pod without GPU, as JSON."""
-    stream_gpu_resources: Json[dict[str, Any]] = {
+    stream_gpu_resources: dict[str, Any] = {
         "requests": {"cpu": "250m", "memory": "256Mi"},
         "limits": {"memory": "1Gi", "nvidia.com/gpu": "1"},
     }
     """The same with GPU."""
     runtime_class_gpu: str = ""
     """runtimeClassName of pods with GPU; empty: the cluster's default."""
-    usb_resources: Json[dict[str, str]] = {}
+    usb_resources: dict[str, str] = {}
     """Extended resource by device path, such as {"/dev/video0": "squat.ai/video"}, from a device plugin."""
     state_size_limit: str = "320Mi"
     """Of the stream pod's volume for its journal; more than its outbox may take."""
@@ -110,6 +111,10 @@ def load() -> Settings:
     """Read the environment; SettingsError names each variable that is wrong, never its value."""
     try:
         return Settings()
+    except UnreadableError as error:
+        # Says which field; that it is JSON which is wanted is what a person needs to know.
+        msg = f"{error}: VIGIL_STREAM_RESOURCES, VIGIL_STREAM_GPU_RESOURCES and VIGIL_USB_RESOURCES are JSON objects"
+        raise SettingsError(msg) from None
     except ValidationError as error:
         told = [
             f"VIGIL_{str(d['loc'][0]).upper()}: {d['msg']}" if d["loc"] else d["msg"].removeprefix("Value error, ")

@@ -4,7 +4,7 @@ Every answer that is an object goes into the cache, so that what follows a write
 the work queue does that, with growing pauses.
 """
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from typing import Any, Final, TypeVar
 
 import httpx2
@@ -82,13 +82,13 @@ class Api:
 
     async def create(self, kind: Kind, manifest: Object) -> Object:
         """Make an object."""
-        given = self._client.create(RESOURCES[kind](manifest), namespace=manifest["metadata"]["namespace"])
+        given = self._client.create(RESOURCES[kind](**manifest))
         return self._seen(kind, await self._ask("create", kind, given))
 
     async def replace(self, kind: Kind, manifest: Object) -> Object:
         """Write an object anew; with metadata.resourceVersion only over that version."""
         metadata = manifest["metadata"]
-        given = self._client.replace(RESOURCES[kind](manifest), name=metadata["name"], namespace=metadata["namespace"])
+        given = self._client.replace(RESOURCES[kind](**manifest), name=metadata["name"])
         return self._seen(kind, await self._ask("update", kind, given))
 
     async def delete(self, key: Key) -> None:
@@ -128,7 +128,7 @@ class Api:
         version: str,
         labels: Selector | None = None,
         fields: Selector | None = None,
-    ) -> AsyncIterator[tuple[str, Object]]:
+    ) -> AsyncGenerator[tuple[str, Object], None]:
         """Give changes after a resource version: ADDED, MODIFIED or DELETED, and the object."""
         self._metrics.requests.labels("watch", kind.value).inc()
         try:

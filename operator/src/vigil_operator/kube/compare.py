@@ -2,10 +2,24 @@
 
 import hashlib
 import json
+import re
+from decimal import Decimal
 from typing import Any, Final
 
 _LIST_KEYS: Final = ("name", "type", "uid", "mountPath", "containerPort", "key", "ip")
 """What tells the elements of a list apart, as in Kubernetes' list-maps."""
+
+_AMOUNTS: Final = frozenset({"requests", "limits", "sizeLimit"})
+_FACTORS: Final = {
+    "": Decimal(1),
+    **{
+        suffix: Decimal(1000) ** power
+        for suffix, power in zip("numkMGTPE", (-3, -2, -1, 1, 2, 3, 4, 5, 6), strict=True)
+    },
+    **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", start=1)},
+}
+_SUFFIXES: Final = "|".join(sorted(_FACTORS, key=len, reverse=True))
+_QUANTITY: Final = re.compile(rf"([+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)({_SUFFIXES})")
 
 
 def holds(seen: Any, wanted: Any) -> bool:  # noqa: ANN401 - plain data of any shape
@@ -14,7 +28,7 @@ def holds(seen: Any, wanted: Any) -> bool:  # noqa: ANN401 - plain data of any s
     Lists of named things are compared by their names, other lists element by element.
     """
     if isinstance(wanted, dict):
-        return isinstance(seen, dict) and all(name in seen and holds(seen[name], wanted[name]) for name in wanted)
+        return isinstance(seen, dict) and all(name in seen and _field_holds(name, seen, wanted) for name in wanted)
     if isinstance(wanted, list):
         return isinstance(seen, list) and _list_holds(seen, wanted)
     return bool(seen == wanted) and isinstance(seen, bool) == isinstance(wanted, bool)
@@ -37,6 +51,23 @@ def fingerprint(value: Any) -> str:  # noqa: ANN401
     """Give 16 hex digits that differ when the data do, in whatever order its keys stand."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _field_holds(name: str, seen: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    if name in _AMOUNTS:
+        return holds(amounts(seen[name]), amounts(wanted[name]))
+    return holds(seen[name], wanted[name])
+
+
+def amounts(value: Any) -> Any:  # noqa: ANN401
+    """Give quantities as numbers: the API server writes `1000m` as `1` and `1024Mi` as `1Gi`."""
+    if isinstance(value, dict):
+        return {name: amounts(one) for name, one in value.items()}
+    found = _QUANTITY.fullmatch(str(value))
+    if found is None:
+        return value
+    number, suffix = found.groups()
+    return Decimal(number) * _FACTORS[suffix]
 
 
 def _list_holds(seen: list[Any], wanted: list[Any]) -> bool:

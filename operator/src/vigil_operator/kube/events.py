@@ -2,7 +2,7 @@
 
 import datetime as dt
 import secrets
-from typing import Final, Literal
+from typing import Final
 
 import structlog
 
@@ -30,15 +30,15 @@ class EventWriter:
         self._api = api
         self._instance = instance
 
-    async def tell(
-        self, regarding: Object, key: Key, kind: Literal["Normal", "Warning"], reason: str, note: str, action: str
-    ) -> None:
+    async def tell(self, regarding: Object, key: Key, kind: str, reason: str, note: str, action: str) -> None:
         """Write one event.
 
         Parameters
         ----------
         regarding
             The object as last seen.
+        kind
+            Normal or Warning.
         reason
             In CamelCase, such as the reason of the condition that changed.
         action

@@ -4,11 +4,12 @@ kopf tells of what changes; of what was deleted while it could not watch it neve
 """
 
 from collections.abc import Iterable
+from functools import partial
 
 from vigil_operator.kube.cache import Cache, key_of
 from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import NotFoundError
-from vigil_operator.kube.kinds import Kind
+from vigil_operator.kube.kinds import Kind, Object
 
 NEWEST = 1 << 63
 
@@ -25,6 +26,8 @@ async def sweep(api: Api, cache: Cache, kinds: Iterable[Kind], namespaces: tuple
             for obj in objects:
                 cache.put(kind, obj)
             alive = {key_of(kind, obj) for obj in objects}
-            cache.retain(
-                kind, alive, int(version or 0), lambda obj, ns=namespace: ns in {None, obj["metadata"].get("namespace")}
-            )
+            cache.retain(kind, alive, int(version or 0), partial(_inside, namespace))
+
+
+def _inside(namespace: str | None, obj: Object) -> bool:
+    return namespace in {None, obj["metadata"].get("namespace")}

@@ -83,7 +83,7 @@ def _failures(deployment: Object) -> list[Object]:
 
 
 def _pod_spec(spec: Object) -> Object:
-    kept = {name: spec[name] for name in _POD_SPEC if name in spec}
+    kept: Object = {name: spec[name] for name in _POD_SPEC if name in spec}
     for containers in ("containers", "initContainers"):
         if containers in kept:
             kept[containers] = [{"name": one.get("name"), "image": one.get("image")} for one in kept[containers]]

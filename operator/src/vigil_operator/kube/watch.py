@@ -99,11 +99,11 @@ class Watch:
         scope = self._scope
         stream = self._api.watch(scope.kind, scope.namespace, self._version, scope.labels, scope.fields)
         quiet_s = QUIET_S * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
-        async with aclosing(stream):  # type: ignore[type-var]
+        async with aclosing(stream):
             while True:
                 try:
                     async with asyncio.timeout(quiet_s):
-                        what, obj = await anext(stream)  # type: ignore[arg-type]
+                        what, obj = await anext(stream)
                 except TimeoutError:
                     return
                 self._well()

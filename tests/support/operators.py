@@ -1,0 +1,219 @@
+"""The operator as a real process beside a test cluster, and the manifests that its stories use."""
+
+import base64
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+from uuid import uuid4
+
+from tests.support.kubernetes.cluster import Cluster
+from tests.support.running import Running
+from tests.support.servers import environment
+from tests.support.waiting import wait_until
+
+from vigil_cli.standalone.servers.ports import LOOPBACK, free_port
+from vigil_cli.standalone.supervisor.spec import ProcessSpec
+
+IMAGE = "vigil/stream:test"
+AGENTS = ("python-httpx", "kopf", "lightkube", "python-aiohttp", "Python/", "httpx")
+"""How the operator's two clients name themselves in the audit log."""
+
+
+class Operator:
+    """`vigil-operator run` as a child process."""
+
+    def __init__(self, folder: Path, environment_: Mapping[str, str]) -> None:
+        self.port = free_port()
+        self.running = Running(
+            ProcessSpec(
+                name="operator",
+                argv=[str(Path(sys.executable).parent / "vigil-operator"), "run"],
+                env={**environment_, "VIGIL_HTTP_HOST": LOOPBACK, "VIGIL_HTTP_PORT": str(self.port)},
+                ready=lambda: self.ask("/healthz")[0] == 200,
+                ready_timeout_s=30,
+                stop_timeout_s=20,
+            ),
+            folder,
+        )
+
+    def start(self) -> "Operator":
+        """Start it and wait until it answers; it may still wait for the Lease."""
+        kept = {name: os.environ.pop(name) for name in list(os.environ) if name not in environment()}
+        try:
+            self.running.start()
+        finally:
+            os.environ.update(kept)
+        return self
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """GET a path of its probes; status 0: nothing answers."""
+        try:
+            with urlopen(f"http://{LOOPBACK}:{self.port}{path}", timeout=2) as answer:
+                return int(answer.status), answer.read().decode()
+        except HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def ready(self) -> dict[str, Any]:
+        """Give what /readyz says."""
+        text = self.ask("/readyz")[1]
+        found: dict[str, Any] = json.loads(text) if text else {}
+        return found
+
+    def leads(self) -> bool:
+        """Whether it holds the Lease and watches."""
+        ready = self.ready()
+        return ready.get("lease") == "held" and bool(ready.get("ok"))
+
+    def metric(self, name: str) -> float:
+        """Add up the samples of a metric."""
+        lines = [line for line in self.ask("/metrics")[1].splitlines() if line.startswith(name)]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+    @property
+    def log(self) -> str:
+        """All that it has said."""
+        return self.running.log.read_text()
+
+    def kill(self) -> None:
+        """End it as `kill -9` does."""
+        self.running.kill()
+
+    def stop(self) -> None:
+        """End it politely."""
+        self.running.stop()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        os.kill(self.running.pid, number)
+
+
+def settings(cluster: Cluster, namespace: str, **more: str) -> dict[str, str]:
+    """Give the environment of an operator for one namespace of a cluster."""
+    return {
+        "KUBECONFIG": str(cluster.kubeconfig),
+        "VIGIL_NAMESPACES": namespace,
+        "VIGIL_NAMESPACE": namespace,
+        "VIGIL_POD_NAME": f"operator-{uuid4().hex[:6]}",
+        "VIGIL_LEASE_S": "5",
+        "VIGIL_STREAM_IMAGE": IMAGE,
+        "VIGIL_NATS_URL": "nats://127.0.0.1:9",
+        "VIGIL_TRITON_URLS": "triton:8001",
+        "VIGIL_LOG_FORMAT": "console",
+        **more,
+    }
+
+
+@contextmanager
+def operating(cluster: Cluster, namespace: str, folder: Path, **more: str) -> Iterator[Operator]:
+    """Run an operator for a namespace until the block ends; it leads when the block begins."""
+    operator = Operator(folder, settings(cluster, namespace, **more))
+    try:
+        operator.start()
+        wait_until(operator.leads, 30, "the operator leads")
+        yield operator
+    finally:
+        operator.kill()
+
+
+def secret(name: str, namespace: str, **values: str) -> str:
+    """Write a Secret."""
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    return json.dumps(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "data": data}
+    )
+
+
+def camera(name: str, namespace: str, url: str = "rtsp://10.0.0.5:554/stream1", **spec: Any) -> dict[str, Any]:
+    """Give a Camera."""
+    source = {"type": "RTSP", "url": url, **spec.pop("source", {})}
+    return {
+        "apiVersion": "vigil.dev/v1alpha1",
+        "kind": "Camera",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"source": source, **spec},
+    }
+
+
+def site(name: str, namespace: str, **spec: Any) -> dict[str, Any]:
+    """Give a Site."""
+    return {
+        "apiVersion": "vigil.dev/v1alpha1",
+        "kind": "Site",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+
+
+def listed(*objects: dict[str, Any]) -> str:
+    """Write several objects as one List."""
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+
+
+class World:
+    """One namespace of a cluster as a story sees it."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self.cluster = cluster
+        self.namespace = namespace
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        """Apply objects, as a user does."""
+        self.cluster.apply(listed(*objects))
+
+    def find(self, kind: str, name: str) -> dict[str, Any] | None:
+        """Read an object; None when it is not there."""
+        found = self.cluster.kubectl("get", kind, name, "-n", self.namespace, "-o", "json", check=False)
+        return json.loads(found.stdout) if found.returncode == 0 else None
+
+    def all(self, kind: str, selector: str = "") -> list[dict[str, Any]]:
+        """Read all objects of a kind."""
+        more = ["-l", selector] if selector else []
+        text = self.cluster.kubectl("get", kind, "-n", self.namespace, "-o", "json", *more).stdout
+        items: list[dict[str, Any]] = json.loads(text)["items"]
+        return items
+
+    def condition(self, name: str, kind: str = "Ready") -> dict[str, Any]:
+        """Give a condition of a Camera; empty when it has none."""
+        found = self.find("camera", name) or {}
+        conditions = found.get("status", {}).get("conditions", [])
+        return next((one for one in conditions if one["type"] == kind), {})
+
+    def reason(self, name: str) -> str:
+        """Give why a Camera is, or is not, ready."""
+        return str(self.condition(name).get("reason", ""))
+
+    def wait_reason(self, name: str, reason: str, deadline_s: float = 30) -> dict[str, Any]:
+        """Wait until a Camera has a reason; give its condition Ready."""
+        wait_until(lambda: self.reason(name) == reason, deadline_s, f"{name} is {reason} (now {self.reason(name)})")
+        return self.condition(name)
+
+    def wait_for(self, kind: str, name: str, deadline_s: float = 30) -> dict[str, Any]:
+        """Wait until an object is there."""
+        return wait_until(lambda: self.find(kind, name), deadline_s, f"{kind} {name}") or {}
+
+    def wait_gone(self, kind: str, name: str, deadline_s: float = 60) -> None:
+        """Wait until an object is not there."""
+        wait_until(lambda: self.find(kind, name) is None, deadline_s, f"{kind} {name} is gone")
+
+    def pod(self, name: str, deadline_s: float = 30) -> dict[str, Any]:
+        """Wait for the pod of a Camera that is not on its way out."""
+        found: Callable[[], list[dict[str, Any]]] = lambda: [  # noqa: E731
+            one for one in self.all("pods", f"vigil.dev/camera={name}") if "deletionTimestamp" not in one["metadata"]
+        ]
+        return wait_until(found, deadline_s, f"the pod of {name}")[0]
+
+    def set_pod_status(self, pod: str, status: dict[str, Any]) -> None:
+        """Write a pod's status, as a kubelet does."""
+        patch = json.dumps({"status": status})
+        self.cluster.kubectl(
+            "patch", "pod", pod, "-n", self.namespace, "--subresource=status", "--type=merge", "-p", patch
+        )

@@ -1,0 +1,128 @@
+"""Admission by measured budget: never over the capacity by admitting, sticky, in order, and the same every time."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vigil_operator.reconcile.budget import Demand, Place, admit, camera_cost
+
+
+def demand(
+    name: str, cost: int = 5000, priority: int = 0, created: str = "2026-05-01", *, runs: bool = False
+) -> Demand:
+    return Demand(Place(-priority, created, "default", name), cost, runs)
+
+
+def admitted(demands: list[Demand], capacity: int | None) -> set[str]:
+    return {place.name for place, verdict in admit(demands, capacity).items() if verdict.admitted}
+
+
+DEMANDS = st.lists(
+    st.builds(
+        Demand,
+        st.builds(
+            Place,
+            st.integers(-3, 3),
+            st.sampled_from(["2026-01", "2026-02"]),
+            st.just("ns"),
+            st.text("abcd", max_size=6),
+        ),
+        st.integers(250, 40_000),
+        st.booleans(),
+    ),
+    unique_by=lambda one: one.place,
+    max_size=30,
+)
+CAPACITIES = st.integers(1000, 200_000)
+
+
+@given(DEMANDS, CAPACITIES)
+def test_admitting_never_goes_over_the_capacity(demands: list[Demand], capacity: int) -> None:
+    verdicts = admit(demands, capacity)
+    before = sum(one.cost for one in demands if one.runs)
+    after = sum(one.cost for one in demands if verdicts[one.place].admitted)
+    assert after <= max(capacity, before)
+
+
+@given(DEMANDS, CAPACITIES)
+def test_whoever_runs_keeps_its_place(demands: list[Demand], capacity: int) -> None:
+    verdicts = admit(demands, capacity)
+    assert all(verdicts[one.place].admitted for one in demands if one.runs)
+
+
+@given(DEMANDS, CAPACITIES)
+def test_nobody_overtakes_one_that_could_fit(demands: list[Demand], capacity: int) -> None:
+    verdicts = admit(demands, capacity)
+    line = sorted((one for one in demands if not one.runs and one.cost <= capacity), key=lambda one: one.place)
+    given_places = [verdicts[one.place].admitted for one in line]
+    assert given_places == sorted(given_places, reverse=True)
+
+
+@given(DEMANDS, CAPACITIES, st.randoms(use_true_random=False))
+def test_the_order_of_asking_changes_nothing(demands: list[Demand], capacity: int, chance: random.Random) -> None:
+    shuffled = list(demands)
+    chance.shuffle(shuffled)
+    assert admit(shuffled, capacity) == admit(demands, capacity)
+
+
+@given(DEMANDS, CAPACITIES)
+def test_asking_again_with_those_that_were_admitted_running_admits_nobody_else(
+    demands: list[Demand], capacity: int
+) -> None:
+    first = admit(demands, capacity)
+    again = admit([Demand(one.place, one.cost, first[one.place].admitted) for one in demands], capacity)
+    assert {place for place, one in again.items() if one.admitted} == {
+        place for place, one in first.items() if one.admitted
+    }
+
+
+@given(DEMANDS)
+def test_without_a_limit_everybody_enters(demands: list[Demand]) -> None:
+    assert all(verdict.admitted for verdict in admit(demands, None).values())
+
+
+def test_those_that_wait_enter_by_priority_then_age_then_name() -> None:
+    waiting = [
+        demand("young", created="2026-05-02"),
+        demand("b"),
+        demand("a"),
+        demand("first", priority=5, created="2026-05-09"),
+    ]
+    assert admitted(waiting, 5000) == {"first"}
+    assert admitted(waiting, 10000) == {"first", "a"}
+    assert admitted(waiting, 15000) == {"first", "a", "b"}
+
+
+def test_one_that_could_never_fit_holds_nobody_up() -> None:
+    assert admitted([demand("giant", cost=60_000, priority=9), demand("small")], 10_000) == {"small"}
+
+
+def test_the_verdict_tells_the_numbers() -> None:
+    verdicts = admit(
+        [demand("runs", 7500, runs=True), demand("waits", 5000), demand("later", 250, created="2027")], 10000
+    )
+    assert str(verdicts[Place(0, "2026-05-01", "default", "waits")]) == (
+        "it needs 5 reference detections per second, and of the Site's 10 7.5 are taken by 1 Camera(s)"
+    )
+    assert str(verdicts[Place(0, "2027", "default", "later")]).endswith("; 1 wait before it")
+
+
+@pytest.mark.parametrize(
+    ("fps", "width", "height", "cost"),
+    [
+        (5, None, None, 5000),
+        (5, 640, 384, 5000),
+        (5, 1920, 1080, 5000),  # 640 x 360, padded to 640 x 384
+        (5, 3840, 2160, 5000),
+        (10, 640, 640, 16670),  # square pictures cost more
+        (4, 320, 180, 1000),  # 320 x 192 is a quarter
+        (4, 64, 64, 1000),  # and nothing costs less
+        (5, 1080, 1920, 5000),
+    ],
+)
+def test_a_camera_costs_what_the_detector_gets_of_it(
+    fps: int, width: int | None, height: int | None, cost: int
+) -> None:
+    assert camera_cost(fps, width, height) == cost

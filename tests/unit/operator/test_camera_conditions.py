@@ -1,0 +1,185 @@
+"""From what is known of a Camera to what is told: a table."""
+
+from typing import Any
+
+import pytest
+from tests.unit.operator.builders import NOW, beat
+
+from vigil_contracts.conditions import CameraReason, FitnessReason, SourceReason
+from vigil_contracts.events import CameraState
+from vigil_operator.bus.heartbeats import Heard
+from vigil_operator.kube.kinds import Object
+from vigil_operator.reconcile import pods, subject_status
+from vigil_operator.reconcile.camera_conditions import Known, Problem, judge
+from vigil_operator.reconcile.pods import PodFacts
+
+RUNS = PodFacts(None)
+
+
+def known(**more: Any) -> Known:
+    values: dict[str, Any] = {"problem": None, "suspended": False, "pod": RUNS, "heard": None, "pod_age_s": 100.0}
+    return Known(**(values | more))
+
+
+def heard(state: CameraState, reason: SourceReason, age_s: float = 1.0, **more: Any) -> Heard:
+    return Heard(beat(state, reason, **more), age_s)
+
+
+STREAMS = heard(CameraState.STREAMING, SourceReason.CONNECTED)
+T, F, U = "True", "False", "Unknown"
+
+TABLE: dict[str, tuple[Known, str, tuple[str, str, str, str, str, str]]] = {
+    # name: what is known, Ready's reason, (Ready, Streaming, SourceReachable, Reconciling, Stalled, FitForRecognition)
+    "streams": (known(heard=STREAMS), "Streaming", (T, T, T, F, F, U)),
+    "fit": (known(heard=Heard(beat(fitness=FitnessReason.MEASURED), 1)), "Streaming", (T, T, T, F, F, T)),
+    "blurred": (known(heard=Heard(beat(fitness=FitnessReason.FACES_BLURRED), 1)), "Streaming", (T, T, T, F, F, F)),
+    "being made": (known(pod=None), "PodPending", (F, F, U, T, F, U)),
+    "young and silent": (known(pod_age_s=3.0), "Starting", (F, F, U, T, F, U)),
+    "old and silent": (known(), "NoHeartbeat", (F, F, U, F, F, U)),
+    "fell silent": (known(heard=Heard(beat(), 16)), "NoHeartbeat", (F, F, U, F, F, U)),
+    "bus away": (known(heard=Heard(beat(), 16), bus_trouble="nats: gone"), "BusUnreachable", (U, U, U, F, F, U)),
+    "connecting": (
+        known(heard=heard(CameraState.CONNECTING, SourceReason.CONNECTING)),
+        "Connecting",
+        (F, F, U, F, F, U),
+    ),
+    "unreachable": (
+        known(heard=heard(CameraState.RECONNECTING, SourceReason.UNREACHABLE)),
+        "Unreachable",
+        (F, F, F, F, F, U),
+    ),
+    "wrong password": (
+        known(heard=heard(CameraState.RECONNECTING, SourceReason.UNAUTHORIZED)),
+        "Unauthorized",
+        (F, F, F, F, T, U),
+    ),
+    "frozen": (known(heard=heard(CameraState.RECONNECTING, SourceReason.FROZEN)), "Frozen", (F, F, T, F, F, U)),
+    "suspended": (known(suspended=True), "Suspended", (F, F, U, F, F, U)),
+    "suspended, last words": (known(suspended=True, heard=STREAMS), "Suspended", (F, F, U, F, F, U)),
+    "secret missing": (
+        known(problem=Problem(CameraReason.SECRET_NOT_FOUND, "x"), pod=None),
+        "SecretNotFound",
+        (F, F, U, F, T, U),
+    ),
+    "secret gone, pod goes on": (
+        known(problem=Problem(CameraReason.SECRET_NOT_FOUND, "x"), heard=STREAMS),
+        "SecretNotFound",
+        (F, T, T, F, T, U),
+    ),
+    "no room": (
+        known(problem=Problem(CameraReason.INSUFFICIENT_INFERENCE_CAPACITY, "x", permanent=False), pod=None),
+        "InsufficientInferenceCapacity",
+        (F, F, U, T, F, U),
+    ),
+    "unschedulable": (
+        known(pod=PodFacts(CameraReason.POD_UNSCHEDULABLE, "x")),
+        "PodUnschedulable",
+        (F, F, U, T, F, U),
+    ),
+    "no image": (
+        known(pod=PodFacts(CameraReason.IMAGE_PULL_FAILED, "x", permanent=True)),
+        "ImagePullFailed",
+        (F, F, U, F, T, U),
+    ),
+    "crashes, last words of it": (
+        known(pod=PodFacts(CameraReason.CRASH_LOOPING, "x", permanent=True), heard=STREAMS),
+        "CrashLooping",
+        (F, F, U, F, T, U),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_what_is_known_gives_these_conditions(name: str) -> None:
+    facts, reason, statuses = TABLE[name]
+    verdicts = judge(facts)
+    assert [one.type for one in verdicts] == [
+        "Ready",
+        "Streaming",
+        "SourceReachable",
+        "Reconciling",
+        "Stalled",
+        "FitForRecognition",
+    ]
+    assert verdicts[0].reason == reason
+    assert tuple(one.status.value for one in verdicts) == statuses
+    assert all(one.reason for one in verdicts)
+
+
+def test_a_camera_is_never_ready_and_stalled_and_never_both_stalled_and_on_the_way() -> None:
+    for facts, _, _ in TABLE.values():
+        told = {one.type: one.status.value for one in judge(facts)}
+        assert not (told["Ready"] == "True" and told["Stalled"] == "True")
+        assert not (told["Reconciling"] == "True" and told["Stalled"] == "True")
+
+
+def test_conditions_can_be_written_as_they_are() -> None:
+    for facts, _, _ in TABLE.values():
+        for one in subject_status.conditions({}, judge(facts), 1, NOW):
+            assert one["reason"].isalpha()
+            assert one["lastTransitionTime"] == "2026-05-01T12:00:00Z"
+
+
+def pod(name: str = "p", **status: Any) -> Object:
+    return {"metadata": {"name": name, "creationTimestamp": "2026-05-01T11:00:00Z"}, "spec": {}, "status": status}
+
+
+def container(**more: Any) -> Object:
+    return {"name": "stream", "image": "vigil/stream:1", "restartCount": 0, **more}
+
+
+PODS: dict[str, tuple[Object | None, str | None, str]] = {
+    "none": (None, "PodPending", "being made"),
+    "new": (pod(phase="Pending"), "PodPending", "Pending"),
+    "runs": (pod(phase="Running", containerStatuses=[container(state={"running": {}})]), None, ""),
+    "creating": (
+        pod(containerStatuses=[container(state={"waiting": {"reason": "ContainerCreating"}})]),
+        "PodPending",
+        "ContainerCreating",
+    ),
+    "evicted": (pod(phase="Failed", reason="Evicted", message="low on memory"), "PodPending", "low on memory"),
+    "never pulls": (
+        pod(containerStatuses=[container(state={"waiting": {"reason": "ErrImageNeverPull"}})]),
+        "ImagePullFailed",
+        "vigil/stream:1",
+    ),
+    "one crash": (
+        pod(containerStatuses=[container(state={"terminated": {"exitCode": 70}})]),
+        "PodPending",
+        "exit status 70",
+    ),
+    "third crash": (
+        pod(containerStatuses=[container(state={"terminated": {"exitCode": 70, "message": "hung"}}, restartCount=2)]),
+        "CrashLooping",
+        "kubectl logs --previous p",
+    ),
+    "out of memory once": (
+        pod(containerStatuses=[container(state={"terminated": {"reason": "OOMKilled", "exitCode": 137}})]),
+        "OutOfMemory",
+        "more memory",
+    ),
+    "nonsense": (pod(conditions="none", containerStatuses=[3]), "PodPending", "Pending"),
+}
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_a_pod_tells_why_it_does_not_run(name: str) -> None:
+    given, reason, words = PODS[name]
+    facts = pods.facts(given, None)
+    assert facts.trouble == reason
+    assert words in facts.message
+
+
+def test_a_quota_that_refuses_the_pod_is_told() -> None:
+    failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: pods"}
+    facts = pods.facts(None, {"status": {"conditions": [failure]}})
+    assert (facts.trouble, facts.permanent) == (CameraReason.APPLY_FORBIDDEN, True)
+    assert "exceeded quota" in facts.message
+
+
+def test_of_several_pods_the_one_that_stays_counts() -> None:
+    leaving = pod("leaving")
+    leaving["metadata"] |= {"deletionTimestamp": "2026-05-01T12:00:00Z", "creationTimestamp": "2026-05-01T11:30:00Z"}
+    found = pods.newest([pod("stays"), leaving])
+    assert found is not None
+    assert found["metadata"]["name"] == "stays"

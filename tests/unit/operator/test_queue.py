@@ -1,0 +1,106 @@
+"""The work queue: every key once, nothing lost, failures come back later and later."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.waiting import eventually
+
+from vigil_operator.queue import Backoff, WorkQueue
+
+
+async def test_a_key_added_often_is_worked_on_once() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    for _ in range(3):
+        queue.add("a")
+    queue.add("b")
+    assert [await queue.take(), await queue.take()] == ["a", "b"]
+    assert len(queue) == 0
+
+
+async def test_a_key_added_while_it_is_worked_on_comes_back_after_that_and_not_at_the_same_time() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a")
+    key = await queue.take()
+    queue.add("a")
+    assert len(queue) == 0
+    queue.done(key)
+    assert await queue.take() == "a"
+
+
+async def test_of_two_wishes_the_earlier_counts() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a", after_s=60)
+    queue.add("a", after_s=0.01)
+    queue.add("a", after_s=60)
+    assert queue.waiting == 1
+    await eventually(lambda: len(queue) == 1, 5, "the key is due")
+    assert await queue.take() == "a"
+    queue.done("a")
+    assert (len(queue), queue.waiting) == (0, 0)
+
+
+async def test_what_was_to_happen_later_happens_now_when_now_is_wished_for() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a", after_s=60)
+    queue.add("a")
+    assert await queue.take() == "a"
+    queue.done("a")
+    assert queue.waiting == 0
+
+
+async def test_a_worker_waits_for_keys_that_come_later() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    taken = asyncio.create_task(queue.take())
+    await asyncio.sleep(0)
+    queue.add("a")
+    assert await asyncio.wait_for(taken, 5) == "a"
+
+
+async def test_a_cancelled_worker_takes_no_key_with_it() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    taken = asyncio.create_task(queue.take())
+    await asyncio.sleep(0)
+    taken.cancel()
+    await asyncio.gather(taken, return_exceptions=True)
+    queue.add("a")
+    assert await asyncio.wait_for(queue.take(), 5) == "a"
+
+
+@given(st.integers(1, 40))
+def test_pauses_grow_to_their_limit_and_no_further(failures: int) -> None:
+    backoff: Backoff[str] = Backoff(first_s=0.5, most_s=30)
+    pauses = [backoff.next_s("a") for _ in range(failures)]
+    for place, pause in enumerate(pauses):
+        whole = min(30.0, 0.5 * 2**place)
+        assert whole / 2 <= pause <= whole
+    backoff.forget("a")
+    assert backoff.next_s("a") <= 0.5
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+async def test_no_two_workers_hold_one_key(workers: int) -> None:
+    queue: WorkQueue[int] = WorkQueue()
+    active: set[int] = set()
+    handled = 0
+
+    async def handle(key: int) -> None:
+        nonlocal handled
+        assert key not in active
+        active.add(key)
+        await asyncio.sleep(0)
+        active.remove(key)
+        handled += 1
+
+    tasks = [asyncio.create_task(queue.work(handle)) for _ in range(workers)]
+    for number in range(200):
+        queue.add(number % 7)
+        if number % 5 == 0:
+            await asyncio.sleep(0)
+    await eventually(lambda: len(queue) == 0 and queue.active == 0, 5, "all was handled")
+    assert handled >= 7
+    for task in tasks:
+        assert not task.done()
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
