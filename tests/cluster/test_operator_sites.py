@@ -85,3 +85,9 @@ def test_a_deleted_site_goes_at_once_and_its_retention_stays(place: Stage) -> No
     gone = "SELECT resource #>> '{spec,retention,sightings}' AS kept FROM sites WHERE deleted_at IS NOT NULL"
     wait_until(lambda: place.rows(gone), SOON_S, "identity knows that it went", poll_s=0.2)
     assert place.rows(gone) == [{"kept": "7d"}]
+
+
+def test_a_time_zone_that_is_none_is_told(place: Stage) -> None:
+    place.apply("Site", "mars", {"timezone": "Mars/Olympus"})
+    place.wait_for("site", "mars", "InvalidSpec")
+    assert "timezone is not in the IANA database" in place.condition("site", "mars")["message"]
