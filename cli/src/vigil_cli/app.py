@@ -97,7 +97,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Of each process.")] = 50,
 ) -> None:
-    """Show the logs of the processes."""
+    """Show the logs of the processes; they lie in the state folder, one line of JSON each."""
     from vigil_cli.commands.logs import run
 
     run(state or default_folder(), process, follow=follow, lines=lines)

@@ -1,11 +1,13 @@
 """`vigil logs`."""
 
+import datetime as dt
+import json
 import os
 import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from rich.text import Text
 
@@ -16,6 +18,9 @@ from vigil_cli.standalone.state import StateFolder
 COLOURS = ("cyan", "magenta", "green", "blue", "yellow", "red")
 POLL_S = 0.3
 MAX_READ = 4 << 20
+LEVELS = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "bold red"}
+SAID_ALREADY = {"timestamp", "level", "event", "logger", "program", "camera", "exception"}
+"""Fields that have their own place in a line, or that its process's name tells."""
 
 
 def run(state: Path, process: str | None, *, follow: bool, lines: int) -> None:
@@ -79,4 +84,21 @@ class _Tail:
     def show(self, lines: Iterator[str] | deque[str], *, named: bool) -> None:
         for line in lines:
             prefix = Text(f"{self._name} │ ", self._colour) if named else Text()
-            out.print(prefix + Text.from_ansi(line))
+            out.print(prefix + for_people(line))
+
+
+def for_people(line: str) -> Text:
+    """Write a line of our programs' JSON as time, level, message and the fields beside it; any other as it is."""
+    try:
+        told: Any = json.loads(line) if line.startswith("{") else None
+        event, level = str(told["event"]), str(told["level"])
+        moment = dt.datetime.fromisoformat(told["timestamp"]).astimezone()
+    except (ValueError, TypeError, KeyError):
+        return Text.from_ansi(line)
+    text = Text.assemble((f"{moment:%H:%M:%S} ", "dim"), (f"{level:<8}", LEVELS.get(level, "")), event)
+    for name, value in told.items():
+        if name not in SAID_ALREADY:
+            text.append(f" {name}={value}", "dim")
+    if told.get("exception"):
+        text.append(f"\n{told['exception']}", "dim")
+    return text
