@@ -2,15 +2,25 @@
 
 import sys
 
-from vigil_cli.app import app
-from vigil_cli.console import show_error, show_findings
-from vigil_cli.errors import CommandError
-from vigil_cli.manifests import ManifestError
-from vigil_cli.standalone.supervisor.spec import StartError
-
 
 def main() -> None:
     """Run the command line; what a person can mend is told in a sentence, without a traceback."""
+    try:
+        _run()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(1)
+
+
+def _run() -> None:
+    """Run it; returns only after an error that was told."""
+    # Here, not above: they take half a second, in which a person may think better of it and press Ctrl-C.
+    from vigil_cli.app import app
+    from vigil_cli.console import show_error, show_findings
+    from vigil_cli.errors import CommandError
+    from vigil_cli.manifests import ManifestError
+    from vigil_cli.standalone.supervisor.spec import StartError
+
     try:
         app()
     except ManifestError as error:
@@ -18,9 +28,6 @@ def main() -> None:
         show_error(f"{error}; nothing was started.")
     except (CommandError, StartError) as error:
         show_error(str(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -77,6 +78,7 @@ class Api:
         after: str | None = None,
         selected: Json | None = None,
         on_lost: Callable[[str], None] = lambda _: None,
+        on_back: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[Json, None]:
         """Hear every event behind a cursor, each once, for ever; after a lost connection it goes on behind the last.
 
@@ -87,7 +89,9 @@ class Api:
         selected
             A SightingFilter.
         on_lost
-            Told why a connection was lost, before the next one is made.
+            Told once why there is no connection, or no longer one; further attempts that fail are not told.
+        on_back
+            Told once there is one again.
 
         Raises
         ------
@@ -95,15 +99,15 @@ class Api:
             The token, the cursor or the filter is not accepted.
         """
         cursor = after
-        failures = 0
+        line = _Line(on_lost, on_back)
         while True:
             try:
                 if cursor is None:  # so that nothing between two connections is missed
                     cursor = (await self.query(documents.CURSOR))["site"]["cursor"]
                 variables = {"after": cursor, "filter": selected}
-                async with aclosing(self._listen(documents.SIGHTINGS, variables)) as events:
+                async with aclosing(self._listen(documents.SIGHTINGS, variables, line)) as events:
                     async for data in events:
-                        failures = 0
+                        line.heard()
                         cursor = data["sightings"]["cursor"]
                         yield data["sightings"]
                 told = "the API closed the subscription"
@@ -111,29 +115,25 @@ class Api:
                 raise
             except ApiError as error:
                 told = str(error)
-            failures += 1
-            on_lost(told)
-            await asyncio.sleep(pause_s(failures, FIRST_PAUSE_S, LONGEST_PAUSE_S))
+            await asyncio.sleep(line.lost(told))
 
-    async def cameras(self, on_lost: Callable[[str], None] = lambda _: None) -> AsyncGenerator[Json, None]:
+    async def cameras(self) -> AsyncGenerator[Json, None]:
         """Hear every camera's heartbeats, for ever; raises ApiRefused."""
-        failures = 0
+        line = _Line()
         while True:
             try:
-                async with aclosing(self._listen(documents.CAMERAS, {})) as events:
+                async with aclosing(self._listen(documents.CAMERAS, {}, line)) as events:
                     async for data in events:
-                        failures = 0
+                        line.heard()
                         yield data["cameras"]
                 told = "the API closed the subscription"
             except ApiRefused:
                 raise
             except ApiError as error:
                 told = str(error)
-            failures += 1
-            on_lost(told)
-            await asyncio.sleep(pause_s(failures, FIRST_PAUSE_S, LONGEST_PAUSE_S))
+            await asyncio.sleep(line.lost(told))
 
-    async def _listen(self, document: str, variables: Json) -> AsyncGenerator[Json, None]:
+    async def _listen(self, document: str, variables: Json, line: "_Line") -> AsyncGenerator[Json, None]:
         """One subscription over one connection."""
         transport = WebsocketsTransport(
             url=f"{self._url.replace('http', 'ws', 1)}/graphql",
@@ -146,6 +146,7 @@ class Api:
         )
         try:
             async with Client(transport=transport, fetch_schema_from_transport=False) as session:
+                line.connected()
                 request = gql(document)
                 request.variable_values = variables
                 async for data in session.subscribe(request):
@@ -157,6 +158,33 @@ class Api:
             raise kind(str(error)) from None
         except (TransportError, WebSocketException, OSError, TimeoutError) as error:
             raise _lost(error) from None
+
+
+@dataclass(slots=True)
+class _Line:
+    """Whether there is a connection, told at every change; and how long to wait before the next one is tried."""
+
+    on_lost: Callable[[str], None] = lambda _: None
+    on_back: Callable[[], None] = lambda: None
+    _failures: int = 0
+    _told: bool = False
+
+    def connected(self) -> None:
+        if self._told:
+            self._told = False
+            self.on_back()
+
+    def heard(self) -> None:
+        """Forget earlier failures: only what is heard proves that a connection is of use."""
+        self._failures = 0
+
+    def lost(self, why: str) -> float:
+        """Give the seconds to wait."""
+        self._failures += 1
+        if not self._told:
+            self._told = True
+            self.on_lost(why)
+        return pause_s(self._failures, FIRST_PAUSE_S, LONGEST_PAUSE_S)
 
 
 def _lost(error: Exception) -> ApiError:

@@ -1,6 +1,7 @@
 """`vigil watch`."""
 
 import asyncio
+import datetime as dt
 import json
 from collections.abc import Callable
 from contextlib import aclosing
@@ -42,9 +43,12 @@ async def _listen(
     api: Api, selected: dict[str, Any] | None, after: str | None, handle: Callable[[dict[str, Any]], None]
 ) -> None:
     def lost(why: str) -> None:
-        err.print(Text(f"connection lost ({why}); connecting again, nothing will be missed", "yellow"))
+        err.print(Text(f"No connection ({why}); trying again until there is one, nothing will be missed", "yellow"))
 
-    async with aclosing(api.sightings(after, selected, on_lost=lost)) as events:
+    def back() -> None:
+        err.print(Text("Connected again", "green"))
+
+    async with aclosing(api.sightings(after, selected, lost, back)) as events:
         async for event in events:
             handle(event)
 
@@ -64,7 +68,7 @@ def _printer() -> Callable[[dict[str, Any]], None]:
 
     def handle(event: dict[str, Any]) -> None:
         nonlocal moment
-        moment = event["sighting"]["lastSeenAt"][11:19]
+        moment = f"{dt.datetime.fromisoformat(event['sighting']['lastSeenAt']).astimezone():%H:%M:%S}"
         board.sighting(event)
 
     return handle
