@@ -13,6 +13,8 @@ from vigil_cli.view.board import Board
 from vigil_cli.view.table import STYLES, BoardView, draw
 
 REFRESH_PER_S = 4
+LEVELS = {"good": "info", "dim": "info"}
+"""A line's level in the log, where it is not called like its style."""
 MAX_LOG_BYTES = 8 << 20
 
 
@@ -36,7 +38,7 @@ def screen(console: Console, log: Path, *, plain: bool) -> Iterator[Board]:
         def tell(style: str, line: str) -> None:
             now = dt.datetime.now().astimezone()
             try:
-                file.write(f"{now.isoformat(timespec='seconds')} {style} {line}\n")
+                file.write(f"{now.isoformat(timespec='seconds')} {LEVELS.get(style, style)} {line}\n")
             except OSError:
                 return  # a full disk loses lines of a log, nothing else
             finally:
@@ -50,4 +52,4 @@ def screen(console: Console, log: Path, *, plain: bool) -> Iterator[Board]:
         with Live(BoardView(board), console=console, screen=True, refresh_per_second=REFRESH_PER_S):
             yield board
         board.api_url = ""
-        console.print(draw(board, height=console.size.height, now=dt.datetime.now(dt.UTC)))
+        console.print(draw(board, console, *console.size, dt.datetime.now(dt.UTC)))

@@ -10,6 +10,8 @@ from rich.text import Text
 from vigil_cli.view.board import Board, CameraRow, SightingRow, SubjectRow, short
 
 STATE_STYLES = {"Streaming": "green", "Reconnecting": "yellow", "Suspended": "dim", "Stopped": "dim", "Ended": "dim"}
+SIGHTINGS_HEAD = 2
+"""Lines of that table beside its rows."""
 STYLES = {"info": "", "good": "green", "warning": "yellow", "error": "bold red", "dim": "dim"}
 
 
@@ -21,27 +23,37 @@ class BoardView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         height = options.max_height or console.size.height
-        yield draw(self._board, height=height, now=dt.datetime.now(dt.UTC))
+        yield draw(self._board, console, options.max_width, height, dt.datetime.now(dt.UTC))
 
 
-def draw(board: Board, height: int, now: dt.datetime) -> RenderableType:
-    """Draw everything, the sightings as far as there is room."""
-    parts: list[RenderableType] = [_head(board)]
-    used = 2
+def draw(board: Board, console: Console, width: int, height: int, now: dt.datetime) -> RenderableType:
+    """Draw everything, the sightings as far as there is room.
+
+    Parameters
+    ----------
+    width, height
+        Columns and lines of the terminal: a long sentence takes several lines, and none may push out the last ones.
+    """
+    head, foot = _head(board), _foot(board)
+    parts: list[RenderableType] = [head]
+    texts = [head, *foot]
+    used = SIGHTINGS_HEAD
     if board.cameras:
         troubles = _troubles(board.cameras.values())
         parts += [_cameras(board.cameras.values(), now), *troubles]
-        used += len(board.cameras) + len(troubles) + 2
+        texts += troubles
+        used += len(board.cameras) + 2
     if board.subjects:
         parts.append(_subjects(board.subjects.values()))
         used += len(board.subjects) + 2
-    foot = _foot(board)
-    room = max(3, height - used - len(foot) - 4)
-    parts.append(_sightings(board, room))
+    for text in texts:
+        text.no_wrap, text.overflow = False, "fold"  # a console that leaves wrapping to the terminal would cut them
+    used += sum(len(text.wrap(console, width)) for text in texts)
+    parts.append(_sightings(board, max(1, height - used)))
     return Group(*parts, *foot)
 
 
-def _head(board: Board) -> RenderableType:
+def _head(board: Board) -> Text:
     troubled = [status for status in board.processes.values() if status.state not in {"Ready", "Stopped"}]
     running = sum(status.state == "Ready" for status in board.processes.values())
     text = Text.assemble(("Vigil  ", "bold"), board.phase, "  ", (f"{running} processes", "dim"))
@@ -60,11 +72,11 @@ def _plain(title: str, *columns: str) -> Table:
 
 
 def _cameras(rows: Iterable[CameraRow], now: dt.datetime) -> Table:
-    table = _plain("Cameras", "name", "source", "state", "fps in", "analysed", "last seen", "when")
+    table = _plain("Cameras", "name", "source", "state", "fps in", "analysed", "last seen", "ago")
     table.columns[3].justify = table.columns[4].justify = "right"
     for row in rows:
         state = "NoHeartbeat" if row.stale else row.state
-        when = f"{max(0, round((now - row.last_at).total_seconds()))} s ago" if row.last_at else ""
+        when = _span(now - row.last_at) if row.last_at else ""
         person = Text(row.last_person, "dim" if row.last_person == "unknown" else "bold green")
         fps = (f"{row.captured_fps:.1f}", f"{row.analysed_fps:.1f}") if row.state == "Streaming" else ("", "")
         styled = Text(state, STATE_STYLES.get(state, "yellow"))
@@ -72,10 +84,18 @@ def _cameras(rows: Iterable[CameraRow], now: dt.datetime) -> Table:
     return table
 
 
-def _troubles(rows: Iterable[CameraRow]) -> list[RenderableType]:
+def _span(time: dt.timedelta) -> str:
+    """Say in a few characters how long ago something was."""
+    seconds = max(0, round(time.total_seconds()))
+    if seconds < 100:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 6000 else f"{seconds // 3600} h"
+
+
+def _troubles(rows: Iterable[CameraRow]) -> list[Text]:
     """Say below the table what is wrong with a camera: it is too long for a column."""
     return [
-        Text(f"  {short(row.key)}: {row.reason}: {row.message}", "yellow", no_wrap=True, overflow="ellipsis")
+        Text(f"  {short(row.key)}: {row.reason}: {row.message}", "yellow")
         for row in rows
         if row.message and row.state not in {"Streaming", "Starting", "Suspended"}
     ]
@@ -120,8 +140,8 @@ def _sighting(row: SightingRow) -> list[RenderableType]:
     ]
 
 
-def _foot(board: Board) -> list[RenderableType]:
-    lines: list[RenderableType] = [Text(told, STYLES[style]) for style, told in board.notices.values()]
+def _foot(board: Board) -> list[Text]:
+    lines = [Text(told, STYLES[style]) for style, told in board.notices.values()]
     lines += [Text(str(finding), "red") for finding in board.findings[:5]]
     if len(board.findings) > 5:
         lines.append(Text(f"… and {len(board.findings) - 5} more; `vigil logs up` has them all", "red"))
