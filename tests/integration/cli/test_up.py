@@ -158,10 +158,11 @@ def test_a_watcher_misses_nothing_while_the_api_is_killed(vigil: Vigil, tmp_path
         wait_until(lambda: len(seqs(heard)) > before + 20, 90, "the watcher hears more")
     finally:
         watcher.terminate()
-        watcher.communicate(timeout=30)
+        _, told = watcher.communicate(timeout=30)
 
     found = seqs(heard)
     assert found == list(range(found[0], found[0] + len(found)))
+    assert [line.split(b" (")[0] for line in told.splitlines()] == [b"No connection", b"Connected again"]
 
 
 def seqs(file: Path) -> list[int]:
@@ -196,7 +197,8 @@ def test_changed_manifests_are_applied_and_bad_ones_are_not(vigil: Vigil) -> Non
     assert vigil.processes()["stream-default_gate"]["state"] == "Ready"
 
     (vigil.manifests / "gate.yaml").unlink()
-    wait_until(lambda: vigil.processes()["stream-default_gate"]["state"] == "Stopped", 60, "the removed camera stops")
+    wait_until(lambda: "stream-default_gate" not in vigil.processes(), 60, "the removed camera's process is gone")
+    wait_until(lambda: "gate" not in vigil.run("status").stdout.split("Last sightings")[0], 60, "the camera is gone")
     assert vigil.processes()["stream-default_lobby"]["pid"] == first
 
 

@@ -1,16 +1,21 @@
 """A state folder is used by one at a time, keeps its secrets to itself, and says what is wrong with it."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.support.waiting import eventually
 
 from vigil_cli.commands.doctor import examine
 from vigil_cli.commands.up import webcam
 from vigil_cli.errors import CommandError
-from vigil_cli.standalone import state
+from vigil_cli.standalone import session, state
+from vigil_cli.standalone.models import Models
+from vigil_cli.standalone.session import Options, Session
 from vigil_cli.standalone.state import StateFolder
+from vigil_cli.view.board import Board
 
 
 def test_secrets_are_made_once_and_for_the_owner_only(tmp_path: Path) -> None:
@@ -57,6 +62,31 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
         StateFolder(tmp_path).create()
 
 
+async def test_a_disk_that_fills_is_told_while_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    restarts: list[None] = []
+
+    async def restart() -> None:
+        restarts.append(None)
+
+    board = Board(tell=lambda _, line: told.append(line))
+    running = Session(StateFolder(tmp_path), Models("open", tmp_path, "d", "r"), Options([]), board)
+    monkeypatch.setattr(session, "DISK_LOOK_S", 0.01)
+    monkeypatch.setattr(state, "LEAST_FREE", 1 << 60)
+    task = asyncio.create_task(running._watch_disk(restart))
+    await eventually(lambda: "disk" in board.notices, 10, "the board shows it")
+    assert "MiB left: free" in board.notices["disk"][1]
+    assert StateFolder(tmp_path).trouble()
+
+    monkeypatch.setattr(state, "LEAST_FREE", 0)
+
+    await eventually(lambda: "disk" not in board.notices, 10, "the board shows it no longer")
+    await eventually(lambda: restarts, 10, "NATS is started anew")
+    task.cancel()
+    assert StateFolder(tmp_path).trouble() == ""
+    assert (len(told), len(restarts)) == (2, 1)
+
+
 def test_no_webcam_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no USB camera"):
         webcam(tmp_path / "video0")
@@ -76,3 +106,15 @@ def test_the_doctor_says_how_to_get_what_is_missing(tmp_path: Path) -> None:
 
     assert found["state folder"].mark == "missing"
     assert "--state" in found["state folder"].told
+
+
+def test_the_doctor_says_where_another_cache_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("VIGIL_CACHE_DIR", str(tmp_path / "file" / "cache"))
+
+    found = {finding.what: finding for finding in examine(tmp_path)}
+
+    assert found["cache"].mark == "missing"
+    assert f"The cache {tmp_path}/file/cache cannot be written" in found["cache"].told
+    assert "VIGIL_CACHE_DIR" in found["cache"].told
+    assert "--state" not in found["cache"].told

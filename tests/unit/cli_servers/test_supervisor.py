@@ -62,6 +62,21 @@ async def test_a_killed_child_is_started_again(supervisor: Supervisor) -> None:
     assert status.pid not in {None, first}
 
 
+async def test_a_child_is_started_anew_while_what_comes_after_it_goes_on(supervisor: Supervisor) -> None:
+    deaf = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+    )
+    supervisor.add(python("a", deaf, ready=lambda: supervisor.statuses["a"].last_line == "deaf", stop_timeout_s=0.1))
+    supervisor.add(sleeper("b", after=("a",)))
+    await supervisor.wait_ready(["a", "b"], 10)
+
+    await supervisor.restart("a")
+
+    await eventually(lambda: supervisor.statuses["a"].starts == 2, 10, "started a second time")
+    await supervisor.wait_ready(["a", "b"], 10)
+    assert supervisor.statuses["b"].starts == 1
+
+
 async def test_a_crashing_child_is_started_again_after_growing_pauses(supervisor: Supervisor, history: History) -> None:
     supervisor.add(python("a", "print('the reason'); raise SystemExit(3)", ready=lambda: False))
     await eventually(lambda: len(history.pauses("a")) >= 3, 20, "three pauses")

@@ -17,7 +17,7 @@ from vigil_cli.console import out
 from vigil_cli.errors import CommandError
 from vigil_cli.standalone.servers import go2rtc, nats, postgres, triton
 from vigil_cli.standalone.servers.ports import is_free
-from vigil_cli.standalone.state import StateFolder
+from vigil_cli.standalone.state import make_usable
 from vigil_cli.standalone.supervisor import StartError
 from vigil_models import api
 from vigil_models.fetch import store
@@ -67,12 +67,12 @@ def examine(state: Path) -> Iterator[Finding]:
     """Look at one thing after another."""
     yield _python()
     yield _server("libpython", lambda: str(triton.libpython()))
-    yield _server("Triton", _triton)
+    yield _server("Triton", lambda: str(triton.program()))
     yield _server("NATS", lambda: str(nats.binary()))
     yield _server("Postgres", lambda: str(postgres.programs()))
     yield _models()
-    yield _folder("state folder", state)
-    yield _folder("cache", api.cache_dir())
+    yield _folder("state folder", state, "with --state")
+    yield _folder("cache", api.cache_dir(), "with the variable VIGIL_CACHE_DIR")
     yield _shared_memory()
     yield _cores()
     yield _gpu()
@@ -97,15 +97,6 @@ def _server(what: str, find: Callable[[], str]) -> Finding:
         return Finding(what, "missing", str(error))
 
 
-def _triton() -> str:
-    """Ask for what the launcher needs, short of a model repository."""
-    package = triton._package()  # noqa: SLF001 - the question that the launcher asks first
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if not (package / "python_backend_stubs" / version).exists():
-        raise StartError(f"its wheel has no stub for Python {version}; make the environment with Python 3.11 to 3.13")
-    return str(package / "bin" / "tritonserver")
-
-
 def _models() -> Finding:
     pack = api.pack("open")
     if store.missing(pack, api.cache_dir(), {}):
@@ -113,9 +104,9 @@ def _models() -> Finding:
     return Finding("models", "ok", f"the pack 'open' is in {store.models_dir(api.cache_dir())}")
 
 
-def _folder(what: str, folder: Path) -> Finding:
+def _folder(what: str, folder: Path, chosen: str) -> Finding:
     try:
-        StateFolder(folder).create()
+        make_usable(folder, what, chosen)
     except CommandError as error:
         return Finding(what, "missing", str(error))
     free = shutil.disk_usage(folder).free

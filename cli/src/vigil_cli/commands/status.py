@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import datetime as dt
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,6 +30,8 @@ def run(state: Path) -> None:
     """
     found = running(state)
     out.print(f"Vigil runs (pid {found.pid}), site {found.site}, {found.api_url}/graphql")
+    if trouble := StateFolder(state).trouble():
+        out.print(Text(trouble, "bold red"))
     out.print(_processes(state))
     try:
         told = asyncio.run(api_of(state).query(STATUS))
@@ -94,9 +97,8 @@ def _sightings(nodes: Iterable[dict[str, Any]]) -> Table:
         who = (identity["subject"] or {}).get("displayName") or identity["status"].lower()
         similarity = "" if identity["similarity"] is None else f"{identity['similarity']:.2f}"
         style = "bold green" if identity["status"] == "Known" else "yellow"
-        table.add_row(
-            node["openedAt"][:19].replace("T", " "), _name(node["camera"]), Text(who, style), similarity, node["state"]
-        )
+        opened = dt.datetime.fromisoformat(node["openedAt"]).astimezone()
+        table.add_row(f"{opened:%Y-%m-%d %H:%M:%S}", _name(node["camera"]), Text(who, style), similarity, node["state"])
     return table
 
 

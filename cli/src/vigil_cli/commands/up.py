@@ -12,6 +12,7 @@ from vigil_cli.errors import CommandError
 from vigil_cli.manifests import Manifests
 from vigil_cli.standalone.models import prepare
 from vigil_cli.standalone.run import for_seconds, run_session
+from vigil_cli.standalone.servers.ports import check_host
 from vigil_cli.standalone.session import Options, Session
 from vigil_cli.standalone.state import StateFolder
 from vigil_cli.view.reports import reports
@@ -53,6 +54,7 @@ def run(request: UpRequest) -> None:
     if not manifests.cameras and not extra:
         raise CommandError("The manifests declare no Camera, so there is nothing to watch; samples/ has some.")
     show_findings(manifests.warnings)
+    check_host(request.host)
     if request.detach:
         _detach(request)
         return

@@ -25,6 +25,8 @@ from vigil_contracts.registry import EnrolmentReport, PhotoReason
 
 AT_ONCE = 2
 """Enrolments share the CPU with the cameras."""
+MODEL_LOOK_S = 5.0
+"""Between two looks at which recognition model identity works with."""
 
 CAMERA, SUBJECT, STREAM = "camera", "subject", "stream"
 Item = tuple[str, ResourceKey]
@@ -36,6 +38,7 @@ class Listener:
 
     enrolled: Callable[[ResourceKey, EnrolmentReport], None]
     problem: Callable[[str, ResourceKey, str], None]
+    process_removed: Callable[[str], None]
 
 
 @dataclass(slots=True)
@@ -77,6 +80,8 @@ class Applier:
     _progress: dict[Item, _Progress] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _streams_on: bool = False
+    _enrolled_with: dict[ResourceKey, str | None] = field(default_factory=dict)
+    """Model of each enrolment; None: it has none, such as one without consent."""
 
     def __post_init__(self) -> None:
         with contextlib.suppress(OSError, ValueError, TypeError):
@@ -119,6 +124,25 @@ class Applier:
             self._keep()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._pause())
+
+    async def follow_model(self) -> None:
+        """Put Subjects again that were enrolled with another model than is used now, until cancelled.
+
+        Identity works with the model of the last run until Triton has told of its own, and a Triton server elsewhere
+        may be given another one at any time. Embeddings of two models never meet: such a Subject is not recognised.
+        """
+        while True:
+            with contextlib.suppress(RegistryError):  # identity is away; it is asked again
+                served = (await self.registry.status()).model_id
+                if served is not None:
+                    self._enrol_anew(served)
+            await asyncio.sleep(MODEL_LOOK_S)
+
+    def _enrol_anew(self, served: str) -> None:
+        for key, model_id in self._enrolled_with.items():
+            if model_id not in {None, served}:
+                self._progress[SUBJECT, key] = _Progress(exists=True)
+                self._wake.set()
 
     def _of(self, item: Item) -> _Progress:
         return self._progress.setdefault(item, _Progress())
@@ -178,7 +202,7 @@ class Applier:
             (CAMERA, True): self._put_camera,
             (CAMERA, False): self.registry.remove_camera,
             (SUBJECT, True): self._put_subject,
-            (SUBJECT, False): self.registry.remove_subject,
+            (SUBJECT, False): self._remove_subject,
             (STREAM, True): self._start_stream,
             (STREAM, False): self._stop_stream,
         }
@@ -191,7 +215,12 @@ class Applier:
         subject = self._desired.subjects[key]
         photos, missing = await asyncio.to_thread(gather_photos, subject)
         report = await self.registry.put_subject(subject.declared.resource, photos)
+        self._enrolled_with[key] = report.model_id
         self.listener.enrolled(key, _with_reasons(report, missing))
+
+    async def _remove_subject(self, key: ResourceKey) -> None:
+        await self.registry.remove_subject(key)
+        self._enrolled_with.pop(key, None)
 
     async def _start_stream(self, key: ResourceKey) -> None:
         camera = self._desired.cameras[key]
@@ -202,6 +231,7 @@ class Applier:
         name = stream_name(key)
         if name in self.supervisor.statuses:
             await self.supervisor.remove(name)
+            self.listener.process_removed(name)
 
     def _keep(self) -> None:
         told = sorted(

@@ -3,12 +3,11 @@
 import json
 import os
 import sys
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 from vigil_cli.standalone.desired import DesiredCamera, as_json
-from vigil_cli.standalone.servers.ports import LOOPBACK
+from vigil_cli.standalone.servers.ports import LOOPBACK, answers
 from vigil_cli.standalone.state import Secrets, write_private
 from vigil_cli.standalone.supervisor import ProcessSpec
 from vigil_contracts.ids import ResourceKey
@@ -40,17 +39,7 @@ class Addresses:
     api_host: str = LOOPBACK
 
 
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""A proxy named in the environment is for the world outside, not for this machine."""
-
-
-def healthy(port: int, path: str = "/healthz") -> bool:
-    """Ask a program of ours whether it is well."""
-    try:
-        with _DIRECT.open(f"http://{LOOPBACK}:{port}{path}", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (OSError, ValueError):
-        return False
+HEALTH = "/healthz"
 
 
 class Programs:
@@ -88,7 +77,7 @@ class Programs:
             "identity",
             [*PYTHON, "-m", "vigil_gateway", "identity"],
             environment,
-            ready=lambda: healthy(port),
+            ready=lambda: answers(port, HEALTH),
             ready_timeout_s=START_TIMEOUT_S,
             after=("nats", "postgres", "triton"),
             stop_timeout_s=15,
@@ -112,7 +101,7 @@ class Programs:
             "api",
             [*PYTHON, "-m", "vigil_gateway", "api"],
             environment,
-            ready=lambda: healthy(port),
+            ready=lambda: answers(port, HEALTH, self._addresses.api_host),
             ready_timeout_s=START_TIMEOUT_S,
             after=("nats", "postgres"),
             stop_timeout_s=15,
@@ -163,6 +152,6 @@ def stream_name(key: ResourceKey) -> str:
 
 def _stream_ready(port_file: Path) -> bool:
     try:
-        return healthy(int(port_file.read_text()))
+        return answers(int(port_file.read_text()), HEALTH)
     except (OSError, ValueError):
         return False

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import json
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from watchfiles import awatch
@@ -21,12 +21,12 @@ from vigil_cli.standalone.models import Models
 from vigil_cli.standalone.programs import Addresses, Programs
 from vigil_cli.standalone.registry import Registry
 from vigil_cli.standalone.servers.nats import nats
-from vigil_cli.standalone.servers.ports import LOOPBACK, Ports
+from vigil_cli.standalone.servers.ports import EVERYWHERE, LOOPBACK, Ports, in_url, own_addresses
 from vigil_cli.standalone.servers.postgres import postgres, url
 from vigil_cli.standalone.servers.triton import TritonPorts, triton
 from vigil_cli.standalone.state import Secrets, StateFolder, write_private
-from vigil_cli.standalone.supervisor import ProcessSpec, ProcessStatus, StartError, Supervisor
-from vigil_cli.standalone.supervisor.supervisor import command
+from vigil_cli.standalone.supervisor import ProcessSpec, Supervisor
+from vigil_cli.standalone.supervisor.once import run_once
 from vigil_cli.view.board import Board
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources import Camera
@@ -35,6 +35,7 @@ SERVERS_TIMEOUT_S = 180
 """Postgres may have to replay its log, Triton loads models on a busy machine."""
 MIGRATE_TIMEOUT_S = 120
 ENROL_TIMEOUT_S = 60
+DISK_LOOK_S = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Session:
         self._board = board
         self._secrets: Secrets = state.secrets()
         self.api = Api("http://unset", "")
-        board.on_process = self._keep_processes
+        board.on_change = self._keep_processes
 
     @asynccontextmanager
     async def running(self, manifests: Manifests) -> AsyncIterator["Session"]:
@@ -104,15 +105,17 @@ class Session:
             await self._announce(addresses, goal.site)
             tasks: dict[str, Callable[[], Awaitable[None]]] = {
                 "applying manifests": applier.run,
+                "following the model": applier.follow_model,
                 "watching manifests": lambda: self._follow_manifests(applier, goal.site),
                 "listening to sightings": self._sightings,
                 "listening to cameras": self._heartbeats,
+                "watching the disk": lambda: self._watch_disk(partial(supervisor.restart, "nats")),
             }
             await stack.enter_async_context(_background(self._board, tasks))
             await self._begin(applier, manifests, goal)
             yield self
 
-    def _keep_processes(self, _: ProcessStatus) -> None:
+    def _keep_processes(self) -> None:
         """Write down how the processes are, for `vigil status`."""
         told = [
             {"name": one.name, "state": str(one.state), "pid": one.pid, "starts": one.starts}
@@ -136,7 +139,7 @@ class Session:
         ports = Ports(root / "ports.json")
         triton_ports = TritonPorts(ports.get("triton-grpc"), ports.get("triton-http"), ports.get("triton-metrics"))
         bus, database = ports.get("nats"), ports.get("postgres")
-        api = ports.get("api", self._options.port)  # a taken port is told before anything starts
+        api = ports.get("api", self._options.port, self._options.host)  # a taken port is told before anything starts
         try:
             supervisor.add(nats(root / "nats", bus, self._secrets.nats))
             supervisor.add(await asyncio.to_thread(triton, root / "triton", self._models.folder, triton_ports))
@@ -157,7 +160,7 @@ class Session:
 
     async def _start_programs(self, supervisor: Supervisor, programs: Programs) -> None:
         self._say("Preparing the database")
-        await run_once(programs.migrate())
+        await run_once(programs.migrate(), MIGRATE_TIMEOUT_S)
         self._say("Starting identity and the API")
         supervisor.add(programs.identity())
         supervisor.add(programs.api())
@@ -165,13 +168,18 @@ class Session:
 
     async def _announce(self, addresses: Addresses, site: str) -> None:
         self._board.watch_command = self._state.command("watch")
-        self._board.api_url, self._board.token = f"http://{addresses.api_host}:{addresses.api}", self._secrets.api
-        self.api = Api(f"http://{LOOPBACK}:{addresses.api}", self._secrets.api)
+        self._board.api_url = f"http://{in_url(addresses.api_host)}:{addresses.api}"
+        self._board.token = self._secrets.api
+        self.api = Api(self._board.api_url, self._secrets.api)
         self._state.announce(self._board.api_url, site)
         self._board.tell("info", f"GraphQL: {self._board.api_url}/graphql#token={self._secrets.api}")
+        if addresses.api_host in EVERYWHERE and (own := own_addresses()):
+            told = f"From other machines the address is http://{own[0]}:{addresses.api}, with the same token"
+            self._board.notices["address"] = ("info", told)
+            self._board.tell("info", told)
 
     def _applier(self, registry: Registry, supervisor: Supervisor, programs: Programs) -> Applier:
-        listener = Listener(enrolled=self._board.enrolled, problem=self._problem)
+        listener = Listener(self._board.enrolled, self._problem, self._board.forget_process)
         return Applier(registry, supervisor, programs, self._state.root / "applied.json", listener)
 
     def _problem(self, kind: str, key: ResourceKey, told: str) -> None:
@@ -224,6 +232,25 @@ class Session:
         """Give the folders to watch: editors replace files, so a file itself is the wrong thing to watch."""
         return list({path if path.is_dir() else path.resolve().parent for path in self._options.paths})
 
+    async def _watch_disk(self, restart_nats: Callable[[], Awaitable[None]]) -> None:
+        """Say while it is so that the disk is about to be full, and mend afterwards what that leaves behind.
+
+        A NATS server that met a full disk takes no event until it is started anew, however much room there is then.
+        """
+        full = False
+        while True:
+            trouble = await asyncio.to_thread(self._state.trouble)
+            if trouble:
+                self._board.notices["disk"] = ("error", trouble)
+                if not full:
+                    self._board.tell("error", trouble)
+            elif full:
+                self._board.notices.pop("disk", None)
+                self._board.tell("good", f"The disk of {self._state.root} has room again; NATS is started anew")
+                await restart_nats()
+            full = bool(trouble)
+            await asyncio.sleep(DISK_LOOK_S)
+
     async def _sightings(self) -> None:
         with contextlib.suppress(ApiRefused):
             async for event in self.api.sightings():
@@ -233,34 +260,6 @@ class Session:
         with contextlib.suppress(ApiRefused):
             async for event in self.api.cameras():
                 self._board.heartbeat(event)
-
-
-async def run_once(spec: ProcessSpec) -> None:
-    """Run a program to its end.
-
-    Raises
-    ------
-    StartError
-        It failed or took too long; with the last line that it wrote.
-    """
-    process = await asyncio.create_subprocess_exec(
-        *command(spec),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, **spec.env},
-        start_new_session=True,
-    )
-    try:
-        output, _ = await asyncio.wait_for(process.communicate(), MIGRATE_TIMEOUT_S)
-    except TimeoutError:
-        raise StartError(f"{spec.name} did not end within {MIGRATE_TIMEOUT_S} s") from None
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-    if process.returncode:
-        lines = output.decode(errors="replace").strip().splitlines() or ["it said nothing"]
-        raise StartError(f"{spec.name} failed: {lines[-1]}")
 
 
 @asynccontextmanager

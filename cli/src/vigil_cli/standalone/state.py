@@ -70,29 +70,21 @@ class StateFolder:
         self.root = root
 
     def create(self) -> None:
-        """Make the folder, and see to it that it can be written.
+        """Make the folder, and see to it that it can be written; raises CommandError."""
+        make_usable(self.root, "state folder", "with --state")
 
-        Raises
-        ------
-        CommandError
-            It cannot, or the disk is full.
-        """
+    def trouble(self) -> str:
+        """Say that the disk is about to be full, while Vigil runs; empty when there is room."""
         try:
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            probe = self.root / f".probe-{os.getpid()}"
-            probe.write_bytes(b"0" * 4096)
-            probe.unlink()
+            free = shutil.disk_usage(self.root).free
         except OSError as error:
-            raise CommandError(
-                f"The state folder {self.root} cannot be written ({error.strerror}); "
-                "free some space or choose another with --state."
-            ) from None
-        free = shutil.disk_usage(self.root).free
-        if free < LEAST_FREE:
-            raise CommandError(
-                f"The disk of the state folder {self.root} is full ({free >> 20} MiB free, {LEAST_FREE >> 20} are "
-                "needed); free some space or choose another folder with --state."
-            )
+            return f"The state folder {self.root} cannot be looked at ({error.strerror}); is its disk still there?"
+        if free >= LEAST_FREE:
+            return ""
+        return (
+            f"The disk of {self.root} has {free >> 20} MiB left: free {(LEAST_FREE - free >> 20) + 1} MiB or more. "
+            "Without room sightings are not kept, and Postgres stops."
+        )
 
     def command(self, name: str) -> str:
         """Say how a command reaches what runs with this folder."""
@@ -163,6 +155,38 @@ class StateFolder:
     def logs(self) -> Path:
         """Folder of the logs, one file for each process."""
         return self.root / "logs"
+
+
+def make_usable(folder: Path, what: str, chosen: str) -> None:
+    """Make a folder, and see to it that it can be written and has room.
+
+    Parameters
+    ----------
+    what
+        Whose folder it is, for the sentence: `state folder`.
+    chosen
+        How another one is chosen: `with --state`.
+
+    Raises
+    ------
+    CommandError
+        It cannot be made or written, or the disk is full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.write_bytes(b"0" * 4096)
+        probe.unlink()
+    except OSError as error:
+        raise CommandError(
+            f"The {what} {folder} cannot be written ({error.strerror}); free some space or choose another {chosen}."
+        ) from None
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_FREE:
+        raise CommandError(
+            f"The disk of the {what} {folder} is full ({free >> 20} MiB free, {LEAST_FREE >> 20} are needed); "
+            f"free some space or choose another {chosen}."
+        )
 
 
 def write_private(file: Path, text: str) -> None:

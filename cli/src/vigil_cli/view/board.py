@@ -69,6 +69,8 @@ class Board:
     ----------
     tell
         Gets a line for each change that matters.
+    on_change
+        Called after every change of `processes`.
     notices
         Lines that stay until what they speak of is over, by topic.
     """
@@ -86,7 +88,7 @@ class Board:
     watch_command: str = "vigil watch"
     known: int = 0
     unknown: int = 0
-    on_process: Callable[[ProcessStatus], None] = lambda _: None
+    on_change: Callable[[], None] = lambda: None
 
     def declare(self, cameras: dict[ResourceKey, Camera], subjects: dict[ResourceKey, Subject]) -> None:
         """Show these cameras and Subjects, and no others."""
@@ -131,12 +133,17 @@ class Board:
     def process(self, status: ProcessStatus) -> None:
         """Take in a change of a child process."""
         self.processes[status.name] = status
-        self.on_process(status)
+        self.on_change()
         if status.state == "BackingOff":
             last = f": {status.last_line}" if status.last_line else ""
             self.tell("warning", f"{status.name} ended ({_exit(status.exit_code)}) and is started again{last}")
         elif status.state == "Ready" and status.starts > 1:
             self.tell("info", f"{status.name} is back")
+
+    def forget_process(self, name: str) -> None:
+        """Show a process no longer that was taken away for good."""
+        if self.processes.pop(name, None) is not None:
+            self.on_change()
 
     def heartbeat(self, event: dict[str, Any]) -> None:
         """Take in a camera's heartbeat."""
@@ -144,6 +151,8 @@ class Board:
         if row is None:
             return
         beat = event["heartbeat"]
+        if row.state == "Starting" and beat["state"] == "Stopped":
+            return  # the last word of the run before this one
         before = (row.state, row.reason)
         row.state, row.reason, row.message = beat["state"], beat["reason"], beat["message"]
         row.captured_fps, row.analysed_fps, row.stale = beat["capturedFps"], beat["analysedFps"], beat["stale"]

@@ -1,9 +1,11 @@
 """Ports that are chosen once and kept, so that a restarted server is found where it was."""
 
 import contextlib
+import errno
 import json
 import os
 import socket
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -12,17 +14,68 @@ from vigil_cli.standalone.servers.folders import told
 from vigil_cli.standalone.supervisor.spec import StartError
 
 LOOPBACK = "127.0.0.1"
+EVERYWHERE = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104 - named here, chosen by whoever starts Vigil
+"""Addresses that stand for all of this machine, and the one by which it reaches itself then."""
+
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""A proxy named in the environment is for the world outside, not for this machine."""
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
     """Tell whether a server could listen there now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
+    try:
+        _bind(host, port)
+    except OSError:
+        return False
     return True
+
+
+def _bind(host: str, port: int) -> None:
+    """Listen there for a moment; raises OSError."""
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+
+
+def check_host(host: str) -> None:
+    """See to it that a server can listen on an address.
+
+    Raises
+    ------
+    StartError
+        It is none of this machine's; the text names those that are.
+    """
+    try:
+        _bind(host, 0)
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            what = f"{host} is no address of this machine"
+        else:  # of getaddrinfo, which has words of its own
+            what = f"{host} cannot be listened on ({error.strerror or error})"
+        msg = f"{what}; it has {', '.join([LOOPBACK, *own_addresses()])}, and 0.0.0.0 stands for all of them."
+        raise StartError(msg) from None
+
+
+def own_addresses() -> list[str]:
+    """Give the IPv4 addresses by which other machines reach this one."""
+    found = (address for addresses in psutil.net_if_addrs().values() for address in addresses)
+    return sorted(one.address for one in found if one.family is socket.AF_INET and not one.address.startswith("127."))
+
+
+def in_url(host: str) -> str:
+    """Write the address on which a server listens as this machine's clients need it in an URL."""
+    reached = EVERYWHERE.get(host, host)
+    return f"[{reached}]" if ":" in reached else reached
+
+
+def answers(port: int, path: str, host: str = LOOPBACK) -> bool:
+    """Tell whether an HTTP server says that all is well."""
+    try:
+        with _DIRECT.open(f"http://{in_url(host)}:{port}{path}", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (OSError, ValueError):
+        return False
 
 
 def listens(port: int, host: str = LOOPBACK, timeout_s: float = 1.0) -> bool:
@@ -58,8 +111,9 @@ def check_free(port: int, name: str, host: str = LOOPBACK) -> None:
 
 def free_port(host: str = LOOPBACK) -> int:
     """Let the kernel choose a port that is free now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((host, 0))
+    family, kind, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind) as probe:
+        probe.bind(address)
         port: int = probe.getsockname()[1]
         return port
 
@@ -84,7 +138,7 @@ class Ports:
         """All ports chosen so far."""
         return dict(self._known)
 
-    def get(self, name: str, wanted: int | None = None) -> int:
+    def get(self, name: str, wanted: int | None = None, host: str = LOOPBACK) -> int:
         """Give the port of this name: the wanted one, else the one of last time, else a free one.
 
         Raises
@@ -93,10 +147,10 @@ class Ports:
             The wanted port is taken, or the choice cannot be kept.
         """
         if wanted is not None:
-            check_free(wanted, name)
+            check_free(wanted, name, host)
         port = wanted or self._known.get(name)
-        if port is None or not is_free(port):
-            port = self._unused()
+        if port is None or not is_free(port, host):
+            port = self._unused(host)
         self._known[name] = port
         with told(f"The chosen ports cannot be kept in {self._file}"):
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -105,8 +159,8 @@ class Ports:
             partial.replace(self._file)
         return port
 
-    def _unused(self) -> int:
+    def _unused(self, host: str) -> int:
         while True:
-            port = free_port()
+            port = free_port(host)
             if port not in self._known.values():
                 return port

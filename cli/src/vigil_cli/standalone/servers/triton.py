@@ -10,12 +10,11 @@ import os
 import shutil
 import sys
 import sysconfig
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 from vigil_cli.standalone.servers.folders import prepare, told
-from vigil_cli.standalone.servers.ports import LOOPBACK, check_free
+from vigil_cli.standalone.servers.ports import LOOPBACK, answers, check_free
 from vigil_cli.standalone.supervisor.spec import ProcessSpec, StartError
 
 NEED_BYTES = 16 << 20
@@ -39,6 +38,29 @@ def _package() -> Path:
         msg = "Triton is missing; install its wheel with: pip install --no-deps nvidia-pytriton==0.7.0"
         raise StartError(msg)
     return folder
+
+
+def _stub() -> Path:
+    """Find the wheel's program that runs models for this Python."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    stub = _package() / "python_backend_stubs" / version / "triton_python_backend_stub"
+    if not stub.exists():
+        have = ", ".join(sorted(path.name for path in stub.parents[1].iterdir()))
+        msg = f"Triton's wheel has no stub for Python {version}; make the environment with one of Python {have}."
+        raise StartError(msg)
+    return stub
+
+
+def program() -> Path:
+    """Find the server, whole: with what it needs to run models by this Python.
+
+    Raises
+    ------
+    StartError
+        The wheel, or its stub for this Python, is missing; the text says how to get it.
+    """
+    _stub()
+    return _package() / "bin" / "tritonserver"
 
 
 def libpython() -> Path:
@@ -68,34 +90,17 @@ def libpython() -> Path:
 
 def _backends(folder: Path) -> Path:
     """Copy the Python backend and put the stub for this Python beside it."""
-    package = _package()
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    stub = package / "python_backend_stubs" / version / "triton_python_backend_stub"
-    if not stub.exists():
-        have = ", ".join(sorted(path.name for path in stub.parents[1].iterdir()))
-        msg = (
-            f"Triton's wheel has no stub for Python {version} (it has {have}); make the environment with one of these."
-        )
-        raise StartError(msg)
+    stub = _stub()
     release = importlib.metadata.version("nvidia-pytriton")
-    target = folder / f"backends-{release}-python{version}" / "python"
+    target = folder / f"backends-{release}-python{stub.parent.name}" / "python"
     if not (target / stub.name).exists():
         with told(f"Triton cannot copy its backend to {target}"):
             shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(package / "backends" / "python", target)
+            shutil.copytree(_package() / "backends" / "python", target)
             partial = target / ".stub"  # the stub is what is asked for above, so it must appear last and whole
             shutil.copy2(stub, partial)
             partial.replace(target / stub.name)
     return target.parent
-
-
-def is_ready(http_port: int) -> bool:
-    """Ask Triton whether all models are loaded."""
-    try:
-        with urllib.request.urlopen(f"http://{LOOPBACK}:{http_port}/v2/health/ready", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def _prefix(ports: TritonPorts) -> str:
@@ -160,7 +165,7 @@ def triton(folder: Path, models: Path, ports: TritonPorts) -> ProcessSpec:
         argv=[str(package / "bin" / "tritonserver"), *(f"--{name}={value}" for name, value in options.items())],
         env=environment,
         cwd=folder,  # the stub looks for modules in its working folder first
-        ready=lambda: is_ready(ports.http),
+        ready=lambda: answers(ports.http, "/v2/health/ready"),
         ready_timeout_s=READY_TIMEOUT_S,
         stop_timeout_s=10,
         before_start=lambda: _clear_the_way(ports),

@@ -7,8 +7,8 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
+from vigil_cli.pauses import pause_s
 from vigil_cli.standalone.supervisor import launch, strays
-from vigil_cli.standalone.supervisor.backoff import Backoff
 from vigil_cli.standalone.supervisor.command import command
 from vigil_cli.standalone.supervisor.janitor import Janitor
 from vigil_cli.standalone.supervisor.logs import ProcessLog
@@ -18,6 +18,10 @@ from vigil_cli.standalone.supervisor.trouble import explain
 READY_POLL_S = 0.05
 GIVE_UP_AFTER = 5
 """Failed starts in a row after which nobody waits for it any longer; it is still started again and again."""
+FIRST_PAUSE_S = 0.2
+"""Most deaths are single ones, and a camera that is not watched is what the restart is for."""
+HEALTHY_AFTER_S = 60.0
+"""A process that was ready for so long has got over its earlier failures."""
 LAST_WORDS_S = 1.0
 """For reading what is left in the pipe of a process that ended."""
 
@@ -78,26 +82,37 @@ class Child:
         """End the process: politely, and after the time it has for that, for certain."""
         self._stopping = True
         self._tell(ProcessState.STOPPING)
+        await self._ask_to_end()
+        if self._task is not None:
+            self._task.cancel()  # its clean-up ends what is still there
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._tell(ProcessState.STOPPED)
+
+    async def restart(self) -> None:
+        """End the process, as `stop` does; it is started again as after every other end."""
+        process = self._process
+        await self._ask_to_end()
+        if process is not None and process.returncode is None:
+            strays.kill_group(process.pid)
+
+    async def _ask_to_end(self) -> None:
         process = self._process
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(self.spec.stop_signal)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), self.spec.stop_timeout_s)
-        if self._task is not None:
-            self._task.cancel()  # its clean-up ends what is still there
-            await asyncio.gather(self._task, return_exceptions=True)
-        self._tell(ProcessState.STOPPED)
 
     async def _keep_running(self) -> None:
-        backoff = Backoff()
+        failures = 0
         while not self._stopping:
             await asyncio.gather(*(child.ready.wait() for child in self._before))
             code, healthy_s = await self._run_once()
             if code in self.spec.final_exit_codes or self._stopping:
                 self._tell(ProcessState.ENDED, exit_code=code)
                 return
-            pause = backoff.pause_s(healthy_s)
+            failures = failures_in_a_row(failures, healthy_s)
+            pause = pause_s(failures, FIRST_PAUSE_S)
             self._tell(ProcessState.BACKING_OFF, exit_code=code, next_start_in_s=pause)
             await asyncio.sleep(pause)
 
@@ -214,6 +229,11 @@ class Child:
         status.starts = status.starts if starts is None else starts
         status.exit_code = status.exit_code if exit_code is None else exit_code
         self._changed(status)
+
+
+def failures_in_a_row(before: int, healthy_s: float) -> int:
+    """Count one more end of a process; a healthy minute makes it the first again."""
+    return 1 if healthy_s >= HEALTHY_AFTER_S else before + 1
 
 
 async def _finish(pump: asyncio.Task[None]) -> None:

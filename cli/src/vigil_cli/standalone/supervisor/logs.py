@@ -1,13 +1,16 @@
 """What child processes write: one file for each, of bounded size."""
 
 import contextlib
+import json
 from collections import deque
 from pathlib import Path
 
 MAX_BYTES = 8 << 20
 """Of one file; with its predecessor a process takes at most twice this."""
 MAX_LINE = 500
-"""Bytes of a line that are kept for `last_line`; the file has all of it."""
+"""Of the characters of a line that are kept for `last_line` and `tail`; the file has all of it."""
+MAX_READ = 64 << 10
+"""Bytes of a line that are looked at: a line of JSON, with a whole traceback in it, can be read as such."""
 TAIL_LINES = 20
 
 
@@ -26,22 +29,41 @@ class ProcessLog:
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._max_bytes = max_bytes
         self._rest = b""
+        self._last = ""
 
     @property
     def last_line(self) -> str:
-        """The last line that was not empty, up to 500 characters; the unfinished one if it is the last."""
+        """What the last line that was not empty says, up to 500 characters; the unfinished one if it is the last."""
         unfinished = self._rest.decode(errors="replace").strip()
-        return unfinished or (self.tail[-1] if self.tail else "")
+        return readable(unfinished or self._last)
 
     def write(self, data: bytes) -> None:
         """Append raw output."""
         *lines, rest = (self._rest + data).split(b"\n")
-        self._rest = rest[-MAX_LINE:]
-        self.tail.extend(
-            text for line in lines[-TAIL_LINES:] if (text := line[-MAX_LINE:].decode(errors="replace").strip())
-        )
+        self._rest = rest[-MAX_READ:]
+        for line in lines[-TAIL_LINES:]:
+            if text := line[-MAX_READ:].decode(errors="replace").strip():
+                self._last = text
+                self.tail.append(text[-MAX_LINE:])
         with contextlib.suppress(OSError):
             if self.path.exists() and self.path.stat().st_size + len(data) > self._max_bytes:
                 self.path.replace(self.path.with_name(f"{self.path.name}.1"))
             with self.path.open("ab") as file:
                 file.write(data)
+
+
+def readable(line: str) -> str:
+    """Give what a line of a log tells a person, up to 500 characters: of our programs' JSON the message and its cause.
+
+    Any other line is given as it is, its end when it is too long.
+    """
+    try:
+        told = json.loads(line) if line.startswith("{") else None
+    except ValueError:
+        told = None
+    if not isinstance(told, dict) or not isinstance(told.get("event"), str):
+        return line[-MAX_LINE:]
+    causes = [str(told[name]) for name in ("reason", "error") if told.get(name)]
+    if isinstance(told.get("exception"), str):
+        causes += told["exception"].strip().splitlines()[-1:]
+    return ": ".join([told["event"], *causes])[:MAX_LINE]

@@ -102,6 +102,10 @@ class Supervisor:
             await self.remove(spec.name)
         self.add(spec)
 
+    async def restart(self, name: str) -> None:
+        """End a process, so that it is started anew with the same spec; what comes after it goes on."""
+        await self._children[name].restart()
+
     async def wait_ready(self, names: Iterable[str], timeout_s: float) -> None:
         """Wait until all of these processes are ready.
 

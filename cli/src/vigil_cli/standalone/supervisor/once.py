@@ -1,0 +1,37 @@
+"""A program that does one thing and ends."""
+
+import asyncio
+import contextlib
+import os
+
+from vigil_cli.standalone.supervisor.command import command
+from vigil_cli.standalone.supervisor.logs import readable
+from vigil_cli.standalone.supervisor.spec import ProcessSpec, StartError
+
+
+async def run_once(spec: ProcessSpec, timeout_s: float) -> None:
+    """Run a program to its end.
+
+    Raises
+    ------
+    StartError
+        It failed or took too long; with the last line that it wrote.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command(spec),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, **spec.env},
+        start_new_session=True,
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), timeout_s)
+    except TimeoutError:
+        raise StartError(f"{spec.name} did not end within {timeout_s:g} s") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    if process.returncode:
+        lines = output.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        raise StartError(f"{spec.name} failed: {readable(lines[-1])}")
