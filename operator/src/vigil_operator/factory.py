@@ -10,7 +10,7 @@ from lightkube import operators
 
 from vigil_contracts.ids import ResourceKey
 from vigil_operator.bus.heartbeats import Heartbeats
-from vigil_operator.kube.cache import Cache
+from vigil_operator.kube.cache import Cache, key_of
 from vigil_operator.kube.client import Api, connect
 from vigil_operator.kube.events import EventWriter
 from vigil_operator.kube.kinds import CHILD_KINDS, Key, Kind
@@ -26,7 +26,7 @@ from vigil_operator.reconcile.registrar import CameraRegistrar
 from vigil_operator.reconcile.site_and_subject import make_registry, site_and_subject
 from vigil_operator.registry.client import Registry
 from vigil_operator.resources.names import MANAGED_BY, OPERATOR
-from vigil_operator.routes import BY_SITE, Router, add_indices
+from vigil_operator.routes import BY_SITE, Router, add_indices, site_of
 from vigil_operator.settings import Settings
 
 NOT_WATCHED = (
@@ -65,7 +65,10 @@ def build(settings: Settings) -> Parts:
         events=EventWriter(api, instance),
         queue=queue,
         metrics=metrics,
-        heartbeats=Heartbeats(lambda camera: queue.add(_camera_key(camera))),
+        heartbeats=Heartbeats(
+            lambda camera: queue.add(_camera_key(camera)),
+            lambda site: _tell_site(cache, queue, settings, site),
+        ),
         capacities=Capacities(lambda namespace, site: _tell_cameras(cache, queue, namespace, site)),
     )
     identity = f"{instance}_{os.getpid()}_{uuid.uuid4().hex[:8]}"
@@ -83,10 +86,11 @@ def reconcilers(world: World, registry: Registry | None) -> dict[Kind, Reconcile
 
 def scopes(settings: Settings) -> Iterator[Scope]:
     """Give what is watched beside Vigil's own kinds: children and their pods by label, Secrets and ConfigMaps."""
-    wanted = [kind for kind in CHILD_KINDS if kind is not Kind.POD_MONITOR or settings.monitoring == "PodMonitor"]
     for namespace in settings.served_namespaces or (None,):
-        for kind in (*wanted, Kind.POD):
-            yield Scope(kind, namespace, labels={MANAGED_BY: OPERATOR}, among=_is_ours)
+        for kind in (*CHILD_KINDS, Kind.POD):
+            # PodMonitors that are no longer wanted are removed, where there are such things.
+            optional = kind is Kind.POD_MONITOR and settings.monitoring != "PodMonitor"
+            yield Scope(kind, namespace, labels={MANAGED_BY: OPERATOR}, among=_is_ours, optional=optional)
         others = {MANAGED_BY: operators.not_equal(OPERATOR)}
         yield Scope(Kind.CONFIG_MAP, namespace, labels=others, among=lambda obj: not _is_ours(obj))
         yield Scope(Kind.SECRET, namespace, fields={"type": operators.not_in(list(NOT_WATCHED))})
@@ -100,6 +104,16 @@ def _is_ours(obj: dict[str, object]) -> bool:
 
 def _camera_key(camera: ResourceKey) -> Key:
     return Key(Kind.CAMERA, camera.namespace, camera.name)
+
+
+def _tell_site(cache: Cache, queue: WorkQueue[Key], settings: Settings, site: str) -> None:
+    """Have a Site and its Cameras reconciled, in whatever namespace."""
+    for key in cache.keys(Kind.SITE):
+        if key.name == site:
+            queue.add(key)
+    for camera in cache.all(Kind.CAMERA):
+        if site_of(camera, settings) == site:
+            queue.add(key_of(Kind.CAMERA, camera))
 
 
 def _tell_cameras(cache: Cache, queue: WorkQueue[Key], namespace: str, site: str) -> None:

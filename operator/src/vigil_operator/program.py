@@ -25,6 +25,9 @@ from vigil_operator.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+BUS_S: Final = 10.0
+"""For the last heartbeats to be read before Cameras are judged: a restart must not make them seem silent."""
+
 SECOND_SWEEP_S: Final = 5.0
 """After kopf's start; what was deleted between our list and kopf's is found by then."""
 
@@ -92,6 +95,8 @@ class Program:
     async def _work(self) -> None:
         await self._parts.leadership.acquired.wait()
         await self._listed.wait()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._parts.buses.settled(), BUS_S)
         for watch in self._parts.watches:
             await watch.synced.wait()
         log.info("working", workers=self._settings.workers)
@@ -100,8 +105,8 @@ class Program:
 
     async def _finish(self, work: "asyncio.Task[None]") -> None:
         log.info("stopping", under_way=self._parts.world.queue.active)
-        self._stopping.set()
-        await asyncio.wait({work}, timeout=self._settings.shutdown_s)
+        if self._parts.leadership.held:
+            await asyncio.wait({work}, timeout=self._settings.shutdown_s)
 
     async def _end(self, tasks: "list[asyncio.Task[None]]") -> None:
         for task in tasks:

@@ -49,10 +49,13 @@ class Heartbeats:
     ----------
     changed
         Called with the camera when the meaning of its heartbeats changed.
+    bus_changed
+        Called with the site when its bus went away or came back.
     """
 
-    def __init__(self, changed: Callable[[ResourceKey], None]) -> None:
+    def __init__(self, changed: Callable[[ResourceKey], None], bus_changed: Callable[[str], None]) -> None:
         self._changed = changed
+        self._bus_changed = bus_changed
         self._last: dict[ResourceKey, tuple[CameraHeartbeat, float]] = {}
         self._silent: set[ResourceKey] = set()
         self._bus_trouble: dict[str, str] = {}
@@ -109,13 +112,11 @@ class Heartbeats:
         return self._bus_trouble.get(site, "")
 
     def set_bus_trouble(self, site: str, trouble: str) -> None:
-        """Note what is wrong with a site's bus, and tell its cameras."""
-        if self._bus_trouble.get(site, "") == trouble:
-            return
+        """Note what is wrong with a site's bus; another wording of the same trouble is no change."""
+        before = self._bus_trouble.get(site, "")
         self._bus_trouble[site] = trouble
-        for camera, (beat, _) in list(self._last.items()):
-            if beat.site == site:
-                self._changed(camera)
+        if bool(before) != bool(trouble):
+            self._bus_changed(site)
 
 
 def meaning(beat: CameraHeartbeat) -> Meaning:

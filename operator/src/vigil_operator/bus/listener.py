@@ -50,12 +50,14 @@ class BusListener:
     """One connection to one bus, for as long as it is wanted."""
 
     def __init__(self, address: BusAddress, heartbeats: Heartbeats) -> None:
-        self._address = address
+        self.address = address
         self._heartbeats = heartbeats
         self._client = Client()
         self._meanings: dict[ResourceKey, tuple[Any, ...]] = {}
         self._connected = asyncio.Event()
         self._told = False
+        self.settled = asyncio.Event()
+        """Set when the last heartbeats were read, or could not be."""
 
     async def run(self) -> None:
         """Connect, however long it takes, and listen until cancelled."""
@@ -66,16 +68,17 @@ class BusListener:
                     await self._listen()
                 except (NatsError, TimeoutError, OSError) as error:
                     self._trouble(f"{type(error).__name__}: {error}".rstrip(": "))
+                    self.settled.set()
                     await asyncio.sleep(AGAIN_S)
         finally:
-            self._heartbeats.set_bus_trouble(self._address.site, "")
+            self._heartbeats.set_bus_trouble(self.address.site, "")
             await self._client.close()
 
     async def _listen(self) -> None:
         self._client = Client()
         await self._client.connect(
-            servers=[self._address.url],
-            token=self._address.token,
+            servers=[self.address.url],
+            token=self.address.token,
             name="vigil-operator",
             max_reconnect_attempts=-1,
             reconnect_time_wait=1,
@@ -86,11 +89,12 @@ class BusListener:
             disconnected_cb=self._disconnected,
             reconnected_cb=self._reconnected,
         )
-        await self._client.subscribe(subjects(self._address.site, Kind.CAMERA), cb=self._heard)
+        await self._client.subscribe(subjects(self.address.site, Kind.CAMERA), cb=self._heard)
         self._well()
         while True:
             self._connected.clear()
             await self._catch_up()
+            self.settled.set()
             await self._connected.wait()
 
     async def _catch_up(self) -> None:
@@ -102,7 +106,7 @@ class BusListener:
             inactive_threshold=30,
             mem_storage=True,
         )
-        stream = camera_stream(self._address.site)
+        stream = camera_stream(self.address.site)
         try:
             kept = await jetstream.pull_subscribe(stream.subjects[0], stream=stream.name, config=config)
             pending = (await kept.consumer_info()).num_pending
@@ -139,19 +143,20 @@ class BusListener:
         self._heartbeats.note(camera, beat, age_s)
 
     def _trouble(self, reason: str) -> None:
-        self._heartbeats.set_bus_trouble(self._address.site, f"{self._address.url}: {reason}")
+        self._heartbeats.set_bus_trouble(self.address.site, f"{self.address.url}: {reason}")
 
     def _well(self) -> None:
         self._told = False
-        self._heartbeats.set_bus_trouble(self._address.site, "")
-        log.info("bus connected", site=self._address.site)
+        self._heartbeats.set_bus_trouble(self.address.site, "")
+        log.info("bus connected", site=self.address.site)
 
     async def _error(self, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}".rstrip(": ")
         if not self._client.is_connected:
             self._trouble(reason)
+            self.settled.set()
         if not self._told:  # one line per outage: each attempt is reported
-            log.warning("trouble with the bus; trying again until it works", site=self._address.site, reason=reason)
+            log.warning("trouble with the bus; trying again until it works", site=self.address.site, reason=reason)
             self._told = True
 
     async def _disconnected(self) -> None:

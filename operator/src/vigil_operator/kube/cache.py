@@ -68,11 +68,11 @@ class Cache:
 
     def put(self, kind: Kind, obj: Object) -> None:
         """Note an object as the API server gave it."""
-        kept = trim(kind, obj)
         key, version = key_of(kind, obj), version_of(obj)
         old = self.get(key)
         if version and ((old and version_of(old) >= version) or self._gone.get(key, -1) >= version):
             return
+        kept = trim(kind, obj)
         self._objects[kind][key.namespace, key.name] = kept
         self._changed(Change(key, old, kept))
 

@@ -19,7 +19,7 @@ import structlog
 
 from vigil_operator.kube.cache import Cache, key_of
 from vigil_operator.kube.client import Api, Selector
-from vigil_operator.kube.errors import GoneError, KubeError, NotFoundError
+from vigil_operator.kube.errors import DeniedError, GoneError, KubeError, NotFoundError
 from vigil_operator.kube.kinds import ADDRESSES, Kind, Object
 from vigil_operator.metrics import Metrics
 from vigil_operator.queue import Backoff
@@ -28,6 +28,9 @@ log = structlog.get_logger(__name__)
 
 QUIET_S: Final = 60.0
 """A stream without news for so long is begun anew, from where it was."""
+
+OPTIONAL_S: Final = 300.0
+"""A kind that need not be there is looked for so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Scope:
         None: all of them.
     among
         The same as the selectors, over a trimmed object.
+    optional
+        That the kind is not there, or may not be seen, is no trouble.
     """
 
     kind: Kind
@@ -47,6 +52,7 @@ class Scope:
     labels: Selector = field(default_factory=dict)
     fields: Selector = field(default_factory=dict)
     among: Callable[[Object], bool] = field(default=lambda _: True)
+    optional: bool = False
 
     def covers(self, obj: Object) -> bool:
         """Say whether the stream would tell of an object."""
@@ -128,6 +134,10 @@ class Watch:
             self._cache.retain(self._scope.kind, set(), 1 << 63, self._scope.covers)
             self._version = ""
             self.synced.set()
+        if self._scope.optional and isinstance(error, NotFoundError | DeniedError):
+            self.synced.set()
+            await asyncio.sleep(OPTIONAL_S * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
+            return
         if not self.trouble:  # one line per outage
             log.warning("cannot watch; trying again until it works", what=str(self._scope), reason=str(error))
         self.trouble = f"{self._scope}: {error}"

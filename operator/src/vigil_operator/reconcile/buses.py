@@ -22,7 +22,8 @@ class Buses:
     def __init__(self, world: World) -> None:
         self._world = world
         self._changed = asyncio.Event()
-        self._running: dict[str, tuple[BusAddress, asyncio.Task[None]]] = {}
+        self._running: dict[str, tuple[BusListener, asyncio.Task[None]]] = {}
+        self._adjusted = asyncio.Event()
         self._backoff: Backoff[None] = Backoff(first_s=1.0, most_s=30.0)
         world.cache.listen(self._note)
 
@@ -34,6 +35,7 @@ class Buses:
                 try:
                     await self._adjust()
                     self._backoff.forget(None)
+                    self._adjusted.set()
                 except KubeError as error:
                     log.warning("the bus's token cannot be read; trying again", reason=str(error))
                     with contextlib.suppress(TimeoutError):
@@ -42,6 +44,12 @@ class Buses:
                 await self._changed.wait()
         finally:
             await self._stop(set(self._running))
+
+    async def settled(self) -> None:
+        """Wait until the last heartbeats of every bus were read, or could not be."""
+        await self._adjusted.wait()
+        for listener, _ in list(self._running.values()):
+            await listener.settled.wait()
 
     def _note(self, change: Change) -> None:
         if change.key.kind is Kind.SITE or (change.key.kind is Kind.SECRET and self._is_token(change.key)):
@@ -52,12 +60,12 @@ class Buses:
 
     async def _adjust(self) -> None:
         wanted = await self._wanted()
-        gone = {site for site, (address, _) in self._running.items() if wanted.get(site) != address}
+        gone = {site for site, (listener, _) in self._running.items() if wanted.get(site) != listener.address}
         await self._stop(gone)
         for site, address in wanted.items():
             if site not in self._running:
                 listener = BusListener(address, self._world.heartbeats)
-                self._running[site] = (address, asyncio.create_task(listener.run(), name=f"bus {site}"))
+                self._running[site] = (listener, asyncio.create_task(listener.run(), name=f"bus {site}"))
 
     async def _wanted(self) -> dict[str, BusAddress]:
         settings = self._world.settings

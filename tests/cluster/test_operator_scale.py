@@ -1,0 +1,256 @@
+"""A thousand Cameras on pretended nodes: what it takes, printed; nothing is judged by the clock.
+
+`python -m pytest tests/cluster/test_operator_scale.py -s` shows the figures; they are kept in the session's log, too.
+"""
+
+import asyncio
+import datetime as dt
+import statistics
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nats
+import psutil
+import pytest
+from lightkube import AsyncClient, KubeConfig
+from tests.support.kubernetes.kwok import KwokCluster
+from tests.support.operators import Operator, World, camera, secret, settings
+from tests.support.servers import NatsServer
+from tests.support.waiting import eventually
+from tests.unit.operator.builders import beat
+
+from vigil_contracts.bus import Kind as BusKind
+from vigil_contracts.bus import subject
+from vigil_contracts.conditions import SourceReason
+from vigil_contracts.events import CameraRef, CameraState, encode_heartbeat
+from vigil_contracts.ids import ResourceKey
+from vigil_operator.kube.classes import RESOURCES
+from vigil_operator.kube.kinds import Kind
+
+pytestmark = pytest.mark.cluster
+
+CAMERAS = 1000
+STEADY = 100
+STEADY_PER_S = 5
+AT_ONCE = 16
+USER = "the-operator"
+
+
+@dataclass
+class Figures:
+    """What was measured, in the order in which it was."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def tell(self, what: str, value: str) -> None:
+        self.lines.append(f"{what}: {value}")
+        print(f"\n  {what}: {value}", end="", flush=True)  # noqa: T201 - figures are what this test is for
+
+
+class Usage:
+    """Memory and processor time of a process between two moments."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+        self._cpu, self._at = self._spent(), time.monotonic()
+
+    def _spent(self) -> float:
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
+
+    def __str__(self) -> str:
+        cpu, took = self._spent() - self._cpu, time.monotonic() - self._at
+        memory = self._process.memory_info().rss / (1 << 20)
+        return f"{cpu:.1f} s of a core in {took:.1f} s ({100 * cpu / took:.0f} %), {memory:.0f} MiB"
+
+
+class Api:
+    """The cluster's API for a test that writes a thousand objects."""
+
+    def __init__(self, client: AsyncClient, namespace: str) -> None:
+        self.client, self.namespace = client, namespace
+
+    async def create(self, name: str) -> None:
+        await self.client.create(RESOURCES[Kind.CAMERA](**camera(name, self.namespace)))
+
+    async def create_all(self, names: list[str]) -> None:
+        limit = asyncio.Semaphore(AT_ONCE)
+
+        async def one(name: str) -> None:
+            async with limit:
+                await self.create(name)
+
+        await asyncio.gather(*(one(name) for name in names))
+
+    async def all(self, kind: Kind) -> list[dict[str, Any]]:
+        found = self.client.list(RESOURCES[kind], namespace=self.namespace, chunk_size=500)
+        return [dict(obj) async for obj in found]
+
+    async def deployments(self) -> int:
+        return len(await self.all(Kind.DEPLOYMENT))
+
+    async def running(self) -> int:
+        return sum(pod.get("status", {}).get("phase") == "Running" for pod in await self.all(Kind.POD))
+
+
+@asynccontextmanager
+async def connected(cluster: KwokCluster, namespace: str) -> AsyncIterator[Api]:
+    client = AsyncClient(config=KubeConfig.from_file(cluster.kubeconfig), namespace=namespace)
+    try:
+        yield Api(client, namespace)
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def heartbeats(server: NatsServer, namespace: str, names: list[str]) -> AsyncIterator[None]:
+    """Say for every camera that it streams, every two seconds, as its process would."""
+    client = await nats.connect(server.url, token=server.token)
+
+    async def say(name: str) -> None:
+        ref = CameraRef(namespace=namespace, name=name)
+        told = beat(CameraState.STREAMING, SourceReason.CONNECTED, camera=ref, session_id=name)
+        body = encode_heartbeat(told, dt.datetime.now(dt.UTC))
+        while True:
+            await client.publish(subject("default", BusKind.CAMERA, ResourceKey(namespace, name)), body)
+            await asyncio.sleep(2)
+
+    tasks = []
+    for name in names:
+        tasks.append(asyncio.create_task(say(name)))
+        await asyncio.sleep(2 / len(names))
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await client.close()
+
+
+@pytest.mark.timeout(900)
+async def test_a_thousand_cameras(kwok_cluster: KwokCluster, own_nats: NatsServer, tmp_path: Path) -> None:
+    kwok_cluster.install_crds()
+    await asyncio.to_thread(kwok_cluster.add_nodes, 12)
+    world = World(kwok_cluster, kwok_cluster.new_namespace("scale"))
+    kwok_cluster.apply(secret("vigil-bus", world.namespace, token="for-tests"))
+    environment = settings(kwok_cluster, world.namespace, VIGIL_NATS_URL=own_nats.url, VIGIL_NATS_TOKEN=own_nats.token)
+    environment |= {"KUBECONFIG": str(kwok_cluster.kubeconfig_for(USER, ["system:masters"])), "VIGIL_LEASE_S": "15"}
+    operator, figures = Operator(tmp_path, environment), Figures()
+    try:
+        await asyncio.to_thread(operator.start)
+        await eventually(lambda: asyncio.to_thread(operator.leads), 60, "it leads")
+        async with connected(kwok_cluster, world.namespace) as api:
+            names = await _at_once(api, operator, figures)
+            await _steadily(api, figures, names)
+            async with heartbeats(own_nats, world.namespace, names):
+                await _in_peace(kwok_cluster, operator, figures, len(names))
+                await _restarted(kwok_cluster, operator, figures, api, len(names))
+    finally:
+        operator.kill()
+    (tmp_path / "figures.txt").write_text("\n".join(figures.lines))
+
+
+async def _at_once(api: Api, operator: Operator, figures: Figures) -> list[str]:
+    names = [f"cam-{number:04d}" for number in range(CAMERAS)]
+    usage, started = Usage(operator.running.pid), time.monotonic()
+    creating = asyncio.create_task(api.create_all(names))
+    await eventually(lambda: _reached(api.deployments, CAMERAS), 300, "a Deployment each", poll_s=0.5)
+    figures.tell("1,000 Cameras at once, to 1,000 Deployments", f"{time.monotonic() - started:.1f} s")
+    await creating
+    await eventually(lambda: _reached(api.running, CAMERAS), 300, "a running pod each", poll_s=0.5)
+    figures.tell("to 1,000 running pods", f"{time.monotonic() - started:.1f} s")
+    figures.tell("operator, busy", str(usage))
+    return names
+
+
+async def _reached(count: Any, wanted: int) -> bool:
+    return int(await count()) >= wanted
+
+
+async def _steadily(api: Api, figures: Figures, names: list[str]) -> None:
+    """Apply some more at a steady rate, and see when the Deployment of each is there."""
+    made: dict[str, float] = {}
+    seen: dict[str, float] = {}
+
+    async def watch() -> None:
+        async for _, obj in api.client.watch(RESOURCES[Kind.DEPLOYMENT], namespace=api.namespace):
+            seen.setdefault(obj["metadata"]["labels"].get("vigil.dev/camera", ""), time.monotonic())
+
+    watching = asyncio.create_task(watch())
+    await eventually(lambda: len(seen) >= CAMERAS, 60, "the watch has begun")
+    more = [f"more-{number:03d}" for number in range(STEADY)]
+    for name in more:
+        made[name] = time.monotonic()
+        await api.create(name)
+        await asyncio.sleep(1 / STEADY_PER_S)
+    await eventually(lambda: set(more) <= set(seen), 60, "a Deployment each")
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    took = sorted(seen[name] - made[name] for name in more)
+    figures.tell(
+        f"apply to Deployment at {STEADY_PER_S} a second",
+        f"median {1000 * statistics.median(took):.0f} ms, p95 {1000 * took[int(len(took) * 0.95)]:.0f} ms",
+    )
+    names.extend(more)
+
+
+async def _in_peace(cluster: KwokCluster, operator: Operator, figures: Figures, cameras: int) -> None:
+    await eventually(lambda: _streaming(operator, cameras), 240, "every Camera streams", poll_s=1)
+    mark = cluster.audit_size()
+    await _quiet(cluster, mark)
+    mark, usage, before = cluster.audit_size(), Usage(operator.running.pid), _reconciles(operator)
+    await asyncio.sleep(60)
+    requests = [one for one in cluster.requests(mark) if one.user == USER]
+    writes = [one for one in requests if one.is_write and one.resource != "leases"]
+    figures.tell("idle minute, operator", str(usage))
+    figures.tell(
+        "idle minute, requests",
+        f"{len(writes)} writes beside the Lease's {sum(one.resource == 'leases' for one in requests)}, "
+        f"{sum(not one.is_write for one in requests)} reads, {_reconciles(operator) - before:.0f} reconciles",
+    )
+    assert [f"{one.verb} {one.resource} {one.name}" for one in writes] == []
+
+
+async def _streaming(operator: Operator, cameras: int) -> bool:
+    return await asyncio.to_thread(operator.metric, 'vigil_operator_cameras{reason="Streaming"}') == cameras
+
+
+def _reconciles(operator: Operator) -> float:
+    return operator.metric("vigil_operator_reconciles_total")
+
+
+async def _quiet(cluster: KwokCluster, mark: int) -> None:
+    last, since, end = -1, time.monotonic(), time.monotonic() + 120
+    while time.monotonic() - since < 5:
+        assert time.monotonic() < end, "it never becomes quiet"
+        now = sum(one.user == USER and one.is_write and one.resource != "leases" for one in cluster.requests(mark))
+        if now != last:
+            last, since = now, time.monotonic()
+        await asyncio.sleep(0.5)
+
+
+async def _restarted(cluster: KwokCluster, operator: Operator, figures: Figures, api: Api, cameras: int) -> None:
+    """Kill it, start it again, and wait until every Camera was judged anew; no pod may have been touched."""
+    before = {pod["metadata"]["uid"] for pod in await api.all(Kind.POD)}
+    mark, started = cluster.audit_size(), time.monotonic()
+    operator.kill()
+    await asyncio.to_thread(operator.start)
+    await eventually(lambda: _streaming(operator, cameras), 240, "every Camera is judged", poll_s=0.5)
+    figures.tell(
+        "killed, started, to every Camera judged",
+        f"{time.monotonic() - started:.1f} s, of which 15 s wait for the Lease",
+    )
+    children = [
+        one
+        for one in cluster.requests(mark)
+        if one.user == USER
+        and one.is_write
+        and one.resource in {"deployments", "configmaps", "pods", "networkpolicies"}
+    ]
+    assert children == []
+    assert {pod["metadata"]["uid"] for pod in await api.all(Kind.POD)} == before

@@ -1,0 +1,358 @@
+"""What happens to the operator itself: killed, doubled, cut off, fought, left in peace."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nats
+import pytest
+from tests.support.kubernetes.api import ApiCluster
+from tests.support.kubernetes.audit import Request
+from tests.support.operators import Operator, World, camera, operating, secret, settings
+from tests.support.servers import NatsServer
+from tests.support.waiting import wait_until
+from tests.unit.operator.builders import beat
+
+from vigil_cli.standalone.servers.ports import LOOPBACK
+from vigil_contracts.bus import Kind, camera_stream, subject
+from vigil_contracts.conditions import FitnessReason, SourceReason
+from vigil_contracts.events import CameraHeartbeat, CameraRef, CameraState, encode_heartbeat
+from vigil_contracts.ids import ResourceKey
+
+pytestmark = pytest.mark.cluster
+
+USER = "the-operator"
+"""Whom the operator is in these clusters, so that the audit log tells its requests from everybody else's."""
+
+
+def world_of(cluster: ApiCluster) -> World:
+    cluster.install_crds()
+    world = World(cluster, cluster.new_namespace("stories"))
+    cluster.apply(secret("vigil-bus", world.namespace, token="for-tests"))
+    return world
+
+
+def as_operator(cluster: ApiCluster) -> dict[str, str]:
+    return {"KUBECONFIG": str(cluster.kubeconfig_for(USER, ["system:masters"]))}
+
+
+def writes(cluster: ApiCluster, since: int) -> list[Request]:
+    """List what the operator wrote, leaving out its Lease, which it renews by design."""
+    return [one for one in cluster.requests(since) if one.user == USER and one.is_write and one.resource != "leases"]
+
+
+def deployments(world: World) -> dict[str, dict[str, str]]:
+    found = world.all("deployments", "app.kubernetes.io/managed-by=vigil-operator")
+    return {
+        one["metadata"]["name"]: {
+            "uid": one["metadata"]["uid"],
+            "generation": str(one["metadata"]["generation"]),
+            "template": json.dumps(one["spec"]["template"], sort_keys=True),
+        }
+        for one in found
+    }
+
+
+@pytest.mark.timeout(400)
+def test_killed_in_the_middle_of_fifty_applies_it_converges_and_restarts_nothing(
+    api_cluster: ApiCluster, tmp_path: Path
+) -> None:
+    world = world_of(api_cluster)
+    names = [f"cam-{number:02d}" for number in range(50)]
+    environment = settings(api_cluster, world.namespace) | as_operator(api_cluster)
+    first, second = Operator(tmp_path / "1", environment), Operator(tmp_path / "2", environment)
+    try:
+        first.start()
+        wait_until(first.leads, 30, "the first leads")
+        world.apply(*(camera(name, world.namespace) for name in names))
+        wait_until(lambda: len(deployments(world)) >= 5, 60, "some are made")
+        first.kill()
+        before = deployments(world)
+        assert len(before) < 50, "it was killed in the middle"
+        mark = api_cluster.audit_size()
+        second.start()
+        wait_until(lambda: len(deployments(world)) == 50, 90, "all are made")
+        wait_until(lambda: all(world_reasons(world).get(name) == "PodPending" for name in names), 60, "all are judged")
+        after = deployments(world)
+        assert set(after) == {f"camera-{name}" for name in names}, "no duplicate"
+        assert {name: after[name] for name in before} == before, "what was there was not touched"
+        again = [one.name for one in writes(api_cluster, mark) if one.resource == "deployments"]
+        assert not set(again) & set(before)
+        for kind in ("serviceaccounts", "configmaps", "networkpolicies"):
+            assert len(world.all(kind, "vigil.dev/camera")) == 50
+    finally:
+        first.kill()
+        second.kill()
+
+
+def world_reasons(world: World) -> dict[str, str]:
+    return {
+        one["metadata"]["name"]: next(
+            (two["reason"] for two in one.get("status", {}).get("conditions", []) if two["type"] == "Ready"), ""
+        )
+        for one in world.all("cameras")
+    }
+
+
+def test_a_second_operator_waits_and_takes_over_when_the_first_ends(api_cluster: ApiCluster, tmp_path: Path) -> None:
+    world = world_of(api_cluster)
+    with operating(api_cluster, world.namespace, tmp_path / "1") as first:
+        second = Operator(tmp_path / "2", settings(api_cluster, world.namespace))
+        try:
+            second.start()
+            wait_until(lambda: "standby" in second.ready().get("lease", ""), 20, "the second waits")
+            assert second.ask("/healthz")[0] == 200
+            assert second.ask("/readyz")[0] == 200
+            assert second.metric("vigil_operator_leader") == 0
+            first.stop()
+            wait_until(second.leads, 20, "the second leads")
+            world.apply(camera("after", world.namespace))
+            world.wait_for("deployment", "camera-after")
+            assert "Traceback" not in first.log + second.log
+        finally:
+            second.kill()
+
+
+def test_an_operator_that_slept_through_its_lease_ends_and_says_why(api_cluster: ApiCluster, tmp_path: Path) -> None:
+    world = world_of(api_cluster)
+    with operating(api_cluster, world.namespace, tmp_path / "1") as first:
+        second = Operator(tmp_path / "2", settings(api_cluster, world.namespace))
+        try:
+            second.start()
+            first.signal(signal.SIGSTOP)
+            wait_until(second.leads, 30, "the second leads")
+            first.signal(signal.SIGCONT)
+            wait_until(lambda: "was lost" in first.log, 20, "the first says why it ends")
+            wait_until(lambda: first.ask("/healthz")[0] == 0, 20, "the first has ended")
+            assert second.leads()
+        finally:
+            second.kill()
+
+
+def test_who_fights_for_a_field_is_named_and_not_fought_for_ever(api_cluster: ApiCluster, tmp_path: Path) -> None:
+    world = world_of(api_cluster)
+    with operating(api_cluster, world.namespace, tmp_path):
+        world.apply(camera("fought", world.namespace))
+        world.wait_for("deployment", "camera-fought")
+        theirs = json.dumps(
+            {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": {"name": "camera-fought", "namespace": world.namespace},
+                "spec": {"replicas": 2},
+            }
+        )
+        apply = ("apply", "--server-side", "--force-conflicts", "--field-manager=rival", "-f", "-")
+
+        def fought() -> bool:
+            api_cluster.kubectl(*apply, input=theirs)
+            return world.reason("fought") == "ApplyConflict"
+
+        wait_until(fought, 60, "the quarrel is told")
+        told = world.condition("fought")["message"]
+        assert "rival" in told
+        assert ".spec.replicas" in told
+        assert world.condition("fought", "Stalled")["status"] == "True"
+        mark = api_cluster.audit_size()
+        assert (world.find("deployment", "camera-fought") or {})["spec"]["replicas"] == 2
+        assert len(writes(api_cluster, mark)) == 0
+
+
+def test_a_strangers_deployment_of_that_name_is_left_alone(api_cluster: ApiCluster, tmp_path: Path) -> None:
+    world = world_of(api_cluster)
+    kubectl = api_cluster.kubectl
+    kubectl("create", "deployment", "camera-taken", "--image=theirs:1", "-n", world.namespace)
+    with operating(api_cluster, world.namespace, tmp_path):
+        world.apply(camera("taken", world.namespace))
+        assert "not Vigil's" in world.wait_reason("taken", "ApplyConflict")["message"]
+        found = world.find("deployment", "camera-taken") or {}
+        assert found["spec"]["template"]["spec"]["containers"][0]["image"] == "theirs:1"
+        assert "ownerReferences" not in found["metadata"]
+
+
+@pytest.mark.timeout(500)
+def test_two_hundred_cameras_in_peace_cost_no_write_at_all(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
+    world = world_of(own_api_cluster)
+    with operating(own_api_cluster, world.namespace, tmp_path, **as_operator(own_api_cluster)) as operator:
+        world.apply(*(camera(f"cam-{number:03d}", world.namespace) for number in range(200)))
+
+        def settled() -> bool:
+            reasons = world_reasons(world)
+            return len(reasons) == 200 and set(reasons.values()) == {"PodPending"}
+
+        wait_until(settled, 180, "all are judged", poll_s=1)
+        wait_for_quiet(lambda: len(writes(own_api_cluster, 0)))
+        mark, before = own_api_cluster.audit_size(), operator.metric("vigil_operator_reconciles_total")
+        end = time.monotonic() + 60
+        wait_until(lambda: time.monotonic() > end, 90, "a minute in peace", poll_s=1)
+        assert writes(own_api_cluster, mark) == []
+        assert operator.metric("vigil_operator_reconciles_total") - before < 50
+
+
+def wait_for_quiet(count: Callable[[], int]) -> None:
+    """Wait until a figure has stayed the same for five seconds."""
+    last, since = count(), time.monotonic()
+    end = since + 60
+    while time.monotonic() - since < 5:
+        assert time.monotonic() < end, "it never becomes quiet"
+        if (now := count()) != last:
+            last, since = now, time.monotonic()
+        time.sleep(0.2)
+
+
+@pytest.mark.timeout(400)
+def test_it_outlives_an_api_server_that_goes_away_and_sees_what_happened_meanwhile(
+    own_api_cluster: ApiCluster, tmp_path: Path
+) -> None:
+    world = world_of(own_api_cluster)
+    more = {"VIGIL_LEASE_S": "60"}
+    with operating(own_api_cluster, world.namespace, tmp_path, **more) as operator:
+        world.apply(camera("stays", world.namespace), camera("goes", world.namespace))
+        world.wait_for("deployment", "camera-goes")
+        before = deployments(world)["camera-stays"]
+        pid = operator.running.pid
+        own_api_cluster.stop_program("kube-apiserver")
+        wait_until(lambda: not operator.ready().get("ok"), 60, "it says that the API server is away")
+        assert operator.ask("/healthz")[0] == 200
+        own_api_cluster.start_program("kube-apiserver")
+        world.cluster.kubectl("delete", "camera", "goes", "-n", world.namespace, "--wait=false")
+        world.apply(camera("comes", world.namespace))
+        world.wait_for("deployment", "camera-comes", 90)
+        world.wait_gone("deployment", "camera-goes", 90)
+        assert deployments(world)["camera-stays"] == before
+        assert operator.running.pid == pid
+        wait_until(operator.leads, 60, "it is well again")
+        assert "Traceback" not in operator.log
+
+
+@pytest.mark.timeout(400)
+def test_it_outlives_an_api_server_that_hangs(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
+    world = world_of(own_api_cluster)
+    with operating(own_api_cluster, world.namespace, tmp_path, VIGIL_LEASE_S="90") as operator:
+        world.apply(camera("before", world.namespace))
+        world.wait_for("deployment", "camera-before")
+        own_api_cluster.cut()
+        try:
+            wait_until(lambda: "renewed" in operator.log, 90, "a request was given up")
+            assert operator.ask("/healthz")[0] == 200
+        finally:
+            own_api_cluster.mend()
+        world.apply(camera("after", world.namespace))
+        world.wait_for("deployment", "camera-after", 120)
+
+
+@pytest.mark.timeout(400)
+def test_it_outlives_the_removal_of_its_crds_and_goes_on_when_they_are_back(
+    own_api_cluster: ApiCluster, tmp_path: Path
+) -> None:
+    world = world_of(own_api_cluster)
+    with operating(own_api_cluster, world.namespace, tmp_path) as operator:
+        pid = operator.running.pid
+        world.apply(camera("before", world.namespace))
+        world.wait_for("deployment", "camera-before")
+        own_api_cluster.kubectl("delete", "crd", "cameras.vigil.dev")
+        wait_until(lambda: "cameras.vigil.dev" in operator.ready().get("resources", ""), 60, "it says what is missing")
+        assert operator.ask("/readyz")[0] == 503
+        assert operator.ask("/healthz")[0] == 200
+        world.wait_gone("deployment", "camera-before")
+        own_api_cluster.install_crds()
+        wait_until(operator.leads, 60, "it is well again")
+        world.apply(camera("after", world.namespace))
+        world.wait_for("deployment", "camera-after", 60)
+        assert operator.running.pid == pid
+        assert "Traceback" not in operator.log
+
+
+def test_told_to_stop_it_ends_politely_and_gives_the_lease_back(api_cluster: ApiCluster, tmp_path: Path) -> None:
+    world = world_of(api_cluster)
+    with operating(api_cluster, world.namespace, tmp_path) as operator:
+        operator.signal(signal.SIGTERM)
+        wait_until(lambda: "stopped" in operator.log, 30, "it has stopped")
+        holder = api_cluster.get("lease", "vigil-operator", world.namespace)["spec"].get("holderIdentity", "")
+        assert holder == ""
+        assert "Traceback" not in operator.log
+
+
+class Stream:
+    """A stream process as far as the bus can tell."""
+
+    def __init__(self, server: NatsServer, world: World, name: str) -> None:
+        self.server, self.key = server, ResourceKey(world.namespace, name)
+        self.ref = CameraRef(namespace=world.namespace, name=name)
+
+    def says(self, state: CameraState, reason: SourceReason, **more: object) -> None:
+        heartbeat = beat(state, reason, camera=self.ref, **more)
+        asyncio.run(self._send(heartbeat))
+
+    async def _send(self, heartbeat: CameraHeartbeat) -> None:
+        client = await nats.connect(self.server.url, token=self.server.token)
+        try:
+            stream = camera_stream("default")
+            jetstream = client.jetstream()
+            await jetstream.add_stream(name=stream.name, subjects=list(stream.subjects), max_msgs_per_subject=1)
+            body = encode_heartbeat(heartbeat, heartbeat.since)
+            await jetstream.publish(subject("default", Kind.CAMERA, self.key), body)
+        finally:
+            await client.close()
+
+
+def test_what_the_stream_process_says_on_the_bus_is_what_the_camera_tells(
+    api_cluster: ApiCluster, own_nats: NatsServer, tmp_path: Path
+) -> None:
+    world = world_of(api_cluster)
+    bus = {"VIGIL_NATS_URL": own_nats.url, "VIGIL_NATS_TOKEN": own_nats.token}
+    running = {"phase": "Running", "containerStatuses": [running_container()]}
+    with operating(api_cluster, world.namespace, tmp_path, **bus):
+        world.apply(camera("talks", world.namespace))
+        pod = world.pod("talks")["metadata"]["name"]
+        world.set_pod_status(pod, running)
+        world.wait_reason("talks", "Starting")
+        stream = Stream(own_nats, world, "talks")
+        stream.says(CameraState.STREAMING, SourceReason.CONNECTED, fitness=FitnessReason.MEASURED)
+        assert world.wait_reason("talks", "Streaming")["status"] == "True"
+        assert world.condition("talks", "FitForRecognition")["status"] == "True"
+        assert world.condition("talks", "Reconciling")["status"] == "False"
+        since = world.condition("talks")["lastTransitionTime"]
+        stream.says(CameraState.RECONNECTING, SourceReason.UNREACHABLE, message="nothing answers at 10.0.0.5:554")
+        told = world.wait_reason("talks", "Unreachable")
+        assert told["message"] == "nothing answers at 10.0.0.5:554"
+        assert world.condition("talks", "SourceReachable")["status"] == "False"
+        assert told["lastTransitionTime"] >= since
+        assert world.wait_reason("talks", "NoHeartbeat", 40)["status"] == "False"
+    # The last word is kept by JetStream: an operator that starts now reads it.
+    stream.says(CameraState.STREAMING, SourceReason.CONNECTED)
+    with operating(api_cluster, world.namespace, tmp_path, **bus):
+        assert world.wait_reason("talks", "Streaming")["status"] == "True"
+        own_nats.running.kill()
+        assert world.wait_reason("talks", "BusUnreachable", 60)["status"] == "Unknown"
+
+
+def running_container() -> dict[str, object]:
+    return {
+        "name": "stream",
+        "image": "vigil/stream:test",
+        "imageID": "",
+        "ready": True,
+        "restartCount": 0,
+        "state": {"running": {"startedAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}},
+    }
+
+
+def test_a_wrong_environment_is_told_by_name_and_never_by_value(tmp_path: Path) -> None:
+    operator = Operator(tmp_path, {"VIGIL_NAMESPACES": "Not A Name", "VIGIL_LEASE_S": "soon"})
+    with pytest.raises(AssertionError, match="ended with 2") as told:
+        operator.start()
+    assert "VIGIL_LEASE_S" in str(told.value)
+    assert "soon" not in str(told.value)
+
+
+def test_a_taken_port_is_told(api_cluster: ApiCluster, own_nats: NatsServer, tmp_path: Path) -> None:
+    operator = Operator(tmp_path, settings(api_cluster, "default"))
+    taken = own_nats.url.rpartition(":")[2]
+    operator.running.spec.env.update(VIGIL_HTTP_PORT=taken)  # type: ignore[attr-defined]
+    with pytest.raises(AssertionError, match="ended with 74") as told:
+        operator.start()
+    assert f"{LOOPBACK}" in str(told.value)

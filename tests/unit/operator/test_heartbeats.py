@@ -1,0 +1,78 @@
+"""Heartbeats: only a change of meaning is told, and silence is one."""
+
+import asyncio
+
+from tests.support.waiting import eventually
+from tests.unit.operator.builders import beat
+
+from vigil_contracts.conditions import SourceReason
+from vigil_contracts.events import CameraCounters, CameraState
+from vigil_contracts.ids import ResourceKey
+from vigil_operator.bus.heartbeats import STALE_S, Heartbeats
+
+FRONT = ResourceKey("default", "front")
+
+
+class Heard:
+    """Heartbeats, and what they told."""
+
+    def __init__(self) -> None:
+        self.cameras: list[ResourceKey] = []
+        self.sites: list[str] = []
+        self.beats = Heartbeats(self.cameras.append, self.sites.append)
+
+
+def test_the_same_said_again_is_told_once() -> None:
+    heard = Heard()
+    for frames in range(5):
+        heard.beats.note(FRONT, beat(counters=CameraCounters(frames_captured=frames), captured_fps=float(frames)))
+    heard.beats.touch(FRONT)
+    assert heard.cameras == [FRONT]
+
+
+def test_another_state_is_told() -> None:
+    heard = Heard()
+    heard.beats.note(FRONT, beat())
+    heard.beats.note(FRONT, beat(CameraState.RECONNECTING, SourceReason.FROZEN))
+    heard.beats.note(FRONT, beat(CameraState.RECONNECTING, SourceReason.FROZEN, message="for a minute"))
+    assert len(heard.cameras) == 3
+
+
+def test_an_old_word_that_comes_late_replaces_no_newer_one() -> None:
+    heard = Heard()
+    heard.beats.note(FRONT, beat())
+    heard.beats.note(FRONT, beat(CameraState.CONNECTING, SourceReason.CONNECTING), age_s=5)
+    last = heard.beats.get(FRONT)
+    assert last is not None
+    assert last.beat.state is CameraState.STREAMING
+
+
+async def test_a_camera_that_falls_silent_is_told_once_and_so_is_its_return() -> None:
+    heard = Heard()
+    heard.beats.note(FRONT, beat(), age_s=STALE_S - 0.5)
+    watching = asyncio.create_task(heard.beats.watch_silence())
+    try:
+        await eventually(lambda: len(heard.cameras) == 2, 10, "the silence is told")
+        last = heard.beats.get(FRONT)
+        assert last is not None
+        assert last.stale
+        heard.beats.touch(FRONT)
+        assert len(heard.cameras) == 3
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+def test_trouble_of_a_bus_is_told_when_it_begins_and_ends_and_not_in_other_words() -> None:
+    heard = Heard()
+    for trouble in ("refused", "refused again", "", ""):
+        heard.beats.set_bus_trouble("default", trouble)
+    assert heard.sites == ["default", "default"]
+    assert heard.beats.bus_trouble("default") == ""
+
+
+def test_a_camera_that_is_gone_is_forgotten() -> None:
+    heard = Heard()
+    heard.beats.note(FRONT, beat())
+    heard.beats.forget(FRONT)
+    assert heard.beats.get(FRONT) is None

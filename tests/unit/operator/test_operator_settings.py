@@ -1,0 +1,35 @@
+"""The environment: what is wrong is named, and no value of it is shown."""
+
+import pytest
+
+from vigil_operator import settings
+
+WRONG: dict[str, tuple[dict[str, str], str]] = {
+    "namespaces": ({"VIGIL_NAMESPACES": "a,B c"}, "B c: not names of namespaces"),
+    "lease": ({"VIGIL_LEASE_S": "1"}, "VIGIL_LEASE_S"),
+    "json": ({"VIGIL_STREAM_RESOURCES": "{nonsense"}, "VIGIL_STREAM_RESOURCES"),
+    "half a registry": ({"VIGIL_REGISTRY_URL": "http://identity:8080"}, "VIGIL_REGISTRY_TOKEN"),
+    "monitoring": ({"VIGIL_MONITORING": "Nagios"}, "VIGIL_MONITORING"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    environment, words = WRONG[name]
+    monkeypatch.setenv("VIGIL_NATS_TOKEN", "very-secret")
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(settings.SettingsError) as told:
+        settings.load()
+    assert words in str(told.value)
+    assert "very-secret" not in str(told.value)
+
+
+def test_lists_and_json_are_read_and_empty_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIGIL_NAMESPACES", "a, b,")
+    monkeypatch.setenv("VIGIL_STREAM_RESOURCES", '{"limits": {"memory": "1Gi"}}')
+    monkeypatch.setenv("VIGIL_REGISTRY_URL", "")
+    found = settings.load()
+    assert found.served_namespaces == ("a", "b")
+    assert found.stream_resources == {"limits": {"memory": "1Gi"}}
+    assert found.registry_url is None
