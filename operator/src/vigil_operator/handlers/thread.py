@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import kopf
 import structlog
@@ -108,25 +108,27 @@ class KopfThread:
                     continue
                 if now != kinds:
                     return
-            ended = running.exception()
+            ended = running.result()
             self._say(f"kopf ended ({type(ended).__name__}: {ended}); it is started again")
             await asyncio.sleep(self._backoff.next_s(None))
         finally:
-            stop.set()
-            await asyncio.wait({running}, timeout=15)
+            stop.set()  # nothing waits for its end: it only reads
+            running.cancel()
 
-    async def _in_thread(self, kinds: set[Kind], stop: threading.Event) -> None:
-        loop, ended = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+    async def _in_thread(self, kinds: set[Kind], stop: threading.Event) -> BaseException:
+        """Run kopf until it ends; gives why."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[BaseException] = loop.create_future()
 
-        def finish(error: BaseException | None) -> None:
+        def finish(error: BaseException) -> None:
             if not ended.done():
-                ended.set_exception(error or RuntimeError("it ended by itself"))
+                ended.set_result(error)
 
         def tell(kind: Kind, what: str | None, obj: dict[str, object]) -> None:
             _on(loop, lambda: self._tell(kind, what, obj))
 
         def main() -> None:
-            error: BaseException | None = None
+            error: BaseException = RuntimeError("it ended by itself")
             try:
                 asyncio.run(self._operator(kinds, tell, stop))
             except BaseException as raised:  # noqa: BLE001 - told to whoever waits
@@ -134,20 +136,24 @@ class KopfThread:
             _on(loop, lambda: finish(error))
 
         threading.Thread(target=main, name="kopf", daemon=True).start()
-        await asyncio.shield(ended)
+        return await ended
 
     async def _operator(self, kinds: set[Kind], tell: Tell, stop: threading.Event) -> None:
         logging.getLogger("kopf").setLevel(logging.CRITICAL)  # what ends it is told here, once
         registry = kopf.OperatorRegistry()
+        kopf.on.login(registry=registry, id="login")(_log_in)
         for kind in sorted(kinds):
             REGISTER[kind](registry, tell)
-        await kopf.operator(
-            registry=registry,
-            settings=kopf_settings(),
-            stop_flag=stop,
-            namespaces=list(self._namespaces),
-            clusterwide=not self._namespaces,
-        )
+        try:
+            await kopf.operator(
+                registry=registry,
+                settings=kopf_settings(),
+                stop_flag=stop,
+                namespaces=list(self._namespaces),
+                clusterwide=not self._namespaces,
+            )
+        finally:
+            stop.set()  # kopf waits for it in a thread, and the end of the loop would wait for that thread
 
     def _say_missing(self, kinds: set[Kind]) -> None:
         missing = [ADDRESSES[kind].plural for kind in OWN_KINDS if kind not in kinds]
@@ -163,6 +169,11 @@ class KopfThread:
         if trouble != self.trouble:
             log.warning(trouble)
             self.trouble = trouble
+
+
+async def _log_in(**given: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf's
+    """Use what the API client uses, in the same order."""
+    return kopf.login_with_service_account(**given) or kopf.login_with_kubeconfig(**given)
 
 
 def _on(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:

@@ -87,8 +87,7 @@ class Api:
 
     async def replace(self, kind: Kind, manifest: Object) -> Object:
         """Write an object anew; with metadata.resourceVersion only over that version."""
-        metadata = manifest["metadata"]
-        given = self._client.replace(RESOURCES[kind](**manifest), name=metadata["name"])
+        given = self._client.replace(RESOURCES[kind](**manifest))
         return self._seen(kind, await self._ask("update", kind, given))
 
     async def delete(self, key: Key) -> None:
