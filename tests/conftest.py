@@ -4,9 +4,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.chart.installed import installed  # noqa: F401 - a fixture
 from tests.support.kubernetes.fixtures import (  # noqa: F401 - fixtures, and a hook that builds what they need
     api_cluster,
+    helm,
+    kubeconform,
+    kwok_cluster,
+    node_cluster,
     own_api_cluster,
+    own_node_cluster,
     pytest_collection_finish,
 )
 from tests.support.running import run_folder

@@ -8,11 +8,10 @@ from uuid import uuid4
 
 from tests.support.kubernetes import control_plane
 from tests.support.kubernetes.certificates import Authority
-from tests.support.kubernetes.cluster import SETTLED_TIMEOUT_S, Cluster
+from tests.support.kubernetes.cluster import Cluster
 from tests.support.kubernetes.control_plane import LOOPBACK, Place, Ports
 from tests.support.kubernetes.processes import Programs
 from tests.support.running import run_folder
-from tests.support.waiting import wait_until
 
 from vigil_cli.standalone.servers.ports import free_port
 
@@ -38,7 +37,7 @@ class ApiCluster(Cluster):
         folder = run_folder() / "clusters" / name
         folder.mkdir(parents=True)
         authority = Authority(folder / "pki", control_plane.addresses(LOOPBACK, SERVICE_IP))
-        place = Place(folder, LOOPBACK, Ports(*(free_port() for _ in range(5))), SERVICES, authority)
+        place = Place(folder, LOOPBACK, Ports(*(free_port() for _ in range(6))), SERVICES, authority)
         cluster = cls(name, place, Programs(folder))
         try:
             cluster._start()
@@ -55,12 +54,7 @@ class ApiCluster(Cluster):
             control_plane.api_server(self.place, self.audit_log, "--endpoint-reconciler-type=none")
         )
         self.programs.add(control_plane.controller_manager(self.place))
-        self._wait_for_accounts()
-
-    def _wait_for_accounts(self) -> None:
-        """Wait until the controller manager works: pods can be made once there is a service account."""
-        account = ("get", "serviceaccount", "default", "-n", "default")
-        wait_until(lambda: self.kubectl(*account, check=False).returncode == 0, SETTLED_TIMEOUT_S, "service accounts")
+        self.wait_for_accounts()
 
     def cut(self) -> None:
         """Let the API server hang: connections are accepted and never answered."""

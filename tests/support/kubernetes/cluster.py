@@ -94,9 +94,14 @@ class Cluster:
         """Make a namespace for one test, ready for pods, and give its name; the cluster's end is its end."""
         name = f"{prefix}-{uuid4().hex[:8]}"
         self.kubectl("create", "namespace", name)
-        account = ("get", "serviceaccount", "default", "-n", name)
-        wait_until(lambda: self.kubectl(*account, check=False).returncode == 0, SETTLED_TIMEOUT_S, f"account in {name}")
+        self.wait_for_accounts(name)
         return name
+
+    def wait_for_accounts(self, namespace: str = "default") -> None:
+        """Wait until the controller manager has made the service account without which there are no pods."""
+        account = ("get", "serviceaccount", "default", "-n", namespace)
+        there = lambda: self.kubectl(*account, check=False).returncode == 0  # noqa: E731 - a name for the condition
+        wait_until(there, SETTLED_TIMEOUT_S, f"the service account of namespace {namespace}")
 
     def install_crds(self, folder: Path = ROOT / "crds") -> None:
         """Apply the custom resource definitions of a folder, and wait until they are served."""

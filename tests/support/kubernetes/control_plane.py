@@ -3,7 +3,7 @@
 import contextlib
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Ports:
     api: int
     etcd: int
     etcd_peers: int
+    etcd_health: int
     controller_manager: int
     scheduler: int
 
@@ -52,8 +53,6 @@ class Place:
         Address of the API server.
     services
         Range of Service addresses.
-    reach
-        Whether this process can reach what listens on loopback there (not in another network namespace).
     """
 
     folder: Path
@@ -79,19 +78,20 @@ def addresses(ip: str, service_ip: str) -> list[str]:
     return [*(f"IP:{address}" for address in ips), *(f"DNS:{name}" for name in names)]
 
 
-def prepare(place: Place) -> None:
-    """Write certificates, kubeconfig files and the audit policy."""
+def prepare(place: Place, more_users: Mapping[str, tuple[str, tuple[str, ...]]] | None = None) -> None:
+    """Write certificates, kubeconfig files (for `more_users`, too) and the audit policy."""
     place.authority.signing_key("sa")
-    for name, (user, groups) in USERS.items():
+    for name, (user, groups) in {**USERS, **(more_users or {})}.items():
         place.authority.certify(name, user, groups)
         place.authority.kubeconfig(name, place.server, place.kubeconfig(name))
     (place.folder / "audit-policy.yaml").write_text(json.dumps(audit.POLICY))
 
 
-def etcd(place: Place, ready: Callable[[], bool] | None = None) -> ProcessSpec:
+def etcd(place: Place) -> ProcessSpec:
     """Describe etcd; it does not wait for the disk, for its data lives no longer than the machine is up."""
     clients = f"http://{LOOPBACK}:{place.ports.etcd}"
     peers = f"http://{LOOPBACK}:{place.ports.etcd_peers}"
+    health = f"http://{place.ip}:{place.ports.etcd_health}"
     return ProcessSpec(
         "etcd",
         [
@@ -100,8 +100,9 @@ def etcd(place: Place, ready: Callable[[], bool] | None = None) -> ProcessSpec:
             *("--listen-client-urls", clients, "--advertise-client-urls", clients),
             *("--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers),
             *("--initial-cluster", f"default={peers}", "--quota-backend-bytes=4294967296"),
+            *("--listen-metrics-urls", health),
         ],
-        ready=ready or (lambda: answers(f"{clients}/health")),
+        ready=lambda: answers(f"{health}/health"),
         ready_timeout_s=READY_TIMEOUT_S,
         cwd=place.folder,
     )

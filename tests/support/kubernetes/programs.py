@@ -67,7 +67,7 @@ MODULES = (
     Module("etcd", ("etcd",)),
     Module("pause", ("pause",)),
     Module("coredns", ("coredns",), "github.com/coredns/coredns"),
-    Module("kwok", ("kwok",), "sigs.k8s.io/kwok/cmd/kwok"),
+    Module("kwok", ("kwok",)),
     Module("helm", ("helm",), "helm.sh/helm/v3/cmd/helm"),
     Module("kubeconform", ("kubeconform",), "github.com/yannh/kubeconform/cmd/kubeconform"),
 )
