@@ -4,8 +4,6 @@ import asyncio
 import base64
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -20,7 +18,8 @@ import nats
 from tests.integration.gateway_identity.running import TOKEN, Process
 from tests.support.databases import drop, migrated
 from tests.support.kubernetes.api import ApiCluster
-from tests.support.servers import NatsServer, PostgresServer, TritonServer, environment
+from tests.support.operators import Operator, settings
+from tests.support.servers import NatsServer, PostgresServer, TritonServer
 from tests.support.shared import shared
 from tests.support.waiting import wait_until
 
@@ -36,41 +35,6 @@ def photo(path: str) -> bytes:
     return (shared("faces") / path).read_bytes()
 
 
-class OperatorProcess:
-    """The operator in a process of its own, to be killed."""
-
-    def __init__(self, folder: Path, cluster: ApiCluster, **settings: Any) -> None:
-        self.port = free_port()
-        self._log = folder / "operator.log"
-        self._env = {f"VIGIL_{name.upper()}": str(value) for name, value in settings.items()}
-        self._env |= {"KUBECONFIG": str(cluster.kubeconfig), "VIGIL_HTTP_PORT": str(self.port)}
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "vigil_operator", "run"],
-                env={**environment(), **self._env},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-
-    def kill(self) -> None:
-        """End it as `kill -9` does."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(10)
-            self._process = None
-
-    def restart(self) -> None:
-        self.kill()
-        self.start()
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
-
-
 @dataclass
 class Stage:
     """A namespace whose Subjects and Sites the operator takes care of.
@@ -84,7 +48,7 @@ class Stage:
     cluster: ApiCluster
     namespace: str
     site: str
-    operator: OperatorProcess
+    operator: Operator
     identity: Process
     database_url: str
     registry_url: str
@@ -210,19 +174,18 @@ def stage(cluster: ApiCluster, postgres: PostgresServer, bus: NatsServer, triton
         stack.callback(lambda: asyncio.run(_without_streams(bus, site)))
         port = free_port()
         identity = _identity(folder, bus, triton, url, site=site, http_port=port)
-        operator = OperatorProcess(
-            folder,
+        wired = settings(
             cluster,
-            namespaces=namespace,
-            namespace=namespace,
-            lease_s=5,
-            site=site,
-            nats_url=bus.url,
-            nats_token=bus.token,
-            triton_urls=triton.address,
-            registry_url=f"http://{LOOPBACK}:{port}",
-            registry_token=TOKEN,
+            namespace,
+            VIGIL_SITE=site,
+            VIGIL_NATS_URL=bus.url,
+            VIGIL_NATS_TOKEN=bus.token,
+            VIGIL_TRITON_URLS=triton.address,
+            VIGIL_REGISTRY_URL=f"http://{LOOPBACK}:{port}",
+            VIGIL_REGISTRY_TOKEN=TOKEN,
+            VIGIL_LOG_FORMAT="json",
         )
+        operator = Operator(folder, wired)
         made = Stage(cluster, namespace, site, operator, identity, url, f"http://{LOOPBACK}:{port}")
         stack.callback(identity.kill)
         stack.callback(operator.kill)
