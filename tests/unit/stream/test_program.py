@@ -131,3 +131,15 @@ def test_what_is_too_heavy_for_a_camera_is_never_loaded() -> None:
     code = f"import sys, vigil_stream.__main__; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.strip() == "[]"
+
+
+def test_what_others_brought_into_the_environment_is_not_loaded_for_every_camera() -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import vigil_stream.__main__, sys; print([n for n, m in sys.modules.items() if m])"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    assert "'nats.aio.transport'" in loaded
+    assert "'aiohttp'" not in loaded
