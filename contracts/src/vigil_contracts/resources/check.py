@@ -38,10 +38,29 @@ def check(document: Mapping[str, Any]) -> Resource | list[Problem]:
         plain = _plain({key: value for key, value in document.items() if key != "status"})
     except RecursionError:
         return [Problem((), "is nested too deeply, or holds itself (a YAML alias inside its own anchor)")]
+    lean = _without_nulls(plain)
+    unknown = _unknown_nulls(plain, KINDS[kind]) if lean != plain else []
     try:
-        return _parse(plain, KINDS[kind])
+        resource = _parse(lean, KINDS[kind])
     except ValidationError as error:
-        return _all_problems(plain, KINDS[kind], error)
+        return unknown + _all_problems(lean, KINDS[kind], error)
+    return unknown or resource
+
+
+def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - plain data of any shape
+    if isinstance(value, dict):
+        return {key: _without_nulls(child) for key, child in value.items() if child is not None}
+    return [_without_nulls(child) for child in value] if isinstance(value, list) else value
+
+
+def _unknown_nulls(plain: dict[str, Any], model: type[Resource]) -> list[Problem]:
+    """List the unknown fields among those that are null: the slip of the pen is in their name."""
+    try:
+        _parse(plain, model)
+    except ValidationError as error:
+        unknown = [one for one in error.errors() if one["type"] == "extra_forbidden" and one["input"] is None]
+        return [problem for details in unknown for problem in _problems(details, model)]
+    return []
 
 
 def _parse(plain: dict[str, Any], model: type[Resource]) -> Resource:
@@ -76,7 +95,7 @@ def _remove(plain: Any, path: tuple[str | int, ...]) -> None:  # noqa: ANN401 - 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - plain data of any shape
     """Leave only what JSON has. YAML reads an unquoted timestamp as a date, the API server as the text it was."""
     if isinstance(value, Mapping):
-        return {_key(key): _plain(child) for key, child in value.items() if child is not None}
+        return {_key(key): _plain(child) for key, child in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(child) for child in value]
     if value is None or isinstance(value, str | int | float | bool):
