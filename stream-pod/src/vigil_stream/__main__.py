@@ -4,6 +4,8 @@ Exit status: 0 ended as told; 2 the environment or the file is wrong; 70 a decod
 folder or the HTTP port cannot be used.
 """
 
+# ruff: noqa: E402 - two things must be so before anything else is loaded
+
 import argparse
 import asyncio
 import logging
