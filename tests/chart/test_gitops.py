@@ -1,5 +1,6 @@
 """Argo CD and Flux see healthy, on the way, or broken, for each of the three kinds."""
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -8,6 +9,10 @@ from tests.chart.gitops import HEALTH, Judges
 
 from vigil_contracts import conditions
 from vigil_contracts.conditions import CameraReason, SiteReason, SourceReason, SubjectReason
+from vigil_contracts.events import CameraHeartbeat, CameraRef, CameraState
+from vigil_operator.bus.heartbeats import Heard
+from vigil_operator.reconcile.camera_conditions import Known, Problem, judge
+from vigil_operator.reconcile.pods import PodFacts
 
 Condition = tuple[str, str, str]
 """Type, status, reason."""
@@ -33,51 +38,62 @@ def resource(kind: str, *told: Condition, generation: int = 2, observed: int = 2
     }
 
 
-def camera(ready: tuple[str, str], reconciling: str = "False", stalled: str = "False", **more: Any) -> dict[str, Any]:
-    status, reason = ready
-    return resource(
-        "Camera",
-        ("Ready", status, reason),
-        ("Reconciling", reconciling, reason if reconciling == "True" else CameraReason.RECONCILED),
-        ("Stalled", stalled, reason if stalled == "True" else CameraReason.NOT_STALLED),
-        **more,
-    )
+def camera(known: Known, **more: Any) -> dict[str, Any]:
+    """Make a Camera with the conditions that the operator itself would give it."""
+    return resource("Camera", *((each.type, each.status, each.reason) for each in judge(known)), **more)
 
+
+def heard(state: CameraState, reason: SourceReason) -> Known:
+    """Make what is known of a Camera whose pod runs and has just spoken."""
+    beat = CameraHeartbeat(
+        site="default",
+        camera=CameraRef(namespace="default", name="it"),
+        session_id="1",
+        state=state,
+        reason=reason,
+        since=dt.datetime.now(dt.UTC),
+    )
+    return Known(problem=None, suspended=False, pod=RUNS, heard=Heard(beat, age_s=1.0), pod_age_s=60.0)
+
+
+def hindered(reason: CameraReason, *, permanent: bool = True) -> Known:
+    """Make what is known of a Camera that gets no pod."""
+    return Known(problem=Problem(reason, "why", permanent), suspended=False, pod=None, heard=None)
+
+
+RUNS = PodFacts(None)
+SILENT = Known(problem=None, suspended=False, pod=RUNS, heard=None, bus_trouble="refused", pod_age_s=60.0)
+STREAMS = heard(CameraState.STREAMING, SourceReason.CONNECTED)
+REFUSED = heard(CameraState.RECONNECTING, SourceReason.UNAUTHORIZED)
+IMAGE = Known(None, suspended=False, pod=PodFacts(CameraReason.IMAGE_PULL_FAILED, "why", permanent=True), heard=None)
+PENDING = Known(None, suspended=False, pod=PodFacts(CameraReason.POD_UNSCHEDULABLE, "why"), heard=None)
+FULL = hindered(CameraReason.INSUFFICIENT_INFERENCE_CAPACITY, permanent=False)
 
 CASES: dict[str, tuple[dict[str, Any], str, str]] = {
-    "a Camera that streams": (camera(("True", CameraReason.STREAMING)), "Current", "Healthy"),
-    "a Camera whose pod starts": (
-        camera(("False", CameraReason.STARTING), reconciling="True"),
+    "a Camera that streams": (camera(STREAMS), "Current", "Healthy"),
+    "a Camera that gets its pod": (
+        camera(Known(None, suspended=False, pod=None, heard=None)),
         "InProgress",
         "Progressing",
     ),
-    "a Camera whose Secret is missing": (
-        camera(("False", CameraReason.SECRET_NOT_FOUND), stalled="True"),
-        "Failed",
-        "Degraded",
-    ),
-    "a Camera with a wrong password": (
-        camera(("False", SourceReason.UNAUTHORIZED), stalled="True"),
-        "Failed",
-        "Degraded",
-    ),
-    "a Camera that does not fit": (
-        camera(("False", CameraReason.INSUFFICIENT_INFERENCE_CAPACITY), stalled="True"),
-        "Failed",
-        "Degraded",
-    ),
-    "a Camera that cannot be reached just now": (camera(("False", SourceReason.UNREACHABLE)), "InProgress", "Degraded"),
-    "a Camera told to rest": (camera(("False", CameraReason.SUSPENDED)), "InProgress", "Suspended"),
-    "a Camera of which nothing is known": (
-        camera(("Unknown", CameraReason.BUS_UNREACHABLE)),
+    "a Camera whose pod has just started": (
+        camera(Known(None, suspended=False, pod=RUNS, heard=None)),
         "InProgress",
         "Progressing",
     ),
-    "a Camera changed a moment ago": (
-        camera(("True", CameraReason.STREAMING), generation=3),
+    "a Camera for which no node has room": (camera(PENDING), "InProgress", "Progressing"),
+    "a Camera whose image is not there": (camera(IMAGE), "Failed", "Degraded"),
+    "a Camera whose Secret is missing": (camera(hindered(CameraReason.SECRET_NOT_FOUND)), "Failed", "Degraded"),
+    "a Camera with a wrong password": (camera(REFUSED), "Failed", "Degraded"),
+    "a Camera that waits for inference": (camera(FULL), "InProgress", "Progressing"),
+    "a Camera without power": (
+        camera(heard(CameraState.RECONNECTING, SourceReason.UNREACHABLE)),
         "InProgress",
-        "Progressing",
+        "Degraded",
     ),
+    "a Camera told to rest": (camera(Known(None, suspended=True, pod=None, heard=None)), "InProgress", "Suspended"),
+    "a Camera of which nothing can be known": (camera(SILENT), "InProgress", "Progressing"),
+    "a Camera changed a moment ago": (camera(STREAMS, generation=3), "InProgress", "Progressing"),
     "a Subject that is recognised": (
         resource("Subject", ("Ready", "True", SubjectReason.ENROLLED), ("Enrolled", "True", SubjectReason.ENROLLED)),
         "Current",
@@ -122,7 +138,7 @@ def test_flux_and_argo_cd_see_how_it_is(judges: Judges, name: str) -> None:
 
 
 def test_argo_cd_shows_the_reason_and_what_to_do(judges: Judges) -> None:
-    judged = judges.judge(camera(("False", SourceReason.UNAUTHORIZED), stalled="True"))
+    judged = judges.judge(camera(REFUSED))
     assert judged.message == "Unauthorized: why Unauthorized"
 
 

@@ -113,12 +113,12 @@ def test_an_installation_says_what_to_do_next(release: Release) -> None:
     assert f"helm test {release.name}" in told
     assert "kind: Camera" in told
     assert "For a trial only: NATS, Postgres, Triton on the CPU" in told
-    documents = told.split("apply -f - <<EOF\n")[1].split("  EOF")[0]
+    documents = told.split("apply -f - <<EOF\n")[1].split("EOF")[0]
     assert {each["kind"] for each in yaml.safe_load_all(documents)} == {"Site", "Camera"}
 
 
 def test_the_example_in_the_notes_is_accepted(release: Release) -> None:
-    documents = release.run("install").split("apply -f - <<EOF\n")[1].split("  EOF")[0]
+    documents = release.run("install").split("apply -f - <<EOF\n")[1].split("EOF")[0]
     release.cluster.install_crds()
     release.cluster.kubectl("apply", "--dry-run=server", "-n", release.namespace, "-f", "-", input=documents)
 
@@ -148,22 +148,14 @@ def test_an_upgrade_changes_what_was_changed(release: Release) -> None:
     assert images == ["vigil/gateway:9.9"], "one migration, of the new version"
 
 
-def test_a_running_database_is_migrated_before_anything_else_is_touched(release: Release) -> None:
+def test_a_running_database_is_migrated_before_anything_else_is_touched(own_api_cluster: ApiCluster) -> None:
+    release = Release(own_api_cluster)
     release.run("install")
+    own_api_cluster.stop_program("kube-controller-manager")  # it would see that no node runs anything
     status = json.dumps({"status": {"replicas": 1, "readyReplicas": 1, "availableReplicas": 1}})
     name = f"{release.name}-postgres"
-    patched = [
-        "patch",
-        "statefulset",
-        name,
-        "-n",
-        release.namespace,
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        status,
-    ]
-    release.cluster.kubectl(*patched)
+    options = ("-n", release.namespace, "--subresource=status", "--type=merge", "-p", status)
+    own_api_cluster.kubectl("patch", "statefulset", name, *options)
     told = release.run("upgrade", "--dry-run=server", "--set", "image.tag=9.9")
     job = next(part for part in told.split("\n---\n") if "kind: Job" in part)
     assert "helm.sh/hook: pre-install,pre-upgrade" in job

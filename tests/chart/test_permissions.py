@@ -1,11 +1,13 @@
 """The operator may do what it has to, and nothing else; asked of a real API server with the chart's own roles."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
+from lightkube import Client, KubeConfig
+from lightkube.models.authorization_v1 import ResourceAttributes, SubjectAccessReviewSpec
+from lightkube.resources.authorization_v1 import SubjectAccessReview
 from tests.chart.rendering import CHART, EXAMPLES, KUBERNETES, helm, rendered
 from tests.support.kubernetes.api import ApiCluster
 from tests.support.waiting import wait_until
@@ -101,6 +103,7 @@ class Installed:
     """
 
     cluster: ApiCluster
+    client: Client
     release: str
     namespace: str
     served: str
@@ -110,17 +113,14 @@ class Installed:
         """Ask the API server, by a review that names what is asked exactly."""
         plural, _, sub = resource.partition("/")
         plural, _, group = plural.partition(".")
-        attributes = {"verb": verb, "resource": plural, "group": group, "subresource": sub, "name": name}
-        if namespace:
-            attributes["namespace"] = namespace
+        asked = ResourceAttributes(
+            verb=verb, resource=plural, group=group, subresource=sub, name=name, namespace=namespace or ""
+        )
         user = f"system:serviceaccount:{self.namespace}:{self.release}-{account}"
-        review = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SubjectAccessReview",
-            "spec": {"user": user, "resourceAttributes": attributes},
-        }
-        told = self.cluster.kubectl("create", "-f", "-", "-o", "json", input=json.dumps(review)).stdout
-        return bool(json.loads(told)["status"]["allowed"])
+        review = SubjectAccessReview(spec=SubjectAccessReviewSpec(user=user, resourceAttributes=asked))
+        status = self.client.create(review).status
+        assert status is not None
+        return bool(status.allowed)
 
 
 def _install(cluster: ApiCluster, *, namespaced: bool) -> Iterator[Installed]:
@@ -132,7 +132,9 @@ def _install(cluster: ApiCluster, *, namespaced: bool) -> Iterator[Installed]:
     manifests = helm("template", release, str(CHART), "--namespace", namespace, *KUBERNETES, *sets).stdout
     roles = [part for part in manifests.split("\n---\n") if "Role" in part or "kind: ServiceAccount" in part]
     cluster.apply("\n---\n".join(roles))
-    yield Installed(cluster, release, namespace, served, other)
+    client = Client(config=KubeConfig.from_file(cluster.kubeconfig))
+    yield Installed(cluster, client, release, namespace, served, other)
+    client.close()
 
 
 @pytest.fixture(scope="module")
