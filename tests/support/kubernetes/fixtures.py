@@ -6,7 +6,6 @@ Kubernetes takes minutes to build, once.
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -50,20 +49,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def _check(fixture: str) -> None:
     if fixture in _failed:
         missing(f"the programs of a Kubernetes ({_failed[fixture]})")
-
-
-@pytest.fixture(scope="session")
-def helm() -> Path:
-    """Give the program."""
-    _check("helm")
-    return programs.program("helm")
-
-
-@pytest.fixture(scope="session")
-def kubeconform() -> Path:
-    """Give the program."""
-    _check("kubeconform")
-    return programs.program("kubeconform")
 
 
 def _started(fixture: str, start: Callable[[], AnyCluster]) -> Iterator[AnyCluster]:
