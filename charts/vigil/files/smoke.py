@@ -1,3 +1,4 @@
+# ruff: noqa: INP001, S310 - a script, run with `python -c`; the addresses are our own Services
 """What `helm test` asks: the programs are ready, and GraphQL answers whoever has the token, and nobody else."""
 
 import json
@@ -14,6 +15,7 @@ END = time.monotonic() + DEADLINE_S
 
 
 def ask(url: str, body: object = None, token: str | None = None) -> tuple[int, str]:
+    """Give status and body; status 0 and the reason when nobody answers."""
     headers = {"content-type": "application/json"}
     if token is not None:
         headers["authorization"] = f"Bearer {token}"
@@ -28,10 +30,12 @@ def ask(url: str, body: object = None, token: str | None = None) -> tuple[int, s
 
 
 def expect(name: str, wanted: int, url: str, body: object = None, token: str | None = None) -> str:
+    """Ask until the status is as wanted, and give the body; end the process when it never is."""
     while True:
         status, text = ask(url, body, token)
         if status == wanted:
-            print(f"ok    {name}", flush=True)
+            sys.stdout.write(f"ok    {name}\n")
+            sys.stdout.flush()
             return text
         if time.monotonic() > END:
             sys.exit(f"wrong {name}: {url} answered {status or 'nothing'}: {text[:500]}")
@@ -39,6 +43,7 @@ def expect(name: str, wanted: int, url: str, body: object = None, token: str | N
 
 
 def main() -> None:
+    """Ask everything."""
     expect("the API is ready", 200, f"{API}/readyz")
     expect("identity is ready", 200, f"{IDENTITY}/readyz")
     if TRITON:
