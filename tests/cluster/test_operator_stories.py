@@ -356,3 +356,42 @@ def test_a_taken_port_is_told(api_cluster: ApiCluster, own_nats: NatsServer, tmp
     with pytest.raises(AssertionError, match="ended with 74") as told:
         operator.start()
     assert f"{LOOPBACK}" in str(told.value)
+
+
+@pytest.mark.timeout(300)
+def test_a_camera_stored_under_another_schema_is_told_and_what_runs_goes_on(
+    own_api_cluster: ApiCluster, tmp_path: Path
+) -> None:
+    world = world_of(own_api_cluster)
+    crd = own_api_cluster.get("crd", "cameras.vigil.dev")
+    with operating(own_api_cluster, world.namespace, tmp_path) as operator:
+        world.apply(camera("aged", world.namespace))
+        world.wait_for("deployment", "camera-aged")
+        before = deployments(world)["camera-aged"]
+        loose = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        open_schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": loose, "status": loose}}}
+        names = {name: crd["spec"][name] for name in ("group", "names", "scope")}
+        version = {"name": "v1alpha1", "served": True, "storage": True, "subresources": {"status": {}}}
+        patch = {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": "cameras.vigil.dev"},
+            "spec": {**names, "versions": [{**version, "schema": open_schema}]},
+        }
+        own_api_cluster.kubectl("replace", "-f", "-", input=json.dumps(patch))
+        broken = json.dumps({"spec": {"source": {"type": "Pigeon", "url": "x"}, "sampling": {"fps": 900}}})
+
+        def spoiled() -> bool:
+            done = own_api_cluster.kubectl(
+                *("patch", "camera", "aged", "-n", world.namespace, "--type=merge", "-p", broken), check=False
+            )
+            return done.returncode == 0
+
+        wait_until(spoiled, 30, "the loose schema is served")
+        own_api_cluster.install_crds()
+        told = world.wait_reason("aged", "InvalidSpec", 60)["message"]
+        assert "spec.source.type" in told
+        assert "spec.sampling.fps" in told
+        assert world.condition("aged", "Stalled")["status"] == "True"
+        assert deployments(world)["camera-aged"] == before
+        assert "Traceback" not in operator.log
