@@ -9,7 +9,7 @@ PACKAGES := contracts vision stream-pod gateway operator model_repository cli
 IMPORTS := vigil_contracts vigil_vision vigil_stream vigil_gateway vigil_operator vigil_models vigil_cli
 TEST ?= tests
 
-.PHONY: help setup demo test lint format bench generate lock clean
+.PHONY: help setup demo test test-cluster cluster cluster-down cluster-packages lint format bench generate lock clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -31,6 +31,19 @@ demo: $(STAMP) ## watch people being recognised live (DURATION=90 ends by itself
 
 test: $(STAMP) ## run every test that this machine can run (TEST=tests/unit for a part)
 	@$(BIN)/python -m pytest $(TEST)
+
+test-cluster: $(STAMP) ## run the tests on a real Kubernetes, and those of the chart
+	@$(BIN)/python -m pytest tests/cluster tests/chart
+
+cluster: $(STAMP) ## run a real Kubernetes with Vigil installed, and print its KUBECONFIG (root; see cluster-packages)
+	@$(BIN)/python -m tests.support.kubernetes up
+
+cluster-down: $(STAMP) ## remove that Kubernetes
+	@$(BIN)/python -m tests.support.kubernetes down
+
+cluster-packages: $(STAMP) ## install the Debian packages that a Kubernetes on this machine needs (root)
+	@packages="$$($(BIN)/python -m tests.support.kubernetes packages)" || exit 1; test -z "$$packages" || { \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$packages; }
 
 lint: $(STAMP) ## check style, types, layers and generated files
 	@$(BIN)/ruff format --check .

@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.support.kubernetes.errors import NotHereError
 
 CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
+CNI_PACKAGE = "containernetworking-plugins"
 PACKAGES = {
     "containerd": "containerd",
     "runc": "runc",
@@ -26,7 +27,7 @@ def cni_folder() -> Path:
     for folder in CNI_FOLDERS:
         if (folder / "bridge").exists():
             return folder
-    raise NotHereError("the CNI plugins (apt-get install containernetworking-plugins)")
+    raise NotHereError(f"the CNI plugins (apt-get install {CNI_PACKAGE}, or make cluster-packages)")
 
 
 def check_node() -> None:
@@ -38,6 +39,13 @@ def check_node() -> None:
 def check_images() -> None:
     """See to it that images can be built here; raises NotHereError, which names what is missing."""
     _check(IMAGE_PACKAGES, "building images")
+
+
+def missing_packages() -> list[str]:
+    """List the Debian packages that `check_node` and `check_images` would miss."""
+    wanted = [package for name, package in {**PACKAGES, **IMAGE_PACKAGES}.items() if shutil.which(name) is None]
+    there = any((folder / "bridge").exists() for folder in CNI_FOLDERS)
+    return wanted if there else [*wanted, CNI_PACKAGE]
 
 
 def _check(packages: dict[str, str], why: str) -> None:

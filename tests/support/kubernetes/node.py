@@ -35,6 +35,7 @@ class NodeCluster(Cluster):
     def __init__(self, slot: Slot, held: int, place: Place, network: Network) -> None:
         super().__init__(slot.name, place, Programs(place.folder, network.within))
         self.host_ip = network.host_ip
+        self.containerd = node_programs.socket(place)
         self._slot = slot
         self._held = held
         self._network = network
@@ -100,17 +101,11 @@ class NodeCluster(Cluster):
 
     def load_image(self, archive: Path) -> None:
         """Give the node an image from an OCI archive, as `images.build_image` makes it."""
-        done = self._ctr("images", "import", str(archive))
-        if done.returncode != 0:
-            raise ClusterError(f"{archive} cannot be loaded into {self.name}: {done.stderr.strip()}")
+        import_image(self.containerd, archive)
 
     def images(self) -> list[str]:
         """List the names of the images that the node has."""
-        return self._ctr("images", "list", "-q").stdout.split()
-
-    def _ctr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = ["ctr", "-a", str(node_programs.socket(self.place)), "-n", "k8s.io", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=IMPORT_TIMEOUT_S)
+        return _ctr(self.containerd, "images", "list", "-q").stdout.split()
 
     def pod_ip(self, name: str, namespace: str = "default") -> str:
         """Give the address of a running pod, which this machine can reach."""
@@ -142,6 +137,18 @@ class NodeCluster(Cluster):
             os.close(self._held)
         if code != 0:
             raise ClusterError(f"{self.name} could not be removed; see {self._slot.folder.with_suffix('.log')}")
+
+
+def import_image(containerd: Path, archive: Path) -> None:
+    """Give an image to the containerd that listens on a socket; raises ClusterError."""
+    done = _ctr(containerd, "images", "import", str(archive))
+    if done.returncode != 0:
+        raise ClusterError(f"{archive} cannot be loaded by {containerd}: {done.stderr.strip()}")
+
+
+def _ctr(containerd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["ctr", "-a", str(containerd), "-n", "k8s.io", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=IMPORT_TIMEOUT_S)
 
 
 def _warden(slot: Slot, held: int) -> subprocess.Popen[bytes]:

@@ -1,0 +1,221 @@
+"""A developer's cluster with Vigil installed: `make cluster` and `make cluster-down`.
+
+The cluster lives in a process of its own, the holder, which `up` starts and `down` ends; whatever becomes of the
+holder, its programs end with it. `up` may be said again after a change: it builds what changed and upgrades the
+release.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import filelock
+from tests.chart import images
+from tests.chart.installed import SETS
+from tests.chart.rendering import CHART, helm, values_of
+from tests.support.kubernetes import cleanup, machine, programs
+from tests.support.kubernetes.errors import ClusterError
+from tests.support.kubernetes.node import PROGRAMS, NodeCluster, import_image
+from tests.support.servers import OPEN_PACK, model_repository
+from tests.support.shared import ROOT
+from tests.support.waiting import wait_until
+
+from vigil_cli.standalone.servers.go2rtc import cache_folder
+from vigil_cli.standalone.supervisor import strays
+
+NAMESPACE = "vigil"
+START_TIMEOUT_S = 300.0
+STOP_TIMEOUT_S = 90.0
+INSTALL_TIMEOUT_S = 600.0
+KUBECTL_TIMEOUT_S = 60.0
+_NAMESPACES = "jsonpath={.items[*].metadata.namespace}"
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the holder says about its cluster.
+
+    Attributes
+    ----------
+    started, boot
+        With the pid they name the holder: see `strays`.
+    slot
+        Number of the cluster.
+    """
+
+    pid: int
+    started: int
+    boot: str
+    slot: int
+    kubeconfig: str
+    containerd: str
+    host_ip: str
+
+    def lives(self) -> bool:
+        """Tell whether the holder still runs."""
+        seen = strays.look_at(self.pid)
+        return seen is not None and seen.started == self.started and strays.boot_id() == self.boot
+
+
+def folder() -> Path:
+    """Give the folder of the developer's cluster."""
+    made = cache_folder() / "kubernetes" / "developer"
+    made.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+def held() -> Held | None:
+    """Read what the holder said, unless it is gone."""
+    with suppress(OSError, ValueError, TypeError):
+        found = Held(**json.loads((folder() / "cluster.json").read_text()))
+        return found if found.lives() else None
+    return None
+
+
+def up() -> None:
+    """Start the cluster unless it runs, give it the images of this working tree, and install or upgrade the chart.
+
+    Raises
+    ------
+    ClusterError
+        Something could not be built, started or installed.
+    NotHereError
+        This machine lacks something.
+    """
+    machine.check_node()
+    machine.check_images()
+    with filelock.FileLock(folder() / "lock"):
+        programs.ensure([*PROGRAMS, "helm"], say)
+        running = held()
+        cluster = running or _start_holder()
+        say(f"the cluster runs; giving it Vigil's images ({', '.join(images.OWN)})")
+        _load_images(cluster)
+        say(f"installing {CHART.relative_to(ROOT)}")
+        _install(cluster)
+        if running is not None:
+            _take_new_images(cluster)
+    say(f"ready. Pods reach this machine at {cluster.host_ip}; make cluster-down removes all. Now:")
+    print(f"export KUBECONFIG={cluster.kubeconfig}")  # noqa: T201 - what the developer copies
+
+
+def down() -> None:
+    """End the cluster and remove every trace of it; does nothing when there is none."""
+    with filelock.FileLock(folder() / "lock"):
+        cluster = held()
+        if cluster is None:
+            slot, descriptor = cleanup.take_slot()  # removes what holders that crashed have left
+            os.close(descriptor)
+            say(f"no cluster runs (traces of crashed ones are removed; {slot.name} is free)")
+        else:
+            os.kill(cluster.pid, signal.SIGTERM)
+            gone = cleanup.Slot(cluster.slot)
+            wait_until(
+                lambda: not cluster.lives(), STOP_TIMEOUT_S, f"process {cluster.pid}, which holds {gone.name}, ends"
+            )
+            say(f"{gone.name} is removed")
+        (folder() / "cluster.json").unlink(missing_ok=True)
+
+
+def hold() -> None:
+    """Be the holder: start the cluster, say so, and keep it until told to end."""
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cluster = NodeCluster.start()
+    try:
+        seen = strays.look_at(os.getpid())
+        assert seen is not None
+        number = int(cluster.name.rpartition("-")[2])
+        told = Held(
+            seen.pid,
+            seen.started,
+            strays.boot_id(),
+            number,
+            str(cluster.kubeconfig),
+            str(cluster.containerd),
+            cluster.host_ip,
+        )
+        partial = folder() / "cluster.json.part"
+        partial.write_text(json.dumps(asdict(told)))
+        partial.replace(folder() / "cluster.json")
+        while True:
+            signal.pause()
+    finally:
+        cluster.close()
+
+
+def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(0)
+
+
+def _start_holder() -> Held:
+    (folder() / "cluster.json").unlink(missing_ok=True)
+    log = folder() / "holder.log"
+    say(f"starting a cluster (its log: {log})")
+    with log.open("wb") as output:
+        holder = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.kubernetes", "hold"],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+    def answer() -> Held | None:
+        if holder.poll() is not None:
+            raise ClusterError(f"the cluster did not start:\n{log.read_text()[-3000:]}")
+        return held()
+
+    found = wait_until(answer, START_TIMEOUT_S, f"the cluster starts; see {log}")
+    assert found is not None
+    return found
+
+
+def _load_images(cluster: Held) -> None:
+    with tempfile.TemporaryDirectory(prefix="vigil-models-") as scratch:
+        models = images.models_image(model_repository(OPEN_PACK), Path(scratch))
+    for archive in (*images.own_images(), *images.server_images(), models):
+        import_image(Path(cluster.containerd), archive)
+
+
+def _install(cluster: Held) -> None:
+    where = ("--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", f"{INSTALL_TIMEOUT_S:.0f}s")
+    options = [part for each in SETS for part in ("--set", each)]
+    done = helm(
+        *("upgrade", "--install", "vigil", str(CHART), *values_of("trial"), *options, *where),
+        check=False,
+        kubeconfig=Path(cluster.kubeconfig),
+        timeout_s=INSTALL_TIMEOUT_S + 60,
+    )
+    if done.returncode != 0:
+        raise ClusterError(f"the chart could not be installed: {done.stderr.strip()}")
+
+
+def _take_new_images(cluster: Held) -> None:
+    """Start all pods of Vigil anew: their images have the same names as before, and nothing else may have changed."""
+    restart = ["rollout", "restart", "deployment", "--selector=app.kubernetes.io/part-of=vigil"]
+    namespaces = ["get", "deployment", "-A", "--selector=app.kubernetes.io/part-of=vigil", "-o", _NAMESPACES]
+    for namespace in sorted(set(_kubectl(cluster, *namespaces).split())):
+        _kubectl(cluster, *restart, "-n", namespace)
+
+
+def _kubectl(cluster: Held, *arguments: str) -> str:
+    command = [programs.program("kubectl"), "--kubeconfig", cluster.kubeconfig, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=KUBECTL_TIMEOUT_S)
+    if done.returncode != 0:
+        raise ClusterError(f"kubectl {arguments[0]}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def say(text: str) -> None:
+    """Tell the developer how it goes on."""
+    print(f"cluster: {text}", file=sys.stderr, flush=True)  # noqa: T201 - a program for the terminal
