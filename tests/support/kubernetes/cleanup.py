@@ -23,12 +23,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.kubernetes import fixed_places
+
 SLOTS = 64
 TIMEOUT_S = 30.0
 CGROUPS = Path("/sys/fs/cgroup")
 NAMESPACES = Path("/run/netns")
-CNI_RESULTS = Path("/var/lib/cni/results")
-CONTAINER_LOGS = Path("/var/log/containers")
 
 
 @dataclass(frozen=True)
@@ -200,18 +200,11 @@ def _remove_cgroup(cgroup: Path) -> None:
 
 
 def _remove_files(slot: Slot) -> None:
-    """Remove the state, and the few files that programs put elsewhere whatever they are told."""
-    for address in slot.folder.glob("containerd/state/io.containerd.runtime.v2.task/*/*/address"):
-        with contextlib.suppress(OSError):
-            Path(address.read_text().strip().removeprefix("unix://")).unlink()
-    for result in CNI_RESULTS.glob(f"{slot.name}-*"):
-        result.unlink(missing_ok=True)
-    for link in CONTAINER_LOGS.glob("*.log"):
-        if link.is_symlink() and link.readlink().is_relative_to(slot.folder):
-            link.unlink(missing_ok=True)
+    fixed_places.remove_of_containers(slot.folder, slot.name)
     if mounts(slot.folder):  # never delete through a mount: it may be a folder of the host
         raise OSError(f"{slot.folder} still has mounts in it")
     shutil.rmtree(slot.folder, ignore_errors=True)
+    fixed_places.restore(base_folder())
 
 
 def main(arguments: list[str]) -> int:

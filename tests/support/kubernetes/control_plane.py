@@ -145,6 +145,7 @@ def controller_manager(place: Place) -> ProcessSpec:
             *_client(place, "controller-manager", place.ports.controller_manager),
             *(f"--service-account-private-key-file={keys}/sa.key", f"--root-ca-file={keys}/ca.crt"),
             *("--use-service-account-credentials", "--concurrent-deployment-syncs=20", "--concurrent-gc-syncs=40"),
+            f"--flex-volume-plugin-dir={place.folder}/volume-plugins",  # it makes the folder, by default in /usr
         ],
         cwd=place.folder,
     )

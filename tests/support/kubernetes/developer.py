@@ -209,7 +209,7 @@ def _take_new_images(cluster: Held) -> None:
 
 
 def _kubectl(cluster: Held, *arguments: str) -> str:
-    command = [programs.program("kubectl"), "--kubeconfig", cluster.kubeconfig, *arguments]
+    command = [str(programs.program("kubectl")), "--kubeconfig", cluster.kubeconfig, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=KUBECTL_TIMEOUT_S)
     if done.returncode != 0:
         raise ClusterError(f"kubectl {arguments[0]}: {done.stderr.strip()}")

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Self
 
-from tests.support.kubernetes import cleanup, control_plane, images, machine, node_programs
+from tests.support.kubernetes import cleanup, control_plane, fixed_places, images, machine, node_programs
 from tests.support.kubernetes.certificates import Authority
 from tests.support.kubernetes.cleanup import CGROUPS, NoSlotError, Slot
 from tests.support.kubernetes.cluster import Cluster
@@ -59,6 +59,7 @@ class NodeCluster(Cluster):
         except (NoSlotError, OSError) as error:
             raise ClusterError(str(error)) from error
         slot.folder.mkdir(mode=0o755)
+        fixed_places.remember(cleanup.base_folder())
         network = Network(slot)
         authority = Authority(slot.folder / "pki", control_plane.addresses(network.ip, network.service_ip))
         place = Place(slot.folder, network.ip, PORTS, network.services, authority)
