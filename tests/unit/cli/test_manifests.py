@@ -233,3 +233,36 @@ def test_merge_keys_and_anchors_work_as_with_kubectl() -> None:
     document = next(iter(documents("a: &a {x: 1, y: 2}\nb:\n  <<: *a\n  y: 3\n")))
 
     assert document.data == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}}
+
+
+SITE = HEAD + "kind: Site\nmetadata: {name: hq}\n"
+TOO_LONG = (
+    "60d is longer than the 30d that the Site default/hq allows; shorten it, or lengthen spec.retention.sightings of "
+    "the Site"
+)
+
+
+@pytest.mark.parametrize("named", ["", "  siteRef: {name: hq}\n"])
+def test_a_camera_that_keeps_longer_than_its_site_is_refused(tmp_path: Path, named: str) -> None:
+    place = SITE + "spec: {retention: {sightings: 30d}}\n---\n"
+
+    (found,) = findings(tmp_path, place + CAMERA + RTSP + named + "  retention:\n    sightings: 60d\n")
+
+    assert (found.path, found.message) == ("spec.retention.sightings", TOO_LONG)
+    (tmp_path / "a.yaml").write_text(place + CAMERA + RTSP + named + "  retention: {sightings: 720h}\n")
+    assert load([tmp_path]).cameras
+
+
+def test_what_cannot_be_changed_is_refused_while_it_runs(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(SITE + "---\n" + CAMERA + RTSP)
+    running = load([file])
+    file.write_text(SITE + "---\n" + CAMERA + RTSP + "  siteRef: {name: hq}\n")
+
+    with pytest.raises(ManifestError) as raised:
+        load([file], running)
+
+    (found,) = raised.value.findings
+    assert found.path == "spec.siteRef"
+    assert found.message.startswith("siteRef cannot be changed; what the camera saw belongs to its Site")
+    assert load([file]).cameras

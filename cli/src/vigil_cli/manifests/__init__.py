@@ -7,6 +7,7 @@
 `stores`          Secret and ConfigMap of Kubernetes' core/v1, so that references work without a cluster
 `load`            everything together: all findings at once, or the manifests
 `references`      what resources name must be there
+`changes`         what may not change while Vigil runs
 `photos`          the bytes of a Subject's photos
 ================  ==========================================================================================
 """

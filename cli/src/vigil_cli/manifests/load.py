@@ -76,19 +76,22 @@ class Manifests:
     warnings: list[Finding] = field(default_factory=list)
 
 
-def load(paths: Iterable[Path]) -> Manifests:
+def load(paths: Iterable[Path], before: Manifests | None = None) -> Manifests:
     """Read, check and connect all manifests.
 
     Parameters
     ----------
     paths
         Files and folders; of a folder its `.yaml`, `.yml` and `.json` files, not those of folders in it.
+    before
+        What runs; fields that cannot be changed are compared with it.
 
     Raises
     ------
     ManifestError
         With every finding at once.
     """
+    from vigil_cli.manifests.changes import check_changes
     from vigil_cli.manifests.references import check_references
 
     loader = _Loader()
@@ -97,7 +100,7 @@ def load(paths: Iterable[Path]) -> Manifests:
     for file in files:
         loader.read(file)
     found = loader.manifests
-    findings = loader.findings + check_references(found)
+    findings = loader.findings + check_references(found) + (check_changes(before, found) if before else [])
     findings.sort(key=lambda finding: (str(finding.file), finding.line, finding.column))
     if any(finding.severity is Severity.ERROR for finding in findings):
         raise ManifestError(findings)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from vigil_cli.manifests.findings import Finding, Severity
 from vigil_cli.manifests.load import Declared, Manifests
-from vigil_contracts.resources import Camera, Problem, Site, SourceType, Subject
+from vigil_contracts.ids import ResourceKey
+from vigil_contracts.resources import Camera, Problem, Site, SourceType, Subject, retention_problem
 from vigil_contracts.resources.camera import Scheduling
 from vigil_contracts.resources.common import KeyRef
 from vigil_contracts.resources.subject import Photo
@@ -52,6 +53,9 @@ def _camera(camera: Declared[Camera], manifests: Manifests) -> Iterator[Problem]
         names = ", ".join(key.name for key in manifests.sites if key.namespace == namespace) or "none"
         told = f"there is no Site {namespace}/{spec.site_ref.name} (declared: {names}); declare it or leave siteRef out"
         yield Problem(("spec", "siteRef", "name"), told)
+    too_long = retention_problem(camera.resource, _site(camera.resource, manifests))
+    if too_long:
+        yield too_long
     reference = spec.source.credentials_secret_ref
     if reference:
         path = ("spec", "source", "credentialsSecretRef", "name")
@@ -65,6 +69,15 @@ def _camera(camera: Declared[Camera], manifests: Manifests) -> Iterator[Problem]
         video = local_path(spec.source.url, camera.folder)
         if not video.is_file():
             yield Problem(("spec", "source", "url"), f"there is no file {video}")
+
+
+def _site(camera: Camera, manifests: Manifests) -> Site | None:
+    """Give the Site that a Camera belongs to here: the one that it names, else the one that there is."""
+    named = camera.spec.site_ref
+    if named is None:
+        return site_of(manifests)
+    found = manifests.sites.get(ResourceKey(camera.metadata.namespace, named.name))
+    return found.resource if found else None
 
 
 def _has_site(manifests: Manifests, namespace: str, name: str) -> bool:

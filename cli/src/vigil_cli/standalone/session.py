@@ -106,7 +106,7 @@ class Session:
             tasks: dict[str, Callable[[], Awaitable[None]]] = {
                 "applying manifests": applier.run,
                 "following the model": applier.follow_model,
-                "watching manifests": lambda: self._follow_manifests(applier, goal.site),
+                "watching manifests": lambda: self._follow_manifests(applier, manifests, goal.site),
                 "listening to sightings": self._sightings,
                 "listening to cameras": self._heartbeats,
                 "watching the disk": lambda: self._watch_disk(partial(supervisor.restart, "nats")),
@@ -204,13 +204,13 @@ class Session:
         cameras |= {camera.metadata.key: camera for camera in self._options.extra_cameras}
         self._board.declare(cameras, {key: declared.resource for key, declared in manifests.subjects.items()})
 
-    async def _follow_manifests(self, applier: Applier, site: str) -> None:
+    async def _follow_manifests(self, applier: Applier, before: Manifests, site: str) -> None:
         """Apply every change of a manifest, or of a file that one names; a bad one changes nothing but the notice."""
         if not self._options.paths:
             return
         async for _ in awatch(*self._watched(), recursive=False, step=200):
             try:
-                manifests = await asyncio.to_thread(load, self._options.paths)
+                manifests = await asyncio.to_thread(load, self._options.paths, before)
             except ManifestError as error:
                 self._board.findings = error.findings
                 self._board.notices["manifests"] = ("error", f"{error}; what ran before goes on")
@@ -224,6 +224,7 @@ class Session:
             if goal.site != site:
                 told = f"The Site is now {goal.site}; end Vigil and start it again to change it from {site}"
                 self._board.notices["site"] = ("warning", told)
+            before = manifests
             self._declare(manifests)
             self._board.tell("info", "Manifests read; changes are applied")
             applier.want(replace(goal, site=site))

@@ -1,0 +1,90 @@
+"""The definitions and the reference: everything has words, a limit, and one source."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import pytest
+import yaml
+from pydantic import Field
+from tests.support.shared import ROOT
+
+from vigil_contracts.base import Strict
+from vigil_contracts.conditions import MAX_MESSAGE, Condition
+from vigil_contracts.crds import definition, definitions
+from vigil_contracts.crds.structural import SchemaError, structural
+from vigil_contracts.reference import CONDITIONS, TELLING, meanings, reference
+from vigil_contracts.resources import KINDS
+
+REASONS = [enumeration for tellings in TELLING.values() for enumeration, _ in tellings]
+
+
+@pytest.mark.parametrize("enumeration", [*REASONS, *CONDITIONS.values()], ids=lambda one: one.__name__)
+def test_every_reason_says_what_it_means_and_what_to_do(enumeration: type[StrEnum]) -> None:
+    told = meanings(enumeration)
+    assert set(told) == {str(member) for member in enumeration}
+    assert all(one.means for one in told.values())
+    if enumeration in REASONS:
+        assert [name for name, one in told.items() if not one.remedy] == []
+
+
+def walk(schema: dict[str, Any], path: str) -> list[tuple[str, dict[str, Any]]]:
+    found = [(path, schema)]
+    for name, child in schema.get("properties", {}).items():
+        found += walk(child, f"{path}.{name}")
+    if isinstance(schema.get("items"), dict):
+        found += walk(schema["items"], f"{path}[]")
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_field_is_described_and_bounded(kind: str) -> None:
+    whole = definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    for part in ("spec", "status"):
+        for path, schema in walk(whole["properties"][part], part):
+            assert schema.get("description"), f"{path} has no words"
+            assert schema["type"] != "number", f"{path} is a float"
+            if schema["type"] == "array":
+                assert schema["maxItems"] <= 32, f"{path} is long"
+
+
+def test_what_is_checked_in_is_what_the_contracts_say() -> None:
+    for name, text in definitions().items():
+        assert (ROOT / "crds" / name).read_text() == text
+        assert yaml.safe_load(text) == definition(yaml.safe_load(text)["spec"]["names"]["kind"])
+    assert (ROOT / "docs" / "reference.md").read_text() == reference()
+
+
+def test_the_reference_names_every_rule() -> None:
+    page = reference()
+    for kind in KINDS:
+        for _, schema in walk(definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"], kind):
+            for rule in schema.get("x-kubernetes-validations", []):
+                assert rule["message"].replace("|", "\\|") in page
+
+
+@pytest.mark.parametrize(
+    ("annotation", "told"),
+    [
+        (str, "Model.field: maxLength is missing"),
+        (list[bool], "Model.field: maxItems is missing"),
+        (dict[str, str], "Model.field: maxProperties is missing"),
+        (int, "Model.field: minimum is missing"),
+        (float, "a value of type number has no place"),
+        (dict[str, Any], "must be marked with ANY_OBJECT"),
+        (Annotated[str, Field(max_length=5, examples=["x"])], "examples is not understood"),
+    ],
+)
+def test_a_field_that_the_api_server_could_not_bound_is_refused(annotation: Any, told: str) -> None:
+    class Model(Strict):
+        field: annotation
+
+    with pytest.raises(SchemaError, match=told.replace(".", r"\.")):
+        structural(Model)
+
+
+def test_a_message_longer_than_a_status_may_hold_is_cut_not_lost() -> None:
+    made = Condition.model_validate(
+        {"type": "Ready", "status": "False", "reason": "Failed", "message": "x" * 9000, "lastTransitionTime": 0}
+    )
+    assert len(made.message) == MAX_MESSAGE
+    assert made.message.endswith("…")
