@@ -112,7 +112,12 @@ class _Loader(yaml.CSafeLoader):
     """Reads a lone `=`, which YAML 1.1 reserves, as the text that it is in these files."""
 
 
-_Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: loader.construct_scalar(node))
+def _as_text(loader: _Loader, node: yaml.Node) -> object:
+    assert isinstance(node, yaml.ScalarNode)
+    return loader.construct_scalar(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:value", _as_text)
 
 
 def _kinds_of_crd(path: Path) -> Iterator[tuple[str, Schema]]:
