@@ -116,8 +116,8 @@ SCHEMES = (
     "WebSocket: ws:// or wss://; Socket: tcp://; File: file:)"
 )
 NOTHING = "sightings must be longer than nothing; leave it out to keep them as long as the Site says, or for ever"
-SOME_TIME = {"sightings": "30d"}, {"sightings": "1h30m"}, {}
-NO_TIME = {"sightings": "0s"}, {"sightings": "00d0h"}
+SOME_TIME: tuple[Document, ...] = {"sightings": "30d"}, {"sightings": "1h30m"}, {}
+NO_TIME: tuple[Document, ...] = {"sightings": "0s"}, {"sightings": "00d0h"}
 
 
 def _names(kind: str) -> Case:

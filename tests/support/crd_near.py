@@ -46,17 +46,26 @@ def _places(path: Path, schema: Document, value: Any) -> list[tuple[Path, Docume
 
 
 def _value(name: str | int, schema: Document) -> st.SearchStrategy[Any]:
-    kinds = {
-        "integer": _integers,
-        "string": _strings,
-        "boolean": lambda _: st.booleans(),
-        "object": _objects,
-        "array": lambda one: st.lists(_value("", one["items"]), max_size=min(one["maxItems"], 4) + 1),
-    }
     if name == "timezone":  # the API server knows the form of a time zone's name, not the names
         return st.sampled_from(["UTC", "Europe/Berlin", "", "a b"])
-    right = kinds.get(schema["type"], lambda _: ODD)(schema)
+    right = _fitting(schema)
     return st.one_of(right, right, right, ODD)
+
+
+def _fitting(schema: Document) -> st.SearchStrategy[Any]:
+    match schema["type"]:
+        case "integer":
+            return _integers(schema)
+        case "string":
+            return _strings(schema)
+        case "boolean":
+            return st.booleans()
+        case "object":
+            return _objects(schema)
+        case "array":
+            return st.lists(_value("", schema["items"]), max_size=min(schema["maxItems"], 4) + 1)
+        case _:
+            return ODD
 
 
 def _integers(schema: Document) -> st.SearchStrategy[int]:

@@ -8,7 +8,6 @@ from pydantic import Field
 from vigil_contracts.base import Strict, Tolerant
 from vigil_contracts.conditions import MAX_CONDITIONS, Condition
 from vigil_contracts.resources.common import (
-    API_VERSION,
     AS_SET,
     BY_NAME,
     BY_TYPE,
@@ -248,7 +247,7 @@ class CameraStatus(Tolerant):
 class Camera(Ruled):
     """A camera: where pictures come from and how they are looked at. One stream pod runs for each."""
 
-    api_version: Literal["vigil.dev/v1alpha1"] = API_VERSION
+    api_version: Literal["vigil.dev/v1alpha1"] = "vigil.dev/v1alpha1"
     kind: Literal["Camera"] = "Camera"
     metadata: Metadata
     spec: CameraSpec

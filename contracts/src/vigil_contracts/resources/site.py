@@ -12,7 +12,6 @@ from vigil_contracts.conditions import MAX_CONDITIONS, Condition, Message
 from vigil_contracts.resources.camera import Retention
 from vigil_contracts.resources.common import (
     ANY_OBJECT,
-    API_VERSION,
     BY_NAME,
     BY_TYPE,
     NAME_RULE,
@@ -192,7 +191,7 @@ class SiteStatus(Tolerant):
 class Site(Ruled):
     """A place with cameras, a bus and inference of its own."""
 
-    api_version: Literal["vigil.dev/v1alpha1"] = API_VERSION
+    api_version: Literal["vigil.dev/v1alpha1"] = "vigil.dev/v1alpha1"
     kind: Literal["Site"] = "Site"
     metadata: Metadata
     spec: SiteSpec = SiteSpec()

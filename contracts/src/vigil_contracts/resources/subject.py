@@ -12,7 +12,6 @@ from vigil_contracts.conditions import MAX_CONDITIONS, Condition, Message
 from vigil_contracts.registry import PhotoReason
 from vigil_contracts.resources.common import (
     ANY_OBJECT,
-    API_VERSION,
     BY_NAME,
     BY_TYPE,
     NAME_RULE,
@@ -186,7 +185,7 @@ class SubjectStatus(Tolerant):
 class Subject(Ruled):
     """A person who has agreed to be recognised. Its deletion erases everything known of the person."""
 
-    api_version: Literal["vigil.dev/v1alpha1"] = API_VERSION
+    api_version: Literal["vigil.dev/v1alpha1"] = "vigil.dev/v1alpha1"
     kind: Literal["Subject"] = "Subject"
     metadata: Metadata
     spec: SubjectSpec
