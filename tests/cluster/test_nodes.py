@@ -167,9 +167,7 @@ def traces(slot: cleanup.Slot) -> list[str]:
     """List what is still there of a cluster."""
     places = [slot.folder, slot.namespace, Path("/sys/class/net", slot.link), *slot.cgroups]
     found = [str(place) for place in places if place.exists()]
-    if fixed_places.CNI_RESULTS.exists():
-        for result in fixed_places.CNI_RESULTS.iterdir():
-            found += [str(result)] if str(slot.folder) in result.read_text() or slot.name in result.name else []
+    found += [str(result) for result in fixed_places.network_results(slot.folder)]
     rules = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
     found += [slot.cut] if slot.cut in rules.split() else []
     return [*found, *(str(point) for point in cleanup.mounts(slot.folder))]

@@ -200,7 +200,7 @@ def _remove_cgroup(cgroup: Path) -> None:
 
 
 def _remove_files(slot: Slot) -> None:
-    fixed_places.remove_of_containers(slot.folder, slot.name)
+    fixed_places.remove_of_containers(slot.folder)
     if mounts(slot.folder):  # never delete through a mount: it may be a folder of the host
         raise OSError(f"{slot.folder} still has mounts in it")
     shutil.rmtree(slot.folder, ignore_errors=True)

@@ -52,16 +52,14 @@ def restore(base: Path) -> None:
         notes.unlink()
 
 
-def remove_of_containers(state: Path, network: str) -> None:
-    """Remove what bears the ids of a cluster's containers.
+def network_results(state: Path) -> list[Path]:
+    """List what the network plugins noted about the pods of the cluster with this folder: it names their namespaces."""
+    mine = f'"{state}/'.encode()
+    return [path for path in CNI_RESULTS.glob("*") if path.is_file() and mine in path.read_bytes()]
 
-    Parameters
-    ----------
-    state
-        The cluster's folder.
-    network
-        The name of its CNI network.
-    """
+
+def remove_of_containers(state: Path) -> None:
+    """Remove what belongs to the containers of the cluster with this folder."""
     tasks = state / "containerd/state/io.containerd.runtime.v2.task/k8s.io"
     for address in tasks.glob("*/address"):
         with contextlib.suppress(OSError):
@@ -69,8 +67,7 @@ def remove_of_containers(state: Path, network: str) -> None:
     known = state / "containerd/root/io.containerd.grpc.v1.cri"
     for identity in {path.name for pattern in ("sandboxes/*", "containers/*") for path in known.glob(pattern)}:
         shutil.rmtree(RUNC_STATE / identity, ignore_errors=True)
-        (CNI_RESULTS / f"cni-loopback-{identity}-lo").unlink(missing_ok=True)
-    for result in CNI_RESULTS.glob(f"{network}-*"):
+    for result in network_results(state):
         result.unlink(missing_ok=True)
     for link in CONTAINER_LOGS.glob("*.log"):
         if link.is_symlink() and link.readlink().is_relative_to(state):

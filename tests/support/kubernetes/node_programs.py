@@ -46,7 +46,6 @@ def containerd(place: Place, network: Network) -> ProcessSpec:
         },
     }
     (place.folder / "cni").mkdir()
-    # the name is also that of the files that the plugins leave in /var/lib/cni
     networks = {"cniVersion": "1.0.0", "name": network.slot.name, "plugins": [plugin]}
     (place.folder / "cni" / "10-pods.conflist").write_text(json.dumps(networks))
     file = place.folder / "containerd.toml"

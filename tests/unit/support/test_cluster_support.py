@@ -160,22 +160,14 @@ def test_what_bears_the_id_of_a_cluster_s_container_is_removed_and_nothing_else(
         monkeypatch.setattr(fixed_places, name, tmp_path / name)
     state = tmp_path / "state"
     (state / "containerd/root/io.containerd.grpc.v1.cri/sandboxes/mine").mkdir(parents=True)
-    for container in ("mine", "other"):
+    for container, folder in (("mine", state), ("other", tmp_path / "state1")):
         (tmp_path / "RUNC_STATE" / container).mkdir()
-        (tmp_path / "CNI_RESULTS" / f"cni-loopback-{container}-lo").touch()
-        (tmp_path / "CONTAINER_LOGS" / f"{container}.log").symlink_to(
-            (state if container == "mine" else tmp_path / "another") / "0.log"
-        )
-    (tmp_path / "CNI_RESULTS" / "vigil-1-mine-eth0").touch()
-    (tmp_path / "CNI_RESULTS" / "vigil-10-other-eth0").touch()
+        (tmp_path / "CNI_RESULTS" / f"cni-{container}").write_text(json.dumps({"netns": f"{folder}/netns/cni-1"}))
+        (tmp_path / "CONTAINER_LOGS" / f"{container}.log").symlink_to(folder / "0.log")
 
-    fixed_places.remove_of_containers(state, "vigil-1")
-    left = {
-        path.name
-        for folder in ("CNI_RESULTS", "CONTAINER_LOGS", "RUNC_STATE")
-        for path in (tmp_path / folder).iterdir()
-    }
-    assert left == {"other", "cni-loopback-other-lo", "other.log", "vigil-10-other-eth0"}
+    fixed_places.remove_of_containers(state)
+    folders = (tmp_path / "CNI_RESULTS", tmp_path / "CONTAINER_LOGS", tmp_path / "RUNC_STATE")
+    assert {path.name for folder in folders for path in folder.iterdir()} == {"other", "cni-other", "other.log"}
 
 
 def test_the_machine_is_put_back_when_the_last_cluster_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
