@@ -112,7 +112,7 @@ def test_who_takes_consent_back_leaves_the_gallery_at_once(people: Stage) -> Non
 
 def test_consent_that_ends_ends_the_recognition_by_itself(people: Stage) -> None:
     people.secret("ends", one=photo(JOE[0]))
-    end = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=20)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    end = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=40)).strftime("%Y-%m-%dT%H:%M:%SZ")
     people.subject("ends", "one.jpg", consent={"status": "Granted", "expiresAt": end})
     uid = people.wait_for("subject", "ends", "Enrolled")["metadata"]["uid"]
     people.wait_for("subject", "ends", "ConsentExpired")

@@ -30,6 +30,7 @@ def loosen(cluster: ApiCluster) -> None:
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     schema["properties"]["spec"] = ANYTHING
     schema.pop("x-kubernetes-validations", None)
+    crd["spec"]["versions"][0].pop("selectableFields", None)  # they name fields that the schema no longer has
     cluster.kubectl("replace", "-f", "-", input=json.dumps(crd))
 
 
