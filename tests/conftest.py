@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.chart.installed import installed  # noqa: F401 - a fixture
 from tests.support.kubernetes.fixtures import (  # noqa: F401 - fixtures, and a hook that builds what they need
     api_cluster,
     helm,

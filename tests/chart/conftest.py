@@ -1,30 +1,11 @@
-"""What the chart's tests run with: real Helm, kubeconform and Kubernetes' API."""
+"""What the chart's tests run with, beside real Helm, kubeconform and Kubernetes' API."""
 
 from pathlib import Path
 
 import pytest
 from tests.chart import gitops
 from tests.chart.schemas import write_schemas
-from tests.support.kubernetes import programs
-from tests.support.kubernetes.errors import ClusterError
-from tests.support.shared import ROOT, missing
-
-
-def _found(program: str) -> Path:
-    try:
-        return programs.program(program)
-    except ClusterError as error:
-        missing(f"{program} ({error})")
-
-
-@pytest.fixture(scope="session")
-def helm() -> Path:
-    return _found("helm")
-
-
-@pytest.fixture(scope="session")
-def kubeconform() -> Path:
-    return _found("kubeconform")
+from tests.support.shared import ROOT
 
 
 @pytest.fixture(scope="session")
