@@ -1,7 +1,7 @@
 """A Subject that the schema would refuse: written under another one, or by hand."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 from tests.cluster.operator_subjects import SOON_S, Stage, photo, stage
@@ -34,7 +34,7 @@ def loosen(cluster: ApiCluster) -> None:
     cluster.kubectl("replace", "-f", "-", input=json.dumps(crd))
 
 
-def patch(people: Stage, name: str, change: dict[str, object], *options: str) -> bool:
+def patch(people: Stage, name: str, change: Mapping[str, object], *options: str) -> bool:
     done = people.cluster.kubectl(
         *("patch", "subject", name, "-n", people.namespace, "--type=merge", "-p", json.dumps(change), *options),
         check=False,

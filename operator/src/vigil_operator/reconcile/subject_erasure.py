@@ -14,7 +14,7 @@ import structlog
 
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import ErasureReceipt
-from vigil_operator.kube.errors import KubeError, NotFoundError
+from vigil_operator.kube.errors import InvalidError, KubeError, NotFoundError
 from vigil_operator.kube.kinds import Key, Object
 from vigil_operator.queue import Backoff
 from vigil_operator.reconcile import subject_verdicts
@@ -75,7 +75,7 @@ class Erasure:
         await self._tell(key, live, uid, receipt)
         left = [name for name in metadata["finalizers"] if name != FINALIZER]
         patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": left}}
-        await self._let_go(key, uid, patch)
+        await self._let_go(key, live, uid, patch)
         return Result("Changed")
 
     async def erase_unseen(self, key: Key, uid: str) -> Result:
@@ -124,11 +124,31 @@ class Erasure:
         note = f"erasure {receipt.subject_id or uid} of {receipt.erased_at.isoformat()}: {counts}"
         await self._world.events.tell(live, key, "Normal", ERASED, note, "Erase")
 
-    async def _let_go(self, key: Key, uid: str, patch: Object) -> None:
+    async def _let_go(self, key: Key, live: Object, uid: str, patch: Object) -> None:
         with suppress(NotFoundError):
-            await self._world.api.merge(key, patch)
+            try:
+                await self._world.api.merge(key, patch)
+            except InvalidError as error:
+                # The API server takes no change of an object whose spec its schema cannot even read, not of a finalizer
+                # either. The person is erased, so the spec may go too: a sound one takes its place in the same request.
+                log.info("the spec is put in order so that the Subject can go", subject=str(key), reason=str(error))
+                await self._world.api.merge(key, {**patch, "spec": sound_spec(live.get("spec"))})
         self._again.forget(key)
         self._told.discard(uid)
+
+
+def sound_spec(spec: object) -> Object:
+    """Give the merge patch that makes of any spec one that the schema takes and that says nothing of anybody."""
+    photo = {"name": "erased", "secretKeyRef": {"name": "erased", "key": "erased"}}
+    consent = {**_without(spec, "consent"), "status": "Withdrawn"}
+    return {**_without(spec), "displayName": "erased", "photos": [photo], "consent": consent}
+
+
+def _without(spec: object, *path: str) -> Object:
+    """Give the merge patch that empties an object at a path; nothing where there is none."""
+    for name in path:
+        spec = spec.get(name) if isinstance(spec, dict) else None
+    return dict.fromkeys(spec) if isinstance(spec, dict) else {}
 
 
 def _told(receipt: ErasureReceipt) -> dict[str, str]:
