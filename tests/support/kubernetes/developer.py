@@ -34,8 +34,9 @@ from vigil_cli.standalone.supervisor import strays
 NAMESPACE = "vigil"
 START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 90.0
-INSTALL_TIMEOUT_S = 600.0
+INSTALL_TIMEOUT_S = 300.0
 KUBECTL_TIMEOUT_S = 60.0
+_VIGIL = "app.kubernetes.io/part-of=vigil"
 _NAMESPACES = "jsonpath={.items[*].metadata.namespace}"
 
 
@@ -197,13 +198,20 @@ def _install(cluster: Held) -> None:
         timeout_s=INSTALL_TIMEOUT_S + 60,
     )
     if done.returncode != 0:
-        raise ClusterError(f"the chart could not be installed: {done.stderr.strip()}")
+        raise ClusterError(f"the chart could not be installed: {done.stderr.strip()}\n{_state(cluster)}")
+
+
+def _state(cluster: Held) -> str:
+    """Tell how the pods are, and what those that do not run said last."""
+    told = _kubectl(cluster, "get", "pods", "--all-namespaces")
+    told += _kubectl(cluster, "logs", "-n", NAMESPACE, "-l", _VIGIL, "--all-containers", "--prefix", "--tail=5")
+    return f"{told}\nThe cluster still runs: export KUBECONFIG={cluster.kubeconfig}; make cluster-down removes it."
 
 
 def _take_new_images(cluster: Held) -> None:
     """Start all pods of Vigil anew: their images have the same names as before, and nothing else may have changed."""
-    restart = ["rollout", "restart", "deployment", "--selector=app.kubernetes.io/part-of=vigil"]
-    namespaces = ["get", "deployment", "-A", "--selector=app.kubernetes.io/part-of=vigil", "-o", _NAMESPACES]
+    restart = ["rollout", "restart", "deployment", f"--selector={_VIGIL}"]
+    namespaces = ["get", "deployment", "-A", f"--selector={_VIGIL}", "-o", _NAMESPACES]
     for namespace in sorted(set(_kubectl(cluster, *namespaces).split())):
         _kubectl(cluster, *restart, "-n", namespace)
 
