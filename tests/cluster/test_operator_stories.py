@@ -13,6 +13,7 @@ from tests.support.kubernetes.api import ApiCluster
 from tests.support.kubernetes.audit import Request
 from tests.support.operators import Operator, World, camera, operating, secret, settings
 from tests.support.servers import NatsServer
+from tests.support.shared import ROOT
 from tests.support.waiting import wait_until
 from tests.unit.operator.builders import beat
 
@@ -257,7 +258,7 @@ def test_it_outlives_the_removal_of_its_crds_and_goes_on_when_they_are_back(
         wait_until(lambda: "cameras.vigil.dev" in operator.ready().get("resources", ""), 60, "it says what is missing")
         assert operator.ask("/readyz")[0] == 503
         assert operator.ask("/healthz")[0] == 200
-        world.wait_gone("deployment", "camera-before")
+        world.wait_gone("deployment", "camera-before", 150)
         own_api_cluster.install_crds()
         wait_until(operator.leads, 60, "it is well again")
         world.apply(camera("after", world.namespace))
@@ -388,7 +389,7 @@ def test_a_camera_stored_under_another_schema_is_told_and_what_runs_goes_on(
             return done.returncode == 0
 
         wait_until(spoiled, 30, "the loose schema is served")
-        own_api_cluster.install_crds()
+        own_api_cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
         told = world.wait_reason("aged", "InvalidSpec", 60)["message"]
         assert "spec.source.type" in told
         assert "spec.sampling.fps" in told

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import random
 import signal
+import time
 from typing import Final
 
 import structlog
@@ -18,12 +19,18 @@ from vigil_operator.health import HealthServer
 from vigil_operator.kube.errors import KubeError
 from vigil_operator.kube.kinds import OWN_KINDS, Key, Kind, Object
 from vigil_operator.kube.lease import LeaseLostError
-from vigil_operator.kube.sweep import NEWEST, sweep
+from vigil_operator.kube.sweep import sweep
 from vigil_operator.queue import Backoff
 from vigil_operator.reconcile.loop import ReconcileLoop
 from vigil_operator.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+GONE_S: Final = 30.0
+"""A CRD is removed for good after so long; an API server that starts may not know its CRDs for some seconds."""
+
+NEWEST: Final = 1 << 63
+"""Later than any resource version."""
 
 BUS_S: Final = 10.0
 """For the last heartbeats to be read before Cameras are judged: a restart must not make them seem silent."""
@@ -54,7 +61,10 @@ class Program:
         self._stopping = asyncio.Event()
         self._listed = asyncio.Event()
         self._sweep_due = asyncio.Event()
-        self._kopf = KopfThread(parts.world.api, settings.served_namespaces, self._seen, self._kopf_started)
+        self._missing: dict[Kind, float] = {}
+        self._kopf = KopfThread(
+            parts.world.api, settings.served_namespaces, self._seen, self._looked, self._sweep_due.set
+        )
         self._health = HealthServer(parts.world.metrics, self._alive, self._ready, self._told)
 
     async def run(self) -> None:
@@ -127,10 +137,14 @@ class Program:
         else:
             self._parts.world.cache.put(kind, obj)
 
-    def _kopf_started(self, kinds: set[Kind]) -> None:
-        for kind in set(OWN_KINDS) - kinds:  # the API server has no such kind, so it has no such objects
-            self._parts.world.cache.retain(kind, set(), NEWEST, lambda _: True)
-        self._sweep_due.set()
+    def _looked(self, kinds: set[Kind]) -> None:
+        """Take the objects of a kind for gone when the API server has had no such kind for a while."""
+        for kind in kinds:
+            self._missing.pop(kind, None)
+        for kind in set(OWN_KINDS) - kinds:
+            since = self._missing.setdefault(kind, time.monotonic())
+            if time.monotonic() - since > GONE_S:
+                self._parts.world.cache.retain(kind, set(), NEWEST, lambda _: True)
 
     async def _sweep_when_due(self) -> None:
         backoff: Backoff[None] = Backoff(first_s=1.0, most_s=30.0)

@@ -58,14 +58,24 @@ class KopfThread:
         What is watched; none: everything.
     tell
         Takes what kopf saw; called on the event loop that `run` runs in.
+    looked
+        Called with the kinds that the API server has, each time it was asked.
     started
-        Called after each start, with the kinds that are watched.
+        Called after each start.
     """
 
-    def __init__(self, api: Api, namespaces: tuple[str, ...], tell: Tell, started: Callable[[set[Kind]], None]) -> None:
+    def __init__(
+        self,
+        api: Api,
+        namespaces: tuple[str, ...],
+        tell: Tell,
+        looked: Callable[[set[Kind]], None],
+        started: Callable[[], None],
+    ) -> None:
         self._api = api
         self._namespaces = namespaces
         self._tell = tell
+        self._looked = looked
         self._started = started
         self._backoff: Backoff[None] = Backoff(first_s=1.0, most_s=30.0)
         self.trouble = "not started yet"
@@ -82,20 +92,22 @@ class KopfThread:
                 continue
             self._say_missing(kinds)
             if not kinds:
-                self._started(kinds)
+                self._started()
                 await asyncio.sleep(LOOK_S)
                 continue
             await self._run_while(kinds)
 
     async def _kinds(self) -> set[Kind]:
         served = await self._api.served()
-        return {kind for kind in OWN_KINDS if ADDRESSES[kind].plural in served}
+        kinds = {kind for kind in OWN_KINDS if ADDRESSES[kind].plural in served}
+        self._looked(kinds)
+        return kinds
 
     async def _run_while(self, kinds: set[Kind]) -> None:
         """Run kopf until it ends or the kinds are others."""
         stop = threading.Event()
         running = asyncio.create_task(self._in_thread(kinds, stop))
-        self._started(kinds)
+        self._started()
         try:
             while not running.done():
                 await asyncio.wait({running}, timeout=LOOK_S)

@@ -11,8 +11,6 @@ from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import NotFoundError
 from vigil_operator.kube.kinds import Kind, Object
 
-NEWEST = 1 << 63
-
 
 async def sweep(api: Api, cache: Cache, kinds: Iterable[Kind], namespaces: tuple[str, ...]) -> None:
     """List the kinds, put what is new, forget what is gone."""
@@ -20,8 +18,7 @@ async def sweep(api: Api, cache: Cache, kinds: Iterable[Kind], namespaces: tuple
         for namespace in namespaces or (None,):
             try:
                 objects, version = await api.list(kind, namespace)
-            except NotFoundError:  # the CRD was removed: all of its objects are gone with it
-                cache.retain(kind, set(), NEWEST, lambda _: True)
+            except NotFoundError:  # no such kind now; `Program` decides when that is for good
                 continue
             for obj in objects:
                 cache.put(kind, obj)

@@ -1,6 +1,7 @@
 """Cameras: one stream pod each, and the truth about it in the status."""
 
 import datetime as dt
+import time
 from dataclasses import replace
 from typing import Final
 
@@ -25,6 +26,8 @@ from vigil_operator.routes import BY_CAMERA, site_of
 
 WAIT_S: Final = 1.0
 """For what an earlier Camera of the same name left, to be gone."""
+COLLECTED_S: Final = 30.0
+"""For the garbage collector to remove what a deleted Camera owned."""
 PROBLEM_S: Final = 60.0
 """A refusal of the API server is tried again so often: quotas and policies change without telling."""
 CALM: Final = frozenset({Reason.STREAMING, Reason.STARTING, Reason.POD_PENDING, Reason.SUSPENDED})
@@ -47,12 +50,14 @@ class CameraReconciler:
         self._admission = Admission(world.cache, world.heartbeats, world.queue.add)
         self._reasons: dict[Key, str] = {}
         self._written: dict[Key, str] = {}
+        self._orphaned: dict[Key, float] = {}
 
     async def reconcile(self, key: Key) -> Result:
         """Bring one Camera to what it asks for."""
         obj = self._world.cache.get(key)
         if obj is None or "deletionTimestamp" in obj["metadata"]:
             return await self._leave(key, obj)
+        self._orphaned.pop(key, None)
         camera = parse(obj)
         if isinstance(camera, Problem):
             # What runs goes on as it is: nobody asked for its end.
@@ -79,8 +84,23 @@ class CameraReconciler:
         self._world.heartbeats.forget(ResourceKey(key.namespace, key.name))
         self._count(key, None)
         self._written.pop(key, None)
-        again_s = await self._registrar.delete(key) if self._registrar is not None else None
-        return Result("Gone", again_s)
+        waits = [await self._remove_orphans(key)]
+        if self._registrar is not None:
+            waits.append(await self._registrar.delete(key))
+        return Result("Gone", min((wait for wait in waits if wait is not None), default=None))
+
+    async def _remove_orphans(self, key: Key) -> float | None:
+        """Remove what Kubernetes' garbage collector leaves, such as when the CRD itself was removed."""
+        left = self._children.of(key)
+        if not left:
+            self._orphaned.pop(key, None)
+            return None
+        waited_s = time.monotonic() - self._orphaned.setdefault(key, time.monotonic())
+        if waited_s < COLLECTED_S:
+            return COLLECTED_S - waited_s + 0.5
+        for child in left:
+            await self._world.api.delete(child)
+        return COLLECTED_S
 
     def _admit(self, key: Key, resolved: Resolved) -> Resolved:
         if resolved.camera.spec.suspend:

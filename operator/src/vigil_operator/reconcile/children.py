@@ -69,6 +69,16 @@ class Children:
         await self._prune(camera, key, names, kept, outcome)
         return outcome
 
+    def of(self, key: Key) -> list[Key]:
+        """Give the children of a Camera that are there and not on their way out."""
+        return [
+            Key(kind, key.namespace, obj["metadata"]["name"])
+            for kind in CHILD_KINDS
+            for obj in self._world.cache.find(kind, BY_CAMERA, key.namespace, key.name)
+            if "deletionTimestamp" not in obj["metadata"]
+            and any(one.get("kind") == "Camera" for one in obj["metadata"].get("ownerReferences") or [])
+        ]
+
     def forget(self, key: Key) -> None:
         """Forget a Camera that is gone."""
         for child in [child for child in self._taken if child.namespace == key.namespace]:
