@@ -64,6 +64,7 @@ generate: $(STAMP) ## write the generated files (event schemas, GraphQL SDL, CRD
 	@$(BIN)/python -m vigil_contracts.schemas $(if $(OUT),$(OUT)/schemas,contracts/schemas)
 	@$(BIN)/python -m vigil_gateway.graphql.sdl > $(if $(OUT),$(OUT)/schema.graphql,gateway/schema.graphql)
 	@$(BIN)/python -m vigil_contracts.crds $(if $(OUT),$(OUT)/crds,crds)
+	@$(if $(OUT),,cp crds/*.yaml charts/vigil/files/crds/)
 	@$(BIN)/python -m vigil_contracts.reference > $(if $(OUT),$(OUT)/docs/reference.md,docs/reference.md)
 
 bench: $(STAMP) ## measure, print and keep the figures (bench/results/latest.json, docs/performance.md)

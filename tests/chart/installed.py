@@ -52,11 +52,12 @@ class Installed:
         return told + ask(*logs, check=False).stdout
 
     def restarts(self) -> dict[str, int]:
-        """Count how often each container was started again, by pod."""
+        """Count how often each container was started again, by pod; pods that are just leaving are left out."""
         found = json.loads(self.cluster.kubectl("get", "pods", "-n", self.namespace, "-o", "json").stdout)["items"]
         return {
             each["metadata"]["name"]: sum(status["restartCount"] for status in each["status"]["containerStatuses"])
             for each in found
+            if "deletionTimestamp" not in each["metadata"]
         }
 
 

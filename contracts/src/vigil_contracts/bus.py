@@ -106,7 +106,7 @@ def covers(pattern: str, subject: str) -> bool:
     """Tell whether whatever matches `subject` matches `pattern`; both may hold the wildcards `*` and `>`."""
     wanted, given = pattern.split("."), subject.split(".")
     for place, token in enumerate(wanted):
-        if token == ">":
+        if token == ">":  # noqa: S105 - a wildcard of the bus, no secret
             return len(given) > place
         if place >= len(given) or given[place] == ">" or token not in {"*", given[place]}:
             return False
