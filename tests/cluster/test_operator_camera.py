@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -117,10 +118,14 @@ def test_whatever_somebody_changes_or_deletes_is_put_right(world: World) -> None
         20,
         "our text again",
     )
+
+    def another(kind: str) -> bool:
+        return uid(kind) not in {"", before[kind]}
+
     for kind in CHILDREN:
         kubectl("delete", kind, "camera-touched", "--wait=false", *here)
     for kind in CHILDREN:
-        wait_until(lambda kind=kind: uid(kind) not in {"", before[kind]}, 30, f"another {kind}")
+        wait_until(partial(another, kind), 30, f"another {kind}")
 
 
 def test_a_pod_whose_image_was_edited_in_place_is_replaced(world: World) -> None:
@@ -199,12 +204,12 @@ def test_a_camera_recreated_within_a_second_gets_children_of_its_own(world: Worl
     world.apply(camera("twice", world.namespace, url="rtsp://10.0.0.6/other"))
     uid = (world.find("camera", "twice") or {})["metadata"]["uid"]
 
-    def owners(kind: str) -> set[str]:
+    def owned(kind: str) -> bool:
         found = world.find(kind, "camera-twice") or {"metadata": {}}
-        return {one["uid"] for one in found["metadata"].get("ownerReferences", [])}
+        return {one["uid"] for one in found["metadata"].get("ownerReferences", [])} == {uid}
 
     for kind in CHILDREN:
-        wait_until(lambda kind=kind: owners(kind) == {uid}, 60, f"{kind} of the new Camera")
+        wait_until(partial(owned, kind), 60, f"{kind} of the new Camera")
     assert (world.find("deployment", "camera-twice") or {})["metadata"]["uid"] != first
     world.wait_reason("twice", "PodPending")
 

@@ -21,7 +21,7 @@ from vigil_cli.inference import local_inference
 from vigil_cli.standalone.models import Reports
 from vigil_models.api import cache_dir
 from vigil_vision.enrolment import enrol_photo, find_faces
-from vigil_vision.triton import InferenceClient
+from vigil_vision.triton import FaceModels
 
 EVERY = FPS // 3
 """Three pictures a second are looked at."""
@@ -36,7 +36,7 @@ def photos() -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[InferenceClient]:
+def client() -> Iterator[FaceModels]:
     with local_inference(model_repository(OPEN_PACK)) as client:
         yield client
 
@@ -47,7 +47,7 @@ def figures(photos: dict[str, Path]) -> dict[str, Figure]:
 
 
 @pytest.fixture(scope="module")
-def gallery(client: InferenceClient, photos: dict[str, Path]) -> dict[str, NDArray[np.float32]]:
+def gallery(client: FaceModels, photos: dict[str, Path]) -> dict[str, NDArray[np.float32]]:
     found = {}
     for person in ENROLLED:
         enrolment = enrol_photo(client, enrolment_photo(person, photos))
@@ -60,7 +60,7 @@ def gallery(client: InferenceClient, photos: dict[str, Path]) -> dict[str, NDArr
 @pytest.mark.parametrize("scene", SCENES, ids=[scene.name for scene in SCENES])
 def test_the_enrolled_are_recognised_and_nobody_else_is(
     scene: Scene,
-    client: InferenceClient,
+    client: FaceModels,
     figures: dict[str, Figure],
     gallery: dict[str, NDArray[np.float32]],
 ) -> None:
