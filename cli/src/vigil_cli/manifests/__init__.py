@@ -5,6 +5,7 @@
 `documents`       text of a file → plain data, each value with its place; bounded against bombs
 `files`           which files a `-f` names
 `stores`          Secret and ConfigMap of Kubernetes' core/v1, so that references work without a cluster
+`declared`        resources with where each was declared
 `load`            everything together: all findings at once, or the manifests
 `references`      what resources name must be there
 `changes`         what may not change while Vigil runs
@@ -12,7 +13,8 @@
 ================  ==========================================================================================
 """
 
+from vigil_cli.manifests.declared import Declared, Manifests
 from vigil_cli.manifests.findings import Finding, ManifestError, Severity
-from vigil_cli.manifests.load import Declared, Manifests, load
+from vigil_cli.manifests.load import load
 
 __all__ = ["Declared", "Finding", "ManifestError", "Manifests", "Severity", "load"]

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from vigil_cli.manifests.declared import Declared, Manifests
 from vigil_cli.manifests.findings import Finding
-from vigil_cli.manifests.load import Declared, Manifests
 from vigil_contracts.resources import check_update
 
 

@@ -3,77 +3,18 @@
 import difflib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from vigil_cli.manifests import stores
-from vigil_cli.manifests.documents import Document, NotYaml, documents
+from vigil_cli.manifests.changes import check_changes
+from vigil_cli.manifests.declared import Declared, Manifests, Origin
+from vigil_cli.manifests.documents import NotYaml, documents
 from vigil_cli.manifests.files import FileProblem, all_files, read_text
 from vigil_cli.manifests.findings import Finding, ManifestError, Severity, without_userinfo
-from vigil_contracts.ids import ResourceKey
-from vigil_contracts.resources import API_VERSION, KINDS, Camera, Problem, Site, Subject, check
+from vigil_cli.manifests.references import check_references
+from vigil_contracts.resources import API_VERSION, KINDS, Camera, Problem, Subject, check
 from vigil_contracts.resources.common import GROUP
-
-LoadedT = TypeVar("LoadedT", Camera, Subject, Site)
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a document came from; makes findings about it.
-
-    Attributes
-    ----------
-    prefix
-        Path of the resource inside the document; not empty for the items of a List.
-    """
-
-    file: Path
-    document: Document
-    lines: tuple[str, ...] = ()
-    prefix: tuple[str | int, ...] = ()
-
-    def finding(self, problem: Problem, severity: Severity = Severity.ERROR) -> Finding:
-        """Say where a problem is."""
-        of_key = problem.message.startswith(("unknown field", "is there twice"))
-        place = self.document.place((*self.prefix, *problem.path), of_key=of_key)
-        line = self.lines[place.line - 1] if place.line <= len(self.lines) else ""
-        message = without_userinfo(problem.message)
-        excerpt = without_userinfo(line)
-        return Finding(self.file, place.line, place.column, problem.where, message, severity, excerpt)
-
-
-@dataclass(frozen=True, slots=True)
-class Declared(Generic[LoadedT]):
-    """A resource and where it was declared."""
-
-    resource: LoadedT
-    origin: Origin
-
-    @property
-    def folder(self) -> Path:
-        """What relative `file:` addresses are relative to."""
-        return self.origin.file.resolve().parent
-
-
-@dataclass(slots=True)
-class Manifests:
-    """All that was declared.
-
-    Attributes
-    ----------
-    secrets, config_maps
-        Values by namespace and name.
-    warnings
-        What a person should know although it keeps nothing from running.
-    """
-
-    cameras: dict[ResourceKey, Declared[Camera]] = field(default_factory=dict)
-    subjects: dict[ResourceKey, Declared[Subject]] = field(default_factory=dict)
-    sites: dict[ResourceKey, Declared[Site]] = field(default_factory=dict)
-    secrets: dict[tuple[str, str], stores.Store] = field(default_factory=dict)
-    config_maps: dict[tuple[str, str], stores.Store] = field(default_factory=dict)
-    warnings: list[Finding] = field(default_factory=list)
 
 
 def load(paths: Iterable[Path], before: Manifests | None = None) -> Manifests:
@@ -91,9 +32,6 @@ def load(paths: Iterable[Path], before: Manifests | None = None) -> Manifests:
     ManifestError
         With every finding at once.
     """
-    from vigil_cli.manifests.changes import check_changes
-    from vigil_cli.manifests.references import check_references
-
     loader = _Loader()
     files, problems = all_files(paths)
     loader.findings += [Finding(problem.path, 1, 1, "", str(problem)) for problem in problems]

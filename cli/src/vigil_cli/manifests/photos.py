@@ -4,7 +4,7 @@ import hashlib
 
 import httpx
 
-from vigil_cli.manifests.load import Declared, Manifests
+from vigil_cli.manifests.declared import Declared, Manifests
 from vigil_cli.manifests.references import MAX_PHOTO_BYTES, local_path
 from vigil_contracts.resources import Subject
 from vigil_contracts.resources.subject import Photo

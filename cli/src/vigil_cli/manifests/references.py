@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from vigil_cli.manifests.declared import Declared, Manifests
 from vigil_cli.manifests.findings import Finding, Severity
-from vigil_cli.manifests.load import Declared, Manifests
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources import Camera, Problem, Site, SourceType, Subject, retention_problem
 from vigil_contracts.resources.camera import Scheduling

@@ -1,0 +1,71 @@
+"""What manifests declared, each with the place where it stands."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from vigil_cli.manifests.documents import Document
+from vigil_cli.manifests.findings import Finding, Severity, without_userinfo
+from vigil_cli.manifests.stores import Store
+from vigil_contracts.ids import ResourceKey
+from vigil_contracts.resources import Camera, Problem, Site, Subject
+
+LoadedT = TypeVar("LoadedT", Camera, Subject, Site)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a document came from; makes findings about it.
+
+    Attributes
+    ----------
+    prefix
+        Path of the resource inside the document; not empty for the items of a List.
+    """
+
+    file: Path
+    document: Document
+    lines: tuple[str, ...] = ()
+    prefix: tuple[str | int, ...] = ()
+
+    def finding(self, problem: Problem, severity: Severity = Severity.ERROR) -> Finding:
+        """Say where a problem is."""
+        of_key = problem.message.startswith(("unknown field", "is there twice"))
+        place = self.document.place((*self.prefix, *problem.path), of_key=of_key)
+        line = self.lines[place.line - 1] if place.line <= len(self.lines) else ""
+        message = without_userinfo(problem.message)
+        excerpt = without_userinfo(line)
+        return Finding(self.file, place.line, place.column, problem.where, message, severity, excerpt)
+
+
+@dataclass(frozen=True, slots=True)
+class Declared(Generic[LoadedT]):
+    """A resource and where it was declared."""
+
+    resource: LoadedT
+    origin: Origin
+
+    @property
+    def folder(self) -> Path:
+        """What relative `file:` addresses are relative to."""
+        return self.origin.file.resolve().parent
+
+
+@dataclass(slots=True)
+class Manifests:
+    """All that was declared.
+
+    Attributes
+    ----------
+    secrets, config_maps
+        Values by namespace and name.
+    warnings
+        What a person should know although it keeps nothing from running.
+    """
+
+    cameras: dict[ResourceKey, Declared[Camera]] = field(default_factory=dict)
+    subjects: dict[ResourceKey, Declared[Subject]] = field(default_factory=dict)
+    sites: dict[ResourceKey, Declared[Site]] = field(default_factory=dict)
+    secrets: dict[tuple[str, str], Store] = field(default_factory=dict)
+    config_maps: dict[tuple[str, str], Store] = field(default_factory=dict)
+    warnings: list[Finding] = field(default_factory=list)
