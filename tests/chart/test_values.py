@@ -50,6 +50,11 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "a wrong type": (("api.replicas=two",), "/api/replicas"),
     "no replica": (("api.replicas=0",), "/api/replicas"),
     "a site that is no DNS label": (("site=Head Office",), "/site"),
+    "a network of photos without prefix length": (
+        ('operator.photoNetworks=["10.0.0.1"]',),
+        "/operator/photoNetworks/0",
+    ),
+    "a network of photos by name": (('operator.photoNetworks=["photos.lan/24"]',), "/operator/photoNetworks/0"),
     "a namespace that is none": (('cameraNamespaces=["Shop"]',), "/cameraNamespaces/0"),
     "a tag in the name of an own image": (("api.image=Vigil",), "/api/image"),
     "a bundled image without tag": (("nats.bundled.image=docker.io/library/nats",), "/nats/bundled/image"),
