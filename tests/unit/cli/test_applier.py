@@ -1,4 +1,4 @@
-"""Subjects are enrolled with the model that is served, whatever it was when they were put."""
+"""The registry is told what the manifests say, and Subjects are enrolled with the model that is served."""
 
 import asyncio
 import hashlib
@@ -20,6 +20,7 @@ from vigil_cli.standalone.registry import Registry
 from vigil_cli.standalone.state import Secrets
 from vigil_cli.standalone.supervisor import Supervisor
 from vigil_contracts.registry import EnrolmentReport
+from vigil_contracts.resources import Site, check
 
 PHOTO = b"a photo"
 SHA = hashlib.sha256(PHOTO).hexdigest()
@@ -36,6 +37,14 @@ spec: {{displayName: Bob, consent: {{status: Withdrawn}}, photos: [{{name: a, ur
 """
 
 
+SITE = """
+apiVersion: vigil.dev/v1alpha1
+kind: Site
+metadata: {name: hq, namespace: shop}
+spec: {retention: {sightings: 30d}}
+"""
+
+
 class Identity(ThreadingHTTPServer):
     """Answers as identity's registry does: with the model that it works with at that moment."""
 
@@ -44,6 +53,7 @@ class Identity(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
         self.put: list[tuple[str, str]] = []
+        self.sites: dict[str, Site] = {}
         self.asked = 0
 
 
@@ -51,7 +61,14 @@ class Answers(BaseHTTPRequestHandler):
     server: Identity
 
     def do_PUT(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if self.path.startswith("/registry/v1/sites/"):
+            found = check(json.loads(body))
+            assert isinstance(found, Site)
+            assert self.path.endswith(f"/sites/{found.metadata.key}")
+            self.server.sites[self.path] = found
+            self.answer({})
+            return
         name, model = self.path.rsplit("/", 1)[-1], self.server.model_id
         self.server.put.append((name, model))
         consent = name != "bob"
@@ -63,6 +80,10 @@ class Answers(BaseHTTPRequestHandler):
                 "modelId": model if consent else None,
             }
         )
+
+    def do_DELETE(self) -> None:
+        del self.server.sites[self.path]
+        self.answer({})
 
     def do_GET(self) -> None:
         counts = {"cameras": 0, "subjects": 2, "vectors": 1, "lastSeq": 0, "rejectedEvents": 0}
@@ -90,6 +111,39 @@ def identity() -> Iterator[Identity]:
         thread.join()
 
 
+def an_applier(registry: Registry, folder: Path, heard: list[EnrolmentReport] | None = None) -> Applier:
+    told = [] if heard is None else heard
+    listener = Listener(lambda _, report: told.append(report), lambda *_: None, lambda _: None)
+    programs = Programs(folder, "hq", Addresses(1, "", (), 1, 1), Secrets("", "", "", ""))
+    return Applier(registry, Supervisor(folder), programs, folder / "state" / "applied.json", listener)
+
+
+async def apply_once(registry: Registry, folder: Path, text: str) -> None:
+    """Do what one run of Vigil with these manifests does to the registry."""
+    (folder / "a.yaml").write_text(text)
+    made = an_applier(registry, folder)
+    before = made.ledger.stat().st_mtime_ns if made.ledger.exists() else 0
+    made.want(desired(load([folder]), "new@1"))
+    task = asyncio.create_task(made.run())
+    assert await made.settle(10)
+    await eventually(lambda: made.ledger.exists() and made.ledger.stat().st_mtime_ns > before, 10, "it was kept")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_the_registry_is_told_of_a_site_when_it_changes_and_when_it_is_gone_at_the_next_start(
+    identity: Identity, tmp_path: Path
+) -> None:
+    path = "/registry/v1/sites/shop/hq"
+    async with Registry(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
+        await apply_once(registry, tmp_path, SITE)
+        assert identity.sites[path].spec.retention.sightings == "30d"
+        await apply_once(registry, tmp_path, SITE.replace("30d", "7d"))
+        assert identity.sites[path].spec.retention.sightings == "7d"
+        await apply_once(registry, tmp_path, "")
+        assert identity.sites == {}
+
+
 async def test_subjects_are_put_again_when_another_model_is_served(
     identity: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,10 +151,8 @@ async def test_subjects_are_put_again_when_another_model_is_served(
     (tmp_path / "a.yaml").write_text(SUBJECTS)
     (tmp_path / "a.jpg").write_bytes(PHOTO)
     heard: list[EnrolmentReport] = []
-    listener = Listener(lambda _, report: heard.append(report), lambda *_: None, lambda _: None)
-    programs = Programs(tmp_path, "hq", Addresses(1, "", (), 1, 1), Secrets("", "", "", ""))
     async with Registry(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
-        made = Applier(registry, Supervisor(tmp_path), programs, tmp_path / "applied.json", listener)
+        made = an_applier(registry, tmp_path, heard)
         made.want(desired(load([tmp_path]), "new@1"))
         tasks = [asyncio.create_task(made.run()), asyncio.create_task(made.follow_model())]
         await eventually(lambda: len(heard) == 2, 10, "both were put")

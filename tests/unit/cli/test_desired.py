@@ -85,3 +85,4 @@ def test_the_site_gives_its_name_and_preferred_inference(tmp_path: Path) -> None
     found = goal(tmp_path, TEXT + site)
 
     assert (found.site, found.inference) == ("hq", ("gpu:8001",))
+    assert list(found.sites) == [ResourceKey("default", "hq")]

@@ -1,8 +1,8 @@
 """Make what runs equal to what is desired, and keep trying.
 
-Each thing (a camera or Subject in the registry, a stream process) is a task of its own with its own backoff, so that
-one that cannot be done holds up no other. What the registry was told outlives a run in `applied.json`, so that what is
-gone from the manifests at the next start is erased then.
+Each thing (a Site, camera or Subject in the registry, a stream process) is a task of its own with its own backoff, so
+that one that cannot be done holds up no other. What the registry was told outlives a run in `applied.json`, so that
+what is gone from the manifests at the next start is erased then.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ AT_ONCE = 2
 MODEL_LOOK_S = 5.0
 """Between two looks at which recognition model identity works with."""
 
-CAMERA, SUBJECT, STREAM = "camera", "subject", "stream"
+SITE, CAMERA, SUBJECT, STREAM = "site", "camera", "subject", "stream"
 Item = tuple[str, ResourceKey]
 
 
@@ -150,6 +150,7 @@ class Applier:
     def _items(self) -> list[Item]:
         """Give all things that are desired or there, Subjects first: who is enrolled early is recognised early."""
         found: dict[Item, None] = {}
+        found |= dict.fromkeys((SITE, key) for key in self._desired.sites)
         found |= dict.fromkeys((CAMERA, key) for key in self._desired.cameras)
         found |= dict.fromkeys((SUBJECT, key) for key in self._desired.subjects)
         if self._streams_on:
@@ -163,6 +164,9 @@ class Applier:
         if kind == SUBJECT:
             subject = self._desired.subjects.get(key)
             return subject.digest if subject else None
+        if kind == SITE:
+            site = self._desired.sites.get(key)
+            return site.digest if site else None
         camera = self._desired.cameras.get(key)
         if camera is None:
             return None
@@ -199,6 +203,8 @@ class Applier:
     async def _do(self, item: Item, digest: str | None) -> None:
         kind, key = item
         actions: dict[tuple[str, bool], Callable[[ResourceKey], Awaitable[None]]] = {
+            (SITE, True): self._put_site,
+            (SITE, False): self.registry.remove_site,
             (CAMERA, True): self._put_camera,
             (CAMERA, False): self.registry.remove_camera,
             (SUBJECT, True): self._put_subject,
@@ -207,6 +213,9 @@ class Applier:
             (STREAM, False): self._stop_stream,
         }
         await actions[kind, digest is not None](key)
+
+    async def _put_site(self, key: ResourceKey) -> None:
+        await self.registry.put_site(self._desired.sites[key].resource)
 
     async def _put_camera(self, key: ResourceKey) -> None:
         await self.registry.put_camera(self._desired.cameras[key].resource)

@@ -9,7 +9,7 @@ from typing import Any
 from vigil_cli.manifests import Declared, Manifests
 from vigil_cli.manifests.references import CREDENTIAL_KEYS, local_path, site_of
 from vigil_contracts.ids import ResourceKey
-from vigil_contracts.resources import Camera, SourceType, Subject
+from vigil_contracts.resources import Camera, Site, SourceType, Subject
 
 DEFAULT_SITE = "default"
 
@@ -48,10 +48,20 @@ class DesiredSubject:
 
 
 @dataclass(frozen=True, slots=True)
+class DesiredSite:
+    """One Site as the registry keeps it; the digest covers all of it."""
+
+    key: ResourceKey
+    resource: Site
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """All that is to run."""
 
     site: str = DEFAULT_SITE
+    sites: Mapping[ResourceKey, DesiredSite] = field(default_factory=dict)
     cameras: Mapping[ResourceKey, DesiredCamera] = field(default_factory=dict)
     subjects: Mapping[ResourceKey, DesiredSubject] = field(default_factory=dict)
     inference: tuple[str, ...] = ()
@@ -71,9 +81,11 @@ def desired(manifests: Manifests, recogniser_id: str, extra: tuple[Camera, ...] 
     cameras = [_camera(declared, manifests) for declared in manifests.cameras.values()]
     cameras += [_plain_camera(camera, {}) for camera in extra]
     subjects = [_subject(declared, manifests, recogniser_id) for declared in manifests.subjects.values()]
+    sites = [_site(declared.resource) for declared in manifests.sites.values()]
     site = site_of(manifests)
     return Desired(
         site=site.metadata.name if site else DEFAULT_SITE,
+        sites={each.key: each for each in sites},
         cameras={camera.key: camera for camera in cameras},
         subjects={subject.key: subject for subject in subjects},
         inference=tuple(end.address for end in site.spec.inference.endpoints) if site else (),
@@ -118,7 +130,11 @@ def _subject(declared: Declared[Subject], manifests: Manifests, recogniser_id: s
     return DesiredSubject(subject.metadata.key, declared, manifests, digest)
 
 
-def as_json(resource: Camera | Subject) -> dict[str, Any]:
+def _site(site: Site) -> DesiredSite:
+    return DesiredSite(site.metadata.key, site, _digest(as_json(site)))
+
+
+def as_json(resource: Camera | Subject | Site) -> dict[str, Any]:
     """Give a resource as the plain data that programs exchange."""
     found: dict[str, Any] = resource.model_dump(mode="json", by_alias=True, exclude_none=True)
     return found

@@ -10,7 +10,7 @@ import httpx
 from vigil_cli.standalone.desired import as_json
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import EnrolmentReport, RegistryStatus
-from vigil_contracts.resources import Camera, Subject
+from vigil_contracts.resources import Camera, Site, Subject
 
 TIMEOUT = httpx.Timeout(60, connect=3)
 """Ten photos of 50 megapixels take a while to decode."""
@@ -39,7 +39,7 @@ class PhotoUpload:
 
 
 class Registry:
-    """Cameras and Subjects are put in and taken out; every call may be repeated."""
+    """Sites, Cameras and Subjects are put in and taken out; every call may be repeated."""
 
     def __init__(self, url: str, token: str) -> None:
         self._http = httpx.AsyncClient(
@@ -56,6 +56,15 @@ class Registry:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._http.aclose()
+
+    async def put_site(self, site: Site) -> None:
+        """Register a Site, so that its retention holds; raises RegistryError."""
+        key = site.metadata.key
+        await self._call("PUT", f"/sites/{key.namespace}/{key.name}", json=as_json(site))
+
+    async def remove_site(self, key: ResourceKey) -> None:
+        """Take a Site out; what was seen there is kept no longer than before. Raises RegistryError."""
+        await self._call("DELETE", f"/sites/{key.namespace}/{key.name}")
 
     async def put_camera(self, camera: Camera) -> None:
         """Register a camera; raises RegistryError."""
