@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     """Of the stream pod's volume for its journal; more than its outbox may take."""
     resync_s: Annotated[float, Field(ge=5)] = 600.0
     """Every so often everything is listed and reconciled, whether or not it changed."""
-    workers: Annotated[int, Field(ge=1, le=64)] = 8
+    workers: Annotated[int, Field(ge=1, le=64)] = 16
     """Reconciles at once."""
     shutdown_s: Annotated[float, Field(gt=0, le=300)] = 10.0
     """From SIGTERM to the end, for reconciles under way to be finished."""

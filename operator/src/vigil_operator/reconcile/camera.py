@@ -30,6 +30,10 @@ COLLECTED_S: Final = 30.0
 """For the garbage collector to remove what a deleted Camera owned."""
 PROBLEM_S: Final = 60.0
 """A refusal of the API server is tried again so often: quotas and policies change without telling."""
+QUIET_STEPS: Final = frozenset({Reason.POD_PENDING, Reason.STARTING})
+"""Steps on the way up: in the status, but no events; a thousand Cameras that start would write two thousand."""
+REWORD_S: Final = 5.0
+"""A status of which only words differ, such as a pod's progress, is written at most so often."""
 CALM: Final = frozenset({Reason.STREAMING, Reason.STARTING, Reason.POD_PENDING, Reason.SUSPENDED})
 """Reasons of Ready that are no cause for a warning."""
 
@@ -49,7 +53,7 @@ class CameraReconciler:
         self._registrar = registrar
         self._admission = Admission(world.cache, world.heartbeats, world.queue.add)
         self._reasons: dict[Key, str] = {}
-        self._written: dict[Key, str] = {}
+        self._written: dict[Key, tuple[str, float]] = {}
         self._orphaned: dict[Key, float] = {}
 
     async def reconcile(self, key: Key) -> Result:
@@ -171,25 +175,29 @@ class CameraReconciler:
         if heard is not None and heard.beat.inference_endpoint:
             status["endpoint"] = heard.beat.inference_endpoint
         self._count(key, next(one["reason"] for one in made if one["type"] == CameraCondition.READY))
-        wrote = await self._write(key, obj, seen or {}, status)
-        return Result("Changed" if outcome.changed or wrote else "Unchanged", self._again_s(known, outcome))
+        wrote, later_s = await self._write(key, obj, seen or {}, status)
+        waits = [wait for wait in (self._again_s(known, outcome), later_s) if wait is not None]
+        return Result("Changed" if outcome.changed or wrote else "Unchanged", min(waits, default=None))
 
-    async def _write(self, key: Key, obj: Object, seen: Object, status: Object) -> bool:
-        mark = fingerprint([obj["metadata"].get("uid"), seen, status])
-        if not subject_status.differs(seen, status) or self._written.get(key) == mark:
-            return False  # the second: what the API server does not keep of it is not written again and again
+    async def _write(self, key: Key, obj: Object, seen: Object, status: Object) -> tuple[bool, float | None]:
+        """Write the status; gives whether it did, and the seconds after which to look again when that can wait."""
+        mark, now = fingerprint([obj["metadata"].get("uid"), seen, status]), time.monotonic()
+        last_mark, last_at = self._written.get(key, ("", -REWORD_S))
+        if not subject_status.differs(seen, status) or last_mark == mark:
+            return False, None  # the second: what the API server does not keep of it is not written again and again
+        if now - last_at < REWORD_S and not _means_more(seen, status):
+            return False, REWORD_S - (now - last_at)
         try:
             await self._world.api.apply_status(key, str(obj["metadata"].get("uid", "")), status)
         except NotFoundError:
-            return False  # deleted meanwhile; the watch will say so
-        self._written[key] = mark
+            return False, None  # deleted meanwhile; the watch will say so
+        self._written[key] = (mark, now)
         ready = subject_status.transition(seen, status["conditions"], CameraCondition.READY)
-        if ready is not None:
+        if ready is not None and ready["reason"] not in QUIET_STEPS:
             kind = "Normal" if ready["reason"] in CALM else "Warning"
-            await self._world.events.tell(
-                obj, key, kind, ready["reason"], ready["message"] or ready["reason"], "Reconcile"
-            )
-        return True
+            note = ready["message"] or ready["reason"]
+            await self._world.events.tell(obj, key, kind, ready["reason"], note, "Reconcile")
+        return True, None
 
     def _again_s(self, known: Known, outcome: Outcome) -> float | None:
         """Say when time alone may change the verdict."""
@@ -230,6 +238,14 @@ def _until_silent_s(heard: Heard | None, pod_age_s: float) -> list[float]:
     """Give the time that a young pod has to be heard; a camera that falls silent later is told by the heartbeats."""
     silent = heard is None or heard.stale
     return [SILENCE_S - pod_age_s + 0.5] if silent and pod_age_s < SILENCE_S else []
+
+
+def _means_more(seen: Object, status: Object) -> bool:
+    """Say whether more than words differs."""
+    made = status["conditions"]
+    return seen.get("observedGeneration") != status["observedGeneration"] or any(
+        subject_status.transition(seen, made, one["type"]) is not None for one in made
+    )
 
 
 def _image(spec: Object) -> object:

@@ -5,8 +5,10 @@ an event tells from whom. Who takes it back again and again is not fought for ev
 waits longer and longer.
 """
 
+import asyncio
 import time
 from collections import defaultdict, deque
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,10 +63,14 @@ class Children:
             Kinds that are left as they are, there or not.
         """
         outcome = Outcome()
+        # What the pod needs comes at once, the Deployment when all of that is there.
+        needed = [self._bring_one(camera, key, *one, outcome) for one in wanted if one[0] is not Kind.DEPLOYMENT]
+        await gather(needed)
         for kind, manifest in wanted:
-            await self._bring_one(camera, key, kind, manifest, outcome)
-            if outcome.waiting or outcome.problem is not None:
-                return outcome
+            if kind is Kind.DEPLOYMENT and not outcome.waiting and outcome.problem is None:
+                await self._bring_one(camera, key, kind, manifest, outcome)
+        if outcome.waiting or outcome.problem is not None:
+            return outcome
         names = {(kind, manifest["metadata"]["name"]) for kind, manifest in wanted}
         await self._prune(camera, key, names, kept, outcome)
         return outcome
@@ -95,7 +101,8 @@ class Children:
             await self._world.api.delete(child)
             outcome.waiting = outcome.changed = True
         elif seen is None or not is_applied(kind, seen, manifest):
-            outcome.problem = await self._apply(camera, key, child, manifest)
+            problem = await self._apply(camera, key, child, manifest)
+            outcome.problem = outcome.problem or problem
             outcome.changed = True
 
     async def _apply(self, camera: Object, key: Key, child: Key, manifest: Object) -> Problem | None:
@@ -151,6 +158,14 @@ class Children:
                     continue
                 await self._world.api.delete(Key(kind, key.namespace, name))
                 outcome.changed = True
+
+
+async def gather(steps: list[Coroutine[None, None, None]]) -> None:
+    """Do all at once and to the end, then raise the first error: nothing is left half asked for."""
+    results = await asyncio.gather(*steps, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
 
 
 def is_applied(kind: Kind, seen: Object, manifest: Object) -> bool:
