@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from tests.chart.installed import installed  # noqa: F401 - a fixture
 from tests.support.kubernetes.fixtures import (  # noqa: F401 - fixtures, and a hook that builds what they need
@@ -30,6 +31,10 @@ from tests.support.servers import (
 )
 
 from vigil_cli.standalone.servers.go2rtc import Login
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("vigil", deadline=None)
+hypothesis.settings.load_profile("vigil")
 
 
 @pytest.fixture(scope="session")
