@@ -1,7 +1,8 @@
 """The work queue: every key once, however often it is added; failures come back with growing pauses.
 
 A key that is added while it is being worked on comes back after that, so that no two workers ever hold one key and no
-change is lost. Its size is bounded by the number of distinct keys, that is, of objects.
+change is lost. Its size is bounded by the number of distinct keys, that is, of objects: wishes for later that were
+overtaken stay in the heap only until they are more than those that count.
 """
 
 import asyncio
@@ -15,6 +16,8 @@ K = TypeVar("K", bound=Hashable)
 
 FIRST_PAUSE_S: Final = 0.2
 MAX_PAUSE_S: Final = 60.0
+SLACK: Final = 64
+"""So many overtaken wishes may always lie in the heap: a small one is not worth the work."""
 
 
 class Backoff(Generic[K]):
@@ -62,6 +65,11 @@ class WorkQueue(Generic[K]):
         return len(self._due)
 
     @property
+    def held(self) -> int:
+        """How many wishes for later are held in memory, overtaken ones among them."""
+        return len(self._later)
+
+    @property
     def active(self) -> int:
         """How many keys are being worked on."""
         return len(self._active)
@@ -107,6 +115,9 @@ class WorkQueue(Generic[K]):
         self._due[key] = due
         self._order += 1
         heapq.heappush(self._later, (due, self._order, key))
+        if len(self._later) > 2 * len(self._due) + SLACK:
+            self._later = [one for one in self._later if self._due.get(one[2]) == one[0]]
+            heapq.heapify(self._later)
         self._set_timer()
 
     def _set_timer(self) -> None:

@@ -41,6 +41,18 @@ async def test_of_two_wishes_the_earlier_counts() -> None:
     assert (len(queue), queue.waiting) == (0, 0)
 
 
+async def test_wishes_that_were_overtaken_do_not_pile_up() -> None:
+    queue: WorkQueue[int] = WorkQueue()
+    for number in range(3000):
+        queue.add(number % 3, after_s=7 * 86400)
+        queue.add(number % 3)
+        queue.done(await queue.take())
+    assert queue.held <= 2 * 3 + 64
+    queue.add(5, after_s=0.01)
+    await eventually(lambda: len(queue) == 1, 5, "those that count are still there")
+    assert await queue.take() == 5
+
+
 async def test_what_was_to_happen_later_happens_now_when_now_is_wished_for() -> None:
     queue: WorkQueue[str] = WorkQueue()
     queue.add("a", after_s=60)
