@@ -16,8 +16,9 @@ from vigil_models.errors import ModelsError
 from vigil_models.fetch import store
 from vigil_models.fetch.download import Progress as OnProgress
 from vigil_models.proof.inputs import Picture
+from vigil_models.proof.speed import REFERENCE_SIZE
 from vigil_models.repository.config import Target
-from vigil_models.repository.manifest import Manifest
+from vigil_models.repository.manifest import Manifest, SpeedNote
 
 app = typer.Typer(no_args_is_help=True, help="Models for Vigil: what there is, fetching, exporting, checking.")
 out = Console(soft_wrap=False)
@@ -185,6 +186,16 @@ def _show_proofs(manifest: Manifest) -> None:
         for row in model.proofs:
             table.add_row(row.case, row.against, row.quantity, f"{row.largest:.2g}", f"{row.tolerance:g}")
         out.print(table)
+        if model.speed:
+            out.print(f"{model.name}: {_speed(model.speed)}", highlight=False)
+
+
+def _speed(speed: SpeedNote) -> str:
+    height, width = REFERENCE_SIZE
+    told = f"{speed.reference_ms:.3g} ms of one core for a picture of {width}x{height} (median of {speed.runs}"
+    if (speed.height, speed.width) != REFERENCE_SIZE:
+        told += f", measured at its fixed {speed.width}x{speed.height} and scaled by pixels"
+    return f"{told})"
 
 
 @app.command()

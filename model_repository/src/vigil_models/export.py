@@ -15,6 +15,7 @@ from vigil_models.graph import cpu, detection, recognition
 from vigil_models.graph.source import Source, read
 from vigil_models.proof.inputs import Picture
 from vigil_models.proof.prove import Difference, prove
+from vigil_models.proof.speed import Speed, measure
 from vigil_models.repository import config, manifest, write
 from vigil_models.repository.config import Target
 
@@ -47,6 +48,8 @@ class Proven:
     source: Source
     graph: onnx.ModelProto
     differences: Sequence[Difference]
+    speed: Speed | None = None
+    """Of a detector on the CPU; what a GPU takes is not known where the export runs."""
 
 
 def build(model: Model, source: Source) -> onnx.ModelProto:
@@ -81,16 +84,7 @@ def export_pack(pack: Pack, folder: Path, destination: Path, options: Options) -
     RepositoryError
         When the destination cannot be written.
     """
-    proven = []
-    for model in pack.models:
-        options.on_step(f"reading {model.file}")
-        source = read(model, folder, options.sha256s)
-        options.on_step(f"building {model.task} from {model.name}")
-        graph = build(model, source)
-        if options.target is Target.CPU_PYTHON:
-            cpu.tune(graph)
-        options.on_step(f"proving {model.task} against {model.file}")
-        proven.append(Proven(model, source, graph, prove(model, source, graph, options.photos)))
+    proven = [_prove(model, folder, options) for model in pack.models]
     options.on_step(f"writing {destination}")
     files: dict[str, bytes] = {}
     entries = [_add_model(files, each, options) for each in proven]
@@ -102,13 +96,30 @@ def export_pack(pack: Pack, folder: Path, destination: Path, options: Options) -
     return result
 
 
+def _prove(model: Model, folder: Path, options: Options) -> Proven:
+    options.on_step(f"reading {model.file}")
+    source = read(model, folder, options.sha256s)
+    options.on_step(f"building {model.task} from {model.name}")
+    graph = build(model, source)
+    if options.target is Target.CPU_PYTHON:
+        cpu.tune(graph)
+    options.on_step(f"proving {model.task} against {model.file}")
+    differences = prove(model, source, graph, options.photos)
+    if options.target is not Target.CPU_PYTHON or not isinstance(model, Detector):
+        return Proven(model, source, graph, differences)
+    options.on_step(f"measuring {model.task} on one core")
+    return Proven(model, source, graph, differences, measure(graph))
+
+
 def _add_model(files: dict[str, bytes], proven: Proven, options: Options) -> manifest.ManifestModel:
     model, source = proven.model, proven.source
     model_id = model.model_id(source.sha256)
     licence = catalogue.load().licences[model.licence]
     instances = options.instances or (cores() if options.target is Target.CPU_PYTHON else 1)
+    reference_ms = proven.speed.reference_ms if proven.speed else None
+    text = config.render(model, options.target, model_id, instances, reference_ms=reference_ms)
     folder = {
-        "config.pbtxt": config.render(model, options.target, model_id, instances).encode(),
+        "config.pbtxt": text.encode(),
         "LICENCE.txt": _licence_text(model, licence).encode(),
         f"{write.VERSION}/model.onnx": proven.graph.SerializeToString(deterministic=True),
     }
@@ -124,10 +135,11 @@ def _add_model(files: dict[str, bytes], proven: Proven, options: Options) -> man
         source=manifest.Provenance(file=model.file, sha256=source.sha256, bytes=len(source.data)),
         licence=manifest.LicenceNote(**licence.model_dump(exclude={"text"})),
         preprocessing=manifest.Preprocessing(channels=model.channels, mean=model.mean, std=model.std),
-        parameters=dict(config.parameters(model, model_id)),
+        parameters=dict(config.parameters(model, model_id, reference_ms)),
         calibration=model.calibration,
         files={name: hashlib.sha256(content).hexdigest() for name, content in named.items()},
         proofs=[manifest.ProofRow(**vars(difference)) for difference in proven.differences],
+        speed=manifest.SpeedNote(**vars(proven.speed)) if proven.speed else None,
     )
 
 

@@ -83,3 +83,13 @@ def test_a_cpu_gets_one_request_at_a_time_per_instance() -> None:
         )
         assert list(parsed.dynamic_batching.preferred_batch_size) == [1]
         assert parsed.dynamic_batching.max_queue_delay_microseconds == 0
+
+
+def test_what_was_measured_of_a_detector_is_one_more_parameter() -> None:
+    detector, recogniser = catalogue.load().pack("open").models
+    plain = config.render(detector, Target.CPU_PYTHON, "d@1", 2)
+    measured = config.render(detector, Target.CPU_PYTHON, "d@1", 2, reference_ms=9.4704)
+    assert measured == plain + 'parameters { key: "vigil_reference_ms" value: { string_value: "9.470" } }\n'
+    assert config.render(recogniser, Target.CPU_PYTHON, "r@1", 2) == config.render(
+        recogniser, Target.CPU_PYTHON, "r@1", 2, reference_ms=9.47
+    )

@@ -39,12 +39,15 @@ MAX_QUEUE = {"face_detection": 64, "face_recognition": 128}
 WARM_UP_SIZE = (384, 640)
 """Height and width of the frames that detectors warm up with: 16:9 at the default analysis size."""
 
+REFERENCE_MS = "vigil_reference_ms"
+"""Parameter with the milliseconds of one core for one reference picture, from which a Site's capacity is reckoned."""
+
 WORKSPACE_BYTES = 1 << 30
 ENGINE_CACHE = "/var/cache/vigil/tensorrt"
 """Where engines are kept between starts (a volume in production): building one takes minutes."""
 
 
-def render(model: Model, target: Target, model_id: str, instances: int) -> str:
+def render(model: Model, target: Target, model_id: str, instances: int, *, reference_ms: float | None = None) -> str:
     """Write a model's `config.pbtxt`.
 
     Parameters
@@ -57,6 +60,8 @@ def render(model: Model, target: Target, model_id: str, instances: int) -> str:
         `<name>@<12 hex digits>`, carried to every client.
     instances
         Of the model, on each GPU or on the CPU.
+    reference_ms
+        What was measured of a detector, in milliseconds; None: nothing was.
     """
     blocks = [
         f'name: "{model.task}"',
@@ -68,14 +73,15 @@ def render(model: Model, target: Target, model_id: str, instances: int) -> str:
         *([_accelerator(model)] if target is Target.PRODUCTION else []),
         _batching(model, target),
         _warm_up(model),
-        *[_parameter(key, value) for key, value in parameters(model, model_id).items()],
+        *[_parameter(key, value) for key, value in parameters(model, model_id, reference_ms).items()],
     ]
     head = "# Written by vigil-models export; change the catalogue or the exporter, not this file.\n"
     return head + "\n".join(blocks) + "\n"
 
 
-def parameters(model: Model, model_id: str) -> Mapping[str, str]:
+def parameters(model: Model, model_id: str, reference_ms: float | None = None) -> Mapping[str, str]:
     """List what clients read from the model's configuration, so that they need no catalogue."""
+    measured = {} if reference_ms is None else {REFERENCE_MS: f"{reference_ms:.3f}"}
     if isinstance(model, Detector):
         return {
             "vigil_model_id": model_id,
@@ -84,6 +90,7 @@ def parameters(model: Model, model_id: str) -> Mapping[str, str]:
             "nms_iou_permille": str(model.nms_iou_permille),
             "top_k": str(model.top_k),
             "input_multiple": str(max(model.strides)),
+            **measured,
         }
     return {
         "vigil_model_id": model_id,

@@ -51,6 +51,15 @@ class ProofRow(_Part):
     tolerance: float
 
 
+class SpeedNote(_Part):
+    """What a detector was measured to take, as in `vigil_models.proof.speed.Speed`."""
+
+    reference_ms: float
+    width: int
+    height: int
+    runs: int
+
+
 class ManifestModel(_Part):
     """One served model."""
 
@@ -67,6 +76,8 @@ class ManifestModel(_Part):
     files: dict[str, str]
     """Path below the repository to sha256, of all that was written for this model."""
     proofs: list[ProofRow]
+    speed: SpeedNote | None = None
+    """Of a detector that a CPU serves, on the machine that exported it."""
 
 
 class Manifest(_Part):
