@@ -13,11 +13,11 @@ from vigil_operator.bus.heartbeats import Heartbeats
 from vigil_operator.kube.cache import Cache, key_of
 from vigil_operator.kube.client import Api, connect
 from vigil_operator.kube.events import EventWriter
-from vigil_operator.kube.kinds import CHILD_KINDS, Key, Kind
+from vigil_operator.kube.kinds import CHILD_KINDS, OWN_KINDS, Key, Kind
 from vigil_operator.kube.lease import Leadership
 from vigil_operator.kube.watch import Scope, Watch
 from vigil_operator.metrics import Metrics
-from vigil_operator.queue import WorkQueue
+from vigil_operator.queues import KindQueues, Wishes
 from vigil_operator.reconcile.base import Reconciler, World
 from vigil_operator.reconcile.buses import Buses
 from vigil_operator.reconcile.camera import CameraReconciler
@@ -43,6 +43,7 @@ class Parts:
     """What the program starts, watches and ends."""
 
     world: World
+    queues: KindQueues
     leadership: Leadership
     watches: list[Watch]
     reconcilers: dict[Kind, Reconciler]
@@ -52,7 +53,7 @@ class Parts:
 
 def build(settings: Settings) -> Parts:
     """Make all parts; nothing is started or connected yet."""
-    metrics, cache, queue = Metrics(), Cache(), WorkQueue[Key]()
+    metrics, cache, queue = Metrics(), Cache(), KindQueues(OWN_KINDS)
     add_indices(cache, settings)
     metrics.watch_queue(lambda: len(queue), lambda: queue.waiting)
     api = Api(connect(), cache, metrics)
@@ -75,7 +76,7 @@ def build(settings: Settings) -> Parts:
     leadership = Leadership(api, settings.namespace, settings.lease_name, identity, settings.lease_s)
     watches = [Watch(api, cache, metrics, scope) for scope in scopes(settings)]
     registry = make_registry(settings)
-    return Parts(world, leadership, watches, reconcilers(world, registry), Buses(world), registry)
+    return Parts(world, queue, leadership, watches, reconcilers(world, registry), Buses(world), registry)
 
 
 def reconcilers(world: World, registry: Registry | None) -> dict[Kind, Reconciler]:
@@ -106,7 +107,7 @@ def _camera_key(camera: ResourceKey) -> Key:
     return Key(Kind.CAMERA, camera.namespace, camera.name)
 
 
-def _tell_site(cache: Cache, queue: WorkQueue[Key], settings: Settings, site: str) -> None:
+def _tell_site(cache: Cache, queue: Wishes, settings: Settings, site: str) -> None:
     """Have a Site and its Cameras reconciled, in whatever namespace."""
     for key in cache.keys(Kind.SITE):
         if key.name == site:
@@ -116,6 +117,6 @@ def _tell_site(cache: Cache, queue: WorkQueue[Key], settings: Settings, site: st
             queue.add(key_of(Kind.CAMERA, camera))
 
 
-def _tell_cameras(cache: Cache, queue: WorkQueue[Key], namespace: str, site: str) -> None:
+def _tell_cameras(cache: Cache, queue: Wishes, namespace: str, site: str) -> None:
     for camera in cache.find(Kind.CAMERA, BY_SITE, namespace, site):
         queue.add(Key(Kind.CAMERA, namespace, camera["metadata"]["name"]))

@@ -110,11 +110,11 @@ class Program:
         for watch in self._parts.watches:
             await watch.synced.wait()
         log.info("working", workers=self._settings.workers)
-        loop = ReconcileLoop(self._parts.world.queue, self._parts.reconcilers, self._parts.world.metrics)
+        loop = ReconcileLoop(self._parts.queues, self._parts.reconcilers, self._parts.world.metrics)
         await loop.run(self._settings.workers, self._stopping)
 
     async def _finish(self, work: "asyncio.Task[None]") -> None:
-        log.info("stopping", under_way=self._parts.world.queue.active)
+        log.info("stopping", under_way=self._parts.queues.active)
         if self._parts.leadership.held:
             await asyncio.wait({work}, timeout=self._settings.shutdown_s)
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from vigil_operator.kube.cache import Cache, Change, key_of
 from vigil_operator.kube.kinds import CHILD_KINDS, OWN_KINDS, Key, Kind, Object
-from vigil_operator.queue import WorkQueue
+from vigil_operator.queues import Wishes
 from vigil_operator.resources.names import CAMERA_LABEL
 from vigil_operator.settings import Settings
 
@@ -29,7 +29,7 @@ def add_indices(cache: Cache, settings: Settings) -> None:
 class Router:
     """Listens to the cache and fills the queue."""
 
-    def __init__(self, cache: Cache, queue: WorkQueue[Key], settings: Settings) -> None:
+    def __init__(self, cache: Cache, queue: Wishes, settings: Settings) -> None:
         self._cache = cache
         self._queue = queue
         self._settings = settings

@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     resync_s: Annotated[float, Field(ge=5)] = 600.0
     """Every so often everything is listed and reconciled, whether or not it changed."""
     workers: Annotated[int, Field(ge=1, le=64)] = 16
-    """Reconciles at once."""
+    """Reconciles at once, of Cameras, of Subjects and of Sites each."""
     shutdown_s: Annotated[float, Field(gt=0, le=300)] = 10.0
     """From SIGTERM to the end, for reconciles under way to be finished."""
     http_host: str = "127.0.0.1"

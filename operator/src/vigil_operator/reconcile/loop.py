@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from typing import Final
 
 import structlog
 
@@ -10,39 +11,44 @@ from vigil_operator.kube.errors import KubeError
 from vigil_operator.kube.kinds import Key, Kind
 from vigil_operator.metrics import Metrics
 from vigil_operator.queue import WorkQueue
+from vigil_operator.queues import KindQueues
 from vigil_operator.reconcile.base import Reconciler, Result
 
 log = structlog.get_logger(__name__)
 
-RECONCILE_DEADLINE_S = 120.0
-"""No reconcile takes that long: every request has its own deadline. One that does is ended and tried again."""
+DEADLINES_S: Final[Mapping[Kind, float]] = {Kind.CAMERA: 120.0, Kind.SITE: 120.0, Kind.SUBJECT: 900.0}
+"""No reconcile takes that long: every request has its own deadline. One that does is ended and tried again.
+
+A Subject's photos may take five minutes to be fetched and enrolled, and wait as long for each enrolment before it.
+"""
 
 
 class ReconcileLoop:
-    """Hands keys to the reconciler of their kind.
+    """Hands keys to the reconciler of their kind, each kind with workers of its own."""
 
-    Parameters
-    ----------
-    reconcilers
-        By kind; keys of other kinds are left aside.
-    """
-
-    def __init__(self, queue: WorkQueue[Key], reconcilers: Mapping[Kind, Reconciler], metrics: Metrics) -> None:
-        self._queue = queue
+    def __init__(self, queues: KindQueues, reconcilers: Mapping[Kind, Reconciler], metrics: Metrics) -> None:
+        self._queues = queues
         self._reconcilers = reconcilers
         self._metrics = metrics
 
     async def run(self, workers: int, stopping: asyncio.Event) -> None:
-        """Work until told to stop; what is under way is finished."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(workers):
-                group.create_task(self._work(stopping))
+        """Work until told to stop; what is under way is finished.
 
-    async def _work(self, stopping: asyncio.Event) -> None:
+        Parameters
+        ----------
+        workers
+            Reconciles at once, of each kind.
+        """
+        async with asyncio.TaskGroup() as group:
+            for _, queue in self._queues:
+                for _ in range(workers):
+                    group.create_task(self._work(queue, stopping))
+
+    async def _work(self, queue: WorkQueue[Key], stopping: asyncio.Event) -> None:
         stop = asyncio.create_task(stopping.wait())
         try:
             while not stopping.is_set():
-                take = asyncio.create_task(self._queue.take())
+                take = asyncio.create_task(queue.take())
                 await asyncio.wait({take, stop}, return_when=asyncio.FIRST_COMPLETED)
                 if not take.done():
                     take.cancel()
@@ -51,7 +57,7 @@ class ReconcileLoop:
                 try:
                     await self.handle(key)
                 finally:
-                    self._queue.done(key)
+                    queue.done(key)
         finally:
             stop.cancel()
 
@@ -62,7 +68,7 @@ class ReconcileLoop:
             return
         started = time.monotonic()
         try:
-            async with asyncio.timeout(RECONCILE_DEADLINE_S):
+            async with asyncio.timeout(DEADLINES_S[key.kind]):
                 result = await reconciler.reconcile(key)
         except KubeError as error:
             outcome = type(error).__name__.removesuffix("Error")
@@ -80,13 +86,15 @@ class ReconcileLoop:
         self._metrics.seconds.labels(key.kind.value).observe(time.monotonic() - started)
 
     def _failed(self, key: Key, error: Exception, least_s: float) -> None:
-        first = self._queue.backoff.failures(key) == 0
-        pause = max(self._queue.backoff.next_s(key), least_s)
+        queue = self._queues.of(key.kind)
+        first = queue.backoff.failures(key) == 0
+        pause = max(queue.backoff.next_s(key), least_s)
         if first and isinstance(error, KubeError):  # one line per trouble
             log.warning("not reconciled; trying again", key=str(key), reason=str(error))
-        self._queue.add(key, after_s=pause)
+        queue.add(key, after_s=pause)
 
     def _succeeded(self, key: Key, result: Result) -> None:
-        self._queue.backoff.forget(key)
+        queue = self._queues.of(key.kind)
+        queue.backoff.forget(key)
         if result.again_s is not None:
-            self._queue.add(key, after_s=result.again_s)
+            queue.add(key, after_s=result.again_s)
