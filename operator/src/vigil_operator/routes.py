@@ -8,6 +8,7 @@ from vigil_operator.kube.kinds import CHILD_KINDS, OWN_KINDS, Key, Kind, Object
 from vigil_operator.queues import Wishes
 from vigil_operator.resources.names import CAMERA_LABEL
 from vigil_operator.settings import Settings
+from vigil_operator.stored import usb_device
 
 BY_SECRET: Final = "secret"  # noqa: S105 - the name of an index
 BY_CONFIG_MAP: Final = "configmap"
@@ -63,10 +64,10 @@ class Router:
     def _others_of_camera(self, namespace: str, seen: list[Object]) -> Iterator[Key]:
         sites = {site_of(obj, self._settings) for obj in seen}
         yield from (Key(Kind.SITE, namespace, site) for site in sites)
-        devices = {device for obj in seen for device in usb_device(obj)}
+        devices = {device for obj in seen if (device := usb_device(obj)) is not None}
         if devices:  # one device is one whatever the namespace
             for other in self._cache.all(Kind.CAMERA):
-                if devices.intersection(usb_device(other)):
+                if usb_device(other) in devices:
                     yield key_of(Kind.CAMERA, other)
 
     def _of_secret(self, namespace: str, name: str) -> Iterator[Key]:
@@ -98,22 +99,21 @@ def _unversioned(obj: Object) -> Object:
 
 
 def _name_in(obj: Object, *path: str) -> list[str]:
-    here: object = obj.get("spec")
-    for part in (*path, "name"):
-        here = here.get(part) if isinstance(here, dict) else None
-    return [here] if isinstance(here, str) else []
-
-
-def usb_device(obj: Object) -> list[str]:
-    """Give the device that a Camera reads; none for other sources."""
-    source = (obj.get("spec") or {}).get("source") or {}
-    return [source["url"]] if source.get("type") == "USB" and isinstance(source.get("url"), str) else []
+    name = _at(obj, "spec", *path, "name")
+    return [name] if isinstance(name, str) else []
 
 
 def _photo_refs(obj: Object, kind: str) -> list[str]:
-    photos = (obj.get("spec") or {}).get("photos") or []
-    refs = [photo.get(kind) for photo in photos if isinstance(photo, dict)]
-    return [ref["name"] for ref in refs if isinstance(ref, dict) and isinstance(ref.get("name"), str)]
+    photos = _at(obj, "spec", "photos")
+    names = [_at(photo, kind, "name") for photo in photos] if isinstance(photos, list) else []
+    return [name for name in names if isinstance(name, str)]
+
+
+def _at(here: object, *path: str) -> object:
+    """Look into data of whatever shape; None where there is nothing such."""
+    for part in path:
+        here = here.get(part) if isinstance(here, dict) else None
+    return here
 
 
 def _camera_label(obj: Object) -> list[str]:

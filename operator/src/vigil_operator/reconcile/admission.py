@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterator
 
 from vigil_contracts.ids import ResourceKey
+from vigil_contracts.resources import CameraSpec
+from vigil_operator import stored
 from vigil_operator.bus.heartbeats import Heartbeats
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.reconcile.budget import Demand, Place, Verdict, admit, camera_cost
 from vigil_operator.resources.names import child_name
 from vigil_operator.routes import BY_SITE
-
-DEFAULT_FPS = 5
 
 
 class Admission:
@@ -76,30 +76,28 @@ class Admission:
 
     def _demands(self, namespace: str, site: str) -> Iterator[Demand]:
         for obj in self._cache.find(Kind.CAMERA, BY_SITE, namespace, site):
-            spec = obj.get("spec") or {}
-            if spec.get("suspend") or "deletionTimestamp" in obj["metadata"]:
-                continue
+            spec = stored.camera_spec(obj)
+            if spec is None or spec.suspend or "deletionTimestamp" in obj["metadata"]:
+                continue  # the first: it gets no other pod than it has, and what that costs nobody can tell
             demand = self._demand(obj, spec)
             if demand.runs or self._key(demand) not in self._aside:
                 yield demand
 
-    def _demand(self, obj: Object, spec: Object) -> Demand:
+    def _demand(self, obj: Object, spec: CameraSpec) -> Demand:
         metadata = obj["metadata"]
         key = Key(Kind.CAMERA, metadata["namespace"], metadata["name"])
-        priority = (spec.get("scheduling") or {}).get("priority")
         place = Place(
-            -priority if isinstance(priority, int) else 0,
+            -spec.scheduling.priority,
             str(metadata.get("creationTimestamp", "")),
             key.namespace,
             key.name,
         )
         return Demand(place, self._cost(key, spec), runs=key in self._granted or self._runs(key))
 
-    def _cost(self, key: Key, spec: Object) -> int:
-        fps = (spec.get("sampling") or {}).get("fps")
+    def _cost(self, key: Key, spec: CameraSpec) -> int:
         heard = self._heartbeats.get(ResourceKey(key.namespace, key.name))
         width, height = (heard.beat.width, heard.beat.height) if heard else (None, None)
-        return camera_cost(fps if isinstance(fps, int) and fps > 0 else DEFAULT_FPS, width, height)
+        return camera_cost(spec.sampling.fps, width, height)
 
     def _runs(self, key: Key) -> bool:
         deployment = self._cache.get(Key(Kind.DEPLOYMENT, key.namespace, child_name(key.name)))

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from vigil_contracts.conditions import CameraReason as Reason
-from vigil_contracts.resources import API_VERSION, Camera, Problem, Site, SourceType, check
+from vigil_contracts.resources import Camera, Problem, Site, SourceType
 from vigil_contracts.resources.retention import retention_problem
-from vigil_operator.kube.cache import Cache
+from vigil_operator import stored
+from vigil_operator.kube.cache import Cache, key_of
 from vigil_operator.kube.compare import fingerprint
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.kube.trim import digest
 from vigil_operator.reconcile import camera_conditions
 from vigil_operator.resources.wiring import Wiring
-from vigil_operator.routes import usb_device
 from vigil_operator.settings import Settings
 
 CREDENTIALS: Final = ("username", "password")
@@ -39,7 +39,7 @@ class Resolved:
 
 def parse(obj: Object) -> Camera | camera_conditions.Problem:
     """Read a Camera as it is stored, which may be under another version's schema."""
-    found = check({"apiVersion": API_VERSION, "kind": "Camera", "metadata": _named(obj), "spec": obj.get("spec") or {}})
+    found = stored.read(Kind.CAMERA, obj)
     if isinstance(found, Camera):
         return found
     problems = found if isinstance(found, list) else [Problem((), "is no Camera")]
@@ -76,17 +76,12 @@ def resolve(camera: Camera, obj: Object, cache: Cache, settings: Settings) -> Re
     return Resolved(camera, name, site, wiring, problem)
 
 
-def _named(obj: Object) -> Object:
-    metadata = obj.get("metadata") or {}
-    return {name: metadata[name] for name in ("name", "namespace", "uid", "generation", "labels") if name in metadata}
-
-
 def _site(obj: Object | None) -> Site | None:
     if obj is None:
         return None
-    found = check({"apiVersion": API_VERSION, "kind": "Site", "metadata": _named(obj), "spec": obj.get("spec") or {}})
+    found = stored.read(Kind.SITE, obj)
     # A Site that breaks a rule says so itself; its Cameras go on with the operator's own settings.
-    return found if isinstance(found, Site) else Site.model_validate({"metadata": _named(obj)})
+    return found if isinstance(found, Site) else Site.model_validate({"metadata": stored.named(obj)})
 
 
 def _site_problem(namespace: str, name: str, settings: Settings, *, missing: bool) -> camera_conditions.Problem | None:
@@ -113,9 +108,9 @@ def _device_problem(camera: Camera, obj: Object, cache: Cache, settings: Setting
     device = camera.spec.source.url
     if camera.spec.source.type is not SourceType.USB or camera.spec.suspend:
         return None
-    first = min((_age(other), other) for other in _sharing(obj, cache)) if _sharing(obj, cache) else None
-    if first is not None and first[0] < _age(obj):
-        other = first[1]["metadata"]
+    first = min(_sharing(camera, obj, cache), key=_age, default=obj)
+    if _age(first) < _age(obj):
+        other = first["metadata"]
         told = (
             f"{device} is the device of the Camera {other.get('namespace')}/{other.get('name')}, and one device serves "
             "one reader; delete or suspend one of the two"
@@ -131,21 +126,18 @@ def _device_problem(camera: Camera, obj: Object, cache: Cache, settings: Setting
     return None
 
 
-def _sharing(obj: Object, cache: Cache) -> list[Object]:
+def _sharing(camera: Camera, obj: Object, cache: Cache) -> list[Object]:
     """Give the other Cameras that want the same device on the same nodes."""
-    own = obj["metadata"]
+    own = camera.spec
     return [
         other
         for other in cache.all(Kind.CAMERA)
-        if usb_device(other) == usb_device(obj)
-        and (other["metadata"].get("namespace"), other["metadata"].get("name")) != (own.get("namespace"), own["name"])
-        and not (other.get("spec") or {}).get("suspend")
-        and _nodes(other) == _nodes(obj)
+        if key_of(Kind.CAMERA, other) != key_of(Kind.CAMERA, obj)
+        and (spec := stored.camera_spec(other)) is not None
+        and (spec.source.type, spec.source.url) == (own.source.type, own.source.url)
+        and not spec.suspend
+        and spec.scheduling.node_selector == own.scheduling.node_selector
     ]
-
-
-def _nodes(obj: Object) -> object:
-    return ((obj.get("spec") or {}).get("scheduling") or {}).get("nodeSelector") or {}
 
 
 def _age(obj: Object) -> tuple[str, str, str]:

@@ -1,0 +1,47 @@
+"""Read Vigil's own kinds as the API server stores them, which may be under another version's, looser schema.
+
+Nothing else looks into a spec: whatever is in it that the contracts do not know must not hinder other objects.
+"""
+
+import functools
+import json
+
+from vigil_contracts.resources import API_VERSION, Camera, CameraSpec, Problem, Resource, SourceType, check
+from vigil_operator.kube.kinds import Kind, Object
+
+REMEMBERED = 8192
+"""Specs; admission reads those of all Cameras of a Site for each of them."""
+
+_METADATA = ("name", "namespace", "uid", "generation", "labels")
+
+
+def read(kind: Kind, obj: Object) -> Resource | list[Problem]:
+    """Give what an object is by the contracts, or all that is wrong with it."""
+    spec = obj.get("spec") or {}
+    return check({"apiVersion": API_VERSION, "kind": kind.value, "metadata": named(obj), "spec": spec})
+
+
+def named(obj: Object) -> Object:
+    """Give an object's metadata as far as the contracts know them."""
+    metadata = obj.get("metadata") or {}
+    return {name: metadata[name] for name in _METADATA if name in metadata}
+
+
+def camera_spec(obj: Object) -> CameraSpec | None:
+    """Give what a Camera asks for; None: something in it is wrong, and so it asks for nothing."""
+    try:
+        return _camera_spec(json.dumps(obj.get("spec") or {}, sort_keys=True))
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
+def usb_device(obj: Object) -> str | None:
+    """Give the device that a Camera reads; None for other sources."""
+    spec = camera_spec(obj)
+    return spec.source.url if spec is not None and spec.source.type is SourceType.USB else None
+
+
+@functools.lru_cache(REMEMBERED)
+def _camera_spec(text: str) -> CameraSpec | None:
+    found = read(Kind.CAMERA, {"metadata": {"name": "any", "namespace": "default"}, "spec": json.loads(text)})
+    return found.spec if isinstance(found, Camera) else None
