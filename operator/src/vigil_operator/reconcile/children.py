@@ -174,7 +174,9 @@ def is_applied(kind: Kind, seen: Object, manifest: Object) -> bool:
     was = (metadata.get("annotations") or {}).get(APPLIED_HASH)
     if was != manifest["metadata"]["annotations"][APPLIED_HASH]:
         return False
-    return holds(seen, trim(kind, manifest))
+    wanted = trim(kind, manifest)
+    wanted.pop("status", None)  # that is how it fares, which nobody asks for
+    return holds(seen, wanted)
 
 
 def _owned(obj: Object, camera: Object) -> bool:
