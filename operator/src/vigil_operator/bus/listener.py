@@ -7,8 +7,8 @@ what the one before said; those are told by a few fields and not parsed.
 import asyncio
 import datetime as dt
 import json
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 from nats.aio.client import Client
@@ -19,7 +19,6 @@ from nats.js.errors import NotFoundError
 
 from vigil_contracts.bus import Kind, camera_stream, parse_subject, subjects
 from vigil_contracts.events import CameraHeartbeat, EventError, decode
-from vigil_contracts.ids import ResourceKey
 from vigil_operator.bus.heartbeats import Heartbeats
 
 log = structlog.get_logger(__name__)
@@ -39,11 +38,15 @@ class BusAddress:
     ----------
     url
         `nats://host:port`, without credentials.
+    namespace
+        Of the Site that names this bus: what it says of Cameras elsewhere is not believed. None: the installation's own
+        bus, which carries those of every namespace.
     """
 
     site: str
     url: str
-    token: str | None
+    token: str | None = field(repr=False)
+    namespace: str | None = None
 
 
 class BusListener:
@@ -53,7 +56,6 @@ class BusListener:
         self.address = address
         self._heartbeats = heartbeats
         self._client = Client()
-        self._meanings: dict[ResourceKey, tuple[Any, ...]] = {}
         self._connected = asyncio.Event()
         self._told = False
         self.settled = asyncio.Event()
@@ -65,17 +67,24 @@ class BusListener:
         try:
             while True:
                 try:
-                    await self._listen()
+                    await self._connect_and_listen()
                 except (NatsError, TimeoutError, OSError) as error:
                     self._trouble(f"{type(error).__name__}: {error}".rstrip(": "))
                     self.settled.set()
                     await asyncio.sleep(AGAIN_S)
         finally:
-            self._heartbeats.set_bus_trouble(self.address.site, "")
+            self._heartbeats.forget_bus(self.address.site, self.address.namespace)
+
+    async def _connect_and_listen(self) -> None:
+        self._client = Client()
+        try:
+            await self._connect()
+            await self._listen()
+        finally:
+            # A client that connected goes on by itself; another takes its place.
             await self._client.close()
 
-    async def _listen(self) -> None:
-        self._client = Client()
+    async def _connect(self) -> None:
         await self._client.connect(
             servers=[self.address.url],
             token=self.address.token,
@@ -89,6 +98,8 @@ class BusListener:
             disconnected_cb=self._disconnected,
             reconnected_cb=self._reconnected,
         )
+
+    async def _listen(self) -> None:
         await self._client.subscribe(subjects(self.address.site, Kind.CAMERA), cb=self._heard)
         self._well()
         while True:
@@ -127,27 +138,28 @@ class BusListener:
     def _take(self, subject: str, body: bytes, sent_at: dt.datetime | None) -> None:
         try:
             camera = parse_subject(subject).camera
-            if camera is None:
+            if camera is None or self.address.namespace not in {None, camera.namespace}:
                 return
             data = json.loads(body).get("data")
             meaning = tuple(data.get(name) for name in FIELDS)
-            if sent_at is None and self._meanings.get(camera) == meaning and self._heartbeats.get(camera) is not None:
-                self._heartbeats.touch(camera)
+            if sent_at is None and self._heartbeats.repeats(camera, meaning):
                 return
             beat = decode(body, CameraHeartbeat)
         except (ValueError, AttributeError, EventError) as error:
             log.debug("not a heartbeat", subject=subject, reason=str(error))
             return
-        self._meanings[camera] = meaning
         age_s = (dt.datetime.now(dt.UTC) - sent_at).total_seconds() if sent_at is not None else 0.0
-        self._heartbeats.note(camera, beat, age_s)
+        self._heartbeats.note(camera, beat, age_s, meaning)
 
     def _trouble(self, reason: str) -> None:
-        self._heartbeats.set_bus_trouble(self.address.site, f"{self.address.url}: {reason}")
+        self._set_trouble(f"{self.address.url}: {reason}")
+
+    def _set_trouble(self, told: str) -> None:
+        self._heartbeats.set_bus_trouble(self.address.site, told, self.address.namespace)
 
     def _well(self) -> None:
         self._told = False
-        self._heartbeats.set_bus_trouble(self.address.site, "")
+        self._set_trouble("")
         log.info("bus connected", site=self.address.site)
 
     async def _error(self, error: Exception) -> None:

@@ -20,12 +20,12 @@ from vigil_operator.reconcile.subject_status import Verdict
 from vigil_operator.registry.client import Registry, registered
 from vigil_operator.registry.errors import RegistryError, RegistryRefusedError
 from vigil_operator.registry.gallery import Gallery
+from vigil_operator.resources.names import BUS_TOKEN
 from vigil_operator.routes import BY_SITE
 
 LOOK_S: Final = 20.0
 """Between two looks at a Site's parts, with jitter: none of them tells when it comes or goes."""
 
-TOKEN_KEY: Final = "token"  # noqa: S105 - the name of a key
 NO_TRITON: Final = "default"
 """Name of the endpoint that the installation gives to Sites that name none; a number follows when there are several."""
 
@@ -100,7 +100,7 @@ class SiteReconciler:
             name=key.name,
             served=served,
             endpoints=await site_endpoints.ask_all(self._endpoints(site)),
-            bus_trouble=self._world.heartbeats.bus_trouble(key.name),
+            bus_trouble=self._world.heartbeats.bus_trouble(key.name, key.namespace),
             bus_secret_missing=self._secret_missing(key, site),
             gallery=trouble or gallery,
             listened=key.name == self._world.settings.site or site.spec.bus != Bus(),
@@ -116,13 +116,22 @@ class SiteReconciler:
     def _secret_missing(self, key: Key, site: Site) -> str:
         ref = site.spec.bus.credentials_secret_ref
         if ref is None:
-            return ""
+            return self._token_unnamed(site)
         secret = self._world.cache.get(Key(Kind.SECRET, key.namespace, ref.name))
         if secret is None:
-            return f"there is no Secret {ref.name} in namespace {key.namespace}; create it with the key {TOKEN_KEY}"
-        if TOKEN_KEY not in (secret.get("data") or {}):
-            return f"Secret {ref.name} has no key {TOKEN_KEY}; put the bus's token there"
+            return f"there is no Secret {ref.name} in namespace {key.namespace}; create it with the key {BUS_TOKEN}"
+        if BUS_TOKEN not in (secret.get("data") or {}):
+            return f"Secret {ref.name} has no key {BUS_TOKEN}; put the bus's token there"
         return ""
+
+    def _token_unnamed(self, site: Site) -> str:
+        """Say that a bus of the Site's own has no token: the installation's is not sent to what a Site names."""
+        if site.spec.bus.url in {None, self._world.settings.nats_url}:
+            return ""
+        return (
+            f"spec.bus.url names another bus than the installation's, and no Secret with its token; put it into one "
+            f"under the key {BUS_TOKEN} and name that in spec.bus.credentialsSecretRef"
+        )
 
     def _parts(self, key: Key, seen: Seen) -> Object:
         cameras = self._world.cache.find(Kind.CAMERA, BY_SITE, key.namespace, key.name)

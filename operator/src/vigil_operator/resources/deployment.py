@@ -6,7 +6,7 @@ from vigil_contracts.resources import Camera, SourceType
 from vigil_contracts.resources.camera import Accelerator
 from vigil_operator.kube.compare import fingerprint
 from vigil_operator.kube.kinds import Object
-from vigil_operator.resources.names import CONFIG_HASH, CONTAINER, HTTP_PORT, child_name, labels, selector
+from vigil_operator.resources.names import BUS_TOKEN, CONFIG_HASH, CONTAINER, HTTP_PORT, child_name, labels, selector
 from vigil_operator.resources.wiring import Wiring
 
 USER: Final = 65532
@@ -133,7 +133,7 @@ def _environment(camera: Camera, wiring: Wiring) -> list[Object]:
         plain["VIGIL_SOURCE_CREDENTIALS_DIR"] = CREDENTIALS_DIR
     if wants_gpu(camera):
         plain["NVIDIA_DRIVER_CAPABILITIES"] = "compute,utility,video"
-    token = {"secretKeyRef": {"name": wiring.bus_secret, "key": "token"}}
+    token = {"secretKeyRef": {"name": wiring.bus_secret, "key": BUS_TOKEN}}
     return [
         *({"name": name, "value": value} for name, value in plain.items()),
         {"name": "VIGIL_NATS_TOKEN", "valueFrom": token},

@@ -12,6 +12,8 @@ APPLIED_HASH: Final = "vigil.dev/applied-hash"
 """On every child: of the manifest as it was applied, so that what is no longer wanted in it is told, too."""
 CONTAINER: Final = "stream"
 HTTP_PORT: Final = 8080
+BUS_TOKEN: Final = "token"  # noqa: S105 - the name of a key
+"""Key of a Secret that holds a bus's token."""
 
 _MAX: Final = 63
 _PREFIX: Final = "camera-"

@@ -1,0 +1,166 @@
+"""Which buses are listened to, and with whose token."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from lightkube import AsyncClient, KubeConfig
+from lightkube.config.models import Cluster, User
+from pydantic import SecretStr
+from tests.support.waiting import eventually
+from tests.unit.operator.builders import NOW, beat, settings
+
+from vigil_contracts.bus import Kind as EventKind
+from vigil_contracts.bus import subject
+from vigil_contracts.events import encode_heartbeat
+from vigil_contracts.ids import ResourceKey
+from vigil_contracts.resources import Site, check
+from vigil_operator.bus.heartbeats import Heartbeats
+from vigil_operator.bus.listener import BusAddress, BusListener
+from vigil_operator.kube.cache import Cache
+from vigil_operator.kube.client import Api
+from vigil_operator.kube.events import EventWriter
+from vigil_operator.kube.kinds import Key, Kind, Object
+from vigil_operator.metrics import Metrics
+from vigil_operator.queue import WorkQueue
+from vigil_operator.reconcile.base import World
+from vigil_operator.reconcile.buses import Buses, Place, Wish, wishes
+from vigil_operator.reconcile.capacity import Capacities
+from vigil_operator.reconcile.site import SiteReconciler
+from vigil_operator.registry.client import registered
+from vigil_operator.registry.gallery import Gallery
+from vigil_operator.settings import Settings
+
+NOWHERE = "http://127.0.0.1:9"
+OWN = "nats://127.0.0.1:9"
+
+
+def site(name: str, namespace: str, version: int = 1, **bus: Any) -> Object:
+    """Give a Site as the API server stores it."""
+    metadata = {"name": name, "namespace": namespace, "resourceVersion": str(version)}
+    return {"metadata": metadata, "spec": {"bus": bus}}
+
+
+def token_secret(name: str, namespace: str) -> Object:
+    metadata = {"name": name, "namespace": namespace, "resourceVersion": "1"}
+    return {"metadata": metadata, "type": "Opaque", "data": {"token": "eA=="}}
+
+
+def given(**more: Any) -> Settings:
+    return settings().model_copy(update={"nats_url": OWN, **more})
+
+
+def world_of(cache: Cache) -> World:
+    """Give a world whose API server is away."""
+    metrics = Metrics()
+    api = Api(AsyncClient(config=KubeConfig.from_one(cluster=Cluster(server=NOWHERE), user=User())), cache, metrics)
+    return World(
+        settings=Settings(nats_url=OWN, nats_token=SecretStr("the installation's own")),
+        cache=cache,
+        api=api,
+        events=EventWriter(api, "test"),
+        queue=WorkQueue(),
+        metrics=metrics,
+        heartbeats=Heartbeats(lambda _: None, lambda _: None),
+        capacities=Capacities(lambda *_: None),
+    )
+
+
+@asynccontextmanager
+async def listening(*sites: Object, secrets: tuple[Object, ...] = ()) -> AsyncIterator[tuple[Buses, Cache]]:
+    """Run the listeners of these Sites beside an API server that is away."""
+    cache = Cache()
+    world = world_of(cache)
+    buses = Buses(world)
+    for secret in secrets:
+        cache.put(Kind.SECRET, secret)
+    for one in sites:
+        cache.put(Kind.SITE, one)
+    running = asyncio.create_task(buses.run())
+    try:
+        await asyncio.wait_for(buses._adjusted.wait(), 30)
+        yield buses, cache
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await world.api.close()
+
+
+async def test_the_installations_token_goes_to_the_installations_bus_alone() -> None:
+    foreign = site("default", "tenant", url="nats://elsewhere:4222")
+    same = site("annex", "tenant", url=OWN)
+    async with listening(foreign, same) as (buses, _):
+        told = {address.url for address in buses.addresses.values() if address.token is not None}
+        assert told == {OWN}
+        assert set(buses.addresses) == {Place(None, "default"), Place("tenant", "annex")}
+
+
+@pytest.mark.parametrize(("url", "told"), [("nats://elsewhere:4222", "credentialsSecretRef"), (OWN, ""), (None, "")])
+async def test_a_site_with_another_bus_and_no_secret_says_that_its_token_is_missing(url: str | None, told: str) -> None:
+    world = world_of(Cache())
+    reconciler = SiteReconciler(world, None, Gallery(None, lambda: None))
+    found = check(registered("Site", site("default", "tenant", url=url) if url else site("default", "tenant")))
+    assert isinstance(found, Site), found
+    missing = reconciler._secret_missing(Key(Kind.SITE, "tenant", "default"), found)
+    await world.api.close()
+    assert told in missing
+    assert bool(missing) is bool(told)
+
+
+def test_sites_of_one_name_in_two_namespaces_have_a_bus_each() -> None:
+    sites = [
+        site("hq", "one", url="nats://a:4222", credentialsSecretRef={"name": "bus"}),
+        site("hq", "two", url="nats://b:4222", credentialsSecretRef={"name": "bus"}),
+    ]
+    assert wishes(sites, given()) == {
+        Place("one", "hq"): Wish("nats://a:4222", "bus"),
+        Place("two", "hq"): Wish("nats://b:4222", "bus"),
+    }
+
+
+async def test_a_secret_that_cannot_be_read_holds_up_no_other_bus() -> None:
+    unread = site("default", "tenant", url="nats://a:4222", credentialsSecretRef={"name": "bus"})
+    async with listening(unread, secrets=(token_secret("bus", "tenant"),)) as (buses, cache):
+        assert set(buses.addresses) == {Place(None, "default")}
+        cache.put(Kind.SITE, site("annex", "other", url=OWN))
+        await eventually(lambda: Place("other", "annex") in buses.addresses, 20, "the new Site's bus is listened to")
+
+
+async def test_a_secret_that_is_not_watched_is_never_sent_to_a_bus() -> None:
+    """A service account's token lies under the same key; what is not watched is not even asked for."""
+    asks = site("default", "tenant", url="nats://a:4222", credentialsSecretRef={"name": "sa-token"})
+    async with listening(asks) as (buses, _):
+        assert set(buses.addresses) == {Place(None, "default")}
+        assert buses._backoff.failures(None) == 0
+
+
+def test_a_sites_bus_is_not_believed_of_cameras_elsewhere() -> None:
+    heartbeats = Heartbeats(lambda _: None, lambda _: None)
+    listener = BusListener(BusAddress("default", OWN, None, "tenant"), heartbeats)
+    for namespace in ("tenant", "victim"):
+        camera = ResourceKey(namespace, "front")
+        listener._take(subject("default", EventKind.CAMERA, camera), encode_heartbeat(beat(), NOW), None)
+    assert heartbeats.get(ResourceKey("tenant", "front")) is not None
+    assert heartbeats.get(ResourceKey("victim", "front")) is None
+
+
+def test_nothing_is_remembered_of_cameras_that_are_gone() -> None:
+    heartbeats = Heartbeats(lambda _: None, lambda _: None)
+    listener = BusListener(BusAddress("default", OWN, None), heartbeats)
+    for number in range(5):
+        camera = ResourceKey("default", f"c{number}")
+        listener._take(subject("default", EventKind.CAMERA, camera), encode_heartbeat(beat(), NOW), None)
+        heartbeats.forget(camera)
+    assert heartbeats.size == 0
+    assert "_meanings" not in vars(listener)
+
+
+def test_the_trouble_of_a_sites_own_bus_is_told_of_that_site_alone() -> None:
+    heartbeats = Heartbeats(lambda _: None, lambda _: None)
+    heartbeats.set_bus_trouble("hq", "refused", "one")
+    told = [heartbeats.bus_trouble("hq", namespace) for namespace in ("one", "two", None)]
+    assert told == ["refused", "", ""]
+    heartbeats.forget_bus("hq", "one")
+    assert heartbeats.bus_trouble("hq", "one") == ""
