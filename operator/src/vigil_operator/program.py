@@ -61,6 +61,7 @@ class Program:
         self._stopping = asyncio.Event()
         self._listed = asyncio.Event()
         self._sweep_due = asyncio.Event()
+        self._unlisted = ""
         self._missing: dict[Kind, float] = {}
         self._kopf = KopfThread(
             parts.world.api, settings.served_namespaces, self._seen, self._looked, self._sweep_due.set
@@ -157,13 +158,16 @@ class Program:
                     await self._sweep()
                     backoff.forget(None)
                 except KubeError as error:
-                    log.warning("cannot list; trying again", reason=str(error))
+                    if str(error) != self._unlisted:  # one line per trouble
+                        log.warning("cannot list Vigil's kinds; trying again", reason=str(error))
+                    self._unlisted = str(error)
                     await asyncio.sleep(backoff.next_s(None))
                     self._sweep_due.set()
                     break
 
     async def _sweep(self) -> None:
         await sweep(self._parts.world.api, self._parts.world.cache, OWN_KINDS, self._settings.served_namespaces)
+        self._unlisted = ""
         self._listed.set()
 
     async def _resync(self) -> None:
@@ -183,7 +187,7 @@ class Program:
 
     def _ready(self) -> dict[str, str]:
         watching = [watch.trouble for watch in self._parts.watches if watch.trouble]
-        return {"resources": self._kopf.trouble, "watches": "; ".join(watching)}
+        return {"resources": self._kopf.trouble or self._unlisted, "watches": "; ".join(watching)}
 
     def _told(self) -> dict[str, str]:
         return {"lease": self._parts.leadership.told or "held"}

@@ -32,6 +32,8 @@ QUIET_S: Final = 60.0
 OPTIONAL_S: Final = 300.0
 """A kind that need not be there is looked for so often."""
 
+FORBIDDEN: Final = "; grant the operator's account get, list and watch of it, as the chart's role does"
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -76,6 +78,7 @@ class Watch:
         """Set after the first list."""
         self.trouble = ""
         """Why there is no stream now; empty while there is one."""
+        self._told = ""
 
     async def run(self) -> None:
         """List and watch until cancelled."""
@@ -138,8 +141,15 @@ class Watch:
             self.synced.set()
             await asyncio.sleep(OPTIONAL_S * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
             return
-        if not self.trouble:  # one line per outage
-            log.warning("cannot watch; trying again until it works", what=str(self._scope), reason=str(error))
-        self.trouble = f"{self._scope}: {error}"
+        self._tell(error)
         self._metrics.watch_restarts.labels(self._scope.kind.value).inc()
         await asyncio.sleep(max(self._backoff.next_s(None), error.retry_after_s or 0.0))
+
+    def _tell(self, error: KubeError) -> None:
+        """Log one line per outage, and one more when it turns out that a person has to grant something."""
+        told = FORBIDDEN if isinstance(error, DeniedError) else ""
+        if not self.trouble or told != self._told:
+            so = "it is tried again until it works" if self.synced.is_set() else "nothing is reconciled before it works"
+            log.warning("cannot watch", what=str(self._scope), reason=f"{error}{told}", so=so)
+        self.trouble = f"{self._scope}: {error}{told}"
+        self._told = told

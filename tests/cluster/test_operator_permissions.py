@@ -1,0 +1,82 @@
+"""The operator under the chart's own role, and under one that lacks something."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.chart.rendering import CHART, KUBERNETES, Object, helm
+from tests.support.kubernetes.api import ApiCluster
+from tests.support.operators import Operator, World, camera, operating, secret, settings
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("helm")]
+
+ACCOUNT = "vigil-operator"
+
+
+@pytest.fixture
+def world(api_cluster: ApiCluster) -> World:
+    api_cluster.install_crds()
+    namespace = api_cluster.new_namespace("granted")
+    api_cluster.apply(secret("vigil-bus", namespace, token="for-tests"))
+    return World(api_cluster, namespace)
+
+
+def role(world: World, *sets: str) -> list[Object]:
+    """Render the operator's account and roles for one namespace."""
+    options = [part for each in sets for part in ("--set", each)]
+    options += ["--set-json", f'operator.namespaces=["{world.namespace}"]', "--set", "rbac.aggregate=false"]
+    text = helm("template", "vigil", str(CHART), "--namespace", world.namespace, *KUBERNETES, *options).stdout
+    kinds = {"Role", "RoleBinding", "ServiceAccount"}
+    return [each for each in yaml.safe_load_all(text) if each and each["kind"] in kinds]
+
+
+def as_granted(world: World) -> dict[str, str]:
+    """Give the environment of an operator that has no other right than its account's."""
+    return {"KUBECONFIG": str(world.cluster.kubeconfig_of_account(ACCOUNT, world.namespace))}
+
+
+def test_without_network_policies_it_works_and_removes_those_made_before(world: World, tmp_path: Path) -> None:
+    world.apply(*role(world, "operator.networkPolicy=true"))
+    account = as_granted(world)
+    with operating(world.cluster, world.namespace, tmp_path / "with", **account):
+        world.apply(camera("front", world.namespace))
+        world.wait_for("networkpolicy", "camera-front")
+        world.wait_for("deployment", "camera-front")
+    world.apply(*role(world, "operator.networkPolicy=false"))
+    with operating(world.cluster, world.namespace, tmp_path / "without", VIGIL_NETWORK_POLICY="false", **account):
+        world.wait_gone("networkpolicy", "camera-front")
+        world.apply(camera("back", world.namespace))
+        world.wait_for("deployment", "camera-back")
+
+
+@pytest.fixture
+def hindered(world: World, tmp_path: Path, lacking: str) -> Iterator[Operator]:
+    for each in role(world):
+        for rule in each.get("rules", []):
+            rule["resources"] = [one for one in rule["resources"] if one != lacking]
+        if each["kind"] == "Role":
+            each["rules"] = [rule for rule in each["rules"] if rule["resources"]]
+        world.apply(each)
+    operator = Operator(tmp_path, settings(world.cluster, world.namespace, **as_granted(world)))
+    try:
+        yield operator.start()
+    finally:
+        operator.kill()
+
+
+@pytest.mark.parametrize("lacking", ["networkpolicies", "sites"])
+def test_what_it_may_not_watch_is_named_until_it_is_granted(world: World, hindered: Operator, lacking: str) -> None:
+    def told() -> bool:
+        status, text = hindered.ask("/readyz")
+        return status == 503 and f"{lacking}." in text and "is forbidden" in text
+
+    wait_until(told, 30, f"/readyz names {lacking}")
+    wait_until(lambda: f"{lacking}." in hindered.log and "is forbidden" in hindered.log, 10, "so does the log")
+    world.apply(camera("front", world.namespace))
+    world.apply(*role(world))
+    wait_until(hindered.leads, 60, "it goes on by itself")
+    world.wait_for("deployment", "camera-front")
+    assert json.loads(hindered.ask("/readyz")[1])["watches"] == "ok"
