@@ -160,6 +160,33 @@ def test_a_secret_that_comes_later_starts_the_camera_by_itself(world: World) -> 
     assert world.find("deployment", "camera-secured") is not None, "what runs goes on running"
 
 
+@pytest.mark.parametrize("kind", ["serviceaccount", "configmap", "networkpolicy"])
+def test_what_is_not_vigils_keeps_its_owner_and_outlives_the_camera(world: World, kind: str) -> None:
+    child = f"camera-taken-{kind}"
+    group = "networking.k8s.io/v1" if kind == "networkpolicy" else "v1"
+    names = {"serviceaccount": "ServiceAccount", "configmap": "ConfigMap", "networkpolicy": "NetworkPolicy"}
+    theirs = {"apiVersion": group, "kind": names[kind], "metadata": {"name": child, "namespace": world.namespace}}
+    world.apply(theirs | ({"spec": {"podSelector": {}}} if kind == "networkpolicy" else {}))
+    before = world.wait_for(kind, child)
+    world.apply(camera(f"taken-{kind}", world.namespace))
+    told = world.wait_reason(f"taken-{kind}", "ApplyConflict")["message"]
+    assert f"{names[kind]} {child}: one of that name is there already and is not Vigil's" in told
+    world.cluster.kubectl("delete", "camera", f"taken-{kind}", "-n", world.namespace)
+    world.wait_gone("camera", f"taken-{kind}")
+    assert world.find(kind, child) == before
+
+
+def test_what_another_controller_owns_is_not_removed(world: World) -> None:
+    owner = world.wait_for("serviceaccount", "default")["metadata"]
+    reference = {"apiVersion": "v1", "kind": "ServiceAccount", "name": "default", "uid": owner["uid"]}
+    metadata = {"name": "camera-rented", "namespace": world.namespace, "ownerReferences": [reference]}
+    world.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+    before = world.wait_for("configmap", "camera-rented")
+    world.apply(camera("rented", world.namespace))
+    world.wait_reason("rented", "ApplyConflict")
+    assert world.find("configmap", "camera-rented") == before
+
+
 def test_a_site_deleted_under_its_camera_is_told_and_the_pod_goes_on(world: World) -> None:
     world.apply(site("default", world.namespace), camera("placed", world.namespace, siteRef={"name": "default"}))
     world.wait_for("deployment", "camera-placed")

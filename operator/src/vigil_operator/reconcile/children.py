@@ -2,7 +2,8 @@
 
 The first apply of a change takes nothing from other field managers; what they hold is then taken over knowingly, and
 an event tells from whom. Who takes it back again and again is not fought for ever: the Camera says so and the operator
-waits longer and longer.
+waits longer and longer, up to a minute. What is not Vigil's is left as it is, whatever its name: the Camera's ownership
+would have it deleted with the Camera.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from vigil_operator.kube.kinds import CHILD_KINDS, Key, Kind, Object
 from vigil_operator.kube.trim import trim
 from vigil_operator.reconcile.base import World
 from vigil_operator.reconcile.camera_conditions import Problem
-from vigil_operator.resources.names import APPLIED_HASH, CAMERA_LABEL
+from vigil_operator.resources.names import APPLIED_HASH, MANAGED_BY, OPERATOR
 from vigil_operator.routes import BY_CAMERA
 
 log = structlog.get_logger(__name__)
@@ -94,7 +95,9 @@ class Children:
     async def _bring_one(self, camera: Object, key: Key, kind: Kind, manifest: Object, outcome: Outcome) -> None:
         child = Key(kind, key.namespace, manifest["metadata"]["name"])
         seen = self._world.cache.get(child)
-        if seen is not None and "deletionTimestamp" in seen["metadata"]:
+        if seen is not None and not _is_ours(seen, camera):
+            outcome.problem = outcome.problem or _not_ours(child)
+        elif seen is not None and "deletionTimestamp" in seen["metadata"]:
             outcome.waiting = True
         elif seen is not None and _of_an_earlier(seen, camera):
             log.info("removing what an earlier Camera of this name left", child=str(child))
@@ -107,6 +110,8 @@ class Children:
 
     async def _apply(self, camera: Object, key: Key, child: Key, manifest: Object) -> Problem | None:
         try:
+            if await self._is_strangers(child, camera):
+                return _not_ours(child)
             await self._apply_knowingly(camera, key, child, manifest)
         except ConflictError as error:
             told = f"{child.kind} {child.name}: {error}"
@@ -124,7 +129,6 @@ class Children:
         try:
             await self._world.api.apply(child.kind, manifest, force=False)
         except ConflictError as error:
-            await self._refuse_strangers(child, error)
             self._refuse_quarrel(child, error)
             await self._world.api.apply(child.kind, manifest, force=True)
             self._taken[child].append(time.monotonic())
@@ -134,13 +138,14 @@ class Children:
             log.info("taken back", child=str(child), fields=list(error.fields))
             await self._world.events.tell(camera, key, "Normal", "TakenBack", note, "Reconcile")
 
-    async def _refuse_strangers(self, child: Key, error: ConflictError) -> None:
+    async def _is_strangers(self, child: Key, camera: Object) -> bool:
+        """Say whether what cannot be seen by our labels is there nevertheless; applying would make it the Camera's."""
         if self._world.cache.get(child) is not None:
-            return  # it has our labels
-        found = await self._world.api.get(child)
-        if CAMERA_LABEL not in (found["metadata"].get("labels") or {}):
-            msg = f"one of that name is there already and is not Vigil's ({error}); remove it, or rename the Camera"
-            raise ConflictError(msg, error.fields)
+            return False
+        try:
+            return not _is_ours(await self._world.api.get(child), camera)
+        except NotFoundError:
+            return False
 
     def _refuse_quarrel(self, child: Key, error: ConflictError) -> None:
         taken = self._taken[child]
@@ -181,6 +186,15 @@ def is_applied(kind: Kind, seen: Object, manifest: Object) -> bool:
 
 def _owned(obj: Object, camera: Object) -> bool:
     return any(one.get("uid") == camera["metadata"].get("uid") for one in obj["metadata"].get("ownerReferences") or [])
+
+
+def _is_ours(obj: Object, camera: Object) -> bool:
+    return (obj["metadata"].get("labels") or {}).get(MANAGED_BY) == OPERATOR or _owned(obj, camera)
+
+
+def _not_ours(child: Key) -> Problem:
+    told = f"{child.kind} {child.name}: one of that name is there already and is not Vigil's"
+    return Problem(Reason.APPLY_CONFLICT, f"{told}; remove it, or rename the Camera")
 
 
 def _of_an_earlier(seen: Object, camera: Object) -> bool:
