@@ -81,6 +81,10 @@ class Release:
         data = self.cluster.get("secret", name, namespace or self.namespace)["data"]
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
+    def has_secret(self, name: str) -> bool:
+        """Say whether there is a Secret."""
+        return not self.cluster.kubectl("get", "secret", name, "-n", self.namespace, check=False).returncode
+
     def generation(self, kind: str, component: str) -> int:
         """Give a number that changes when the API server sees another spec."""
         found = self.cluster.get(kind, f"{self.name}-{component}", self.namespace)
@@ -180,6 +184,24 @@ def test_a_secret_that_was_deleted_is_made_anew_and_read_by_everybody(release: R
     assert release.secret("vigil-bus") != old
     readers = {each for each in WORKLOADS if each[1] in {"api", "operator", "identity", "nats"}}
     assert {each for each in WORKLOADS if release.generation(*each) != before[each]} == readers
+
+
+def test_the_password_stays_with_the_volume_that_knows_it(release: Release) -> None:
+    name = f"{release.name}-secrets"
+    release.run("install")
+    before = release.secret(name)
+    release.uninstall()
+    assert release.secret(name) == before
+    release.run("install")
+    assert release.secret(name) == before
+
+
+def test_no_password_stays_of_a_database_that_does_not(api_cluster: ApiCluster) -> None:
+    release = Release(api_cluster)
+    release.run("install", "--set", "postgres.bundled.persistence.enabled=false")
+    assert release.has_secret(f"{release.name}-secrets")
+    release.uninstall()
+    assert not release.has_secret(f"{release.name}-secrets")
 
 
 def test_own_secrets_are_used_and_never_written(api_cluster: ApiCluster) -> None:
