@@ -187,9 +187,9 @@ def stage(cluster: ApiCluster, postgres: PostgresServer, bus: NatsServer, triton
         )
         operator = Operator(folder, wired)
         made = Stage(cluster, namespace, site, operator, identity, url, f"http://{LOOPBACK}:{port}")
-        stack.callback(identity.kill)
-        stack.callback(operator.kill)
         stack.callback(_release, made)
+        stack.callback(identity.kill)
+        stack.callback(operator.kill)  # first: it puts a finalizer that is taken away back
         made.start_identity()
         operator.start()
         yield made

@@ -218,3 +218,15 @@ def test_a_finalizer_taken_away_by_hand_keeps_nothing_of_the_person(people: Stag
     people.wait_gone("subject", "by-hand")
     gone = lambda: people.rows("SELECT 1 FROM subjects WHERE id = $1", uid) == []  # noqa: E731 - a name for the condition
     wait_until(gone, SOON_S, "it is erased all the same", poll_s=0.2)
+
+
+def test_a_finalizer_lost_in_a_replacement_is_put_back(people: Stage) -> None:
+    people.secret("replaced", one=photo(JOE[0]))
+    people.subject("replaced", "one.jpg")
+    people.wait_for("subject", "replaced", "Enrolled")
+    manifest = people.get("subject", "replaced")
+    manifest["metadata"] = {"name": "replaced", "namespace": people.namespace}
+    people.cluster.kubectl("replace", "-f", "-", input=json.dumps(manifest))
+    has = lambda: people.get("subject", "replaced")["metadata"].get("finalizers") == [FINALIZER]  # noqa: E731
+    wait_until(has, SOON_S, "the finalizer is back", poll_s=0.2)
+    assert people.puts("replaced") == 1

@@ -115,6 +115,8 @@ class Enroller:
         return known
 
     async def _compare(self, registry: Registry, key: Key, obj: Object, subject: Subject, known: Known) -> Enrolment:
+        if known.report is not None:
+            await self._add_finalizer(key, obj)  # whoever writes a whole Subject anew leaves it out
         is_barred = barred(subject, self._world.now())
         spec = subject.spec.model_dump_json(by_alias=True)
         there = Found() if is_barred else subject_photos.look(subject.spec.photos, key.namespace, self._world.cache)
