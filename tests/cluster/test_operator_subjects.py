@@ -230,3 +230,15 @@ def test_a_finalizer_lost_in_a_replacement_is_put_back(people: Stage) -> None:
     has = lambda: people.get("subject", "replaced")["metadata"].get("finalizers") == [FINALIZER]  # noqa: E731
     wait_until(has, SOON_S, "the finalizer is back", poll_s=0.2)
     assert people.puts("replaced") == 1
+
+
+def test_who_is_renamed_after_the_secret_went_stays_in_the_gallery(people: Stage) -> None:
+    people.secret("renamed", one=photo(JOE[0]))
+    people.subject("renamed", "one.jpg")
+    uid = people.wait_for("subject", "renamed", "Enrolled")["metadata"]["uid"]
+    people.delete("secret", "renamed")
+    people.subject("renamed", "one.jpg", displayName="Another Name")
+    named = lambda: people.rows("SELECT display_name AS name FROM subjects WHERE id = $1", uid)  # noqa: E731
+    wait_until(lambda: named() == [{"name": "Another Name"}], SOON_S, "identity has the other name", poll_s=0.2)
+    people.wait_for("subject", "renamed", "Enrolled")
+    assert len(people.rows("SELECT 1 FROM subject_embeddings WHERE subject_id = $1", uid)) == 1

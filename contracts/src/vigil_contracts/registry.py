@@ -5,8 +5,14 @@ import hashlib
 import uuid
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 from vigil_contracts.base import Tolerant
+
+KEPT_FIELD: Final = "kept"
+"""Form field of a Subject's PUT that need not be there: a JSON object of sha256 by the name of a photo that cannot be
+sent again. One that is known by this sha256 stays, if the Subject says this sha256 or takes the photo from the same
+place as when it was put last."""
 
 
 class PhotoReason(StrEnum):

@@ -56,6 +56,28 @@ async def test_a_subjects_way_through_the_registry(registry: Registry) -> None:
     assert await registry.stored_subject(KEY) is None
 
 
+async def test_a_photo_that_cannot_be_sent_again_stays_if_it_comes_from_the_same_place(registry: Registry) -> None:
+    stored = as_stored(subject_resource("joe", ["one"]))
+    sha256 = (await registry.put_subject(stored, {"one": photo("joe-biden/1.jpg")})).photos[0].sha256
+    assert sha256 is not None
+    renamed = as_stored(subject_resource("joe", ["one"], displayName="Joe"), uuid.UUID(stored["metadata"]["uid"]))
+    report = await registry.put_subject(renamed, {}, {"one": sha256})
+    assert (report.enrolled, report.photos[0].sha256) == (True, sha256)
+    assert await registry.stored_subject(KEY) == report
+    assert (await registry.status()).vectors == 1
+    assert not (await registry.put_subject(renamed, {}, {"one": "0" * 64})).enrolled
+
+    await registry.put_subject(stored, {"one": photo("joe-biden/1.jpg")})
+    place = {"name": "one", "secretKeyRef": {"name": "elsewhere", "key": "one"}}
+    pinned = {**renamed, "spec": {**renamed["spec"], "photos": [{**place, "sha256": sha256}]}}
+    assert (await registry.put_subject(pinned, {}, {"one": sha256})).enrolled
+    moved = {**renamed, "spec": {**renamed["spec"], "photos": [{**place, "secretKeyRef": {"name": "b", "key": "c"}}]}}
+    assert not (await registry.put_subject(moved, {}, {"one": sha256})).enrolled
+    assert (await registry.status()).vectors == 0
+    with pytest.raises(RegistryRefusedError, match="`kept` is no JSON object"):
+        await registry.put_subject(renamed, {}, {"two": sha256})
+
+
 async def test_cameras_and_sites_are_put_and_taken_out(registry: Registry) -> None:
     camera = as_stored(camera_resource("door", retention={"sightings": "7d"}))
     site = as_stored({"metadata": {"name": "hq"}, "spec": {"retention": {"sightings": "30d"}}})

@@ -5,9 +5,11 @@ import uuid
 import pytest
 
 from vigil_contracts.registry import EnrolmentReport, PhotoReason, PhotoResult, enrolment_digest
+from vigil_contracts.resources import API_VERSION, Subject, check
 from vigil_operator.reconcile.subject_enrolment import _kept
 from vigil_operator.reconcile.subject_photos import Found
 
+A, B = "a" * 64, "b" * 64
 SPEC, OTHER = '{"displayName":"Ann"}', '{"displayName":"Anne"}'
 
 
@@ -21,6 +23,18 @@ def report(spec: str, **photos: str | None) -> EnrolmentReport:
     return EnrolmentReport(subject_id=uuid.uuid4(), enrolled=True, reason="Enrolled", photos=results, digest=digest)
 
 
+def subject(**photos: str | None) -> Subject:
+    """Give a Subject that takes these photos, with the sha256 that it says, from a Secret."""
+    refs = [
+        {"name": name, "secretKeyRef": {"name": "photos", "key": name}, **({"sha256": sha256} if sha256 else {})}
+        for name, sha256 in photos.items()
+    ]
+    spec = {"displayName": "Ann", "consent": {"status": "Granted"}, "photos": refs}
+    made = check({"apiVersion": API_VERSION, "kind": "Subject", "metadata": {"name": "ann"}, "spec": spec})
+    assert isinstance(made, Subject), made
+    return made
+
+
 def found(*absent: str, **digests: str) -> Found:
     made = Found(digests=dict(digests))
     for name in absent:
@@ -28,22 +42,32 @@ def found(*absent: str, **digests: str) -> Found:
     return made
 
 
+def too_large() -> Found:
+    made = Found()
+    made.lack("one", PhotoReason.TOO_LARGE, "too large")
+    return made
+
+
 @pytest.mark.parametrize(
-    ("there", "stored", "counts"),
+    ("there", "stored", "says", "kept"),
     [
-        (found(one="a"), None, {"one": "a"}),
-        (found("one"), None, {}),
-        (found("one"), report(SPEC, one="a"), {"one": "a"}),
-        (found("one", two="b"), report(SPEC, one="a", two="b"), {"one": "a", "two": "b"}),
-        (found(one="new"), report(SPEC, one="a"), {"one": "new"}),
-        (found("one"), report(SPEC, one=None), {}),
-        (found("one"), report(OTHER, one="a"), {}),
+        (found(one=A), None, None, {}),
+        (found("one"), None, None, {}),
+        (found("one"), report(SPEC, one=A), None, {"one": A}),
+        (found("one", two=B), report(SPEC, one=A, two=B), None, {"one": A}),
+        (found(one=B), report(SPEC, one=A), None, {}),
+        (found("one"), report(SPEC, one=None), None, {}),
+        (found("one"), report(OTHER, one=A), None, {"one": A}),
+        (found("one"), report(SPEC, one=A), A, {"one": A}),
+        (found("one"), report(SPEC, one=A), B, {}),
+        (too_large(), report(SPEC, one=A), None, {}),
+        (too_large(), report(SPEC, one=A), A, {"one": A}),
     ],
 )
-def test_a_photo_whose_source_went_counts_as_long_as_the_spec_is_the_same(
-    there: Found, stored: EnrolmentReport | None, counts: dict[str, str]
+def test_a_photo_whose_source_went_is_kept_as_long_as_the_subject_means_it(
+    there: Found, stored: EnrolmentReport | None, says: str | None, kept: dict[str, str]
 ) -> None:
-    assert _kept(there, SPEC, stored) == counts
+    assert _kept(there, subject(one=says, two=None), stored) == kept
 
 
 @pytest.mark.parametrize(

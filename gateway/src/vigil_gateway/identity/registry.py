@@ -6,6 +6,7 @@ Every request may be repeated. What is wrong with a request is told as `detail` 
 
 import hmac
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from vigil_contracts.ids import DNS_LABEL, ResourceKey
-from vigil_contracts.registry import EnrolmentReport, ErasureReceipt, RegistryStatus
+from vigil_contracts.registry import KEPT_FIELD, EnrolmentReport, ErasureReceipt, RegistryStatus
 from vigil_contracts.resources import Camera, Problem, Resource, Site, Subject, check
 from vigil_gateway.services.cameras import Cameras
 from vigil_gateway.services.enrolment import Enrolment, EnrolmentUnavailableError
@@ -30,6 +31,7 @@ from vigil_gateway.storage.qdrant.gallery import GalleryError
 MAX_RESOURCE_BYTES: Final = 1 << 20
 MAX_PHOTOS: Final = 10
 PHOTO_FIELD: Final = "photo:"
+_SHA256: Final = re.compile("[0-9a-f]{64}")
 
 Kind = TypeVar("Kind", bound=Resource)
 Segment = Annotated[str, Path(pattern=f"^{DNS_LABEL.pattern}$")]
@@ -99,10 +101,11 @@ def _add_subjects(router: APIRouter, parts: RegistryParts) -> None:
         form = await _form(request)
         try:
             subject = _resource(await _subject_field(form), Subject, ResourceKey(namespace, name))
-            photos = await _photos(form, {photo.name for photo in subject.spec.photos}, parts.max_photo_bytes)
+            named = {photo.name for photo in subject.spec.photos}
+            photos, kept = await _photos(form, named, parts.max_photo_bytes), _kept(form, named)
         finally:
             await form.close()
-        return _json(await parts.enrolment.put(subject, photos))
+        return _json(await parts.enrolment.put(subject, photos, kept))
 
     @router.get("/subjects/{namespace}/{name}")
     async def get_subject(namespace: Segment, name: Segment) -> Response:
@@ -174,7 +177,7 @@ async def _form(request: Request) -> FormData:
         request.headers,
         request.stream(),
         max_files=MAX_PHOTOS + 1,
-        max_fields=1,
+        max_fields=2,
         max_part_size=MAX_RESOURCE_BYTES,
     )
     try:
@@ -193,7 +196,7 @@ async def _subject_field(form: FormData) -> bytes:
 async def _photos(form: FormData, named: set[str], max_bytes: int) -> Mapping[str, bytes]:
     photos: dict[str, bytes] = {}
     for field, part in form.multi_items():
-        if field == "subject":
+        if field in {"subject", KEPT_FIELD}:
             continue
         name = field.removeprefix(PHOTO_FIELD)
         if not field.startswith(PHOTO_FIELD) or not isinstance(part, UploadFile) or name not in named:
@@ -205,6 +208,26 @@ async def _photos(form: FormData, named: set[str], max_bytes: int) -> Mapping[st
             raise HTTPException(413, f"photo {name} has {part.size} bytes; at most {max_bytes} are read")
         photos[name] = await part.read()
     return photos
+
+
+def _kept(form: FormData, named: set[str]) -> Mapping[str, str]:
+    """Read which photos are not sent again; raises HTTPException."""
+    text = form.get(KEPT_FIELD)
+    if text is None:
+        return {}
+    try:
+        found = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        found = None
+    wrong = not isinstance(found, dict) or any(
+        name not in named or not isinstance(sha256, str) or not _SHA256.fullmatch(sha256)
+        for name, sha256 in found.items()
+    )
+    if wrong or not isinstance(found, dict):
+        known = ", ".join(sorted(named))
+        told = f"the form's field `{KEPT_FIELD}` is no JSON object of sha256 (64 of 0-9a-f) by photo ({known})"
+        raise HTTPException(422, told)
+    return found
 
 
 def error_answer(_request: Request, error: Exception) -> JSONResponse:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import structlog
@@ -41,6 +42,14 @@ class EnrolmentUnavailableError(Exception):
     """What enrolment needs is away; trying again later may work."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Given:
+    """What came of a Subject's photos: bytes, or the sha256 of what was sent before, by name."""
+
+    uploads: Mapping[str, bytes]
+    kept: Mapping[str, str]
+
+
 class Enrolment:
     """Enrols Subjects."""
 
@@ -64,13 +73,18 @@ class Enrolment:
         self._deadline_s = deadline_s
         self._places = asyncio.Semaphore(PARALLEL_PHOTOS)
 
-    async def put(self, subject: Subject, uploads: Mapping[str, bytes]) -> EnrolmentReport:
+    async def put(
+        self, subject: Subject, uploads: Mapping[str, bytes], kept: Mapping[str, str] = MappingProxyType({})
+    ) -> EnrolmentReport:
         """Bring the gallery to what this Subject and these photos say.
 
         Parameters
         ----------
         uploads
             Bytes by the photo's name; photos of the Subject that are not among them are reported as missing.
+        kept
+            sha256 by the name of photos that cannot be sent again. What is known of such a photo stays, if the Subject
+            says this sha256, or takes the photo from the same place as when it was put last.
 
         Raises
         ------
@@ -88,7 +102,7 @@ class Enrolment:
             if model is None:
                 msg = f"no recognition model is known yet ({self._models.reason}); try again when Triton serves one"
                 raise EnrolmentUnavailableError(msg)
-            rows = await self._assess_all(subject, subject_id, uploads, model)
+            rows = await self._assess_all(subject, subject_id, _Given(uploads, kept), model)
         row = _row(subject, subject_id, rows)
         async with self._keeper.changing(subject_id), self._database.transaction() as connection:
             await register.lock_subject(connection, key)
@@ -139,14 +153,14 @@ class Enrolment:
         found: uuid.UUID = there["id"]
         return found
 
-    async def _assess_all(
-        self, subject: Subject, subject_id: uuid.UUID, uploads: Mapping[str, bytes], model: Model
-    ) -> list[PhotoRow]:
+    async def _assess_all(self, subject: Subject, subject_id: uuid.UUID, given: _Given, model: Model) -> list[PhotoRow]:
         async with self._database.connection() as connection:
             known = await register.known_photos(connection, subject_id, model.model_id)
-        rows = await asyncio.gather(
-            *(self._assess(photo, uploads.get(photo.name), known, model) for photo in subject.spec.photos)
-        )
+            stored = await register.stored_subject(connection, subject.metadata.key) if given.kept else None
+        is_stored = stored is not None and stored[0]["id"] == subject_id
+        kept = _still_meant(subject, stored[0]["resource"], given.kept) if stored and is_stored else {}
+        given = _Given(given.uploads, kept)
+        rows = await asyncio.gather(*(self._assess(photo, given, known, model) for photo in subject.spec.photos))
         if {row.model_id for row in rows if row.accepted} - {model.model_id}:
             self._models.ask()
             msg = "Triton changed its recognition model during the enrolment; try again"
@@ -156,9 +170,10 @@ class Enrolment:
             self._metrics.photos.labels(row.reason).inc()
         return judged
 
-    async def _assess(self, photo: Photo, data: bytes | None, known: Mapping[str, PhotoRow], model: Model) -> PhotoRow:
+    async def _assess(self, photo: Photo, given: _Given, known: Mapping[str, PhotoRow], model: Model) -> PhotoRow:
+        data = given.uploads.get(photo.name)
         if data is None:
-            return photo_rules.refused(photo.name, PhotoReason.MISSING, "the photo was not sent with the Subject")
+            return _unsent(photo, given.kept.get(photo.name), known)
         digest = hashlib.sha256(data).hexdigest()
         if photo.sha256 is not None and photo.sha256 != digest:
             told = f"the photo has sha256 {digest}; the Subject says {photo.sha256}"
@@ -174,6 +189,34 @@ class Enrolment:
             except InferenceError as error:
                 msg = f"photo {photo.name} cannot be assessed now: {error}"
                 raise EnrolmentUnavailableError(msg) from error
+
+
+def _unsent(photo: Photo, sha256: str | None, known: Mapping[str, PhotoRow]) -> PhotoRow:
+    """Give what is known of a photo that cannot be sent again, or say that it is missing."""
+    before = known.get(sha256) if sha256 is not None else None
+    if before is None:
+        return photo_rules.refused(photo.name, PhotoReason.MISSING, "the photo was not sent with the Subject")
+    return dataclasses.replace(before, name=photo.name)
+
+
+def _still_meant(subject: Subject, resource: str, kept: Mapping[str, str]) -> dict[str, str]:
+    """Leave of photos that cannot be sent again those that the Subject means as it did when it was put last.
+
+    By the place that it takes them from, or by the sha256 that it says.
+    """
+    before = check(json.loads(resource))
+    places = {photo.name: _place(photo) for photo in before.spec.photos} if isinstance(before, Subject) else {}
+    meant = dict[str, str]()
+    for photo in subject.spec.photos:
+        sha256 = kept.get(photo.name)
+        same = places.get(photo.name) == _place(photo) if photo.sha256 is None else photo.sha256 == sha256
+        if sha256 is not None and same:
+            meant[photo.name] = sha256
+    return meant
+
+
+def _place(photo: Photo) -> tuple[object, ...]:
+    return photo.secret_key_ref, photo.config_map_key_ref, photo.url
 
 
 def _barred(subject: Subject, now: dt.datetime) -> str:

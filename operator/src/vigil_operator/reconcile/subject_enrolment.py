@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from vigil_contracts.ids import ResourceKey
-from vigil_contracts.registry import EnrolmentReport, enrolment_digest
+from vigil_contracts.registry import EnrolmentReport, PhotoReason, enrolment_digest
 from vigil_contracts.resources import Subject
 from vigil_operator.kube.kinds import Key, Object
 from vigil_operator.queue import Backoff
@@ -120,7 +120,8 @@ class Enroller:
         is_barred = barred(subject, self._world.now())
         spec = subject.spec.model_dump_json(by_alias=True)
         there = Found() if is_barred else subject_photos.look(subject.spec.photos, key.namespace, self._world.cache)
-        wanted = _digest(subject, spec, _kept(there, spec, known.report), is_barred=is_barred)
+        digests = there.digests | _kept(there, subject, known.report)
+        wanted = _digest(subject, spec, digests, is_barred=is_barred)
         if await self._has(known, wanted):
             known.tried, known.again_at, known.refused = None, float("inf"), ""
             return Enrolment(known.report, there.absent)
@@ -164,11 +165,12 @@ class Enroller:
         known.tried, known.found, known.refused = wanted, found, ""
         known.again_at = self._retry_at(key, subject, found)
         spec = subject.spec.model_dump_json(by_alias=True)
-        given = _digest(subject, spec, found.digests, is_barred=is_barred)
+        kept = _kept(found, subject, known.report)
+        given = _digest(subject, spec, found.digests | kept, is_barred=is_barred)
         if await self._has(known, given) or not (known.report or data):
             return
         try:
-            known.report = await registry.put_subject(obj, data)
+            known.report = await registry.put_subject(obj, data, kept)
         except RegistryRefusedError as error:
             known.refused, known.again_at = str(error), float("inf")
             return
@@ -192,11 +194,16 @@ def _digest(subject: Subject, spec: str, digests: dict[str, str], *, is_barred: 
     return enrolment_digest(spec, photos)
 
 
-def _kept(there: Found, spec: str, report: EnrolmentReport | None) -> dict[str, str]:
-    """Count a photo whose source went after it was enrolled as there: nobody is forgotten for want of a Secret."""
-    if report is None or report.digest is None:
-        return there.digests
-    had = {photo.name: photo.sha256 for photo in report.photos}
-    if report.digest != enrolment_digest(spec, had):
-        return there.digests
-    return there.digests | {name: sha256 for name in there.absent if (sha256 := had.get(name)) is not None}
+def _kept(there: Found, subject: Subject, report: EnrolmentReport | None) -> dict[str, str]:
+    """Give the sha256 of photos whose source went after they were enrolled: nobody is forgotten for want of a Secret.
+
+    One whose bytes are there and cannot be used is none of them, unless the Subject itself says which are meant.
+    """
+    had = {photo.name: photo.sha256 for photo in (report.photos if report is not None else [])}
+    meant = {photo.name: photo.sha256 for photo in subject.spec.photos}
+    return {
+        name: sha256
+        for name, result in there.absent.items()
+        if (sha256 := had.get(name)) is not None
+        and (meant.get(name) == sha256 or (meant.get(name) is None and result.reason is PhotoReason.NOT_FOUND))
+    }

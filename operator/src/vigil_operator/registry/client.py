@@ -9,7 +9,7 @@ import httpx
 
 from vigil_contracts.base import Tolerant
 from vigil_contracts.ids import ResourceKey
-from vigil_contracts.registry import EnrolmentReport, ErasureReceipt, RegistryStatus
+from vigil_contracts.registry import KEPT_FIELD, EnrolmentReport, ErasureReceipt, RegistryStatus
 from vigil_contracts.resources.common import API_VERSION
 from vigil_operator.registry.errors import RegistryAwayError, RegistryDeniedError, RegistryRefusedError
 
@@ -78,18 +78,24 @@ class Registry:
         """Take a Site out; its retention goes on bounding what was seen there."""
         return _read(ErasureReceipt, await self._ask("DELETE", f"/sites/{key}"))
 
-    async def put_subject(self, subject: Object, photos: Mapping[str, bytes]) -> EnrolmentReport:
+    async def put_subject(
+        self, subject: Object, photos: Mapping[str, bytes], kept: Mapping[str, str] | None = None
+    ) -> EnrolmentReport:
         """Enrol a Subject.
 
         Parameters
         ----------
         photos
             Bytes by the photo's name; those of the Subject that are not among them are reported as missing.
+        kept
+            sha256 by the photo's name, of those that cannot be sent again and that identity knows already.
         """
         manifest = registered("Subject", subject)
         files: list[tuple[str, tuple[str | None, bytes, str]]] = [
             ("subject", (None, json.dumps(manifest).encode(), "application/json"))
         ]
+        if kept:
+            files.append((KEPT_FIELD, (None, json.dumps(dict(kept)).encode(), "application/json")))
         files += [(f"photo:{name}", (name, data, "application/octet-stream")) for name, data in photos.items()]
         answer = await self._ask("PUT", _path("Subject", manifest["metadata"]), files=files, answer_s=ENROL_S)
         return _read(EnrolmentReport, answer)
