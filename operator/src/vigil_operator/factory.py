@@ -23,6 +23,7 @@ from vigil_operator.reconcile.buses import Buses
 from vigil_operator.reconcile.camera import CameraReconciler
 from vigil_operator.reconcile.capacity import Capacities
 from vigil_operator.reconcile.registrar import CameraRegistrar
+from vigil_operator.reconcile.registrations import Registrations
 from vigil_operator.reconcile.site_and_subject import make_registry, site_and_subject
 from vigil_operator.registry.client import Registry
 from vigil_operator.resources.names import MANAGED_BY, OPERATOR
@@ -49,6 +50,7 @@ class Parts:
     reconcilers: dict[Kind, Reconciler]
     buses: Buses
     registry: Registry | None
+    registrations: Registrations | None
 
 
 def build(settings: Settings) -> Parts:
@@ -76,13 +78,14 @@ def build(settings: Settings) -> Parts:
     leadership = Leadership(api, settings.namespace, settings.lease_name, identity, settings.lease_s)
     watches = [Watch(api, cache, metrics, scope) for scope in scopes(settings)]
     registry = make_registry(settings)
-    return Parts(world, queue, leadership, watches, reconcilers(world, registry), Buses(world), registry)
+    registrations = Registrations(cache, CameraRegistrar(registry)) if registry is not None else None
+    made = reconcilers(world, registry, registrations)
+    return Parts(world, queue, leadership, watches, made, Buses(world), registry, registrations)
 
 
-def reconcilers(world: World, registry: Registry | None) -> dict[Kind, Reconciler]:
+def reconcilers(world: World, registry: Registry | None, registrations: Registrations | None) -> dict[Kind, Reconciler]:
     """Make the reconciler of each kind."""
-    registrar = CameraRegistrar(registry) if registry is not None else None
-    return {Kind.CAMERA: CameraReconciler(world, registrar), **site_and_subject(world, registry)}
+    return {Kind.CAMERA: CameraReconciler(world, registrations), **site_and_subject(world, registry)}
 
 
 def scopes(settings: Settings) -> Iterator[Scope]:

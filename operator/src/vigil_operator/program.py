@@ -86,6 +86,8 @@ class Program:
             asyncio.create_task(self._parts.buses.run(), name="bus"),
             asyncio.create_task(self._parts.world.heartbeats.watch_silence(), name="silence"),
         ]
+        if self._parts.registrations is not None:
+            others.append(asyncio.create_task(self._parts.registrations.run(), name="registrations"))
         try:
             done, _ = await asyncio.wait({stop, work, lead, *others}, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stop}:

@@ -19,7 +19,7 @@ from vigil_operator.reconcile.base import Result, World
 from vigil_operator.reconcile.camera_conditions import SILENCE_S, Known, Problem, judge
 from vigil_operator.reconcile.camera_wiring import Resolved, parse, resolve
 from vigil_operator.reconcile.children import Children, Outcome
-from vigil_operator.reconcile.registrar import CameraRegistrar
+from vigil_operator.reconcile.registrations import Registrations
 from vigil_operator.resources.camera import children
 from vigil_operator.resources.names import CONFIG_HASH, CONTAINER, child_name
 from vigil_operator.routes import BY_CAMERA, site_of
@@ -43,14 +43,14 @@ class CameraReconciler:
 
     Parameters
     ----------
-    registrar
+    registrations
         None: the operator was told of no registry.
     """
 
-    def __init__(self, world: World, registrar: CameraRegistrar | None) -> None:
+    def __init__(self, world: World, registrations: Registrations | None) -> None:
         self._world = world
         self._children = Children(world)
-        self._registrar = registrar
+        self._registrations = registrations
         self._admission = Admission(world.cache, world.heartbeats, world.queue.add)
         self._reasons: dict[Key, str] = {}
         self._written: dict[Key, tuple[str, float]] = {}
@@ -71,11 +71,9 @@ class CameraReconciler:
         outcome = await self._children.bring(obj, key, wanted, kept)
         outcome.changed |= await self._replace_edited_pods(key)
         problem = outcome.problem or resolved.problem
-        result = await self._report(key, obj, problem, resolved.site_name, outcome, camera)
-        if self._registrar is None:
-            return result
-        waits = [wait for wait in (result.again_s, await self._registrar.put(key, obj)) if wait is not None]
-        return replace(result, again_s=min(waits, default=None))
+        if self._registrations is not None:
+            self._registrations.wish(key)
+        return await self._report(key, obj, problem, resolved.site_name, outcome, camera)
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -88,10 +86,9 @@ class CameraReconciler:
         self._world.heartbeats.forget(ResourceKey(key.namespace, key.name))
         self._count(key, None)
         self._written.pop(key, None)
-        waits = [await self._remove_orphans(key)]
-        if self._registrar is not None:
-            waits.append(await self._registrar.delete(key))
-        return Result("Gone", min((wait for wait in waits if wait is not None), default=None))
+        if self._registrations is not None:
+            self._registrations.wish(key)
+        return Result("Gone", await self._remove_orphans(key))
 
     async def _remove_orphans(self, key: Key) -> float | None:
         """Remove what Kubernetes' garbage collector leaves, such as when the CRD itself was removed."""

@@ -1,0 +1,101 @@
+"""Cameras are registered beside their reconciles, whatever identity does; asked of a real HTTP server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from tests.support.waiting import eventually
+from tests.unit.operator.builders import cache, camera_object
+
+from vigil_operator.kube.kinds import Key, Kind
+from vigil_operator.reconcile.registrar import CameraRegistrar
+from vigil_operator.reconcile.registrations import AT_ONCE, Registrations
+from vigil_operator.registry.client import Registry
+
+
+class Identity:
+    """Answers, refuses for a while, or hangs."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.failures = 0
+        self.answers = asyncio.Event()
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.asked.append(f"{request.method} {request.path.removeprefix('/registry/v1/')}")
+        await self.answers.wait()
+        if self.failures:
+            self.failures -= 1
+            return web.Response(status=503)
+        return web.json_response({"erased": {}, "remaining": {}})
+
+
+@pytest.fixture
+async def identity() -> AsyncIterator[Identity]:
+    made = Identity()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", made.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield made
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def registry(identity: Identity) -> AsyncIterator[Registry]:
+    made = Registry(identity.url, "for-tests")
+    yield made
+    await made.close()
+
+
+def key(name: str) -> Key:
+    return Key(Kind.CAMERA, "default", name)
+
+
+async def test_an_identity_that_hangs_keeps_nobody_but_its_own_workers(identity: Identity, registry: Registry) -> None:
+    names = [f"camera-{number}" for number in range(20)]
+    made = Registrations(cache(*map(camera_object, names)), CameraRegistrar(registry))
+    running = asyncio.create_task(made.run())
+    for name in names:
+        made.wish(key(name))  # returns at once
+    await eventually(lambda: len(identity.asked) == AT_ONCE, 5, "as many requests as are allowed")
+    identity.answers.set()
+    await eventually(lambda: len(set(identity.asked)) == 20, 10, "every Camera is registered when it answers")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_identity_could_not_take_is_told_again(identity: Identity, registry: Registry) -> None:
+    identity.answers.set()
+    identity.failures = 1
+    made = Registrations(cache(camera_object("front")), CameraRegistrar(registry))
+    running = asyncio.create_task(made.run())
+    made.wish(key("front"))
+    await eventually(lambda: len(identity.asked) == 2, 10, "it is told again")
+    assert len(set(identity.asked)) == 1
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_camera_that_is_wrong_is_not_registered_and_one_that_is_gone_is_taken_out(
+    identity: Identity, registry: Registry
+) -> None:
+    identity.answers.set()
+    seen = cache(camera_object("front"), camera_object("odd", sampling={"fps": "many"}))
+    made = Registrations(seen, CameraRegistrar(registry))
+    running = asyncio.create_task(made.run())
+    made.wish(key("odd"))
+    made.wish(key("front"))
+    await eventually(lambda: identity.asked, 5, "front is registered")
+    seen.remove(Kind.CAMERA, camera_object("front", 2))
+    await eventually(lambda: made.idle, 5, "all is told")
+    made.wish(key("front"))
+    await eventually(lambda: len(identity.asked) > 1, 5, "front is taken out")
+    assert [one.split()[0] for one in identity.asked[:2]] == ["PUT", "DELETE"]
+    assert not [one for one in identity.asked if "odd" in one]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
