@@ -345,6 +345,17 @@ def test_a_change_that_a_hand_made_in_the_status_is_put_right(world: World) -> N
     assert len((world.find("camera", "flattered") or {})["status"]["conditions"]) == 6
 
 
+def test_a_status_that_a_hand_wiped_is_written_again(world: World) -> None:
+    world.apply(camera("wiped", world.namespace, suspend=True))
+    world.wait_reason("wiped", "Suspended")
+    wipe = json.dumps([{"op": "remove", "path": "/status"}])
+    for _ in range(2):
+        world.cluster.kubectl(
+            "patch", "camera", "wiped", "-n", world.namespace, "--subresource=status", "--type=json", "-p", wipe
+        )
+        world.wait_reason("wiped", "Suspended")
+
+
 def test_room_is_given_by_priority_and_the_rest_waits_with_the_numbers(crds: ApiCluster, tmp_path: Path) -> None:
     world = World(crds, crds.new_namespace("budget"))
     crds.apply(secret("vigil-bus", world.namespace, token="for-tests"))

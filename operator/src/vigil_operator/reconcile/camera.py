@@ -13,6 +13,7 @@ from vigil_operator.bus.heartbeats import Heard
 from vigil_operator.kube.compare import fingerprint
 from vigil_operator.kube.errors import NotFoundError
 from vigil_operator.kube.kinds import Key, Kind, Object
+from vigil_operator.queue import Backoff
 from vigil_operator.reconcile import pods, subject_status
 from vigil_operator.reconcile.admission import Admission
 from vigil_operator.reconcile.base import Result, World
@@ -24,12 +25,11 @@ from vigil_operator.resources.camera import children
 from vigil_operator.resources.names import CONFIG_HASH, CONTAINER, child_name
 from vigil_operator.routes import BY_CAMERA, site_of
 
-WAIT_S: Final = 1.0
-"""For what an earlier Camera of the same name left, to be gone."""
+FIRST_AGAIN_S: Final = 1.0
+MOST_AGAIN_S: Final = 60.0
+"""What an earlier Camera of the same name left goes by itself, and quotas and policies change without telling."""
 COLLECTED_S: Final = 30.0
 """For the garbage collector to remove what a deleted Camera owned."""
-PROBLEM_S: Final = 60.0
-"""A refusal of the API server is tried again so often: quotas and policies change without telling."""
 QUIET_STEPS: Final = frozenset({Reason.POD_PENDING, Reason.STARTING})
 """Steps on the way up: in the status, but no events; a thousand Cameras that start would write two thousand."""
 REWORD_S: Final = 5.0
@@ -53,7 +53,9 @@ class CameraReconciler:
         self._registrations = registrations
         self._admission = Admission(world.cache, world.heartbeats, world.queue.add)
         self._reasons: dict[Key, str] = {}
-        self._written: dict[Key, tuple[str, float]] = {}
+        self._written: dict[Key, float] = {}
+        self._unkept: dict[Key, str] = {}
+        self._again: Backoff[Key] = Backoff(FIRST_AGAIN_S, MOST_AGAIN_S)
         self._orphaned: dict[Key, float] = {}
 
     async def reconcile(self, key: Key) -> Result:
@@ -86,6 +88,8 @@ class CameraReconciler:
         self._world.heartbeats.forget(ResourceKey(key.namespace, key.name))
         self._count(key, None)
         self._written.pop(key, None)
+        self._unkept.pop(key, None)
+        self._again.forget(key)
         if self._registrations is not None:
             self._registrations.wish(key)
         return Result("Gone", await self._remove_orphans(key))
@@ -173,22 +177,23 @@ class CameraReconciler:
             status["endpoint"] = heard.beat.inference_endpoint
         self._count(key, next(one["reason"] for one in made if one["type"] == CameraCondition.READY))
         wrote, later_s = await self._write(key, obj, seen or {}, status)
-        waits = [wait for wait in (self._again_s(known, outcome), later_s) if wait is not None]
+        waits = [wait for wait in (self._again_s(key, known, outcome), later_s) if wait is not None]
         return Result("Changed" if outcome.changed or wrote else "Unchanged", min(waits, default=None))
 
     async def _write(self, key: Key, obj: Object, seen: Object, status: Object) -> tuple[bool, float | None]:
         """Write the status; gives whether it did, and the seconds after which to look again when that can wait."""
-        mark, now = fingerprint([obj["metadata"].get("uid"), seen, status]), time.monotonic()
-        last_mark, last_at = self._written.get(key, ("", -REWORD_S))
-        if not subject_status.differs(seen, status) or last_mark == mark:
+        uid = str(obj["metadata"].get("uid", ""))
+        if not subject_status.differs(seen, status) or self._unkept.get(key) == _mark(uid, seen, status):
             return False, None  # the second: what the API server does not keep of it is not written again and again
-        if now - last_at < REWORD_S and not _means_more(seen, status):
-            return False, REWORD_S - (now - last_at)
+        since_s = time.monotonic() - self._written.get(key, -REWORD_S)
+        if since_s < REWORD_S and not _means_more(seen, status):
+            return False, REWORD_S - since_s
         try:
-            await self._world.api.apply_status(key, str(obj["metadata"].get("uid", "")), status)
+            stored = subject_status.status_of(await self._world.api.apply_status(key, uid, status))
         except NotFoundError:
             return False, None  # deleted meanwhile; the watch will say so
-        self._written[key] = (mark, now)
+        self._written[key] = time.monotonic()
+        self._unkept[key] = _mark(uid, stored, status) if subject_status.differs(stored, status) else ""
         ready = subject_status.transition(seen, status["conditions"], CameraCondition.READY)
         if ready is not None and ready["reason"] not in QUIET_STEPS:
             kind = "Normal" if ready["reason"] in CALM else "Warning"
@@ -196,13 +201,13 @@ class CameraReconciler:
             await self._world.events.tell(obj, key, kind, ready["reason"], note, "Reconcile")
         return True, None
 
-    def _again_s(self, known: Known, outcome: Outcome) -> float | None:
+    def _again_s(self, key: Key, known: Known, outcome: Outcome) -> float | None:
         """Say when time alone may change the verdict."""
         waits = []
-        if outcome.waiting:
-            waits.append(WAIT_S)
-        if outcome.problem is not None:
-            waits.append(PROBLEM_S)
+        if outcome.waiting or outcome.problem is not None:
+            waits.append(self._again.next_s(key))
+        else:
+            self._again.forget(key)
         if known.pod is not None and known.pod.trouble is None and not known.suspended:
             waits += _until_silent_s(known.heard, known.pod_age_s)
         return min(waits, default=None)
@@ -243,6 +248,12 @@ def _means_more(seen: Object, status: Object) -> bool:
     return seen.get("observedGeneration") != status["observedGeneration"] or any(
         subject_status.transition(seen, made, one["type"]) is not None for one in made
     )
+
+
+def _mark(uid: str, seen: Object, status: Object) -> str:
+    """Tell one attempt to write a status from another; when it was does not matter."""
+    conditions = [one | {"lastTransitionTime": None} for one in status["conditions"]]
+    return fingerprint([uid, seen, status | {"conditions": conditions}])
 
 
 def _image(spec: Object) -> object:
