@@ -1,7 +1,7 @@
 """`vigil-operator run`.
 
-Exit status: 0 ended as told; 1 the Lease was lost, or the API server's address is not known; 2 the environment is
-wrong; 74 the HTTP port is taken.
+Exit status: 0 ended as told; 1 the Lease was lost, no API server is known, or there was a fault of the operator's own;
+2 the environment is wrong; 74 the HTTP port is taken.
 """
 
 import asyncio
@@ -40,6 +40,7 @@ def run() -> None:
         _fail(str(error), EXIT_USAGE)
     from lightkube.core.exceptions import ConfigError
 
+    from vigil_operator.health import ListenError
     from vigil_operator.kube.lease import LeaseLostError
     from vigil_operator.logs import set_up
     from vigil_operator.program import serve
@@ -49,7 +50,7 @@ def run() -> None:
         asyncio.run(serve(told))
     except (LeaseLostError, ConfigError) as error:
         _fail(str(error), EXIT_FAILED)
-    except OSError as error:
+    except ListenError as error:
         _fail(f"{error}; choose another address with VIGIL_HTTP_HOST or VIGIL_HTTP_PORT", EXIT_IO)
 
 

@@ -11,6 +11,10 @@ Probe = Callable[[], dict[str, str]]
 """Gives what is wrong with each part; empty when it is well."""
 
 
+class ListenError(Exception):
+    """The address for probes and metrics cannot be had; the message names it."""
+
+
 class HealthServer:
     """Serves probes and metrics.
 
@@ -30,7 +34,7 @@ class HealthServer:
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; gives the port, chosen by the system when 0. OSError when it is taken."""
+        """Listen; gives the port, chosen by the system when 0. ListenError when it is taken."""
         app = web.Application()
         app.add_routes(
             [
@@ -42,7 +46,11 @@ class HealthServer:
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            msg = f"cannot listen on {host}:{port}: {error.strerror or error}"
+            raise ListenError(msg) from error
         chosen: int = self._runner.addresses[0][1]
         return chosen
 

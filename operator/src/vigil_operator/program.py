@@ -15,13 +15,14 @@ import structlog
 
 from vigil_operator.factory import Parts, build
 from vigil_operator.handlers.thread import KopfThread
-from vigil_operator.health import HealthServer
+from vigil_operator.health import HealthServer, ListenError
 from vigil_operator.kube.errors import KubeError
 from vigil_operator.kube.kinds import OWN_KINDS, Key, Kind, Object
 from vigil_operator.kube.lease import LeaseLostError
 from vigil_operator.kube.sweep import sweep
 from vigil_operator.queue import Backoff
 from vigil_operator.reconcile.loop import ReconcileLoop
+from vigil_operator.reconcile.registry_sweep import RegistrySweep
 from vigil_operator.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -46,7 +47,7 @@ async def serve(settings: Settings) -> None:
     ------
     LeaseLostError
         Another operator may be at work.
-    OSError
+    ListenError
         The HTTP port is taken.
     """
     await Program(build(settings), settings).run()
@@ -114,7 +115,17 @@ class Program:
             await watch.synced.wait()
         log.info("working", workers=self._settings.workers)
         loop = ReconcileLoop(self._parts.queues, self._parts.reconcilers, self._parts.world.metrics)
-        await loop.run(self._settings.workers, self._stopping)
+        swept = asyncio.create_task(self._sweep_registry(), name="registry")
+        try:
+            await loop.run(self._settings.workers, self._stopping)
+        finally:
+            swept.cancel()
+
+    async def _sweep_registry(self) -> None:
+        """Take out of identity what was deleted while no operator ran."""
+        world, registry = self._parts.world, self._parts.registry
+        if registry is not None:
+            await RegistrySweep(world, registry, self._parts.reconcilers[Kind.SUBJECT]).run()
 
     async def _finish(self, work: "asyncio.Task[None]") -> None:
         log.info("stopping", under_way=self._parts.queues.active)
@@ -195,4 +206,4 @@ class Program:
         return {"lease": self._parts.leadership.told or "held"}
 
 
-__all__ = ["LeaseLostError", "Program", "serve"]
+__all__ = ["LeaseLostError", "ListenError", "Program", "serve"]

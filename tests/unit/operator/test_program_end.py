@@ -1,0 +1,47 @@
+"""What the operator says when it cannot go on."""
+
+import socket
+
+import pytest
+from typer.testing import CliRunner
+
+from vigil_operator import __main__, program
+from vigil_operator.health import HealthServer, ListenError
+from vigil_operator.metrics import Metrics
+from vigil_operator.settings import Settings
+
+
+def health() -> HealthServer:
+    return HealthServer(Metrics(), dict, dict, dict)
+
+
+async def test_a_port_that_is_taken_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        server = health()
+        with pytest.raises(ListenError, match=rf"cannot listen on 127\.0\.0\.1:{port}: .*in use"):
+            await server.start("127.0.0.1", port)
+        await server.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (ListenError("cannot listen on 127.0.0.1:80"), __main__.EXIT_IO, "choose another address"),
+        (program.LeaseLostError("the Lease was lost"), __main__.EXIT_FAILED, "the Lease was lost"),
+        (TimeoutError("the disk was slow"), 1, ""),
+    ],
+)
+def test_only_a_port_is_told_as_a_port(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, told: str
+) -> None:
+    async def serve(_: Settings) -> None:
+        raise error
+
+    monkeypatch.setattr(program, "serve", serve)
+    done = CliRunner().invoke(__main__.app, ["run"])
+    assert done.exit_code == status
+    assert told in done.stderr
+    assert ("address" in done.stderr) == isinstance(error, ListenError)
