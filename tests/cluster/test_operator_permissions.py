@@ -52,6 +52,22 @@ def test_without_network_policies_it_works_and_removes_those_made_before(world: 
         world.wait_for("deployment", "camera-back")
 
 
+def test_the_cluster_wide_role_is_enough(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
+    own_api_cluster.install_crds()
+    world = World(own_api_cluster, own_api_cluster.new_namespace("granted"))
+    text = helm("template", "vigil", str(CHART), "--namespace", world.namespace, *KUBERNETES).stdout
+    kinds = {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount"}
+    world.apply(*(each for each in yaml.safe_load_all(text) if each and each["kind"] in kinds))
+    elsewhere = World(own_api_cluster, own_api_cluster.new_namespace("shop"))
+    own_api_cluster.apply(secret("vigil-bus", elsewhere.namespace, token="for-tests"))
+    with operating(own_api_cluster, world.namespace, tmp_path, **as_granted(world), VIGIL_NAMESPACES=""):
+        elsewhere.apply(camera("front", elsewhere.namespace))
+        elsewhere.wait_for("deployment", "camera-front")
+        elsewhere.wait_reason("front", "PodPending")
+        elsewhere.cluster.kubectl("delete", "camera", "front", "-n", elsewhere.namespace)
+        elsewhere.wait_gone("deployment", "camera-front")
+
+
 @pytest.fixture
 def hindered(world: World, tmp_path: Path, lacking: str) -> Iterator[Operator]:
     for each in role(world):
