@@ -8,6 +8,9 @@ STAMP := $(VENV)/.ready
 PACKAGES := contracts vision stream-pod gateway operator model_repository cli
 IMPORTS := vigil_contracts vigil_vision vigil_stream vigil_gateway vigil_operator vigil_models vigil_cli
 TEST ?= tests
+# Whole runs wait more than they compute; a file stays with one worker, and those that take longest come first.
+WORKERS ?= 2
+PYTEST_WHOLE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test test-cluster cluster cluster-down cluster-packages lint format bench generate lock clean
 
@@ -30,7 +33,7 @@ demo: $(STAMP) ## watch people being recognised live (DURATION=90 ends by itself
 	@$(BIN)/vigil demo $(if $(DURATION),--duration $(DURATION))
 
 test: $(STAMP) ## run every test that this machine can run (TEST=tests/unit for a part)
-	@$(BIN)/python -m pytest $(TEST)
+	@$(BIN)/python -m pytest $(TEST) $(if $(filter tests,$(TEST)),$(PYTEST_WHOLE))
 
 test-cluster: $(STAMP) ## run the tests on a real Kubernetes, and those of the chart
 	@$(BIN)/python -m pytest tests/cluster tests/chart
