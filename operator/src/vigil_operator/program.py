@@ -22,7 +22,6 @@ from vigil_operator.kube.lease import LeaseLostError
 from vigil_operator.kube.sweep import sweep
 from vigil_operator.queue import Backoff
 from vigil_operator.reconcile.loop import ReconcileLoop
-from vigil_operator.reconcile.registry_sweep import RegistrySweep
 from vigil_operator.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -115,17 +114,7 @@ class Program:
             await watch.synced.wait()
         log.info("working", workers=self._settings.workers)
         loop = ReconcileLoop(self._parts.queues, self._parts.reconcilers, self._parts.world.metrics)
-        swept = asyncio.create_task(self._sweep_registry(), name="registry")
-        try:
-            await loop.run(self._settings.workers, self._stopping)
-        finally:
-            swept.cancel()
-
-    async def _sweep_registry(self) -> None:
-        """Take out of identity what was deleted while no operator ran."""
-        world, registry = self._parts.world, self._parts.registry
-        if registry is not None:
-            await RegistrySweep(world, registry, self._parts.reconcilers[Kind.SUBJECT]).run()
+        await loop.run(self._settings.workers, self._stopping)
 
     async def _finish(self, work: "asyncio.Task[None]") -> None:
         log.info("stopping", under_way=self._parts.queues.active)
