@@ -9,7 +9,6 @@ nothing but its length and sha256 is ever told.
 """
 
 import asyncio
-import hashlib
 import ipaddress
 import socket
 import ssl
@@ -196,8 +195,3 @@ def _shown(url: str) -> str:
         return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"[:200]
     except ValueError:
         return "the address"
-
-
-def sha256(data: bytes) -> str:
-    """Give the sha256 of some bytes in hex."""
-    return hashlib.sha256(data).hexdigest()
