@@ -32,6 +32,12 @@ class Metrics:
         self.watch_restarts = Counter(
             "vigil_operator_watch_restarts", "Watches begun anew after a failure.", ["kind"], registry=self.registry
         )
+        self.refusals = Counter(
+            "vigil_operator_registry_refusals",
+            "Requests that identity's registry refused for good, by what was asked.",
+            ["method", "kind"],
+            registry=self.registry,
+        )
         self.cameras = Gauge(
             "vigil_operator_cameras",
             "Cameras by the reason of their condition Ready.",

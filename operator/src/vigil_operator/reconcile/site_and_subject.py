@@ -23,6 +23,8 @@ def site_and_subject(world: World, registry: Registry | None) -> dict[Kind, Reco
         for key in world.cache.keys(Kind.SUBJECT):
             world.queue.add(key)
 
+    if registry is not None:
+        registry.on_refused = lambda method, kind: world.metrics.refusals.labels(method, kind).inc()
     gallery = Gallery(registry, model_changed)
     return {
         Kind.SITE: SiteReconciler(world, registry, gallery),

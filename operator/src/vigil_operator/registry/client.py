@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -50,6 +50,8 @@ class Registry:
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url.rstrip("/")
+        self.on_refused: Callable[[str, str], None] = lambda *_: None
+        """Called with the method and the kind (cameras, sites, subjects) of each request that was refused for good."""
         self._http = httpx.AsyncClient(
             base_url=f"{self.url}/registry/v1",
             headers={"Authorization": f"Bearer {token}"},
@@ -153,7 +155,10 @@ class Registry:
             raise RegistryAwayError(msg) from error
         if answer.is_success or (absent and answer.status_code == 404):
             return answer
-        raise _error(answer, self.url)
+        error = _error(answer, self.url)
+        if isinstance(error, RegistryRefusedError):
+            self.on_refused(method, path.split("/")[1])
+        raise error
 
 
 def _path(kind: str, metadata: Object) -> str:

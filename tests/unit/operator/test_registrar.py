@@ -1,0 +1,66 @@
+"""A Camera that identity refuses: said once, counted, and tried again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
+from tests.unit.operator.builders import camera_object
+
+from vigil_operator.kube.kinds import Key, Kind
+from vigil_operator.reconcile import registrar as module
+from vigil_operator.reconcile.registrar import CameraRegistrar
+from vigil_operator.registry.client import Registry
+
+KEY = Key(Kind.CAMERA, "default", "front")
+
+
+class Identity:
+    """Answers every request with one status."""
+
+    def __init__(self) -> None:
+        self.status, self.asked = 422, 0
+
+    async def handle(self, _: web.Request) -> web.Response:
+        self.asked += 1
+        return web.json_response({"detail": "spec.colour: unknown field"}, status=self.status)
+
+
+@pytest.fixture
+async def identity() -> AsyncIterator[tuple[Identity, Registry]]:
+    made, app = Identity(), web.Application()
+    app.router.add_route("*", "/{path:.*}", made.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    registry = Registry(f"http://127.0.0.1:{runner.addresses[0][1]}", "token")
+    yield made, registry
+    await registry.close()
+    await runner.cleanup()
+
+
+async def test_a_refused_camera_is_told_once_counted_and_tried_again(
+    identity: tuple[Identity, Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, registry = identity
+    counted: list[tuple[str, str]] = []
+    registry.on_refused = lambda method, kind: counted.append((method, kind))
+    monkeypatch.setattr(module, "FIRST_REFUSED_S", 0.01)
+    registrar = CameraRegistrar(registry)
+    with capture_logs() as told:
+        again_s = await registrar.put(KEY, camera_object())
+        assert again_s is not None
+        waiting_s = await registrar.put(KEY, camera_object())  # another reconcile asks nothing meanwhile
+        assert answers.asked == 1
+        assert waiting_s is not None
+        await asyncio.sleep(waiting_s)
+        assert await registrar.put(KEY, camera_object()) is not None
+    assert [one["log_level"] for one in told] == ["warning"]
+    assert "unknown field" in told[0]["reason"]
+    assert counted == [("PUT", "cameras")] * 2
+    answers.status = 204
+    assert await registrar.put(KEY, camera_object(source={"url": "rtsp://10.0.0.6/"})) is None
+    assert await registrar.put(KEY, camera_object(source={"url": "rtsp://10.0.0.6/"})) is None
+    assert answers.asked == 3
