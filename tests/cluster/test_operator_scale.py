@@ -1,10 +1,12 @@
-"""A thousand Cameras on pretended nodes: what it takes, printed; nothing is judged by the clock.
+"""Many Cameras on pretended nodes: what it takes, printed; nothing is judged by the clock.
 
-`python -m pytest tests/cluster/test_operator_scale.py -s` shows the figures; they are kept in the session's log, too.
+A whole test run takes 200. `VIGIL_TEST_CAMERAS=1000 python -m pytest tests/cluster/test_operator_scale.py -s`, on a machine
+that does nothing else, shows the figures of a thousand.
 """
 
 import asyncio
 import datetime as dt
+import os
 import statistics
 import time
 from collections.abc import AsyncIterator
@@ -33,7 +35,7 @@ from vigil_operator.kube.kinds import Kind
 
 pytestmark = pytest.mark.cluster
 
-CAMERAS = 1000
+CAMERAS = int(os.environ.get("VIGIL_TEST_CAMERAS", "200"))
 STEADY = 100
 STEADY_PER_S = 5
 AT_ONCE = 16
@@ -144,7 +146,9 @@ async def heartbeats(server: NatsServer, namespace: str, names: list[str]) -> As
 
 
 @pytest.mark.timeout(900)
-async def test_a_thousand_cameras(kwok_cluster: KwokCluster, own_nats: NatsServer, tmp_path: Path) -> None:
+async def test_many_cameras_at_once_cost_no_write_in_peace_and_no_pod_at_a_restart(
+    kwok_cluster: KwokCluster, own_nats: NatsServer, tmp_path: Path
+) -> None:
     kwok_cluster.install_crds()
     await asyncio.to_thread(kwok_cluster.add_nodes, 12)
     world = World(kwok_cluster, kwok_cluster.new_namespace("scale"))
@@ -173,11 +177,11 @@ async def _at_once(api: Api, operator: Operator, figures: Figures) -> list[str]:
     usage, started = Usage(operator.running.pid), time.monotonic()
     async with api.tally(Kind.DEPLOYMENT) as made, api.tally(Kind.POD, phase="Running") as running:
         await api.create_all(names)
-        figures.tell("1,000 Cameras at once, to be accepted", f"{time.monotonic() - started:.1f} s")
+        figures.tell(f"{CAMERAS} Cameras at once, to be accepted", f"{time.monotonic() - started:.1f} s")
         await eventually(lambda: len(made) >= CAMERAS, 300, "a Deployment each")
-        figures.tell("to 1,000 Deployments", f"{max(made.values()) - started:.1f} s")
+        figures.tell(f"to {CAMERAS} Deployments", f"{max(made.values()) - started:.1f} s")
         await eventually(lambda: len(running) >= CAMERAS, 300, "a running pod each")
-        figures.tell("to 1,000 running pods", f"{max(running.values()) - started:.1f} s")
+        figures.tell(f"to {CAMERAS} running pods", f"{max(running.values()) - started:.1f} s")
     figures.tell("operator, busy", str(usage))
     return names
 
