@@ -1,7 +1,7 @@
 """Many Cameras on pretended nodes: what it takes, printed; nothing is judged by the clock.
 
-A whole test run takes 200. `VIGIL_TEST_CAMERAS=1000 python -m pytest tests/cluster/test_operator_scale.py -s`, on a machine
-that does nothing else, shows the figures of a thousand.
+A whole test run takes 200. `VIGIL_TEST_CAMERAS=1000 python -m pytest tests/cluster/test_operator_scale.py -s` shows the
+figures of a thousand, on a machine that does nothing else.
 """
 
 import asyncio
