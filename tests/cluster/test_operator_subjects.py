@@ -242,3 +242,33 @@ def test_who_is_renamed_after_the_secret_went_stays_in_the_gallery(people: Stage
     wait_until(lambda: named() == [{"name": "Another Name"}], SOON_S, "identity has the other name", poll_s=0.2)
     people.wait_for("subject", "renamed", "Enrolled")
     assert len(people.rows("SELECT 1 FROM subject_embeddings WHERE subject_id = $1", uid)) == 1
+
+
+def test_what_is_deleted_while_no_operator_runs_is_taken_out_of_identity(people: Stage) -> None:
+    people.secret("absent", one=photo(JOE[0]))
+    people.subject("absent", "one.jpg")
+    people.subject("present", "one.jpg", photos=[{"name": "one", "secretKeyRef": {"name": "absent", "key": "one.jpg"}}])
+    uid = people.wait_for("subject", "absent", "Enrolled")["metadata"]["uid"]
+    people.wait_for("subject", "present", "Enrolled")
+    people.apply("Camera", "absent", {"source": {"type": "RTSP", "url": "rtsp://10.0.0.5:554/one"}})
+    people.apply("Site", "absent", {"retention": {"sightings": "30d"}})
+    there = lambda table: people.rows(  # noqa: E731 - a name for the question
+        f"SELECT 1 FROM {table} WHERE name = 'absent' AND namespace = $1 AND deleted_at IS NULL",  # noqa: S608 - ours
+        people.namespace,
+    )
+    for table in ("cameras", "sites"):
+        wait_until(lambda table=table: bool(there(table)), SOON_S, f"identity has it in {table}", poll_s=0.2)
+    people.operator.kill()
+    people.cluster.kubectl(
+        *("patch", "subject", "absent", "-n", people.namespace, "--type=merge"),
+        *("-p", json.dumps({"metadata": {"finalizers": None}})),
+    )
+    for kind in ("subject", "camera", "site"):
+        people.delete(kind, "absent")
+        people.wait_gone(kind, "absent")
+    people.operator.start()
+    for table in ("cameras", "sites"):
+        wait_until(lambda table=table: not there(table), SOON_S, f"it is out of {table}", poll_s=0.2)
+    gone = lambda: people.rows("SELECT 1 FROM subjects WHERE id = $1", uid) == []  # noqa: E731 - a name for the condition
+    wait_until(gone, SOON_S, "the person is erased", poll_s=0.2)
+    assert people.rows("SELECT 1 FROM subjects WHERE name = 'present'") != []

@@ -104,6 +104,23 @@ class ErasureReceipt(Tolerant):
     """Removed rows or vectors by place, such as `postgres.subject_embeddings` and `qdrant.vectors`."""
 
 
+class RegisteredKey(Tolerant):
+    """A resource that is registered."""
+
+    namespace: str
+    name: str
+    uid: uuid.UUID | None = None
+    """As the API server gave it; None: it was put by something else than an operator."""
+
+
+class RegisteredPage(Tolerant):
+    """Answer to a question for what is registered of one kind, by namespace and name."""
+
+    items: list[RegisteredKey]
+    more: bool = False
+    """Ask again with `after=<namespace>/<name>` of the last."""
+
+
 class DetectorStatus(Tolerant):
     """The detector that is served, as far as it tells."""
 

@@ -22,6 +22,7 @@ from vigil_operator.kube.lease import LeaseLostError
 from vigil_operator.kube.sweep import sweep
 from vigil_operator.queue import Backoff
 from vigil_operator.reconcile.loop import ReconcileLoop
+from vigil_operator.reconcile.registry_sweep import RegistrySweep
 from vigil_operator.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -114,7 +115,23 @@ class Program:
             await watch.synced.wait()
         log.info("working", workers=self._settings.workers)
         loop = ReconcileLoop(self._parts.queues, self._parts.reconcilers, self._parts.world.metrics)
-        await loop.run(self._settings.workers, self._stopping)
+        swept = asyncio.create_task(self._sweep_registry(), name="registry")
+        try:
+            await loop.run(self._settings.workers, self._stopping)
+        finally:
+            swept.cancel()
+            await asyncio.gather(swept, return_exceptions=True)
+
+    async def _sweep_registry(self) -> None:
+        """Take out of identity what was deleted while no operator ran."""
+        world, registry = self._parts.world, self._parts.registry
+        if registry is None:
+            return
+        try:
+            await RegistrySweep(world, registry, self._parts.reconcilers[Kind.SUBJECT]).run()
+        except Exception:
+            # A fault of ours here must not stop the reconciles.
+            log.exception("the registry was not compared with the cluster")
 
     async def _finish(self, work: "asyncio.Task[None]") -> None:
         log.info("stopping", under_way=self._parts.queues.active)

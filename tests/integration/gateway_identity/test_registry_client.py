@@ -4,6 +4,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import asyncpg
 import pytest
 from tests.integration.gateway_identity.making import camera_resource, subject_resource
 from tests.integration.gateway_identity.running import TOKEN, until_ready
@@ -86,6 +87,35 @@ async def test_cameras_and_sites_are_put_and_taken_out(registry: Registry) -> No
     assert (await registry.status()).cameras == 1
     assert (await registry.delete_camera(ResourceKey("default", "door"))).counts == {"postgres.cameras": 1}
     assert (await registry.delete_site(ResourceKey("default", "hq"))).counts == {"postgres.sites": 1}
+
+
+async def test_what_is_registered_is_listed_and_taken_out_by_its_uid_alone(registry: Registry) -> None:
+    camera, site = as_stored(camera_resource("door")), as_stored({"metadata": {"name": "hq"}, "spec": {}})
+    subject = as_stored(subject_resource("joe", ["one"]))
+    await registry.put_camera(camera)
+    await registry.put_site(site)
+    await registry.put_subject(subject, {})
+    for kind, obj in (("Camera", camera), ("Site", site), ("Subject", subject)):
+        listed = [(one.namespace, one.name, str(one.uid)) for one in await registry.registered_keys(kind)]
+        assert listed == [("default", obj["metadata"]["name"], obj["metadata"]["uid"])]
+    assert (await registry.delete_camera(ResourceKey("default", "door"), uuid.uuid4())).counts == {
+        "postgres.cameras": 0
+    }
+    assert (await registry.delete_site(ResourceKey("default", "hq"), uuid.uuid4())).counts == {"postgres.sites": 0}
+    door, uid = ResourceKey("default", "door"), uuid.UUID(camera["metadata"]["uid"])
+    assert (await registry.delete_camera(door, uid)).counts == {"postgres.cameras": 1}
+    assert await registry.registered_keys("Camera") == []
+
+
+async def test_a_long_register_is_listed_page_by_page(registry: Registry, database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "INSERT INTO cameras (namespace, name, uid, site, resource) "
+        "SELECT 'ns' || n % 3, 'c' || n, gen_random_uuid(), 's', '{}' FROM generate_series(1, 1203) n",
+    )
+    await connection.close()
+    listed = [(one.namespace, one.name) for one in await registry.registered_keys("Camera")]
+    assert len(set(listed)) == len(listed) == 1203
 
 
 async def test_what_can_never_be_right_is_told_with_identitys_words(registry: Registry) -> None:

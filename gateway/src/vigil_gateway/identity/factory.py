@@ -17,6 +17,7 @@ from vigil_gateway.services.detector import DetectorReader
 from vigil_gateway.services.enrolment import Enrolment
 from vigil_gateway.services.erasure import Eraser
 from vigil_gateway.services.gallery_keeper import GalleryKeeper
+from vigil_gateway.services.inventory import Inventory
 from vigil_gateway.services.models import Models
 from vigil_gateway.services.relay import Relay
 from vigil_gateway.services.retention import Retention
@@ -90,6 +91,7 @@ def build(settings: IdentitySettings, gallery: Gallery | None = None) -> Parts:
             database, models, keeper, eraser, inference, metrics, deadline_s=settings.inference_deadline_s
         ),
         eraser=eraser,
+        inventory=Inventory(database),
         status=StatusReader(
             settings.site,
             database,

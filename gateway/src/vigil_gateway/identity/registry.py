@@ -12,20 +12,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from vigil_contracts.ids import DNS_LABEL, ResourceKey
-from vigil_contracts.registry import KEPT_FIELD, EnrolmentReport, ErasureReceipt, RegistryStatus
+from vigil_contracts.registry import KEPT_FIELD, EnrolmentReport, ErasureReceipt, RegisteredPage, RegistryStatus
 from vigil_contracts.resources import Camera, Problem, Resource, Site, Subject, check
 from vigil_gateway.services.cameras import Cameras
 from vigil_gateway.services.enrolment import Enrolment, EnrolmentUnavailableError
 from vigil_gateway.services.erasure import Eraser, ErasureUnfinishedError
+from vigil_gateway.services.inventory import Inventory
 from vigil_gateway.services.sites import Sites
 from vigil_gateway.services.status import StatusReader
 from vigil_gateway.storage.postgres.queries_reader import DatabaseError
+from vigil_gateway.storage.postgres.register import KINDS, RegisteredKind
 from vigil_gateway.storage.qdrant.gallery import GalleryError
 
 MAX_RESOURCE_BYTES: Final = 1 << 20
@@ -35,6 +37,7 @@ _SHA256: Final = re.compile("[0-9a-f]{64}")
 
 Kind = TypeVar("Kind", bound=Resource)
 Segment = Annotated[str, Path(pattern=f"^{DNS_LABEL.pattern}$")]
+After = Annotated[str, Query(pattern=f"^{DNS_LABEL.pattern}/{DNS_LABEL.pattern}$")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class RegistryParts:
     cameras: Cameras
     enrolment: Enrolment
     eraser: Eraser
+    inventory: Inventory
     status: StatusReader
     token: str
     max_photo_bytes: int
@@ -74,8 +78,8 @@ def registry_router(parts: RegistryParts) -> APIRouter:
         return Response(status_code=204)
 
     @router.delete("/cameras/{namespace}/{name}")
-    async def delete_camera(namespace: Segment, name: Segment) -> Response:
-        return _json(await parts.cameras.remove(ResourceKey(namespace, name)))
+    async def delete_camera(namespace: Segment, name: Segment, uid: uuid.UUID | None = None) -> Response:
+        return _json(await parts.cameras.remove(ResourceKey(namespace, name), uid))
 
     @router.put("/sites/{namespace}/{name}", status_code=204)
     async def put_site(namespace: Segment, name: Segment, request: Request) -> Response:
@@ -83,9 +87,10 @@ def registry_router(parts: RegistryParts) -> APIRouter:
         return Response(status_code=204)
 
     @router.delete("/sites/{namespace}/{name}")
-    async def delete_site(namespace: Segment, name: Segment) -> Response:
-        return _json(await parts.sites.remove(ResourceKey(namespace, name)))
+    async def delete_site(namespace: Segment, name: Segment, uid: uuid.UUID | None = None) -> Response:
+        return _json(await parts.sites.remove(ResourceKey(namespace, name), uid))
 
+    _add_lists(router, parts)
     _add_subjects(router, parts)
 
     @router.get("/status")
@@ -93,6 +98,17 @@ def registry_router(parts: RegistryParts) -> APIRouter:
         return _json(await parts.status.read())
 
     return router
+
+
+def _add_lists(router: APIRouter, parts: RegistryParts) -> None:
+    def add(kind: RegisteredKind) -> None:
+        @router.get(f"/{kind}")
+        async def registered(after: After | None = None) -> Response:
+            namespace, _, name = (after or "").partition("/")
+            return _json(await parts.inventory.page(kind, ResourceKey(namespace, name) if after else None))
+
+    for kind in KINDS:
+        add(kind)
 
 
 def _add_subjects(router: APIRouter, parts: RegistryParts) -> None:
@@ -139,7 +155,7 @@ def _bearer(token: str) -> Any:  # noqa: ANN401 - what FastAPI's Depends takes
     return authorize
 
 
-def _json(model: EnrolmentReport | ErasureReceipt | RegistryStatus) -> Response:
+def _json(model: EnrolmentReport | ErasureReceipt | RegisteredPage | RegistryStatus) -> Response:
     return Response(model.model_dump_json(by_alias=True), media_type="application/json")
 
 

@@ -1,6 +1,7 @@
 """Register cameras, so that what they see is taken."""
 
 import datetime as dt
+import uuid
 from collections.abc import Callable
 
 import structlog
@@ -37,9 +38,15 @@ class Cameras:
         self._on_put()
         log.info("camera put", camera=str(key))
 
-    async def remove(self, key: ResourceKey) -> ErasureReceipt:
-        """Take a camera out: what it saw stays, what it sees from now on is not taken; raises DatabaseError."""
+    async def remove(self, key: ResourceKey, uid: uuid.UUID | None = None) -> ErasureReceipt:
+        """Take a camera out: what it saw stays, what it sees from now on is not taken; raises DatabaseError.
+
+        Parameters
+        ----------
+        uid
+            Only that very one; None: whichever has this name.
+        """
         async with self._database.transaction() as connection:
-            removed = await register.remove_camera(connection, key)
+            removed = await register.remove_camera(connection, key, uid)
         log.info("camera removed", camera=str(key), was_there=removed)
         return ErasureReceipt(erased_at=dt.datetime.now(dt.UTC), counts={"postgres.cameras": int(removed)})

@@ -1,6 +1,7 @@
 """Register Sites: what they say of retention holds for their cameras."""
 
 import datetime as dt
+import uuid
 
 import structlog
 
@@ -27,13 +28,18 @@ class Sites:
             await register.put_site(connection, key, site.metadata.uid, resource)
         log.info("site put", site=str(key), retention=site.spec.retention.sightings)
 
-    async def remove(self, key: ResourceKey) -> ErasureReceipt:
+    async def remove(self, key: ResourceKey, uid: uuid.UUID | None = None) -> ErasureReceipt:
         """Take a Site out; raises DatabaseError.
 
         Its retention goes on bounding what was seen there: whoever deletes a Site must not thereby keep people's data
         for longer than was promised.
+
+        Parameters
+        ----------
+        uid
+            Only that very one; None: whichever has this name.
         """
         async with self._database.transaction() as connection:
-            removed = await register.remove_site(connection, key)
+            removed = await register.remove_site(connection, key, uid)
         log.info("site removed", site=str(key), was_there=removed)
         return ErasureReceipt(erased_at=dt.datetime.now(dt.UTC), counts={"postgres.sites": int(removed)})

@@ -53,6 +53,10 @@ class SubjectReconciler:
             raise TypeError(msg)
         return await self._enrol(key, obj, subject)
 
+    def erase_later(self, key: Key, uid: str) -> None:
+        """Have a Subject that identity has and that is gone erased by the next reconcile of its name."""
+        self._enroller.remember_stored(key, uid)
+
     async def _enrol(self, key: Key, obj: Object, subject: Subject) -> Result:
         enrolment, again_s = await self._enroller.enrol(key, obj, subject)
         obj = self._world.cache.get(key) or obj

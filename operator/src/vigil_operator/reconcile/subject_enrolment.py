@@ -8,6 +8,7 @@ per Subject, without photos, tells that nothing did.
 
 import asyncio
 import time
+import uuid
 from dataclasses import dataclass
 from typing import Final
 
@@ -102,6 +103,11 @@ class Enroller:
     def remember(self, key: Key, known: Known) -> None:
         """Take back what `forget` gave."""
         self._known[key] = known
+
+    def remember_stored(self, key: Key, uid: str) -> None:
+        """Note that identity has a Subject, whatever of it, unless that is known already."""
+        if key not in self._known:
+            self._known[key] = Known(uid, EnrolmentReport(subject_id=uuid.UUID(uid), enrolled=True, reason="Enrolled"))
 
     async def _recall(self, registry: Registry, key: Key, obj: Object) -> Known:
         """Give what identity has, and ask it after a restart."""

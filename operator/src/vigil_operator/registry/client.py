@@ -9,7 +9,14 @@ import httpx
 
 from vigil_contracts.base import Tolerant
 from vigil_contracts.ids import ResourceKey
-from vigil_contracts.registry import KEPT_FIELD, EnrolmentReport, ErasureReceipt, RegistryStatus
+from vigil_contracts.registry import (
+    KEPT_FIELD,
+    EnrolmentReport,
+    ErasureReceipt,
+    RegisteredKey,
+    RegisteredPage,
+    RegistryStatus,
+)
 from vigil_contracts.resources.common import API_VERSION
 from vigil_operator.registry.errors import RegistryAwayError, RegistryDeniedError, RegistryRefusedError
 
@@ -72,13 +79,27 @@ class Registry:
         manifest = registered(kind, obj)
         await self._ask("PUT", _path(kind, manifest["metadata"]), json=manifest)
 
-    async def delete_camera(self, key: ResourceKey) -> ErasureReceipt:
-        """Take a Camera out; what it saw stays."""
-        return _read(ErasureReceipt, await self._ask("DELETE", f"/cameras/{key}"))
+    async def delete_camera(self, key: ResourceKey, uid: uuid.UUID | None = None) -> ErasureReceipt:
+        """Take a Camera out, with a uid only that very one; what it saw stays."""
+        return await self._delete(f"/cameras/{key}", uid)
 
-    async def delete_site(self, key: ResourceKey) -> ErasureReceipt:
-        """Take a Site out; its retention goes on bounding what was seen there."""
-        return _read(ErasureReceipt, await self._ask("DELETE", f"/sites/{key}"))
+    async def delete_site(self, key: ResourceKey, uid: uuid.UUID | None = None) -> ErasureReceipt:
+        """Take a Site out, with a uid only that very one; its retention goes on bounding what was seen there."""
+        return await self._delete(f"/sites/{key}", uid)
+
+    async def _delete(self, path: str, uid: uuid.UUID | None, answer_s: float = ANSWER_S) -> ErasureReceipt:
+        params = {"uid": str(uid)} if uid else {}
+        return _read(ErasureReceipt, await self._ask("DELETE", path, params=params, answer_s=answer_s))
+
+    async def registered_keys(self, kind: str) -> list[RegisteredKey]:
+        """Ask what is registered of a kind: Camera, Site or Subject."""
+        found: list[RegisteredKey] = []
+        while True:
+            params = {"after": f"{found[-1].namespace}/{found[-1].name}"} if found else {}
+            page = _read(RegisteredPage, await self._ask("GET", f"/{kind.lower()}s", params=params))
+            found += page.items
+            if not page.more or not page.items:
+                return found
 
     async def put_subject(
         self, subject: Object, photos: Mapping[str, bytes], kept: Mapping[str, str] | None = None
@@ -115,8 +136,7 @@ class Registry:
         uid
             Of the resource, so that no receipt of an earlier one under the same name is taken for this one's.
         """
-        params = {"uid": str(uid)} if uid else {}
-        return _read(ErasureReceipt, await self._ask("DELETE", f"/subjects/{key}", params=params, answer_s=ERASE_S))
+        return await self._delete(f"/subjects/{key}", uid, ERASE_S)
 
     async def receipt(self, subject_id: uuid.UUID) -> ErasureReceipt | None:
         """Give the receipt of an erasure again; None when none is known."""
@@ -155,10 +175,10 @@ class Registry:
             raise RegistryAwayError(msg) from error
         if answer.is_success or (absent and answer.status_code == 404):
             return answer
-        error = _error(answer, self.url)
-        if isinstance(error, RegistryRefusedError):
+        told = _error(answer, self.url)
+        if isinstance(told, RegistryRefusedError):
             self.on_refused(method, path.split("/")[1])
-        raise error
+        raise told
 
 
 def _path(kind: str, metadata: Object) -> str:

@@ -5,7 +5,7 @@ import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from vigil_contracts.ids import ResourceKey
 
@@ -19,7 +19,7 @@ _PUT_CAMERA: Final = """
 """
 _REMOVE_CAMERA: Final = """
     UPDATE cameras SET deleted_at = now(), updated_at = now()
-    WHERE namespace = $1 AND name = $2 AND deleted_at IS NULL RETURNING 1
+    WHERE namespace = $1 AND name = $2 AND deleted_at IS NULL AND ($3::uuid IS NULL OR uid = $3) RETURNING 1
 """
 _PUT_SITE: Final = """
     INSERT INTO sites (namespace, name, uid, resource) VALUES ($1, $2, $3, $4::jsonb)
@@ -28,8 +28,20 @@ _PUT_SITE: Final = """
 """
 _REMOVE_SITE: Final = """
     UPDATE sites SET deleted_at = now(), updated_at = now()
-    WHERE namespace = $1 AND name = $2 AND deleted_at IS NULL RETURNING 1
+    WHERE namespace = $1 AND name = $2 AND deleted_at IS NULL AND ($3::uuid IS NULL OR uid = $3) RETURNING 1
 """
+RegisteredKind = Literal["cameras", "sites", "subjects"]
+KINDS: Final[tuple[RegisteredKind, ...]] = ("cameras", "sites", "subjects")
+_PLACE: Final = """
+    ($1::text IS NULL OR (namespace, name) > ($1, $2::text)) ORDER BY namespace, name LIMIT $3
+"""
+_REGISTERED: Final[dict[RegisteredKind, str]] = {
+    "cameras": f"SELECT namespace, name, uid FROM cameras WHERE deleted_at IS NULL AND {_PLACE}",  # noqa: S608 - ours
+    "sites": f"SELECT namespace, name, uid FROM sites WHERE deleted_at IS NULL AND {_PLACE}",  # noqa: S608 - ours
+    "subjects": f"""
+        SELECT namespace, name, (resource #>> '{{metadata,uid}}')::uuid AS uid FROM subjects WHERE {_PLACE}
+    """,  # noqa: S608 - ours
+}
 _LOCK: Final = "SELECT pg_advisory_xact_lock($1)"
 _SUBJECT: Final = "SELECT id, content_hash FROM subjects WHERE namespace = $1 AND name = $2"
 _PUT_SUBJECT: Final = """
@@ -125,9 +137,9 @@ async def put_camera(connection: Connection, key: ResourceKey, uid: uuid.UUID | 
     await connection.execute(_PUT_CAMERA, key.namespace, key.name, uid, site, resource)
 
 
-async def remove_camera(connection: Connection, key: ResourceKey) -> bool:
-    """Mark a camera as removed, and tell whether it was there; what it saw stays."""
-    return await connection.fetchval(_REMOVE_CAMERA, key.namespace, key.name) is not None
+async def remove_camera(connection: Connection, key: ResourceKey, uid: uuid.UUID | None) -> bool:
+    """Mark a camera as removed, and tell whether it was there; what it saw stays. With a uid only that very one."""
+    return await connection.fetchval(_REMOVE_CAMERA, key.namespace, key.name, uid) is not None
 
 
 async def put_site(connection: Connection, key: ResourceKey, uid: uuid.UUID | None, resource: str) -> None:
@@ -135,9 +147,17 @@ async def put_site(connection: Connection, key: ResourceKey, uid: uuid.UUID | No
     await connection.execute(_PUT_SITE, key.namespace, key.name, uid, resource)
 
 
-async def remove_site(connection: Connection, key: ResourceKey) -> bool:
-    """Mark a Site as removed, and tell whether it was there; its retention holds on."""
-    return await connection.fetchval(_REMOVE_SITE, key.namespace, key.name) is not None
+async def remove_site(connection: Connection, key: ResourceKey, uid: uuid.UUID | None) -> bool:
+    """Mark a Site as removed, and tell whether it was there; its retention holds on. With a uid only that very one."""
+    return await connection.fetchval(_REMOVE_SITE, key.namespace, key.name, uid) is not None
+
+
+async def registered(
+    connection: Connection, kind: RegisteredKind, after: ResourceKey | None, limit: int
+) -> Sequence[Any]:
+    """Give namespace, name and uid of up to `limit` resources of a kind, behind a key."""
+    rows: Sequence[Any] = await connection.fetch(_REGISTERED[kind], *(after or (None, None)), limit)
+    return rows
 
 
 async def gallery_changed(connection: Connection) -> None:

@@ -1,0 +1,104 @@
+"""Take out of identity what was deleted while no operator ran.
+
+Nobody tells of that any more: neither a watch, nor a finalizer where there was none or it was taken away. So identity
+is asked once what it has, and after that the API server what there is, in the served namespaces. Only what an operator
+put there itself, with the uid that the API server gave, is touched, and only under that very uid.
+"""
+
+import asyncio
+import uuid
+from typing import Final
+
+import structlog
+
+from vigil_contracts.ids import ResourceKey
+from vigil_contracts.registry import RegisteredKey
+from vigil_operator.kube.cache import key_of
+from vigil_operator.kube.errors import KubeError, NotFoundError
+from vigil_operator.kube.kinds import OWN_KINDS, Key, Kind
+from vigil_operator.queue import Backoff
+from vigil_operator.reconcile.base import Reconciler, World
+from vigil_operator.reconcile.subject import SubjectReconciler
+from vigil_operator.registry.client import Registry
+from vigil_operator.registry.errors import RegistryError
+
+log = structlog.get_logger(__name__)
+
+FIRST_AGAIN_S: Final = 2.0
+MOST_AGAIN_S: Final = 300.0
+
+
+class RegistrySweep:
+    """Compares identity's register with the cluster, once after the start.
+
+    Parameters
+    ----------
+    subjects
+        Erases Subjects; in turn with everything else that is done for one.
+    """
+
+    def __init__(self, world: World, registry: Registry, subjects: Reconciler) -> None:
+        self._world = world
+        self._registry = registry
+        self._subjects = subjects
+        self._again: Backoff[Kind] = Backoff(FIRST_AGAIN_S, MOST_AGAIN_S)
+
+    async def run(self) -> None:
+        """Do it, however long identity or the API server is away; only after this operator leads."""
+        for kind in OWN_KINDS:
+            while True:
+                try:
+                    await self.sweep(kind)
+                    break
+                except (RegistryError, KubeError) as error:
+                    if self._again.failures(kind) == 0:
+                        log.warning(
+                            "the registry is not compared yet; trying again", kind=kind.value, reason=str(error)
+                        )
+                    await asyncio.sleep(self._again.next_s(kind))
+
+    async def sweep(self, kind: Kind) -> list[Key]:
+        """Take out what identity has of a kind and the cluster has not; gives what that was.
+
+        Raises
+        ------
+        RegistryError, KubeError
+            One of them does not answer; all of it may be repeated.
+        """
+        found = await self._registry.registered_keys(kind.value)
+        namespaces = self._world.settings.served_namespaces
+        ours = {
+            Key(kind, one.namespace, one.name): one
+            for one in found
+            if one.uid is not None and (not namespaces or one.namespace in namespaces)
+        }
+        # What identity has was in the cluster before; so what a later list lacks is gone.
+        alive = await self._alive(kind) if ours else set()
+        if alive is None:
+            return []
+        gone = sorted(ours.keys() - alive)
+        for key in gone:
+            await self._take_out(key, ours[key])
+        return gone
+
+    async def _alive(self, kind: Kind) -> set[Key] | None:
+        """List what there is; None while the API server knows no such kind, which says nothing."""
+        alive: set[Key] = set()
+        for namespace in self._world.settings.served_namespaces or (None,):
+            try:
+                objects, _ = await self._world.api.list(kind, namespace)
+            except NotFoundError:
+                return None
+            alive.update(key_of(kind, obj) for obj in objects)
+        return alive
+
+    async def _take_out(self, key: Key, registered: RegisteredKey) -> None:
+        log.warning("deleted while no operator ran; taken out of identity", key=str(key), uid=str(registered.uid))
+        where, uid = ResourceKey(key.namespace, key.name), registered.uid or uuid.UUID(int=0)
+        if key.kind is Kind.CAMERA:
+            await self._registry.delete_camera(where, uid)
+        elif key.kind is Kind.SITE:
+            await self._registry.delete_site(where, uid)
+        elif isinstance(self._subjects, SubjectReconciler):
+            self._subjects.erase_later(key, str(uid))
+            self._world.queue.add(key)

@@ -1,0 +1,100 @@
+"""What was deleted while no operator ran is taken out of identity, and nothing else; asked of real HTTP servers."""
+
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from aiohttp import web
+from lightkube import AsyncClient, KubeConfig
+from lightkube.config.models import Cluster, User
+from tests.unit.operator.test_buses import world_of
+
+from vigil_operator.kube.cache import Cache
+from vigil_operator.kube.client import Api
+from vigil_operator.kube.kinds import Kind
+from vigil_operator.metrics import Metrics
+from vigil_operator.reconcile.registry_sweep import RegistrySweep
+from vigil_operator.reconcile.subject import SubjectReconciler
+from vigil_operator.registry.client import Registry
+from vigil_operator.registry.gallery import Gallery
+
+GONE, HERE, ELSE = (str(uuid.UUID(int=number)) for number in (1, 2, 3))
+
+
+class Servers:
+    """Identity and the API server at one address."""
+
+    def __init__(self) -> None:
+        self.deleted: list[str] = []
+        self.knows_kind = True
+
+    async def handle(self, request: web.Request) -> web.Response:
+        path = request.path
+        if request.method == "DELETE":
+            self.deleted.append(request.path_qs.removeprefix("/registry/v1/"))
+            return web.json_response({"erasedAt": "2026-05-01T12:00:00Z"})
+        if path.startswith("/registry"):
+            keys = [
+                ("tenant", "gone", GONE),
+                ("tenant", "here", HERE),
+                ("other", "gone", ELSE),
+                ("tenant", "cli", None),
+            ]
+            items = [{"namespace": place, "name": name, "uid": uid} for place, name, uid in keys]
+            return web.json_response({"items": items})
+        if not self.knows_kind:
+            return web.json_response({"kind": "Status", "code": 404, "message": "no such kind"}, status=404)
+        here = {"metadata": {"name": "here", "namespace": "tenant", "uid": HERE, "resourceVersion": "1"}}
+        return web.json_response({"metadata": {"resourceVersion": "1"}, "items": [here] if "tenant" in path else []})
+
+
+@pytest.fixture
+async def swept() -> AsyncIterator[tuple[Servers, RegistrySweep, SubjectReconciler]]:
+    servers, app, cache = Servers(), web.Application(), Cache()
+    app.router.add_route("*", "/{path:.*}", servers.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    config = KubeConfig.from_one(cluster=Cluster(server=url), user=User())
+    away = world_of(cache)
+    await away.api.close()
+    settings: Any = away.settings.model_copy(update={"namespaces": "tenant"})
+    world = replace(away, settings=settings, api=Api(AsyncClient(config=config), cache, Metrics()))
+    registry = Registry(url, "token")
+    subjects = SubjectReconciler(world, registry, Gallery(registry, lambda: None))
+    yield servers, RegistrySweep(world, registry, subjects), subjects
+    await subjects.close()
+    await registry.close()
+    await world.api.close()
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize("kind", [Kind.CAMERA, Kind.SITE])
+async def test_only_what_an_operator_registered_here_and_is_gone_is_taken_out(
+    swept: tuple[Servers, RegistrySweep, SubjectReconciler], kind: Kind
+) -> None:
+    servers, sweep, _ = swept
+    assert [key.name for key in await sweep.sweep(kind)] == ["gone"]
+    assert servers.deleted == [f"{kind.lower()}s/tenant/gone?uid={GONE}"]
+
+
+async def test_a_subject_is_erased_by_its_own_reconcile(
+    swept: tuple[Servers, RegistrySweep, SubjectReconciler],
+) -> None:
+    servers, sweep, subjects = swept
+    [key] = await sweep.sweep(Kind.SUBJECT)
+    assert servers.deleted == []
+    assert (await subjects.reconcile(key)).outcome == "Changed"
+    assert servers.deleted == [f"subjects/tenant/gone?uid={GONE}"]
+
+
+async def test_an_api_server_that_knows_no_such_kind_costs_nobody_anything(
+    swept: tuple[Servers, RegistrySweep, SubjectReconciler],
+) -> None:
+    servers, sweep, _ = swept
+    servers.knows_kind = False
+    assert [await sweep.sweep(kind) for kind in (Kind.CAMERA, Kind.SITE, Kind.SUBJECT)] == [[], [], []]
+    assert servers.deleted == []
