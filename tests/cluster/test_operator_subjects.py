@@ -4,6 +4,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from tests.cluster.operator_subjects import SOON_S, Stage, photo, stage
@@ -216,8 +217,8 @@ def test_a_finalizer_taken_away_by_hand_keeps_nothing_of_the_person(people: Stag
     )
     people.delete("subject", "by-hand")
     people.wait_gone("subject", "by-hand")
-    gone = lambda: people.rows("SELECT 1 FROM subjects WHERE id = $1", uid) == []  # noqa: E731 - a name for the condition
-    wait_until(gone, SOON_S, "it is erased all the same", poll_s=0.2)
+    erased = lambda: people.rows("SELECT 1 FROM subjects WHERE id = $1", uid) == []  # noqa: E731 - a name for the condition
+    wait_until(erased, SOON_S, "it is erased all the same", poll_s=0.2)
 
 
 def test_a_finalizer_lost_in_a_replacement_is_put_back(people: Stage) -> None:
@@ -252,12 +253,16 @@ def test_what_is_deleted_while_no_operator_runs_is_taken_out_of_identity(people:
     people.wait_for("subject", "present", "Enrolled")
     people.apply("Camera", "absent", {"source": {"type": "RTSP", "url": "rtsp://10.0.0.5:554/one"}})
     people.apply("Site", "absent", {"retention": {"sightings": "30d"}})
-    there = lambda table: people.rows(  # noqa: E731 - a name for the question
-        f"SELECT 1 FROM {table} WHERE name = 'absent' AND namespace = $1 AND deleted_at IS NULL",  # noqa: S608 - ours
-        people.namespace,
-    )
+
+    def there(table: str) -> bool:
+        question = f"SELECT 1 FROM {table} WHERE name = 'absent' AND namespace = $1 AND deleted_at IS NULL"  # noqa: S608 - ours
+        return bool(people.rows(question, people.namespace))
+
+    def gone(table: str) -> bool:
+        return not there(table)
+
     for table in ("cameras", "sites"):
-        wait_until(lambda table=table: bool(there(table)), SOON_S, f"identity has it in {table}", poll_s=0.2)
+        wait_until(partial(there, table), SOON_S, f"identity has it in {table}", poll_s=0.2)
     people.operator.kill()
     people.cluster.kubectl(
         *("patch", "subject", "absent", "-n", people.namespace, "--type=merge"),
@@ -268,7 +273,7 @@ def test_what_is_deleted_while_no_operator_runs_is_taken_out_of_identity(people:
         people.wait_gone(kind, "absent")
     people.operator.start()
     for table in ("cameras", "sites"):
-        wait_until(lambda table=table: not there(table), SOON_S, f"it is out of {table}", poll_s=0.2)
-    gone = lambda: people.rows("SELECT 1 FROM subjects WHERE id = $1", uid) == []  # noqa: E731 - a name for the condition
-    wait_until(gone, SOON_S, "the person is erased", poll_s=0.2)
+        wait_until(partial(gone, table), SOON_S, f"it is out of {table}", poll_s=0.2)
+    erased = lambda: people.rows("SELECT 1 FROM subjects WHERE id = $1", uid) == []  # noqa: E731 - a name for the condition
+    wait_until(erased, SOON_S, "the person is erased", poll_s=0.2)
     assert people.rows("SELECT 1 FROM subjects WHERE name = 'present'") != []

@@ -127,6 +127,15 @@ def test_a_site_names_its_own_bus_and_inference() -> None:
     assert wiring.triton_urls == ("gpu:8001", "cpu:8001")
 
 
+def test_the_installations_token_is_sent_to_no_bus_that_a_site_names() -> None:
+    hall = site_object(bus={"url": "nats://elsewhere:4222"})
+    found = Around(named_site("default"), (BUS,), (hall,)).resolve()
+    assert found.problem is not None
+    assert found.problem.reason is CameraReason.BUS_CREDENTIALS_MISSING
+    assert "credentialsSecretRef" in found.problem.message
+    assert "elsewhere" not in found.wiring.nats_url
+
+
 def test_another_value_in_a_secret_that_is_read_is_another_wiring_and_any_other_key_is_none() -> None:
     def of(**values: str) -> str:
         found = Around(camera_object(source=LOGIN), (BUS, secret("login", **values))).resolve()  # type: ignore[arg-type]  # values are keys

@@ -166,7 +166,7 @@ class CameraReconciler:
             suspended=camera is not None and camera.spec.suspend,
             pod=pods.facts(pod, self._deployment(key)) if self._deployment(key) is not None else None,
             heard=heard,
-            bus_trouble=self._world.heartbeats.bus_trouble(site),
+            bus_trouble=self._world.heartbeats.bus_trouble(site, key.namespace),
             pod_age_s=age_s,
         )
         generation = int(obj["metadata"].get("generation") or 0)

@@ -6,17 +6,18 @@ from typing import Final
 from vigil_contracts.conditions import CameraReason as Reason
 from vigil_contracts.resources import Camera, Problem, Site, SourceType
 from vigil_contracts.resources.retention import retention_problem
+from vigil_contracts.resources.site import Bus
 from vigil_operator import stored
 from vigil_operator.kube.cache import Cache, key_of
 from vigil_operator.kube.compare import fingerprint
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.kube.trim import digest
 from vigil_operator.reconcile import camera_conditions
+from vigil_operator.resources.names import BUS_TOKEN
 from vigil_operator.resources.wiring import Wiring
 from vigil_operator.settings import Settings
 
 CREDENTIALS: Final = ("username", "password")
-TOKEN: Final = "token"  # noqa: S105 - the name of a key
 EMPTY: Final = digest(b"")
 
 
@@ -52,13 +53,15 @@ def resolve(camera: Camera, obj: Object, cache: Cache, settings: Settings) -> Re
     namespace, ref = camera.metadata.namespace, camera.spec.site_ref
     name = ref.name if ref is not None else settings.site
     site = _site(cache.get(Key(Kind.SITE, namespace, name)))
-    bus = site.spec.bus if site is not None else None
+    bus = site.spec.bus if site is not None else Bus()
     inference = site.spec.inference.endpoints if site is not None else []
-    secret = bus.credentials_secret_ref.name if bus and bus.credentials_secret_ref else settings.bus_secret
+    secret = bus.credentials_secret_ref.name if bus.credentials_secret_ref else settings.bus_secret
+    foreign = bus.credentials_secret_ref is None and bus.url not in {None, settings.nats_url}
     wiring = Wiring(
         settings=settings,
         site=name,
-        nats_url=(bus.url if bus else None) or settings.nats_url,
+        # The installation's token goes to the installation's bus and to no other.
+        nats_url=settings.nats_url if foreign or bus.url is None else bus.url,
         triton_urls=tuple(endpoint.address for endpoint in inference) or tuple(settings.triton_endpoints),
         bus_secret=secret,
         secrets_digest=_secrets_digest(camera, secret, cache),
@@ -71,7 +74,7 @@ def resolve(camera: Camera, obj: Object, cache: Cache, settings: Settings) -> Re
         or _retention_problem(camera, site)
         or _device_problem(camera, obj, cache, settings)
         or _credentials_problem(camera, cache)
-        or _bus_problem(namespace, secret, cache)
+        or (_foreign_bus_problem(name, bus) if foreign else _bus_problem(namespace, secret, cache))
     )
     return Resolved(camera, name, site, wiring, problem)
 
@@ -172,21 +175,29 @@ def _credentials_problem(camera: Camera, cache: Cache) -> camera_conditions.Prob
     return None
 
 
+def _foreign_bus_problem(site: str, bus: Bus) -> camera_conditions.Problem:
+    told = (
+        f"the Site {site} names a bus of its own, {bus.url}, and no spec.bus.credentialsSecretRef; name a Secret with "
+        f"the key {BUS_TOKEN} there, because the installation's own is sent to no other bus"
+    )
+    return camera_conditions.Problem(Reason.BUS_CREDENTIALS_MISSING, told)
+
+
 def _bus_problem(namespace: str, name: str, cache: Cache) -> camera_conditions.Problem | None:
     secret = cache.get(Key(Kind.SECRET, namespace, name))
-    if secret is not None and (secret.get("data") or {}).get(TOKEN, EMPTY) != EMPTY:
+    if secret is not None and (secret.get("data") or {}).get(BUS_TOKEN, EMPTY) != EMPTY:
         return None
-    lacking = f"its key {TOKEN} is missing or empty" if secret is not None else "it is not there"
+    lacking = f"its key {BUS_TOKEN} is missing or empty" if secret is not None else "it is not there"
     told = (
         f"the stream pod joins the bus with the Secret {name} in the namespace {namespace}, and {lacking}; create it: "
-        f"kubectl create secret generic {name} -n {namespace} --from-literal={TOKEN}=..."
+        f"kubectl create secret generic {name} -n {namespace} --from-literal={BUS_TOKEN}=..."
     )
     return camera_conditions.Problem(Reason.BUS_CREDENTIALS_MISSING, told)
 
 
 def _secrets_digest(camera: Camera, bus_secret: str, cache: Cache) -> str:
     namespace, ref = camera.metadata.namespace, camera.spec.source.credentials_secret_ref
-    wanted = [(bus_secret, (TOKEN,))] + ([(ref.name, CREDENTIALS)] if ref is not None else [])
+    wanted = [(bus_secret, (BUS_TOKEN,))] + ([(ref.name, CREDENTIALS)] if ref is not None else [])
     found = []
     for name, keys in wanted:
         data = (cache.get(Key(Kind.SECRET, namespace, name)) or {}).get("data") or {}
