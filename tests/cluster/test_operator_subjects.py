@@ -239,8 +239,12 @@ def test_who_is_renamed_after_the_secret_went_stays_in_the_gallery(people: Stage
     uid = people.wait_for("subject", "renamed", "Enrolled")["metadata"]["uid"]
     people.delete("secret", "renamed")
     people.subject("renamed", "one.jpg", displayName="Another Name")
-    named = lambda: people.rows("SELECT display_name AS name FROM subjects WHERE id = $1", uid)  # noqa: E731
-    wait_until(lambda: named() == [{"name": "Another Name"}], SOON_S, "identity has the other name", poll_s=0.2)
+
+    def named() -> bool:
+        found = people.rows("SELECT display_name AS name FROM subjects WHERE id = $1", uid)
+        return [dict(row) for row in found] == [{"name": "Another Name"}]
+
+    wait_until(named, SOON_S, "identity has the other name", poll_s=0.2)
     people.wait_for("subject", "renamed", "Enrolled")
     assert len(people.rows("SELECT 1 FROM subject_embeddings WHERE subject_id = $1", uid)) == 1
 
