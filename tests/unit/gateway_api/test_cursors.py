@@ -2,6 +2,7 @@
 
 import base64
 import datetime as dt
+import uuid
 from collections.abc import Callable
 
 import pytest
@@ -68,7 +69,7 @@ def encoded(text: str) -> str:
         (encoded("s1:00000000-0000-4000-8000-000000000000"), cursors.decode_sighting, "no sighting's id"),
         (encoded("s1:x"), cursors.decode_sighting, "no sighting's id"),
         (
-            cursors.encode_sighting(new_sighting_id()),
+            cursors.encode_sighting(uuid.UUID("019aa4c5-5a00-7000-8000-000000000001")),
             cursors.decode_event,
             "of an entry of the query `sightings`; here",
         ),
