@@ -5,6 +5,7 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nats
@@ -68,9 +69,11 @@ def test_killed_in_the_middle_of_fifty_applies_it_converges_and_restarts_nothing
     try:
         first.start()
         wait_until(first.leads, 30, "the first leads")
-        world.apply(*(camera(name, world.namespace) for name in names))
-        wait_until(lambda: len(deployments(world)) >= 5, 60, "some are made")
-        first.kill()
+        with ThreadPoolExecutor(1) as beside:
+            applied = beside.submit(world.apply, *(camera(name, world.namespace) for name in names))
+            wait_until(lambda: len(deployments(world)) >= 5, 60, "some are made")
+            first.kill()
+            applied.result(60)
         before = deployments(world)
         assert len(before) < 50, "it was killed in the middle"
         mark = api_cluster.audit_size()

@@ -6,6 +6,7 @@ import pytest
 from tests.unit.models import nets
 from typer.testing import CliRunner
 
+from vigil_models import cli
 from vigil_models.cli import app
 
 RUN = CliRunner()
@@ -17,6 +18,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(cli.out, "_width", 200)  # it may have read another when it was made
 
 
 def _sums(folder: Path) -> list[str]:
