@@ -11,7 +11,6 @@ from vigil_contracts.resources import (
     check,
     effective_retention,
     retention_problem,
-    with_effective_retention,
 )
 
 
@@ -45,7 +44,6 @@ def test_the_site_is_default_and_ceiling(own: str | None, ceiling: str | None, d
     if fits:
         wanted = None if days is None else dt.timedelta(days=days)
         assert effective_retention(mine, place) == wanted
-        assert effective_retention(with_effective_retention(mine, place), None) == wanted
 
 
 def test_a_camera_whose_site_is_not_there_follows_itself() -> None:

@@ -14,14 +14,6 @@ def effective_retention(camera: Camera, site: Site | None) -> dt.timedelta | Non
     return parse_duration(text) if text else None
 
 
-def with_effective_retention(camera: Camera, site: Site | None) -> Camera:
-    """Give a Camera that says itself how long its sightings are kept, for those who know no Sites (the registry)."""
-    if camera.spec.retention.sightings or site is None or site.spec.retention.sightings is None:
-        return camera
-    spec = camera.spec.model_copy(update={"retention": site.spec.retention})
-    return camera.model_copy(update={"spec": spec})
-
-
 def retention_problem(camera: Camera, site: Site | None) -> Problem | None:
     """Say when a Camera would keep its sightings longer than its Site allows; None: it would not."""
     own, ceiling = camera.spec.retention.sightings, site.spec.retention.sightings if site else None
