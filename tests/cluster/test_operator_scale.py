@@ -9,7 +9,7 @@ import datetime as dt
 import os
 import statistics
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ import nats
 import psutil
 import pytest
 from lightkube import AsyncClient, KubeConfig
+from nats.aio.client import Client
 from tests.support.kubernetes.kwok import KwokCluster
 from tests.support.operators import Operator, World, camera, secret, settings
 from tests.support.servers import NatsServer
@@ -93,14 +94,18 @@ class Api:
         return [dict(obj) async for obj in found]
 
     @asynccontextmanager
-    async def tally(self, kind: Kind, *, phase: str | None = None) -> AsyncIterator[dict[str, float]]:
+    async def tally(
+        self, kind: Kind, *, phase: str | None = None, seen_first: Callable[[str], None] = lambda _: None
+    ) -> AsyncIterator[dict[str, float]]:
         """Note when each Camera's object of a kind was first seen, by a watch: lists would burden what is measured."""
         seen: dict[str, float] = {}
 
         async def watch() -> None:
             async for _, obj in self.client.watch(RESOURCES[kind], namespace=self.namespace):
-                if phase is None or obj.get("status", {}).get("phase") == phase:
-                    seen.setdefault(obj["metadata"]["labels"]["vigil.dev/camera"], time.monotonic())
+                name = obj["metadata"]["labels"]["vigil.dev/camera"]
+                if name not in seen and (phase is None or obj.get("status", {}).get("phase") == phase):
+                    seen[name] = time.monotonic()
+                    seen_first(name)
 
         watching = asyncio.create_task(watch())
         try:
@@ -119,30 +124,40 @@ async def connected(cluster: KwokCluster, namespace: str) -> AsyncIterator[Api]:
         await client.close()
 
 
-@asynccontextmanager
-async def heartbeats(server: NatsServer, namespace: str, names: list[str]) -> AsyncIterator[None]:
-    """Say for every camera that it streams, every two seconds, as its process would."""
-    client = await nats.connect(server.url, token=server.token)
+class Beats:
+    """Says for each camera that has begun that it streams, every two seconds, as its process would."""
 
-    async def say(name: str) -> None:
-        ref = CameraRef(namespace=namespace, name=name)
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._client, self._namespace = client, namespace
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def begin(self, name: str) -> None:
+        """Have a camera heard from now on."""
+        self._tasks[name] = asyncio.create_task(self._say(name))
+
+    async def _say(self, name: str) -> None:
+        ref = CameraRef(namespace=self._namespace, name=name)
         told = beat(CameraState.STREAMING, SourceReason.CONNECTED, camera=ref, session_id=name)
         body = encode_heartbeat(told, dt.datetime.now(dt.UTC))
         while True:
-            await client.publish(subject("default", BusKind.CAMERA, ResourceKey(namespace, name)), body)
+            await self._client.publish(subject("default", BusKind.CAMERA, ResourceKey(self._namespace, name)), body)
             await asyncio.sleep(2)
 
-    tasks = []
-    for name in names:
-        tasks.append(asyncio.create_task(say(name)))
-        await asyncio.sleep(2 / len(names))
-    try:
-        yield
-    finally:
-        for task in tasks:
+    async def close(self) -> None:
+        """Fall silent."""
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await client.close()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await self._client.close()
+
+
+@asynccontextmanager
+async def heartbeats(server: NatsServer, namespace: str) -> AsyncIterator[Beats]:
+    beats = Beats(await nats.connect(server.url, token=server.token), namespace)
+    try:
+        yield beats
+    finally:
+        await beats.close()
 
 
 @pytest.mark.timeout(900)
@@ -159,34 +174,35 @@ async def test_many_cameras_at_once_cost_no_write_in_peace_and_no_pod_at_a_resta
     try:
         await asyncio.to_thread(operator.start)
         await eventually(lambda: asyncio.to_thread(operator.leads), 60, "it leads")
-        async with connected(kwok_cluster, world.namespace) as api:
-            names = await _at_once(api, operator, figures)
-            async with heartbeats(own_nats, world.namespace, names):
-                await eventually(lambda: _streaming(operator, CAMERAS), 240, "every Camera streams", poll_s=1)
-                await _steadily(api, figures, names)
-            async with heartbeats(own_nats, world.namespace, names):
-                await _in_peace(kwok_cluster, operator, figures, len(names))
-                await _restarted(kwok_cluster, operator, figures, api, len(names))
+        async with connected(kwok_cluster, world.namespace) as api, heartbeats(own_nats, world.namespace) as beats:
+            await _at_once(api, operator, figures, beats)
+            await _steadily(api, figures, beats)
+            await _in_peace(kwok_cluster, operator, figures)
+            await _restarted(kwok_cluster, operator, figures, api)
     finally:
         operator.kill()
     (tmp_path / "figures.txt").write_text("\n".join(figures.lines))
 
 
-async def _at_once(api: Api, operator: Operator, figures: Figures) -> list[str]:
+async def _at_once(api: Api, operator: Operator, figures: Figures, beats: Beats) -> None:
     names = [f"cam-{number:04d}" for number in range(CAMERAS)]
     usage, started = Usage(operator.running.pid), time.monotonic()
-    async with api.tally(Kind.DEPLOYMENT) as made, api.tally(Kind.POD, phase="Running") as running:
+    async with (
+        api.tally(Kind.DEPLOYMENT) as made,
+        api.tally(Kind.POD, phase="Running", seen_first=beats.begin) as running,
+    ):
         await api.create_all(names)
         figures.tell(f"{CAMERAS} Cameras at once, to be accepted", f"{time.monotonic() - started:.1f} s")
         await eventually(lambda: len(made) >= CAMERAS, 300, "a Deployment each")
         figures.tell(f"to {CAMERAS} Deployments", f"{max(made.values()) - started:.1f} s")
         await eventually(lambda: len(running) >= CAMERAS, 300, "a running pod each")
         figures.tell(f"to {CAMERAS} running pods", f"{max(running.values()) - started:.1f} s")
+    await eventually(lambda: _streaming(operator, CAMERAS), 240, "every Camera streams", poll_s=1)
+    figures.tell(f"to {CAMERAS} Cameras that are Ready", f"{time.monotonic() - started:.1f} s")
     figures.tell("operator, busy", str(usage))
-    return names
 
 
-async def _steadily(api: Api, figures: Figures, names: list[str]) -> None:
+async def _steadily(api: Api, figures: Figures, beats: Beats) -> None:
     """Apply some more at a steady rate, and see when the Deployment of each is there."""
     made: dict[str, float] = {}
     async with api.tally(Kind.DEPLOYMENT) as seen:
@@ -195,6 +211,7 @@ async def _steadily(api: Api, figures: Figures, names: list[str]) -> None:
         for name in more:
             made[name] = time.monotonic()
             await api.create(name)
+            beats.begin(name)
             await asyncio.sleep(1 / STEADY_PER_S)
         await eventually(lambda: set(more) <= set(seen), 60, "a Deployment each")
     took = sorted(seen[name] - made[name] for name in more)
@@ -202,11 +219,10 @@ async def _steadily(api: Api, figures: Figures, names: list[str]) -> None:
         f"apply to Deployment at {STEADY_PER_S} a second",
         f"median {1000 * statistics.median(took):.0f} ms, p95 {1000 * took[int(len(took) * 0.95)]:.0f} ms",
     )
-    names.extend(more)
 
 
-async def _in_peace(cluster: KwokCluster, operator: Operator, figures: Figures, cameras: int) -> None:
-    await eventually(lambda: _streaming(operator, cameras), 240, "every Camera streams", poll_s=1)
+async def _in_peace(cluster: KwokCluster, operator: Operator, figures: Figures) -> None:
+    await eventually(lambda: _streaming(operator, CAMERAS + STEADY), 240, "every Camera streams", poll_s=1)
     mark = cluster.audit_size()
     await _quiet(cluster, mark)
     mark, usage, before = cluster.audit_size(), Usage(operator.running.pid), _reconciles(operator)
@@ -240,13 +256,13 @@ async def _quiet(cluster: KwokCluster, mark: int) -> None:
         await asyncio.sleep(0.5)
 
 
-async def _restarted(cluster: KwokCluster, operator: Operator, figures: Figures, api: Api, cameras: int) -> None:
+async def _restarted(cluster: KwokCluster, operator: Operator, figures: Figures, api: Api) -> None:
     """Kill it, start it again, and wait until every Camera was judged anew; no pod may have been touched."""
     before = {pod["metadata"]["uid"] for pod in await api.all(Kind.POD)}
     mark, started = cluster.audit_size(), time.monotonic()
     operator.kill()
     await asyncio.to_thread(operator.start)
-    await eventually(lambda: _streaming(operator, cameras), 240, "every Camera is judged", poll_s=0.5)
+    await eventually(lambda: _streaming(operator, CAMERAS + STEADY), 240, "every Camera is judged", poll_s=0.5)
     figures.tell(
         "killed, started, to every Camera judged",
         f"{time.monotonic() - started:.1f} s, of which 15 s wait for the Lease",

@@ -20,6 +20,7 @@ from vigil_operator.reconcile.base import Result, World
 from vigil_operator.reconcile.camera_conditions import SILENCE_S, Known, Problem, judge
 from vigil_operator.reconcile.camera_wiring import Resolved, parse, resolve
 from vigil_operator.reconcile.children import Children, Outcome
+from vigil_operator.reconcile.pace import Pace
 from vigil_operator.reconcile.registrations import Registrations
 from vigil_operator.resources.camera import children
 from vigil_operator.resources.names import CONFIG_HASH, CONTAINER, child_name
@@ -32,6 +33,11 @@ COLLECTED_S: Final = 30.0
 """For the garbage collector to remove what a deleted Camera owned."""
 QUIET_STEPS: Final = frozenset({Reason.POD_PENDING, Reason.STARTING})
 """Steps on the way up: in the status, but no events; a thousand Cameras that start would write two thousand."""
+QUIET_PER_S: Final = 5.0
+QUIET_AT_ONCE: Final = 20.0
+"""So many statuses tell of Cameras on their way up, in all. One costs the API server nearly as much as all children of
+a Camera (10 ms and 12 ms of a core), and is overtaken in seconds: a thousand Cameras start sooner without.
+"""
 REWORD_S: Final = 5.0
 """A status of which only words differ, such as a pod's progress, is written at most so often."""
 CALM: Final = frozenset({Reason.STREAMING, Reason.STARTING, Reason.POD_PENDING, Reason.SUSPENDED})
@@ -55,6 +61,7 @@ class CameraReconciler:
         self._reasons: dict[Key, str] = {}
         self._written: dict[Key, float] = {}
         self._unkept: dict[Key, str] = {}
+        self._quiet: Pace[Key] = Pace(QUIET_PER_S, QUIET_AT_ONCE)
         self._again: Backoff[Key] = Backoff(FIRST_AGAIN_S, MOST_AGAIN_S)
         self._orphaned: dict[Key, float] = {}
 
@@ -89,6 +96,7 @@ class CameraReconciler:
         self._count(key, None)
         self._written.pop(key, None)
         self._unkept.pop(key, None)
+        self._quiet.forget(key)
         self._again.forget(key)
         if self._registrations is not None:
             self._registrations.wish(key)
@@ -185,9 +193,9 @@ class CameraReconciler:
         uid = str(obj["metadata"].get("uid", ""))
         if not subject_status.differs(seen, status) or self._unkept.get(key) == _mark(uid, seen, status):
             return False, None  # the second: what the API server does not keep of it is not written again and again
-        since_s = time.monotonic() - self._written.get(key, -REWORD_S)
-        if since_s < REWORD_S and not _means_more(seen, status):
-            return False, REWORD_S - since_s
+        later_s = self._later_s(key, seen, status)
+        if later_s > 0:
+            return False, later_s
         try:
             stored = subject_status.status_of(await self._world.api.apply_status(key, uid, status))
         except NotFoundError:
@@ -200,6 +208,16 @@ class CameraReconciler:
             note = ready["message"] or ready["reason"]
             await self._world.events.tell(obj, key, kind, ready["reason"], note, "Reconcile")
         return True, None
+
+    def _later_s(self, key: Key, seen: Object, status: Object) -> float:
+        """Give the seconds for which a status can wait; 0 when it is to be written now."""
+        since_s = time.monotonic() - self._written.get(key, -REWORD_S)
+        if since_s < REWORD_S and not _means_more(seen, status):
+            return REWORD_S - since_s
+        if _is_quiet(seen, status):
+            return self._quiet.wait_s(key)
+        self._quiet.forget(key)
+        return 0.0
 
     def _again_s(self, key: Key, known: Known, outcome: Outcome) -> float | None:
         """Say when time alone may change the verdict."""
@@ -248,6 +266,13 @@ def _means_more(seen: Object, status: Object) -> bool:
     return seen.get("observedGeneration") != status["observedGeneration"] or any(
         subject_status.transition(seen, made, one["type"]) is not None for one in made
     )
+
+
+def _is_quiet(seen: Object, status: Object) -> bool:
+    """Say whether a status only tells how far a Camera on its way up has come."""
+    ready = {one.get("type"): one for one in subject_status.entries(seen, "conditions")}.get(CameraCondition.READY, {})
+    made = next(one for one in status["conditions"] if one["type"] == CameraCondition.READY)
+    return made["reason"] in QUIET_STEPS and ready.get("reason") in {None, *QUIET_STEPS}
 
 
 def _mark(uid: str, seen: Object, status: Object) -> str:

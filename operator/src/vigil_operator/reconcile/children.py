@@ -6,10 +6,8 @@ waits longer and longer, up to a minute. What is not Vigil's is left as it is, w
 would have it deleted with the Camera.
 """
 
-import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,11 +62,10 @@ class Children:
             Kinds that are left as they are, there or not.
         """
         outcome = Outcome()
-        # What the pod needs comes at once, the Deployment when all of that is there.
-        needed = [self._bring_one(camera, key, *one, outcome) for one in wanted if one[0] is not Kind.DEPLOYMENT]
-        await gather(needed)
-        for kind, manifest in wanted:
-            if kind is Kind.DEPLOYMENT and not outcome.waiting and outcome.problem is None:
+        # One after another, what the pod needs first: workers that each hold one connection keep it; more of them would
+        # cost a TLS handshake each.
+        for kind, manifest in sorted(wanted, key=lambda one: one[0] is Kind.DEPLOYMENT):
+            if kind is not Kind.DEPLOYMENT or (not outcome.waiting and outcome.problem is None):
                 await self._bring_one(camera, key, kind, manifest, outcome)
         if outcome.waiting or outcome.problem is not None:
             return outcome
@@ -163,14 +160,6 @@ class Children:
                     continue
                 await self._world.api.delete(Key(kind, key.namespace, name))
                 outcome.changed = True
-
-
-async def gather(steps: list[Coroutine[None, None, None]]) -> None:
-    """Do all at once and to the end, then raise the first error: nothing is left half asked for."""
-    results = await asyncio.gather(*steps, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
 
 
 def is_applied(kind: Kind, seen: Object, manifest: Object) -> bool:
