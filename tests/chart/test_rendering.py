@@ -25,6 +25,7 @@ from tests.support.shared import ROOT
 
 from vigil_gateway.settings import ApiSettings, IdentitySettings
 from vigil_gateway.settings import load as load_gateway
+from vigil_operator.kube.errors import KubeError
 from vigil_operator.registry.settings import PhotoSettings
 from vigil_operator.settings import Settings, load
 
@@ -323,6 +324,15 @@ def test_metrics_that_are_watched_exist() -> None:
             base.startswith("vigil_stream_") and (re.search(rf"\b{field}\b", streams) or f'"{field}"' in code)
         )
         assert known, name
+
+
+def test_the_alert_on_failing_reconciles_knows_every_way_to_fail() -> None:
+    alerts = (CHART / "files/alerts.yaml").read_text()
+    told = re.search(r'reconciles_total\{outcome=~"([^"]+)"', alerts)
+    assert told is not None
+    # As the loop counts them: a failure by the name of its error; a fault of the operator's own is Failed.
+    ways = {each.__name__.removesuffix("Error") for each in KubeError.__subclasses__()} - {"Gone"}  # of watches only
+    assert set(told[1].split("|")) == ways | {"Failed"}
 
 
 def test_what_the_chart_needs_of_the_cluster_is_asked_for_only_when_it_is_used() -> None:

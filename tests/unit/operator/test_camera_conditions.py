@@ -9,7 +9,7 @@ from vigil_contracts.conditions import CameraReason, FitnessReason, SourceReason
 from vigil_contracts.events import CameraState
 from vigil_operator.bus.heartbeats import Heard
 from vigil_operator.kube.kinds import Object
-from vigil_operator.reconcile import pods, subject_status
+from vigil_operator.reconcile import pods, status
 from vigil_operator.reconcile.camera_conditions import Known, Problem, judge
 from vigil_operator.reconcile.pods import PodFacts
 
@@ -115,7 +115,7 @@ def test_a_camera_is_never_ready_and_stalled_and_never_both_stalled_and_on_the_w
 
 def test_conditions_can_be_written_as_they_are() -> None:
     for facts, _, _ in TABLE.values():
-        for one in subject_status.conditions({}, judge(facts), 1, NOW):
+        for one in status.conditions({}, judge(facts), 1, NOW):
             assert one["reason"].isalpha()
             assert one["lastTransitionTime"] == "2026-05-01T12:00:00Z"
 

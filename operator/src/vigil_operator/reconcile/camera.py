@@ -10,11 +10,10 @@ from vigil_contracts.conditions import CameraReason as Reason
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources import Camera
 from vigil_operator.bus.heartbeats import Heard
-from vigil_operator.kube.compare import fingerprint
-from vigil_operator.kube.errors import NotFoundError
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.queue import Backoff
-from vigil_operator.reconcile import pods, subject_status
+from vigil_operator.reconcile import pods
+from vigil_operator.reconcile import status as statuses
 from vigil_operator.reconcile.admission import Admission
 from vigil_operator.reconcile.base import Result, World
 from vigil_operator.reconcile.camera_conditions import SILENCE_S, Known, Problem, judge
@@ -22,6 +21,7 @@ from vigil_operator.reconcile.camera_wiring import Resolved, parse, resolve
 from vigil_operator.reconcile.children import Children, Outcome
 from vigil_operator.reconcile.pace import Pace
 from vigil_operator.reconcile.registrations import Registrations
+from vigil_operator.reconcile.status_writer import StatusWriter
 from vigil_operator.resources.camera import children
 from vigil_operator.resources.names import CONFIG_HASH, CONTAINER, child_name
 from vigil_operator.routes import BY_CAMERA, site_of
@@ -60,7 +60,7 @@ class CameraReconciler:
         self._admission = Admission(world.cache, world.heartbeats, world.queue.add)
         self._reasons: dict[Key, str] = {}
         self._written: dict[Key, float] = {}
-        self._unkept: dict[Key, str] = {}
+        self._statuses = StatusWriter(world, "Reconcile", calm=CALM, quiet=QUIET_STEPS)
         self._quiet: Pace[Key] = Pace(QUIET_PER_S, QUIET_AT_ONCE)
         self._again: Backoff[Key] = Backoff(FIRST_AGAIN_S, MOST_AGAIN_S)
         self._orphaned: dict[Key, float] = {}
@@ -95,7 +95,7 @@ class CameraReconciler:
         self._world.heartbeats.forget(ResourceKey(key.namespace, key.name))
         self._count(key, None)
         self._written.pop(key, None)
-        self._unkept.pop(key, None)
+        self._statuses.forget(key)
         self._quiet.forget(key)
         self._again.forget(key)
         if self._registrations is not None:
@@ -178,36 +178,28 @@ class CameraReconciler:
             pod_age_s=age_s,
         )
         generation = int(obj["metadata"].get("generation") or 0)
-        seen = obj.get("status") if isinstance(obj.get("status"), dict) else {}
-        made = subject_status.conditions(seen or {}, judge(known), generation, self._world.now())
+        seen = statuses.status_of(obj)
+        made = statuses.conditions(seen, judge(known), generation, self._world.now())
         status: Object = {"observedGeneration": generation, "conditions": made, "site": site}
         if heard is not None and heard.beat.inference_endpoint:
             status["endpoint"] = heard.beat.inference_endpoint
         self._count(key, next(one["reason"] for one in made if one["type"] == CameraCondition.READY))
-        wrote, later_s = await self._write(key, obj, seen or {}, status)
+        wrote, later_s = await self._write(key, obj, seen, status)
         waits = [wait for wait in (self._again_s(key, known, outcome), later_s) if wait is not None]
         return Result("Changed" if outcome.changed or wrote else "Unchanged", min(waits, default=None))
 
     async def _write(self, key: Key, obj: Object, seen: Object, status: Object) -> tuple[bool, float | None]:
         """Write the status; gives whether it did, and the seconds after which to look again when that can wait."""
-        uid = str(obj["metadata"].get("uid", ""))
-        if not subject_status.differs(seen, status) or self._unkept.get(key) == _mark(uid, seen, status):
-            return False, None  # the second: what the API server does not keep of it is not written again and again
+        if not self._statuses.is_due(key, obj, status):
+            self._quiet.forget(key)
+            return False, None
         later_s = self._later_s(key, seen, status)
         if later_s > 0:
             return False, later_s
-        try:
-            stored = subject_status.status_of(await self._world.api.apply_status(key, uid, status))
-        except NotFoundError:
-            return False, None  # deleted meanwhile; the watch will say so
-        self._written[key] = time.monotonic()
-        self._unkept[key] = _mark(uid, stored, status) if subject_status.differs(stored, status) else ""
-        ready = subject_status.transition(seen, status["conditions"], CameraCondition.READY)
-        if ready is not None and ready["reason"] not in QUIET_STEPS:
-            kind = "Normal" if ready["reason"] in CALM else "Warning"
-            note = ready["message"] or ready["reason"]
-            await self._world.events.tell(obj, key, kind, ready["reason"], note, "Reconcile")
-        return True, None
+        wrote = (await self._statuses.write(key, obj, status)).outcome == "Changed"
+        if wrote:
+            self._written[key] = time.monotonic()
+        return wrote, None
 
     def _later_s(self, key: Key, seen: Object, status: Object) -> float:
         """Give the seconds for which a status can wait; 0 when it is to be written now."""
@@ -231,8 +223,8 @@ class CameraReconciler:
         return min(waits, default=None)
 
     def _running_s(self, pod: Object | None) -> float:
-        statuses = (pod or {}).get("status", {}).get("containerStatuses") or [{}]
-        started = ((statuses[0].get("state") or {}).get("running") or {}).get("startedAt")
+        containers = (pod or {}).get("status", {}).get("containerStatuses") or [{}]
+        started = ((containers[0].get("state") or {}).get("running") or {}).get("startedAt")
         try:
             since = dt.datetime.fromisoformat(str(started))
         except ValueError:
@@ -264,21 +256,15 @@ def _means_more(seen: Object, status: Object) -> bool:
     """Say whether more than words differs."""
     made = status["conditions"]
     return seen.get("observedGeneration") != status["observedGeneration"] or any(
-        subject_status.transition(seen, made, one["type"]) is not None for one in made
+        statuses.transition(seen, made, one["type"]) is not None for one in made
     )
 
 
 def _is_quiet(seen: Object, status: Object) -> bool:
     """Say whether a status only tells how far a Camera on its way up has come."""
-    ready = {one.get("type"): one for one in subject_status.entries(seen, "conditions")}.get(CameraCondition.READY, {})
+    ready = {one.get("type"): one for one in statuses.entries(seen, "conditions")}.get(CameraCondition.READY, {})
     made = next(one for one in status["conditions"] if one["type"] == CameraCondition.READY)
     return made["reason"] in QUIET_STEPS and ready.get("reason") in {None, *QUIET_STEPS}
-
-
-def _mark(uid: str, seen: Object, status: Object) -> str:
-    """Tell one attempt to write a status from another; when it was does not matter."""
-    conditions = [one | {"lastTransitionTime": None} for one in status["conditions"]]
-    return fingerprint([uid, seen, status | {"conditions": conditions}])
 
 
 def _image(spec: Object) -> object:

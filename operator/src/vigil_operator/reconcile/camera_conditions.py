@@ -13,7 +13,7 @@ from vigil_contracts.conditions import FitnessReason, SourceReason
 from vigil_contracts.events import CameraHeartbeat, CameraState
 from vigil_operator.bus.heartbeats import Heard
 from vigil_operator.reconcile.pods import PodFacts
-from vigil_operator.reconcile.subject_status import Verdict
+from vigil_operator.reconcile.status import Verdict
 
 FOR_A_PERSON: Final = frozenset(
     {

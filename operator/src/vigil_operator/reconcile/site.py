@@ -4,19 +4,19 @@ import random
 from dataclasses import dataclass, replace
 from typing import Final
 
-from vigil_contracts.conditions import SiteCondition
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import RegistryStatus
 from vigil_contracts.resources import Site, check
 from vigil_contracts.resources.site import Bus, EndpointStatus, InferenceEndpoint
 from vigil_operator.kube.compare import fingerprint
-from vigil_operator.kube.errors import NotFoundError
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.queue import Backoff
-from vigil_operator.reconcile import site_endpoints, site_verdicts, subject_status
+from vigil_operator.reconcile import site_endpoints, site_verdicts
+from vigil_operator.reconcile import status as statuses
 from vigil_operator.reconcile.base import Result, World
 from vigil_operator.reconcile.site_verdicts import Seen
-from vigil_operator.reconcile.subject_status import Verdict
+from vigil_operator.reconcile.status import Verdict
+from vigil_operator.reconcile.status_writer import StatusWriter
 from vigil_operator.registry.client import Registry, registered
 from vigil_operator.registry.errors import RegistryError, RegistryRefusedError
 from vigil_operator.registry.gallery import Gallery
@@ -51,7 +51,7 @@ class SiteReconciler:
         self._registry = registry
         self._gallery = gallery
         self._known: dict[Key, _Known] = {}
-        self._written: dict[Key, tuple[str, str]] = {}
+        self._statuses = StatusWriter(world, "Look")
         self._again: Backoff[Key] = Backoff(1.0, 60.0)
 
     async def reconcile(self, key: Key) -> Result:
@@ -143,27 +143,13 @@ class SiteReconciler:
 
     async def _write(self, key: Key, obj: Object, verdicts: list[Verdict], parts: Object) -> Result:
         """Write what is to be said, unless it is said already."""
-        seen = subject_status.status_of(obj)
-        generation, uid = int(obj["metadata"].get("generation") or 0), obj["metadata"].get("uid", "")
-        made = subject_status.conditions(seen, verdicts, generation, self._world.now())
-        status = {"observedGeneration": generation, "conditions": made, **parts}
-        mark = (uid, fingerprint([seen, status]))
-        if not subject_status.differs(seen, status) or self._written.get(key) == mark:
-            return Result()
-        try:
-            await self._world.api.apply_status(key, uid, status)
-        except NotFoundError:
-            return Result("Gone")
-        self._written[key] = mark
-        ready = subject_status.transition(seen, made, SiteCondition.READY)
-        if ready is not None:
-            well, note = ready["status"] == "True", ready["message"] or ready["reason"]
-            await self._world.events.tell(obj, key, "Normal" if well else "Warning", ready["reason"], note, "Look")
-        return Result("Changed")
+        generation = int(obj["metadata"].get("generation") or 0)
+        made = statuses.conditions(statuses.status_of(obj), verdicts, generation, self._world.now())
+        return await self._statuses.write(key, obj, {"observedGeneration": generation, "conditions": made, **parts})
 
     async def _leave(self, key: Key) -> Result:
         """Let go of a Site; its Cameras say themselves that it is not there."""
-        self._written.pop(key, None)
+        self._statuses.forget(key)
         self._world.capacities.set(key.namespace, key.name, None)
         if self._registry is None or key not in self._known:
             return Result("Gone")

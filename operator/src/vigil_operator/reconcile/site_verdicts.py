@@ -8,7 +8,7 @@ from vigil_contracts.registry import DetectorStatus, RegistryStatus
 from vigil_contracts.resources import Problem
 from vigil_contracts.resources.site import EndpointStatus
 from vigil_operator.kube.kinds import Object
-from vigil_operator.reconcile.subject_status import Verdict
+from vigil_operator.reconcile.status import Verdict
 
 
 @dataclass(frozen=True, slots=True)

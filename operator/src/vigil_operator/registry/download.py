@@ -168,7 +168,8 @@ class Downloader:
         if refused:
             msg = (
                 f"{parsed.host} is {', '.join(sorted(refused))}, which is no address of the public internet; should "
-                "photos be fetched from there, name its network in the operator's VIGIL_PHOTO_NETWORKS"
+                "photos be fetched from there, name its network in the chart's operator.photoNetworks, that is, "
+                "in VIGIL_PHOTO_NETWORKS"
             )
             raise DownloadError(msg)
         return Place(parsed, parsed.host, tuple(addresses))

@@ -1,4 +1,4 @@
-"""A status from verdicts, and whether it has to be written; pure. Used for Subjects and Sites."""
+"""A status from verdicts, and whether it has to be written; pure."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence

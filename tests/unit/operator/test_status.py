@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from vigil_operator.reconcile.subject_status import Verdict, conditions, differs, transition
+from vigil_operator.reconcile.status import Verdict, conditions, differs, transition
 
 NOW = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
 EARLIER = "2026-05-01T00:00:00Z"
