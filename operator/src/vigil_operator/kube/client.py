@@ -13,7 +13,7 @@ from lightkube.types import CascadeType, PatchType
 
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.classes import RESOURCES, STATUSES
-from vigil_operator.kube.errors import KubeError, NotFoundError, translate
+from vigil_operator.kube.errors import AwayError, KubeError, NotFoundError, translate
 from vigil_operator.kube.kinds import ADDRESSES, Key, Kind, Object
 from vigil_operator.metrics import Metrics
 
@@ -105,6 +105,21 @@ class Api:
         return dict(
             await self._ask("get", key.kind, self._client.get(RESOURCES[key.kind], key.name, namespace=key.namespace))
         )
+
+    async def is_gone(self, key: Key) -> bool:
+        """Say whether the API server knows the kind and has no such object; AwayError when it does not serve the kind.
+
+        A kind that is not served, as when its CRD is not there or not yet known, tells nothing about its objects.
+        """
+        try:
+            await self.get(key)
+        except NotFoundError as error:
+            if error.name == key.name:
+                return True
+            address = ADDRESSES[key.kind]
+            msg = f"the API server serves no {address.plural} of {address.api_version} now: {error}"
+            raise AwayError(msg) from error
+        return False
 
     async def list(
         self, kind: Kind, namespace: str | None, labels: Selector | None = None, fields: Selector | None = None

@@ -31,7 +31,17 @@ class AwayError(KubeError):
 
 
 class NotFoundError(KubeError):
-    """There is no such object, or no such kind."""
+    """There is no such object, or no such kind.
+
+    Attributes
+    ----------
+    name
+        Of the object that the API server looked for; empty when it serves no such kind.
+    """
+
+    def __init__(self, message: str, name: str = "") -> None:
+        super().__init__(message)
+        self.name = name
 
 
 class ConflictError(KubeError):
@@ -89,6 +99,8 @@ def _of_status(error: ApiError) -> KubeError:
         causes = (details.causes if details else None) or []
         told = tuple(f"{cause.field}: {cause.message}" for cause in causes if cause.field)
         return ConflictError(status.message or "conflict", told)
+    if status.code == 404:
+        return NotFoundError(status.message or "not found", (details.name if details else None) or "")
     after = getattr(details, "retryAfterSeconds", None) if details else None
     return _of_code(status.code or 500, status.message or status.reason or "no message", after)
 
