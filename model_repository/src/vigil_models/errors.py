@@ -41,7 +41,7 @@ class SourceFileError(ModelsError):
         self.path = path
         self.found = found
         self.expected = expected
-        super().__init__(f"{path}: {found}; expected {expected}.")
+        super().__init__(f"{path}: {found}; expected {expected.removesuffix('.')}.")
 
 
 class MissingFile(SourceFileError):  # noqa: N818 - reads as what happened
