@@ -158,6 +158,33 @@ PODS: dict[str, tuple[Object | None, str | None, str]] = {
         "OutOfMemory",
         "more memory",
     ),
+    "crashes beside a proxy that runs": (
+        pod(
+            phase="Running",
+            containerStatuses=[
+                {"name": "istio-proxy", "image": "proxy:1", "restartCount": 0, "state": {"running": {}}},
+                container(state={"waiting": {"reason": "CrashLoopBackOff"}}, restartCount=4),
+            ],
+        ),
+        "CrashLooping",
+        "restarts: 4",
+    ),
+    "runs beside a proxy that crashes": (
+        pod(
+            phase="Running",
+            containerStatuses=[
+                {"name": "istio-proxy", "restartCount": 9, "state": {"waiting": {"reason": "CrashLoopBackOff"}}},
+                container(state={"running": {}}),
+            ],
+        ),
+        None,
+        "",
+    ),
+    "only a proxy is told of": (
+        pod(phase="Pending", containerStatuses=[{"name": "istio-proxy", "state": {"running": {}}}]),
+        "PodPending",
+        "Pending",
+    ),
     "nonsense": (pod(conditions="none", containerStatuses=[3]), "PodPending", "Pending"),
 }
 

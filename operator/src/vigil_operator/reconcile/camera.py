@@ -223,8 +223,8 @@ class CameraReconciler:
         return min(waits, default=None)
 
     def _running_s(self, pod: Object | None) -> float:
-        containers = (pod or {}).get("status", {}).get("containerStatuses") or [{}]
-        started = ((containers[0].get("state") or {}).get("running") or {}).get("startedAt")
+        container = pods.stream_status(pod) or {}
+        started = ((container.get("state") or {}).get("running") or {}).get("startedAt")
         try:
             since = dt.datetime.fromisoformat(str(started))
         except ValueError:

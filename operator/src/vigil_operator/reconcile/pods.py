@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from vigil_contracts.conditions import CameraReason
 from vigil_operator.kube.kinds import Object
+from vigil_operator.resources.names import CONTAINER
 
 PULL_FAILURES: Final = frozenset(
     {
@@ -74,10 +75,16 @@ def facts(pod: Object | None, deployment: Object | None) -> PodFacts:
     if status.get("phase") == "Failed":
         told = status.get("message") or status.get("reason") or "it failed"
         return PodFacts(CameraReason.POD_PENDING, f"pod {name}: {told}; another one follows")
-    container = next(iter(_list(status.get("containerStatuses"))), None)
+    container = stream_status(pod)
     if container is None:
         return PodFacts(CameraReason.POD_PENDING, f"pod {name} is {status.get('phase', 'Pending')}")
     return _container(str(name), container)
+
+
+def stream_status(pod: Object | None) -> Object | None:
+    """Give the status of the stream process' container; whatever else was injected beside it does not count."""
+    told = _list(_dict((pod or {}).get("status")).get("containerStatuses"))
+    return next((one for one in told if one.get("name") == CONTAINER), None)
 
 
 def _no_pod(deployment: Object | None) -> PodFacts:
