@@ -1,14 +1,25 @@
 """The operator's listener on a real bus."""
 
 import asyncio
+import os
+import signal
+from pathlib import Path
 
+import nats
 import pytest
 from tests.support.servers import NatsServer
+from tests.support.waiting import eventually
+from tests.unit.operator.builders import NOW, beat
 
+from vigil_contracts.bus import Kind, subject
+from vigil_contracts.events import CameraState, encode_heartbeat
+from vigil_contracts.ids import ResourceKey
 from vigil_operator.bus.heartbeats import Heartbeats
 from vigil_operator.bus.listener import BusAddress, BusListener
 
 pytestmark = pytest.mark.integration
+
+CAMERA = ResourceKey("default", "front")
 
 
 class Failing(BusListener):
@@ -32,3 +43,45 @@ async def test_a_listener_that_begins_anew_leaves_no_connection_behind(shared_na
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert heartbeats.bus_trouble("annex") == ""
+
+
+def change_token(server: NatsServer, config: Path, old: str, new: str) -> None:
+    """Change what the server asks for, as its administrator does: connections that presented the old one are ended."""
+    config.write_text(config.read_text().replace(f'token: "{old}"', f'token: "{new}"'))
+    os.kill(server.running.pid, signal.SIGHUP)
+
+
+async def say(server: NatsServer, state: CameraState) -> None:
+    """Send one heartbeat, live; no stream keeps it."""
+    client = await nats.connect(server.url, token=server.token)
+    heartbeat = beat(state, site="annex")
+    await client.publish(subject("annex", Kind.CAMERA, CAMERA), encode_heartbeat(heartbeat, NOW))
+    await client.close()
+
+
+async def test_a_listener_whom_the_bus_shut_out_says_so_and_hears_again_when_let_in(
+    own_nats: NatsServer, tmp_path: Path
+) -> None:
+    heartbeats = Heartbeats(lambda _: None, lambda _: None)
+    listener = BusListener(BusAddress("annex", own_nats.url, own_nats.token), heartbeats)
+    running = asyncio.create_task(listener.run())
+
+    async def heard(state: CameraState) -> bool:
+        await say(own_nats, state)
+        found = heartbeats.get(CAMERA)
+        return found is not None and found.beat.state is state
+
+    try:
+        await eventually(lambda: heard(CameraState.STREAMING), 30, "a heartbeat is heard", poll_s=0.2)
+        assert heartbeats.bus_trouble("annex") == ""
+        change_token(own_nats, tmp_path / "nats" / "nats.conf", own_nats.token, "another")
+        told = await eventually(lambda: heartbeats.bus_trouble("annex"), 30, "the trouble is told")
+        assert "uthorization" in told
+        assert own_nats.url in told
+        assert own_nats.token not in told
+        change_token(own_nats, tmp_path / "nats" / "nats.conf", "another", own_nats.token)
+        await eventually(lambda: not heartbeats.bus_trouble("annex"), 30, "it is let in again")
+        await eventually(lambda: heard(CameraState.RECONNECTING), 30, "heartbeats are heard again", poll_s=0.2)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -5,6 +5,7 @@ what the one before said; those are told by a few fields and not parsed.
 """
 
 import asyncio
+import contextlib
 import datetime as dt
 import json
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Final
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import ConnectionClosedError
 from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
@@ -20,12 +22,14 @@ from nats.js.errors import NotFoundError
 from vigil_contracts.bus import Kind, camera_stream, parse_subject, subjects
 from vigil_contracts.events import CameraHeartbeat, EventError, decode
 from vigil_operator.bus.heartbeats import Heartbeats
+from vigil_operator.queue import Backoff
 
 log = structlog.get_logger(__name__)
 
 BATCH: Final = 256
 FETCH_S: Final = 2.0
-AGAIN_S: Final = 5.0
+LOOK_S: Final = 10.0
+"""How often a connection of which nothing is told is looked at; one that lasts so long is well."""
 FIELDS: Final = ("sessionId", "state", "reason", "message", "fitness", "width", "height", "inferenceEndpoint")
 """Of a heartbeat as JSON: the same as `heartbeats.meaning`."""
 
@@ -56,7 +60,9 @@ class BusListener:
         self.address = address
         self._heartbeats = heartbeats
         self._client = Client()
-        self._connected = asyncio.Event()
+        self._turned = asyncio.Event()
+        """Set when the client connected again or gave up for good."""
+        self._backoff: Backoff[None] = Backoff(first_s=1.0, most_s=30.0)
         self._told = False
         self.settled = asyncio.Event()
         """Set when the last heartbeats were read, or could not be."""
@@ -69,9 +75,8 @@ class BusListener:
                 try:
                     await self._connect_and_listen()
                 except (NatsError, TimeoutError, OSError) as error:
-                    self._trouble(f"{type(error).__name__}: {error}".rstrip(": "))
-                    self.settled.set()
-                    await asyncio.sleep(AGAIN_S)
+                    self._broken(error)
+                    await asyncio.sleep(self._backoff.next_s(None))
         finally:
             self._heartbeats.forget_bus(self.address.site, self.address.namespace)
 
@@ -97,16 +102,32 @@ class BusListener:
             error_cb=self._error,
             disconnected_cb=self._disconnected,
             reconnected_cb=self._reconnected,
+            closed_cb=self._closed,
         )
 
     async def _listen(self) -> None:
         await self._client.subscribe(subjects(self.address.site, Kind.CAMERA), cb=self._heard)
         self._well()
         while True:
-            self._connected.clear()
+            self._turned.clear()
             await self._catch_up()
             self.settled.set()
-            await self._connected.wait()
+            await self._until_it_turns()
+
+    async def _until_it_turns(self) -> None:
+        """Wait until the client connected again by itself; NatsError when it gave up, which the server can make it do.
+
+        An error that the server sends over a connection that stood, such as that its token holds no longer, closes the
+        client for good.
+        """
+        while not self._turned.is_set() and not self._client.is_closed:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._turned.wait(), LOOK_S)
+            if self._client.is_connected:
+                self._backoff.forget(None)
+        if self._client.is_closed:
+            why = self._client.last_error
+            raise why if isinstance(why, NatsError) else ConnectionClosedError from why
 
     async def _catch_up(self) -> None:
         """Read the last heartbeat of every camera; without the stream nobody has ever sent one."""
@@ -163,12 +184,20 @@ class BusListener:
         log.info("bus connected", site=self.address.site)
 
     async def _error(self, error: Exception) -> None:
-        reason = f"{type(error).__name__}: {error}".rstrip(": ")
         if not self._client.is_connected:
-            self._trouble(reason)
-            self.settled.set()
+            self._broken(error)
+        else:
+            self._tell(error)
+
+    def _broken(self, error: Exception) -> None:
+        self._trouble(_reason(error))
+        self.settled.set()
+        self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
         if not self._told:  # one line per outage: each attempt is reported
-            log.warning("trouble with the bus; trying again until it works", site=self.address.site, reason=reason)
+            site, reason = self.address.site, _reason(error)
+            log.warning("trouble with the bus; trying again until it works", site=site, reason=reason)
             self._told = True
 
     async def _disconnected(self) -> None:
@@ -177,4 +206,11 @@ class BusListener:
 
     async def _reconnected(self) -> None:
         self._well()
-        self._connected.set()
+        self._turned.set()
+
+    async def _closed(self) -> None:
+        self._turned.set()
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")
