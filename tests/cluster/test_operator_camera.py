@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.kubernetes.api import ApiCluster
-from tests.support.operators import IMAGE, Operator, World, camera, operating, secret, site
+from tests.support.operators import IMAGE, Operator, World, camera, listed, operating, secret, site
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.cluster
@@ -134,6 +135,76 @@ def test_a_pod_whose_image_was_edited_in_place_is_replaced(world: World) -> None
     world.cluster.kubectl("set", "image", f"pod/{pod}", "stream=evil:1", "-n", world.namespace)
     wait_until(lambda: world.pod("edited")["metadata"]["name"] != pod, 30, "another pod")
     assert world.pod("edited")["spec"]["containers"][0]["image"] == IMAGE
+
+
+MIRROR = "mirror.local/vigil/stream:test"
+
+
+def rewriting(namespace: str) -> list[dict[str, Any]]:
+    """Give what makes the API server rewrite the image of each new pod of a namespace, as a mirror's webhook does."""
+    group = "admissionregistration.k8s.io/v1"
+    name = f"mirror-{namespace}"
+    patch = f'[JSONPatch{{op: "replace", path: "/spec/containers/0/image", value: "{MIRROR}"}}]'
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    policy = {
+        "matchConstraints": {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+            "resourceRules": [rule],
+        },
+        "failurePolicy": "Fail",
+        "reinvocationPolicy": "Never",
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": patch}}],
+    }
+    return [
+        {"apiVersion": group, "kind": "MutatingAdmissionPolicy", "metadata": {"name": name}, "spec": policy},
+        {
+            "apiVersion": group,
+            "kind": "MutatingAdmissionPolicyBinding",
+            "metadata": {"name": name},
+            "spec": {"policyName": name},
+        },
+    ]
+
+
+def test_a_pod_whose_image_is_rewritten_while_it_is_made_is_left(crds: ApiCluster, tmp_path: Path) -> None:
+    world = World(crds, crds.new_namespace("mirrored"))
+    crds.apply(secret("vigil-bus", world.namespace, token="for-tests"))
+    policies = rewriting(world.namespace)
+    crds.apply(listed(*policies))
+    try:
+        with operating(crds, world.namespace, tmp_path) as operator:
+            number = 0
+
+            def rewritten() -> bool:
+                nonlocal number
+                number += 1
+                world.apply(camera(f"mirrored-{number}", world.namespace))
+                return image_of(world.pod(f"mirrored-{number}")) == MIRROR
+
+            wait_until(rewritten, 60, "the policy is in force", poll_s=1)
+            name = f"mirrored-{number}"
+            pod = world.pod(name)
+            mark = crds.audit_size()
+            world.apply(camera(name, world.namespace, scheduling={"priority": 7}))
+            wait_until(lambda: is_observed(world, name), 20, "the change was seen")
+            assert world.pod(name)["metadata"]["uid"] == pod["metadata"]["uid"]
+            deleted = [one.name for one in crds.requests(mark) if (one.verb, one.resource) == ("delete", "pods")]
+            assert pod["metadata"]["name"] not in deleted
+            assert "replacing a pod" not in operator.log
+    finally:
+        for policy in reversed(policies):
+            crds.kubectl("delete", policy["kind"], policy["metadata"]["name"])
+
+
+def is_observed(world: World, name: str) -> bool:
+    """Say whether the status of a Camera speaks of its spec as it is now."""
+    found = world.find("camera", name) or {}
+    return bool(found["status"]["observedGeneration"] == found["metadata"]["generation"])
+
+
+def image_of(pod: dict[str, Any]) -> str:
+    """Give the image of a pod's stream container."""
+    return next(str(one["image"]) for one in pod["spec"]["containers"] if one["name"] == "stream")
 
 
 def test_a_secret_that_comes_later_starts_the_camera_by_itself(world: World) -> None:

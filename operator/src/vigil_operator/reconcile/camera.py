@@ -19,11 +19,12 @@ from vigil_operator.reconcile.base import Result, World
 from vigil_operator.reconcile.camera_conditions import SILENCE_S, Known, Problem, judge
 from vigil_operator.reconcile.camera_wiring import Resolved, parse, resolve
 from vigil_operator.reconcile.children import Children, Outcome
+from vigil_operator.reconcile.edited_pods import EditedPods
 from vigil_operator.reconcile.pace import Pace
 from vigil_operator.reconcile.registrations import Registrations
 from vigil_operator.reconcile.status_writer import StatusWriter
 from vigil_operator.resources.camera import children
-from vigil_operator.resources.names import CONFIG_HASH, CONTAINER, child_name
+from vigil_operator.resources.names import child_name
 from vigil_operator.routes import BY_CAMERA, site_of
 
 FIRST_AGAIN_S: Final = 1.0
@@ -64,6 +65,7 @@ class CameraReconciler:
         self._quiet: Pace[Key] = Pace(QUIET_PER_S, QUIET_AT_ONCE)
         self._again: Backoff[Key] = Backoff(FIRST_AGAIN_S, MOST_AGAIN_S)
         self._orphaned: dict[Key, float] = {}
+        self._edited = EditedPods(world.api.delete)
 
     async def reconcile(self, key: Key) -> Result:
         """Bring one Camera to what it asks for."""
@@ -98,6 +100,7 @@ class CameraReconciler:
         self._statuses.forget(key)
         self._quiet.forget(key)
         self._again.forget(key)
+        self._edited.forget(key)
         if self._registrations is not None:
             self._registrations.wish(key)
         return Result("Gone", await self._remove_orphans(key))
@@ -143,19 +146,10 @@ class CameraReconciler:
         return [(kind, manifest) for kind, manifest in wanted if kind is not Kind.DEPLOYMENT], {Kind.DEPLOYMENT}
 
     async def _replace_edited_pods(self, key: Key) -> bool:
-        """Remove pods whose image somebody edited in place; the Deployment makes them anew."""
-        deployment, replaced = self._deployment(key), False
+        deployment = self._deployment(key)
         if deployment is None:
             return False
-        template = deployment["spec"]["template"]
-        wanted = (template["metadata"].get("annotations") or {}).get(CONFIG_HASH), _image(template["spec"])
-        for pod in self._pods(key):
-            metadata = pod["metadata"]
-            same = (metadata.get("annotations") or {}).get(CONFIG_HASH) == wanted[0]
-            if same and _image(pod["spec"]) != wanted[1] and "deletionTimestamp" not in metadata:
-                await self._world.api.delete(Key(Kind.POD, key.namespace, metadata["name"]))
-                replaced = True
-        return replaced
+        return await self._edited.replace(key, deployment["spec"]["template"], self._pods(key))
 
     async def _report(
         self,
@@ -265,7 +259,3 @@ def _is_quiet(seen: Object, status: Object) -> bool:
     ready = {one.get("type"): one for one in statuses.entries(seen, "conditions")}.get(CameraCondition.READY, {})
     made = next(one for one in status["conditions"] if one["type"] == CameraCondition.READY)
     return made["reason"] in QUIET_STEPS and ready.get("reason") in {None, *QUIET_STEPS}
-
-
-def _image(spec: Object) -> object:
-    return next((one.get("image") for one in spec.get("containers") or [] if one.get("name") == CONTAINER), None)
