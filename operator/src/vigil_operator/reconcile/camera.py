@@ -10,6 +10,7 @@ from vigil_contracts.conditions import CameraReason as Reason
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources import Camera
 from vigil_operator.bus.heartbeats import Heard
+from vigil_operator.kube.errors import AwayError
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.queue import Backoff
 from vigil_operator.reconcile import pods
@@ -114,9 +115,17 @@ class CameraReconciler:
         waited_s = time.monotonic() - self._orphaned.setdefault(key, time.monotonic())
         if waited_s < COLLECTED_S:
             return COLLECTED_S - waited_s + 0.5
-        for child in left:
-            await self._world.api.delete(child)
+        if await self._is_gone(key):
+            for child in left:
+                await self._world.api.delete(child)
         return COLLECTED_S
+
+    async def _is_gone(self, key: Key) -> bool:
+        """Ask whether a Camera that is no longer seen was deleted; a kind that is not served for a while was not."""
+        try:
+            return await self._world.api.is_gone(key)
+        except AwayError:
+            return False
 
     def _admit(self, key: Key, resolved: Resolved) -> Resolved:
         if resolved.camera.spec.suspend:

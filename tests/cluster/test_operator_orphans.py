@@ -1,0 +1,104 @@
+"""What a Camera leaves is removed only when the API server says that the Camera is gone, whatever the operator saw."""
+
+import asyncio
+import json
+from collections.abc import Awaitable
+
+import pytest
+from lightkube import AsyncClient
+from lightkube.config.kubeconfig import KubeConfig
+from tests.support.kubernetes.api import ApiCluster
+from tests.support.operators import IMAGE, camera, listed, secret
+from tests.support.waiting import eventually
+
+from vigil_operator.bus.heartbeats import Heartbeats
+from vigil_operator.kube.cache import Cache
+from vigil_operator.kube.client import Api
+from vigil_operator.kube.errors import AwayError
+from vigil_operator.kube.events import EventWriter
+from vigil_operator.kube.kinds import Key, Kind
+from vigil_operator.metrics import Metrics
+from vigil_operator.queue import WorkQueue
+from vigil_operator.reconcile import camera as module
+from vigil_operator.reconcile.base import World
+from vigil_operator.reconcile.camera import CameraReconciler
+from vigil_operator.reconcile.capacity import Capacities
+from vigil_operator.routes import add_indices
+from vigil_operator.settings import Settings
+
+pytestmark = pytest.mark.cluster
+
+
+def world_of(cluster: ApiCluster) -> World:
+    """Give what a reconcile works with, without the watches that would tell it more than a test puts into the cache."""
+    settings, cache, metrics = Settings(stream_image=IMAGE), Cache(), Metrics()
+    add_indices(cache, settings)
+    api = Api(
+        AsyncClient(config=KubeConfig.from_file(cluster.kubeconfig), field_manager="vigil-operator"), cache, metrics
+    )
+    return World(
+        settings=settings,
+        cache=cache,
+        api=api,
+        events=EventWriter(api, "test"),
+        queue=WorkQueue(),
+        metrics=metrics,
+        heartbeats=Heartbeats(lambda _: None, lambda _: None),
+        capacities=Capacities(lambda *_: None),
+    )
+
+
+def serve(cluster: ApiCluster, *, served: bool) -> None:
+    """Have the API server serve Cameras, or no longer."""
+    patch = json.dumps([{"op": "replace", "path": "/spec/versions/0/served", "value": served}])
+    cluster.kubectl("patch", "crd", "cameras.vigil.dev", "--type=json", "-p", patch)
+
+
+async def serves(world: World, key: Key) -> bool:
+    try:
+        await world.api.is_gone(key)
+    except AwayError:
+        return False
+    return True
+
+
+def test_what_a_camera_leaves_is_removed_only_when_the_camera_is_gone_for_sure(
+    own_api_cluster: ApiCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "COLLECTED_S", 0.0)
+    own_api_cluster.install_crds()
+    own_api_cluster.apply(secret("vigil-bus", "default", token="for-tests"))
+    own_api_cluster.apply(listed(camera("front", "default")))
+    asyncio.run(_lose_sight_of(own_api_cluster, Key(Kind.CAMERA, "default", "front")))
+
+
+async def _lose_sight_of(cluster: ApiCluster, key: Key) -> None:
+    world = world_of(cluster)
+    reconciler = CameraReconciler(world, None)
+
+    async def left() -> set[str]:
+        await reconciler.reconcile(key)
+        await reconciler.reconcile(key)
+        told = cluster.kubectl("get", "deployments,configmaps", "-l", "vigil.dev/camera=front", "-o", "json").stdout
+        return {one["kind"] for one in json.loads(told)["items"] if "deletionTimestamp" not in one["metadata"]}
+
+    both = {"Deployment", "ConfigMap"}
+    try:
+        world.cache.put(Kind.SECRET, await world.api.get(Key(Kind.SECRET, "default", "vigil-bus")))
+        world.cache.put(Kind.CAMERA, await world.api.get(key))
+        assert await left() == both
+        world.cache.remove(Kind.CAMERA, await world.api.get(key))
+        assert await left() == both, "it is only not seen"
+        serve(cluster, served=False)
+        await eventually(lambda: _not(serves(world, key)), 30, "Cameras are not served")
+        assert await left() == both, "its kind is only not served"
+        serve(cluster, served=True)
+        await eventually(lambda: serves(world, key), 30, "Cameras are served again")
+        cluster.kubectl("delete", "camera", "front", "--cascade=orphan")
+        assert await left() == set()
+    finally:
+        await world.api.close()
+
+
+async def _not(told: Awaitable[bool]) -> bool:
+    return not await told
