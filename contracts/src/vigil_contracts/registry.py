@@ -77,6 +77,8 @@ class EnrolmentReport(Tolerant):
     model_id: str | None = None
     digest: str | None = None
     """`enrolment_digest` of what was put: who would put the same again need not."""
+    registrar: uuid.UUID | None = None
+    """As in `RegisteredKey`."""
 
 
 def enrolment_digest(spec: str, photos: Mapping[str, str | None]) -> str:
@@ -111,6 +113,9 @@ class RegisteredKey(Tolerant):
     name: str
     uid: uuid.UUID | None = None
     """As the API server gave it; None: it was put by something else than an operator."""
+    registrar: uuid.UUID | None = None
+    """Which installation put it last: the uid of the Lease of its operator, which is as old as the installation's
+    namespace. None: it was not told."""
 
 
 class RegisteredPage(Tolerant):

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import random
 import signal
-import time
 from typing import Final
 
 import structlog
@@ -27,17 +26,11 @@ from vigil_operator.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-GONE_S: Final = 30.0
-"""A CRD is removed for good after so long; an API server that starts may not know its CRDs for some seconds."""
-
-NEWEST: Final = 1 << 63
-"""Later than any resource version."""
-
 BUS_S: Final = 10.0
 """For the last heartbeats to be read before Cameras are judged: a restart must not make them seem silent."""
 
 SECOND_SWEEP_S: Final = 5.0
-"""After kopf's start; what was deleted between our list and kopf's is found by then."""
+"""After a comparison, for what was deleted between our list and kopf's."""
 
 
 async def serve(settings: Settings) -> None:
@@ -63,7 +56,7 @@ class Program:
         self._listed = asyncio.Event()
         self._sweep_due = asyncio.Event()
         self._unlisted = ""
-        self._missing: dict[Kind, float] = {}
+        self._uncompared: set[Kind] = set()
         self._kopf = KopfThread(
             parts.world.api, settings.served_namespaces, self._seen, self._looked, self._sweep_due.set
         )
@@ -74,6 +67,8 @@ class Program:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
+        for watch in self._parts.watches:
+            watch.recovered = self._sweep_due.set
         port = await self._health.start(self._settings.http_host, self._settings.http_port)
         log.info("probes and metrics", host=self._settings.http_host, port=port)
         stop = asyncio.create_task(self._told_to_stop(), name="stop")
@@ -108,6 +103,8 @@ class Program:
 
     async def _work(self) -> None:
         await self._parts.leadership.acquired.wait()
+        if self._parts.registry is not None:
+            self._parts.registry.registrar = self._parts.leadership.uid
         await self._listed.wait()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._parts.buses.settled(), BUS_S)
@@ -154,17 +151,16 @@ class Program:
     def _seen(self, kind: Kind, what: str | None, obj: Object) -> None:
         if what == "DELETED":
             self._parts.world.cache.remove(kind, obj)
-        else:
-            self._parts.world.cache.put(kind, obj)
+            return
+        self._parts.world.cache.put(kind, obj)
+        if what is None:  # kopf listed: it had lost its place, and what was deleted meanwhile it does not tell
+            self._sweep_due.set()
 
     def _looked(self, kinds: set[Kind]) -> None:
-        """Take the objects of a kind for gone when the API server has had no such kind for a while."""
-        for kind in kinds:
-            self._missing.pop(kind, None)
-        for kind in set(OWN_KINDS) - kinds:
-            since = self._missing.setdefault(kind, time.monotonic())
-            if time.monotonic() - since > GONE_S:
-                self._parts.world.cache.retain(kind, set(), NEWEST, lambda _: True)
+        """Compare the objects of a kind once the API server serves it again; until then nothing is known of them."""
+        if self._uncompared & kinds:
+            self._sweep_due.set()
+        self._uncompared |= set(OWN_KINDS) - kinds
 
     async def _sweep_when_due(self) -> None:
         backoff: Backoff[None] = Backoff(first_s=1.0, most_s=30.0)
@@ -185,7 +181,8 @@ class Program:
                     break
 
     async def _sweep(self) -> None:
-        await sweep(self._parts.world.api, self._parts.world.cache, OWN_KINDS, self._settings.served_namespaces)
+        world, namespaces = self._parts.world, self._settings.served_namespaces
+        self._uncompared = await sweep(world.api, world.cache, OWN_KINDS, namespaces)
         self._unlisted = ""
         self._listed.set()
 
@@ -202,6 +199,7 @@ class Program:
         return [key for kind in OWN_KINDS for key in self._parts.world.cache.keys(kind)]
 
     def _alive(self) -> dict[str, str]:
+        """Name no part: to answer at all shows that the event loop runs, and nothing else is cured by a restart."""
         return {}
 
     def _ready(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What is registered is listed page by page, and taken out by its uid alone."""
+"""What is registered is listed page by page with who registered it, and taken out by its uid alone."""
 
 import uuid
 
@@ -14,17 +14,20 @@ pytestmark = pytest.mark.integration
 async def test_the_register_is_read_behind_a_key_and_without_what_was_taken_out(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     try:
-        uid = uuid.uuid4()
+        uid, registrar = uuid.uuid4(), uuid.uuid4()
+        origin = register.Origin(uid, registrar)
         for namespace, name in (("b", "one"), ("a", "two"), ("a", "one")):
-            await register.put_camera(connection, ResourceKey(namespace, name), uid, "default", "{}")
-            await register.put_site(connection, ResourceKey(namespace, name), uid, "{}")
+            await register.put_camera(connection, ResourceKey(namespace, name), origin, "default", "{}")
+            await register.put_site(connection, ResourceKey(namespace, name), origin, "{}")
         for kind in register.KINDS:
             rows = await register.registered(connection, kind, None, 2)
             assert [(row["namespace"], row["name"]) for row in rows] == (
                 [] if kind == "subjects" else [("a", "one"), ("a", "two")]
             )
             behind = await register.registered(connection, kind, ResourceKey("a", "two"), 2)
-            assert [row["uid"] for row in behind] == ([] if kind == "subjects" else [uid])
+            assert [(row["uid"], row["registrar"]) for row in behind] == (
+                [] if kind == "subjects" else [(uid, registrar)]
+            )
         for remove in (register.remove_camera, register.remove_site):
             assert not await remove(connection, ResourceKey("a", "one"), uuid.uuid4())
             assert await remove(connection, ResourceKey("a", "one"), uid)

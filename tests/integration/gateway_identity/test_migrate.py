@@ -74,6 +74,21 @@ async def test_the_second_step_is_taken_while_programs_of_the_first_run(shared_p
     await waiting.close()
 
 
+async def test_the_third_step_leaves_who_registered_open_and_serves_programs_of_the_second(
+    shared_postgres: PostgresServer,
+) -> None:
+    url = await shared_postgres.new_database()
+    await at_step(url, "0002")
+    old = await asyncpg.connect(url)
+    put = "INSERT INTO cameras (namespace, name, site, resource) VALUES ('a', $1, 'c', '{}')"
+    await old.execute(put, "before")
+    assert await upgrade(url) == revisions()[-1]
+    await old.execute(put, "after")
+    assert await old.fetch("SELECT DISTINCT registrar FROM cameras") == [(None,)]
+    assert await old.fetchval("SELECT oldest FROM schema_support") == "0002"
+    await old.close()
+
+
 async def at_step(url: str, revision: str) -> None:
     """Bring a database to an older step."""
     engine = steps._engine(url)

@@ -107,6 +107,43 @@ async def test_what_is_registered_is_listed_and_taken_out_by_its_uid_alone(regis
     assert await registry.registered_keys("Camera") == []
 
 
+async def test_whoever_registered_it_last_is_listed_with_it(registry: Registry, address: str) -> None:
+    objects = {
+        "Camera": as_stored(camera_resource("door")),
+        "Site": as_stored({"metadata": {"name": "hq"}, "spec": {}}),
+        "Subject": as_stored(subject_resource("joe", ["one"])),
+    }
+
+    async def put_all(client: Registry) -> None:
+        await client.put_camera(objects["Camera"])
+        await client.put_site(objects["Site"])
+        await client.put_subject(objects["Subject"], {})
+
+    async def registrars() -> set[uuid.UUID | None]:
+        return {one.registrar for kind in objects for one in await registry.registered_keys(kind)}
+
+    await put_all(registry)  # as `vigil up`, which tells nothing
+    assert await registrars() == {None}
+    for client in (Registry(address, TOKEN), Registry(address, TOKEN)):
+        client.registrar = uuid.uuid4()
+        await put_all(client)
+        assert await registrars() == {client.registrar}
+        await client.close()
+
+
+async def test_a_subject_is_claimed_without_its_photos_and_by_its_uid_alone(registry: Registry) -> None:
+    uid, registry.registrar = uuid.uuid4(), uuid.uuid4()
+    await registry.put_subject(as_stored(subject_resource("joe", ["one"]), uid), {"one": photo("joe-biden/1.jpg")})
+    before, registry.registrar = registry.registrar, uuid.uuid4()
+    await registry.claim_subject(KEY, uuid.uuid4())  # of another one under this name: nothing
+    report = await registry.stored_subject(KEY)
+    assert report is not None
+    assert (report.registrar, report.enrolled) == (before, True)
+    await registry.claim_subject(KEY, uid)
+    assert await registry.stored_subject(KEY) == report.model_copy(update={"registrar": registry.registrar})
+    assert (await registry.status()).vectors == 1
+
+
 async def test_a_long_register_is_listed_page_by_page(registry: Registry, database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     await connection.execute(

@@ -1,5 +1,6 @@
 """What was deleted while no operator ran is taken out of identity, and nothing else; asked of real HTTP servers."""
 
+import json
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -9,10 +10,12 @@ import pytest
 from aiohttp import web
 from lightkube import AsyncClient, KubeConfig
 from lightkube.config.models import Cluster, User
+from structlog.testing import capture_logs
 from tests.unit.operator.test_buses import world_of
 
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.client import Api
+from vigil_operator.kube.errors import AwayError
 from vigil_operator.kube.kinds import Kind
 from vigil_operator.metrics import Metrics
 from vigil_operator.reconcile.registry_sweep import RegistrySweep
@@ -20,7 +23,8 @@ from vigil_operator.reconcile.subject import SubjectReconciler
 from vigil_operator.registry.client import Registry
 from vigil_operator.registry.gallery import Gallery
 
-GONE, HERE, ELSE = (str(uuid.UUID(int=number)) for number in (1, 2, 3))
+GONE, HERE, ELSE, LEFT = (str(uuid.UUID(int=number)) for number in (1, 2, 3, 4))
+OURS, THEIRS = uuid.UUID(int=8), uuid.UUID(int=9)
 
 
 class Servers:
@@ -29,6 +33,7 @@ class Servers:
     def __init__(self) -> None:
         self.deleted: list[str] = []
         self.knows_kind = True
+        self.unseen: set[str] = set()
 
     async def handle(self, request: web.Request) -> web.Response:
         path = request.path
@@ -36,16 +41,25 @@ class Servers:
             self.deleted.append(request.path_qs.removeprefix("/registry/v1/"))
             return web.json_response({"erasedAt": "2026-05-01T12:00:00Z"})
         if path.startswith("/registry"):
+            ours, theirs = str(OURS), str(THEIRS)
             keys = [
-                ("tenant", "gone", GONE),
-                ("tenant", "here", HERE),
-                ("other", "gone", ELSE),
-                ("tenant", "cli", None),
+                ("tenant", "gone", GONE, ours),
+                ("tenant", "here", HERE, theirs),
+                ("tenant", "of-another", LEFT, theirs),
+                ("tenant", "of-unknown", LEFT, None),
+                ("other", "gone", ELSE, ours),
+                ("tenant", "cli", None, None),
             ]
-            items = [{"namespace": place, "name": name, "uid": uid} for place, name, uid in keys]
-            return web.json_response({"items": items})
+            names = ("namespace", "name", "uid", "registrar")
+            return web.json_response({"items": [dict(zip(names, key, strict=True)) for key in keys]})
         if not self.knows_kind:
             return web.json_response({"kind": "Status", "code": 404, "message": "no such kind"}, status=404)
+        if name := path.partition("/subjects/")[2]:
+            if name in self.unseen:
+                return web.json_response({"metadata": {"name": name, "namespace": "tenant", "uid": GONE}})
+            missing = {"kind": "Status", "code": 404, "message": "not found", "details": {"name": name}}
+            plain = {"Content-Type": "application/json"}  # an API server names no charset
+            return web.Response(body=json.dumps(missing).encode(), status=404, headers=plain)
         here = {"metadata": {"name": "here", "namespace": "tenant", "uid": HERE, "resourceVersion": "1"}}
         return web.json_response({"metadata": {"resourceVersion": "1"}, "items": [here] if "tenant" in path else []})
 
@@ -64,6 +78,7 @@ async def swept() -> AsyncIterator[tuple[Servers, RegistrySweep, SubjectReconcil
     settings: Any = away.settings.model_copy(update={"namespaces": "tenant"})
     world = replace(away, settings=settings, api=Api(AsyncClient(config=config), cache, Metrics()))
     registry = Registry(url, "token")
+    registry.registrar = OURS
     subjects = SubjectReconciler(world, registry, Gallery(registry, lambda: None))
     yield servers, RegistrySweep(world, registry, subjects), subjects
     await subjects.close()
@@ -73,12 +88,28 @@ async def swept() -> AsyncIterator[tuple[Servers, RegistrySweep, SubjectReconcil
 
 
 @pytest.mark.parametrize("kind", [Kind.CAMERA, Kind.SITE])
-async def test_only_what_an_operator_registered_here_and_is_gone_is_taken_out(
+async def test_only_what_this_installation_registered_here_and_is_gone_is_taken_out(
     swept: tuple[Servers, RegistrySweep, SubjectReconciler], kind: Kind
 ) -> None:
     servers, sweep, _ = swept
     assert [key.name for key in await sweep.sweep(kind)] == ["gone"]
     assert servers.deleted == [f"{kind.lower()}s/tenant/gone?uid={GONE}"]
+
+
+@pytest.mark.parametrize("registrar", [uuid.UUID(int=7), None])
+async def test_a_cluster_that_was_built_anew_takes_nothing_out_and_says_in_one_line_what_it_left(
+    swept: tuple[Servers, RegistrySweep, SubjectReconciler], registrar: uuid.UUID | None
+) -> None:
+    servers, sweep, _ = swept
+    sweep._registry.registrar = registrar
+    with capture_logs() as told:
+        assert await sweep.sweep(Kind.SUBJECT) == []
+    assert servers.deleted == []
+    (line,) = told
+    assert line["log_level"] == "warning"
+    assert "3 Subjects that are not in this cluster" in line["event"]
+    assert "to erase a person, apply the Subject and delete it" in line["event"]
+    assert line["names"] == "tenant/gone, tenant/of-another, tenant/of-unknown"
 
 
 async def test_a_subject_is_erased_by_its_own_reconcile(
@@ -89,6 +120,26 @@ async def test_a_subject_is_erased_by_its_own_reconcile(
     assert servers.deleted == []
     assert (await subjects.reconcile(key)).outcome == "Changed"
     assert servers.deleted == [f"subjects/tenant/gone?uid={GONE}"]
+
+
+async def test_nobody_is_erased_while_the_kind_is_not_served_or_the_subject_is_there(
+    swept: tuple[Servers, RegistrySweep, SubjectReconciler],
+) -> None:
+    servers, sweep, subjects = swept
+    [key] = await sweep.sweep(Kind.SUBJECT)
+    servers.knows_kind = False
+    for _ in range(2):
+        with pytest.raises(AwayError, match="serves no subjects"):
+            await subjects.reconcile(key)
+    servers.knows_kind, servers.unseen = True, {"gone"}
+    again = await subjects.reconcile(key)
+    assert (again.outcome, again.again_s is not None) == ("Waiting", True)
+    assert servers.deleted == []
+    servers.unseen.clear()
+    assert (await subjects.reconcile(key)).outcome == "Changed"
+    assert servers.deleted == [f"subjects/tenant/gone?uid={GONE}"]
+    assert (await subjects.reconcile(key)).outcome == "Gone"
+    assert len(servers.deleted) == 1
 
 
 async def test_an_api_server_that_knows_no_such_kind_costs_nobody_anything(

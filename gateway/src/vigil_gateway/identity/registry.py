@@ -71,10 +71,12 @@ def registry_router(parts: RegistryParts) -> APIRouter:
     router = APIRouter(prefix="/registry/v1", dependencies=[Depends(_bearer(parts.token))])
 
     @router.put("/cameras/{namespace}/{name}", status_code=204)
-    async def put_camera(namespace: Segment, name: Segment, request: Request) -> Response:
+    async def put_camera(
+        namespace: Segment, name: Segment, request: Request, registrar: uuid.UUID | None = None
+    ) -> Response:
         body = await request.body()
         camera = _resource(body, Camera, ResourceKey(namespace, name))
-        await parts.cameras.put(camera)
+        await parts.cameras.put(camera, registrar)
         return Response(status_code=204)
 
     @router.delete("/cameras/{namespace}/{name}")
@@ -82,8 +84,10 @@ def registry_router(parts: RegistryParts) -> APIRouter:
         return _json(await parts.cameras.remove(ResourceKey(namespace, name), uid))
 
     @router.put("/sites/{namespace}/{name}", status_code=204)
-    async def put_site(namespace: Segment, name: Segment, request: Request) -> Response:
-        await parts.sites.put(_resource(await request.body(), Site, ResourceKey(namespace, name)))
+    async def put_site(
+        namespace: Segment, name: Segment, request: Request, registrar: uuid.UUID | None = None
+    ) -> Response:
+        await parts.sites.put(_resource(await request.body(), Site, ResourceKey(namespace, name)), registrar)
         return Response(status_code=204)
 
     @router.delete("/sites/{namespace}/{name}")
@@ -113,7 +117,9 @@ def _add_lists(router: APIRouter, parts: RegistryParts) -> None:
 
 def _add_subjects(router: APIRouter, parts: RegistryParts) -> None:
     @router.put("/subjects/{namespace}/{name}")
-    async def put_subject(namespace: Segment, name: Segment, request: Request) -> Response:
+    async def put_subject(
+        namespace: Segment, name: Segment, request: Request, registrar: uuid.UUID | None = None
+    ) -> Response:
         form = await _form(request)
         try:
             subject = _resource(await _subject_field(form), Subject, ResourceKey(namespace, name))
@@ -121,7 +127,14 @@ def _add_subjects(router: APIRouter, parts: RegistryParts) -> None:
             photos, kept = await _photos(form, named, parts.max_photo_bytes), _kept(form, named)
         finally:
             await form.close()
-        return _json(await parts.enrolment.put(subject, photos, kept))
+        return _json(await parts.enrolment.put(subject, photos, kept, registrar))
+
+    @router.put("/subjects/{namespace}/{name}/registrar", status_code=204)
+    async def claim_subject(namespace: Segment, name: Segment, uid: uuid.UUID, registrar: uuid.UUID) -> Response:
+        key = ResourceKey(namespace, name)
+        if not await parts.enrolment.claim(key, uid, registrar):
+            raise HTTPException(404, f"no Subject {key} with uid {uid} is registered")
+        return Response(status_code=204)
 
     @router.get("/subjects/{namespace}/{name}")
     async def get_subject(namespace: Segment, name: Segment) -> Response:

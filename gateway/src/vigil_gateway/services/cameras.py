@@ -11,6 +11,7 @@ from vigil_contracts.registry import ErasureReceipt
 from vigil_contracts.resources import Camera
 from vigil_gateway.storage.postgres import register
 from vigil_gateway.storage.postgres.pool import Database
+from vigil_gateway.storage.postgres.register import Origin
 
 log = structlog.get_logger(__name__)
 
@@ -29,12 +30,19 @@ class Cameras:
         self._site = site
         self._on_put = on_put
 
-    async def put(self, camera: Camera) -> None:
-        """Register a camera, and take up the events that came before it was; raises DatabaseError."""
+    async def put(self, camera: Camera, registrar: uuid.UUID | None = None) -> None:
+        """Register a camera, and take up the events that came before it was; raises DatabaseError.
+
+        Parameters
+        ----------
+        registrar
+            Which installation does; None: it does not tell.
+        """
         key = camera.metadata.key
         resource = camera.model_dump_json(by_alias=True, exclude_none=True)
         async with self._database.transaction() as connection:
-            await register.put_camera(connection, key, camera.metadata.uid, self._site, resource)
+            origin = Origin(camera.metadata.uid, registrar)
+            await register.put_camera(connection, key, origin, self._site, resource)
         self._on_put()
         log.info("camera put", camera=str(key))
 

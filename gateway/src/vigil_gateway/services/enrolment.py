@@ -74,7 +74,11 @@ class Enrolment:
         self._places = asyncio.Semaphore(PARALLEL_PHOTOS)
 
     async def put(
-        self, subject: Subject, uploads: Mapping[str, bytes], kept: Mapping[str, str] = MappingProxyType({})
+        self,
+        subject: Subject,
+        uploads: Mapping[str, bytes],
+        kept: Mapping[str, str] = MappingProxyType({}),
+        registrar: uuid.UUID | None = None,
     ) -> EnrolmentReport:
         """Bring the gallery to what this Subject and these photos say.
 
@@ -85,6 +89,8 @@ class Enrolment:
         kept
             sha256 by the name of photos that cannot be sent again. What is known of such a photo stays, if the Subject
             says this sha256, or takes the photo from the same place as when it was put last.
+        registrar
+            Which installation puts it; None: it does not tell.
 
         Raises
         ------
@@ -103,7 +109,7 @@ class Enrolment:
                 msg = f"no recognition model is known yet ({self._models.reason}); try again when Triton serves one"
                 raise EnrolmentUnavailableError(msg)
             rows = await self._assess_all(subject, subject_id, _Given(uploads, kept), model)
-        row = _row(subject, subject_id, rows)
+        row = _row(subject, subject_id, rows, registrar)
         async with self._keeper.changing(subject_id), self._database.transaction() as connection:
             await register.lock_subject(connection, key)
             there = await register.find_subject(connection, key)
@@ -113,6 +119,7 @@ class Enrolment:
             await register.put_subject(connection, row, rows, model.model_id if model and not barred else None)
             await self._keeper.follow(connection, subject_id)
         report = _report(subject, subject_id, rows, barred, model.model_id if model else None)
+        report = report.model_copy(update={"registrar": registrar})
         log.info("subject put", subject=str(key), enrolled=report.enrolled, reason=report.reason, photos=len(rows))
         return report
 
@@ -138,7 +145,19 @@ class Enrolment:
         served = next((photo.model_id for photo in rows if photo.accepted), None) or next(
             (photo.model_id for photo in rows if photo.model_id), None
         )
-        return _report(subject, row["id"], rows, _barred(subject, dt.datetime.now(dt.UTC)), served)
+        report = _report(subject, row["id"], rows, _barred(subject, dt.datetime.now(dt.UTC)), served)
+        return report.model_copy(update={"registrar": row["registrar"]})
+
+    async def claim(self, key: ResourceKey, subject_id: uuid.UUID, registrar: uuid.UUID) -> bool:
+        """Write down that a Subject is another installation's from now on; gives whether that very one is there.
+
+        Raises
+        ------
+        DatabaseError
+            It is away.
+        """
+        async with self._database.transaction() as connection:
+            return await register.claim_subject(connection, key, subject_id, registrar)
 
     async def _subject_id(self, subject: Subject) -> uuid.UUID:
         """Find the Subject's id. One that was deleted and made anew under the same name is another Subject."""
@@ -228,7 +247,7 @@ def _barred(subject: Subject, now: dt.datetime) -> str:
     return ""
 
 
-def _row(subject: Subject, subject_id: uuid.UUID, rows: Sequence[PhotoRow]) -> SubjectRow:
+def _row(subject: Subject, subject_id: uuid.UUID, rows: Sequence[PhotoRow], registrar: uuid.UUID | None) -> SubjectRow:
     spec = subject.spec
     content = hashlib.sha256(spec.model_dump_json(by_alias=True).encode())
     for row in rows:
@@ -244,6 +263,7 @@ def _row(subject: Subject, subject_id: uuid.UUID, rows: Sequence[PhotoRow]) -> S
         consent=str(spec.consent.status),
         active_from=subject.active_from,
         active_until=subject.active_until,
+        registrar=registrar,
     )
 
 

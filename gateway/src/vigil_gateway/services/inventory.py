@@ -21,5 +21,5 @@ class Inventory:
         """Give up to `PAGE` resources of a kind behind a key; raises DatabaseError."""
         async with self._database.connection() as connection:
             rows = await register.registered(connection, kind, after, PAGE + 1)
-        items = [RegisteredKey(namespace=row["namespace"], name=row["name"], uid=row["uid"]) for row in rows[:PAGE]]
+        items = [RegisteredKey.model_validate(dict(row)) for row in rows[:PAGE]]
         return RegisteredPage(items=items, more=len(rows) > PAGE)

@@ -10,6 +10,7 @@ from vigil_contracts.registry import ErasureReceipt
 from vigil_contracts.resources import Site
 from vigil_gateway.storage.postgres import register
 from vigil_gateway.storage.postgres.pool import Database
+from vigil_gateway.storage.postgres.register import Origin
 
 log = structlog.get_logger(__name__)
 
@@ -20,12 +21,18 @@ class Sites:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, site: Site) -> None:
-        """Register a Site; raises DatabaseError."""
+    async def put(self, site: Site, registrar: uuid.UUID | None = None) -> None:
+        """Register a Site; raises DatabaseError.
+
+        Parameters
+        ----------
+        registrar
+            Which installation does; None: it does not tell.
+        """
         key = site.metadata.key
         resource = site.model_dump_json(by_alias=True, exclude_none=True, exclude={"status"})
         async with self._database.transaction() as connection:
-            await register.put_site(connection, key, site.metadata.uid, resource)
+            await register.put_site(connection, key, Origin(site.metadata.uid, registrar), resource)
         log.info("site put", site=str(key), retention=site.spec.retention.sightings)
 
     async def remove(self, key: ResourceKey, uid: uuid.UUID | None = None) -> ErasureReceipt:

@@ -10,6 +10,7 @@ import contextlib
 import datetime as dt
 import random
 import time
+import uuid
 
 import structlog
 
@@ -44,6 +45,11 @@ class Leadership:
         self.acquired = asyncio.Event()
         self.told = "waiting for the Lease"
         """For /readyz: why nothing is done yet."""
+
+    @property
+    def uid(self) -> uuid.UUID | None:
+        """The Lease's own uid, which is the installation's: it stays when operators come and go; None: not acquired."""
+        return uuid.UUID(self._lease["metadata"]["uid"]) if self._lease is not None else None
 
     async def acquire(self) -> None:
         """Wait until the Lease is ours, however long that takes."""

@@ -2,7 +2,8 @@
 
 Nobody tells of that any more: neither a watch, nor a finalizer where there was none or it was taken away. So identity
 is asked once what it has, and after that the API server what there is, in the served namespaces. Only what an operator
-put there itself, with the uid that the API server gave, is touched, and only under that very uid.
+of this very installation put there, with the uid that the API server gave, is touched, and only under that very uid: to
+a cluster that was built anew beside a database that was kept, everything looks as if it had been deleted.
 """
 
 import asyncio
@@ -26,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 FIRST_AGAIN_S: Final = 2.0
 MOST_AGAIN_S: Final = 300.0
+TOLD: Final = 10
+"""Names of what is left that are logged."""
 
 
 class RegistrySweep:
@@ -58,7 +61,7 @@ class RegistrySweep:
                     await asyncio.sleep(self._again.next_s(kind))
 
     async def sweep(self, kind: Kind) -> list[Key]:
-        """Take out what identity has of a kind and the cluster has not; gives what that was.
+        """Take out what this installation put into identity and the cluster has not; gives what that was.
 
         Raises
         ------
@@ -67,19 +70,24 @@ class RegistrySweep:
         """
         found = await self._registry.registered_keys(kind.value)
         namespaces = self._world.settings.served_namespaces
-        ours = {
+        known = {
             Key(kind, one.namespace, one.name): one
             for one in found
             if one.uid is not None and (not namespaces or one.namespace in namespaces)
         }
-        # What identity has was in the cluster before; so what a later list lacks is gone.
-        alive = await self._alive(kind) if ours else set()
+        # What identity has of this installation was in the cluster before; so what a later list lacks is gone.
+        alive = await self._alive(kind) if known else set()
         if alive is None:
             return []
-        gone = sorted(ours.keys() - alive)
+        absent = sorted(known.keys() - alive)
+        gone = [key for key in absent if self._is_ours(known[key])]
+        _tell_left(kind, [key for key in absent if not self._is_ours(known[key])])
         for key in gone:
-            await self._take_out(key, ours[key])
+            await self._take_out(key, known[key])
         return gone
+
+    def _is_ours(self, one: RegisteredKey) -> bool:
+        return one.registrar is not None and one.registrar == self._registry.registrar
 
     async def _alive(self, kind: Kind) -> set[Key] | None:
         """List what there is; None while the API server knows no such kind, which says nothing."""
@@ -102,3 +110,19 @@ class RegistrySweep:
         elif isinstance(self._subjects, SubjectReconciler):
             self._subjects.erase_later(key, str(uid))
             self._world.queue.add(key)
+
+
+def _tell_left(kind: Kind, left: list[Key]) -> None:
+    """Say once what is neither in the cluster nor this installation's to take out."""
+    if left:
+        erase = "erase a person" if kind is Kind.SUBJECT else "take one out of identity"
+        told = (
+            f"identity has {len(left)} {kind}s that are not in this cluster and that another or an unknown "
+            "installation registered; they are left, as a cluster that was built anew may not have them yet; "
+            f"to {erase}, apply the {kind} and delete it"
+        )
+        log.warning(
+            told,
+            names=", ".join(f"{key.namespace}/{key.name}" for key in left[:TOLD]),
+            more=max(len(left) - TOLD, 0),
+        )

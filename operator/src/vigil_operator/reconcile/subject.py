@@ -21,6 +21,9 @@ LATE_S: Final = 1.1
 """Behind the moment at which consent or validity begins or ends: the clock tells whole seconds, and both clocks, ours
 and identity's, must have passed it."""
 
+LOOK_AGAIN_S: Final = 5.0
+"""At a Subject that the API server has although no watch has told of it."""
+
 MOST_WAIT_S: Final = 7 * 86400.0
 """A moment further away is looked for again then."""
 
@@ -75,9 +78,13 @@ class SubjectReconciler:
             return await self._erasure.erase(key)
         if known is None or known.report is None:
             return Result("Gone")
+        self._enroller.remember(key, known)
+        # Nobody sees a Subject either while its CRD is not served, and what is erased does not come back.
+        if not await self._world.api.is_gone(key):
+            return Result("Waiting", again_s=LOOK_AGAIN_S)
         result = await self._erasure.erase_unseen(key, known.uid)
-        if result.again_s is not None:
-            self._enroller.remember(key, known)
+        if result.again_s is None:
+            self._enroller.forget(key)
         return result
 
     async def close(self) -> None:

@@ -117,6 +117,8 @@ class Enroller:
             report = await registry.stored_subject(ResourceKey(key.namespace, key.name))
             if report is not None and str(report.subject_id) != uid:
                 report = None  # of a Subject that was here before under this name; the next put erases it
+            if report is not None and report.registrar != registry.registrar:
+                await registry.claim_subject(ResourceKey(key.namespace, key.name), report.subject_id)
             known = self._known[key] = Known(uid, report)
         return known
 

@@ -57,6 +57,8 @@ class Registry:
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url.rstrip("/")
+        self.registrar: uuid.UUID | None = None
+        """Which installation this is, as `RegisteredKey.registrar` tells it; told with all that is put."""
         self.on_refused: Callable[[str, str], None] = lambda *_: None
         """Called with the method and the kind (cameras, sites, subjects) of each request that was refused for good."""
         self._http = httpx.AsyncClient(
@@ -77,7 +79,10 @@ class Registry:
 
     async def _put(self, kind: str, obj: Object) -> None:
         manifest = registered(kind, obj)
-        await self._ask("PUT", _path(kind, manifest["metadata"]), json=manifest)
+        await self._ask("PUT", _path(kind, manifest["metadata"]), json=manifest, params=self._origin())
+
+    def _origin(self) -> dict[str, str]:
+        return {"registrar": str(self.registrar)} if self.registrar is not None else {}
 
     async def delete_camera(self, key: ResourceKey, uid: uuid.UUID | None = None) -> ErasureReceipt:
         """Take a Camera out, with a uid only that very one; what it saw stays."""
@@ -120,8 +125,14 @@ class Registry:
         if kept:
             files.append((KEPT_FIELD, (None, json.dumps(dict(kept)).encode(), "application/json")))
         files += [(f"photo:{name}", (name, data, "application/octet-stream")) for name, data in photos.items()]
-        answer = await self._ask("PUT", _path("Subject", manifest["metadata"]), files=files, answer_s=ENROL_S)
-        return _read(EnrolmentReport, answer)
+        path, params = _path("Subject", manifest["metadata"]), self._origin()
+        return _read(EnrolmentReport, await self._ask("PUT", path, files=files, params=params, answer_s=ENROL_S))
+
+    async def claim_subject(self, key: ResourceKey, uid: uuid.UUID) -> None:
+        """Write down that a registered Subject is this installation's; nothing when that very one is not there."""
+        if self.registrar is not None:
+            params = {"uid": str(uid), **self._origin()}
+            await self._ask("PUT", f"/subjects/{key}/registrar", params=params, absent=True)
 
     async def stored_subject(self, key: ResourceKey) -> EnrolmentReport | None:
         """Give the report of what was put last; None when no such Subject is registered."""

@@ -13,18 +13,18 @@ Connection = Any
 """asyncpg's, which has no types."""
 
 _PUT_CAMERA: Final = """
-    INSERT INTO cameras (namespace, name, uid, site, resource) VALUES ($1, $2, $3, $4, $5::jsonb)
+    INSERT INTO cameras (namespace, name, uid, site, resource, registrar) VALUES ($1, $2, $3, $4, $5::jsonb, $6)
     ON CONFLICT (namespace, name) DO UPDATE SET uid = EXCLUDED.uid, site = EXCLUDED.site,
-        resource = EXCLUDED.resource, updated_at = now(), deleted_at = NULL
+        resource = EXCLUDED.resource, registrar = EXCLUDED.registrar, updated_at = now(), deleted_at = NULL
 """
 _REMOVE_CAMERA: Final = """
     UPDATE cameras SET deleted_at = now(), updated_at = now()
     WHERE namespace = $1 AND name = $2 AND deleted_at IS NULL AND ($3::uuid IS NULL OR uid = $3) RETURNING 1
 """
 _PUT_SITE: Final = """
-    INSERT INTO sites (namespace, name, uid, resource) VALUES ($1, $2, $3, $4::jsonb)
-    ON CONFLICT (namespace, name) DO UPDATE SET uid = EXCLUDED.uid, resource = EXCLUDED.resource, updated_at = now(),
-        deleted_at = NULL
+    INSERT INTO sites (namespace, name, uid, resource, registrar) VALUES ($1, $2, $3, $4::jsonb, $5)
+    ON CONFLICT (namespace, name) DO UPDATE SET uid = EXCLUDED.uid, resource = EXCLUDED.resource,
+        registrar = EXCLUDED.registrar, updated_at = now(), deleted_at = NULL
 """
 _REMOVE_SITE: Final = """
     UPDATE sites SET deleted_at = now(), updated_at = now()
@@ -36,25 +36,30 @@ _PLACE: Final = """
     ($1::text IS NULL OR (namespace, name) > ($1, $2::text)) ORDER BY namespace, name LIMIT $3
 """
 _REGISTERED: Final[dict[RegisteredKind, str]] = {
-    "cameras": f"SELECT namespace, name, uid FROM cameras WHERE deleted_at IS NULL AND {_PLACE}",  # noqa: S608 - ours
-    "sites": f"SELECT namespace, name, uid FROM sites WHERE deleted_at IS NULL AND {_PLACE}",  # noqa: S608 - ours
+    **{
+        kind: f"SELECT namespace, name, uid, registrar FROM {kind} WHERE deleted_at IS NULL AND {_PLACE}"  # noqa: S608 - ours
+        for kind in ("cameras", "sites")
+    },
     "subjects": f"""
-        SELECT namespace, name, (resource #>> '{{metadata,uid}}')::uuid AS uid FROM subjects WHERE {_PLACE}
+        SELECT namespace, name, (resource #>> '{{metadata,uid}}')::uuid AS uid, registrar FROM subjects WHERE {_PLACE}
     """,  # noqa: S608 - ours
 }
 _LOCK: Final = "SELECT pg_advisory_xact_lock($1)"
 _SUBJECT: Final = "SELECT id, content_hash FROM subjects WHERE namespace = $1 AND name = $2"
 _PUT_SUBJECT: Final = """
     INSERT INTO subjects (id, namespace, name, display_name, external_id, category, resource, content_hash, consent,
-        active_from, active_until)
-    VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9, $10, $11)
+        active_from, active_until, registrar)
+    VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9, $10, $11, $12)
     ON CONFLICT (id) DO UPDATE SET display_name = EXCLUDED.display_name, external_id = EXCLUDED.external_id,
         category = EXCLUDED.category, resource = EXCLUDED.resource, content_hash = EXCLUDED.content_hash,
         consent = EXCLUDED.consent, active_from = EXCLUDED.active_from, active_until = EXCLUDED.active_until,
-        updated_at = now()
+        registrar = EXCLUDED.registrar, updated_at = now()
 """
 _STORED_SUBJECT: Final = """
-    SELECT id, resource #>> '{}' AS resource FROM subjects WHERE namespace = $1 AND name = $2
+    SELECT id, resource #>> '{}' AS resource, registrar FROM subjects WHERE namespace = $1 AND name = $2
+"""
+_CLAIM_SUBJECT: Final = """
+    UPDATE subjects SET registrar = $4, updated_at = now() WHERE namespace = $1 AND name = $2 AND id = $3 RETURNING 1
 """
 _STORED_PHOTOS: Final = """
     SELECT name, sha256, model_id, accepted, reason, message, quality::text AS quality FROM subject_photos
@@ -97,6 +102,7 @@ class SubjectRow:
     consent: str
     active_from: dt.datetime | None
     active_until: dt.datetime | None
+    registrar: uuid.UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +138,25 @@ async def lock_subject(connection: Connection, key: ResourceKey) -> None:
     await connection.execute(_LOCK, int.from_bytes(digest[:8], "big", signed=True))
 
 
-async def put_camera(connection: Connection, key: ResourceKey, uid: uuid.UUID | None, site: str, resource: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who put a resource.
+
+    Attributes
+    ----------
+    uid
+        Of the resource, as the API server gave it; None: it comes from no API server.
+    registrar
+        Which installation did; None: it was not told.
+    """
+
+    uid: uuid.UUID | None = None
+    registrar: uuid.UUID | None = None
+
+
+async def put_camera(connection: Connection, key: ResourceKey, origin: Origin, site: str, resource: str) -> None:
     """Insert or update a camera; one that was removed is there again."""
-    await connection.execute(_PUT_CAMERA, key.namespace, key.name, uid, site, resource)
+    await connection.execute(_PUT_CAMERA, key.namespace, key.name, origin.uid, site, resource, origin.registrar)
 
 
 async def remove_camera(connection: Connection, key: ResourceKey, uid: uuid.UUID | None) -> bool:
@@ -142,9 +164,9 @@ async def remove_camera(connection: Connection, key: ResourceKey, uid: uuid.UUID
     return await connection.fetchval(_REMOVE_CAMERA, key.namespace, key.name, uid) is not None
 
 
-async def put_site(connection: Connection, key: ResourceKey, uid: uuid.UUID | None, resource: str) -> None:
+async def put_site(connection: Connection, key: ResourceKey, origin: Origin, resource: str) -> None:
     """Insert or update a Site; one that was removed is there again."""
-    await connection.execute(_PUT_SITE, key.namespace, key.name, uid, resource)
+    await connection.execute(_PUT_SITE, key.namespace, key.name, origin.uid, resource, origin.registrar)
 
 
 async def remove_site(connection: Connection, key: ResourceKey, uid: uuid.UUID | None) -> bool:
@@ -155,7 +177,7 @@ async def remove_site(connection: Connection, key: ResourceKey, uid: uuid.UUID |
 async def registered(
     connection: Connection, kind: RegisteredKind, after: ResourceKey | None, limit: int
 ) -> Sequence[Any]:
-    """Give namespace, name and uid of up to `limit` resources of a kind, behind a key."""
+    """Give namespace, name, uid and registrar of up to `limit` resources of a kind, behind a key."""
     rows: Sequence[Any] = await connection.fetch(_REGISTERED[kind], *(after or (None, None)), limit)
     return rows
 
@@ -172,6 +194,12 @@ async def stored_subject(connection: Connection, key: ResourceKey) -> tuple[Any,
         return None
     photos = await connection.fetch(_STORED_PHOTOS, row["id"])
     return row, [PhotoRow(**dict(photo)) for photo in photos]
+
+
+async def claim_subject(connection: Connection, key: ResourceKey, subject_id: uuid.UUID, registrar: uuid.UUID) -> bool:
+    """Write down whose a Subject is from now on, and tell whether that very one was there."""
+    found = await connection.fetchval(_CLAIM_SUBJECT, key.namespace, key.name, subject_id, registrar)
+    return found is not None
 
 
 async def find_subject(connection: Connection, key: ResourceKey) -> Any | None:  # noqa: ANN401 - asyncpg has no types
@@ -227,6 +255,7 @@ async def put_subject(
         subject.consent,
         subject.active_from,
         subject.active_until,
+        subject.registrar,
     )
     names, digests = [photo.name for photo in photos], [photo.sha256 for photo in photos]
     await connection.execute(_DROP_EMBEDDINGS, subject.subject_id, model_id, names, digests)
