@@ -21,6 +21,7 @@ from vigil_operator.reconcile.camera_conditions import SILENCE_S, Known, Problem
 from vigil_operator.reconcile.camera_wiring import Resolved, parse, resolve
 from vigil_operator.reconcile.children import Children, Outcome
 from vigil_operator.reconcile.edited_pods import EditedPods
+from vigil_operator.reconcile.neighbours import Claim, Neighbours
 from vigil_operator.reconcile.pace import Pace
 from vigil_operator.reconcile.registrations import Registrations
 from vigil_operator.reconcile.status_writer import StatusWriter
@@ -57,7 +58,8 @@ class CameraReconciler:
 
     def __init__(self, world: World, registrations: Registrations | None) -> None:
         self._world = world
-        self._children = Children(world)
+        self._neighbours = Neighbours(world)
+        self._children = Children(world, self._neighbours)
         self._registrations = registrations
         self._admission = Admission(world.cache, world.heartbeats, world.queue.add)
         self._reasons: dict[Key, str] = {}
@@ -74,6 +76,9 @@ class CameraReconciler:
         if obj is None or "deletionTimestamp" in obj["metadata"]:
             return await self._leave(key, obj)
         self._orphaned.pop(key, None)
+        claim = await self._neighbours.claim(key, obj)
+        if claim is not None:
+            return await self._leave_to(key, obj, claim)
         camera = parse(obj)
         if isinstance(camera, Problem):
             # What runs goes on as it is: nobody asked for its end.
@@ -90,11 +95,20 @@ class CameraReconciler:
     async def close(self) -> None:
         """Nothing is held."""
 
+    async def _leave_to(self, key: Key, obj: Object, claim: Claim) -> Result:
+        """Leave a Camera to another installation; of the two only one may tell how it is."""
+        self._admission.stand_aside(key)
+        if claim.silent:
+            self._count(key, claim.problem.reason)
+            return Result("Waiting", self._again.next_s(key))
+        return await self._report(key, obj, claim.problem, site_of(obj, self._world.settings), Outcome(waiting=True))
+
     async def _leave(self, key: Key, obj: Object | None) -> Result:
         self._admission.free(key)
         if obj is not None:
             return Result("Gone")  # on its way; the watch tells when it is gone
         self._children.forget(key)
+        self._neighbours.forget(key)
         self._world.heartbeats.forget(ResourceKey(key.namespace, key.name))
         self._count(key, None)
         self._written.pop(key, None)

@@ -20,6 +20,7 @@ from vigil_operator.kube.kinds import CHILD_KINDS, Key, Kind, Object
 from vigil_operator.kube.trim import trim
 from vigil_operator.reconcile.base import World
 from vigil_operator.reconcile.camera_conditions import Problem
+from vigil_operator.reconcile.neighbours import DECIDING, Neighbours
 from vigil_operator.resources.names import APPLIED_HASH, MANAGED_BY, OPERATOR
 from vigil_operator.routes import BY_CAMERA
 
@@ -38,7 +39,7 @@ class Outcome:
     Attributes
     ----------
     waiting
-        Something of an earlier Camera of this name is still on its way out.
+        Something of an earlier Camera of this name is still on its way out, or another installation came first.
     """
 
     changed: bool = False
@@ -49,8 +50,9 @@ class Outcome:
 class Children:
     """Applies and prunes the children of Cameras."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, neighbours: Neighbours) -> None:
         self._world = world
+        self._neighbours = neighbours
         self._taken: defaultdict[Key, deque[float]] = defaultdict(lambda: deque(maxlen=QUARREL))
 
     async def bring(self, camera: Object, key: Key, wanted: list[tuple[Kind, Object]], kept: set[Kind]) -> Outcome:
@@ -65,6 +67,11 @@ class Children:
         # One after another, what the pod needs first: workers that each hold one connection keep it; more of them would
         # cost a TLS handshake each.
         for kind, manifest in sorted(wanted, key=lambda one: one[0] is Kind.DEPLOYMENT):
+            if self._neighbours.owner(key) is not None:
+                outcome.waiting = (
+                    True  # another installation began at the same moment; the next reconcile leaves it alone
+                )
+                return outcome
             if kind is not Kind.DEPLOYMENT or (not outcome.waiting and outcome.problem is None):
                 await self._bring_one(camera, key, kind, manifest, outcome)
         if outcome.waiting or outcome.problem is not None:
@@ -107,8 +114,13 @@ class Children:
 
     async def _apply(self, camera: Object, key: Key, child: Key, manifest: Object) -> Problem | None:
         try:
-            if await self._is_strangers(child, camera):
+            unseen = await self._unseen(child)
+            if unseen is not None and not _is_ours(unseen, camera):
                 return _not_ours(child)
+            if unseen is not None and child.kind in DECIDING and self._neighbours.stamp(unseen) is not None:
+                if _is_seen(unseen):  # else no watch would tell when it goes
+                    self._world.cache.put(child.kind, unseen)
+                return None
             await self._apply_knowingly(camera, key, child, manifest)
         except ConflictError as error:
             told = f"{child.kind} {child.name}: {error}"
@@ -135,14 +147,14 @@ class Children:
             log.info("taken back", child=str(child), fields=list(error.fields))
             await self._world.events.tell(camera, key, "Normal", "TakenBack", note, "Reconcile")
 
-    async def _is_strangers(self, child: Key, camera: Object) -> bool:
-        """Say whether what cannot be seen by our labels is there nevertheless; applying would make it the Camera's."""
+    async def _unseen(self, child: Key) -> Object | None:
+        """Give what is there although no watch has told of it: by our labels it cannot be seen, or it is that new."""
         if self._world.cache.get(child) is not None:
-            return False
+            return None
         try:
-            return not _is_ours(await self._world.api.get(child), camera)
+            return await self._world.api.get(child)
         except NotFoundError:
-            return False
+            return None
 
     def _refuse_quarrel(self, child: Key, error: ConflictError) -> None:
         taken = self._taken[child]
@@ -177,8 +189,12 @@ def _owned(obj: Object, camera: Object) -> bool:
     return any(one.get("uid") == camera["metadata"].get("uid") for one in obj["metadata"].get("ownerReferences") or [])
 
 
+def _is_seen(obj: Object) -> bool:
+    return (obj["metadata"].get("labels") or {}).get(MANAGED_BY) == OPERATOR
+
+
 def _is_ours(obj: Object, camera: Object) -> bool:
-    return (obj["metadata"].get("labels") or {}).get(MANAGED_BY) == OPERATOR or _owned(obj, camera)
+    return _is_seen(obj) or _owned(obj, camera)
 
 
 def _not_ours(child: Key) -> Problem:

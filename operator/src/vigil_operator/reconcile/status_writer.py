@@ -1,6 +1,15 @@
-"""Write the status of one of Vigil's own kinds, and tell of transitions; nothing when nothing changed."""
+"""Write the status of one of Vigil's own kinds, and tell of transitions; nothing when nothing changed.
 
+A status that somebody else writes over is written again, but not for ever: two installations over one namespace would
+else write the statuses of its Sites and Subjects as fast as the API server lets them.
+"""
+
+import time
+from collections import defaultdict, deque
 from collections.abc import Set as AbstractSet
+from typing import Final
+
+import structlog
 
 from vigil_operator.kube.compare import fingerprint
 from vigil_operator.kube.errors import NotFoundError
@@ -8,7 +17,13 @@ from vigil_operator.kube.kinds import Key, Object
 from vigil_operator.reconcile import status as statuses
 from vigil_operator.reconcile.base import Result, World
 
+log = structlog.get_logger(__name__)
+
 READY = "Ready"
+QUARREL: Final = 5
+"""So many times a status that was written over is written again..."""
+QUARREL_S: Final = 300.0
+"""...within so many seconds; then it is left as it is for the rest of them."""
 
 
 class StatusWriter:
@@ -36,6 +51,8 @@ class StatusWriter:
         self._calm = calm
         self._quiet = quiet
         self._unkept: dict[Key, str] = {}
+        self._stored: dict[Key, str] = {}
+        self._lost: defaultdict[Key, deque[float]] = defaultdict(lambda: deque(maxlen=QUARREL))
 
     def is_due(self, key: Key, obj: Object, status: Object) -> bool:
         """Say whether a status has to be written; what the API server does not keep of it is not written again."""
@@ -55,17 +72,35 @@ class StatusWriter:
         if not self.is_due(key, obj, status):
             return Result()
         seen = statuses.status_of(obj)
+        quarrel_s = self._quarrel_s(key, seen)
+        if quarrel_s > 0:
+            return Result("Waiting", quarrel_s)
         try:
             answer = await self._world.api.apply_status(key, str(obj["metadata"].get("uid", "")), status)
         except NotFoundError:
             self.forget(key)
             return Result("Gone")  # the watch will say so
         stored = statuses.status_of(answer)
+        self._stored[key] = fingerprint(stored)
         self._unkept.pop(key, None)
         if statuses.differs(stored, status):
             self._unkept[key] = _mark(obj, stored, status)
         await self._tell(key, obj, statuses.transition(seen, status["conditions"], READY))
         return Result("Changed")
+
+    def _quarrel_s(self, key: Key, seen: Object) -> float:
+        """Give the seconds for which a status is left to whoever writes over it again and again; 0: it is written."""
+        stored, now = self._stored.get(key), time.monotonic()
+        if stored is None or stored == fingerprint(seen):
+            return 0.0
+        lost = self._lost[key]
+        if len(lost) < QUARREL or now - lost[0] >= QUARREL_S:
+            lost.append(now)
+            if len(lost) == QUARREL:
+                why = "somebody else writes it, too; look for another installation of Vigil over this namespace"
+                log.warning("a status is left as it is for a while", key=str(key), reason=why)
+            return 0.0
+        return QUARREL_S - (now - lost[0])
 
     async def _tell(self, key: Key, obj: Object, ready: Object | None) -> None:
         if ready is None or ready["reason"] in self._quiet:
@@ -77,6 +112,8 @@ class StatusWriter:
     def forget(self, key: Key) -> None:
         """Forget an object that is gone."""
         self._unkept.pop(key, None)
+        self._stored.pop(key, None)
+        self._lost.pop(key, None)
 
 
 def _mark(obj: Object, seen: Object, status: Object) -> str:

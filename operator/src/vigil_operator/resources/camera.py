@@ -7,9 +7,9 @@ from vigil_contracts.resources import API_VERSION, Camera
 from vigil_operator.kube.compare import fingerprint
 from vigil_operator.kube.kinds import ADDRESSES, CHILD_KINDS, Kind, Object
 from vigil_operator.resources.deployment import deployment
-from vigil_operator.resources.names import APPLIED_HASH, HTTP_PORT, child_name, labels, selector
+from vigil_operator.resources.names import APPLIED_HASH, HTTP_PORT, INSTALLATION, child_name, labels, selector
 from vigil_operator.resources.network import network_policy
-from vigil_operator.resources.wiring import Wiring
+from vigil_operator.resources.wiring import Wiring, installation
 
 CAMERA_FILE: Final = "camera.json"
 
@@ -66,7 +66,10 @@ def _child(kind: Kind, camera: Camera, wiring: Wiring, body: Object) -> Object:
         },
         **body,
     }
-    manifest["metadata"]["annotations"] = {APPLIED_HASH: fingerprint(manifest)}
+    manifest["metadata"]["annotations"] = {
+        APPLIED_HASH: fingerprint(manifest),
+        INSTALLATION: installation(wiring.settings),
+    }
     return manifest
 
 

@@ -10,6 +10,8 @@ CONFIG_HASH: Final = "vigil.dev/config-hash"
 """On the pod template: of all that the stream process reads at its start."""
 APPLIED_HASH: Final = "vigil.dev/applied-hash"
 """On every child: of the manifest as it was applied, so that what is no longer wanted in it is told, too."""
+INSTALLATION: Final = "vigil.dev/operator"
+"""On every child: namespace and name of the Lease of the installation that made it, as `namespace/name`."""
 CONTAINER: Final = "stream"
 HTTP_PORT: Final = 8080
 BUS_TOKEN: Final = "token"  # noqa: S105 - the name of a key

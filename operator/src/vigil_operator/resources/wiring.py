@@ -31,3 +31,8 @@ class Wiring:
     secrets_digest: str
     replicas: int
     owner_uid: str
+
+
+def installation(settings: Settings) -> str:
+    """Name an installation of Vigil by where its operator's Lease lies: `namespace/name`."""
+    return f"{settings.namespace}/{settings.lease_name}"

@@ -1,0 +1,172 @@
+"""Two installations of Vigil over the same namespace: one runs its Cameras, the other leaves them alone and says so."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cluster.test_operator_permissions import as_granted, role
+from tests.cluster.test_operator_stories import wait_for_quiet
+from tests.support.kubernetes.api import ApiCluster
+from tests.support.kubernetes.audit import Request
+from tests.support.operators import Operator, World, camera, operating, secret, site
+from tests.support.waiting import wait_until
+
+from vigil_operator.reconcile.neighbours import SAYINGS
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+STAMP = "vigil.dev/operator"
+USERS = ("vigil-of-one", "vigil-of-two")
+WATCHED_S = 15.0
+WRITES = 100
+"""More would be a storm: before Cameras had an owner, two installations wrote some hundred in as many seconds."""
+
+
+@pytest.fixture
+def world(api_cluster: ApiCluster) -> Iterator[World]:
+    api_cluster.install_crds()
+    namespace = api_cluster.new_namespace("shared")
+    api_cluster.apply(secret("vigil-bus", namespace, token="for-tests"))
+    yield World(api_cluster, namespace)
+    api_cluster.kubectl("delete", "rolebindings", "--all", "-n", namespace)  # the chart would refuse to come beside it
+
+
+@contextmanager
+def installation(world: World, folder: Path, place: str, user: str = USERS[0], **more: str) -> Iterator[Operator]:
+    """Run the operator of an installation in a namespace of its own, with a bus and inference of its own."""
+    given = {
+        "KUBECONFIG": str(world.cluster.kubeconfig_for(user, ["system:masters"])),
+        "VIGIL_NAMESPACE": place,
+        "VIGIL_NATS_URL": f"nats://nats.{place}:4222",
+        "VIGIL_TRITON_URLS": f"triton.{place}:8001",
+        **more,
+    }
+    with operating(world.cluster, world.namespace, folder / place, **given) as operator:
+        yield operator
+
+
+def place(world: World, prefix: str) -> str:
+    return world.cluster.new_namespace(prefix)
+
+
+def deployment(world: World, name: str) -> dict[str, Any]:
+    found = world.find("deployment", f"camera-{name}") or {}
+    metadata = found["metadata"]
+    return {
+        "uid": metadata["uid"],
+        "generation": metadata["generation"],
+        "installation": metadata["annotations"].get(STAMP),
+        "template": found["spec"]["template"],
+    }
+
+
+def writes(world: World, since: int, *users: str) -> list[Request]:
+    asked = world.cluster.requests(since)
+    return [one for one in asked if one.user in users and one.is_write and one.resource != "leases"]
+
+
+def of_cameras(world: World, since: int) -> list[Request]:
+    return [each for each in writes(world, since, *USERS) if each.resource != "sites/status"]
+
+
+def told(world: World, name: str) -> list[dict[str, Any]]:
+    events = world.all("events.events.k8s.io")
+    about = [one for one in events if one["regarding"]["name"] == name and one["reason"] == "ApplyConflict"]
+    return [one for one in about if "another installation" in one["note"]]
+
+
+def test_two_installations_at_work_leave_each_others_cameras_alone(world: World, tmp_path: Path) -> None:
+    one, two = place(world, "one"), place(world, "two")
+    with installation(world, tmp_path, one, USERS[0]):
+        world.apply(site("default", world.namespace), camera("front", world.namespace), camera("back", world.namespace))
+        for name in ("front", "back"):
+            world.wait_reason(name, "PodPending")
+        before = {name: deployment(world, name) for name in ("front", "back")}
+        assert {each["installation"] for each in before.values()} == {f"{one}/vigil-operator"}
+        with installation(world, tmp_path, two, USERS[1]) as second:
+            wait_until(lambda: told(world, "front") and told(world, "back"), 30, "the second says whose they are")
+            world.apply(camera("new", world.namespace))
+            world.wait_reason("new", "PodPending")
+            wait_until(lambda: told(world, "new"), 30, "one of them says whose the new one is")
+            wait_for_quiet(lambda: len(of_cameras(world, 0)))
+            mark, settled = world.cluster.audit_size(), {**before, "new": deployment(world, "new")}
+            end = time.monotonic() + WATCHED_S
+            wait_until(lambda: time.monotonic() > end, 60, "a while of both at work", poll_s=1)
+            assert {name: deployment(world, name) for name in settled} == settled
+            assert {world.reason(name) for name in settled} == {"PodPending"}
+            assert {name: len(told(world, name)) for name in settled} == dict.fromkeys(settled, 1)
+            assert f"{one}/vigil-operator" in told(world, "front")[0]["note"]
+            assert of_cameras(world, mark) == []
+            # The Site's status is written by both, and given up after a while.
+            assert len(writes(world, 0, *USERS)) < WRITES
+            assert "Traceback" not in second.log
+
+
+def test_what_an_installation_that_is_gone_left_is_taken_over_as_the_camera_says(world: World, tmp_path: Path) -> None:
+    one, two = place(world, "one"), place(world, "two")
+    with installation(world, tmp_path, one) as first:
+        world.apply(camera("front", world.namespace))
+        world.wait_for("deployment", "camera-front")
+        world.wait_reason("front", "PodPending")
+        first.stop()
+    before = deployment(world, "front")
+    with installation(world, tmp_path, two):
+        message = world.wait_reason("front", "ApplyConflict")["message"]
+        assert f"another installation of Vigil, {one}/vigil-operator, and {two}/vigil-operator leaves it" in message
+        assert world.condition("front", "Stalled")["status"] == "True"
+        assert deployment(world, "front") == before
+        world.cluster.kubectl(*command(message))
+        world.wait_reason("front", "PodPending")
+        after = deployment(world, "front")
+        assert (after["uid"], after["installation"]) == (before["uid"], f"{two}/vigil-operator")
+        assert f"nats://nats.{two}:4222" in json.dumps(after["template"])
+
+
+def command(message: str) -> list[str]:
+    found = re.search(r"kubectl (annotate .*)$", message)
+    assert found, message
+    return found[1].split()
+
+
+def test_children_of_an_earlier_version_say_nothing_and_are_ours(world: World, tmp_path: Path) -> None:
+    own = place(world, "own")
+    with installation(world, tmp_path, own):
+        world.apply(camera("front", world.namespace))
+        world.wait_reason("front", "PodPending")
+    before = deployment(world, "front")
+    kinds = "deployments,serviceaccounts,configmaps,networkpolicies"
+    world.cluster.kubectl("annotate", kinds, "-n", world.namespace, "-l", "vigil.dev/camera", f"{STAMP}-")
+    assert deployment(world, "front")["installation"] is None
+    with installation(world, tmp_path, own):
+        stamped = lambda: deployment(world, "front")["installation"] == f"{own}/vigil-operator"  # noqa: E731
+        wait_until(stamped, 30, "it is stamped")
+        after = deployment(world, "front")
+        assert (after["uid"], after["template"]) == (before["uid"], before["template"]), "no pod is made anew"
+        assert world.reason("front") == "PodPending"
+
+
+@pytest.mark.usefixtures("helm")
+def test_who_may_not_ask_whether_the_other_is_at_work_says_it_some_times_and_is_silent(
+    world: World, tmp_path: Path
+) -> None:
+    one = place(world, "one")
+    world.apply(*role(world))
+    with installation(world, tmp_path, one, USERS[0]):
+        world.apply(camera("front", world.namespace))
+        world.wait_reason("front", "PodPending")
+        before = deployment(world, "front")
+        with operating(world.cluster, world.namespace, tmp_path / "second", **as_granted(world)) as second:
+            wait_until(lambda: len(told(world, "front")) > SAYINGS, 60, "it gives up")
+            world.wait_reason("front", "PodPending")
+            mark = world.cluster.audit_size()
+            end = time.monotonic() + WATCHED_S
+            wait_until(lambda: time.monotonic() > end, 60, "a while of both at work", poll_s=1)
+            account = f"system:serviceaccount:{world.namespace}:vigil-operator"
+            assert writes(world, mark, account, USERS[0]) == []
+            assert deployment(world, "front") == before
+            assert "Traceback" not in second.log
