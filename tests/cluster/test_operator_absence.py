@@ -2,32 +2,48 @@
 
 import asyncio
 import json
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from lightkube import AsyncClient
 from lightkube.config.kubeconfig import KubeConfig
 from tests.support.kubernetes.api import ApiCluster
-from tests.support.operators import camera, listed
-from tests.support.waiting import wait_until
+from tests.support.operators import Operator, World, camera, listed, operating, secret
+from tests.support.waiting import eventually, wait_until
 
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import AwayError
 from vigil_operator.kube.kinds import Key, Kind
+from vigil_operator.kube.watch import Scope, Watch
 from vigil_operator.metrics import Metrics
 
 pytestmark = pytest.mark.cluster
 
 CRD = "cameras.vigil.dev"
+MONITORS = "podmonitors.monitoring.coreos.com"
+COLLECTOR = "kube-controller-manager"
+"""Its garbage collector removes what a Camera owned; it is stopped to see what the operator does by itself."""
+
+
+@asynccontextmanager
+async def asking(cluster: ApiCluster) -> AsyncIterator[tuple[Api, Cache]]:
+    cache = Cache()
+    api = Api(AsyncClient(config=KubeConfig.from_file(cluster.kubeconfig)), cache, Metrics())
+    try:
+        yield api, cache
+    finally:
+        await api.close()
 
 
 def is_gone(cluster: ApiCluster, key: Key) -> bool:
     async def ask() -> bool:
-        api = Api(AsyncClient(config=KubeConfig.from_file(cluster.kubeconfig)), Cache(), Metrics())
-        try:
+        async with asking(cluster) as (api, _):
             return await api.is_gone(key)
-        finally:
-            await api.close()
 
     return asyncio.run(ask())
 
@@ -41,10 +57,10 @@ def unserved(cluster: ApiCluster, key: Key) -> str:
     return ""
 
 
-def serve(cluster: ApiCluster, *, served: bool) -> None:
-    """Have the API server serve Cameras, or no longer."""
+def serve(cluster: ApiCluster, crd: str = CRD, *, served: bool) -> None:
+    """Have the API server serve a kind, or no longer."""
     patch = json.dumps([{"op": "replace", "path": "/spec/versions/0/served", "value": served}])
-    cluster.kubectl("patch", "crd", CRD, "--type=json", "-p", patch)
+    cluster.kubectl("patch", "crd", crd, "--type=json", "-p", patch)
 
 
 def test_an_object_is_gone_only_when_the_api_server_that_serves_its_kind_says_so(own_api_cluster: ApiCluster) -> None:
@@ -66,3 +82,153 @@ def test_an_object_is_gone_only_when_the_api_server_that_serves_its_kind_says_so
     assert is_gone(cluster, absent)
     cluster.kubectl("delete", "crd", CRD)
     wait_until(lambda: unserved(cluster, there), 30, "the CRD is gone")
+
+
+def install_monitors(cluster: ApiCluster, *names: str) -> None:
+    """Install the CRD of PodMonitors as far as a watch needs it, and make some."""
+    plural, _, group = MONITORS.partition(".")
+    loose = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    crd = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": MONITORS},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"plural": plural, "kind": "PodMonitor"},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": loose}],
+        },
+    }
+    cluster.apply(json.dumps(crd))
+    cluster.kubectl("wait", "--for=condition=Established", "crd", MONITORS, "--timeout=30s")
+    monitors = [{"apiVersion": f"{group}/v1", "kind": "PodMonitor", "metadata": {"name": name}} for name in names]
+    wait_until(
+        lambda: cluster.kubectl("apply", "-f", "-", input=listed(*monitors), check=False).returncode == 0,
+        30,
+        "PodMonitors are served",
+    )
+
+
+async def test_a_watch_keeps_what_it_saw_of_a_kind_that_is_not_served_and_compares_when_it_is_again(
+    own_api_cluster: ApiCluster,
+) -> None:
+    cluster = own_api_cluster
+    await asyncio.to_thread(install_monitors, cluster, "stays", "goes")
+    async with asking(cluster) as (api, cache):
+        watch = Watch(api, cache, Metrics(), Scope(Kind.POD_MONITOR, "default"))
+        running = asyncio.create_task(watch.run())
+        names = lambda: {key.name for key in cache.keys(Kind.POD_MONITOR)}  # noqa: E731 - a name for what is asked
+        stays = Key(Kind.POD_MONITOR, "default", "stays")
+        uid = lambda: (cache.get(stays) or {"metadata": {"uid": ""}})["metadata"]["uid"]  # noqa: E731
+        try:
+            await eventually(lambda: names() == {"stays", "goes"}, 30, "both are seen")
+            before = uid()
+            await asyncio.to_thread(serve, cluster, MONITORS, served=False)
+            await eventually(lambda: "podmonitors" in watch.trouble, 90, "it says what it cannot watch")
+            assert names() == {"stays", "goes"}
+            await asyncio.to_thread(cluster.kubectl, "delete", "crd", MONITORS)
+            assert names() == {"stays", "goes"}
+            await asyncio.to_thread(install_monitors, cluster, "stays")
+            await eventually(lambda: names() == {"stays"} and uid() != before, 60, "it is compared")
+            await eventually(lambda: not watch.trouble, 60, "it is well again, though nothing happens")
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+def world_of(cluster: ApiCluster) -> World:
+    cluster.install_crds()
+    world = World(cluster, cluster.new_namespace("absence"))
+    cluster.apply(secret("vigil-bus", world.namespace, token="for-tests"))
+    return world
+
+
+def deployment(world: World, name: str) -> tuple[str, str, str]:
+    """Give what tells whether a Camera's Deployment is another, or was changed."""
+    found = world.find("deployment", f"camera-{name}") or {"metadata": {"uid": "", "generation": 0}, "spec": {}}
+    template = json.dumps(found["spec"].get("template"), sort_keys=True)
+    return found["metadata"]["uid"], str(found["metadata"]["generation"]), template
+
+
+def missing(operator: Operator) -> bool:
+    return CRD in operator.ready().get("resources", "")
+
+
+@pytest.mark.timeout(400)
+def test_cameras_that_are_not_served_for_a_while_keep_what_they_have_and_are_compared_afterwards(
+    own_api_cluster: ApiCluster, tmp_path: Path
+) -> None:
+    cluster, world = own_api_cluster, world_of(own_api_cluster)
+    crd = cluster.get("crd", CRD)
+    with operating(cluster, world.namespace, tmp_path) as operator:
+        world.apply(camera("stays", world.namespace), camera("goes", world.namespace))
+        world.wait_for("deployment", "camera-stays")
+        world.wait_for("deployment", "camera-goes")
+        cluster.stop_program(COLLECTOR)
+        before = deployment(world, "stays")
+        other = {**crd["spec"]["versions"][0], "name": "v1alpha2", "storage": False}
+        versions = [{**crd["spec"]["versions"][0], "served": False}, other]
+        cluster.kubectl("patch", "crd", CRD, "--type=merge", "-p", json.dumps({"spec": {"versions": versions}}))
+        wait_until(lambda: missing(operator), 60, "it says what is missing")
+        gone = ("delete", f"cameras.v1alpha2.{CRD.partition('.')[2]}", "goes", "-n", world.namespace)
+        wait_until(lambda: cluster.kubectl(*gone, check=False).returncode == 0, 30, "a Camera is deleted meanwhile")
+        end = time.monotonic() + 45
+        wait_until(lambda: time.monotonic() > end, 60, "a while without Cameras", poll_s=1)
+        assert deployment(world, "stays") == before
+        assert deployment(world, "goes")[0], "nobody has said that it is gone"
+        serve(cluster, served=True)
+        wait_until(operator.leads, 60, "it is well again")
+        world.wait_gone("deployment", "camera-goes", 90)
+        assert deployment(world, "stays") == before
+        world.apply(camera("stays", world.namespace, sampling={"fps": 3}))
+        wait_until(lambda: deployment(world, "stays")[2] != before[2], 30, "the Camera is still looked after")
+        assert deployment(world, "stays")[0] == before[0]
+        assert "Traceback" not in operator.log
+
+
+@pytest.mark.timeout(400)
+def test_it_outlives_the_removal_of_its_crds_and_goes_on_when_they_are_back(
+    own_api_cluster: ApiCluster, tmp_path: Path
+) -> None:
+    cluster, world = own_api_cluster, world_of(own_api_cluster)
+    with operating(cluster, world.namespace, tmp_path) as operator:
+        pid = operator.running.pid
+        world.apply(camera("again", world.namespace), camera("never", world.namespace))
+        world.wait_for("deployment", "camera-again")
+        world.wait_for("deployment", "camera-never")
+        cluster.stop_program(COLLECTOR)
+        before = deployment(world, "again")
+        cluster.kubectl("delete", "crd", CRD)
+        wait_until(lambda: missing(operator), 60, "it says what is missing")
+        assert operator.ask("/readyz")[0] == 503
+        assert operator.ask("/healthz")[0] == 200
+        cluster.install_crds()
+        world.apply(camera("again", world.namespace))
+        wait_until(lambda: deployment(world, "again")[0] not in {"", before[0]}, 120, "the new Camera has its own")
+        world.wait_gone("deployment", "camera-never", 120)
+        wait_until(operator.leads, 60, "it is well again")
+        assert operator.running.pid == pid
+        assert "Traceback" not in operator.log
+
+
+@pytest.mark.timeout(400)
+def test_cameras_that_went_with_their_crd_while_it_could_not_watch_are_found_gone(
+    own_api_cluster: ApiCluster, tmp_path: Path
+) -> None:
+    cluster, world = own_api_cluster, world_of(own_api_cluster)
+    with operating(cluster, world.namespace, tmp_path, VIGIL_LEASE_S="120") as operator:
+        world.apply(camera("again", world.namespace), camera("never", world.namespace))
+        world.wait_for("deployment", "camera-again")
+        world.wait_for("deployment", "camera-never")
+        cluster.stop_program(COLLECTOR)
+        before = deployment(world, "again")
+        operator.signal(signal.SIGSTOP)
+        cluster.restart("kube-apiserver")  # what its watches would still have been told is lost
+        cluster.kubectl("delete", "crd", CRD)
+        cluster.install_crds()
+        world.apply(camera("again", world.namespace))
+        operator.signal(signal.SIGCONT)
+        wait_until(lambda: deployment(world, "again")[0] not in {"", before[0]}, 120, "the new Camera has its own")
+        world.wait_gone("deployment", "camera-never", 120)
+        wait_until(operator.leads, 60, "it is well again")
+        assert "Traceback" not in operator.log

@@ -12,18 +12,25 @@ from vigil_operator.kube.errors import NotFoundError
 from vigil_operator.kube.kinds import Kind, Object
 
 
-async def sweep(api: Api, cache: Cache, kinds: Iterable[Kind], namespaces: tuple[str, ...]) -> None:
-    """List the kinds, put what is new, forget what is gone."""
+async def sweep(api: Api, cache: Cache, kinds: Iterable[Kind], namespaces: tuple[str, ...]) -> set[Kind]:
+    """List the kinds, put what is new, forget what is gone; gives the kinds that the API server does not serve.
+
+    Those stay as they were last seen: an API server that does not serve a kind, as while its CRD is changed or not yet
+    known, tells nothing about its objects. A later comparison tells which of them are gone.
+    """
+    unserved = set()
     for kind in kinds:
         for namespace in namespaces or (None,):
             try:
                 objects, version = await api.list(kind, namespace)
-            except NotFoundError:  # no such kind now; `Program` decides when that is for good
+            except NotFoundError:
+                unserved.add(kind)
                 continue
             for obj in objects:
                 cache.put(kind, obj)
             alive = {key_of(kind, obj) for obj in objects}
             cache.retain(kind, alive, int(version or 0), partial(_inside, namespace))
+    return unserved
 
 
 def _inside(namespace: str | None, obj: Object) -> bool:

@@ -4,8 +4,9 @@ Vigil's own kinds are watched by kopf. The rest is watched here, for two reasons
 after a gap, a list is compared with the cache and what is no longer there is told as deleted, which kopf leaves out
 (its lists only add). And a Secret must not stay in memory: kopf keeps the last body of whatever it watches.
 
-One stream per kind and namespace goes on from the last resource version after every end; 410 lists anew; failures wait
-with growing pauses; a stream without news is begun anew now and then, because a peer that vanished sends nothing.
+One stream per kind and namespace goes on from the last resource version after every end; 410 lists anew, and so does a
+failure, after growing pauses; a stream without news is begun anew now and then, because a peer that vanished sends
+nothing.
 """
 
 import asyncio
@@ -28,6 +29,9 @@ log = structlog.get_logger(__name__)
 
 QUIET_S: Final = 60.0
 """A stream without news for so long is begun anew, from where it was."""
+
+PROOF_S: Final = 5.0
+"""A stream that was not refused within so long, after a list, is well."""
 
 OPTIONAL_S: Final = 300.0
 """A kind that need not be there is looked for so often."""
@@ -75,7 +79,9 @@ class Watch:
         self._version = ""
         self._backoff: Backoff[None] = Backoff(first_s=0.5, most_s=30.0)
         self.synced = asyncio.Event()
-        """Set after the first list."""
+        """Set after the first list, or when there is no such kind."""
+        self.recovered: Callable[[], None] = lambda: None
+        """Called when there is a stream again after trouble."""
         self.trouble = ""
         """Why there is no stream now; empty while there is one."""
         self._told = ""
@@ -84,7 +90,7 @@ class Watch:
         """List and watch until cancelled."""
         while True:
             try:
-                if not self._version:
+                if not self._version or self.trouble:
                     await self._list()
                 await self._follow()
             except GoneError:
@@ -101,19 +107,20 @@ class Watch:
         alive = {key_of(scope.kind, obj) for obj in objects}
         self._cache.retain(scope.kind, alive, int(version or 0), scope.covers)
         self._version = version
-        self._well()
         self.synced.set()
 
     async def _follow(self) -> None:
         scope = self._scope
         stream = self._api.watch(scope.kind, scope.namespace, self._version, scope.labels, scope.fields)
-        quiet_s = QUIET_S * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+        # After trouble a stream without news would never tell that all is well again.
+        quiet_s = PROOF_S if self.trouble else QUIET_S * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load
         async with aclosing(stream):
             while True:
                 try:
                     async with asyncio.timeout(quiet_s):
                         what, obj = await anext(stream)
                 except TimeoutError:
+                    self._well()
                     return
                 self._well()
                 self._note(what, obj)
@@ -130,11 +137,12 @@ class Watch:
         if self.trouble:
             log.info("watching again", what=str(self._scope))
             self.trouble = ""
+            self.recovered()
 
     async def _wait_after(self, error: KubeError) -> None:
         if isinstance(error, NotFoundError):
-            # The kind itself is not there (PodMonitor without its CRD): nothing to see is what there is.
-            self._cache.retain(self._scope.kind, set(), 1 << 63, self._scope.covers)
+            # The kind itself is not served (PodMonitor without its CRD): nothing has to wait for it. What was seen of
+            # it stays; the list when it is served again tells what is gone.
             self._version = ""
             self.synced.set()
         if self._scope.optional and isinstance(error, NotFoundError | DeniedError):
