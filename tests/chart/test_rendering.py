@@ -279,12 +279,32 @@ def test_the_first_migration_is_waited_for_and_later_ones_come_before_anything_e
         assert [each["name"] for each in spec["initContainers"]] == ["wait-for-schema"]
 
 
-def test_another_image_gives_another_migration() -> None:
-    names = {
-        next(each for each in rendered("default", f"image.tag={tag}") if each["kind"] == "Job")["metadata"]["name"]
-        for tag in ("1.0", "1.1")
-    }
-    assert len(names) == 2, "the pods of a Job cannot be changed"
+@pytest.mark.parametrize(
+    "change",
+    [
+        "image.tag=1.1",
+        "image.registry=mirror.example.com",
+        "image.pullPolicy=Always",
+        "image.pullSecrets[0]=mirror",
+        "log.level=debug",
+        "log.format=console",
+        "priorityClassName=system-cluster-critical",
+        "postgres.bundled.passwordSecret.name=mine",
+        "migrate.resources.limits.memory=1Gi",
+        "migrate.deadlineSeconds=60",
+        "fullnameOverride=sight",
+        "nameOverride=sight",
+    ],
+)
+def test_whatever_changes_the_pods_of_the_migration_gives_another_job(change: str) -> None:
+    before, after = (only(rendered("default", *sets), "Job") for sets in ((), (change,)))
+    assert before["spec"] != after["spec"]
+    assert before["metadata"]["name"] != after["metadata"]["name"], "the pods of a Job cannot be changed"
+
+
+@pytest.mark.parametrize("change", ["api.replicas=2", "operator.monitoring=PodMonitor"])
+def test_what_does_not_concern_the_migration_gives_no_other_job(change: str) -> None:
+    assert only(rendered("default"), "Job") == only(rendered("default", change), "Job")
 
 
 def test_the_chart_brings_the_crds_that_are_checked_in() -> None:
