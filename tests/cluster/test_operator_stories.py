@@ -26,6 +26,9 @@ from vigil_contracts.ids import ResourceKey
 
 pytestmark = pytest.mark.cluster
 
+QUARREL_S = 20.0
+QUARREL_TRIES = 8
+"""Pauses that begin with half a second and are doubled leave room for six tries in that time."""
 USER = "the-operator"
 """Whom the operator is in these clusters, so that the audit log tells its requests from everybody else's."""
 
@@ -44,6 +47,12 @@ def as_operator(cluster: ApiCluster) -> dict[str, str]:
 def writes(cluster: ApiCluster, since: int) -> list[Request]:
     """List what the operator wrote, leaving out its Lease, which it renews by design."""
     return [one for one in cluster.requests(since) if one.user == USER and one.is_write and one.resource != "leases"]
+
+
+def in_peace(seconds: float) -> None:
+    """Let time pass in which nothing is to happen."""
+    end = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() > end, seconds + 30, "a while in peace", poll_s=1)
 
 
 def deployments(world: World) -> dict[str, dict[str, str]]:
@@ -136,9 +145,9 @@ def test_an_operator_that_slept_through_its_lease_ends_and_says_why(api_cluster:
             second.kill()
 
 
-def test_who_fights_for_a_field_is_named_and_not_fought_for_ever(api_cluster: ApiCluster, tmp_path: Path) -> None:
-    world = world_of(api_cluster)
-    with operating(api_cluster, world.namespace, tmp_path):
+def test_who_fights_for_a_field_is_named_and_not_fought_for_ever(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
+    api_cluster, world = own_api_cluster, world_of(own_api_cluster)
+    with operating(api_cluster, world.namespace, tmp_path, **as_operator(api_cluster)):
         world.apply(camera("fought", world.namespace))
         world.wait_for("deployment", "camera-fought")
         theirs = json.dumps(
@@ -161,8 +170,11 @@ def test_who_fights_for_a_field_is_named_and_not_fought_for_ever(api_cluster: Ap
         assert ".spec.replicas" in told
         assert world.condition("fought", "Stalled")["status"] == "True"
         mark = api_cluster.audit_size()
+        in_peace(QUARREL_S)
+        tried = writes(api_cluster, mark)
+        assert [one for one in tried if one.code < 300] == [], "nothing is taken back"
+        assert 0 < len(tried) <= QUARREL_TRIES, "it asks with growing pauses whether the other has given up"
         assert (world.find("deployment", "camera-fought") or {})["spec"]["replicas"] == 2
-        assert len(writes(api_cluster, mark)) == 0
 
 
 def test_a_strangers_deployment_of_that_name_is_left_alone(api_cluster: ApiCluster, tmp_path: Path) -> None:
@@ -190,8 +202,7 @@ def test_two_hundred_cameras_in_peace_cost_no_write_at_all(own_api_cluster: ApiC
         wait_until(settled, 180, "all are judged", poll_s=1)
         wait_for_quiet(lambda: len(writes(own_api_cluster, 0)))
         mark, before = own_api_cluster.audit_size(), operator.metric("vigil_operator_reconciles_total")
-        end = time.monotonic() + 60
-        wait_until(lambda: time.monotonic() > end, 90, "a minute in peace", poll_s=1)
+        in_peace(60)
         assert writes(own_api_cluster, mark) == []
         assert operator.metric("vigil_operator_reconciles_total") - before < 50
 
@@ -211,21 +222,24 @@ def wait_for_quiet(count: Callable[[], int]) -> None:
 def test_it_outlives_an_api_server_that_goes_away_and_sees_what_happened_meanwhile(
     own_api_cluster: ApiCluster, tmp_path: Path
 ) -> None:
-    world = world_of(own_api_cluster)
-    more = {"VIGIL_LEASE_S": "60"}
-    with operating(own_api_cluster, world.namespace, tmp_path, **more) as operator:
+    cluster, world = own_api_cluster, world_of(own_api_cluster)
+    with operating(cluster, world.namespace, tmp_path, VIGIL_LEASE_S="120") as operator:
         world.apply(camera("stays", world.namespace), camera("goes", world.namespace))
+        world.wait_for("deployment", "camera-stays")
         world.wait_for("deployment", "camera-goes")
+        cluster.stop_program("kube-controller-manager")  # its garbage collector would do what the operator has to
         before = deployments(world)["camera-stays"]
         pid = operator.running.pid
-        own_api_cluster.stop_program("kube-apiserver")
+        cluster.stop_program("kube-apiserver")
         wait_until(lambda: not operator.ready().get("ok"), 60, "it says that the API server is away")
         assert operator.ask("/healthz")[0] == 200
-        own_api_cluster.start_program("kube-apiserver")
-        world.cluster.kubectl("delete", "camera", "goes", "-n", world.namespace, "--wait=false")
+        operator.signal(signal.SIGSTOP)  # it can watch nothing of what follows
+        cluster.start_program("kube-apiserver")
+        cluster.kubectl("delete", "camera", "goes", "-n", world.namespace)
         world.apply(camera("comes", world.namespace))
+        operator.signal(signal.SIGCONT)
         world.wait_for("deployment", "camera-comes", 90)
-        world.wait_gone("deployment", "camera-goes", 90)
+        world.wait_gone("deployment", "camera-goes", 120)
         assert deployments(world)["camera-stays"] == before
         assert operator.running.pid == pid
         wait_until(operator.leads, 60, "it is well again")
@@ -233,41 +247,36 @@ def test_it_outlives_an_api_server_that_goes_away_and_sees_what_happened_meanwhi
 
 
 @pytest.mark.timeout(400)
+def test_the_last_camera_is_missed_though_no_list_tells_of_any(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
+    cluster, world = own_api_cluster, world_of(own_api_cluster)
+    with operating(cluster, world.namespace, tmp_path, VIGIL_LEASE_S="120") as operator:
+        world.apply(camera("last", world.namespace))
+        world.wait_for("deployment", "camera-last")
+        cluster.stop_program("kube-controller-manager")
+        cluster.stop_program("kube-apiserver")
+        operator.signal(signal.SIGSTOP)
+        cluster.start_program("kube-apiserver")
+        cluster.kubectl("delete", "camera", "last", "-n", world.namespace)
+        operator.signal(signal.SIGCONT)
+        world.wait_gone("deployment", "camera-last", 120)
+        wait_until(operator.leads, 60, "it is well again")
+
+
+@pytest.mark.timeout(400)
 def test_it_outlives_an_api_server_that_hangs(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
     world = world_of(own_api_cluster)
-    with operating(own_api_cluster, world.namespace, tmp_path, VIGIL_LEASE_S="90") as operator:
+    with operating(own_api_cluster, world.namespace, tmp_path, VIGIL_LEASE_S="300") as operator:
         world.apply(camera("before", world.namespace))
         world.wait_for("deployment", "camera-before")
         own_api_cluster.cut()
         try:
-            wait_until(lambda: "renewed" in operator.log, 90, "a request was given up")
+            wait_until(lambda: "secrets" in operator.ready().get("watches", ""), 150, "it says what it cannot watch")
             assert operator.ask("/healthz")[0] == 200
         finally:
             own_api_cluster.mend()
+        wait_until(operator.leads, 90, "it is well again, though no Secret is touched")
         world.apply(camera("after", world.namespace))
         world.wait_for("deployment", "camera-after", 120)
-
-
-@pytest.mark.timeout(400)
-def test_it_outlives_the_removal_of_its_crds_and_goes_on_when_they_are_back(
-    own_api_cluster: ApiCluster, tmp_path: Path
-) -> None:
-    world = world_of(own_api_cluster)
-    with operating(own_api_cluster, world.namespace, tmp_path) as operator:
-        pid = operator.running.pid
-        world.apply(camera("before", world.namespace))
-        world.wait_for("deployment", "camera-before")
-        own_api_cluster.kubectl("delete", "crd", "cameras.vigil.dev")
-        wait_until(lambda: "cameras.vigil.dev" in operator.ready().get("resources", ""), 60, "it says what is missing")
-        assert operator.ask("/readyz")[0] == 503
-        assert operator.ask("/healthz")[0] == 200
-        world.wait_gone("deployment", "camera-before", 150)
-        own_api_cluster.install_crds()
-        wait_until(operator.leads, 60, "it is well again")
-        world.apply(camera("after", world.namespace))
-        world.wait_for("deployment", "camera-after", 60)
-        assert operator.running.pid == pid
-        assert "Traceback" not in operator.log
 
 
 def test_told_to_stop_it_ends_politely_and_gives_the_lease_back(api_cluster: ApiCluster, tmp_path: Path) -> None:
