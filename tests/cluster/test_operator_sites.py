@@ -1,12 +1,20 @@
 """Sites on a real API server, around the real bus, the real inference and the real identity."""
 
+import json
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from tests.cluster.operator_subjects import SOON_S, Stage, photo, stage
 from tests.support.kubernetes.api import ApiCluster
+from tests.support.operators import World, camera, operating, secret
 from tests.support.servers import NatsServer, PostgresServer, TritonServer
 from tests.support.waiting import wait_until
+
+from vigil_cli.standalone.servers.ports import LOOPBACK
 
 pytestmark = pytest.mark.cluster
 
@@ -91,3 +99,80 @@ def test_a_time_zone_that_is_none_is_told(place: Stage) -> None:
     place.apply("Site", "mars", {"timezone": "Mars/Olympus"})
     place.wait_for("site", "mars", "InvalidSpec")
     assert "timezone is not in the IANA database" in place.condition("site", "mars")["message"]
+
+
+class Identity(BaseHTTPRequestHandler):
+    """Takes whatever it is told, and knows a Triton that does ten reference detections per second."""
+
+    def _answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = json.dumps(STATUS if self.path.endswith("/status") else {"items": [], "more": False}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_PUT = do_DELETE = _answer  # noqa: N815 - the names that http.server calls
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+STATUS = {
+    "cameras": 0,
+    "subjects": 0,
+    "vectors": 0,
+    "modelId": "m@1",
+    "lastSeq": 0,
+    "rejectedEvents": 0,
+    "detector": {"modelId": "d@1", "instances": 1, "referenceMs": 100.0},
+}
+
+
+@contextmanager
+def small_identity() -> Iterator[str]:
+    """Run that identity; gives its address."""
+    server = ThreadingHTTPServer((LOOPBACK, 0), Identity)
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    try:
+        yield f"http://{LOOPBACK}:{server.server_port}"
+    finally:
+        server.shutdown()
+        serving.join()
+        server.server_close()
+
+
+def test_what_triton_can_do_is_shared_by_namespaces_without_a_site(api_cluster: ApiCluster, tmp_path: Path) -> None:
+    api_cluster.install_crds()
+    worlds = [World(api_cluster, api_cluster.new_namespace(f"tenant-{name}")) for name in "abc"]
+    for world in worlds:
+        api_cluster.apply(secret("vigil-bus", world.namespace, token="for-tests"))
+    first, second, third = worlds
+    namespaces = ",".join(world.namespace for world in worlds)
+    with small_identity() as url:
+        wired = {"VIGIL_NAMESPACES": namespaces, "VIGIL_REGISTRY_URL": url, "VIGIL_REGISTRY_TOKEN": "t"}
+        with operating(api_cluster, first.namespace, tmp_path, **wired):
+            first.apply(camera("runs", first.namespace))
+            first.wait_for("deployment", "camera-runs")
+            wait_until(lambda: refused_giant(third), SOON_S, "what Triton can do is known", poll_s=0.5)
+            second.apply(camera("runs", second.namespace))
+            second.wait_for("deployment", "camera-runs")
+            third.apply(camera("waits", third.namespace))
+            told = third.wait_reason("waits", "InsufficientInferenceCapacity")["message"]
+            assert "of the Site's 10 10 are taken by 2 Camera(s)" in told
+            assert "for all namespaces together" in told
+            api_cluster.kubectl("delete", "camera", "runs", "-n", first.namespace)
+            third.wait_for("deployment", "camera-waits")
+
+
+def refused_giant(world: World) -> bool:
+    """Say whether a Camera that Triton could never do is refused; until it is, nobody knows what Triton can do."""
+    name = "giant"
+    world.cluster.kubectl("delete", "camera", name, "-n", world.namespace, "--ignore-not-found")
+    world.wait_gone("deployment", f"camera-{name}")
+    world.apply(camera(name, world.namespace, sampling={"fps": 30}))
+    wait_until(lambda: world.reason(name), SOON_S, "it is told of")
+    refused = world.reason(name) == "InsufficientInferenceCapacity"
+    world.cluster.kubectl("delete", "camera", name, "-n", world.namespace)
+    return refused

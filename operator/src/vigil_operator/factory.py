@@ -27,7 +27,7 @@ from vigil_operator.reconcile.registrations import Registrations
 from vigil_operator.reconcile.site_and_subject import make_registry, site_and_subject
 from vigil_operator.registry.client import Registry
 from vigil_operator.resources.names import MANAGED_BY, OPERATOR
-from vigil_operator.routes import BY_SITE, Router, add_indices, site_of
+from vigil_operator.routes import Router, add_indices, site_of
 from vigil_operator.settings import Settings
 
 NOT_WATCHED = (
@@ -72,7 +72,7 @@ def build(settings: Settings) -> Parts:
             lambda camera: queue.add(_camera_key(camera)),
             lambda site: _tell_site(cache, queue, settings, site),
         ),
-        capacities=Capacities(lambda namespace, site: _tell_cameras(cache, queue, namespace, site)),
+        capacities=Capacities(lambda site: _tell_cameras(cache, queue, settings, site)),
     )
     identity = f"{instance}_{os.getpid()}_{uuid.uuid4().hex[:8]}"
     leadership = Leadership(api, settings.namespace, settings.lease_name, identity, settings.lease_s)
@@ -115,11 +115,10 @@ def _tell_site(cache: Cache, queue: Wishes, settings: Settings, site: str) -> No
     for key in cache.keys(Kind.SITE):
         if key.name == site:
             queue.add(key)
+    _tell_cameras(cache, queue, settings, site)
+
+
+def _tell_cameras(cache: Cache, queue: Wishes, settings: Settings, site: str) -> None:
     for camera in cache.all(Kind.CAMERA):
         if site_of(camera, settings) == site:
             queue.add(key_of(Kind.CAMERA, camera))
-
-
-def _tell_cameras(cache: Cache, queue: Wishes, namespace: str, site: str) -> None:
-    for camera in cache.find(Kind.CAMERA, BY_SITE, namespace, site):
-        queue.add(Key(Kind.CAMERA, namespace, camera["metadata"]["name"]))

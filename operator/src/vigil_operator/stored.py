@@ -6,11 +6,12 @@ Nothing else looks into a spec: whatever is in it that the contracts do not know
 import functools
 import json
 
-from vigil_contracts.resources import API_VERSION, Camera, CameraSpec, Problem, Resource, SourceType, check
+from vigil_contracts.resources import API_VERSION, Camera, CameraSpec, Problem, Resource, Site, SourceType, check
+from vigil_contracts.resources.site import SiteSpec
 from vigil_operator.kube.kinds import Kind, Object
 
 REMEMBERED = 8192
-"""Specs; admission reads those of all Cameras of a Site for each of them."""
+"""Specs of each kind; admission reads those of all Cameras of a Site for each of them."""
 
 _METADATA = ("name", "namespace", "uid", "generation", "labels")
 
@@ -35,6 +36,14 @@ def camera_spec(obj: Object) -> CameraSpec | None:
         return None
 
 
+def site_spec(obj: Object) -> SiteSpec | None:
+    """Give what a Site asks for; None: something in it is wrong, and so it asks for nothing."""
+    try:
+        return _site_spec(json.dumps(obj.get("spec") or {}, sort_keys=True))
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
 def usb_device(obj: Object) -> str | None:
     """Give the device that a Camera reads; None for other sources."""
     spec = camera_spec(obj)
@@ -45,3 +54,9 @@ def usb_device(obj: Object) -> str | None:
 def _camera_spec(text: str) -> CameraSpec | None:
     found = read(Kind.CAMERA, {"metadata": {"name": "any", "namespace": "default"}, "spec": json.loads(text)})
     return found.spec if isinstance(found, Camera) else None
+
+
+@functools.lru_cache(REMEMBERED)
+def _site_spec(text: str) -> SiteSpec | None:
+    found = read(Kind.SITE, {"metadata": {"name": "any", "namespace": "default"}, "spec": json.loads(text)})
+    return found.spec if isinstance(found, Site) else None

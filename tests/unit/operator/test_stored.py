@@ -53,9 +53,9 @@ def test_it_costs_nothing_and_the_others_of_its_site_have_their_place(name: str)
     seen = cache(camera_object("front"), broken("odd", SPECS[name]))
     queues = KindQueues([Kind.CAMERA])
     heartbeats = Heartbeats(lambda _: None, lambda _: None)
-    verdict = Admission(seen, heartbeats, queues.add).decide(Key(Kind.CAMERA, "default", "front"), "default", 5)
-    assert verdict is not None
-    assert (verdict.admitted, verdict.used, verdict.running) == (True, 5000, 1)
+    decision = Admission(seen, heartbeats, queues.add).decide(Key(Kind.CAMERA, "default", "front"), "default", 5)
+    assert decision is not None
+    assert (decision.verdict.admitted, decision.verdict.used, decision.verdict.running) == (True, 5000, 1)
 
 
 @pytest.mark.parametrize("name", SPECS)

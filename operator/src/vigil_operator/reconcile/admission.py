@@ -1,6 +1,12 @@
-"""Who of a Site's Cameras has a place, remembered between the decision and the Deployment that shows it."""
+"""Who of a Site's Cameras has a place, remembered between the decision and the Deployment that shows it.
+
+What a Site's spec declares holds for the Cameras of its namespace. What Triton reports holds for all Cameras of that
+Site's name, in whatever namespace and with a Site object there or without, because they ask one Triton: those of a
+namespace that declares what it can do count in it when they run, and stand in no line but their own.
+"""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources import CameraSpec
@@ -11,6 +17,28 @@ from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.reconcile.budget import Demand, Place, Verdict, admit, camera_cost
 from vigil_operator.resources.names import child_name
 from vigil_operator.routes import BY_SITE
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a Camera may run.
+
+    Attributes
+    ----------
+    shared
+        The verdict counts the Cameras of all namespaces.
+    """
+
+    verdict: Verdict
+    shared: bool
+
+    def __str__(self) -> str:
+        if not self.shared:
+            return str(self.verdict)
+        return (
+            f"{self.verdict}; so many Triton reports for all namespaces together, unless a Site declares what it can "
+            "do in spec.inference.detectionsPerSecond"
+        )
 
 
 class Admission:
@@ -29,30 +57,29 @@ class Admission:
         self._granted: dict[Key, str] = {}
         self._aside: set[Key] = set()
 
-    def decide(self, key: Key, site: str, capacity: int | None) -> Verdict | None:
+    def decide(self, key: Key, site: str, reported: int | None) -> Decision | None:
         """Say whether a Camera may run; None: nothing is limited.
 
         Parameters
         ----------
-        capacity
-            Reference detections per second; None: without limit.
+        reported
+            Reference detections per second that Triton reports for the Site; None: it reports nothing.
         """
         self._aside.discard(key)
-        if capacity is None:
+        declared = self._declared_by(key.namespace, site)
+        if declared is None and reported is None:
             self._granted[key] = site
             return None
-        demands = {self._key(one): one for one in self._demands(key.namespace, site)}
-        verdicts = admit(demands.values(), capacity * 1000)
-        own = demands.get(key)
+        own = None
+        if reported is not None:
+            own = self._admit(key, self._shared_line(site), reported).get(key)
+        if declared is not None:
+            own = self._admit(key, self._demands(key.namespace, site), declared).get(key)
         if own is None:
             return None
-        verdict = verdicts[own.place]
-        if verdict.admitted:
+        if own.admitted:
             self._granted[key] = site
-        for other, demand in demands.items():
-            if other != key and verdicts[demand.place].admitted and not demand.runs:
-                self._again(other)
-        return verdict
+        return Decision(own, shared=declared is None)
 
     def free(self, key: Key) -> None:
         """Take the place of a Camera that needs none back, and let those that wait try."""
@@ -65,14 +92,41 @@ class Admission:
         if not self._runs(key):
             self._release(key)
 
+    def _admit(self, key: Key, line: Iterator[Demand], capacity: int) -> dict[Key, Verdict]:
+        """Decide about a line, and call those of it that have room now and do not know."""
+        demands = {self._key(one): one for one in line}
+        verdicts = admit(demands.values(), capacity * 1000)
+        found = {one: verdicts[demand.place] for one, demand in demands.items()}
+        for other, verdict in found.items():
+            if other != key and verdict.admitted and not demands[other].runs:
+                self._again(other)
+        return found
+
     def _release(self, key: Key) -> None:
         site = self._granted.pop(key, None)
         if site is None:
             return
-        for other in self._cache.find(Kind.CAMERA, BY_SITE, key.namespace, site):
-            candidate = Key(Kind.CAMERA, key.namespace, other["metadata"]["name"])
-            if candidate != key and candidate not in self._granted:
-                self._again(candidate)
+        for namespace in self._namespaces():
+            for other in self._cache.find(Kind.CAMERA, BY_SITE, namespace, site):
+                candidate = Key(Kind.CAMERA, namespace, other["metadata"]["name"])
+                if candidate != key and candidate not in self._granted:
+                    self._again(candidate)
+
+    def _shared_line(self, site: str) -> Iterator[Demand]:
+        for namespace in self._namespaces():
+            declares = self._declared_by(namespace, site) is not None
+            for demand in self._demands(namespace, site):
+                if demand.runs or not declares:
+                    yield demand
+
+    def _namespaces(self) -> list[str]:
+        return sorted({key.namespace for key in self._cache.keys(Kind.CAMERA)})
+
+    def _declared_by(self, namespace: str, name: str) -> int | None:
+        """Give the reference detections per second that a Site declares; None: it declares none, or is not there."""
+        obj = self._cache.get(Key(Kind.SITE, namespace, name))
+        spec = stored.site_spec(obj) if obj is not None else None
+        return spec.inference.detections_per_second if spec is not None else None
 
     def _demands(self, namespace: str, site: str) -> Iterator[Demand]:
         for obj in self._cache.find(Kind.CAMERA, BY_SITE, namespace, site):

@@ -148,12 +148,11 @@ class CameraReconciler:
         if resolved.problem is not None:
             self._admission.stand_aside(key)
             return resolved
-        declared = resolved.site.spec.inference.detections_per_second if resolved.site is not None else None
-        capacity = declared or self._world.capacities.get(key.namespace, resolved.site_name)
-        verdict = self._admission.decide(key, resolved.site_name, capacity)
-        if verdict is None or verdict.admitted:
+        reported = self._world.capacities.get(resolved.site_name)
+        decision = self._admission.decide(key, resolved.site_name, reported)
+        if decision is None or decision.verdict.admitted:
             return resolved
-        problem = Problem(Reason.INSUFFICIENT_INFERENCE_CAPACITY, f"{verdict}", permanent=False)
+        problem = Problem(Reason.INSUFFICIENT_INFERENCE_CAPACITY, f"{decision}", permanent=False)
         return replace(resolved, problem=problem, wiring=replace(resolved.wiring, replicas=0))
 
     def _wanted(self, key: Key, resolved: Resolved) -> tuple[list[tuple[Kind, Object]], set[Kind]]:

@@ -1,31 +1,31 @@
-"""What the inference of each Site can do, in reference detections per second; see `budget`."""
+"""What the inference of the installation can do for a Site, in reference detections per second; see `budget`."""
 
 from collections.abc import Callable
 
 
 class Capacities:
-    """Capacity by namespace and Site.
+    """Capacity by the Site's name: of whatever namespace, its Cameras share what identity asked Triton about.
 
     Parameters
     ----------
     changed
-        Called with namespace and site when one is another than before.
+        Called with the Site's name when its capacity is another than before.
     """
 
-    def __init__(self, changed: Callable[[str, str], None]) -> None:
-        self._known: dict[tuple[str, str], int] = {}
+    def __init__(self, changed: Callable[[str], None]) -> None:
+        self._known: dict[str, int] = {}
         self._changed = changed
 
-    def get(self, namespace: str, site: str) -> int | None:
+    def get(self, site: str) -> int | None:
         """Give what Triton reported; None: nothing is known, so nothing is limited."""
-        return self._known.get((namespace, site))
+        return self._known.get(site)
 
-    def set(self, namespace: str, site: str, detections_per_second: int | None) -> None:
-        """Note what Triton reports of a Site; None: it reports nothing, or the Site is gone."""
-        before = self._known.get((namespace, site))
+    def set(self, site: str, detections_per_second: int | None) -> None:
+        """Note what Triton reports for a Site; None: it reports nothing."""
+        before = self._known.get(site)
         if detections_per_second is None:
-            self._known.pop((namespace, site), None)
+            self._known.pop(site, None)
         else:
-            self._known[namespace, site] = detections_per_second
+            self._known[site] = detections_per_second
         if before != detections_per_second:
-            self._changed(namespace, site)
+            self._changed(site)

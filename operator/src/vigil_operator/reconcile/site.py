@@ -1,6 +1,8 @@
 """Sites: what their parts are doing, looked at now and then, and written down when the meaning changed."""
 
 import random
+import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,6 +16,7 @@ from vigil_operator.queue import Backoff
 from vigil_operator.reconcile import site_endpoints, site_verdicts
 from vigil_operator.reconcile import status as statuses
 from vigil_operator.reconcile.base import Result, World
+from vigil_operator.reconcile.registrar import FIRST_REFUSED_S, MOST_REFUSED_S
 from vigil_operator.reconcile.site_verdicts import Seen
 from vigil_operator.reconcile.status import Verdict
 from vigil_operator.reconcile.status_writer import StatusWriter
@@ -38,9 +41,18 @@ class _Known:
     ----------
     registered
         Fingerprint of what identity was told.
+    refused
+        Fingerprint of what identity refused.
+    refusal
+        Why, while that is what the Site is; empty when nothing is refused.
+    again_at
+        When to try the same again; seconds of the monotonic clock.
     """
 
     registered: str = ""
+    refused: str = ""
+    refusal: str = ""
+    again_at: float = 0.0
 
 
 class SiteReconciler:
@@ -53,6 +65,7 @@ class SiteReconciler:
         self._known: dict[Key, _Known] = {}
         self._statuses = StatusWriter(world, "Look")
         self._again: Backoff[Key] = Backoff(1.0, 60.0)
+        self._later: Backoff[Key] = Backoff(FIRST_REFUSED_S, MOST_REFUSED_S)
 
     async def reconcile(self, key: Key) -> Result:
         """Look at one Site and its parts."""
@@ -67,26 +80,33 @@ class SiteReconciler:
             raise TypeError(msg)
         told = await self._register(key, obj)
         seen = await self._look(key, site, told)
-        if isinstance(seen.gallery, RegistryStatus) and seen.name == seen.served:
-            self._world.capacities.set(key.namespace, key.name, site_verdicts.capacity(seen.gallery.detector))
+        self._note_capacity(key.name, seen.gallery)
         result = await self._write(key, obj, site_verdicts.verdicts(seen), self._parts(key, seen))
-        again_s = LOOK_S * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
-        return replace(result, again_s=again_s)
+        return replace(result, again_s=_look_s())
 
     async def _register(self, key: Key, obj: Object) -> str:
-        """Tell identity of the Site, so that its retention holds; gives what stood against it."""
-        manifest = registered("Site", obj)
-        mark = fingerprint(manifest)
+        """Tell identity of the Site, so that its retention holds; gives why that could not be done now."""
+        mark = fingerprint(registered("Site", obj))
         known = self._known.setdefault(key, _Known())
-        if self._registry is None or known.registered == mark:
+        if self._registry is None:
+            return ""
+        if known.registered == mark:
+            known.refused = known.refusal = ""
+            return ""
+        if known.refused == mark and time.monotonic() < known.again_at:
             return ""
         try:
             await self._registry.put_site(obj)
+        except RegistryRefusedError as error:
+            if known.refused != mark:
+                self._later.forget(key)
+            known.refused, known.refusal = mark, str(error)
+            known.again_at = time.monotonic() + self._later.next_s(key)
+            return ""
         except RegistryError as error:
-            if isinstance(error, RegistryRefusedError):
-                known.registered = mark
             return str(error)
-        known.registered = mark
+        self._later.forget(key)
+        self._known[key] = _Known(registered=mark)
         return ""
 
     async def _look(self, key: Key, site: Site, trouble: str) -> Seen:
@@ -95,16 +115,26 @@ class SiteReconciler:
             gallery = await self._gallery.status()
         except RegistryError as error:
             gallery = str(error)
-        served = gallery.site if isinstance(gallery, RegistryStatus) and gallery.site else self._world.settings.site
         return Seen(
             name=key.name,
-            served=served,
+            served=self._served(gallery),
             endpoints=await site_endpoints.ask_all(self._endpoints(site)),
             bus_trouble=self._world.heartbeats.bus_trouble(key.name, key.namespace),
             bus_secret_missing=self._secret_missing(key, site),
             gallery=trouble or gallery,
+            refusal=self._known[key].refusal,
             listened=key.name == self._world.settings.site or site.spec.bus != Bus(),
         )
+
+    def _served(self, gallery: RegistryStatus | str) -> str:
+        """Name the Site that the gateway serves, which may be set to another than the operator."""
+        told = gallery.site if isinstance(gallery, RegistryStatus) else None
+        return told or self._world.settings.site
+
+    def _note_capacity(self, site: str, gallery: RegistryStatus | str) -> None:
+        """Note what Triton can do for the Cameras of a Site; of one that is not served nobody knows."""
+        if isinstance(gallery, RegistryStatus) and self._served(gallery) == site:
+            self._world.capacities.set(site, site_verdicts.capacity(gallery.detector))
 
     def _endpoints(self, site: Site) -> list[InferenceEndpoint]:
         if site.spec.inference.endpoints:
@@ -150,16 +180,31 @@ class SiteReconciler:
     async def _leave(self, key: Key) -> Result:
         """Let go of a Site; its Cameras say themselves that it is not there."""
         self._statuses.forget(key)
-        self._world.capacities.set(key.namespace, key.name, None)
+        again_s, look_s = await self._take_out(key), await self._measure(key)
+        waits = [wait for wait in (again_s, look_s) if wait is not None]
+        return Result("Gone" if again_s is None else "Waiting", min(waits, default=None))
+
+    async def _take_out(self, key: Key) -> float | None:
+        """Tell identity that a Site is gone; gives the seconds to try again after, when it failed."""
         if self._registry is None or key not in self._known:
-            return Result("Gone")
+            return None
         try:
             await self._registry.delete_site(ResourceKey(key.namespace, key.name))
         except RegistryError as error:
-            return Result("Waiting", again_s=max(self._again.next_s(key), error.retry_after_s or 0.0))
+            return max(self._again.next_s(key), error.retry_after_s or 0.0)
         self._known.pop(key)
         self._again.forget(key)
-        return Result("Gone")
+        self._later.forget(key)
+        return None
+
+    async def _measure(self, key: Key) -> float | None:
+        """Find out what Triton can do for Cameras whose Site is no object here; gives when to look again."""
+        cameras = self._world.cache.find(Kind.CAMERA, BY_SITE, key.namespace, key.name)
+        if self._registry is None or key.name != self._world.settings.site or not cameras:
+            return None
+        with suppress(RegistryError):
+            self._note_capacity(key.name, await self._gallery.status())
+        return _look_s()
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -167,3 +212,7 @@ class SiteReconciler:
 
 def _endpoint(endpoint: EndpointStatus) -> Object:
     return endpoint.model_dump(mode="json", by_alias=True)
+
+
+def _look_s() -> float:
+    return LOOK_S * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing

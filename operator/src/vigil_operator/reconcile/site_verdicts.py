@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from vigil_contracts.conditions import SiteCondition, SiteReason
 from vigil_contracts.registry import DetectorStatus, RegistryStatus
@@ -9,6 +10,11 @@ from vigil_contracts.resources import Problem
 from vigil_contracts.resources.site import EndpointStatus
 from vigil_operator.kube.kinds import Object
 from vigil_operator.reconcile.status import Verdict
+
+REFUSED: Final = (
+    "identity does not take the Site as it is, so what this spec says of retention does not hold; correct it as the "
+    "reason says, or bring operator and identity to one version"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,8 @@ class Seen:
         The Secret with the bus's token, or its key, is not there: in words; empty when it is.
     gallery
         How identity stands; the reason in words when it does not answer.
+    refusal
+        Why identity does not take the Site as it is; empty when it does, or was not asked.
     listened
         The operator listens to the Site's bus: it is the installation's own, or names one.
     """
@@ -37,6 +45,7 @@ class Seen:
     bus_trouble: str
     bus_secret_missing: str
     gallery: RegistryStatus | str
+    refusal: str = ""
     listened: bool = True
 
 
@@ -74,11 +83,18 @@ def _ready(seen: Seen, connected: Verdict) -> Verdict:
     told = "; ".join(f"{endpoint.name} ({endpoint.address}): {endpoint.message}" for endpoint in bad)
     if len(bad) == len(seen.endpoints):
         return Verdict(kind, False, SiteReason.INFERENCE_UNREACHABLE, told or "no inference endpoint is named")
-    if isinstance(seen.gallery, str):
-        return Verdict(kind, False, SiteReason.GALLERY_UNREACHABLE, seen.gallery)
+    if isinstance(seen.gallery, str) or seen.refusal:
+        return _not_at_identity(seen)
     if bad:
         return Verdict(kind, True, SiteReason.SOME_ENDPOINTS_UNREACHABLE, told)
     return Verdict(kind, True, SiteReason.RESOLVED, f"the bus and {len(seen.endpoints)} inference endpoints answer")
+
+
+def _not_at_identity(seen: Seen) -> Verdict:
+    kind = SiteCondition.READY
+    if isinstance(seen.gallery, str):
+        return Verdict(kind, False, SiteReason.GALLERY_UNREACHABLE, seen.gallery)
+    return Verdict(kind, False, SiteReason.INVALID_SPEC, f"{REFUSED}: {seen.refusal}")
 
 
 def invalid(problems: Sequence[Problem]) -> list[Verdict]:

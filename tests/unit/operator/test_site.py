@@ -1,0 +1,162 @@
+"""A Site beside an identity: what it refuses stays told until it is taken; what Triton can do holds without a Site."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from aiohttp import web
+from tests.unit.operator.builders import camera_object, settings
+from tests.unit.operator.test_buses import world_of
+
+from vigil_operator.kube.cache import Cache
+from vigil_operator.kube.client import Api
+from vigil_operator.kube.errors import AwayError
+from vigil_operator.kube.kinds import Key, Kind, Object
+from vigil_operator.reconcile import site_endpoints
+from vigil_operator.reconcile.base import World
+from vigil_operator.reconcile.registrar import FIRST_REFUSED_S
+from vigil_operator.reconcile.site import SiteReconciler
+from vigil_operator.registry.client import Registry
+from vigil_operator.registry.gallery import Gallery
+from vigil_operator.routes import add_indices
+
+KEY = Key(Kind.SITE, "default", "default")
+STATUS: dict[str, Any] = {
+    "cameras": 0,
+    "subjects": 0,
+    "vectors": 0,
+    "modelId": "m@1",
+    "lastSeq": 0,
+    "rejectedEvents": 0,
+    "detector": {"modelId": "d@1", "instances": 2, "referenceMs": 10.0},
+}
+
+
+class Identity:
+    """Says how it stands, and answers everything else with one status."""
+
+    def __init__(self) -> None:
+        self.code, self.puts = 422, 0
+
+    async def handle(self, request: web.Request) -> web.Response:
+        if request.path.endswith("/status"):
+            return web.json_response(STATUS)
+        self.puts += request.method == "PUT"
+        return web.json_response({"detail": "spec.retention: unknown field"}, status=self.code)
+
+
+class Statuses(Api):
+    """An API server that keeps statuses, and is away for everything else."""
+
+    async def apply_status(self, key: Key, uid: str, status: Object) -> Object:
+        obj = self._cache.get(key)
+        if obj is None or obj["metadata"].get("uid", "") != uid:
+            msg = f"{key} is another one"
+            raise AwayError(msg)
+        return self._seen(key.kind, _next(obj) | {"status": status})
+
+
+def _next(obj: Object) -> Object:
+    version = str(int(obj["metadata"]["resourceVersion"]) + 1)
+    return obj | {"metadata": obj["metadata"] | {"resourceVersion": version}}
+
+
+def site(generation: int, version: int, kept: str) -> Object:
+    metadata = {"name": "default", "namespace": "default", "generation": generation, "resourceVersion": str(version)}
+    return {"metadata": metadata, "spec": {"retention": {"sightings": kept}}}
+
+
+@pytest.fixture
+async def identity() -> AsyncIterator[tuple[Identity, Registry]]:
+    made, app = Identity(), web.Application()
+    app.router.add_route("*", "/{path:.*}", made.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    place = web.TCPSite(runner, "127.0.0.1", 0)
+    await place.start()
+    registry = Registry(f"http://127.0.0.1:{runner.addresses[0][1]}", "token")
+    yield made, registry
+    await registry.close()
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """Give a world whose inference is well."""
+
+    async def well(_: str) -> str:
+        return ""
+
+    monkeypatch.setattr(site_endpoints, "ask", well)
+    cache = Cache()
+    add_indices(cache, settings())
+    made = world_of(cache)
+    yield replace(made, api=Statuses(made.api._client, cache, made.metrics), settings=settings())
+    await made.api.close()
+
+
+def ready(world: World) -> tuple[str, str]:
+    conditions = (world.cache.get(KEY) or {})["status"]["conditions"]
+    found = next(one for one in conditions if one["type"] == "Ready")
+    return found["reason"], found["message"]
+
+
+async def test_what_identity_refuses_is_told_until_it_is_taken(
+    identity: tuple[Identity, Registry], world: World
+) -> None:
+    answers, registry = identity
+    reconciler = SiteReconciler(world, registry, Gallery(registry, lambda: None))
+    world.cache.put(Kind.SITE, site(1, 1, "30d"))
+    for _ in range(3):  # looks again, and asks for nothing again
+        await reconciler.reconcile(KEY)
+        reason, message = ready(world)
+        assert reason == "InvalidSpec"
+        assert "spec.retention: unknown field (422)" in message
+    assert answers.puts == 1
+    told = (world.cache.get(KEY) or {})["status"]
+    assert told["galleryVersion"] == "m@1/0", "how identity stands is told all the same"
+    assert world.capacities.get("default") == 200
+    answers.code = 204
+    assert 0 < reconciler._known[KEY].again_at - time.monotonic() <= FIRST_REFUSED_S
+    reconciler._known[KEY].again_at = 0.0
+    await reconciler.reconcile(KEY)
+    assert ready(world)[0] == "Resolved"
+    assert answers.puts == 2
+
+
+async def test_a_site_that_was_corrected_is_asked_for_at_once(
+    identity: tuple[Identity, Registry], world: World
+) -> None:
+    answers, registry = identity
+    reconciler = SiteReconciler(world, registry, Gallery(registry, lambda: None))
+    world.cache.put(Kind.SITE, site(1, 1, "30d"))
+    await reconciler.reconcile(KEY)
+    answers.code = 204
+    world.cache.put(Kind.SITE, site(2, 10, "7d"))
+    await reconciler.reconcile(KEY)
+    assert ready(world)[0] == "Resolved"
+    answers.code = 422
+    world.cache.put(Kind.SITE, site(3, 20, "8d"))
+    await reconciler.reconcile(KEY)
+    assert ready(world)[0] == "InvalidSpec"
+
+
+async def test_what_triton_can_do_is_found_for_cameras_whose_site_is_no_object(
+    identity: tuple[Identity, Registry], world: World
+) -> None:
+    _, registry = identity
+    reconciler = SiteReconciler(world, registry, Gallery(registry, lambda: None))
+    result = await reconciler.reconcile(KEY)
+    assert (result.again_s, world.capacities.get("default")) == (None, None), "nobody asks"
+    world.cache.put(Kind.CAMERA, camera_object())
+    result = await reconciler.reconcile(KEY)
+    assert world.capacities.get("default") == 200
+    assert result.again_s is not None, "it is looked at again"
+
+
+async def test_without_identity_nothing_is_looked_at_again(world: World) -> None:
+    world.cache.put(Kind.CAMERA, camera_object())
+    result = await SiteReconciler(world, None, Gallery(None, lambda: None)).reconcile(KEY)
+    assert result.again_s is None
