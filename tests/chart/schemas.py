@@ -48,11 +48,15 @@ def write_schemas(folder: Path, own_crds: Path) -> Path:
     document = json.loads((kubernetes / "api" / "openapi-spec" / "swagger.json").read_text())
     for name, schema in _kinds_of_kubernetes(document["definitions"]):
         (folder / name).write_text(json.dumps(schema))
-    crds = [path for module, pattern in CRDS.items() for path in _module(module, MODULES).glob(pattern)]
-    for path in [*crds, *own_crds.glob("*.yaml")]:
+    for path in [*foreign_crds(), *own_crds.glob("*.yaml")]:
         for name, schema in _kinds_of_crd(path):
             (folder / name).write_text(json.dumps(schema))
     return folder
+
+
+def foreign_crds() -> list[Path]:
+    """Give the files with the CRDs of other projects whose resources the chart or the operator makes."""
+    return [path for module, pattern in CRDS.items() for path in _module(module, MODULES).glob(pattern)]
 
 
 def file_name(kind: str, group: str, version: str) -> str:

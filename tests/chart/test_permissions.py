@@ -30,7 +30,7 @@ ALLOWED = {
     "serviceaccounts": CHILD,
     "configmaps": CHILD,
     "networkpolicies.networking.k8s.io": CHILD,
-    "podmonitors.monitoring.coreos.com": CHILD,
+    "podmonitors.monitoring.coreos.com": (*READ, "delete"),
     "pods": (*SEEN, "delete"),
     "secrets": READ,
     "events.events.k8s.io": ("create",),
@@ -49,6 +49,7 @@ DENIED = {
     "serviceaccounts/token": ("create",),
     "configmaps": ("update", "deletecollection"),
     "networkpolicies.networking.k8s.io": ("update", "deletecollection"),
+    "podmonitors.monitoring.coreos.com": ("create", "update", "patch", "deletecollection"),
     "pods": ("get", "create", "update", "patch", "deletecollection"),
     "pods/exec": ("create", "get"),
     "pods/portforward": ("create",),
@@ -124,10 +125,10 @@ class Installed:
         return bool(status.allowed)
 
 
-def _install(cluster: ApiCluster, *, namespaced: bool) -> Iterator[Installed]:
+def _install(cluster: ApiCluster, *values: str, namespaced: bool) -> Iterator[Installed]:
     namespace, served, other = (cluster.new_namespace(prefix) for prefix in ("vigil", "shop", "other"))
     release = f"vigil-{uuid4().hex[:6]}"
-    sets = ["--set", "crds.install=false", "--set", "operator.monitoring=PodMonitor"]
+    sets = [part for each in ("crds.install=false", *values) for part in ("--set", each)]
     if namespaced:
         sets += ["--set-json", f'operator.namespaces=["{served}"]', "--set", "rbac.aggregate=false"]
     manifests = helm("template", release, str(CHART), "--namespace", namespace, *KUBERNETES, *sets).stdout
@@ -136,6 +137,8 @@ def _install(cluster: ApiCluster, *, namespaced: bool) -> Iterator[Installed]:
     client = Client(config=KubeConfig.from_file(cluster.kubeconfig))
     yield Installed(cluster, client, release, namespace, served, other)
     client.close()
+    bindings, instance = "clusterrolebindings,rolebindings", f"app.kubernetes.io/instance={release}"
+    cluster.kubectl("delete", bindings, "--all-namespaces", "-l", instance)  # the chart would refuse to come beside it
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +189,23 @@ def test_the_lease_is_its_own_in_its_own_namespace(installed: str, request: pyte
     for verb in ("get", "update"):
         assert operator.may(verb, kind, operator.namespace, name="vigil-operator")
         assert not operator.may(verb, kind, operator.namespace, name="kube-scheduler")
-        assert not operator.may(verb, kind, operator.served, name="vigil-operator")
+        assert not operator.may(verb, kind, operator.served, name="kube-scheduler")
+    assert not operator.may("update", kind, operator.served, name="vigil-operator")
+
+
+def test_whether_another_installation_is_at_work_only_who_serves_the_whole_cluster_may_see(
+    cluster_wide: Installed, namespaced: Installed
+) -> None:
+    kind = "leases.coordination.k8s.io"
+    assert cluster_wide.may("get", kind, cluster_wide.other, name="vigil-operator")
+    assert not namespaced.may("get", kind, namespaced.other, name="vigil-operator")
+    assert not namespaced.may("get", kind, namespaced.served, name="vigil-operator")
+
+
+def test_pod_monitors_are_made_only_where_they_are_wanted(own_api_cluster: ApiCluster) -> None:
+    for release in _install(own_api_cluster, "operator.monitoring=PodMonitor", namespaced=False):
+        for verb in CHILD:
+            assert release.may(verb, "podmonitors.monitoring.coreos.com", release.served)
 
 
 @pytest.mark.parametrize("account", ["api", "identity", "triton", "nats", "postgres"])

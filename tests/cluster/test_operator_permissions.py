@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.chart.rendering import CHART, KUBERNETES, Object, helm
+from tests.chart.schemas import foreign_crds
 from tests.support.kubernetes.api import ApiCluster
 from tests.support.operators import Operator, World, camera, operating, secret, settings
 from tests.support.waiting import wait_until
@@ -17,11 +18,12 @@ ACCOUNT = "vigil-operator"
 
 
 @pytest.fixture
-def world(api_cluster: ApiCluster) -> World:
+def world(api_cluster: ApiCluster) -> Iterator[World]:
     api_cluster.install_crds()
     namespace = api_cluster.new_namespace("granted")
     api_cluster.apply(secret("vigil-bus", namespace, token="for-tests"))
-    return World(api_cluster, namespace)
+    yield World(api_cluster, namespace)
+    api_cluster.kubectl("delete", "rolebindings", "--all", "-n", namespace)  # the chart would refuse to come beside it
 
 
 def role(world: World, *sets: str) -> list[Object]:
@@ -50,6 +52,25 @@ def test_without_network_policies_it_works_and_removes_those_made_before(world: 
         world.wait_gone("networkpolicy", "camera-front")
         world.apply(camera("back", world.namespace))
         world.wait_for("deployment", "camera-back")
+
+
+def test_without_pod_monitors_it_removes_those_made_before(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
+    own_api_cluster.install_crds()
+    crd = next(path for path in foreign_crds() if "podmonitors" in path.name)
+    own_api_cluster.kubectl("apply", "--server-side", "-f", str(crd))
+    own_api_cluster.kubectl("wait", "--for=condition=Established", "crd", "podmonitors.monitoring.coreos.com")
+    world = World(own_api_cluster, own_api_cluster.new_namespace("granted"))
+    own_api_cluster.apply(secret("vigil-bus", world.namespace, token="for-tests"))
+    world.apply(*role(world, "operator.monitoring=PodMonitor"))
+    account = as_granted(world)
+    with operating(world.cluster, world.namespace, tmp_path / "with", VIGIL_MONITORING="PodMonitor", **account):
+        world.apply(camera("front", world.namespace))
+        world.wait_for("podmonitor", "camera-front")
+        world.wait_for("deployment", "camera-front")
+    world.apply(*role(world, "operator.monitoring=None"))
+    with operating(world.cluster, world.namespace, tmp_path / "without", VIGIL_MONITORING="None", **account):
+        world.wait_gone("podmonitor", "camera-front")
+        assert world.reason("front") == "PodPending"
 
 
 def test_the_cluster_wide_role_is_enough(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
