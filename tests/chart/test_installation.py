@@ -220,6 +220,15 @@ def test_own_secrets_are_used_and_never_written(api_cluster: ApiCluster) -> None
     assert release.secret("bus") == {"token": "x"}
 
 
+@pytest.mark.parametrize("token", ['a"b', r"a\b"])
+def test_a_token_that_the_bundled_bus_would_misread_is_refused(api_cluster: ApiCluster, token: str) -> None:
+    release = Release(api_cluster)
+    api_cluster.kubectl("create", "secret", "generic", "bus", f"--from-literal=token={token}", "-n", release.namespace)
+    with pytest.raises(AssertionError, match="the token in the Secret bus has a quotation mark or a backslash") as told:
+        release.run("install", "--set=nats.tokenSecret.name=bus")
+    assert token not in str(told.value)
+
+
 def test_crds_are_installed_upgraded_and_kept(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
     old = _older_chart(tmp_path)
     release = Release(own_api_cluster, old)
@@ -238,6 +247,23 @@ def test_crds_are_installed_upgraded_and_kept(own_api_cluster: ApiCluster, tmp_p
     with pytest.raises(AssertionError, match=rf"the CRDs are here already \(of the release {release.namespace}"):
         again.run("install", crds=True)
     again.run("install", crds=False)
+
+
+@pytest.mark.parametrize("first", ["the whole cluster", "some namespaces"])
+def test_a_second_operator_over_the_same_namespaces_is_refused(release: Release, first: str) -> None:
+    cluster, served = release.cluster, [release.cluster.new_namespace(prefix) for prefix in ("shop", "yard")]
+    some = [("--set-json", f'operator.namespaces=["{name}"]', "--set", "rbac.aggregate=false") for name in served]
+    release.run("install", *(some[0] if first == "some namespaces" else ()))
+    second = Release(cluster)
+    with pytest.raises(AssertionError, match="has another Vigil operator already") as told:
+        second.run("install")
+    assert f"the account {release.namespace}/{release.name}-operator" in str(told.value)
+    assert "uninstall that release, or set operator.namespaces in both" in str(told.value)
+    release.run("upgrade", *some[0])
+    second.run("install", *some[1])
+    with pytest.raises(AssertionError, match="has another Vigil operator already"):
+        second.run("upgrade")
+    second.uninstall()
 
 
 def _columns(cluster: ApiCluster) -> list[str]:
