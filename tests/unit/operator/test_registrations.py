@@ -29,7 +29,7 @@ class Identity:
         if self.failures:
             self.failures -= 1
             return web.Response(status=503)
-        return web.json_response({"erased": {}, "remaining": {}})
+        return web.json_response({"erasedAt": "2026-05-01T12:00:00Z"})
 
 
 @pytest.fixture
@@ -97,5 +97,32 @@ async def test_a_camera_that_is_wrong_is_not_registered_and_one_that_is_gone_is_
     await eventually(lambda: len(identity.asked) > 1, 5, "front is taken out")
     assert [one.split()[0] for one in identity.asked[:2]] == ["PUT", "DELETE"]
     assert not [one for one in identity.asked if "odd" in one]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_camera_whose_registration_was_not_confirmed_or_that_became_wrong_is_taken_out_once(
+    identity: Identity, registry: Registry
+) -> None:
+    identity.answers.set()
+    identity.failures = 1  # identity may have written it down all the same
+    seen = cache(camera_object("front"), camera_object("odd", sampling={"fps": "many"}))
+    made = Registrations(seen, CameraRegistrar(registry))
+    running = asyncio.create_task(made.run())
+    made.wish(key("front"))
+    await eventually(lambda: identity.asked and made.idle, 5, "it was tried")
+    for name in ("front", "odd"):
+        seen.remove(Kind.CAMERA, camera_object(name, 2))
+    for _ in range(2):  # what is left of a Camera has it looked at again
+        made.wish(key("front"))
+        made.wish(key("odd"))
+        await eventually(lambda: len(identity.asked) >= 3 and made.idle, 5, "both are taken out")
+    assert sorted(identity.asked[1:]) == ["DELETE cameras/default/front", "DELETE cameras/default/odd"]
+    seen.put(Kind.CAMERA, camera_object("front", 3))
+    made.wish(key("front"))
+    await eventually(lambda: len(identity.asked) == 4 and made.idle, 5, "it is registered anew")
+    seen.remove(Kind.CAMERA, camera_object("front", 4))
+    made.wish(key("front"))
+    await eventually(lambda: len(identity.asked) == 5, 5, "and taken out anew")
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -18,13 +18,21 @@ FIRST_REFUSED_S: Final = 10.0
 MOST_REFUSED_S: Final = 600.0
 """What was refused is refused again until somebody changes it or brings both programs to one version."""
 
+MOST_OUT: Final = 4096
+"""Cameras that were taken out are remembered, so that what is left of them for a while asks for it no second time."""
+
 
 class CameraRegistrar:
-    """Keeps identity's register of Cameras; what it was told is remembered, and told again after a restart."""
+    """Keeps identity's register of Cameras; what it was told is remembered, and told again after a restart.
+
+    Whatever is not known to be out of the register is taken out when it is gone: identity may have written down a
+    Camera although its answer was lost, and one that was registered before a restart may have become wrong since.
+    """
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._told: dict[Key, str] = {}
+        self._out: dict[Key, None] = {}
         self._refused: dict[Key, tuple[str, float]] = {}
         self._backoff: Backoff[Key] = Backoff(first_s=1.0)
         self._later: Backoff[Key] = Backoff(FIRST_REFUSED_S, MOST_REFUSED_S)
@@ -39,6 +47,7 @@ class CameraRegistrar:
         refused, again_at = self._refused.get(key, ("", 0.0))
         if refused == mark and time.monotonic() < again_at:
             return again_at - time.monotonic()
+        self._out.pop(key, None)
         try:
             await self._registry.put_camera(obj)
         except RegistryRefusedError as error:
@@ -51,7 +60,7 @@ class CameraRegistrar:
 
     async def delete(self, key: Key) -> float | None:
         """Take a Camera out that is gone; what it saw stays."""
-        if key not in self._told and key not in self._refused:
+        if key in self._out:
             return None
         try:
             await self._registry.delete_camera(ResourceKey(key.namespace, key.name))
@@ -60,6 +69,9 @@ class CameraRegistrar:
         except RegistryError as error:
             return max(self._backoff.next_s(key), error.retry_after_s or 0.0)
         self._forget(key)
+        self._out[key] = None
+        if len(self._out) > MOST_OUT:
+            del self._out[next(iter(self._out))]
         return None
 
     def _note_refusal(self, key: Key, mark: str, error: RegistryRefusedError) -> float:
