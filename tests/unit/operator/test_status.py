@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 
-from vigil_operator.reconcile.status import Verdict, conditions, differs, transition
+from vigil_contracts.base import Tolerant
+from vigil_contracts.resources.camera import CameraStatus
+from vigil_contracts.resources.site import SiteStatus
+from vigil_contracts.resources.subject import SubjectStatus
+from vigil_operator.reconcile.status import LISTS, SCALARS, Verdict, conditions, differs, transition
 
 NOW = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
 EARLIER = "2026-05-01T00:00:00Z"
@@ -58,6 +62,19 @@ def test_a_status_is_written_only_when_it_says_something_else(change: dict[str, 
 def test_a_photo_that_is_no_longer_asked_for_leaves_the_status() -> None:
     there = {**seen("True", "Enrolled"), "photos": [{"name": "one"}, {"name": "two"}]}
     assert differs(there, {**there, "photos": [{"name": "one"}]})
+
+
+@pytest.mark.parametrize("name", sorted(SCALARS))
+def test_what_is_no_longer_said_leaves_the_status(name: str) -> None:
+    there = {**seen("True", "Enrolled"), name: "triton:8001"}
+    assert differs(there, seen("True", "Enrolled"))
+
+
+@pytest.mark.parametrize("model", [CameraStatus, SubjectStatus, SiteStatus])
+def test_all_that_a_status_may_leave_out_is_known(model: type[Tolerant]) -> None:
+    always = {"observedGeneration", "site"}
+    fields = {info.alias or name: info for name, info in model.model_fields.items()}
+    assert {name for name in fields if name not in LISTS} - always <= SCALARS
 
 
 def test_what_others_add_to_the_status_is_no_reason_to_write() -> None:

@@ -197,7 +197,7 @@ class CameraReconciler:
         seen = statuses.status_of(obj)
         made = statuses.conditions(seen, judge(known), generation, self._world.now())
         status: Object = {"observedGeneration": generation, "conditions": made, "site": site}
-        if heard is not None and heard.beat.inference_endpoint:
+        if heard is not None and not heard.stale and _runs(known) and heard.beat.inference_endpoint:
             status["endpoint"] = heard.beat.inference_endpoint
         self._count(key, next(one["reason"] for one in made if one["type"] == CameraCondition.READY))
         wrote, later_s = await self._write(key, obj, seen, status)
@@ -234,7 +234,7 @@ class CameraReconciler:
             waits.append(self._again.next_s(key))
         else:
             self._again.forget(key)
-        if known.pod is not None and known.pod.trouble is None and not known.suspended:
+        if _runs(known):
             waits += _until_silent_s(known.heard, known.pod_age_s)
         return min(waits, default=None)
 
@@ -260,6 +260,10 @@ class CameraReconciler:
         if reason is not None:
             self._reasons[key] = reason
             self._world.metrics.cameras.labels(reason).inc()
+
+
+def _runs(known: Known) -> bool:
+    return known.pod is not None and known.pod.trouble is None and not known.suspended
 
 
 def _until_silent_s(heard: Heard | None, pod_age_s: float) -> list[float]:

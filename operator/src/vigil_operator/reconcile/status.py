@@ -11,6 +11,8 @@ from vigil_operator.kube.kinds import Object
 
 LISTS = {"conditions": "type", "photos": "name", "endpoints": "name"}
 """The lists in a status, and what tells their entries apart."""
+SCALARS = frozenset({"endpoint", "galleryVersion", "backlog", "cameras", "subjectId", "modelId"})
+"""What else the operator says, where there is something to say; one that it no longer says is taken away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def differs(seen: Object, wanted: Object) -> bool:
     """Whether a status has to be written: something wanted is not there, or something of ours is no longer wanted."""
     if not holds(seen, wanted):
         return True
-    return any(
+    return any(name in seen and name not in wanted for name in SCALARS) or any(
         {one.get(key) for one in entries(seen, name)} != {one.get(key) for one in wanted.get(name, [])}
         for name, key in LISTS.items()
     )
