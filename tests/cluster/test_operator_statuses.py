@@ -92,7 +92,7 @@ async def test_what_is_no_longer_said_is_taken_away_in_one_write(desk: Desk) -> 
     assert "endpoint" not in await desk.status()
 
 
-THEIRS = {
+THEIRS: dict[str, dict[str, Any]] = {
     "a scalar": {"op": "add", "path": "/status/endpoint", "value": "theirs:1"},
     "a condition": {
         "op": "add",
