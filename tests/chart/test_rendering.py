@@ -26,7 +26,6 @@ from tests.support.shared import ROOT
 from vigil_gateway.settings import ApiSettings, IdentitySettings
 from vigil_gateway.settings import load as load_gateway
 from vigil_operator.kube.errors import KubeError
-from vigil_operator.registry.settings import PhotoSettings
 from vigil_operator.settings import Settings, load
 
 pytestmark = pytest.mark.usefixtures("helm")
@@ -372,7 +371,7 @@ def test_the_operator_understands_every_setting_that_the_chart_gives(monkeypatch
     assert told.stream_resources["limits"] == {"memory": "256Mi"}
     assert told.stream_image == "vigil/stream:0.1.0"
     assert told.triton_endpoints == ["vigil-triton.vigil.svc:8001"]
-    known = {f"VIGIL_{name.upper()}" for name in (*Settings.model_fields, *PhotoSettings.model_fields)}
+    known = {f"VIGIL_{name.upper()}" for name in Settings.model_fields}
     assert {each["name"] for each in container["env"]} <= known
 
 
@@ -384,7 +383,7 @@ def test_photos_come_from_the_private_networks_that_are_named_and_no_other(
     operator = only(rendered("default", *sets), "Deployment", "vigil-operator")
     told = environment(operator["spec"]["template"]["spec"]["containers"][0])
     monkeypatch.setenv("VIGIL_PHOTO_NETWORKS", told["VIGIL_PHOTO_NETWORKS"])
-    assert tuple(map(str, PhotoSettings().networks)) == given
+    assert tuple(map(str, Settings().allowed_photo_networks)) == given
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,15 @@ from typing import Final
 
 from vigil_contracts.base import Tolerant
 
+MAX_PHOTO_BYTES: Final = 20 << 20
+"""Of one photo, unless identity is told otherwise."""
+
+MAX_UPLOAD_BYTES: Final = 64 << 20
+"""Of one request to the registry, unless identity is told otherwise."""
+
+MAX_PHOTOS_BYTES: Final = 60 << 20
+"""Of all photos of one Subject together: a request holds them beside the Subject itself."""
+
 KEPT_FIELD: Final = "kept"
 """Form field of a Subject's PUT that need not be there: a JSON object of sha256 by the name of a photo that cannot be
 sent again. One that is known by this sha256 stays, if the Subject says this sha256 or takes the photo from the same

@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from vigil_contracts.ids import DNS_LABEL
+from vigil_contracts.registry import MAX_PHOTO_BYTES, MAX_UPLOAD_BYTES
 
 
 class SettingsError(Exception):
@@ -60,9 +61,9 @@ class IdentitySettings(ProgramSettings):
     """Folder of the embedded gallery; one identity at a time."""
     inference_deadline_s: Annotated[float, Field(gt=0, le=120)] = 20.0
     """For one call during enrolment: a photo may wait behind live frames."""
-    max_photo_bytes: Annotated[int, Field(ge=1024)] = 20 << 20
+    max_photo_bytes: Annotated[int, Field(ge=1024)] = MAX_PHOTO_BYTES
     """Of one photo."""
-    max_upload_bytes: Annotated[int, Field(ge=1024)] = 64 << 20
+    max_upload_bytes: Annotated[int, Field(ge=1024)] = MAX_UPLOAD_BYTES
     """Of one request to the registry, ten photos and the Subject."""
     shutdown_s: Annotated[float, Field(gt=0, le=300)] = 8.0
     """From SIGTERM to the end, for what is being done to be finished."""

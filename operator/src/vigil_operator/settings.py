@@ -1,5 +1,6 @@
 """What the operator is told by its environment."""
 
+import ipaddress
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
@@ -8,6 +9,7 @@ from pydantic_settings.exceptions import SettingsError as UnreadableError
 
 from vigil_contracts.ids import DNS_LABEL
 
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 Label = Annotated[str, Field(pattern=f"^{DNS_LABEL.pattern}$")]
 
 
@@ -67,6 +69,10 @@ class Settings(BaseSettings):
     """Extended resource by device path, such as {"/dev/video0": "squat.ai/video"}, from a device plugin."""
     state_size_limit: str = "320Mi"
     """Of the stream pod's volume for its journal; more than its outbox may take."""
+    photo_networks: Annotated[str, NoDecode] = ""
+    """Networks such as 10.20.0.0/16, with commas, from which photos are fetched although they are private."""
+    photos_at_once: Annotated[int, Field(ge=1, le=16)] = 2
+    """Subjects whose photos are held in memory at the same time: up to 60 MiB each, and one photo twice."""
     resync_s: Annotated[float, Field(ge=5)] = 600.0
     """Every so often everything is listed and reconciled, whether or not it changed."""
     workers: Annotated[int, Field(ge=1, le=64)] = 16
@@ -95,6 +101,11 @@ class Settings(BaseSettings):
         """The endpoints one by one."""
         return _split(self.triton_urls)
 
+    @property
+    def allowed_photo_networks(self) -> tuple[IpNetwork, ...]:
+        """The networks of photos one by one."""
+        return tuple(ipaddress.ip_network(part) for part in _split(self.photo_networks))
+
     @model_validator(mode="after")
     def _sound(self) -> Self:
         wrong = [name for name in self.served_namespaces if not DNS_LABEL.fullmatch(name)]
@@ -104,6 +115,11 @@ class Settings(BaseSettings):
         if (self.registry_url is None) != (self.registry_token is None):
             msg = "set both VIGIL_REGISTRY_URL and VIGIL_REGISTRY_TOKEN, or neither"
             raise ValueError(msg)
+        try:
+            _ = self.allowed_photo_networks
+        except ValueError as error:
+            msg = f"VIGIL_PHOTO_NETWORKS: {error}"
+            raise ValueError(msg) from None
         return self
 
 

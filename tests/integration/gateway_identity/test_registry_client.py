@@ -12,6 +12,7 @@ from tests.integration.gateway_identity.test_enrolment import photo
 from tests.support.servers import TritonServer
 
 from vigil_contracts.ids import ResourceKey
+from vigil_contracts.registry import MAX_PHOTO_BYTES, MAX_PHOTOS_BYTES
 from vigil_operator.registry.client import Registry
 from vigil_operator.registry.errors import RegistryAwayError, RegistryDeniedError, RegistryRefusedError
 
@@ -77,6 +78,15 @@ async def test_a_photo_that_cannot_be_sent_again_stays_if_it_comes_from_the_same
     assert (await registry.status()).vectors == 0
     with pytest.raises(RegistryRefusedError, match="`kept` is no JSON object"):
         await registry.put_subject(renamed, {}, {"two": sha256})
+
+
+async def test_as_many_bytes_of_photos_as_are_read_are_taken_with_the_largest_subject(registry: Registry) -> None:
+    names = ["one", "two", "three"]
+    assert len(names) * MAX_PHOTO_BYTES == MAX_PHOTOS_BYTES
+    large = as_stored(subject_resource("joe", names))
+    large["metadata"]["labels"] = {f"label-{number}": "x" * 60 for number in range(10_000)}
+    report = await registry.put_subject(large, {name: bytes(MAX_PHOTO_BYTES) for name in names})
+    assert {str(one.reason) for one in report.photos} == {"NotAnImage"}
 
 
 async def test_cameras_and_sites_are_put_and_taken_out(registry: Registry) -> None:

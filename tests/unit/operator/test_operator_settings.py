@@ -1,6 +1,10 @@
 """The environment: what is wrong is named, and no value of it is shown."""
 
+import subprocess
+import sys
+
 import pytest
+from tests.support.servers import environment
 
 from vigil_operator import settings
 
@@ -9,6 +13,8 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     "lease": ({"VIGIL_LEASE_S": "1"}, "VIGIL_LEASE_S"),
     "json": ({"VIGIL_STREAM_RESOURCES": "{nonsense"}, "VIGIL_STREAM_RESOURCES"),
     "half a registry": ({"VIGIL_REGISTRY_URL": "http://identity:8080"}, "VIGIL_REGISTRY_TOKEN"),
+    "photos at once": ({"VIGIL_PHOTOS_AT_ONCE": "0"}, "VIGIL_PHOTOS_AT_ONCE"),
+    "photo networks": ({"VIGIL_PHOTO_NETWORKS": "10.0.0.0/8,192.168.0.1/16"}, "VIGIL_PHOTO_NETWORKS: 192.168.0.1/16"),
     "monitoring": ({"VIGIL_MONITORING": "Nagios"}, "VIGIL_MONITORING"),
 }
 
@@ -23,6 +29,20 @@ def test_what_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> N
         settings.load()
     assert words in str(told.value)
     assert "very-secret" not in str(told.value)
+
+
+def test_the_program_ends_with_the_variable_that_is_wrong_and_no_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "vigil_operator", "run"],
+        env={**environment(), "VIGIL_PHOTOS_AT_ONCE": "0"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("vigil-operator: VIGIL_PHOTOS_AT_ONCE: ")
+    assert "Traceback" not in done.stderr
 
 
 def test_lists_and_json_are_read_and_empty_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import ipaddress
 import pytest
 
 from vigil_operator.registry.download import Downloader, DownloadError, judge
-from vigil_operator.registry.settings import PhotoSettings
+from vigil_operator.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -28,11 +28,22 @@ from vigil_operator.registry.settings import PhotoSettings
         ("::ffff:169.254.169.254", "", False),
         ("::ffff:10.0.0.5", "10.0.0.0/8", True),
         ("fd00::1", "10.0.0.0/8", False),
-        ("10.0.0.5", "10.0.0.0/8x,192.168.0.1/16", False),
+        ("64:ff9b::5db8:d822", "", True),
+        ("64:ff9b::a9fe:a9fe", "", False),
+        ("64:ff9b::10.0.0.5", "", False),
+        ("64:ff9b::10.0.0.5", "10.0.0.0/8", True),
+        ("64:ff9b::169.254.169.254", "64:ff9b::/96", False),
+        ("64:ff9b:1::5db8:d822", "", False),
+        ("64:ff9b:1::10.0.0.5", "64:ff9b:1::/48", True),
+        ("2002:a9fe:a9fe::1", "", False),
+        ("2002:5db8:d822::1", "", True),
+        ("2002:a00:5::1", "10.0.0.0/8", True),
+        ("2001:0:5db8:d822:0:ffff:f5ff:fffa", "", False),
+        ("2001:0:5db8:d822:0:ffff:f5ff:fffa", "2001::/32", False),
     ],
 )
 def test_only_the_public_internet_and_what_is_allowed_is_asked(address: str, allowed: str, asked: bool) -> None:
-    networks = PhotoSettings(photo_networks=allowed).networks
+    networks = Settings(photo_networks=allowed).allowed_photo_networks
     assert judge(ipaddress.ip_address(address), networks) is asked
 
 

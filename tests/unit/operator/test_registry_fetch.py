@@ -52,6 +52,15 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.server.stop.wait(30)  # type: ignore[attr-defined]
 
+    def _talks(self) -> None:
+        self.send_response(403, "the-admin-password-is-tulip")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _noise(self) -> None:
+        self.wfile.write(b"220 the-mail-server-says-tulip\r\n\r\n")
+        self.close_connection = True
+
     def _nothing(self) -> None:
         self._answer(404, b"nothing here")
 
@@ -122,6 +131,20 @@ async def test_what_is_not_a_photo_is_refused_with_the_reason(
         await downloader.fetch(server + path)
     assert raised.value.too_large is (path == "/large")
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("path", "said"), [("/talks", "answered 403"), ("/noise", "RemoteProtocolError")])
+async def test_no_word_of_the_servers_own_is_told(server: str, downloader: Downloader, path: str, said: str) -> None:
+    with pytest.raises(DownloadError, match=said) as raised:
+        await downloader.fetch(server + path)
+    assert "tulip" not in str(raised.value)
+
+
+async def test_no_more_is_read_than_is_asked_for(server: str, downloader: Downloader) -> None:
+    assert await downloader.fetch(f"{server}/photo", len(PHOTO)) == PHOTO
+    with pytest.raises(DownloadError, match=f"more than {len(PHOTO) - 1} bytes") as raised:
+        await downloader.fetch(f"{server}/photo", len(PHOTO) - 1)
+    assert raised.value.too_large
 
 
 async def test_a_server_that_hangs_is_left(

@@ -9,6 +9,7 @@ per Subject, without photos, tells that nothing did.
 import asyncio
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,7 @@ import structlog
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import EnrolmentReport, PhotoReason, enrolment_digest
 from vigil_contracts.resources import Subject
+from vigil_contracts.resources.subject import Photo
 from vigil_operator.kube.kinds import Key, Object
 from vigil_operator.queue import Backoff
 from vigil_operator.reconcile import subject_photos
@@ -28,12 +30,13 @@ from vigil_operator.registry.client import Registry
 from vigil_operator.registry.download import Downloader
 from vigil_operator.registry.errors import RegistryError, RegistryRefusedError
 from vigil_operator.registry.gallery import NOT_CONFIGURED, Gallery
-from vigil_operator.registry.settings import PhotoSettings
 
 log = structlog.get_logger(__name__)
 
 FIRST_AGAIN_S: Final = 1.0
 MOST_AGAIN_S: Final = 60.0
+MOST_PHOTO_AGAIN_S: Final = 3600.0
+"""Between two looks for a photo that its address does not give."""
 
 
 @dataclass(slots=True)
@@ -46,34 +49,45 @@ class Known:
         What identity said last; None: it has nothing.
     tried
         For what the photos were read last; None: never.
+    model
+        That identity served then, as far as was known.
     found
         What came of that.
     again_at
         When to read them again for the same; seconds of the monotonic clock, infinite when only a change helps.
+    trouble
+        What identity said when it did not take what was sent then; empty when it did.
     refused
-        What identity said when it refused what was sent then; empty when it did not.
+        It will never take it.
     """
 
     uid: str
     report: EnrolmentReport | None
     tried: str | None = None
+    model: str | None = None
     found: Found | None = None
     again_at: float = float("inf")
-    refused: str = ""
+    trouble: str = ""
+    refused: bool = False
+
+    def settle(self) -> None:
+        """Note that identity has all that it is to have."""
+        self.tried, self.again_at, self.trouble, self.refused = None, float("inf"), "", False
 
 
 class Enroller:
     """Enrols Subjects, and remembers of each what identity has."""
 
     def __init__(self, world: World, registry: Registry | None, gallery: Gallery) -> None:
-        settings = PhotoSettings()
+        settings = world.settings
         self._world = world
         self._registry = registry
         self._gallery = gallery
-        self._downloader = Downloader(settings.networks)
+        self._downloader = Downloader(settings.allowed_photo_networks)
         self._places = asyncio.Semaphore(settings.photos_at_once)
         self._known: dict[Key, Known] = {}
         self._again: Backoff[Key] = Backoff(FIRST_AGAIN_S, MOST_AGAIN_S)
+        self._photos_again: Backoff[Key] = Backoff(FIRST_AGAIN_S, MOST_PHOTO_AGAIN_S)
 
     async def enrol(self, key: Key, obj: Object, subject: Subject) -> tuple[Enrolment, float | None]:
         """Bring identity to what the Subject asks for.
@@ -90,14 +104,16 @@ class Enroller:
             enrolment = await self._compare(self._registry, key, obj, subject, known)
         except RegistryError as error:
             return Enrolment(known.report if known else None, trouble=str(error)), self._again.next_s(key)
+        self._again.forget(key)
         if known.again_at < float("inf"):
             return enrolment, max(known.again_at - time.monotonic(), FIRST_AGAIN_S)
-        self._again.forget(key)
+        self._photos_again.forget(key)
         return enrolment, None
 
     def forget(self, key: Key) -> Known | None:
         """Give what was remembered of a Subject that is gone, and forget it."""
         self._again.forget(key)
+        self._photos_again.forget(key)
         return self._known.pop(key, None)
 
     def remember(self, key: Key, known: Known) -> None:
@@ -131,16 +147,20 @@ class Enroller:
         digests = there.digests | _kept(there, subject, known.report)
         wanted = _digest(subject, spec, digests, is_barred=is_barred)
         if await self._has(known, wanted):
-            known.tried, known.again_at, known.refused = None, float("inf"), ""
+            known.settle()
             return Enrolment(known.report, there.absent)
         if known.report is None and (is_barred or not there.digests):
             return Enrolment(None, there.absent)  # nothing to send, and nothing to take back
-        if known.tried != wanted or time.monotonic() >= known.again_at:
+        if self._is_due(known, wanted):
             await self._add_finalizer(key, obj)
             async with self._places:
                 await self._put(registry, key, subject, known, wanted)
         absent = known.found.absent if known.found else there.absent
-        return Enrolment(known.report, absent, known.refused, refused=bool(known.refused))
+        return Enrolment(known.report, absent, known.trouble, refused=known.refused)
+
+    def _is_due(self, known: Known, wanted: str) -> bool:
+        is_another_model = known.model is not None and self._gallery.model_id not in {None, known.model}
+        return known.tried != wanted or time.monotonic() >= known.again_at or is_another_model
 
     async def _has(self, known: Known, wanted: str) -> bool:
         """Whether identity has it, by the model that it serves."""
@@ -163,33 +183,50 @@ class Enroller:
         await self._world.api.merge(key, patch)
 
     async def _put(self, registry: Registry, key: Key, subject: Subject, known: Known, wanted: str) -> None:
-        is_barred = barred(subject, self._world.now())
-        photos = [] if is_barred else subject.spec.photos
-        found = await subject_photos.read(photos, key.namespace, self._world.api, self._downloader)
-        data, found.data = found.data, {}
+        photos = [] if barred(subject, self._world.now()) else subject.spec.photos
+        if any(photo.url for photo in photos):
+            await self._gallery.status()  # nothing is fetched for an identity that is away
+        had = _had(photos, known.report, self._gallery.model_id)
+        found = await subject_photos.read(photos, key.namespace, self._world.api, self._downloader, had)
         obj = self._world.cache.get(key)
         if obj is None or obj["metadata"].get("uid") != known.uid or obj["metadata"].get("deletionTimestamp"):
+            found.data.clear()
             return  # it went meanwhile; the queue has it again
-        known.tried, known.found, known.refused = wanted, found, ""
-        known.again_at = self._retry_at(key, subject, found)
+        if known.tried != wanted:
+            self._photos_again.forget(key)
+        known.settle()
+        known.tried, known.found = wanted, found
+        known.model = self._gallery.model_id or (known.report.model_id if known.report else None)
+        if found.again:
+            known.again_at = time.monotonic() + self._photos_again.next_s(key)
+        await self._send(registry, key, subject, known, had)
+
+    async def _send(self, registry: Registry, key: Key, subject: Subject, known: Known, had: Mapping[str, str]) -> None:
+        """Give identity what was read, unless it has it."""
+        found = known.found or Found()
+        data, found.data = found.data, {}
+        is_barred = barred(subject, self._world.now())
+        kept = {**_kept(found, subject, known.report), **had}
         spec = subject.spec.model_dump_json(by_alias=True)
-        kept = _kept(found, subject, known.report)
         given = _digest(subject, spec, found.digests | kept, is_barred=is_barred)
-        if await self._has(known, given) or not (known.report or data):
+        obj = self._world.cache.get(key)
+        if obj is None or await self._has(known, given) or not (known.report or data):
             return
         try:
             known.report = await registry.put_subject(obj, data, kept)
         except RegistryRefusedError as error:
-            known.refused, known.again_at = str(error), float("inf")
+            known.trouble, known.refused, known.again_at = str(error), True, float("inf")
             return
-        except RegistryError:
-            known.tried = None
-            raise
+        except RegistryError as error:
+            if not any(photo.url and photo.name in data for photo in subject.spec.photos):
+                known.tried = None
+                raise
+            known.trouble = str(error)  # to fetch it all again is no small matter, so that is put off for longer
+            known.again_at = time.monotonic() + max(self._photos_again.next_s(key), error.retry_after_s or 0.0)
+            return
+        if any(photo.name in had and photo.reason is PhotoReason.MISSING for photo in known.report.photos):
+            known.again_at = time.monotonic() + self._photos_again.next_s(key)  # it serves another model by now
         log.info("subject enrolled", subject=str(key), reason=known.report.reason, photos=len(data))
-
-    def _retry_at(self, key: Key, subject: Subject, found: Found) -> float:
-        by_address = {photo.name for photo in subject.spec.photos if photo.url}
-        return time.monotonic() + self._again.next_s(key) if by_address & set(found.absent) else float("inf")
 
     async def close(self) -> None:
         """Close all connections."""
@@ -200,6 +237,24 @@ def _digest(subject: Subject, spec: str, digests: dict[str, str], *, is_barred: 
     """Say in one word what identity is to have; no photo at all when the person must not be in the gallery."""
     photos = {} if is_barred else {photo.name: digests.get(photo.name) for photo in subject.spec.photos}
     return enrolment_digest(spec, photos)
+
+
+def _had(photos: list[Photo], report: EnrolmentReport | None, model_id: str | None) -> dict[str, str]:
+    """Give the sha256 of photos by address that identity has judged by the served model: they need not be fetched.
+
+    Photos that are unlike the others are judged anew beside each new one.
+    """
+    if report is None or model_id not in {None, report.model_id}:
+        return {}
+    told = {photo.name: photo for photo in report.photos if photo.reason is not PhotoReason.NOT_THE_SAME_PERSON}
+    return {
+        photo.name: photo.sha256
+        for photo in photos
+        if photo.url is not None
+        and photo.sha256 is not None
+        and photo.name in told
+        and told[photo.name].sha256 == photo.sha256
+    }
 
 
 def _kept(there: Found, subject: Subject, report: EnrolmentReport | None) -> dict[str, str]:

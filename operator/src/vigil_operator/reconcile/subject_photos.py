@@ -4,15 +4,20 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
 
-from vigil_contracts.registry import PhotoReason, PhotoResult
+from vigil_contracts.registry import MAX_PHOTO_BYTES, MAX_PHOTOS_BYTES, PhotoReason, PhotoResult
 from vigil_contracts.resources.subject import Photo
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import NotFoundError
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.kube.trim import digest
-from vigil_operator.registry.download import MAX_PHOTO_BYTES, Downloader, DownloadError
+from vigil_operator.registry.download import Downloader, DownloadError
+
+NOT_AGAIN: Final = "it is fetched again when the Subject's spec changes"
+"""What an address gives wrongly, somebody has to put right."""
 
 
 @dataclass(slots=True)
@@ -26,12 +31,20 @@ class Found:
     absent
         Those that are not, with the reason.
     data
-        Bytes by name, of those that were read.
+        Bytes by name, of those that were read; together no more than identity takes.
+    again
+        Those that may be there another time without anybody telling of it: an address did not give them.
     """
 
     digests: dict[str, str] = field(default_factory=dict)
     absent: dict[str, PhotoResult] = field(default_factory=dict)
     data: dict[str, bytes] = field(default_factory=dict)
+    again: set[str] = field(default_factory=set)
+
+    @property
+    def room(self) -> int:
+        """How many bytes more may be read."""
+        return MAX_PHOTOS_BYTES - sum(map(len, self.data.values()))
 
     def lack(self, name: str, reason: PhotoReason, message: str) -> None:
         """Note that a photo cannot be had."""
@@ -81,8 +94,19 @@ def _reference(photo: Photo, namespace: str) -> tuple[Key | None, str]:
     return None, ""
 
 
-async def read(photos: list[Photo], namespace: str, api: Api, downloader: Downloader) -> Found:
+async def read(
+    photos: list[Photo],
+    namespace: str,
+    api: Api,
+    downloader: Downloader,
+    known: Mapping[str, str] = MappingProxyType({}),
+) -> Found:
     """Read all photos; those that cannot be had are told with the reason.
+
+    Parameters
+    ----------
+    known
+        sha256 by name, of those by address whose bytes are not needed again.
 
     Raises
     ------
@@ -90,10 +114,11 @@ async def read(photos: list[Photo], namespace: str, api: Api, downloader: Downlo
         The API server does not give a Secret or ConfigMap for another reason than that it is not there.
     """
     found, sources = Found(), dict[Key, Object | None]()
+    by_address: list[Photo] = []
     for photo in photos:
         key, name = _reference(photo, namespace)
         if key is None:
-            await _download(found, photo, downloader)
+            by_address.append(photo)  # last, so that no trouble with the API server loses what was fetched
             continue
         if key not in sources:
             try:
@@ -101,6 +126,11 @@ async def read(photos: list[Photo], namespace: str, api: Api, downloader: Downlo
             except NotFoundError:
                 sources[key] = None
         _take(found, photo, sources[key], key, name)
+    for photo in by_address:
+        if photo.name in known:
+            found.digests[photo.name] = known[photo.name]
+        else:
+            await _download(found, photo, downloader)
     return found
 
 
@@ -109,13 +139,27 @@ async def _download(found: Found, photo: Photo, downloader: Downloader) -> None:
     if not url.startswith("https://"):
         found.lack(photo.name, PhotoReason.NOT_FOUND, f"{url}: only https:// is fetched in a cluster")
         return
+    room = found.room
     try:
-        data = await downloader.fetch(url)
+        data = await downloader.fetch(url, room)
     except DownloadError as error:
-        found.lack(photo.name, PhotoReason.TOO_LARGE if error.too_large else PhotoReason.NOT_FOUND, str(error))
+        if error.too_large:
+            told = f"{error}{_together(found) if room < MAX_PHOTO_BYTES else ''}; {NOT_AGAIN}"
+            found.lack(photo.name, PhotoReason.TOO_LARGE, told)
+        else:
+            found.lack(photo.name, PhotoReason.NOT_FOUND, str(error))
+            found.again.add(photo.name)
         return
     if found.have(photo, digest(data)):
         found.data[photo.name] = data
+    else:
+        told = f"{found.absent[photo.name].message}; {NOT_AGAIN}"
+        found.lack(photo.name, PhotoReason.CHECKSUM_MISMATCH, told)
+
+
+def _together(found: Found) -> str:
+    used = MAX_PHOTOS_BYTES - found.room
+    return f", since the photos of one Subject may have {MAX_PHOTOS_BYTES} bytes together, and those before have {used}"
 
 
 def _take(found: Found, photo: Photo, source: Object | None, key: Key, name: str) -> None:
@@ -128,6 +172,9 @@ def _take(found: Found, photo: Photo, source: Object | None, key: Key, name: str
         found.lack(photo.name, PhotoReason.NOT_FOUND, f"{where} has no key {name}")
     elif len(data) > MAX_PHOTO_BYTES:
         told = f"{where} holds {len(data)} bytes under {name}; at most {MAX_PHOTO_BYTES} are read"
+        found.lack(photo.name, PhotoReason.TOO_LARGE, told)
+    elif len(data) > found.room:
+        told = f"{where} holds {len(data)} bytes under {name}; at most {found.room} are read{_together(found)}"
         found.lack(photo.name, PhotoReason.TOO_LARGE, told)
     elif found.have(photo, digest(data)):
         found.data[photo.name] = data

@@ -4,15 +4,18 @@ Whoever may apply a Subject may thereby have the operator ask any address, so wh
 they could reach themselves: only https; only addresses of the public internet, unless the installation names networks
 of its own (VIGIL_PHOTO_NETWORKS); the name is resolved once, every address that it has is judged, and the connection
 goes to an address that was judged, so that a name cannot change its mind in between; the same for each redirect, of
-which there are few. No proxy of the environment is used, no cookie or credential is sent, and of what is answered
-nothing but its length and sha256 is ever told.
+which there are few. No proxy of the environment is used, and no cookie or credential is sent.
+
+Of what is answered is told, in the Subject's status: the HTTP status; whether it is larger than is read; its sha256
+when the Subject says another; and of a redirect that leads nowhere good its address without the query, and what its
+name resolves to. Nothing else that a server said, neither of its body nor of its headers or status line.
 """
 
 import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -20,14 +23,18 @@ from urllib.parse import urlsplit
 
 import httpx
 
-MAX_PHOTO_BYTES: Final = 20 << 20
-"""As identity takes it."""
+from vigil_contracts.registry import MAX_PHOTO_BYTES
+from vigil_operator.settings import IpNetwork
 
 MAX_REDIRECTS: Final = 3
 DEADLINE_S: Final = 20.0
 """For one photo, redirects included."""
 
-IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+"""RFC 6052: the last 32 bits are the IPv4 address that is asked."""
+LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
+"""RFC 8215: a network's own, with the IPv4 address where it likes; not global, which not every Python knows."""
+
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -66,12 +73,24 @@ def judge(address: IpAddress, allowed: Sequence[IpNetwork]) -> bool:
     allowed
         Networks of the installation itself, beside the public internet.
     """
-    mapped = getattr(address, "ipv4_mapped", None)
-    if mapped is not None:
-        return judge(mapped, allowed)
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return judge(address.ipv4_mapped, allowed)
+        if not all(judge(one, allowed) for one in _carried(address)):
+            return False
     if any(address.version == network.version and address in network for network in allowed):
         return True
-    return address.is_global and not address.is_multicast
+    return address.is_global and not address.is_multicast and address not in LOCAL_NAT64
+
+
+def _carried(address: ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Address]:
+    """Give the IPv4 addresses that a gateway on the way may make of an IPv6 one: NAT64, 6to4, Teredo."""
+    if address in NAT64:
+        yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    if address.sixtofour is not None:
+        yield address.sixtofour
+    if address.teredo is not None:
+        yield from address.teredo
 
 
 class Downloader:
@@ -96,33 +115,40 @@ class Downloader:
             timeout=10.0,
         )
 
-    async def fetch(self, url: str) -> bytes:
-        """Fetch one photo; raises DownloadError."""
+    async def fetch(self, url: str, max_bytes: int | None = None) -> bytes:
+        """Fetch one photo; raises DownloadError.
+
+        Parameters
+        ----------
+        max_bytes
+            Read no more than this of it; None: as many as of any photo.
+        """
+        most = self._max_bytes if max_bytes is None else min(max_bytes, self._max_bytes)
         try:
             async with asyncio.timeout(DEADLINE_S):
-                return await self._follow(url)
+                return await self._follow(url, most)
         except TimeoutError:
             msg = f"{_shown(url)} did not answer in full within {DEADLINE_S:g} s"
             raise DownloadError(msg) from None
 
-    async def _follow(self, url: str) -> bytes:
+    async def _follow(self, url: str, most: int) -> bytes:
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await self._ask_any(await self._place(url))
+            answer = await self._ask_any(await self._place(url), most)
             if isinstance(answer, bytes):
                 return answer
             url = answer
         msg = f"more than {MAX_REDIRECTS} redirects, the last one to {_shown(url)}"
         raise DownloadError(msg)
 
-    async def _ask_any(self, place: Place) -> bytes | str:
+    async def _ask_any(self, place: Place, most: int) -> bytes | str:
         """Ask at the first address that can be connected to: some have none but their IPv4 one at work."""
         *others, last = place.addresses
         for address in others:
             with suppress(_NotConnectedError):
-                return await self._ask(place, address)
-        return await self._ask(place, last)
+                return await self._ask(place, address, most)
+        return await self._ask(place, last, most)
 
-    async def _ask(self, place: Place, address: IpAddress) -> bytes | str:
+    async def _ask(self, place: Place, address: IpAddress, most: int) -> bytes | str:
         """Give the body, or the address of a redirect."""
         try:
             async with self._http.stream(
@@ -134,22 +160,23 @@ class Downloader:
                 if answer.has_redirect_location:
                     return str(place.url.join(answer.headers["location"]))
                 if answer.status_code != 200:
-                    msg = f"{_shown(str(place.url))} answered {answer.status_code} {answer.reason_phrase}".rstrip()
+                    msg = f"{_shown(str(place.url))} answered {answer.status_code}"
                     raise DownloadError(msg)
-                return await self._read(answer, place)
+                return await self._read(answer, place, most)
         except httpx.ConnectError as error:
             msg = f"{_shown(str(place.url))} cannot be fetched: {error}"
             raise _NotConnectedError(msg) from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            msg = f"{_shown(str(place.url))} cannot be fetched: {type(error).__name__}: {error}".rstrip(": ")
+            # The error's own text may quote what the server sent instead of HTTP.
+            msg = f"{_shown(str(place.url))} cannot be fetched: {type(error).__name__}"
             raise DownloadError(msg) from error
 
-    async def _read(self, answer: httpx.Response, place: Place) -> bytes:
+    async def _read(self, answer: httpx.Response, place: Place, most: int) -> bytes:
         body = bytearray()
         async for chunk in answer.aiter_raw():
             body += chunk
-            if len(body) > self._max_bytes:
-                msg = f"{_shown(str(place.url))} has more than {self._max_bytes} bytes; at most so many are read"
+            if len(body) > most:
+                msg = f"{_shown(str(place.url))} has more than {most} bytes; at most so many are read"
                 raise DownloadError(msg, too_large=True)
         return bytes(body)
 
@@ -158,7 +185,7 @@ class Downloader:
         try:
             parsed = httpx.URL(url)
         except httpx.InvalidURL as error:
-            msg = f"{_shown(url)} is no address: {error}"
+            msg = f"{_shown(url)} is no address: {type(error).__name__}"
             raise DownloadError(msg) from None
         if parsed.scheme != "https" or not parsed.host or parsed.userinfo:
             msg = f"{_shown(url)}: only https:// without user and password is fetched"
