@@ -8,7 +8,7 @@ from tests.support.shared import ROOT
 
 TAG = "test"
 OWN = ("gateway", "operator", "stream", "triton-cpu")
-SERVERS = {"nats": "docker.io/library/nats:2.12-alpine", "postgres": "docker.io/library/postgres:18"}
+SERVERS = {"nats": "docker.io/library/nats:2.15.1-alpine", "postgres": "docker.io/library/postgres:18.4"}
 """Of a trial: folder below `images` to the name that the chart gives by default."""
 
 MODELS = "vigil/open-models"

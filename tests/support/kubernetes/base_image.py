@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.support.kubernetes.buildah import TAIL, buildah
 from tests.support.kubernetes.errors import ClusterError
 
-PYTHON = "docker.io/library/python:3.11-slim-bookworm"
+PYTHON = "docker.io/library/python:3.11.15-slim-bookworm"
 SUITE = "bookworm"
 MIRROR = "http://deb.debian.org/debian"
 PACKAGES = ("python3", "python3-venv", "libpython3.11", "ca-certificates")
