@@ -126,6 +126,7 @@ class Installed:
 
 
 def _install(cluster: ApiCluster, *values: str, namespaced: bool) -> Iterator[Installed]:
+    cluster.install_crds()
     namespace, served, other = (cluster.new_namespace(prefix) for prefix in ("vigil", "shop", "other"))
     release = f"vigil-{uuid4().hex[:6]}"
     sets = [part for each in ("crds.install=false", *values) for part in ("--set", each)]
