@@ -117,9 +117,14 @@ async def test_a_watch_keeps_what_it_saw_of_a_kind_that_is_not_served_and_compar
     async with asking(cluster) as (api, cache):
         watch = Watch(api, cache, Metrics(), Scope(Kind.POD_MONITOR, "default"))
         running = asyncio.create_task(watch.run())
-        names = lambda: {key.name for key in cache.keys(Kind.POD_MONITOR)}  # noqa: E731 - a name for what is asked
-        stays = Key(Kind.POD_MONITOR, "default", "stays")
-        uid = lambda: (cache.get(stays) or {"metadata": {"uid": ""}})["metadata"]["uid"]  # noqa: E731
+
+        def names() -> set[str]:
+            return {key.name for key in cache.keys(Kind.POD_MONITOR)}
+
+        def uid() -> str:
+            found = cache.get(Key(Kind.POD_MONITOR, "default", "stays"))
+            return str(found["metadata"]["uid"]) if found is not None else ""
+
         try:
             await eventually(lambda: names() == {"stays", "goes"}, 30, "both are seen")
             before = uid()
