@@ -174,7 +174,10 @@ STATUSES: list[tuple[Document, Document]] = [
         subject(),
         {
             "photos": [{"name": "front", "accepted": True, "reason": "Accepted"}],
-            "conditions": [condition("Ready", "True", "Enrolled"), condition("Enrolled", "True", "Enrolled")],
+            "conditions": [
+                condition("Ready", "True", "Enrolled", "1 of 2 photos are in the gallery"),
+                condition("Enrolled", "True", "Enrolled"),
+            ],
         },
     ),
     (
@@ -217,8 +220,15 @@ def test_kubectl_get_prints_what_an_operator_of_cameras_wants_to_see(cluster: Ap
     everything = ("get", "cameras,subjects,sites", "-n", namespace)
     assert shown(cluster.kubectl(*everything).stdout) == shown(PRINTED)
     wide = cluster.kubectl(*everything, "-o", "wide").stdout
-    for told_wide in (REFUSED["message"], "rtsp://10.0.0.5/1", "triton:8001", "Accepted", "FITNESS", "MESSAGE"):
+    for told_wide in (
+        REFUSED["message"],
+        "rtsp://10.0.0.5/1",
+        "1 of 2 photos are in the gallery",
+        "FITNESS",
+        "MESSAGE",
+    ):
         assert told_wide in wide
+    assert not {"PHOTOS", "INFERENCE"} & set(wide.split())  # kubectl prints one entry of a list only
     assert len(shown(cluster.kubectl("get", "vigil", "-n", namespace).stdout)) == len(shown(PRINTED))
     for short in ("cam", "subj", "vsite"):
         assert "front-" in cluster.kubectl("get", short, "-n", namespace).stdout

@@ -1,5 +1,6 @@
 """The definitions and the reference: everything has words, a limit, and one source."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from tests.support.shared import ROOT
 from vigil_contracts.base import Strict
 from vigil_contracts.conditions import MAX_MESSAGE, Condition
 from vigil_contracts.crds import definition, definitions
+from vigil_contracts.crds.columns import COLUMNS
 from vigil_contracts.crds.structural import SchemaError, structural
 from vigil_contracts.reference import CONDITIONS, TELLING, meanings, reference
 from vigil_contracts.resources import KINDS
@@ -88,3 +90,10 @@ def test_a_message_longer_than_a_status_may_hold_is_cut_not_lost() -> None:
     )
     assert len(made.message) == MAX_MESSAGE
     assert made.message.endswith("…")
+
+
+def test_no_column_of_kubectl_get_is_over_a_list_of_which_only_the_first_entry_would_be_shown() -> None:
+    for name, columns in COLUMNS.items():
+        for column in columns:
+            lists = re.findall(r"\[([^\]]*)\]", column.path)
+            assert all(each.startswith("?(@.type==") for each in lists), f"{name}: {column.name}"

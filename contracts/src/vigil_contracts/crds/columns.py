@@ -8,7 +8,10 @@ Condition = CameraCondition | SubjectCondition | SiteCondition
 
 
 class Column(NamedTuple):
-    """One column of `kubectl get`; the wide ones are printed with `-o wide` only."""
+    """One column of `kubectl get`; the wide ones are printed with `-o wide` only.
+
+    The path leads to one value: of a list kubectl prints the first entry, as if there were no other.
+    """
 
     name: str
     path: str
@@ -57,7 +60,6 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("Category", ".spec.category", "What the person is to the site."),
         AGE,
         Column("Name", ".spec.displayName", "The name that viewers read.", wide=True),
-        Column("Photos", ".status.photos[*].reason", "What became of each photo.", wide=True),
         Column("Expires", ".spec.consent.expiresAt", "When the consent ends.", wide=True),
         _message(SubjectCondition.READY),
     ),
@@ -69,7 +71,6 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         AGE,
         Column("Backlog", ".status.backlog", "Events not yet consumed.", "integer", wide=True),
         Column("Gallery", ".status.galleryVersion", "What it compares with.", wide=True),
-        Column("Inference", ".status.endpoints[*].address", "Its Triton servers.", wide=True),
         Column("Bus", ".spec.bus.url", "Its NATS.", wide=True),
         Column("Timezone", ".spec.timezone", "Where its days begin and end.", wide=True),
         _message(SiteCondition.READY),
