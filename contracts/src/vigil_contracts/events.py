@@ -299,6 +299,8 @@ class CameraHeartbeat(Tolerant):
     codec: str | None = None
     decoder: str | None = None
     inference_endpoint: str | None = None
+    inference_trouble: str | None = None
+    """Why pictures come and none of them can be analysed, for a person; not told while it may be a blip."""
     captured_fps: Finite = 0.0
     analysed_fps: Finite = 0.0
     latency_p95_ms: Finite | None = None

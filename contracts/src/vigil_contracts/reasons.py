@@ -59,6 +59,9 @@ class CameraReason(StrEnum):
     NO_HEARTBEAT = "NoHeartbeat"
     """The pod runs, but nothing was heard of it on the bus for 15 s. Read the pod's log; check that it reaches the
     bus."""
+    INFERENCE_UNREACHABLE = "InferenceUnreachable"
+    """Pictures come and none of them can be analysed, so nobody is seen here. Check the Triton pods and
+    `spec.inference.endpoints` of the Site; the Camera goes on by itself."""
     BUS_UNREACHABLE = "BusUnreachable"
     """The operator does not reach the Site's bus, so it cannot tell how the camera is. Look at the Site's condition
     Connected; the camera itself may work."""

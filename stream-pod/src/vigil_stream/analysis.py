@@ -94,4 +94,5 @@ class AnalysisLoop:
             status.fitness(*analyser.fitness.verdict())
 
     def _tell_trouble(self) -> None:
+        self._status.detection_trouble = self._detection_trouble
         self._status.wrong("inference", self._detection_trouble or self._analyser.taker.trouble)

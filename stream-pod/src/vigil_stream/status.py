@@ -14,6 +14,8 @@ from vigil_stream.capture.source import SourceInfo
 
 RATE_WINDOW_S = 10.0
 LATENCY_WINDOW_S = 60.0
+BLIP_S = 5.0
+"""Inference that analysed a picture so recently is not told to be away."""
 
 
 @dataclass(slots=True)
@@ -65,7 +67,10 @@ class Status:
         self._analysed_rate = _Rate()
         self._fitness = (FitnessReason.NO_FACES_YET, "")
         self._trouble: dict[str, str] = {}
+        self._analysed_at = float("-inf")
         self.inference_endpoint: str | None = None
+        self.detection_trouble = ""
+        """Why the last picture could not be analysed; empty: it could."""
         self.outbox_pending: Callable[[], int] = lambda: 0
         self.counters: Callable[[], CameraCounters] = CameraCounters
 
@@ -151,7 +156,8 @@ class Status:
     def analysed(self, latency_s: float) -> None:
         """Note an analysed picture and the seconds from its capture to its detections."""
         with self._lock:
-            self._latencies.append((time.monotonic(), latency_s))
+            self._analysed_at = time.monotonic()
+            self._latencies.append((self._analysed_at, latency_s))
 
     def fitness(self, reason: FitnessReason, message: str) -> None:
         """Note what the faces say of the camera's place."""
@@ -198,6 +204,7 @@ class Status:
                 codec=info.codec if info else None,
                 decoder=info.decoder if info else None,
                 inference_endpoint=self.inference_endpoint,
+                inference_trouble=self.detection_trouble or None if now - self._analysed_at >= BLIP_S else None,
                 captured_fps=round(self._captured_rate.mark(now, counters.frames_captured), 2),
                 analysed_fps=round(self._analysed_rate.mark(now, counters.frames_analysed), 2),
                 latency_p95_ms=round(latency * 1000, 1) if latency is not None else None,

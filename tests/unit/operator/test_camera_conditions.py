@@ -26,6 +26,7 @@ def heard(state: CameraState, reason: SourceReason, age_s: float = 1.0, **more: 
 
 
 STREAMS = heard(CameraState.STREAMING, SourceReason.CONNECTED)
+AWAY = "no inference: triton:8001: Domain name not found"
 T, F, U = "True", "False", "Unknown"
 
 TABLE: dict[str, tuple[Known, str, tuple[str, str, str, str, str, str]]] = {
@@ -38,6 +39,11 @@ TABLE: dict[str, tuple[Known, str, tuple[str, str, str, str, str, str]]] = {
     "old and silent": (known(), "NoHeartbeat", (F, F, U, F, F, U)),
     "fell silent": (known(heard=Heard(beat(), 16)), "NoHeartbeat", (F, F, U, F, F, U)),
     "bus away": (known(heard=Heard(beat(), 16), bus_trouble="nats: gone"), "BusUnreachable", (U, U, U, F, F, U)),
+    "nothing answers that could analyse": (
+        known(heard=heard(CameraState.STREAMING, SourceReason.CONNECTED, message=AWAY, inference_trouble=AWAY)),
+        "InferenceUnreachable",
+        (F, T, T, F, F, U),
+    ),
     "connecting": (
         known(heard=heard(CameraState.CONNECTING, SourceReason.CONNECTING)),
         "Connecting",
@@ -104,6 +110,13 @@ def test_what_is_known_gives_these_conditions(name: str) -> None:
     assert verdicts[0].reason == reason
     assert tuple(one.status.value for one in verdicts) == statuses
     assert all(one.reason for one in verdicts)
+
+
+def test_what_is_wrong_with_inference_is_told_by_ready_alone() -> None:
+    ready, streaming, reachable, *_ = judge(TABLE["nothing answers that could analyse"][0])
+    assert AWAY in ready.message
+    assert "Triton pods" in ready.message
+    assert not any("inference" in one.message for one in (streaming, reachable))
 
 
 def test_a_camera_is_never_ready_and_stalled_and_never_both_stalled_and_on_the_way() -> None:

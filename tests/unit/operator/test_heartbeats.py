@@ -38,6 +38,13 @@ def test_another_state_is_told() -> None:
     assert len(heard.cameras) == 3
 
 
+def test_inference_that_goes_away_is_told() -> None:
+    heard = Heard()
+    heard.beats.note(FRONT, beat())
+    heard.beats.note(FRONT, beat(inference_trouble="no inference"))
+    assert len(heard.cameras) == 2
+
+
 def test_an_old_word_that_comes_late_replaces_no_newer_one() -> None:
     heard = Heard()
     heard.beats.note(FRONT, beat())

@@ -69,6 +69,29 @@ def test_an_embedding_does_not_hide_that_detection_fails() -> None:
     assert told.trouble == {}
 
 
+def test_a_heartbeat_tells_that_nothing_can_be_analysed_and_not_of_a_blip(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = Story()
+    camera = Camera(story, **ALL)
+    loop, told = analysis(camera)
+    run_once(loop, camera.picture())
+    story.detects = False
+    run_once(loop, camera.picture())
+    assert told.heartbeat().inference_trouble is None
+    monkeypatch.setattr("vigil_stream.status.BLIP_S", 0.0)
+    assert "no detector" in str(told.heartbeat().inference_trouble)
+    run_once(loop, Lost())
+    assert told.heartbeat().inference_trouble is None
+
+
+def test_a_process_that_could_never_analyse_a_picture_says_so_at_once() -> None:
+    story = Story()
+    story.detects = False
+    camera = Camera(story, **ALL)
+    loop, told = analysis(camera)
+    run_once(loop, camera.picture())
+    assert "no detector" in str(told.heartbeat().inference_trouble)
+
+
 def test_without_a_source_an_old_failure_of_inference_is_forgotten() -> None:
     story = Story()
     camera = Camera(story, **ALL)

@@ -210,6 +210,9 @@ class CameraHeartbeat:
     codec: str | None
     decoder: str | None
     inference_endpoint: str | None
+    inference_trouble: str | None = strawberry.field(
+        description="Why pictures come and none of them can be analysed; null while they are."
+    )
     captured_fps: float
     analysed_fps: float
     latency_p95_ms: float | None = strawberry.field(

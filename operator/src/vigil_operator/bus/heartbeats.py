@@ -1,7 +1,7 @@
 """The last word of every camera's stream process, and whether its meaning changed.
 
-A heartbeat comes every two seconds; only a change of meaning (state, reason, fitness, picture size, or falling silent)
-is worth a reconcile.
+A heartbeat comes every two seconds; only a change of meaning (state, reason, fitness, picture size, whether inference
+answers, or falling silent) is worth a reconcile.
 """
 
 import asyncio
@@ -162,4 +162,5 @@ def meaning(beat: CameraHeartbeat) -> Meaning:
         beat.width,
         beat.height,
         beat.inference_endpoint,
+        beat.inference_trouble,
     )

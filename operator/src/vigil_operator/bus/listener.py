@@ -30,7 +30,10 @@ BATCH: Final = 256
 FETCH_S: Final = 2.0
 LOOK_S: Final = 10.0
 """How often a connection of which nothing is told is looked at; one that lasts so long is well."""
-FIELDS: Final = ("sessionId", "state", "reason", "message", "fitness", "width", "height", "inferenceEndpoint")
+FIELDS: Final = (
+    *("sessionId", "state", "reason", "message", "fitness", "width", "height"),
+    *("inferenceEndpoint", "inferenceTrouble"),
+)
 """Of a heartbeat as JSON: the same as `heartbeats.meaning`."""
 
 

@@ -111,6 +111,12 @@ def _ready_by_heartbeat(known: Known) -> Verdict:
         told = "the pod runs, but nothing is heard of it on the bus; read its log and check that it reaches the bus"
         return _say(Type.READY, False, Reason.NO_HEARTBEAT, told)
     beat = heard.beat
+    if beat.state is CameraState.STREAMING and beat.inference_trouble:
+        told = (
+            f"pictures come and none can be analysed: {beat.inference_trouble}; look at the Triton pods and at "
+            "spec.inference.endpoints of the Site; the Camera goes on by itself"
+        )
+        return _say(Type.READY, False, Reason.INFERENCE_UNREACHABLE, told)
     if beat.state is CameraState.STREAMING:
         return _say(Type.READY, True, Reason.STREAMING, beat.message)
     return _say(Type.READY, False, beat.reason, _words(beat))
@@ -170,6 +176,8 @@ def _fit(known: Known, beat: CameraHeartbeat | None) -> Verdict:
 
 
 def _words(beat: CameraHeartbeat) -> str:
+    if beat.state is CameraState.STREAMING and beat.inference_trouble:
+        return "pictures come"  # what is wrong with inference is no word about the source
     return beat.message or f"the stream process says {beat.state} ({beat.reason})"
 
 
