@@ -306,6 +306,12 @@ def test_what_does_not_concern_the_migration_gives_no_other_job(change: str) -> 
     assert only(rendered("default"), "Job") == only(rendered("default", change), "Job")
 
 
+def test_an_upgrade_removes_what_a_migration_that_failed_has_left_whatever_it_was_made_of() -> None:
+    before, after = (only(rendered("production", *sets), "Job")["metadata"] for sets in ((), ("image.tag=not-there",)))
+    assert before["name"] == after["name"] == "vigil-migrate"
+    assert "before-hook-creation" in after["annotations"]["helm.sh/hook-delete-policy"]
+
+
 def test_the_chart_brings_the_crds_that_are_checked_in() -> None:
     ours = {path.name: path.read_bytes() for path in (ROOT / "crds").glob("*.yaml")}
     chart = {path.name: path.read_bytes() for path in (CHART / "files" / "crds").glob("*.yaml")}
