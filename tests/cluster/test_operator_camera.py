@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cluster.streams import Stream, running_container
 from tests.support.kubernetes.api import ApiCluster
 from tests.support.operators import IMAGE, Operator, World, camera, listed, operating, secret, site
+from tests.support.servers import NatsServer
 from tests.support.waiting import wait_until
+
+from vigil_contracts.conditions import SourceReason
+from vigil_contracts.events import CameraState
 
 pytestmark = pytest.mark.cluster
 
@@ -288,6 +293,58 @@ def test_of_two_cameras_on_one_usb_device_the_younger_says_so(world: World) -> N
     world.cluster.kubectl("delete", "camera", "desk", "-n", world.namespace)
     world.wait_for("deployment", "camera-desk-copy")
     world.wait_reason("desk-copy", "PodPending")
+
+
+def warnings_of(world: World, name: str) -> list[str]:
+    """Give the reasons of the Warning events of a Camera."""
+    events = world.cluster.kubectl("get", "events.events.k8s.io", "-n", world.namespace, "-o", "json").stdout
+    told = [one for one in json.loads(events)["items"] if one["regarding"].get("name") == name]
+    return [one["reason"] for one in told if one["type"] == "Warning"]
+
+
+def test_the_words_of_an_earlier_pod_are_none_about_the_next_one(
+    crds: ApiCluster, own_nats: NatsServer, tmp_path: Path
+) -> None:
+    world = World(crds, crds.new_namespace("handover"))
+    crds.apply(secret("vigil-bus", world.namespace, token="for-tests"))
+    bus = {"VIGIL_NATS_URL": own_nats.url, "VIGIL_NATS_TOKEN": own_nats.token}
+    stream = Stream(own_nats, world, "handed")
+
+    def starts() -> None:
+        world.wait_reason("handed", "Starting")
+        wait_until(lambda: is_observed(world, "handed"), 20, "the spec as it is now was judged")
+        found = [world.condition("handed", kind)["status"] for kind in ("Ready", "Reconciling", "Stalled")]
+        assert found == ["False", "True", "False"]
+
+    with operating(crds, world.namespace, tmp_path, **bus):
+        world.apply(camera("handed", world.namespace))
+        first = world.pod("handed")["metadata"]["name"]
+        world.set_pod_status(first, {"phase": "Running", "containerStatuses": [running_container()]})
+        stream.says(CameraState.STREAMING, SourceReason.CONNECTED, session_id="first")
+        world.wait_reason("handed", "Streaming")
+        world.apply(camera("handed", world.namespace, scheduling={"priority": 5}))
+        wait_until(lambda: is_observed(world, "handed"), 20, "the change was seen")
+        assert world.condition("handed")["status"] == "True", "nothing is started anew for that"
+        # The old pod is still there, and its camera still streams.
+        crds.kubectl("rollout", "pause", "deployment/camera-handed", "-n", world.namespace)
+        world.apply(camera("handed", world.namespace, sampling={"fps": 9}))
+        starts()
+        stream.says(CameraState.RECONNECTING, SourceReason.NOT_FOUND, session_id="first")
+        stream.says(CameraState.STREAMING, SourceReason.CONNECTED, session_id="first")
+        starts()
+        crds.kubectl("rollout", "resume", "deployment/camera-handed", "-n", world.namespace)
+        wait_until(lambda: world.pod("handed")["metadata"]["name"] != first, 30, "another pod")
+        second = world.pod("handed")["metadata"]["name"]
+        world.wait_reason("handed", "PodPending")
+        world.set_pod_status(second, {"phase": "Running", "containerStatuses": [running_container()]})
+        starts()
+        stream.says(CameraState.STREAMING, SourceReason.CONNECTED, session_id="second")
+        world.wait_reason("handed", "Streaming")
+        stream.says(CameraState.STOPPED, SourceReason.STOPPED, session_id="second")
+        starts()
+        stream.says(CameraState.STREAMING, SourceReason.CONNECTED, session_id="third")
+        world.wait_reason("handed", "Streaming")
+    assert warnings_of(world, "handed") == []
 
 
 def test_a_usb_device_that_no_plugin_offers_is_told(world: World) -> None:

@@ -1,6 +1,5 @@
 """What happens to the operator itself: killed, doubled, cut off, fought, left in peace."""
 
-import asyncio
 import json
 import signal
 import time
@@ -9,21 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
-import nats
 import pytest
+from tests.cluster.streams import Stream, running_container
 from tests.support.kubernetes.api import ApiCluster
 from tests.support.kubernetes.audit import Request
 from tests.support.operators import Operator, World, camera, operating, secret, settings
 from tests.support.servers import NatsServer
 from tests.support.shared import ROOT
 from tests.support.waiting import wait_until
-from tests.unit.operator.builders import beat
 
 from vigil_cli.standalone.servers.ports import LOOPBACK
-from vigil_contracts.bus import Kind, camera_stream, subject
 from vigil_contracts.conditions import FitnessReason, SourceReason
-from vigil_contracts.events import CameraHeartbeat, CameraRef, CameraState, encode_heartbeat
-from vigil_contracts.ids import ResourceKey
+from vigil_contracts.events import CameraState
 
 pytestmark = pytest.mark.cluster
 
@@ -300,29 +296,6 @@ def test_told_to_stop_it_ends_politely_and_gives_the_lease_back(api_cluster: Api
         assert "Traceback" not in operator.log
 
 
-class Stream:
-    """A stream process as far as the bus can tell."""
-
-    def __init__(self, server: NatsServer, world: World, name: str) -> None:
-        self.server, self.key = server, ResourceKey(world.namespace, name)
-        self.ref = CameraRef(namespace=world.namespace, name=name)
-
-    def says(self, state: CameraState, reason: SourceReason, **more: object) -> None:
-        heartbeat = beat(state, reason, camera=self.ref, **more)
-        asyncio.run(self._send(heartbeat))
-
-    async def _send(self, heartbeat: CameraHeartbeat) -> None:
-        client = await nats.connect(self.server.url, token=self.server.token)
-        try:
-            stream = camera_stream("default")
-            jetstream = client.jetstream()
-            await jetstream.add_stream(name=stream.name, subjects=list(stream.subjects), max_msgs_per_subject=1)
-            body = encode_heartbeat(heartbeat, heartbeat.since)
-            await jetstream.publish(subject("default", Kind.CAMERA, self.key), body)
-        finally:
-            await client.close()
-
-
 def test_what_the_stream_process_says_on_the_bus_is_what_the_camera_tells(
     api_cluster: ApiCluster, own_nats: NatsServer, tmp_path: Path
 ) -> None:
@@ -352,17 +325,6 @@ def test_what_the_stream_process_says_on_the_bus_is_what_the_camera_tells(
         assert world.wait_reason("talks", "Streaming")["status"] == "True"
         own_nats.running.kill()
         assert world.wait_reason("talks", "BusUnreachable", 60)["status"] == "Unknown"
-
-
-def running_container() -> dict[str, object]:
-    return {
-        "name": "stream",
-        "image": "vigil/stream:test",
-        "imageID": "",
-        "ready": True,
-        "restartCount": 0,
-        "state": {"running": {"startedAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}},
-    }
 
 
 def test_a_wrong_environment_is_told_by_name_and_never_by_value(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from vigil_operator.kube.kinds import Object
 from vigil_operator.reconcile import pods, status
 from vigil_operator.reconcile.camera_conditions import Known, Problem, judge
 from vigil_operator.reconcile.pods import PodFacts
+from vigil_operator.resources.names import CONFIG_HASH
 
 RUNS = PodFacts(None)
 
@@ -48,6 +49,26 @@ TABLE: dict[str, tuple[Known, str, tuple[str, str, str, str, str, str]]] = {
         known(heard=heard(CameraState.CONNECTING, SourceReason.CONNECTING)),
         "Connecting",
         (F, F, U, F, F, U),
+    ),
+    "told to end": (
+        known(heard=heard(CameraState.STOPPED, SourceReason.STOPPED, message="the process was told to end")),
+        "Starting",
+        (F, F, U, T, F, U),
+    ),
+    "told to end, and nothing follows": (
+        known(heard=heard(CameraState.STOPPED, SourceReason.STOPPED, 16)),
+        "NoHeartbeat",
+        (F, F, U, F, F, U),
+    ),
+    "told to end by suspend": (
+        known(heard=heard(CameraState.STOPPED, SourceReason.STOPPED), suspended=True),
+        "Suspended",
+        (F, F, U, F, F, U),
+    ),
+    "of another configuration": (
+        known(pod=PodFacts(CameraReason.STARTING, "x"), heard=STREAMS),
+        "Starting",
+        (F, F, U, T, F, U),
     ),
     "unreachable": (
         known(heard=heard(CameraState.RECONNECTING, SourceReason.UNREACHABLE)),
@@ -208,6 +229,23 @@ def test_a_pod_tells_why_it_does_not_run(name: str) -> None:
     facts = pods.facts(given, None)
     assert facts.trouble == reason
     assert words in facts.message
+
+
+def configured(made: str | None, **status: Any) -> Object:
+    given = pod(**status)
+    given["metadata"]["annotations"] = {} if made is None else {CONFIG_HASH: made}
+    return given
+
+
+def test_a_pod_of_an_earlier_configuration_is_on_its_way_out_whatever_ails_it() -> None:
+    deployment = {"spec": {"template": {"metadata": {"annotations": {CONFIG_HASH: "wanted"}}}}}
+    stuck = {"containerStatuses": [container(state={"waiting": {"reason": "ErrImageNeverPull"}})]}
+    facts = pods.facts(configured("before", **stuck), deployment)
+    assert (facts.trouble, facts.permanent) == (CameraReason.STARTING, False)
+    assert pods.facts(configured("wanted", **stuck), deployment).trouble is CameraReason.IMAGE_PULL_FAILED
+    runs = {"containerStatuses": [container(state={"running": {}})]}
+    assert pods.facts(configured("wanted", **runs), deployment).trouble is None
+    assert pods.facts(configured(None, **runs), deployment).trouble is None, "somebody took the annotation away"
 
 
 def test_a_quota_that_refuses_the_pod_is_told() -> None:

@@ -19,12 +19,13 @@ from vigil_operator.reconcile.admission import Admission
 from vigil_operator.reconcile.base import Result, World
 from vigil_operator.reconcile.camera_conditions import SILENCE_S, Known, Problem, judge
 from vigil_operator.reconcile.camera_wiring import Resolved, parse, resolve
-from vigil_operator.reconcile.children import Children, Outcome
+from vigil_operator.reconcile.children import Children, Outcome, of_an_earlier
 from vigil_operator.reconcile.edited_pods import EditedPods
 from vigil_operator.reconcile.neighbours import Claim, Neighbours
 from vigil_operator.reconcile.pace import Pace
 from vigil_operator.reconcile.registrations import Registrations
 from vigil_operator.reconcile.status_writer import StatusWriter
+from vigil_operator.reconcile.voices import Voices
 from vigil_operator.resources.camera import children
 from vigil_operator.resources.names import child_name
 from vigil_operator.routes import BY_CAMERA, site_of
@@ -69,6 +70,7 @@ class CameraReconciler:
         self._again: Backoff[Key] = Backoff(FIRST_AGAIN_S, MOST_AGAIN_S)
         self._orphaned: dict[Key, float] = {}
         self._edited = EditedPods(world.api.delete)
+        self._voices = Voices()
 
     async def reconcile(self, key: Key) -> Result:
         """Bring one Camera to what it asks for."""
@@ -116,6 +118,7 @@ class CameraReconciler:
         self._quiet.forget(key)
         self._again.forget(key)
         self._edited.forget(key)
+        self._voices.forget(key)
         if self._registrations is not None:
             self._registrations.wish(key)
         return Result("Gone", await self._remove_orphans(key))
@@ -182,16 +185,19 @@ class CameraReconciler:
         outcome: Outcome,
         camera: Camera | None = None,
     ) -> Result:
-        heard = self._world.heartbeats.get(ResourceKey(key.namespace, key.name))
-        pod = pods.newest(self._pods(key))
-        age_s = self._running_s(pod)
+        there, deployment = self._pods(key), self._deployment(key)
+        pod = pods.newest(there)
+        last = self._world.heartbeats.get(ResourceKey(key.namespace, key.name))
+        heard, ask_s = self._voices.of_newest(key, there, last)
+        if deployment is not None and of_an_earlier(deployment, obj):
+            deployment = None  # and neither it nor its pods tell of this Camera
         known = Known(
             problem=problem,
             suspended=camera is not None and camera.spec.suspend,
-            pod=pods.facts(pod, self._deployment(key)) if self._deployment(key) is not None else None,
+            pod=pods.facts(pod, deployment) if deployment is not None else None,
             heard=heard,
             bus_trouble=self._world.heartbeats.bus_trouble(site, key.namespace),
-            pod_age_s=age_s,
+            pod_age_s=self._running_s(pod),
         )
         generation = int(obj["metadata"].get("generation") or 0)
         seen = statuses.status_of(obj)
@@ -201,7 +207,7 @@ class CameraReconciler:
             status["endpoint"] = heard.beat.inference_endpoint
         self._count(key, next(one["reason"] for one in made if one["type"] == CameraCondition.READY))
         wrote, later_s = await self._write(key, obj, seen, status)
-        waits = [wait for wait in (self._again_s(key, known, outcome), later_s) if wait is not None]
+        waits = [wait for wait in (self._again_s(key, known, outcome), later_s, ask_s) if wait is not None]
         return Result("Changed" if outcome.changed or wrote else "Unchanged", min(waits, default=None))
 
     async def _write(self, key: Key, obj: Object, seen: Object, status: Object) -> tuple[bool, float | None]:

@@ -71,7 +71,8 @@ SILENCE_S: Final = 30.0
 def judge(known: Known) -> list[Verdict]:
     """Give all conditions of a Camera."""
     ready = _ready(known)
-    beat = known.heard.beat if known.heard is not None and not known.heard.stale and _runs(known) else None
+    speaks = known.heard is not None and not known.heard.stale and _runs(known) and not _is_ended(known.heard)
+    beat = known.heard.beat if known.heard is not None and speaks else None
     return [
         ready,
         _streaming(known, ready, beat),
@@ -84,6 +85,11 @@ def judge(known: Known) -> list[Verdict]:
 
 def _runs(known: Known) -> bool:
     return not known.suspended and known.pod is not None and known.pod.trouble is None
+
+
+def _is_ended(heard: Heard) -> bool:
+    """Say whether the process has said its last word: that is no word about the one that follows."""
+    return heard.beat.state is CameraState.STOPPED
 
 
 def _ready(known: Known) -> Verdict:
@@ -103,13 +109,9 @@ def _ready(known: Known) -> Verdict:
 def _ready_by_heartbeat(known: Known) -> Verdict:
     heard = known.heard
     if heard is None or heard.stale:
-        if known.bus_trouble:
-            told = f"the operator does not reach the bus, so it cannot tell how the camera is: {known.bus_trouble}"
-            return _say(Type.READY, None, Reason.BUS_UNREACHABLE, told)
-        if known.pod_age_s < SILENCE_S:
-            return _say(Type.READY, False, Reason.STARTING, "the stream pod runs and has not yet said how it is")
-        told = "the pod runs, but nothing is heard of it on the bus; read its log and check that it reaches the bus"
-        return _say(Type.READY, False, Reason.NO_HEARTBEAT, told)
+        return _ready_in_silence(known)
+    if _is_ended(heard):
+        return _say(Type.READY, False, Reason.STARTING, "the stream process was told to end; another one follows")
     beat = heard.beat
     if beat.state is CameraState.STREAMING and beat.inference_trouble:
         told = (
@@ -120,6 +122,16 @@ def _ready_by_heartbeat(known: Known) -> Verdict:
     if beat.state is CameraState.STREAMING:
         return _say(Type.READY, True, Reason.STREAMING, beat.message)
     return _say(Type.READY, False, beat.reason, _words(beat))
+
+
+def _ready_in_silence(known: Known) -> Verdict:
+    if known.bus_trouble:
+        told = f"the operator does not reach the bus, so it cannot tell how the camera is: {known.bus_trouble}"
+        return _say(Type.READY, None, Reason.BUS_UNREACHABLE, told)
+    if known.pod_age_s < SILENCE_S:
+        return _say(Type.READY, False, Reason.STARTING, "the stream pod runs and has not yet said how it is")
+    told = "the pod runs, but nothing is heard of it on the bus; read its log and check that it reaches the bus"
+    return _say(Type.READY, False, Reason.NO_HEARTBEAT, told)
 
 
 def _streaming(known: Known, ready: Verdict, beat: CameraHeartbeat | None) -> Verdict:

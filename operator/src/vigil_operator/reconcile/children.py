@@ -103,7 +103,7 @@ class Children:
             outcome.problem = outcome.problem or _not_ours(child)
         elif seen is not None and "deletionTimestamp" in seen["metadata"]:
             outcome.waiting = True
-        elif seen is not None and _of_an_earlier(seen, camera):
+        elif seen is not None and of_an_earlier(seen, camera):
             log.info("removing what an earlier Camera of this name left", child=str(child))
             await self._world.api.delete(child)
             outcome.waiting = outcome.changed = True
@@ -202,6 +202,7 @@ def _not_ours(child: Key) -> Problem:
     return Problem(Reason.APPLY_CONFLICT, f"{told}; remove it, or rename the Camera")
 
 
-def _of_an_earlier(seen: Object, camera: Object) -> bool:
+def of_an_earlier(seen: Object, camera: Object) -> bool:
+    """Say whether a child belongs to an earlier Camera of the same name."""
     owners = seen["metadata"].get("ownerReferences") or []
     return bool(owners) and not _owned(seen, camera)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from vigil_contracts.conditions import CameraReason
 from vigil_operator.kube.kinds import Object
-from vigil_operator.resources.names import CONTAINER
+from vigil_operator.resources.names import CONFIG_HASH, CONTAINER
 
 PULL_FAILURES: Final = frozenset(
     {
@@ -63,13 +63,13 @@ def facts(pod: Object | None, deployment: Object | None) -> PodFacts:
     Parameters
     ----------
     deployment
-        Tells why there is no pod, such as a quota.
+        Tells why there is no pod, such as a quota, and what the pod should be made from.
     """
     if pod is None:
         return _no_pod(deployment)
+    if (leaving := _leaving(pod, deployment)) is not None:
+        return leaving
     name, status = pod["metadata"].get("name"), _dict(pod.get("status"))
-    if "deletionTimestamp" in pod["metadata"]:
-        return PodFacts(CameraReason.POD_PENDING, f"pod {name} is ending; another one follows")
     if (scheduled := _condition(status, "PodScheduled")) and scheduled.get("status") == "False":
         return PodFacts(CameraReason.POD_UNSCHEDULABLE, f"pod {name}: {scheduled.get('message') or 'no node takes it'}")
     if status.get("phase") == "Failed":
@@ -79,6 +79,27 @@ def facts(pod: Object | None, deployment: Object | None) -> PodFacts:
     if container is None:
         return PodFacts(CameraReason.POD_PENDING, f"pod {name} is {status.get('phase', 'Pending')}")
     return _container(str(name), container)
+
+
+def _leaving(pod: Object, deployment: Object | None) -> PodFacts | None:
+    name = pod["metadata"].get("name")
+    if "deletionTimestamp" in pod["metadata"]:
+        return PodFacts(CameraReason.POD_PENDING, f"pod {name} is ending; another one follows")
+    if deployment is not None and _is_outdated(pod, deployment):
+        # Whatever it and its process say is said of a spec that is no longer asked for.
+        return PodFacts(CameraReason.STARTING, f"pod {name} runs as was asked before; another one follows")
+    return None
+
+
+def _is_outdated(pod: Object, deployment: Object) -> bool:
+    """Say whether a pod is of an earlier configuration; one whose annotation somebody took away is not."""
+    template = _dict(_dict(deployment.get("spec")).get("template"))
+    of_pod, wanted = _hash(pod), _hash(template)
+    return of_pod is not None and wanted is not None and of_pod != wanted
+
+
+def _hash(made: Object) -> object:
+    return _dict(_dict(made.get("metadata")).get("annotations")).get(CONFIG_HASH)
 
 
 def stream_status(pod: Object | None) -> Object | None:

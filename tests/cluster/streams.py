@@ -1,0 +1,50 @@
+"""Stream processes as far as the operator can tell: what a kubelet and the bus say of them."""
+
+import asyncio
+import time
+
+import nats
+from tests.support.operators import World
+from tests.support.servers import NatsServer
+from tests.unit.operator.builders import beat
+
+from vigil_contracts.bus import Kind, camera_stream, subject
+from vigil_contracts.conditions import SourceReason
+from vigil_contracts.events import CameraHeartbeat, CameraRef, CameraState, encode_heartbeat
+from vigil_contracts.ids import ResourceKey
+
+
+class Stream:
+    """A stream process as far as the bus can tell."""
+
+    def __init__(self, server: NatsServer, world: World, name: str) -> None:
+        self.server, self.key = server, ResourceKey(world.namespace, name)
+        self.ref = CameraRef(namespace=world.namespace, name=name)
+
+    def says(self, state: CameraState, reason: SourceReason, **more: object) -> None:
+        """Say something once, and have JetStream keep it."""
+        heartbeat = beat(state, reason, camera=self.ref, **more)
+        asyncio.run(self._send(heartbeat))
+
+    async def _send(self, heartbeat: CameraHeartbeat) -> None:
+        client = await nats.connect(self.server.url, token=self.server.token)
+        try:
+            stream = camera_stream("default")
+            jetstream = client.jetstream()
+            await jetstream.add_stream(name=stream.name, subjects=list(stream.subjects), max_msgs_per_subject=1)
+            body = encode_heartbeat(heartbeat, heartbeat.since)
+            await jetstream.publish(subject("default", Kind.CAMERA, self.key), body)
+        finally:
+            await client.close()
+
+
+def running_container() -> dict[str, object]:
+    """Give the status of a stream container that has just begun, as a kubelet tells it."""
+    return {
+        "name": "stream",
+        "image": "vigil/stream:test",
+        "imageID": "",
+        "ready": True,
+        "restartCount": 0,
+        "state": {"running": {"startedAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}},
+    }
