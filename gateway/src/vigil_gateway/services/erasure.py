@@ -6,10 +6,10 @@ the next request. Messages on the bus are deleted one by one; what a subscriber 
 """
 
 import asyncio
+import contextlib
 import datetime as dt
 import json
 import uuid
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -22,52 +22,20 @@ from vigil_contracts.registry import ErasureReceipt
 from vigil_gateway.bus.connection import BUS_ERRORS, Bus, BusAwayError
 from vigil_gateway.services.gallery_keeper import GalleryKeeper
 from vigil_gateway.storage.postgres import register
+from vigil_gateway.storage.postgres.erasures import Erasures
 from vigil_gateway.storage.postgres.expired import affected
 from vigil_gateway.storage.postgres.pool import Database
 
 log = structlog.get_logger(__name__)
 
-PAGE: Final = 500
-WAIT_FOR_RELAY_S: Final = 10.0
-"""An event that is being published is erased after it was."""
+PAGE: Final = 64
+"""Messages that are deleted between two commits."""
 
-_BEGIN: Final = """
-    INSERT INTO erasures (subject_id, key_digest, counts) VALUES ($1, $2, $3::jsonb)
-    ON CONFLICT (subject_id) DO UPDATE SET erased_at = NULL, counts = EXCLUDED.counts
-"""
-_LATEST: Final = """
-    SELECT subject_id, erased_at, counts::text AS counts FROM erasures WHERE key_digest = $1
-    ORDER BY erased_at IS NULL DESC, started_at DESC LIMIT 1
-"""
-_BY_ID: Final = "SELECT subject_id, started_at, erased_at, counts::text AS counts FROM erasures WHERE subject_id = $1"
-_FINISH: Final = "UPDATE erasures SET counts = $2::jsonb, erased_at = now() WHERE subject_id = $1 RETURNING erased_at"
-_SAVE: Final = "UPDATE erasures SET counts = $2::jsonb WHERE subject_id = $1"
-_SIGHTINGS: Final = """
-    WITH chosen AS (SELECT opened_at, id FROM sightings WHERE subject_id = $1 LIMIT $2)
-    UPDATE sightings s SET identity = 'Unknown', subject_id = NULL, subject_namespace = NULL, subject_name = NULL,
-        subject_display_name = NULL, similarity = NULL, runner_up_similarity = NULL
-    FROM chosen WHERE s.opened_at = chosen.opened_at AND s.id = chosen.id
-"""
-_MATCHES: Final = """
-    WITH chosen AS (
-        SELECT opened_at, sighting_id FROM matches WHERE subject_id = $1 OR runner_up_id = $1 LIMIT $2)
-    UPDATE matches m SET
-        identity = CASE WHEN m.subject_id = $1 AND m.identity = 'Known' THEN 'Unknown' ELSE m.identity END,
-        similarity = CASE WHEN m.subject_id = $1 THEN NULL ELSE m.similarity END,
-        runner_up_similarity = CASE WHEN m.runner_up_id = $1 THEN NULL ELSE m.runner_up_similarity END,
-        subject_id = NULLIF(m.subject_id, $1), runner_up_id = NULLIF(m.runner_up_id, $1)
-    FROM chosen WHERE m.opened_at = chosen.opened_at AND m.sighting_id = chosen.sighting_id
-"""
-_PUBLISHED: Final = """
-    SELECT seq, stream_seq FROM events
-    WHERE payload #>> '{identity,subject,subjectId}' = $1 AND published_at IS NOT NULL ORDER BY seq LIMIT $2
-"""
-_LEFT: Final = "SELECT count(*) FROM events WHERE payload #>> '{identity,subject,subjectId}' = $1"
-_EVENTS: Final = """
-    UPDATE events SET payload = payload || jsonb_build_object('identity',
-        ((payload -> 'identity') - 'subject' - 'similarity' - 'runnerUpSimilarity') || '{"status": "Unknown"}')
-    WHERE seq = ANY($1::bigint[])
-"""
+WAIT_FOR_RELAY_S: Final = 10.0
+"""An event that is being published is erased after it was; so long without one, and the caller has to come again."""
+
+TURN_S: Final = 40.0
+"""One request takes no longer, which is less than callers wait; the next one goes on."""
 
 
 class ErasureUnfinishedError(Exception):
@@ -79,6 +47,7 @@ class Eraser:
 
     def __init__(self, database: Database, keeper: GalleryKeeper, bus: Bus) -> None:
         self._database = database
+        self._erasures = Erasures(database)
         self._keeper = keeper
         self._bus = bus
 
@@ -92,13 +61,13 @@ class Eraser:
         DatabaseError
             It is away.
         """
-        rows = await self._database.fetch(_BY_ID, subject_id)
-        if not rows:
+        row = await self._erasures.of(subject_id)
+        if row is None:
             return None
-        if rows[0]["erased_at"] is None:
-            msg = f"the erasure begun at {rows[0]['started_at'].isoformat()} is not finished; erase the Subject again"
+        if row["erased_at"] is None:
+            msg = f"the erasure begun at {row['started_at'].isoformat()} is not finished; erase the Subject again"
             raise ErasureUnfinishedError(msg)
-        return _receipt(rows[0])
+        return _receipt(row)
 
     async def erase_subject(self, key: ResourceKey, uid: uuid.UUID | None = None) -> ErasureReceipt:
         """Take a Subject out; doing it again gives the same receipt.
@@ -112,26 +81,23 @@ class Eraser:
         Raises
         ------
         ErasureUnfinishedError
-            The bus is away.
+            The bus is away, or events are not yet published, or there is more than one turn takes: the text says which.
         DatabaseError, GalleryError
             They are away.
         """
         begun = await self._begin(key)
-        row = await self._latest(key)
+        row = await self._erasures.latest(register.key_digest(key))
         if row is None:
             return ErasureReceipt(subject_id=uid, erased_at=dt.datetime.now(dt.UTC))
-        subject_id, counts = row["subject_id"], Counter(json.loads(row["counts"]))
+        subject_id: uuid.UUID = row["subject_id"]
         if row["erased_at"] is not None:
             if not begun and uid not in {None, subject_id}:
                 return ErasureReceipt(subject_id=uid, erased_at=dt.datetime.now(dt.UTC))
             return _receipt(row)
-        try:
-            await self._erase_rest(subject_id, counts)
-        finally:
-            await self._database.value(_SAVE, subject_id, json.dumps(counts))
-        erased_at = await self._database.value(_FINISH, subject_id, json.dumps(counts))
-        log.info("subject erased", subject_id=str(subject_id), counts=dict(counts))
-        return ErasureReceipt(subject_id=subject_id, erased_at=erased_at, counts=dict(counts))
+        await self._erase_rest(subject_id)
+        receipt = _receipt(await self._erasures.finish(subject_id))
+        log.info("subject erased", subject_id=str(subject_id), counts=receipt.counts)
+        return receipt
 
     async def _begin(self, key: ResourceKey) -> bool:
         """Take the Subject away, with its photos' results and embeddings; gives whether it was there."""
@@ -146,57 +112,85 @@ class Eraser:
                 status = await connection.execute(f"DELETE FROM {table} WHERE subject_id = $1", subject_id)  # noqa: S608 - ours
                 counts[f"postgres.{table}"] = affected(status)
             await connection.execute("DELETE FROM subjects WHERE id = $1", subject_id)
-            await connection.execute(_BEGIN, subject_id, register.key_digest(key), json.dumps(counts))
+            await self._erasures.begin(connection, subject_id, register.key_digest(key), json.dumps(counts))
         return True
 
-    async def _latest(self, key: ResourceKey) -> Any | None:  # noqa: ANN401 - asyncpg has no types
-        rows = await self._database.fetch(_LATEST, register.key_digest(key))
-        return rows[0] if rows else None
-
-    async def _erase_rest(self, subject_id: uuid.UUID, counts: Counter[str]) -> None:
-        counts["qdrant.vectors"] += await self._keeper.remove(subject_id)
-        for table, statement in (("sightings", _SIGHTINGS), ("matches", _MATCHES)):
-            while changed := await self._change(statement, subject_id):
-                counts[f"postgres.{table}"] += changed
+    async def _erase_rest(self, subject_id: uuid.UUID) -> None:
+        await self._erasures.count_once(subject_id, "qdrant.vectors", await self._keeper.vectors(subject_id))
+        await self._keeper.remove(subject_id)
+        for table in ("sightings", "matches"):
+            while await self._erasures.erase_rows(subject_id, table):
+                pass
         try:
-            async with asyncio.timeout(WAIT_FOR_RELAY_S) as waiting:
-                while await self._database.value(_LEFT, str(subject_id)):
-                    if await self._erase_events(subject_id, counts):
-                        waiting.reschedule(asyncio.get_running_loop().time() + WAIT_FOR_RELAY_S)
-                    else:
-                        await asyncio.sleep(0.1)
-        except TimeoutError:
-            msg = "some events of the Subject are not yet published and cannot be erased; is the bus there? try again"
-            raise ErasureUnfinishedError(msg) from None
+            await self._erase_all_events(subject_id)
         except (BusAwayError, *BUS_ERRORS) as error:
-            msg = f"messages of the Subject cannot be deleted from the bus now ({error}); try again"
+            told = str(error) or type(error).__name__
+            msg = f"messages of the Subject cannot be deleted from the bus now ({told}); the next request goes on"
             raise ErasureUnfinishedError(msg) from error
 
-    async def _change(self, statement: str, subject_id: uuid.UUID) -> int:
-        async with self._database.connection() as connection:
-            return affected(await connection.execute(statement, subject_id, PAGE))
+    async def _erase_all_events(self, subject_id: uuid.UUID) -> None:
+        """Erase all events, those that are published meanwhile too; only waiting for these counts as waiting."""
+        clock = asyncio.get_running_loop().time
+        end, patience = clock() + TURN_S, clock() + WAIT_FOR_RELAY_S
+        while left := await self._erasures.left(subject_id):
+            if await self._erase_events(subject_id):
+                patience = clock() + WAIT_FOR_RELAY_S
+            elif clock() < patience:
+                await asyncio.sleep(0.1)
+            else:
+                raise ErasureUnfinishedError(self._not_published(left))
+            if clock() > end:
+                msg = (
+                    f"erasing the Subject's events takes more than one request ({left} are left); the next one goes on"
+                )
+                raise ErasureUnfinishedError(msg)
 
-    async def _erase_events(self, subject_id: uuid.UUID, counts: Counter[str]) -> int:
-        rows = await self._database.fetch(_PUBLISHED, str(subject_id), PAGE)
-        if rows:
-            counts["nats.messages"] += await self._delete_messages(rows)
-            await self._database.value(_EVENTS, [row["seq"] for row in rows])
-            counts["postgres.events"] += len(rows)
+    def _not_published(self, left: int) -> str:
+        told = f"waiting until events of the Subject are published, to erase them then ({left} are left)"
+        if self._bus.ready:
+            return f"{told}; the bus is there, and the next request goes on"
+        return f"{told}; the bus is away ({self._bus.reason}), and the next request goes on once it is there"
+
+    async def _erase_events(self, subject_id: uuid.UUID) -> int:
+        """Erase some published events; their messages are counted before, so that a crash in between loses no count."""
+        rows = await self._erasures.being_deleted(subject_id)
+        if not rows:
+            rows = await self._erasures.published(subject_id, PAGE)
+            there = await self._messages(rows)
+            if not rows or not await self._erasures.intend(subject_id, _seqs(rows), len(there)):
+                return 0
+        else:
+            there = await self._messages(rows)
+        await asyncio.gather(*(self._delete(place) for place in there))
+        await self._erasures.erase_events(subject_id, _seqs(rows))
         return len(rows)
 
-    async def _delete_messages(self, rows: Sequence[Any]) -> int:
-        """Delete messages from the stream, after a look that it is them: a stream made anew counts from 1 again."""
-        jetstream, stream, deleted = self._bus.jetstream, event_stream(self._bus.address.site).name, 0
-        for row in rows:
-            if row["stream_seq"] is None:
-                continue
-            try:
-                message = await jetstream.get_msg(stream, row["stream_seq"])
-                if (message.headers or {}).get(MSG_ID_HEADER) == f"match:{row['seq']}":
-                    deleted += await jetstream.delete_msg(stream, row["stream_seq"])
-            except NotFoundError:
-                continue  # older than the stream keeps
-        return deleted
+    async def _messages(self, rows: Sequence[Any]) -> list[int]:
+        """Give the places of the events' messages in the stream that are there."""
+        found = await asyncio.gather(*(self._is_there(row) for row in rows))
+        return [row["stream_seq"] for row, there in zip(rows, found, strict=True) if there]
+
+    async def _is_there(self, row: Any) -> bool:  # noqa: ANN401 - asyncpg has no types
+        """Look whether a message is there and is the event's: a stream made anew counts from 1 again."""
+        if row["stream_seq"] is None:
+            return False
+        try:
+            message = await self._bus.jetstream.get_msg(self._stream, row["stream_seq"])
+        except NotFoundError:
+            return False  # older than the stream keeps
+        return (message.headers or {}).get(MSG_ID_HEADER) == f"match:{row['seq']}"
+
+    async def _delete(self, place: int) -> None:
+        with contextlib.suppress(NotFoundError):
+            await self._bus.jetstream.delete_msg(self._stream, place)
+
+    @property
+    def _stream(self) -> str:
+        return event_stream(self._bus.address.site).name
+
+
+def _seqs(rows: Sequence[Any]) -> list[int]:
+    return [row["seq"] for row in rows]
 
 
 def _receipt(row: Any) -> ErasureReceipt:  # noqa: ANN401 - asyncpg has no types

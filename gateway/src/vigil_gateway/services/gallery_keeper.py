@@ -57,11 +57,19 @@ class GalleryKeeper:
         if changed:
             await register.gallery_changed(connection)
 
-    async def remove(self, subject_id: uuid.UUID) -> int:
-        """Take a Subject out of all collections, and give the number of vectors; raises GalleryError."""
+    async def vectors(self, subject_id: uuid.UUID) -> int:
+        """Count a Subject's vectors in all collections; raises GalleryError."""
+        self._check_open()
+        return sum([len(await self._gallery.points(model_id, subject_id)) for model_id in list(self._models.known)])
+
+    def _check_open(self) -> None:
         if not self._models.loaded:
             msg = "the gallery is not open yet, so nothing can be taken out of it; try again"
             raise GalleryError(msg)
+
+    async def remove(self, subject_id: uuid.UUID) -> int:
+        """Take a Subject out of all collections, and give the number of vectors; raises GalleryError."""
+        self._check_open()
         count = 0
         for model_id in list(self._models.known):
             there = await self._gallery.points(model_id, subject_id)
