@@ -23,10 +23,11 @@ class CameraReason(StrEnum):
     """The stored spec breaks a rule of this version; it was written under another one. Correct what the message names
     and apply it again."""
     SITE_NOT_FOUND = "SiteNotFound"
-    """There is no Site of the name in siteRef in this namespace. Apply the Site, or leave siteRef out."""
+    """There is no Site of the name in siteRef in this namespace. Apply that Site, or delete the Camera and make it
+    anew with another siteRef, which cannot be changed."""
     SITE_NOT_SERVED = "SiteNotServed"
-    """No gateway of this installation serves the Camera's Site, so nobody would hear what it sees. Name the Site that
-    is served, or install Vigil for this one."""
+    """No gateway of this installation serves the Camera's Site, so nobody would hear what it sees. Delete the Camera
+    and make it anew with the siteRef of the Site that is served, or install Vigil for this one."""
     RETENTION_LONGER_THAN_SITE = "RetentionLongerThanSite"
     """`spec.retention.sightings` is longer than the Site allows. Shorten it, or lengthen the Site's."""
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - the name of a reason

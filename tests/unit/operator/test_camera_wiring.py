@@ -110,6 +110,14 @@ TABLE: dict[str, tuple[Around, str | None, str]] = {
 }
 
 
+@pytest.mark.parametrize("name", ["site missing", "site not served"])
+def test_nobody_is_told_to_change_what_cannot_be_changed(name: str) -> None:
+    problem = TABLE[name][0].resolve().problem
+    assert problem is not None
+    assert "delete the Camera and make it anew with" in problem.message
+    assert "spec.siteRef" not in problem.message
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_surroundings_give_this_problem(name: str) -> None:
     around, reason, words = TABLE[name]

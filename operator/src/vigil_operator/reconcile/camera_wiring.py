@@ -89,12 +89,16 @@ def _site(obj: Object | None) -> Site | None:
 
 def _site_problem(namespace: str, name: str, settings: Settings, *, missing: bool) -> camera_conditions.Problem | None:
     if missing:
-        told = f"there is no Site {name} in the namespace {namespace}; apply it, or leave spec.siteRef out"
+        told = (
+            f"there is no Site {name} in the namespace {namespace}; apply that Site, or delete the Camera and make it "
+            "anew with another siteRef, or without one"
+        )
         return camera_conditions.Problem(Reason.SITE_NOT_FOUND, told)
     if name != settings.site:
         told = (
             f"this installation serves the Site {settings.site} and not {name}, so nobody would hear what the camera "
-            "sees; name that Site in spec.siteRef, or install Vigil for this one"
+            f"sees; delete the Camera and make it anew with the siteRef {settings.site}, or without one, or install "
+            "Vigil for this one"
         )
         return camera_conditions.Problem(Reason.SITE_NOT_SERVED, told)
     return None
