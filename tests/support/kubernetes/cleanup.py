@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,24 +110,36 @@ def _hold(slot: Slot) -> int | None:
     return descriptor
 
 
-def remove(slot: Slot) -> None:
+def remove(slot: Slot, say: Callable[[str], None] = lambda _: None) -> None:
     """End all processes of a slot and remove its mounts, cgroups, namespace, link and folder; does nothing twice.
+
+    Parameters
+    ----------
+    slot
+        What bears its number is removed.
+    say
+        Told each step as it begins.
 
     Raises
     ------
     OSError
         Something could not be removed; the folder stays as long as anything is mounted in it.
     """
+    say(f"ending the pods of {slot.name}")
     _end_processes(slot)
+    say(f"removing {len(mounts(slot.folder))} mounts of pods")
     _unmount(slot.folder)
+    say("removing the cgroups of pods")
     for cgroup in slot.cgroups:
         _remove_cgroup(cgroup)
+    say("removing the network")
     if slot.namespace.exists():
         _run("ip", "netns", "delete", slot.name)
     if Path(f"/sys/class/net/{slot.link}").exists():
         _run("ip", "link", "delete", slot.link)
     if shutil.which("nft"):
         _run("nft", f"delete table inet {slot.cut}")
+    say(f"removing the files in {slot.folder}")
     _remove_files(slot)
 
 
@@ -213,7 +225,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, signal.SIG_IGN)
     while sys.stdin.buffer.read(4096):
         pass
-    remove(Slot(int(arguments[0])))
+    remove(Slot(int(arguments[0])), lambda text: print(f"cluster: {text}", flush=True))  # noqa: T201 - its log
     return 0
 
 

@@ -7,6 +7,7 @@ release.
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -36,6 +37,8 @@ START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 90.0
 INSTALL_TIMEOUT_S = 300.0
 KUBECTL_TIMEOUT_S = 60.0
+COMMANDS = ("kubectl", "helm")
+"""What the guides have a person run."""
 _VIGIL = "app.kubernetes.io/part-of=vigil"
 _NAMESPACES = "jsonpath={.items[*].metadata.namespace}"
 
@@ -104,7 +107,7 @@ def up() -> None:
         if running is not None:
             _take_new_images(cluster)
     say(f"ready. Pods reach this machine at {cluster.host_ip}; make cluster-down removes all. Now:")
-    print(f"export KUBECONFIG={cluster.kubeconfig}")  # noqa: T201 - what the developer copies
+    print(environment(cluster))  # noqa: T201 - what the developer copies
 
 
 def down() -> None:
@@ -116,13 +119,14 @@ def down() -> None:
             os.close(descriptor)
             say(f"no cluster runs (traces of crashed ones are removed; {slot.name} is free)")
         else:
-            os.kill(cluster.pid, signal.SIGTERM)
-            gone = cleanup.Slot(cluster.slot)
-            wait_until(
-                lambda: not cluster.lives(), STOP_TIMEOUT_S, f"process {cluster.pid}, which holds {gone.name}, ends"
-            )
-            say(f"{gone.name} is removed")
+            _end_holder(cluster)
         (folder() / "cluster.json").unlink(missing_ok=True)
+
+
+def environment(cluster: Held) -> str:
+    """Write the lines of shell after which kubectl and helm are found and speak to the cluster."""
+    folders = dict.fromkeys(str(programs.program(name).parent) for name in COMMANDS)
+    return f'export KUBECONFIG={shlex.quote(cluster.kubeconfig)}\nexport PATH={shlex.quote(":".join(folders))}:"$PATH"'
 
 
 def hold() -> None:
@@ -149,7 +153,53 @@ def hold() -> None:
         while True:
             signal.pause()
     finally:
-        cluster.close()
+        try:
+            _stop_programs(cluster)
+        finally:
+            cluster.close()
+
+
+def _stop_programs(cluster: NodeCluster) -> None:
+    """End the programs, the last started first, and say so for each: `down` passes it on."""
+    for name in reversed(cluster.programs.names):
+        say(f"ending {name}")
+        with suppress(ClusterError):  # it is stopped
+            cluster.programs.stop(name)
+
+
+def _end_holder(cluster: Held) -> None:
+    """Tell the holder to end, and pass on what it and its warden say until it has."""
+    slot = cleanup.Slot(cluster.slot)
+    logs = [_Tail(folder() / "holder.log"), _Tail(slot.folder.with_suffix(".log"))]
+
+    def ended() -> bool:
+        gone = not cluster.lives()  # looked at first: what it said last is then in the log
+        for log in logs:
+            log.pass_on()
+        return gone
+
+    os.kill(cluster.pid, signal.SIGTERM)
+    wait_until(ended, STOP_TIMEOUT_S, f"process {cluster.pid}, which holds {slot.name}, ends; see {logs[0].path}")
+    say(f"{slot.name} is removed")
+
+
+class _Tail:
+    """What is written to a log from now on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._read = path.stat().st_size if path.exists() else 0
+
+    def pass_on(self) -> None:
+        """Print the whole lines that have come."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as log:
+            log.seek(self._read)
+            whole, newline, _ = log.read().rpartition(b"\n")
+        self._read += len(whole + newline)
+        for line in whole.decode(errors="replace").splitlines():
+            print(line, file=sys.stderr, flush=True)  # noqa: T201 - a program for the terminal
 
 
 def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -205,7 +255,7 @@ def _state(cluster: Held) -> str:
     """Tell how the pods are, and what those that do not run said last."""
     told = _kubectl(cluster, "get", "pods", "--all-namespaces")
     told += _kubectl(cluster, "logs", "-n", NAMESPACE, "-l", _VIGIL, "--all-containers", "--prefix", "--tail=5")
-    return f"{told}\nThe cluster still runs: export KUBECONFIG={cluster.kubeconfig}; make cluster-down removes it."
+    return f"{told}\nThe cluster still runs; make cluster-down removes it:\n{environment(cluster)}"
 
 
 def _take_new_images(cluster: Held) -> None:
