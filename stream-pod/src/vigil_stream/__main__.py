@@ -4,12 +4,19 @@ Exit status: 0 ended as told; 2 the environment or the file is wrong; 70 a decod
 folder or the HTTP port cannot be used.
 """
 
-# ruff: noqa: E402 - two things must be so before anything else is loaded
+# ruff: noqa: E402 - three things must be so before anything else is loaded
+
+import os
+import signal
+
+# First of all: what follows takes seconds to load on a busy node, and until there is a handler the kernel drops every
+# signal to a container's first process, which would then live until the kubelet's patience ends.
+for _number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(_number, lambda *_: os._exit(0))
 
 import argparse
 import asyncio
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -22,6 +29,9 @@ from vigil_contracts.resources import Camera
 from vigil_stream import logs, runner
 from vigil_stream.publish.journal import JournalError
 from vigil_stream.settings import Settings, SettingsError, load_camera, load_settings
+
+TIDY_S = 0.2
+"""For what is still under way at the very end."""
 
 
 def main() -> None:
@@ -56,14 +66,22 @@ def _run(path: Path, *, only_check: bool) -> int:
     logs.set_up(settings.log_level, settings.log_format, {"camera": str(camera.metadata.key)})
     runner.spare_memory()
     try:
-        return asyncio.run(_go(settings, camera, path.resolve().parent))
+        # Not asyncio.run: that would wait for threads that resolve names, and those cannot be interrupted.
+        return asyncio.new_event_loop().run_until_complete(_go(settings, camera, path.resolve().parent))
     except (JournalError, OSError) as error:
         logging.getLogger("vigil_stream").critical("%s", error)
         return runner.EXIT_STATE
 
 
 async def _go(settings: Settings, camera: Camera, folder: Path) -> int:
-    return await runner.Runner(settings, camera, folder).run()
+    try:
+        return await runner.Runner(settings, camera, folder).run()
+    finally:
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        if rest:
+            await asyncio.wait(rest, timeout=TIDY_S)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,8 @@ class AnalysisLoop:
         self._guard = guard
         self.errors = 0
         """Pictures that could not be analysed."""
+        self.given_up = False
+        """The process ends and inference is closed; what fails by that is no failure."""
         self.losses = 0
         """Times that the source was lost; the end of a file is none."""
         self._detection_trouble = ""
@@ -54,6 +56,9 @@ class AnalysisLoop:
             try:
                 self._step(item)
             except InferenceError as error:
+                if self.given_up:
+                    log.debug("a picture is given up at the end: %s", error)
+                    break
                 self.errors += 1
                 self._detection_trouble = str(error)
                 self._tell_trouble()

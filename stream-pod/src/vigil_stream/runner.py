@@ -169,10 +169,11 @@ class Runner:
         parts, deadline_s = self._parts, self._settings.shutdown_deadline_s
         deadline = Deadline(deadline_s)
         self._stop.set()
+        self._give_up_inference()
         if not hung:
             # The capture thread may sit in a read for seconds; nothing waits for it.
             for thread in self._threads[1:]:
-                await asyncio.to_thread(thread.join, deadline.left(deadline_s / 2))
+                await _joined(thread, deadline.left(deadline_s / 2))
             parts.status.stopped()
         publishing.cancel()
         await asyncio.wait({publishing}, timeout=deadline.left(1))
@@ -181,6 +182,14 @@ class Runner:
         await parts.publisher.close(deadline.left() * 0.7)
         await server.close(deadline.left())
         parts.client.close()
+
+    def _give_up_inference(self) -> None:
+        """Break off a call to inference that has not answered until now: nothing will come of waiting for it."""
+        status = self._parts.status
+        if status.inference_endpoint is None or status.trouble.get("inference"):
+            self._parts.analysis.given_up = True
+            # Aside, because it may ask the server to let shared memory go.
+            threading.Thread(target=self._parts.client.close, name="close inference", daemon=True).start()
 
     def _healthz(self) -> Answer:
         hung = [guard.doing for guard in self._guards() if guard.overdue()]
@@ -200,6 +209,18 @@ class Runner:
 
     def _metrics(self) -> Answer:
         return 200, "text/plain; version=0.0.4; charset=utf-8", self._parts.metrics.text()
+
+
+async def _joined(thread: threading.Thread, deadline_s: float) -> None:
+    """Wait for a thread by a fresh one: those of the loop may all be resolving names."""
+    loop, looked = asyncio.get_running_loop(), asyncio.Event()
+
+    def join() -> None:
+        thread.join(deadline_s)
+        loop.call_soon_threadsafe(looked.set)
+
+    threading.Thread(target=join, name=f"await {thread.name}", daemon=True).start()
+    await looked.wait()
 
 
 def spare_memory() -> None:

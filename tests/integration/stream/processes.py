@@ -38,11 +38,13 @@ class StreamProcess:
             "VIGIL_TRITON_URLS": triton,
             "VIGIL_STATE_DIR": str(self.state),
         }
+        self.within: tuple[str, ...] = ()
+        """The command that the process is started by, such as one that gives it namespaces of its own."""
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "StreamProcess":
         (self.state / "http.port").unlink(missing_ok=True)
-        command = [sys.executable, "-m", "vigil_stream", "run", "--camera", str(self._file)]
+        command = [*self.within, sys.executable, "-m", "vigil_stream", "run", "--camera", str(self._file)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, env={**environment(), **self.settings}, stdout=log, stderr=subprocess.STDOUT
