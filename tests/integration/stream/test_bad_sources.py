@@ -61,7 +61,7 @@ def test_nobody_listens(kind: str, url: str) -> None:
 )
 def test_the_host_is_not_known(kind: str, url: str) -> None:
     with watching(kind, url) as watch:
-        tells(watch, SourceReason.UNREACHABLE)
+        tells(watch, SourceReason.UNREACHABLE, "host name no-such-host.invalid", "cannot be resolved", "source.url")
 
 
 @pytest.mark.parametrize(("kind", "scheme"), [("RTSP", "rtsp"), ("HTTPMJPEG", "http"), ("WebSocket", "ws")])
@@ -79,6 +79,15 @@ def test_a_wrong_password_is_told_and_never_shown(tmp_path: Path, kind: str, cap
     with camera, watching(kind, camera.url, credentials=tmp_path, credentialsSecretRef={"name": "s"}) as watch:
         tells(watch, SourceReason.UNAUTHORIZED, "credentialsSecretRef")
         assert "wr0ng-secret" not in str(watch.errors) + caplog.text
+
+
+@pytest.mark.parametrize("kind", ["RTSP", "HTTPMJPEG", "WebSocket"])
+def test_a_camera_that_asks_for_a_password_while_no_secret_is_named(kind: str) -> None:
+    def cameras() -> Rtsp | Mjpeg:
+        return Rtsp(list, password="right") if kind == "RTSP" else Mjpeg(for_ever([JPEG]), "right")
+
+    with cameras() as camera, watching(kind, camera.url.replace("http", "ws" if kind == "WebSocket" else "http")) as w:
+        tells(w, SourceReason.UNAUTHORIZED, "asks for user and password", "name a Secret in spec.source.credentials")
 
 
 def test_a_secret_without_its_keys(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from av.codec.context import ThreadType
 
 from vigil_contracts.conditions import SourceReason
 from vigil_contracts.resources.camera import Accelerator
-from vigil_stream.capture import errors, hardware
+from vigil_stream.capture import errors, hardware, names
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.jpeg import jpeg_size
 from vigil_stream.capture.source import OPEN_DEADLINE_S, READ_DEADLINE_S, Guard, Sampler, SourceInfo
@@ -46,6 +46,8 @@ class Plan:
         Begin again at the end.
     accelerator
         What is asked for.
+    has_credentials
+        The Camera names a Secret with user and password.
     """
 
     url: str = field(repr=False)
@@ -55,6 +57,7 @@ class Plan:
     paced: bool = False
     loop: bool = False
     accelerator: Accelerator = Accelerator.AUTO
+    has_credentials: bool = False
 
 
 class ContainerSource:
@@ -84,6 +87,8 @@ class ContainerSource:
         """Connect and find the video; see `Source.open`."""
         plan = self._plan
         accelerator = hardware.choose(plan.accelerator)
+        self._guard.expect(f"resolving the host of {plan.shown}", OPEN_DEADLINE_S)
+        names.resolve(plan.shown, OPEN_DEADLINE_S)
         self._guard.expect(f"opening {plan.shown}", 2 * OPEN_DEADLINE_S)
         started = time.monotonic()
         try:
@@ -99,7 +104,9 @@ class ContainerSource:
             # FFmpeg's RTSP client calls an answer that does not come within `timeout` invalid data.
             late = time.monotonic() - started > 0.9 * OPEN_DEADLINE_S
             cause = TimeoutError() if late and isinstance(error, av.error.InvalidDataError) else error
-            raise errors.while_opening(cause, plan.shown, OPEN_DEADLINE_S) from None
+            raise errors.while_opening(
+                cause, plan.shown, OPEN_DEADLINE_S, has_credentials=plan.has_credentials
+            ) from None
         except RuntimeError:
             told = f"the GPU has no decoder for the video of {plan.shown}; set decode.accelerator to Auto"
             raise SourceError(SourceReason.CODEC_UNSUPPORTED, told) from None

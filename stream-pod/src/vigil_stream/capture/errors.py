@@ -22,11 +22,12 @@ class SourceError(Exception):
 
 
 UNAUTHORIZED = "{} refuses the user or password; check the Secret in credentialsSecretRef"
+NO_CREDENTIALS = "the camera at {} asks for user and password; name a Secret in spec.source.credentialsSecretRef"
 NOT_FOUND = "{} does not exist there; check the path in source.url"
 NO_DECODER = "no decoder for the video of {}; set the camera to H.264, H.265 or MJPEG"
 
+_REFUSALS = (av_error.HTTPUnauthorizedError, av_error.HTTPForbiddenError)
 _TOLD_BY_TYPE: tuple[tuple[tuple[type[Exception], ...], SourceReason, str], ...] = (
-    ((av_error.HTTPUnauthorizedError, av_error.HTTPForbiddenError), SourceReason.UNAUTHORIZED, UNAUTHORIZED),
     ((av_error.HTTPNotFoundError, av_error.FileNotFoundError), SourceReason.NOT_FOUND, NOT_FOUND),
     ((av_error.DecoderNotFoundError, av_error.PatchWelcomeError), SourceReason.CODEC_UNSUPPORTED, NO_DECODER),
     (
@@ -49,13 +50,19 @@ _UNREACHABLE_NUMBERS = frozenset(
         errno.ETIMEDOUT,
         errno.EHOSTDOWN,
         errno.EPIPE,
-        errno.EIO,  # what FFmpeg says for a name that does not resolve
+        errno.EIO,  # what FFmpeg says for a name that does not resolve, should it have gone since it was asked for
         errno.EADDRNOTAVAIL,
     }
 )
 
 
-def while_opening(error: Exception, shown: str, deadline_s: float) -> SourceError:
+def unauthorized(shown: str, *, has_credentials: bool) -> SourceError:
+    """Say that a camera refuses what it was given, or asks for what it was not given."""
+    told = UNAUTHORIZED if has_credentials else NO_CREDENTIALS
+    return SourceError(SourceReason.UNAUTHORIZED, told.format(shown))
+
+
+def while_opening(error: Exception, shown: str, deadline_s: float, *, has_credentials: bool = True) -> SourceError:
     """Say why a source could not be opened.
 
     Parameters
@@ -66,9 +73,13 @@ def while_opening(error: Exception, shown: str, deadline_s: float) -> SourceErro
         The URL without credentials.
     deadline_s
         Seconds that opening was allowed to take.
+    has_credentials
+        The Camera names a Secret with user and password.
     """
     if isinstance(error, SourceError):
         return error
+    if isinstance(error, _REFUSALS):
+        return unauthorized(shown, has_credentials=has_credentials)
     for kinds, reason, told in _TOLD_BY_TYPE:
         if isinstance(error, kinds):
             return SourceError(reason, told.format(shown))

@@ -1,6 +1,7 @@
 """From a Camera's `source` to a `Source`."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from vigil_contracts.resources.camera import CameraSource, Decode, SourceType, Transport
@@ -48,7 +49,8 @@ def make_source(
     if source.type is SourceType.SOCKET:
         return SocketSource(source.url, guard)
     url = credentials.in_url(source.url) if credentials is not None else source.url
-    return ContainerSource(_plan(source, decode, url, folder), guard, stop)
+    plan = replace(_plan(source, decode, url, folder), has_credentials=source.credentials_secret_ref is not None)
+    return ContainerSource(plan, guard, stop)
 
 
 def _plan(source: CameraSource, decode: Decode, url: str, folder: Path) -> Plan:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import av
 
 from vigil_contracts.conditions import SourceReason
-from vigil_stream.capture import errors
+from vigil_stream.capture import errors, names
 from vigil_stream.capture.credentials import Credentials
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.jpeg import MAX_JPEG_BYTES, JpegDecoder
@@ -55,6 +55,8 @@ class WebSocketSource:
         from websockets import exceptions
         from websockets.sync.client import connect
 
+        self._guard.expect(f"resolving the host of {self._url}", OPEN_DEADLINE_S)
+        names.resolve(self._url, OPEN_DEADLINE_S)
         self._guard.expect(f"opening {self._url}", OPEN_DEADLINE_S)
         try:
             self._connection = self._closing.enter_context(
@@ -69,7 +71,7 @@ class WebSocketSource:
                 )
             )
         except exceptions.InvalidStatus as error:
-            raise _refused(error.response.status_code, self._url) from None
+            raise _refused(error.response.status_code, self._url, has_credentials=bool(self._credentials)) from None
         except exceptions.InvalidHandshake:
             told = f"{self._url} is no WebSocket; check source.type and url"
             raise SourceError(SourceReason.NOT_A_VIDEO, told) from None
@@ -114,9 +116,9 @@ def _basic(credentials: Credentials | None) -> dict[str, str]:
     return {"Authorization": f"Basic {pair}"}
 
 
-def _refused(status: int, url: str) -> SourceError:
+def _refused(status: int, url: str, *, has_credentials: bool) -> SourceError:
     if status in {401, 403}:
-        return SourceError(SourceReason.UNAUTHORIZED, errors.UNAUTHORIZED.format(url))
+        return errors.unauthorized(url, has_credentials=has_credentials)
     if status == 404:
         return SourceError(SourceReason.NOT_FOUND, errors.NOT_FOUND.format(url))
     told = f"{url} answers with HTTP status {status} instead of a WebSocket; check source.type and url"
@@ -154,6 +156,8 @@ class SocketSource:
     def open(self) -> SourceInfo:
         """Connect; see `Source.open`."""
         parts = urlsplit(self._url)
+        self._guard.expect(f"resolving the host of {self._url}", OPEN_DEADLINE_S)
+        names.resolve(self._url, OPEN_DEADLINE_S)
         self._guard.expect(f"opening {self._url}", OPEN_DEADLINE_S)
         try:
             if not parts.hostname or not parts.port:
