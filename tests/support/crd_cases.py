@@ -160,6 +160,27 @@ CAMERAS = (
     Case(
         "Camera",
         SOURCE,
+        "spec.source.url",
+        "url names no host; write it after the //, as in rtsp://10.0.0.5:554/stream1",
+        (source("RTSP", "rtsp://[2001:db8::5]/a"), source("RTSP", "rtsp://h"), source("File", "file:///clip.mp4")),
+        (source("RTSP", "rtsp://"), source("RTSP", "rtsp:///stream1"), source("Socket", "tcp://:9000")),
+    ),
+    Case(
+        "Camera",
+        SOURCE,
+        "spec.source.url",
+        "url holds a space or a line break; take it out, or write a space that belongs to it as %20",
+        (source("HTTPMJPEG", "http://h/my%20clip"), source("File", "file:my clip.mp4")),
+        (
+            source("RTSP", "rtsp://h:554/my clip"),
+            source("USB", "/dev/video0 "),
+            source("HTTPMJPEG", "http://h/a\tb"),
+            source("RTSP", "rtsp://h/1\n"),
+        ),
+    ),
+    Case(
+        "Camera",
+        SOURCE,
         "spec.source.transport",
         "transport is only for type RTSP; leave it out",
         (rtsp(transport="UDP"), source("USB", "/dev/video0")),

@@ -1,5 +1,6 @@
 """Where a camera's pictures come from."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
@@ -52,6 +53,34 @@ def _scheme_rule() -> Rule:
     )
 
 
+_ADDRESS = "^[a-zA-Z]+://"
+_WITH_HOST = "^[a-zA-Z]+://[^/?#:]"
+_BLANK = r"[\t-\r ]"
+"""Patterns that CEL and Python read alike."""
+
+
+def _host_rule() -> Rule:
+    return Rule(
+        f"self.type in ['USB', 'File'] || !self.url.matches('{_ADDRESS}') || self.url.matches('{_WITH_HOST}')",
+        "url names no host; write it after the //, as in rtsp://10.0.0.5:554/stream1",
+        lambda self: (
+            self.type in {SourceType.USB, SourceType.FILE}
+            or re.match(_ADDRESS, self.url) is None
+            or re.match(_WITH_HOST, self.url) is not None
+        ),
+        "url",
+    )
+
+
+def _blank_rule() -> Rule:
+    return Rule(
+        f"self.type == 'File' || !self.url.matches(r'{_BLANK}')",
+        "url holds a space or a line break; take it out, or write a space that belongs to it as %20",
+        lambda self: self.type is SourceType.FILE or re.search(_BLANK, self.url) is None,
+        "url",
+    )
+
+
 class CameraSource(Ruled):
     """Where pictures come from."""
 
@@ -74,6 +103,8 @@ class CameraSource(Ruled):
             "url",
         ),
         _scheme_rule(),
+        _host_rule(),
+        _blank_rule(),
         Rule(
             "!has(self.transport) || self.type == 'RTSP'",
             "transport is only for type RTSP; leave it out",
