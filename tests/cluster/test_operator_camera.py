@@ -338,6 +338,9 @@ def test_the_words_of_an_earlier_pod_are_none_about_the_next_one(
         world.wait_reason("handed", "PodPending")
         world.set_pod_status(second, {"phase": "Running", "containerStatuses": [running_container()]})
         starts()
+        stream.says(CameraState.CONNECTING, SourceReason.CONNECTING, session_id="second")
+        world.wait_reason("handed", "Connecting")
+        assert world.condition("handed", "Reconciling")["status"] == "True"
         stream.says(CameraState.STREAMING, SourceReason.CONNECTED, session_id="second")
         world.wait_reason("handed", "Streaming")
         stream.says(CameraState.STOPPED, SourceReason.STOPPED, session_id="second")
@@ -495,6 +498,7 @@ def test_room_is_given_by_priority_and_the_rest_waits_with_the_numbers(crds: Api
         world.apply(camera("low", world.namespace))
         told = world.wait_reason("low", "InsufficientInferenceCapacity")["message"]
         assert "it needs 5 reference detections per second, and of the Site's 10 10 are taken by 2" in told
+        assert "lower sampling.fps" in told, "what to do"
         assert world.find("deployment", "camera-low") is None
         world.apply(camera("high", world.namespace, scheduling={"priority": 100}))
         world.wait_reason("high", "InsufficientInferenceCapacity")

@@ -41,12 +41,14 @@ class CameraReason(StrEnum):
     """Another Camera has the same USB device, and one device serves one reader. Delete or suspend one of the two."""
     INSUFFICIENT_INFERENCE_CAPACITY = "InsufficientInferenceCapacity"
     """The Site's inference has no room for this Camera; the message has the numbers. Lower sampling.fps here or
-    elsewhere, suspend a Camera, raise this one's scheduling.priority, or add inference and declare it in the Site."""
+    elsewhere, suspend a Camera, or add Triton servers and declare what they can do in the Site's
+    inference.detectionsPerSecond; of those that wait, the highest scheduling.priority enters first."""
     POD_PENDING = "PodPending"
     """The pod is made and its containers have not started. Wait; if it stays so, describe the pod."""
     POD_UNSCHEDULABLE = "PodUnschedulable"
-    """No node takes the pod; the message is the scheduler's. Add room, or change scheduling.nodeSelector, tolerations
-    or gpu."""
+    """No node takes the pod, or no device plugin is known that hands out its USB device; the message says which. Add
+    room, change scheduling.nodeSelector, tolerations or gpu, or name the device in the chart's operator.usbResources.
+    """
     IMAGE_PULL_FAILED = "ImagePullFailed"
     """The node cannot get the stream image. Check its name, the registry, and the pull secrets in the chart's
     values."""

@@ -48,7 +48,7 @@ TABLE: dict[str, tuple[Known, str, tuple[str, str, str, str, str, str]]] = {
     "connecting": (
         known(heard=heard(CameraState.CONNECTING, SourceReason.CONNECTING)),
         "Connecting",
-        (F, F, U, F, F, U),
+        (F, F, U, T, F, U),
     ),
     "told to end": (
         known(heard=heard(CameraState.STOPPED, SourceReason.STOPPED, message="the process was told to end")),

@@ -82,7 +82,7 @@ TABLE: dict[str, tuple[Around, str | None, str]] = {
         "RetentionLongerThanSite",
         "8d is longer than the 7d",
     ),
-    "usb without plugin": (Around(camera_object(source=USB)), "PodUnschedulable", "VIGIL_USB_RESOURCES"),
+    "usb without plugin": (Around(camera_object(source=USB)), "PodUnschedulable", "operator.usbResources"),
     "usb": (Around(camera_object(source=USB), settings=settings(usb_resources={"/dev/video0": "x/y"})), None, ""),
     "usb taken": (
         Around(camera_object(source=USB), others=(older("first", source=USB),)),

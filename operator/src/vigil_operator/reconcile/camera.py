@@ -5,7 +5,7 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from vigil_contracts.conditions import CameraCondition
+from vigil_contracts.conditions import CameraCondition, SourceReason
 from vigil_contracts.conditions import CameraReason as Reason
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources import Camera
@@ -35,7 +35,7 @@ MOST_AGAIN_S: Final = 60.0
 """What an earlier Camera of the same name left goes by itself, and quotas and policies change without telling."""
 COLLECTED_S: Final = 30.0
 """For the garbage collector to remove what a deleted Camera owned."""
-QUIET_STEPS: Final = frozenset({Reason.POD_PENDING, Reason.STARTING})
+QUIET_STEPS: Final = frozenset({Reason.POD_PENDING, Reason.STARTING, SourceReason.CONNECTING})
 """Steps on the way up: in the status, but no events; a thousand Cameras that start would write two thousand."""
 QUIET_PER_S: Final = 5.0
 QUIET_AT_ONCE: Final = 20.0
@@ -44,8 +44,14 @@ a Camera (10 ms and 12 ms of a core), and is overtaken in seconds: a thousand Ca
 """
 REWORD_S: Final = 5.0
 """A status of which only words differ, such as a pod's progress, is written at most so often."""
-CALM: Final = frozenset({Reason.STREAMING, Reason.STARTING, Reason.POD_PENDING, Reason.SUSPENDED})
+CALM: Final = QUIET_STEPS | {Reason.STREAMING, Reason.SUSPENDED}
 """Reasons of Ready that are no cause for a warning."""
+
+MAKE_ROOM: Final = (
+    "lower sampling.fps here or elsewhere, suspend a Camera, or add Triton servers and declare what they can do in the "
+    "Site's spec.inference.detectionsPerSecond; of those that wait, the highest scheduling.priority enters first"
+)
+"""What to do when inference has no room."""
 
 
 class CameraReconciler:
@@ -155,7 +161,7 @@ class CameraReconciler:
         decision = self._admission.decide(key, resolved.site_name, reported)
         if decision is None or decision.verdict.admitted:
             return resolved
-        problem = Problem(Reason.INSUFFICIENT_INFERENCE_CAPACITY, f"{decision}", permanent=False)
+        problem = Problem(Reason.INSUFFICIENT_INFERENCE_CAPACITY, f"{decision}; {MAKE_ROOM}", permanent=False)
         return replace(resolved, problem=problem, wiring=replace(resolved.wiring, replicas=0))
 
     def _wanted(self, key: Key, resolved: Resolved) -> tuple[list[tuple[Kind, Object]], set[Kind]]:

@@ -161,7 +161,7 @@ def _reconciling(known: Known, ready: Verdict) -> Verdict:
             and known.pod.trouble is not None
             and not known.pod.permanent
         )
-        or (known.problem is None and ready.reason == Reason.STARTING)
+        or (known.problem is None and ready.reason in {Reason.STARTING, SourceReason.CONNECTING})
     )
     if on_the_way:
         return _say(Type.RECONCILING, True, ready.reason, ready.message)

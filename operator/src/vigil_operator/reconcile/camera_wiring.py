@@ -126,7 +126,8 @@ def _device_problem(camera: Camera, obj: Object, cache: Cache, settings: Setting
     if device not in settings.usb_resources:
         told = (
             f"the operator knows no device plugin that hands out {device}; install one and name its resource in "
-            f'VIGIL_USB_RESOURCES, such as {{"{device}": "squat.ai/video"}} (pods may not mount a node\'s devices '
+            "operator.usbResources of the chart's values (VIGIL_USB_RESOURCES of the operator), such as "
+            f'{{"{device}": "squat.ai/video"}} (pods may not mount a node\'s devices '
             "themselves: PodSecurity restricted)"
         )
         return camera_conditions.Problem(Reason.POD_UNSCHEDULABLE, told)
