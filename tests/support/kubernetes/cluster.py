@@ -18,6 +18,8 @@ from tests.support.shared import ROOT
 from tests.support.waiting import wait_until
 
 KUBECTL_TIMEOUT_S = 60.0
+APPLY_TIMEOUT_S = 240.0
+"""Lists of hundreds are applied one by one."""
 SETTLED_TIMEOUT_S = 60.0
 
 
@@ -83,7 +85,7 @@ class Cluster:
 
     def apply(self, text: str) -> None:
         """Apply manifests (YAML or JSON), as a user does; raises ClusterError with what the API server said."""
-        self.kubectl("apply", "-f", "-", input=text)
+        self.kubectl("apply", "-f", "-", input=text, timeout_s=APPLY_TIMEOUT_S)
 
     def get(self, kind: str, name: str, namespace: str = "default") -> dict[str, Any]:
         """Read an object; raises ClusterError when it is not there."""
