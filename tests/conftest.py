@@ -1,5 +1,6 @@
 """Real servers as fixtures. Session-scoped ones are shared: tests that kill a server ask for one of their own."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -35,6 +36,16 @@ from vigil_cli.standalone.servers.go2rtc import Login
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("vigil", deadline=None)
 hypothesis.settings.load_profile("vigil")
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A program set up in a test would else log all that comes after to a stream that is closed by then."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -310,6 +310,21 @@ def test_silence_is_a_timeout(server: FaultyServer) -> None:
         released.set()
 
 
+def test_what_an_endpoint_said_is_told_though_it_is_silent_when_the_time_runs_out(server: FaultyServer) -> None:
+    released = threading.Event()
+
+    def fault(context: grpc.ServicerContext) -> None:
+        server.fault = hangs_until(released)
+        context.abort(grpc.StatusCode.NOT_FOUND, "Request for unknown model")
+
+    server.fault = fault
+    with client_of(server, deadline_s=1.5) as client:
+        with pytest.raises(InferenceUnavailable, match="Request for unknown model"):
+            client.detect(IMAGE)
+        assert server.infers > 1, "it was tried again"
+        released.set()
+
+
 def test_nobody_there_is_unavailable_with_every_endpoint_named(server: FaultyServer, spare: FaultyServer) -> None:
     server.stop()
     spare.stop()

@@ -248,6 +248,9 @@ class InferenceClient:
                     return endpoint.attempt(work, _share(until, others + 1))
                 except InferenceRejected:
                     raise
+                except InferenceTimeout as error:
+                    # The last try may get a few milliseconds only: what the endpoint said before tells more.
+                    failures.setdefault(endpoint.address, error)
                 except InferenceError as error:
                     failures[endpoint.address] = error
             pause = min(endpoint.breaker.wait_s() for endpoint in self._endpoints)
