@@ -7,6 +7,8 @@ from typing import Any
 
 import asyncpg
 import pytest
+from tests.integration.gateway_identity import database
+from tests.integration.gateway_identity.making import axis
 from tests.integration.gateway_identity.running import Bench, Bus, bench, connect_bus, running_program
 from tests.support.servers import NatsServer, PostgresServer
 
@@ -39,6 +41,15 @@ async def database_url(shared_postgres: PostgresServer, template: str) -> AsyncI
     admin = await asyncpg.connect(shared_postgres.admin_url)
     await admin.execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
     await admin.close()
+
+
+@pytest.fixture
+async def prepared(database_url: str, site: str) -> str:
+    """Give a database with a model, a camera, and Ann."""
+    await database.add_model(database_url)
+    await database.add_camera(database_url, site)
+    await database.add_subject(database_url, "ann", axis(0))
+    return database_url
 
 
 @pytest.fixture

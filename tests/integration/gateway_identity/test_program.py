@@ -35,14 +35,6 @@ Start = Callable[..., Any]
 
 
 @pytest.fixture
-async def prepared(database_url: str, site: str) -> str:
-    await database.add_model(database_url)
-    await database.add_camera(database_url, site)
-    await database.add_subject(database_url, "ann", axis(0))
-    return database_url
-
-
-@pytest.fixture
 def process(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     made: list[Process] = []
 

@@ -6,11 +6,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from lightkube import AsyncClient, KubeConfig
-from lightkube.config.models import Cluster, User
-from pydantic import SecretStr
 from tests.support.waiting import eventually
 from tests.unit.operator.builders import NOW, beat, settings
+from tests.unit.operator.worlds import OWN, world_of
 
 from vigil_contracts.bus import Kind as EventKind
 from vigil_contracts.bus import subject
@@ -20,21 +18,12 @@ from vigil_contracts.resources import Site, check
 from vigil_operator.bus.heartbeats import Heartbeats
 from vigil_operator.bus.listener import BusAddress, BusListener
 from vigil_operator.kube.cache import Cache
-from vigil_operator.kube.client import Api
-from vigil_operator.kube.events import EventWriter
 from vigil_operator.kube.kinds import Key, Kind, Object
-from vigil_operator.metrics import Metrics
-from vigil_operator.queue import WorkQueue
-from vigil_operator.reconcile.base import World
 from vigil_operator.reconcile.buses import Buses, Place, Wish, wishes
-from vigil_operator.reconcile.capacity import Capacities
 from vigil_operator.reconcile.site import SiteReconciler
 from vigil_operator.registry.client import registered
 from vigil_operator.registry.gallery import Gallery
 from vigil_operator.settings import Settings
-
-NOWHERE = "http://127.0.0.1:9"
-OWN = "nats://127.0.0.1:9"
 
 
 def site(name: str, namespace: str, version: int = 1, **bus: Any) -> Object:
@@ -50,22 +39,6 @@ def token_secret(name: str, namespace: str) -> Object:
 
 def given(**more: Any) -> Settings:
     return settings().model_copy(update={"nats_url": OWN, **more})
-
-
-def world_of(cache: Cache) -> World:
-    """Give a world whose API server is away."""
-    metrics = Metrics()
-    api = Api(AsyncClient(config=KubeConfig.from_one(cluster=Cluster(server=NOWHERE), user=User())), cache, metrics)
-    return World(
-        settings=Settings(nats_url=OWN, nats_token=SecretStr("the installation's own")),
-        cache=cache,
-        api=api,
-        events=EventWriter(api, "test"),
-        queue=WorkQueue(),
-        metrics=metrics,
-        heartbeats=Heartbeats(lambda _: None, lambda _: None),
-        capacities=Capacities(lambda *_: None),
-    )
 
 
 @asynccontextmanager

@@ -4,8 +4,9 @@ import pytest
 
 from vigil_operator.kube.errors import AwayError
 from vigil_operator.kube.kinds import Key, Kind, Object
-from vigil_operator.reconcile import edited_pods
-from vigil_operator.reconcile.edited_pods import QUARREL, EditedPods
+from vigil_operator.reconcile import quarrels
+from vigil_operator.reconcile.edited_pods import REWRITES, EditedPods
+from vigil_operator.reconcile.quarrels import QUARREL
 from vigil_operator.resources.names import CONFIG_HASH
 
 CAMERA = Key(Kind.CAMERA, "default", "front")
@@ -93,7 +94,7 @@ async def test_who_edits_again_and_again_is_left_alone_for_a_while(monkeypatch: 
     for number in range(3 * QUARREL):
         await edit(f"p{number}")
     assert len(pods.removed) == QUARREL
-    monkeypatch.setattr(edited_pods, "QUARREL_S", 0.0)
+    monkeypatch.setattr(quarrels, "QUARREL_S", 0.0)
     await edit("later")
     assert pods.removed[-1] == "later"
 
@@ -122,6 +123,6 @@ async def test_what_is_remembered_is_bounded_and_goes_with_the_camera() -> None:
         await edited.replace(CAMERA, TEMPLATE, [pod(f"p{number}", f"evil:{number}", 2)])
     known = edited._known[CAMERA]
     assert (len(known.made_with), len(known.removed)) <= (1, 1)
-    assert len(known.replaced) <= edited_pods.REWRITES
+    assert len(known.replaced) <= REWRITES
     edited.forget(CAMERA)
     assert edited.size == 0

@@ -1,19 +1,10 @@
 """Turns for what can wait."""
 
 import pytest
+from tests.unit.operator.worlds import Clock
 
 from vigil_operator.reconcile import pace
 from vigil_operator.reconcile.pace import Pace
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 from tests.unit.operator.builders import camera_object
+from tests.unit.operator.worlds import identity_that
 
 from vigil_operator.kube.kinds import Key, Kind
 from vigil_operator.reconcile import registrar as module
@@ -29,16 +30,9 @@ class Identity:
 
 @pytest.fixture
 async def identity() -> AsyncIterator[tuple[Identity, Registry]]:
-    made, app = Identity(), web.Application()
-    app.router.add_route("*", "/{path:.*}", made.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    registry = Registry(f"http://127.0.0.1:{runner.addresses[0][1]}", "token")
-    yield made, registry
-    await registry.close()
-    await runner.cleanup()
+    made = Identity()
+    async with identity_that(made.handle) as registry:
+        yield made, registry
 
 
 async def test_a_refused_camera_is_told_once_counted_and_tried_again(

@@ -11,7 +11,7 @@ from aiohttp import web
 from lightkube import AsyncClient, KubeConfig
 from lightkube.config.models import Cluster, User
 from structlog.testing import capture_logs
-from tests.unit.operator.test_buses import world_of
+from tests.unit.operator.worlds import world_of
 
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.client import Api

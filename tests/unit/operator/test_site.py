@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from tests.unit.operator.builders import camera_object, settings
-from tests.unit.operator.test_buses import world_of
+from tests.unit.operator.worlds import identity_that, world_of
 
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.client import Api
@@ -70,16 +70,9 @@ def site(generation: int, version: int, kept: str) -> Object:
 
 @pytest.fixture
 async def identity() -> AsyncIterator[tuple[Identity, Registry]]:
-    made, app = Identity(), web.Application()
-    app.router.add_route("*", "/{path:.*}", made.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    place = web.TCPSite(runner, "127.0.0.1", 0)
-    await place.start()
-    registry = Registry(f"http://127.0.0.1:{runner.addresses[0][1]}", "token")
-    yield made, registry
-    await registry.close()
-    await runner.cleanup()
+    made = Identity()
+    async with identity_that(made.handle) as registry:
+        yield made, registry
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from tests.support.kubernetes.certificates import Authority
-from tests.unit.operator.test_buses import world_of
+from tests.unit.operator.worlds import world_of
 
 from vigil_contracts.registry import PhotoReason, enrolment_digest
 from vigil_contracts.resources import Subject, check

@@ -115,7 +115,6 @@ class CameraReconciler:
         self._admission.free(key)
         if obj is not None:
             return Result("Gone")  # on its way; the watch tells when it is gone
-        self._children.forget(key)
         self._neighbours.forget(key)
         self._world.heartbeats.forget(ResourceKey(key.namespace, key.name))
         self._count(key, None)
@@ -224,10 +223,11 @@ class CameraReconciler:
         later_s = self._later_s(key, seen, status)
         if later_s > 0:
             return False, later_s
-        wrote = (await self._statuses.write(key, obj, status)).outcome == "Changed"
+        result = await self._statuses.write(key, obj, status)
+        wrote = result.outcome == "Changed"
         if wrote:
             self._written[key] = time.monotonic()
-        return wrote, None
+        return wrote, result.again_s
 
     def _later_s(self, key: Key, seen: Object, status: Object) -> float:
         """Give the seconds for which a status can wait; 0 when it is to be written now."""

@@ -6,10 +6,7 @@ waits longer and longer, up to a minute. What is not Vigil's is left as it is, w
 would have it deleted with the Camera.
 """
 
-import time
-from collections import defaultdict, deque
 from dataclasses import dataclass
-from typing import Final
 
 import structlog
 
@@ -21,15 +18,11 @@ from vigil_operator.kube.trim import trim
 from vigil_operator.reconcile.base import World
 from vigil_operator.reconcile.camera_conditions import Problem
 from vigil_operator.reconcile.neighbours import DECIDING, Neighbours
+from vigil_operator.reconcile.quarrels import Quarrels
 from vigil_operator.resources.names import APPLIED_HASH, MANAGED_BY, OPERATOR
 from vigil_operator.routes import BY_CAMERA
 
 log = structlog.get_logger(__name__)
-
-QUARREL: Final = 5
-"""So many take-overs of one object..."""
-QUARREL_S: Final = 300.0
-"""...within so many seconds are a quarrel."""
 
 
 @dataclass(slots=True)
@@ -53,7 +46,7 @@ class Children:
     def __init__(self, world: World, neighbours: Neighbours) -> None:
         self._world = world
         self._neighbours = neighbours
-        self._taken: defaultdict[Key, deque[float]] = defaultdict(lambda: deque(maxlen=QUARREL))
+        self._quarrels: Quarrels[Key] = Quarrels()
 
     async def bring(self, camera: Object, key: Key, wanted: list[tuple[Kind, Object]], kept: set[Kind]) -> Outcome:
         """Apply what differs and remove what is not wanted; KubeError when trying again may help.
@@ -89,12 +82,6 @@ class Children:
             if "deletionTimestamp" not in obj["metadata"]
             and any(one.get("kind") == "Camera" for one in obj["metadata"].get("ownerReferences") or [])
         ]
-
-    def forget(self, key: Key) -> None:
-        """Forget a Camera that is gone."""
-        for child in [child for child in self._taken if child.namespace == key.namespace]:
-            if not self._taken[child] or time.monotonic() - self._taken[child][-1] > QUARREL_S:
-                del self._taken[child]
 
     async def _bring_one(self, camera: Object, key: Key, kind: Kind, manifest: Object, outcome: Outcome) -> None:
         child = Key(kind, key.namespace, manifest["metadata"]["name"])
@@ -140,7 +127,7 @@ class Children:
         except ConflictError as error:
             self._refuse_quarrel(child, error)
             await self._world.api.apply(child.kind, manifest, force=True)
-            self._taken[child].append(time.monotonic())
+            self._quarrels.note(child)
             note = (
                 f"{child.kind} {child.name}: taken back what another field manager changed: {'; '.join(error.fields)}"
             )
@@ -157,8 +144,7 @@ class Children:
             return None
 
     def _refuse_quarrel(self, child: Key, error: ConflictError) -> None:
-        taken = self._taken[child]
-        if len(taken) == QUARREL and time.monotonic() - taken[0] < QUARREL_S:
+        if self._quarrels.left_s(child) > 0:
             msg = f"another field manager keeps changing what the operator must write ({error}); let it give that up"
             raise ConflictError(msg, error.fields)
 

@@ -6,7 +6,6 @@ with its image is left as it is. The API server tells the two apart by the pod's
 that, one replacement tells: when the next pod comes with the very same image, it is made so.
 """
 
-import time
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable
 from collections.abc import Set as AbstractSet
@@ -16,16 +15,13 @@ from typing import Final
 import structlog
 
 from vigil_operator.kube.kinds import Key, Kind, Object
+from vigil_operator.reconcile.quarrels import Quarrels
 from vigil_operator.resources.names import CONFIG_HASH, CONTAINER
 
 log = structlog.get_logger(__name__)
 
 REWRITES: Final = 8
 """So many rewritings of images are remembered of one Camera; the oldest gives way."""
-QUARREL: Final = 5
-"""So many replacements of one Camera's pods..."""
-QUARREL_S: Final = 300.0
-"""...within so many seconds, and whoever edits them is left alone for as long."""
 
 
 @dataclass(slots=True)
@@ -40,23 +36,16 @@ class _Known:
         The uids of pods that were told to go.
     replaced
         Image of the template and of a pod that was replaced for it.
-    moments
-        Of the last replacements, on the monotonic clock.
     """
 
     made_with: dict[str, object] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
     replaced: deque[tuple[object, object]] = field(default_factory=lambda: deque(maxlen=REWRITES))
-    moments: deque[float] = field(default_factory=lambda: deque(maxlen=QUARREL))
 
     def keep(self, pods: AbstractSet[str]) -> None:
         """Forget all pods but these."""
         self.made_with = {uid: image for uid, image in self.made_with.items() if uid in pods}
         self.removed &= pods
-
-    def is_quarrel(self) -> bool:
-        """Say whether there were too many replacements of late."""
-        return len(self.moments) == QUARREL and time.monotonic() - self.moments[0] < QUARREL_S
 
 
 class EditedPods:
@@ -71,6 +60,7 @@ class EditedPods:
     def __init__(self, delete: Callable[[Key], Awaitable[None]]) -> None:
         self._delete = delete
         self._known: defaultdict[Key, _Known] = defaultdict(_Known)
+        self._quarrels: Quarrels[Key] = Quarrels()
 
     async def replace(self, camera: Key, template: Object, pods: Iterable[Object]) -> bool:
         """Remove the pods of a Camera that were edited; tells whether there were any.
@@ -86,30 +76,33 @@ class EditedPods:
         there = {str(pod["metadata"].get("uid")): pod for pod in pods}
         known.keep(there.keys())
         for uid, pod in there.items():
-            if not _is_edited(known, uid, pod, wanted) or _hash(pod) != _hash(template) or known.is_quarrel():
+            if not _is_edited(known, uid, pod, wanted) or _hash(pod) != _hash(template):
+                continue
+            if self._quarrels.left_s(camera) > 0:
                 continue
             key = Key(Kind.POD, camera.namespace, pod["metadata"]["name"])
             await self._delete(key)
-            self._note(known, key, uid, (wanted, _image(pod["spec"])))
+            known.removed.add(uid)
+            self._note(camera, key, (wanted, _image(pod["spec"])))
             any_replaced = True
         return any_replaced
 
     def forget(self, camera: Key) -> None:
         """Forget a Camera that is gone."""
         self._known.pop(camera, None)
+        self._quarrels.forget(camera)
 
     @property
     def size(self) -> int:
         """Of how many Cameras something is remembered."""
         return len(self._known)
 
-    def _note(self, known: _Known, pod: Key, uid: str, rewriting: tuple[object, object]) -> None:
-        known.removed.add(uid)
-        known.moments.append(time.monotonic())
-        if rewriting not in known.replaced:
-            known.replaced.append(rewriting)
+    def _note(self, camera: Key, pod: Key, rewriting: tuple[object, object]) -> None:
+        replaced = self._known[camera].replaced
+        if rewriting not in replaced:
+            replaced.append(rewriting)
         told = {"pod": str(pod), "was": str(rewriting[1]), "wanted": str(rewriting[0])}
-        if known.is_quarrel():
+        if self._quarrels.note(camera):
             log.warning("somebody keeps editing the image of a pod in place; it is left so for a while", **told)
         else:
             log.info("replacing a pod whose image was edited in place", **told)

@@ -4,10 +4,7 @@ A status that somebody else writes over is written again, but not for ever: two 
 else write the statuses of its Sites and Subjects as fast as the API server lets them.
 """
 
-import time
-from collections import defaultdict, deque
 from collections.abc import Set as AbstractSet
-from typing import Final
 
 import structlog
 
@@ -16,14 +13,11 @@ from vigil_operator.kube.errors import NotFoundError
 from vigil_operator.kube.kinds import Key, Object
 from vigil_operator.reconcile import status as statuses
 from vigil_operator.reconcile.base import Result, World
+from vigil_operator.reconcile.quarrels import Quarrels
 
 log = structlog.get_logger(__name__)
 
 READY = "Ready"
-QUARREL: Final = 5
-"""So many times a status that was written over is written again..."""
-QUARREL_S: Final = 300.0
-"""...within so many seconds; then it is left as it is for the rest of them."""
 
 
 class StatusWriter:
@@ -52,7 +46,7 @@ class StatusWriter:
         self._quiet = quiet
         self._unkept: dict[Key, str] = {}
         self._stored: dict[Key, str] = {}
-        self._lost: defaultdict[Key, deque[float]] = defaultdict(lambda: deque(maxlen=QUARREL))
+        self._quarrels: Quarrels[Key] = Quarrels()
 
     def is_due(self, key: Key, obj: Object, status: Object) -> bool:
         """Say whether a status has to be written; what the API server does not keep of it is not written again."""
@@ -90,17 +84,14 @@ class StatusWriter:
 
     def _quarrel_s(self, key: Key, seen: Object) -> float:
         """Give the seconds for which a status is left to whoever writes over it again and again; 0: it is written."""
-        stored, now = self._stored.get(key), time.monotonic()
+        stored = self._stored.get(key)
         if stored is None or stored == fingerprint(seen):
             return 0.0
-        lost = self._lost[key]
-        if len(lost) < QUARREL or now - lost[0] >= QUARREL_S:
-            lost.append(now)
-            if len(lost) == QUARREL:
-                why = "somebody else writes it, too; look for another installation of Vigil over this namespace"
-                log.warning("a status is left as it is for a while", key=str(key), reason=why)
-            return 0.0
-        return QUARREL_S - (now - lost[0])
+        left_s = self._quarrels.left_s(key)
+        if left_s == 0 and self._quarrels.note(key):
+            why = "somebody else writes it, too; look for another installation of Vigil over this namespace"
+            log.warning("a status is written once more and then left as it is for a while", key=str(key), reason=why)
+        return left_s
 
     async def _tell(self, key: Key, obj: Object, ready: Object | None) -> None:
         if ready is None or ready["reason"] in self._quiet:
@@ -113,7 +104,7 @@ class StatusWriter:
         """Forget an object that is gone."""
         self._unkept.pop(key, None)
         self._stored.pop(key, None)
-        self._lost.pop(key, None)
+        self._quarrels.forget(key)
 
 
 def _mark(obj: Object, seen: Object, status: Object) -> str:

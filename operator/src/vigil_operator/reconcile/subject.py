@@ -69,7 +69,8 @@ class SubjectReconciler:
         result = await self._reporter.write(key, obj, verdicts, enrolment.report, photos)
         waits = [(moment - now).total_seconds() for moment in subject_verdicts.moments(subject)]
         waits = [min(wait + LATE_S, MOST_WAIT_S) for wait in waits if wait > 0]
-        return replace(result, again_s=min([*waits, *([] if again_s is None else [again_s])], default=None))
+        waits += [wait for wait in (again_s, result.again_s) if wait is not None]
+        return replace(result, again_s=min(waits, default=None))
 
     async def _leave(self, key: Key, obj: Object | None) -> Result:
         known = self._enroller.forget(key)

@@ -1,0 +1,72 @@
+"""What reconcilers work with, beside an API server that is away or a real one; a small identity; a clock."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from lightkube import AsyncClient, KubeConfig
+from lightkube.config.models import Cluster, User
+from pydantic import SecretStr
+
+from vigil_operator.bus.heartbeats import Heartbeats
+from vigil_operator.kube.cache import Cache
+from vigil_operator.kube.client import Api
+from vigil_operator.kube.events import EventWriter
+from vigil_operator.metrics import Metrics
+from vigil_operator.queue import WorkQueue
+from vigil_operator.reconcile.base import World
+from vigil_operator.reconcile.capacity import Capacities
+from vigil_operator.registry.client import Registry
+from vigil_operator.settings import Settings
+
+NOWHERE = "http://127.0.0.1:9"
+OWN = "nats://127.0.0.1:9"
+
+
+def world_with(client: AsyncClient, settings: Settings, cache: Cache) -> World:
+    """Give a world that nothing tells more than a test puts into its cache."""
+    metrics = Metrics()
+    api = Api(client, cache, metrics)
+    return World(
+        settings=settings,
+        cache=cache,
+        api=api,
+        events=EventWriter(api, "test"),
+        queue=WorkQueue(),
+        metrics=metrics,
+        heartbeats=Heartbeats(lambda _: None, lambda _: None),
+        capacities=Capacities(lambda *_: None),
+    )
+
+
+def world_of(cache: Cache) -> World:
+    """Give a world whose API server is away."""
+    client = AsyncClient(config=KubeConfig.from_one(cluster=Cluster(server=NOWHERE), user=User()))
+    return world_with(client, Settings(nats_url=OWN, nats_token=SecretStr("the installation's own")), cache)
+
+
+@asynccontextmanager
+async def identity_that(answers: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[Registry]:
+    """Serve a small identity, and give the client that asks it."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answers)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    place = web.TCPSite(runner, "127.0.0.1", 0)
+    await place.start()
+    registry = Registry(f"http://127.0.0.1:{runner.addresses[0][1]}", "token")
+    try:
+        yield registry
+    finally:
+        await registry.close()
+        await runner.cleanup()
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
