@@ -40,7 +40,7 @@ hypothesis.settings.load_profile("vigil")
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
-    """A program set up in a test would else log all that comes after to a stream that is closed by then."""
+    """Undo what a program sets up: it would else log all that comes after to a stream that is closed by then."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield
