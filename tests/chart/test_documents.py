@@ -41,6 +41,31 @@ def test_every_resource_in_the_guides_is_valid() -> None:
         assert not isinstance(problems, list), problems
 
 
+def test_the_guide_asks_for_what_the_chart_and_its_own_commands_need() -> None:
+    text = (ROOT / "docs" / "install.md").read_text()
+    needed = re.fullmatch(r">=(1\.[0-9]+)\.0-0", yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"])
+    assert needed is not None
+    assert f"Kubernetes {needed[1]} or later" in text
+    assert "--reset-then-reuse-values" in text
+    assert "Helm 3.14 or later" in text, "the first that knows this option"
+
+
+def test_what_flux_is_to_wait_for_is_on_the_page_and_can_be_waited_for() -> None:
+    blocks = [block for block in _blocks((ROOT / "docs" / "gitops.md").read_text()) if "toolkit.fluxcd.io" in block]
+    found = [each for block in blocks for each in yaml.safe_load_all(block)]
+    there = {(each["kind"], each["metadata"]["namespace"], each["metadata"]["name"]): each["spec"] for each in found}
+    # A resource waits for others of its own kind, by default in its own namespace.
+    waited = [
+        (each["kind"], other.get("namespace", each["metadata"]["namespace"]), other["name"])
+        for each in found
+        for other in each["spec"].get("dependsOn", [])
+    ]
+    assert waited
+    for other in waited:
+        assert other in there
+        assert other[0] != "Kustomization" or there[other].get("wait"), "it is ready before what is in it"
+
+
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
 def test_every_link_leads_somewhere(guide: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)?(?:#[^)]*)?\)", guide.read_text()):

@@ -72,7 +72,11 @@ def test_values_that_cannot_work_are_refused(name: str) -> None:
     assert words in told or words.lstrip("/").replace("/", ".") in told, told
 
 
-def test_an_old_cluster_is_refused() -> None:
-    done = helm("template", "vigil", str(CHART), "--kube-version", "1.28.0", check=False)
+def test_a_cluster_that_knows_no_selectable_fields_is_refused() -> None:
+    done = helm("template", "vigil", str(CHART), "--kube-version", "1.30.9", check=False)
     assert done.returncode
-    assert "requires kubeVersion: >=1.29" in done.stderr
+    assert "requires kubeVersion: >=1.31" in done.stderr
+
+
+def test_the_oldest_cluster_that_is_promised_is_taken_whoever_built_it() -> None:
+    assert helm("template", "vigil", str(CHART), "--kube-version", "v1.31.0-eks-5d0cf1").returncode == 0
