@@ -59,6 +59,15 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "a tag in the name of an own image": (("api.image=Vigil",), "/api/image"),
     "a bundled image without tag": (("nats.bundled.image=docker.io/library/nats",), "/nats/bundled/image"),
     "a size that is none": (("postgres.bundled.persistence.size=large",), "/postgres/bundled/persistence/size"),
+    "a label of pod monitors that is Vigil's own": (
+        ('operator.podMonitorLabels={"app.kubernetes.io/name": "mine"}',),
+        "podMonitorLabels has app.kubernetes.io/name, but labels that begin with app.kubernetes.io/ or vigil.dev/ are",
+    ),
+    "a label of pod monitors without a name": (('operator.podMonitorLabels={"": "a"}',), "/operator/podMonitorLabels"),
+    "a label of pod monitors that is none": (
+        ('operator.podMonitorLabels={"release": "not a label"}',),
+        "/operator/podMonitorLabels/release",
+    ),
     "an unknown log level": (("log.level=loud",), "/log/level"),
     "an unknown pull policy": (("image.pullPolicy=Sometimes",), "/image/pullPolicy"),
 }

@@ -54,7 +54,9 @@ def test_without_network_policies_it_works_and_removes_those_made_before(world: 
         world.wait_for("deployment", "camera-back")
 
 
-def test_without_pod_monitors_it_removes_those_made_before(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
+def test_pod_monitors_are_found_by_the_labels_that_are_asked_for_and_removed_when_none_are_wanted(
+    own_api_cluster: ApiCluster, tmp_path: Path
+) -> None:
     own_api_cluster.install_crds()
     crd = next(path for path in foreign_crds() if "podmonitors" in path.name)
     own_api_cluster.kubectl("apply", "--server-side", "-f", str(crd))
@@ -63,10 +65,13 @@ def test_without_pod_monitors_it_removes_those_made_before(own_api_cluster: ApiC
     own_api_cluster.apply(secret("vigil-bus", world.namespace, token="for-tests"))
     world.apply(*role(world, "operator.monitoring=PodMonitor"))
     account = as_granted(world)
-    with operating(world.cluster, world.namespace, tmp_path / "with", VIGIL_MONITORING="PodMonitor", **account):
+    wanted = {"VIGIL_MONITORING": "PodMonitor", "VIGIL_POD_MONITOR_LABELS": '{"release": "prometheus"}'}
+    with operating(world.cluster, world.namespace, tmp_path / "with", **wanted, **account):
         world.apply(camera("front", world.namespace))
         world.wait_for("podmonitor", "camera-front")
         world.wait_for("deployment", "camera-front")
+    (found,) = world.all("podmonitors", "release=prometheus,vigil.dev/camera=front")
+    assert found["metadata"]["name"] == "camera-front"
     world.apply(*role(world, "operator.monitoring=None"))
     with operating(world.cluster, world.namespace, tmp_path / "without", VIGIL_MONITORING="None", **account):
         world.wait_gone("podmonitor", "camera-front")

@@ -1,16 +1,22 @@
 """What the operator is told by its environment."""
 
 import ipaddress
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UnreadableError
 
 from vigil_contracts.ids import DNS_LABEL
+from vigil_contracts.resources.scheduling import LabelKey, LabelText
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 Label = Annotated[str, Field(pattern=f"^{DNS_LABEL.pattern}$")]
+OWN_LABELS: Final = ("app.kubernetes.io/", "vigil.dev/")
+"""How all labels begin that Vigil gives its objects and finds them by."""
+
+_LABEL_KEY: Final = TypeAdapter[str](LabelKey)
+_LABEL_TEXT: Final = TypeAdapter[str](LabelText)
 
 
 class SettingsError(Exception):
@@ -51,6 +57,8 @@ class Settings(BaseSettings):
     registry_token: SecretStr | None = None
     monitoring: Literal["None", "PodMonitor", "Annotations"] = "None"
     """How Prometheus is told of the stream pods."""
+    pod_monitor_labels: dict[str, str] = {}
+    """Labels of every PodMonitor beside Vigil's own, as a JSON object: what the Prometheus selects them by."""
     network_policy: bool = True
     """Whether every stream pod gets a NetworkPolicy."""
     stream_resources: dict[str, Any] = {
@@ -120,6 +128,10 @@ class Settings(BaseSettings):
         except ValueError as error:
             msg = f"VIGIL_PHOTO_NETWORKS: {error}"
             raise ValueError(msg) from None
+        for key, text in self.pod_monitor_labels.items():
+            if fault := _fault_of_label(key, text):
+                msg = f"VIGIL_POD_MONITOR_LABELS: {fault}"
+                raise ValueError(msg)
         return self
 
 
@@ -129,7 +141,10 @@ def load() -> Settings:
         return Settings()
     except UnreadableError as error:
         # Says which field; that it is JSON which is wanted is what a person needs to know.
-        msg = f"{error}: VIGIL_STREAM_RESOURCES, VIGIL_STREAM_GPU_RESOURCES and VIGIL_USB_RESOURCES are JSON objects"
+        variables = (
+            "VIGIL_STREAM_RESOURCES, VIGIL_STREAM_GPU_RESOURCES, VIGIL_USB_RESOURCES and VIGIL_POD_MONITOR_LABELS"
+        )
+        msg = f"{error}: {variables} are JSON objects"
         raise SettingsError(msg) from None
     except ValidationError as error:
         told = [
@@ -137,6 +152,19 @@ def load() -> Settings:
             for d in error.errors(include_input=False)
         ]
         raise SettingsError("; ".join(told)) from None
+
+
+def _fault_of_label(key: str, text: str) -> str:
+    if key.startswith(OWN_LABELS):
+        return f"{key}: labels that begin with {' or '.join(OWN_LABELS)} are Vigil's own; take another, or leave it out"
+    for given, what, kind in ((key, "name", _LABEL_KEY), (text, "value", _LABEL_TEXT)):
+        try:
+            kind.validate_python(given)
+        except ValidationError:
+            return (
+                f"{key}: not the {what} of a label: at most 63 letters and digits, with '-', '_' and '.' between them"
+            )
+    return ""
 
 
 def _split(text: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The environment: what is wrong is named, and no value of it is shown."""
 
+import json
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 from tests.support.servers import environment
 
 from vigil_operator import settings
+from vigil_operator.resources.names import labels
 
 WRONG: dict[str, tuple[dict[str, str], str]] = {
     "namespaces": ({"VIGIL_NAMESPACES": "a,B c"}, "B c: not names of namespaces"),
@@ -16,6 +18,15 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     "photos at once": ({"VIGIL_PHOTOS_AT_ONCE": "0"}, "VIGIL_PHOTOS_AT_ONCE"),
     "photo networks": ({"VIGIL_PHOTO_NETWORKS": "10.0.0.0/8,192.168.0.1/16"}, "VIGIL_PHOTO_NETWORKS: 192.168.0.1/16"),
     "monitoring": ({"VIGIL_MONITORING": "Nagios"}, "VIGIL_MONITORING"),
+    "labels that are no object": ({"VIGIL_POD_MONITOR_LABELS": "release"}, "VIGIL_POD_MONITOR_LABELS"),
+    "a label's name": (
+        {"VIGIL_POD_MONITOR_LABELS": '{"re lease": "a"}'},
+        "VIGIL_POD_MONITOR_LABELS: re lease: not the name of a label",
+    ),
+    "a label's value": (
+        {"VIGIL_POD_MONITOR_LABELS": '{"release": "a b"}'},
+        "VIGIL_POD_MONITOR_LABELS: release: not the value of a label",
+    ),
 }
 
 
@@ -29,6 +40,15 @@ def test_what_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> N
         settings.load()
     assert words in str(told.value)
     assert "very-secret" not in str(told.value)
+
+
+@pytest.mark.parametrize("label", labels("front"))
+def test_no_label_of_vigils_own_can_be_given_to_pod_monitors(monkeypatch: pytest.MonkeyPatch, label: str) -> None:
+    monkeypatch.setenv("VIGIL_POD_MONITOR_LABELS", json.dumps({"release": "prometheus", label: "mine"}))
+    with pytest.raises(settings.SettingsError) as told:
+        settings.load()
+    assert str(told.value).startswith(f"VIGIL_POD_MONITOR_LABELS: {label}: ")
+    assert "are Vigil's own; take another, or leave it out" in str(told.value)
 
 
 def test_the_program_ends_with_the_variable_that_is_wrong_and_no_traceback() -> None:

@@ -55,13 +55,14 @@ def camera_json(camera: Camera) -> str:
 
 
 def _child(kind: Kind, camera: Camera, wiring: Wiring, body: Object) -> Object:
+    name = camera.metadata.name
     manifest = {
         "apiVersion": ADDRESSES[kind].api_version,
         "kind": kind.value,
         "metadata": {
-            "name": child_name(camera.metadata.name),
+            "name": child_name(name),
             "namespace": camera.metadata.namespace,
-            "labels": labels(camera.metadata.name),
+            "labels": {**(wiring.settings.pod_monitor_labels if kind is Kind.POD_MONITOR else {}), **labels(name)},
             "ownerReferences": [_owner(camera, wiring)],
         },
         **body,
