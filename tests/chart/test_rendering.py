@@ -381,6 +381,14 @@ def test_the_operator_understands_every_setting_that_the_chart_gives(monkeypatch
     assert {each["name"] for each in container["env"]} <= known
 
 
+def test_the_labels_of_pod_monitors_reach_the_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    for sets, labels in (((), {}), (("operator.podMonitorLabels.release=prometheus",), {"release": "prometheus"})):
+        operator = only(rendered("default", *sets), "Deployment", "vigil-operator")
+        told = environment(operator["spec"]["template"]["spec"]["containers"][0])
+        monkeypatch.setenv("VIGIL_POD_MONITOR_LABELS", told["VIGIL_POD_MONITOR_LABELS"])
+        assert Settings().pod_monitor_labels == labels
+
+
 @pytest.mark.parametrize("given", [(), ("10.20.0.0/16",), ("192.168.7.4/32", "fd00:20::/64")], ids=str)
 def test_photos_come_from_the_private_networks_that_are_named_and_no_other(
     given: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
@@ -394,14 +402,6 @@ def test_photos_come_from_the_private_networks_that_are_named_and_no_other(
 
 @pytest.mark.parametrize(
     ("component", "settings"), [("api", ApiSettings), ("identity", IdentitySettings)], ids=["api", "identity"]
-def test_the_labels_of_pod_monitors_reach_the_operator(monkeypatch: pytest.MonkeyPatch) -> None:
-    for sets, labels in (((), {}), (("operator.podMonitorLabels.release=prometheus",), {"release": "prometheus"})):
-        operator = only(rendered("default", *sets), "Deployment", "vigil-operator")
-        told = environment(operator["spec"]["template"]["spec"]["containers"][0])
-        monkeypatch.setenv("VIGIL_POD_MONITOR_LABELS", told["VIGIL_POD_MONITOR_LABELS"])
-        assert Settings().pod_monitor_labels == labels
-
-
 )
 def test_the_gateway_understands_every_setting_that_the_chart_gives(
     component: str, settings: type[ApiSettings | IdentitySettings], monkeypatch: pytest.MonkeyPatch
