@@ -9,7 +9,7 @@ import yaml
 from tests.support.shared import ROOT
 
 from vigil_contracts.conditions import CameraReason, SiteReason, SourceReason, SubjectReason
-from vigil_contracts.resources import check
+from vigil_contracts.resources import API_VERSION, check
 
 GUIDES = [
     ROOT / "docs" / f"{name}.md" for name in ("install", "first-camera", "gitops", "permissions", "troubleshooting")
@@ -38,6 +38,16 @@ def test_every_resource_in_the_guides_is_valid() -> None:
     assert {each["kind"] for each in given} == {"Camera", "Subject", "Site"}
     for each in given:
         problems = check(each)
+        assert not isinstance(problems, list), problems
+
+
+def test_what_the_guides_add_to_a_camera_is_valid() -> None:
+    source = {"type": "RTSP", "url": "rtsp://10.0.0.5/1"}
+    blocks = [block for guide in GUIDES for block in _blocks(guide.read_text()) if block.startswith("spec:\n")]
+    assert blocks
+    for block in blocks:
+        spec = {"source": source, **yaml.safe_load(block)["spec"]}
+        problems = check({"apiVersion": API_VERSION, "kind": "Camera", "metadata": {"name": "a"}, "spec": spec})
         assert not isinstance(problems, list), problems
 
 

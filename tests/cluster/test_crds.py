@@ -247,6 +247,37 @@ def test_cameras_are_selected_by_the_fields_that_people_ask_for(cluster: ApiClus
         assert found.split() == ["camera.vigil.dev/inside"]
 
 
+AMOUNTS: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
+    "cpu": (
+        ("1", "0.5", "250m", "16.125", "999999999m"),
+        (1, "", "-1", ".5", "1.", "1 ", "1,5", "250M", "0.5m", "0.0001", "1k", "one", "1\n"),
+    ),
+    "memory": (
+        ("134217728", "512Mi", "1.5Gi", "900k", "999999Ti", "2T"),
+        (256, "", "-1Gi", "512m", "512MB", "512mi", "1GI", "1 Gi", "1e9", "9000000T", "1E", "Gi", "1Gi\n"),
+    ),
+}
+"""For each resource that a Camera may ask for, the amounts that are taken and those that are not."""
+
+
+@pytest.mark.parametrize("which", ["requests", "limits"])
+@pytest.mark.parametrize("resource", AMOUNTS)
+def test_amounts_are_those_of_kubernetes_that_a_pod_can_have(api: ApiClient, resource: str, which: str) -> None:
+    def answers(amount: Any) -> tuple[Any, list[str]]:
+        document = camera(scheduling={"resources": {which: {resource: amount}}})
+        return check(document), api.create(document)
+
+    taken, refused = AMOUNTS[resource]
+    for amount in taken:
+        found, told_by_it = answers(amount)
+        assert isinstance(found, Camera), found
+        assert told_by_it == [], amount
+    for amount in refused:
+        found, told_by_it = answers(amount)
+        assert [problem.where for problem in found] == [f"spec.scheduling.resources.{which}.{resource}"], amount
+        assert f"spec.scheduling.resources.{which}.{resource}" in "; ".join(told_by_it), amount
+
+
 TOO_MUCH: list[tuple[str, Document, str]] = [
     ("Camera", {"conditions": [condition(f"Type{n}", "True", "R") for n in range(17)]}, "at most 16 items"),
     ("Camera", {"conditions": [condition("Ready", "True", "R", "x" * 4097)]}, "more than 4096"),

@@ -441,7 +441,7 @@ TOLD = {
     "PodUnschedulable": "0/3 nodes are available",
     "ImagePullFailed": "Back-off pulling image",
     "ContainerConfigError": 'secret "x" not found',
-    "OutOfMemory": "more memory than its limit",
+    "OutOfMemory": "more memory than its limit and was killed (restarts: 3); raise scheduling.resources.limits.memory",
     "CrashLooping": "exit status 2 (restarts: 4): vigil-stream: VIGIL_STATE_DIR: missing",
 }
 
@@ -462,6 +462,32 @@ def test_what_is_wrong_with_a_pod_is_the_reason_of_its_camera(world: World, reas
     events = world.cluster.kubectl("get", "events.events.k8s.io", "-n", world.namespace, "-o", "json").stdout
     told = [one for one in json.loads(events)["items"] if one["regarding"].get("name") == name]
     assert [one["type"] for one in told if one["reason"] == reason] == ["Warning"]
+
+
+def test_more_memory_for_one_camera_gives_that_one_another_pod_and_no_other(world: World) -> None:
+    world.apply(camera("large", world.namespace), camera("small", world.namespace))
+    first, small = world.pod("large")["metadata"]["name"], world.pod("small")["metadata"]["name"]
+    status = json.loads(json.dumps(PODS["OutOfMemory"]))
+    status["containerStatuses"][0] |= {"name": "stream", "image": IMAGE, "imageID": "", "ready": False}
+    world.set_pod_status(first, status)
+    world.wait_reason("large", "OutOfMemory")
+    asked = {"limits": {"memory": "1024Mi"}, "requests": {"cpu": "0.5"}}
+    world.apply(camera("large", world.namespace, scheduling={"resources": asked}))
+    wait_until(lambda: world.pod("large")["metadata"]["name"] != first, 30, "another pod")
+    given = world.pod("large")["spec"]["containers"][0]["resources"]
+    assert given["limits"] == {"memory": "1Gi"}
+    assert given["requests"] == {"cpu": "500m", "memory": "128Mi"}, "what was not asked for is as for all"
+    world.wait_reason("large", "PodPending")
+    assert world.pod("small")["metadata"]["name"] == small
+
+
+def test_a_limit_below_what_is_asked_for_is_told_in_the_api_servers_words(world: World) -> None:
+    world.apply(camera("cramped", world.namespace, scheduling={"resources": {"limits": {"memory": "64Mi"}}}))
+    told = world.wait_reason("cramped", "ApplyForbidden")["message"]
+    assert "Deployment camera-cramped" in told
+    assert "must be less than or equal to memory limit of 64Mi" in told
+    world.apply(camera("cramped", world.namespace, scheduling={"resources": {"requests": {"memory": "64Mi"}}}))
+    world.wait_reason("cramped", "PodPending")
 
 
 def test_a_change_that_a_hand_made_in_the_status_is_put_right(world: World) -> None:

@@ -47,16 +47,17 @@ class CameraReason(StrEnum):
     """The pod is made and its containers have not started. Wait; if it stays so, describe the pod."""
     POD_UNSCHEDULABLE = "PodUnschedulable"
     """No node takes the pod, or no device plugin is known that hands out its USB device; the message says which. Add
-    room, change scheduling.nodeSelector, tolerations or gpu, or name the device in the chart's operator.usbResources.
-    """
+    room, change scheduling.nodeSelector, tolerations, resources or gpu, or name the device in the chart's
+    operator.usbResources."""
     IMAGE_PULL_FAILED = "ImagePullFailed"
     """The node cannot get the stream image. Check its name, the registry, and the pull secrets in the chart's
     values."""
     CONTAINER_CONFIG_ERROR = "ContainerConfigError"
     """The kubelet cannot build the container; the message is the kubelet's. Create what it names."""
     OUT_OF_MEMORY = "OutOfMemory"
-    """The stream process took more memory than its limit and was killed. Raise the stream's memory limit in the
-    chart's values, or lower the camera's resolution."""
+    """The stream process took more memory than its limit and was killed. Raise scheduling.resources.limits.memory of
+    this Camera, or of all in the chart's operator.streamResources (on a GPU: operator.streamGpuResources), or lower the
+    camera's resolution."""
     CRASH_LOOPING = "CrashLooping"
     """The stream process ends again and again. Read its log: `kubectl logs --previous` of the pod in the message."""
     NO_HEARTBEAT = "NoHeartbeat"
@@ -72,7 +73,7 @@ class CameraReason(StrEnum):
     """Another field manager owns fields that the operator must write; the message names both. Let it give them up."""
     APPLY_FORBIDDEN = "ApplyForbidden"
     """The API server refuses what the operator wants to make; the message is the API server's. Most often a quota,
-    an admission policy, or missing permissions of the operator."""
+    an admission policy, a request in scheduling.resources above its limit, or missing permissions of the operator."""
 
 
 class SubjectReason(StrEnum):

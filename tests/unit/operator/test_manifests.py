@@ -4,6 +4,7 @@
 """
 
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 from tests.unit.operator.builders import camera, settings, wiring
 
 from vigil_contracts.resources import Camera, check
-from vigil_operator.kube.compare import holds
+from vigil_contracts.resources.scheduling import CpuAmount, MemoryAmount
+from vigil_operator.kube.compare import amounts, holds
 from vigil_operator.kube.kinds import Kind, Object
 from vigil_operator.kube.trim import trim
 from vigil_operator.reconcile.children import is_applied
@@ -22,6 +25,7 @@ from vigil_operator.resources.camera import camera_json, children
 from vigil_operator.resources.names import APPLIED_HASH, CONFIG_HASH, child_name
 from vigil_operator.settings import Settings
 
+AMOUNTS = [TypeAdapter[str](kind).json_schema()["pattern"] for kind in (CpuAmount, MemoryAmount)]
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.yaml"))
 
 
@@ -45,7 +49,7 @@ def test_a_camera_gives_these_manifests(path: Path) -> None:
 
 
 def test_there_are_golden_files() -> None:
-    assert len(GOLDEN) >= 6
+    assert len(GOLDEN) >= 9
 
 
 def template(one: Camera, **more: Any) -> Object:
@@ -92,6 +96,67 @@ def test_another_password_starts_the_pod_anew_and_another_replica_count_does_not
     assert hash_of(camera(), replicas=0) == hash_of(camera())
 
 
+ASKED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "nothing": (
+        {"limits": {}},
+        {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "1Gi", "nvidia.com/gpu": "1"}},
+    ),
+    "more memory": (
+        {"limits": {"memory": "2Gi"}},
+        {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "2Gi", "nvidia.com/gpu": "1"}},
+    ),
+    "all of it": (
+        {"requests": {"cpu": "1", "memory": "1.5Gi"}, "limits": {"cpu": "2000m", "memory": "2Gi"}},
+        {
+            "requests": {"cpu": "1", "memory": "1.5Gi"},
+            "limits": {"cpu": "2000m", "memory": "2Gi", "nvidia.com/gpu": "1"},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_what_a_camera_asks_for_replaces_what_all_get_and_nothing_beside_it(name: str) -> None:
+    asked, given_to_it = ASKED[name]
+    made = template(camera(scheduling={"gpu": True, "resources": asked}))
+    assert made["spec"]["containers"][0]["resources"] == given_to_it
+
+
+def test_a_usb_camera_keeps_its_device_beside_what_it_asks_for() -> None:
+    one = camera(source={"type": "USB", "url": "/dev/video0"}, scheduling={"resources": {"limits": {"memory": "1Gi"}}})
+    made = template(one, given=settings(usb_resources={"/dev/video0": "test/video"}))
+    limits = made["spec"]["containers"][0]["resources"]["limits"]
+    assert limits == {"memory": "1Gi", "test/video": "1"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "stored"),
+    [("1024Mi", "1Gi"), ("1.5Gi", "1536Mi"), ("2000000k", "2G"), ("0.5Ki", "512"), ("1.5", "1500m")],
+)
+def test_an_amount_that_the_api_server_writes_another_way_is_not_applied_again(asked: str, stored: str) -> None:
+    one = camera(scheduling={"resources": {"limits": {"memory": asked}}})
+    manifest = dict(children(one, wiring()))[Kind.DEPLOYMENT]
+    seen = seen_by_the_server(manifest, Kind.DEPLOYMENT)
+    limits = seen["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]
+    assert limits["memory"] == asked
+    limits["memory"] = stored
+    assert is_applied(Kind.DEPLOYMENT, seen, manifest)
+    limits["memory"] = "3"
+    assert not is_applied(Kind.DEPLOYMENT, seen, manifest)
+
+
+@given(st.one_of(*(st.from_regex(pattern, fullmatch=True) for pattern in AMOUNTS)))
+def test_every_amount_that_a_camera_may_ask_for_is_compared_as_a_number(text: str) -> None:
+    assert isinstance(amounts(text), Decimal)
+    assert amounts(text) < 2**63, "Kubernetes counts no further"
+
+
+def test_the_words_of_a_pod_with_other_resources_are_none_about_the_next_one() -> None:
+    asked = [{}, {"limits": {"memory": "1Gi"}}, {"limits": {"memory": "2Gi"}}]
+    assert len({hash_of(camera(scheduling={"resources": one})) for one in asked}) == 3
+    assert hash_of(camera(scheduling={"resources": {"limits": {}}})) == hash_of(camera())
+
+
 def test_the_stream_process_can_read_what_it_is_given() -> None:
     found = check(yaml.safe_load(camera_json(camera(suspend=True, scheduling={"gpu": True}, sampling={"fps": 9}))))
     assert isinstance(found, Camera)
@@ -132,7 +197,12 @@ SPECS = st.fixed_dictionaries(
         "suspend": st.booleans(),
         "sampling": st.fixed_dictionaries({"fps": st.integers(1, 60)}),
         "scheduling": st.fixed_dictionaries(
-            {"gpu": st.booleans()}, optional={"nodeSelector": st.just({"zone": "a"}), "priority": st.integers(-9, 9)}
+            {"gpu": st.booleans()},
+            optional={
+                "nodeSelector": st.just({"zone": "a"}),
+                "priority": st.integers(-9, 9),
+                "resources": st.sampled_from([{}, {"limits": {"memory": "1Gi"}}, {"requests": {"cpu": "2"}}]),
+            },
         ),
         "detection": st.fixed_dictionaries({"maxFaces": st.integers(1, 100)}),
     },

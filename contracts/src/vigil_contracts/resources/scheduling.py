@@ -1,4 +1,4 @@
-"""Where a camera's pod may run, and which cameras go first."""
+"""Where a camera's pod may run, with how much, and which cameras go first."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -49,8 +49,39 @@ class Toleration(Ruled):
     )
 
 
+CpuAmount = Annotated[str, Field(max_length=10, pattern=r"^([0-9]{1,6}(\.[0-9]{1,3})?|[0-9]{1,9}m)$")]
+"""Cores, or thousandths of one with the suffix m: nothing finer, as Kubernetes has it."""
+
+MemoryAmount = Annotated[
+    str,
+    Field(
+        max_length=18,
+        pattern=r"^([0-9]{1,12}(\.[0-9]{1,3})?([kM]|[KM]i)?|[0-9]{1,6}(\.[0-9]{1,3})?[GT]i?)$",
+    ),
+]
+"""Bytes with one of Kubernetes' suffixes: not `m`, thousandths of a byte, and never more than Kubernetes counts to."""
+
+
+class Amounts(Strict):
+    """So much of a node; what is left out is as the chart's values say."""
+
+    cpu: CpuAmount | None = None
+    """Cores, such as "1" or "250m"; a number without letters stands in quotes."""
+    memory: MemoryAmount | None = None
+    """Bytes, such as "512Mi" or "1Gi"."""
+
+
+class Resources(Strict):
+    """What the pod of this one camera gets, over what the chart's values say for all."""
+
+    requests: Amounts = Amounts()
+    """What the node must have free for it."""
+    limits: Amounts = Amounts()
+    """What it may take at most; who takes more memory is killed (OutOfMemory)."""
+
+
 class Scheduling(Strict):
-    """Where the camera's pod may run, and which cameras go first; without a cluster it has no effect."""
+    """Where the camera's pod may run, with how much, and which cameras go first; without a cluster it has no effect."""
 
     node_selector: Annotated[dict[str, LabelText], Field(max_length=32)] = {}
     """Labels that the node must have."""
@@ -60,6 +91,9 @@ class Scheduling(Strict):
     """Kubernetes' priority of the pod against other pods on the node."""
     gpu: bool = False
     """Decode on a GPU: the pod asks for one as the chart's values say."""
+    resources: Resources = Resources()
+    """What the pod of this one camera gets, where that is not what the chart's values say for all; another value starts
+    its pod anew."""
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
     """Who goes first when the Site's inference has no room for all: higher before lower, then older before newer. A
     camera that runs is never stopped for another one."""

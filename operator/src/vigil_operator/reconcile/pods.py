@@ -25,6 +25,7 @@ MANY_RESTARTS: Final = 2
 """From so many on, a process that just ended is taken for one that ends again and again."""
 MAX_WORDS: Final = 600
 """Of a process' last words in a message."""
+MORE_MEMORY: Final = "raise scheduling.resources.limits.memory of this Camera, or lower the camera's resolution"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def _waiting(pod: str, container: Object, waiting: Object, last: Object) -> PodF
 def _ended(pod: str, container: Object, ended: Object, *, looping: bool = False) -> PodFacts:
     told = _last_end(pod, container, ended)
     if ended.get("reason") == "OOMKilled":
-        return PodFacts(CameraReason.OUT_OF_MEMORY, told, permanent=True)
+        return PodFacts(CameraReason.OUT_OF_MEMORY, f"{told}; {MORE_MEMORY}", permanent=True)
     if looping or int(container.get("restartCount") or 0) >= MANY_RESTARTS:
         return PodFacts(CameraReason.CRASH_LOOPING, f"{told}; kubectl logs --previous {pod}", permanent=True)
     return PodFacts(CameraReason.POD_PENDING, f"{told}; it is started again")

@@ -36,16 +36,20 @@ def deployment(camera: Camera, wiring: Wiring, content: str) -> Object:
         "template": {
             "metadata": {
                 "labels": labels(camera.metadata.name),
-                "annotations": {CONFIG_HASH: config_hash(wiring, content), **_scraped(wiring)},
+                "annotations": {CONFIG_HASH: config_hash(wiring, content, _asked(camera)), **_scraped(wiring)},
             },
             "spec": _pod(camera, wiring),
         },
     }
 
 
-def config_hash(wiring: Wiring, content: str) -> str:
-    """Give the hash of all that the process reads at its start and of its image."""
-    return fingerprint([content, wiring.secrets_digest, wiring.settings.stream_image])
+def config_hash(wiring: Wiring, content: str, asked: Object) -> str:
+    """Give the hash of all that the process reads at its start, of its image, and of the resources asked for.
+
+    Those give another pod anyway; by the hash, what the old one says of its lack of memory is none about the new one.
+    """
+    read = [content, wiring.secrets_digest, wiring.settings.stream_image]
+    return fingerprint([*read, asked] if asked else read)
 
 
 def wants_gpu(camera: Camera) -> bool:
@@ -144,9 +148,16 @@ def _resources(camera: Camera, wiring: Wiring) -> Object:
     settings = wiring.settings
     chosen: dict[str, Any] = settings.stream_gpu_resources if wants_gpu(camera) else settings.stream_resources
     device = settings.usb_resources.get(camera.spec.source.url)
-    if camera.spec.source.type is SourceType.USB and device:
-        return {**chosen, "limits": {**chosen.get("limits", {}), device: "1"}}
+    added = {"limits": {device: "1"}} if camera.spec.source.type is SourceType.USB and device else {}
+    for more in (_asked(camera), added):
+        chosen = {**chosen, **{part: {**(chosen.get(part) or {}), **amounts} for part, amounts in more.items()}}
     return chosen
+
+
+def _asked(camera: Camera) -> Object:
+    """Give the resources that a Camera asks for itself, as far as it does."""
+    asked = camera.spec.scheduling.resources.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {part: amounts for part, amounts in asked.items() if amounts}
 
 
 def _volumes(camera: Camera, wiring: Wiring) -> list[Object]:
