@@ -95,6 +95,18 @@ def test_every_value_that_is_named_exists(guide: Path) -> None:
             found = found[part]
 
 
+def test_the_page_of_permissions_tells_which_ports_a_streams_policy_opens_by_itself() -> None:
+    golden = ROOT / "tests" / "unit" / "operator" / "golden" / "udp-pod-monitor.yaml"
+    children = yaml.safe_load(golden.read_text())["children"]
+    (policy,) = (each["spec"] for each in children if each["kind"] == "NetworkPolicy")
+    opened = {port["port"] for rule in policy["ingress"] + policy["egress"] for port in rule["ports"]}
+    of_addresses = {4222, 8001, 554}
+    assert of_addresses < opened
+    table = re.search(r"\| a stream \|.*?\n\n", (ROOT / "docs" / "permissions.md").read_text(), re.DOTALL)
+    assert table is not None
+    assert {int(port) for port in re.findall(r"(?:\| |from )([0-9]+) \|", table[0])} == opened - of_addresses
+
+
 def test_troubleshooting_has_every_reason_that_needs_somebody() -> None:
     text = (ROOT / "docs" / "troubleshooting.md").read_text()
     well = {
