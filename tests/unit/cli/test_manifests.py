@@ -5,7 +5,9 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from vigil_cli.app import app
 from vigil_cli.manifests import Finding, ManifestError, Severity, load
 from vigil_cli.manifests.documents import MAX_DEPTH, documents
 from vigil_cli.manifests.photos import photo_bytes
@@ -170,6 +172,32 @@ def test_a_path_without_manifests_is_told(tmp_path: Path, make: object, message:
         load([path])
 
     assert message in raised.value.findings[0].message
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "yml", "json"])
+def test_hidden_files_of_a_folder_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    (tmp_path / f".tool-config.{suffix}").write_text("[not, a, manifest")
+    (tmp_path / "a.yaml").write_text(CAMERA + RTSP)
+    monkeypatch.chdir(tmp_path)
+
+    done = CliRunner().invoke(app, ["check", "-f", "."])
+
+    assert (done.exit_code, done.exception) == (0, None)
+    assert done.output.startswith("1 camera,")
+    with pytest.raises(ManifestError):
+        load([Path(f".tool-config.{suffix}")])  # it was asked for by name
+
+
+def test_a_camera_with_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(HEAD + "kind: Camera\nmetadata:\n  name: webcam\nspec:\n" + RTSP)
+
+    with pytest.raises(ManifestError) as raised:
+        load([tmp_path], taken=[ResourceKey("default", "webcam")])
+
+    (found,) = raised.value.findings
+    assert (found.file.name, found.line, found.path) == ("a.yaml", 4, "metadata.name")
+    assert "--webcam adds a Camera default/webcam; give this one another name" in found.message
+    assert load([tmp_path], taken=[ResourceKey("elsewhere", "webcam")]).cameras
 
 
 def test_other_kinds_are_left_aside_with_a_warning(tmp_path: Path) -> None:

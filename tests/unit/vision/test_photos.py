@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from vigil_contracts.registry import MAX_PHOTO_BYTES
 from vigil_vision import letterbox, photos
 
 RED_LEFT = np.zeros((40, 60, 3), np.uint8)
@@ -97,7 +98,7 @@ def half(kind: str) -> bytes:
         (half("PNG"), photos.PhotoDamaged, "PNG file is damaged or cut short"),
         (half("WEBP"), photos.PhotoError, "."),
         (bomb(), photos.PhotoTooLarge, "megapixels"),
-        (b"\xff" * (photos.MAX_BYTES + 1), photos.PhotoTooLarge, r"21\.0 MB; at most 21 MB"),
+        (b"\xff" * (MAX_PHOTO_BYTES + 1), photos.PhotoTooLarge, r"21\.0 MB; at most 21 MB"),
     ],
     ids=["empty", "text", "zeros", "gif", "svg", "half jpeg", "half png", "half webp", "bomb", "huge file"],
 )

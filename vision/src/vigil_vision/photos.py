@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from vigil_contracts.registry import MAX_PHOTO_BYTES
 from vigil_vision.letterbox import Letterbox
 
 FORMATS = ("JPEG", "PNG", "WEBP")
-MAX_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 50_000_000
 """50 megapixels: more than a phone's camera gives by default, 150 MB decoded."""
 
@@ -67,8 +67,8 @@ def decode_photo(data: bytes, *, max_side: int = MAX_SIDE, max_pixels: int = MAX
     PhotoError
         One of its subclasses.
     """
-    if len(data) > MAX_BYTES:
-        msg = f"the file has {len(data) / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB are read"
+    if len(data) > MAX_PHOTO_BYTES:
+        msg = f"the file has {len(data) / 1e6:.1f} MB; at most {MAX_PHOTO_BYTES / 1e6:.0f} MB are read"
         raise PhotoTooLarge(msg)
     with _open(data, max_pixels) as image:
         try:

@@ -1,10 +1,12 @@
 """`vigil check`."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from vigil_cli.console import out, show_findings
 from vigil_cli.errors import CommandError
 from vigil_cli.manifests import Manifests, load
+from vigil_contracts.ids import ResourceKey
 
 
 def run(paths: tuple[Path, ...]) -> None:
@@ -14,7 +16,7 @@ def run(paths: tuple[Path, ...]) -> None:
     out.print(summary(manifests))
 
 
-def load_all(paths: tuple[Path, ...]) -> Manifests:
+def load_all(paths: tuple[Path, ...], taken: Collection[ResourceKey] = ()) -> Manifests:
     """Load manifests.
 
     Raises
@@ -26,7 +28,7 @@ def load_all(paths: tuple[Path, ...]) -> Manifests:
     """
     if not paths:
         raise CommandError("No manifests were named; use -f DIR (samples/ has some to begin with), or --webcam.")
-    return load(paths)
+    return load(paths, taken=taken)
 
 
 def summary(manifests: Manifests) -> str:

@@ -16,10 +16,10 @@ from vigil_cli.inference import local_inference
 from vigil_cli.photo_check import CheckedPhoto, check_photos, strangers
 from vigil_cli.standalone.models import prepare
 from vigil_cli.view.reports import reports
+from vigil_contracts.registry import MAX_PHOTO_BYTES
 from vigil_contracts.resources import API_VERSION, check
 
 MAX_PHOTOS = 10
-MAX_BYTES = 20 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +103,8 @@ def _read(paths: tuple[Path, ...]) -> dict[Path, bytes]:
     photos = {}
     for path in paths:
         try:
-            if path.stat().st_size > MAX_BYTES:
-                raise CommandError(f"{path} is larger than {MAX_BYTES >> 20} MiB; scale the photo down.")
+            if path.stat().st_size > MAX_PHOTO_BYTES:
+                raise CommandError(f"{path} is larger than {MAX_PHOTO_BYTES >> 20} MiB; scale the photo down.")
             photos[path] = path.read_bytes()
         except OSError as error:
             raise CommandError(f"The photo {path} cannot be read ({error.strerror}).") from None

@@ -40,6 +40,17 @@ class UpRequest:
     plain: bool = False
     accept_licence: bool = False
 
+    def in_background(self) -> list[str]:
+        """Give the command line of the same request for a process without a terminal."""
+        options: list[str] = ["up", "--plain", "--state", str(self.state), "--pack", self.pack, "--host", self.host]
+        for path in self.paths:
+            options += ["-f", str(path)]
+        if self.duration_s is not None:
+            options += ["--duration", str(self.duration_s)]
+        if self.port is not None:
+            options += ["--port", str(self.port)]
+        return options + ["--webcam"] * self.webcam + ["--accept-licence"] * self.accept_licence
+
 
 def run(request: UpRequest) -> None:
     """Run until Ctrl-C, `vigil down` or the end of the duration.
@@ -50,7 +61,8 @@ def run(request: UpRequest) -> None:
         It cannot be started.
     """
     extra = (webcam(),) if request.webcam else ()
-    manifests = Manifests() if extra and not request.paths else load_all(request.paths)
+    taken = [camera.metadata.key for camera in extra]
+    manifests = Manifests() if extra and not request.paths else load_all(request.paths, taken)
     if not manifests.cameras and not extra:
         raise CommandError("The manifests declare no Camera, so there is nothing to watch; samples/ has some.")
     show_findings(manifests.warnings)
@@ -98,12 +110,11 @@ def _detach(request: UpRequest) -> None:
     if state.is_locked:
         with state.locked():
             pass
-    arguments = [argument for argument in sys.argv[1:] if argument not in {"--detach", "-d"}]
     log = state.logs / "detached.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as file:
         process = subprocess.Popen(  # noqa: S603 - this very program
-            [sys.executable, "-P", "-m", "vigil_cli", *arguments, "--plain"],
+            [sys.executable, "-P", "-m", "vigil_cli", *request.in_background()],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,

@@ -18,7 +18,7 @@ class FileProblem(Exception):  # noqa: N818 - reads as what it is
 
 
 def manifest_files(path: Path) -> list[Path]:
-    """List the manifests that one `-f` names: the file itself, or all of a folder as `kubectl apply -f` takes them.
+    """List the manifests that one `-f` names: the file itself, or all of a folder but hidden ones, which tools own.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def manifest_files(path: Path) -> list[Path]:
     if not path.exists():
         raise FileProblem(path, "no such file or folder")
     try:
-        found = sorted(child for child in path.iterdir() if child.suffix in SUFFIXES and child.is_file())
+        found = sorted(child for child in path.iterdir() if _is_manifest(child))
     except OSError as error:
         raise FileProblem(path, f"cannot be read ({error.strerror})") from None
     if not found:
@@ -38,6 +38,10 @@ def manifest_files(path: Path) -> list[Path]:
     if len(found) > MAX_FILES:
         raise FileProblem(path, f"holds more than {MAX_FILES} manifests")
     return found
+
+
+def _is_manifest(file: Path) -> bool:
+    return file.suffix in SUFFIXES and not file.name.startswith(".") and file.is_file()
 
 
 def all_files(paths: Iterable[Path]) -> tuple[list[Path], list[FileProblem]]:

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,24 @@ from vigil_cli.manifests.documents import NotYaml, documents
 from vigil_cli.manifests.files import FileProblem, all_files, read_text
 from vigil_cli.manifests.findings import Finding, ManifestError, Severity, without_userinfo
 from vigil_cli.manifests.references import check_references
+from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources import API_VERSION, KINDS, Camera, Problem, Subject, check
 from vigil_contracts.resources.common import GROUP
 
+RENAME = "give this one another name, or leave --webcam out"
 
-def load(paths: Iterable[Path], before: Manifests | None = None) -> Manifests:
+
+def load(paths: Iterable[Path], before: Manifests | None = None, taken: Collection[ResourceKey] = ()) -> Manifests:
     """Read, check and connect all manifests.
 
     Parameters
     ----------
     paths
-        Files and folders; of a folder its `.yaml`, `.yml` and `.json` files, not those of folders in it.
+        Files and folders; of a folder its `.yaml`, `.yml` and `.json` files, not hidden ones or those of folders in it.
     before
         What runs; fields that cannot be changed are compared with it.
+    taken
+        Names of Cameras that are there without a manifest, such as the webcam's.
 
     Raises
     ------
@@ -39,6 +44,11 @@ def load(paths: Iterable[Path], before: Manifests | None = None) -> Manifests:
         loader.read(file)
     found = loader.manifests
     findings = loader.findings + check_references(found) + (check_changes(before, found) if before else [])
+    findings += [
+        found.cameras[key].origin.finding(Problem(("metadata", "name"), f"--webcam adds a Camera {key}; {RENAME}"))
+        for key in taken
+        if key in found.cameras
+    ]
     findings.sort(key=lambda finding: (str(finding.file), finding.line, finding.column))
     if any(finding.severity is Severity.ERROR for finding in findings):
         raise ManifestError(findings)

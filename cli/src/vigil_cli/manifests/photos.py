@@ -5,7 +5,8 @@ import hashlib
 import httpx
 
 from vigil_cli.manifests.declared import Declared, Manifests
-from vigil_cli.manifests.references import MAX_PHOTO_BYTES, local_path
+from vigil_cli.manifests.references import local_path
+from vigil_contracts.registry import MAX_PHOTO_BYTES
 from vigil_contracts.resources import Subject
 from vigil_contracts.resources.subject import Photo
 

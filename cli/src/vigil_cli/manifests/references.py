@@ -7,13 +7,11 @@ from pathlib import Path
 from vigil_cli.manifests.declared import Declared, Manifests
 from vigil_cli.manifests.findings import Finding, Severity
 from vigil_contracts.ids import ResourceKey
+from vigil_contracts.registry import MAX_PHOTO_BYTES
 from vigil_contracts.resources import Camera, Problem, Site, SourceType, Subject, retention_problem
 from vigil_contracts.resources.camera import Scheduling
 from vigil_contracts.resources.common import KeyRef
 from vigil_contracts.resources.subject import Photo
-
-MAX_PHOTO_BYTES = 20 << 20
-"""What `vigil_vision.photos` reads at most."""
 
 CREDENTIAL_KEYS = ("username", "password")
 

@@ -208,9 +208,10 @@ class Session:
         """Apply every change of a manifest, or of a file that one names; a bad one changes nothing but the notice."""
         if not self._options.paths:
             return
+        taken = {camera.metadata.key for camera in self._options.extra_cameras}
         async for _ in awatch(*self._watched(), recursive=False, step=200):
             try:
-                manifests = await asyncio.to_thread(load, self._options.paths, before)
+                manifests = await asyncio.to_thread(load, self._options.paths, before, taken)
             except ManifestError as error:
                 self._board.findings = error.findings
                 self._board.notices["manifests"] = ("error", f"{error}; what ran before goes on")

@@ -1,0 +1,57 @@
+"""`vigil up --detach` starts the very Vigil that was asked for, as a process of its own."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from vigil_cli.app import app
+from vigil_cli.commands import up
+from vigil_cli.commands.up import UpRequest
+
+TEXTS = st.text(st.characters(max_codepoint=0x2FF, exclude_characters="\0"), min_size=1, max_size=12)
+PATHS = TEXTS.map(Path)
+REQUESTS = st.builds(
+    UpRequest,
+    paths=st.lists(PATHS, max_size=3).map(tuple),
+    state=PATHS,
+    pack=TEXTS,
+    duration_s=st.none() | st.floats(min_value=1, allow_infinity=False, allow_nan=False),
+    port=st.none() | st.integers(1, 65535),
+    host=TEXTS,
+    webcam=st.booleans(),
+    detach=st.just(True),
+    plain=st.booleans(),
+    accept_licence=st.booleans(),
+)
+
+
+def parsed(arguments: list[str]) -> UpRequest:
+    """Give what the command line makes of these arguments."""
+    requests: list[UpRequest] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(up, "run", requests.append)
+        done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    return requests[0]
+
+
+@given(REQUESTS)
+def test_the_process_in_the_background_has_every_option_but_detach(request: UpRequest) -> None:
+    assert parsed(request.in_background()) == replace(request, detach=False, plain=True)
+
+
+@pytest.mark.parametrize(
+    "given_as",
+    [["-df", "people"], ["-d", "-f", "people"], ["-fpeople", "--detach"], ["--filename=people", "-d"]],
+    ids=" ".join,
+)
+def test_however_detach_is_written_the_process_in_the_background_has_it_not(given_as: list[str]) -> None:
+    asked = parsed(["up", *given_as])
+
+    assert asked.detach
+    assert parsed(asked.in_background()) == replace(asked, detach=False, plain=True)
+    assert asked.paths == (Path("people"),)
