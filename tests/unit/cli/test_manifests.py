@@ -18,6 +18,7 @@ CAMERA = HEAD + "kind: Camera\nmetadata: {name: lobby}\nspec:\n"
 SUBJECT = HEAD + "kind: Subject\nmetadata: {name: ada}\nspec:\n  displayName: Ada\n  consent: {status: Granted}\n"
 RTSP = "  source: {type: RTSP, url: 'rtsp://10.0.0.5/1'}\n"
 SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: gate}\n"
+SITE = HEAD + "kind: Site\nmetadata: {name: hq}\n"
 ZEROS = "0" * 64
 
 
@@ -64,6 +65,15 @@ BAD = {
         8,
         "spec.source.credentialsSecretRef.name",
         "no key password",
+    ),
+    "Secret that is not UTF-8": (
+        CAMERA
+        + "  source:\n    type: RTSP\n    url: rtsp://a/1\n    credentialsSecretRef: {name: gate}\n---\n"
+        + SECRET
+        + "stringData: {username: a}\ndata: {password: /A==}\n",
+        8,
+        "spec.source.credentialsSecretRef.name",
+        "default/gate has a password that is not UTF-8; write it as plain text under stringData",
     ),
     "dangling video": (
         CAMERA + "  source:\n    type: File\n    url: file:gone.mp4\n",
@@ -209,13 +219,36 @@ def test_other_kinds_are_left_aside_with_a_warning(tmp_path: Path) -> None:
     assert "Deployment (apps/v1) is left aside" in manifests.warnings[0].message
 
 
-def test_fields_without_effect_here_are_warned_of(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text(CAMERA + RTSP + "  scheduling:\n    gpu: true\n")
+IDLE = {
+    "scheduling": (CAMERA + RTSP + "  scheduling:\n    gpu: true\n", 6, "spec.scheduling"),
+    "bus url": (SITE + "spec:\n  bus: {url: 'nats://bus:4222'}\n", 5, "spec.bus"),
+    "bus Secret": (SITE + "spec:\n  bus:\n    credentialsSecretRef: {name: bus}\n", 5, "spec.bus"),
+    "capacity": (
+        SITE + "spec:\n  inference:\n    detectionsPerSecond: 40\n",
+        6,
+        "spec.inference.detectionsPerSecond",
+    ),
+}
 
-    warning = load([tmp_path]).warnings[0]
 
-    assert (warning.line, warning.path) == (6, "spec.scheduling")
-    assert "no effect without a cluster" in warning.message
+@pytest.mark.parametrize(("text", "line", "path"), IDLE.values(), ids=IDLE.keys())
+def test_fields_without_effect_here_are_warned_of(tmp_path: Path, text: str, line: int, path: str) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+
+    (warning,) = load([tmp_path]).warnings
+
+    assert (warning.line, warning.path) == (line, path)
+    assert "no effect" in warning.message
+
+
+def test_what_describes_a_site_or_has_an_effect_is_not_warned_of(tmp_path: Path) -> None:
+    where = "{latitudeMicrodegrees: 52520000, longitudeMicrodegrees: 13405000, address: Berlin}"
+    (tmp_path / "a.yaml").write_text(
+        f"{SITE}spec:\n  displayName: HQ\n  timezone: Europe/Berlin\n  location: {where}\n"
+        "  inference: {endpoints: [{name: gpu, address: 'gpu:8001'}]}\n  retention: {sightings: 30d}\n"
+    )
+
+    assert not load([tmp_path]).warnings
 
 
 def test_secrets_and_config_maps_give_photos_without_a_cluster(tmp_path: Path) -> None:
@@ -263,7 +296,6 @@ def test_merge_keys_and_anchors_work_as_with_kubectl() -> None:
     assert document.data == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}}
 
 
-SITE = HEAD + "kind: Site\nmetadata: {name: hq}\n"
 TOO_LONG = (
     "60d is longer than the 30d that the Site default/hq allows; shorten it, or lengthen spec.retention.sightings of "
     "the Site"

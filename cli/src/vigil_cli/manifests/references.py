@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vigil_cli.manifests.declared import Declared, Manifests
 from vigil_cli.manifests.findings import Finding, Severity
+from vigil_cli.manifests.stores import Store
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import MAX_PHOTO_BYTES
 from vigil_contracts.resources import Camera, Problem, Site, SourceType, Subject, retention_problem
@@ -39,10 +40,16 @@ def _sites(manifests: Manifests) -> list[Finding]:
             first = next(iter(manifests.sites.values()))
             told = f"one machine runs one Site, and {first.resource.metadata.name} is declared too; keep one of them"
             found.append(site.origin.finding(Problem(("metadata", "name"), told)))
-        if site.resource.spec.bus.url or site.resource.spec.bus.credentials_secret_ref:
-            told = "has no effect here: vigil up runs a NATS of its own"
-            found.append(site.origin.finding(Problem(("spec", "bus"), told), Severity.WARNING))
+        found += [site.origin.finding(problem, Severity.WARNING) for problem in _site_without_effect(site.resource)]
     return found
+
+
+def _site_without_effect(site: Site) -> Iterator[Problem]:
+    if site.spec.bus.url or site.spec.bus.credentials_secret_ref:
+        yield Problem(("spec", "bus"), "has no effect here: vigil up runs a NATS of its own")
+    if site.spec.inference.detections_per_second is not None:
+        told = "has no effect without a cluster; no camera waits for room, all run"
+        yield Problem(("spec", "inference", "detectionsPerSecond"), told)
 
 
 def _camera(camera: Declared[Camera], manifests: Manifests) -> Iterator[Problem]:
@@ -58,15 +65,26 @@ def _camera(camera: Declared[Camera], manifests: Manifests) -> Iterator[Problem]
     if reference:
         path = ("spec", "source", "credentialsSecretRef", "name")
         secret = manifests.secrets.get((namespace, reference.name))
-        missing = [key for key in CREDENTIAL_KEYS if secret is not None and key not in secret]
         if secret is None:
             yield Problem(path, f"there is no Secret {namespace}/{reference.name}; declare it in one of the files")
-        elif missing:
-            yield Problem(path, f"the Secret {namespace}/{reference.name} has no key {' and no key '.join(missing)}")
+        else:
+            yield from (Problem(path, f"the Secret {namespace}/{reference.name} {told}") for told in _unusable(secret))
     if spec.source.type is SourceType.FILE:
         video = local_path(spec.source.url, camera.folder)
         if not video.is_file():
             yield Problem(("spec", "source", "url"), f"there is no file {video}")
+
+
+def _unusable(secret: Store) -> Iterator[str]:
+    """Say what keeps a Secret from being a camera's user and password."""
+    missing = [key for key in CREDENTIAL_KEYS if key not in secret]
+    if missing:
+        yield f"has no key {' and no key '.join(missing)}"
+    for key in CREDENTIAL_KEYS:
+        try:
+            secret.get(key, b"").decode()
+        except UnicodeDecodeError:
+            yield f"has a {key} that is not UTF-8; write it as plain text under stringData, or encode it as UTF-8 first"
 
 
 def _site(camera: Camera, manifests: Manifests) -> Site | None:
