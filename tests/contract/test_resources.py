@@ -63,7 +63,7 @@ REFUSED: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
         [
             (
                 "spec.source.credentialsSecretRef",
-                "credentialsSecretRef has no meaning for type USB or File; leave it out",
+                "credentialsSecretRef has no meaning for type USB, Socket or File; leave it out",
             )
         ],
     ),

@@ -115,6 +115,13 @@ SCHEMES = (
     "url does not begin as its type asks (RTSP: rtsp:// or rtsps://; HTTPMJPEG: http:// or https://; USB: /dev/; "
     "WebSocket: ws:// or wss://; Socket: tcp://; File: file:)"
 )
+CUDA = {"accelerator": "CUDA"}
+DECODED_BY_FFMPEG = {
+    "RTSP": "rtsp://h/1",
+    "HTTPMJPEG": "http://h/1",
+    "USB": "/dev/video0",
+    "File": "file:clip.mp4",
+}
 NOTHING = "sightings must be longer than nothing; leave it out to keep them as long as the Site says, or for ever"
 SOME_TIME: tuple[Document, ...] = {"sightings": "30d"}, {"sightings": "1h30m"}, {}
 NO_TIME: tuple[Document, ...] = {"sightings": "0s"}, {"sightings": "00d0h"}
@@ -200,11 +207,32 @@ CAMERAS = (
         "Camera",
         SOURCE,
         "spec.source.credentialsSecretRef",
-        "credentialsSecretRef has no meaning for type USB or File; leave it out",
-        (rtsp(credentialsSecretRef={"name": "door.example"}),),
+        "credentialsSecretRef has no meaning for type USB, Socket or File; leave it out",
+        (
+            rtsp(credentialsSecretRef={"name": "door.example"}),
+            source("WebSocket", "ws://h/1", credentialsSecretRef={"name": "door"}),
+            source("HTTPMJPEG", "http://h/1", credentialsSecretRef={"name": "door"}),
+        ),
         (
             source("USB", "/dev/video0", credentialsSecretRef={"name": "door"}),
+            source("Socket", "tcp://h:9000", credentialsSecretRef={"name": "door"}),
             source("File", "file:a.mp4", credentialsSecretRef={"name": "door"}),
+        ),
+        how=FORBIDDEN,
+    ),
+    Case(
+        "Camera",
+        "spec",
+        "spec.decode.accelerator",
+        "accelerator CUDA has no meaning for type WebSocket or Socket, which are decoded on the CPU; leave it out",
+        (
+            *(camera(decode=CUDA, source={"type": kind, "url": url}) for kind, url in DECODED_BY_FFMPEG.items()),
+            camera(decode={"accelerator": "CPU"}, source={"type": "WebSocket", "url": "ws://h/1"}),
+            camera(decode={}, source={"type": "Socket", "url": "tcp://h:9000"}),
+        ),
+        (
+            camera(decode=CUDA, source={"type": "WebSocket", "url": "ws://h/1"}),
+            camera(decode=CUDA, source={"type": "Socket", "url": "tcp://h:9000"}),
         ),
         how=FORBIDDEN,
     ),

@@ -77,7 +77,8 @@ class Decode(Strict):
     """How the stream is decoded."""
 
     accelerator: Accelerator = Accelerator.AUTO
-    """Auto takes CUDA where there is a device and says so when it falls back."""
+    """Auto takes CUDA where there is a device and says so when it falls back. Types WebSocket and Socket are always
+    decoded on the CPU."""
 
 
 class MotionGate(Strict):
@@ -215,6 +216,17 @@ class CameraSpec(Ruled):
             "siteRef",
             "what the camera saw belongs to its Site; delete the Camera and make it anew",
             value=lambda self: self.site_ref,
+        ),
+        Rule(
+            "!has(self.decode) || !has(self.decode.accelerator) || self.decode.accelerator != 'CUDA' || "
+            "!(self.source.type in ['WebSocket', 'Socket'])",
+            "accelerator CUDA has no meaning for type WebSocket or Socket, which are decoded on the CPU; leave it out",
+            lambda self: (
+                self.decode.accelerator is not Accelerator.CUDA
+                or self.source.type not in {SourceType.WEB_SOCKET, SourceType.SOCKET}
+            ),
+            "decode.accelerator",
+            "FieldValueForbidden",
         ),
         not_yet(
             "analyses",

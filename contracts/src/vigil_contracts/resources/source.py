@@ -81,6 +81,9 @@ def _blank_rule() -> Rule:
     )
 
 
+_WITHOUT_PASSWORD = frozenset({SourceType.USB, SourceType.SOCKET, SourceType.FILE})
+
+
 class CameraSource(Ruled):
     """Where pictures come from."""
 
@@ -89,7 +92,7 @@ class CameraSource(Ruled):
     url: Annotated[str, Field(min_length=5, max_length=2048)]
     """Address without user and password, for example rtsp://10.0.0.5:554/stream1, /dev/video0 or file:clip.mp4."""
     credentials_secret_ref: SecretRef | None = None
-    """Secret of this namespace with the keys `username` and `password`."""
+    """RTSP, HTTPMJPEG and WebSocket only: Secret of this namespace with the keys `username` and `password`."""
     transport: Transport | None = None
     """RTSP only; TCP when left out."""
     loop: bool = False
@@ -120,9 +123,9 @@ class CameraSource(Ruled):
             "FieldValueForbidden",
         ),
         Rule(
-            "!has(self.credentialsSecretRef) || !(self.type in ['USB', 'File'])",
-            "credentialsSecretRef has no meaning for type USB or File; leave it out",
-            lambda self: self.credentials_secret_ref is None or self.type not in {SourceType.USB, SourceType.FILE},
+            "!has(self.credentialsSecretRef) || !(self.type in ['USB', 'Socket', 'File'])",
+            "credentialsSecretRef has no meaning for type USB, Socket or File; leave it out",
+            lambda self: self.credentials_secret_ref is None or self.type not in _WITHOUT_PASSWORD,
             "credentialsSecretRef",
             "FieldValueForbidden",
         ),
