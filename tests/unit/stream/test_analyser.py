@@ -76,6 +76,7 @@ class Camera:
     def __init__(self, story: Story, side: int = 640, **spec: Any) -> None:
         self.story, self.told, self.at = story, [], 1000.0
         self.random = np.random.default_rng(1)
+        self.size, self.lit = (WIDTH, HEIGHT), None
         source = {"type": "File", "url": "file:x.mp4"}
         book = SightingBook("lab", CameraRef(namespace="default", name="c"), "s")
         self.ready = threading.Event()
@@ -90,6 +91,8 @@ class Camera:
         )
 
     told: list[Sighting]
+    lit: tuple[int, ...] | None
+    """Left, top, right, bottom of what alone is lit, in pixels of the picture."""
 
     def show(self, *faces: Place, settle: bool = True, cut: bool = False) -> None:
         self.story.faces = list(faces)
@@ -100,11 +103,16 @@ class Camera:
     def picture(self, *, cut: bool = False, other_scene: bool = False) -> Picture:
         self.at += 0.2
         # Detail, so that faces are sharp, over the same coarse scene, so that no cut is seen.
-        coarse = np.linspace(0, 200, WIDTH).astype(np.uint8)
+        width, height = self.size
+        coarse = np.linspace(0, 200, width).astype(np.uint8)
         if other_scene:
             coarse = coarse[::-1]
-        picture = np.repeat(np.tile(coarse, (HEIGHT, 1))[..., None], 3, axis=2)
-        picture = picture + self.random.integers(0, 50, (HEIGHT, WIDTH, 1), np.uint8)
+        picture = np.repeat(np.tile(coarse, (height, 1))[..., None], 3, axis=2)
+        if self.lit is not None:
+            left, top, right, bottom = self.lit
+            picture[:] = 0
+            picture[top:bottom, left:right] = 110
+        picture = picture + self.random.integers(0, 50, (height, width, 1), np.uint8)
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
         return Picture(frame, LumaReader().read(frame), time.time(), self.at, cut)
 
@@ -293,6 +301,44 @@ def test_a_cut_is_seen_though_inference_failed_before_it() -> None:
     with pytest.raises(InferenceError):
         camera.analyser.picture(camera.picture(other_scene=True))
     assert [event.close_reason for event in camera.told if event.state is SightingState.CLOSED] == [CloseReason.CUT]
+
+
+@pytest.mark.parametrize(
+    ("size", "scale", "stays", "comes"),
+    [
+        ((1280, 960), 2, (200.0, 152.0, 90.0), (450.0, 200.0, 90.0)),
+        ((320, 192), 1, (100.0, 56.0, 45.0), (220.0, 60.0, 60.0)),
+    ],
+    ids=["larger, crops from the frame", "smaller, crops from the detector's input"],
+)
+def test_after_a_change_of_resolution_boxes_and_crops_are_those_of_the_new_picture(
+    size: tuple[int, int], scale: int, stays: Place, comes: Place
+) -> None:
+    """Somebody stays, somebody comes; places are in pixels of the detector's input."""
+
+    def share(place: Place) -> dict[str, float]:
+        x, y, side = (scale * value for value in place)
+        return {"x": x / size[0], "y": y / size[1], "width": side / size[0], "height": side / size[1]}
+
+    story = Story()
+    camera = Camera(story, **ALL)
+    for _ in range(2):
+        camera.show(HERE)
+    camera.size = size
+    x, y, side = comes
+    camera.lit = tuple(int(scale * edge) for edge in (x - 25, y - 25, x + side + 25, y + side + 25))
+    story.images.clear()
+    story.crops.clear()
+    for _ in range(3):
+        camera.show(stays, comes)
+    camera.analyser.lost(CloseReason.SHUTDOWN)
+
+    assert {image.shape for image in story.images} == {(size[1] // scale, size[0] // scale, 3)}
+    first, second = {event.sighting_id: event for event in camera.told}.values()
+    assert first.box.model_dump() == pytest.approx(share(stays))
+    assert second.box.model_dump() == pytest.approx(share(comes))
+    assert second.shots[0].box.model_dump() == pytest.approx(share(comes))
+    assert max(crop.mean() for crop in story.crops) > 110, "the face that is lit"
 
 
 @pytest.mark.parametrize("side", [640, 320], ids=["from the detector's input", "from the frame"])
