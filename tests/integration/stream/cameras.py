@@ -5,14 +5,15 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Self, TypeVar
 
-from tests.integration.stream.clips import FPS
-from websockets.sync.server import ServerConnection, serve
+from tests.integration.stream.clips import FPS, h264, jpegs
+from websockets.sync.server import ServerConnection, basic_auth, serve
 
 Units = Iterable[list[bytes]]
+Item = TypeVar("Item")
 
 
 class Camera:
@@ -118,11 +119,12 @@ class Mjpeg(Camera):
 
 
 class WebSocketCamera:
-    """JPEGs as binary messages."""
+    """JPEGs as binary messages, with Basic authentication when there is a password."""
 
-    def __init__(self, messages: Callable[[], Iterator[bytes | str]]) -> None:
+    def __init__(self, messages: Callable[[], Iterator[bytes | str]], password: str = "") -> None:
         self._messages = messages
-        self._server = serve(self._talk, "127.0.0.1", 0, compression=None)
+        asks = basic_auth(realm="c", credentials=("user", password)) if password else None
+        self._server = serve(self._talk, "127.0.0.1", 0, compression=None, process_request=asks)
         self.port: int = self._server.socket.getsockname()[1]
         self.url = f"ws://127.0.0.1:{self.port}/live"
         self.stopped = threading.Event()
@@ -256,9 +258,18 @@ def _read_head(connection: socket.socket) -> str:
     return data.decode("latin-1")
 
 
-def for_ever(items: list[bytes]) -> Callable[[], Iterator[bytes]]:
-    def repeat() -> Iterator[bytes]:
+def for_ever(items: Sequence[Item]) -> Callable[[], Iterator[Item]]:
+    def repeat() -> Iterator[Item]:
         while True:
             yield from items
 
     return repeat
+
+
+def asking(kind: str, password: str, width: int, height: int, count: int) -> Rtsp | Mjpeg | WebSocketCamera:
+    """Make a camera of a type that has passwords, which asks `user` for one."""
+    if kind == "RTSP":
+        units = h264(width, height, count)
+        return Rtsp(lambda: units, password=password)
+    messages = for_ever(jpegs(width, height, count))
+    return Mjpeg(messages, password) if kind == "HTTPMJPEG" else WebSocketCamera(messages, password)

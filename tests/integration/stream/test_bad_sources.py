@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.stream.cameras import Camera, Framed, Mjpeg, Rtsp, WebSocketCamera, for_ever
+from tests.integration.stream.cameras import Camera, Framed, Mjpeg, Rtsp, WebSocketCamera, asking, for_ever
 from tests.integration.stream.clips import h264, jpegs, with_size, write_video
 from tests.integration.stream.watching import Watch, watching
 from tests.support.waiting import wait_until
 
 from vigil_contracts.conditions import SourceReason
-from vigil_contracts.resources.camera import Accelerator
+from vigil_contracts.resources.camera import Accelerator, Decode
 from vigil_stream.capture import hardware
 from vigil_stream.capture.errors import SourceError
 
@@ -70,24 +70,24 @@ def test_a_host_that_never_answers(kind: str, scheme: str) -> None:
         tells(watch, SourceReason.UNREACHABLE)
 
 
-@pytest.mark.parametrize("kind", ["RTSP", "HTTPMJPEG"])
+@pytest.mark.parametrize("kind", ["RTSP", "HTTPMJPEG", "WebSocket"])
 def test_a_wrong_password_is_told_and_never_shown(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "username").write_text("user")
     (tmp_path / "password").write_text("wr0ng-secret")
-    units = h264(160, 96, 10)
-    camera: Rtsp | Mjpeg = Rtsp(lambda: units, password="right") if kind == "RTSP" else Mjpeg(for_ever([JPEG]), "right")
-    with camera, watching(kind, camera.url, credentials=tmp_path, credentialsSecretRef={"name": "s"}) as watch:
-        tells(watch, SourceReason.UNAUTHORIZED, "credentialsSecretRef")
+    secret = {"name": "s"}
+    with (
+        asking(kind, "right", 160, 96, 10) as camera,
+        watching(kind, camera.url, credentials=tmp_path, credentialsSecretRef=secret) as watch,
+    ):
+        tells(watch, SourceReason.UNAUTHORIZED, "refuses the user or password", "credentialsSecretRef")
         assert "wr0ng-secret" not in str(watch.errors) + caplog.text
 
 
 @pytest.mark.parametrize("kind", ["RTSP", "HTTPMJPEG", "WebSocket"])
 def test_a_camera_that_asks_for_a_password_while_no_secret_is_named(kind: str) -> None:
-    def cameras() -> Rtsp | Mjpeg:
-        return Rtsp(list, password="right") if kind == "RTSP" else Mjpeg(for_ever([JPEG]), "right")
-
-    with cameras() as camera, watching(kind, camera.url.replace("http", "ws" if kind == "WebSocket" else "http")) as w:
-        tells(w, SourceReason.UNAUTHORIZED, "asks for user and password", "name a Secret in spec.source.credentials")
+    with asking(kind, "right", 160, 96, 10) as camera, watching(kind, camera.url) as watch:
+        told = "asks for user and password", "name a Secret in spec.source.credentialsSecretRef"
+        tells(watch, SourceReason.UNAUTHORIZED, *told)
 
 
 def test_a_secret_without_its_keys(tmp_path: Path) -> None:
@@ -161,6 +161,22 @@ def test_cuda_where_there_is_none() -> None:
         hardware.choose(Accelerator.CUDA)
     assert caught.value.reason is SourceReason.CODEC_UNSUPPORTED
     assert hardware.choose(Accelerator.AUTO) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "url"),
+    [
+        ("RTSP", "rtsp://127.0.0.1:9/cam"),
+        ("HTTPMJPEG", "http://127.0.0.1:9/video"),
+        ("USB", "/dev/video97"),
+        ("File", "file:///no/such/clip.mp4"),
+    ],
+)
+def test_every_type_that_takes_cuda_says_that_there_is_none(kind: str, url: str) -> None:
+    if not hardware.why_no_cuda():
+        pytest.skip("needs a machine without a GPU")
+    with watching(kind, url, decode=Decode(accelerator=Accelerator.CUDA)) as watch:
+        tells(watch, SourceReason.CODEC_UNSUPPORTED, "decode.accelerator is CUDA", "set it to Auto")
 
 
 def first_then(first: list[Any], then: Callable[[], Iterator[Any]]) -> Callable[[], Iterator[Any]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.stream.cameras import Framed, Mjpeg, Rtsp, WebSocketCamera, for_ever
+from tests.integration.stream.cameras import Framed, Mjpeg, Rtsp, WebSocketCamera, asking, for_ever
 from tests.integration.stream.clips import h264, jpegs, write_video
 from tests.integration.stream.watching import Watch, watching
 from tests.support.servers import RtspServer
@@ -84,15 +84,15 @@ def test_files_of_other_codecs(tmp_path: Path, codec: str) -> None:
         gives_pictures(watch)
 
 
-@pytest.mark.parametrize("kind", ["RTSP", "HTTPMJPEG"])
+@pytest.mark.parametrize("kind", ["RTSP", "HTTPMJPEG", "WebSocket"])
 def test_credentials_are_sent(tmp_path: Path, kind: str) -> None:
     (tmp_path / "username").write_text("user\n")
     (tmp_path / "password").write_text("p@ss:w/rd\n")
-    units, messages = h264(WIDTH, HEIGHT, 300), for_ever(jpegs(WIDTH, HEIGHT, 25))
-    camera: Rtsp | Mjpeg = (
-        Rtsp(lambda: units, password="p@ss:w/rd") if kind == "RTSP" else Mjpeg(messages, password="p@ss:w/rd")
-    )
-    with camera, watching(kind, camera.url, credentials=tmp_path, credentialsSecretRef={"name": "s"}) as watch:
+    secret = {"name": "s"}
+    with (
+        asking(kind, "p@ss:w/rd", WIDTH, HEIGHT, 50) as camera,
+        watching(kind, camera.url, credentials=tmp_path, credentialsSecretRef=secret) as watch,
+    ):
         gives_pictures(watch)
 
 

@@ -12,17 +12,19 @@ from vigil_stream.capture import Guard, Sampler, SourceError, SourceInfo, make_s
 from vigil_stream.capture.loop import CaptureLoop
 from vigil_stream.capture.slot import Lost, Picture, Slot, Woken
 
+AUTO = Decode()
+
 
 class Watch:
     """What a source told, and the pictures that it gave."""
 
-    def __init__(self) -> None:
+    def __init__(self, fps: int) -> None:
         self.infos: list[SourceInfo] = []
         self.errors: list[SourceError] = []
         self.sizes: list[tuple[int, int]] = []
         self.has_ended = False
         self.slot = Slot()
-        self.sampler = Sampler(25)
+        self.sampler = Sampler(fps)
         self.guard = Guard()
 
     def connecting(self) -> None:
@@ -51,13 +53,20 @@ class Watch:
 
 @contextmanager
 def watching(
-    kind: str, url: str, *, folder: Path = Path("/"), credentials: Path | None = None, **source: Any
+    kind: str,
+    url: str,
+    *,
+    folder: Path = Path("/"),
+    credentials: Path | None = None,
+    decode: Decode = AUTO,
+    fps: int = 25,
+    **source: Any,
 ) -> Iterator[Watch]:
-    watch, stop = Watch(), threading.Event()
+    watch, stop = Watch(fps), threading.Event()
     spec = CameraSource.model_validate({"type": kind, "url": url, **source})
 
     def make() -> Any:
-        return make_source(spec, Decode(), folder=folder, credentials_folder=credentials, guard=watch.guard, stop=stop)
+        return make_source(spec, decode, folder=folder, credentials_folder=credentials, guard=watch.guard, stop=stop)
 
     loop = CaptureLoop(make, watch.slot, watch, watch.sampler, watch.guard, live=kind != "File")
     thread = threading.Thread(target=loop.run, args=(stop,), daemon=True)
