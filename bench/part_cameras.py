@@ -71,7 +71,10 @@ async def _loop(bench: Bench, choice: PackChoice, streams: Streams, *, own: bool
     return float(sum(result["fps"])) / FPS
 
 
-async def _sustains(bench: Bench, running: System, streams: Streams, count: int, tried: list[dict[str, float]]) -> bool:
+async def _sustains(
+    bench: Bench, running: System, streams: Streams, count: int, tried: list[dict[str, float]]
+) -> list[dict[str, float | str]] | None:
+    """Try so many cameras; gives what each process used of the CPU when all are sustained."""
     bench.say(f"{count} cameras")
     await running.run_cameras(cameras_of(streams, count))
     await asyncio.sleep(SETTLE_S)
@@ -92,9 +95,7 @@ async def _sustains(bench: Bench, running: System, streams: Streams, count: int,
             "other programs, cores": windows.others_cores(before, after, served),
         }
     )
-    if held:
-        bench.keep(PART, "cpu at the most sustained", windows.cpu(before, after))
-    return held
+    return windows.cpu(before, after) if held else None
 
 
 def cameras_of(streams: Streams, count: int) -> Sequence[CameraChoice]:
@@ -121,7 +122,10 @@ async def _vigil(bench: Bench, choice: PackChoice, streams: Streams) -> tuple[Ca
 
         def holds(count: int) -> bool:
             attempt = _sustains(bench, running, streams, count, tried)
-            return asyncio.run_coroutine_threadsafe(attempt, loop).result()
+            cpu = asyncio.run_coroutine_threadsafe(attempt, loop).result()
+            if cpu is not None:
+                bench.keep(PART, f"CPU at the most sustained, {choice.shown}", cpu)
+            return cpu is not None
 
         capacity = await asyncio.to_thread(
             find_capacity,

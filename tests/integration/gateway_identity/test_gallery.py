@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from qdrant_client import AsyncQdrantClient
 from tests.integration.gateway_identity import database
-from tests.integration.gateway_identity.making import MODEL, SIZE, axis, between, face
+from tests.integration.gateway_identity.making import MODEL, SIZE, axis, face
 
 from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.qdrant.embedded import EmbeddedGallery
@@ -114,28 +114,32 @@ async def test_an_embedded_gallery_survives_and_a_broken_one_is_made_anew(tmp_pa
     await gallery.close()
 
 
-async def test_among_many_the_nearest_is_found_and_searching_goes_on_while_the_index_is_built(tmp_path: Path) -> None:
-    size, people = 64, 6_000
+async def test_among_many_the_nearest_is_found_while_it_tidies_up_and_after_a_restart(tmp_path: Path) -> None:
+    size, people = 128, 24_000
     rng = np.random.default_rng(7)
     faces = rng.standard_normal((people, size)).astype(np.float32)
     faces /= np.linalg.norm(faces, axis=1, keepdims=True)
     ids = [uuid.uuid4() for _ in range(people)]
-    held = [
-        Entry(one, str(photo), between(centre, faces[(number + 1 + photo) % people], 0.9))
-        for number, (one, centre) in enumerate(zip(ids, faces, strict=True))
-        for photo in range(4)
-    ]
+    probes = faces[::240] + rng.standard_normal((100, size)).astype(np.float32) * 0.25  # cosine about 0.3: many are nearly as near
+    probes /= np.linalg.norm(probes, axis=1, keepdims=True)
+    nearest = [ids[number] for number in np.argmax(probes @ faces.T, axis=1)]
+
+    async def found(gallery: EmbeddedGallery) -> list[uuid.UUID]:
+        return [one.nearest[0].subject_id for one in await gallery.search(MODEL, probes, 10)]
+
     gallery = EmbeddedGallery(tmp_path)
     await gallery.open()
     await gallery.create(MODEL, size)
-    await gallery.put(MODEL, held)
+    await gallery.put(MODEL, [Entry(one, "photo", vector) for one, vector in zip(ids, faces, strict=True)])
     settling = asyncio.create_task(gallery.settle(MODEL))
-    probes = list(range(0, people, 60))
-    while True:
-        settled = settling.done()
-        found = await gallery.search(MODEL, faces[probes], 32)
-        assert [one.nearest[0].subject_id for one in found] == [ids[number] for number in probes]
-        if settled:
-            break
+    while not settling.done():
+        assert await found(gallery) == nearest
     await settling
+    assert await found(gallery) == nearest
+    await gallery.close()
+
+    gallery = EmbeddedGallery(tmp_path)
+    await gallery.open()
+    await gallery.create(MODEL, size)
+    assert await found(gallery) == nearest
     await gallery.close()
