@@ -51,6 +51,12 @@ class Installed:
         logs = ("logs", "-n", self.namespace, *selector, "--all-containers", "--prefix", "--tail=15")
         return told + ask(*logs, check=False).stdout
 
+    def sql(self, statements: str) -> str:
+        """Ask the bundled Postgres inside its pod; several statements are one transaction."""
+        ask = 'exec psql -U "$POSTGRES_USER" -d "$POSTGRES_DB" -v ON_ERROR_STOP=1 -qAtc "$1"'
+        where = ("exec", "-n", self.namespace, "vigil-postgres-0", "--")
+        return self.cluster.kubectl(*where, "sh", "-c", ask, "psql", statements).stdout.strip()
+
     def restarts(self) -> dict[str, int]:
         """Count how often each container was started again, by pod; pods that are just leaving are left out."""
         found = json.loads(self.cluster.kubectl("get", "pods", "-n", self.namespace, "-o", "json").stdout)["items"]

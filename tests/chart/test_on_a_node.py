@@ -5,6 +5,8 @@ from tests.chart.installed import SETS, Installed
 from tests.chart.rendering import CHART, values_of
 from tests.support.kubernetes.errors import ClusterError
 
+from vigil_gateway.migrations.check import revisions
+
 pytestmark = [pytest.mark.timeout(1500), pytest.mark.usefixtures("helm")]
 
 
@@ -19,13 +21,38 @@ def test_nothing_had_to_be_restarted_to_come_up(installed: Installed) -> None:
     assert set(installed.restarts().values()) == {0}
 
 
-def test_an_upgrade_migrates_first_and_passes_the_test_again(installed: Installed) -> None:
+STEPS_BACK = {
+    "0004": (
+        "DROP TABLE installation; ALTER TABLE erasures DROP COLUMN deleting;"
+        " UPDATE alembic_version SET version_num = '0003'"
+    )
+}
+"""What makes of a schema the one before it. The programs only go forward: a new step needs its lines here."""
+VERSION = "SELECT version_num FROM alembic_version"
+RECEIPT = """
+INSERT INTO erasures (subject_id, key_digest, counts, erased_at)
+    VALUES ('7c9e6679-7425-40de-944b-e07fc1f90ae7', '\\x01', '{"sightings": 3}', now())
+"""
+KEPT = """
+SELECT counts, deleting, (SELECT count(*) FROM installation)
+    FROM erasures WHERE subject_id = '7c9e6679-7425-40de-944b-e07fc1f90ae7'
+"""
+
+
+def test_an_upgrade_first_migrates_what_an_earlier_version_wrote_and_passes_the_test_again(
+    installed: Installed,
+) -> None:
+    earlier, newest = revisions()[-2:]
+    installed.sql(f"{STEPS_BACK[newest]}; {RECEIPT}")
+    assert installed.sql(VERSION) == earlier
     before = _requests_for_jobs(installed)
     options = [part for each in SETS for part in ("--set", each)]
     installed.helm("upgrade", str(CHART), *values_of("trial"), *options, "--set", "log.level=debug", "--wait")
     assert _requests_for_jobs(installed) > before, "a migration ran"
     jobs = installed.cluster.kubectl("get", "jobs", "-n", installed.namespace, "-o", "name").stdout
     assert jobs == "", "a migration that succeeded is taken away"
+    assert installed.sql(VERSION) == newest
+    assert installed.sql(KEPT) == '{"sightings": 3}|{}|1', "what was written before is kept, in the schema of today"
     assert "Phase:          Succeeded" in installed.helm("test")
 
 
