@@ -162,6 +162,17 @@ def container(**more: Any) -> Object:
     return {"name": "stream", "image": "vigil/stream:1", "restartCount": 0, **more}
 
 
+RUNNING: Object = {"running": {"startedAt": "2026-05-01T12:00:00Z"}}
+OOM: Object = {"reason": "OOMKilled", "exitCode": 137}
+
+
+def again(last: Object, **more: Any) -> Object:
+    """Give a container that runs once more and has not answered its startup probe yet."""
+    return container(
+        **{"restartCount": 1, "started": False, "state": RUNNING, "lastState": {"terminated": last}} | more
+    )
+
+
 PODS: dict[str, tuple[Object | None, str | None, str]] = {
     "none": (None, "PodPending", "being made"),
     "new": (pod(phase="Pending"), "PodPending", "Pending"),
@@ -190,8 +201,17 @@ PODS: dict[str, tuple[Object | None, str | None, str]] = {
     "out of memory once": (
         pod(containerStatuses=[container(state={"terminated": {"reason": "OOMKilled", "exitCode": 137}})]),
         "OutOfMemory",
-        "more memory",
+        "raise scheduling.resources.limits.memory of this Camera",
     ),
+    "started again after it took too much memory": (pod(containerStatuses=[again(OOM)]), "OutOfMemory", "more memory"),
+    "started again after two crashes": (
+        pod(containerStatuses=[again({"exitCode": 2, "message": "no such level"}, restartCount=2)]),
+        "CrashLooping",
+        "exit status 2 (restarts: 2): no such level",
+    ),
+    "started again after one crash": (pod(containerStatuses=[again({"exitCode": 70})]), "PodPending", "started again"),
+    "started again, and it answers": (pod(containerStatuses=[again(OOM, started=True)]), None, "more memory"),
+    "started for the first time": (pod(containerStatuses=[container(state=RUNNING, started=False)]), None, ""),
     "crashes beside a proxy that runs": (
         pod(
             phase="Running",

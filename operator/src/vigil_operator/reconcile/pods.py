@@ -124,6 +124,9 @@ def _container(pod: str, container: Object) -> PodFacts:
         return _waiting(pod, container, waiting, last)
     if ended := _dict(state.get("terminated")):
         return _ended(pod, container, ended)
+    if last and container.get("started") is False:
+        # It was started again and has not answered yet: what ended it before most often ends it before it does.
+        return _ended(pod, container, last)
     return PodFacts(None, _last_end(pod, container, last) if last else "")
 
 
