@@ -15,6 +15,7 @@ from tests.support.waiting import wait_until
 
 from vigil_contracts.conditions import SourceReason
 from vigil_contracts.events import CameraState
+from vigil_operator.resources.names import labels
 
 pytestmark = pytest.mark.cluster
 
@@ -140,6 +141,68 @@ def test_a_pod_whose_image_was_edited_in_place_is_replaced(world: World) -> None
     world.cluster.kubectl("set", "image", f"pod/{pod}", "stream=evil:1", "-n", world.namespace)
     wait_until(lambda: world.pod("edited")["metadata"]["name"] != pod, 30, "another pod")
     assert world.pod("edited")["spec"]["containers"][0]["image"] == IMAGE
+
+
+EDITS = {
+    "its Camera's label away": ("label", "vigil.dev/camera-"),
+    "another Camera's label": ("label", "vigil.dev/camera=other", "--overwrite"),
+    "the operator's label away": ("label", "app.kubernetes.io/managed-by-"),
+    "the program's label away": ("label", "app.kubernetes.io/name-"),
+    "another configuration": ("annotate", "vigil.dev/config-hash=x", "--overwrite"),
+}
+"""What is done to a pod that its Deployment or its ReplicaSet does not see, or lets go for."""
+BARE = ("label", *(f"{name}-" for name in labels("any")))
+
+
+def edit(world: World, pod: str, how: tuple[str, ...]) -> None:
+    """Edit a pod in place."""
+    verb, *changes = how
+    world.cluster.kubectl(verb, "pod", pod, "-n", world.namespace, *changes)
+
+
+def streams_of(world: World, name: str) -> list[str]:
+    """Name the pods that would stream a camera, whatever is written on them."""
+    pods = [one for one in world.all("pods") if one["spec"]["serviceAccountName"] == f"camera-{name}"]
+    return [one["metadata"]["name"] for one in pods if "deletionTimestamp" not in one["metadata"]]
+
+
+def wait_replaced(world: World, name: str, pod: str) -> None:
+    """Wait until a Camera has one pod, and that is not this one."""
+    so = lambda: len(now := streams_of(world, name)) == 1 and pod not in now  # noqa: E731
+    wait_until(so, 30, f"one pod of {name}, and not {pod}")
+
+
+@pytest.mark.parametrize("how", EDITS)
+def test_a_pod_that_was_edited_in_place_is_replaced(world: World, how: str) -> None:
+    name = f"edited-{list(EDITS).index(how)}"
+    world.apply(camera(name, world.namespace))
+    pod = world.pod(name)["metadata"]["name"]
+    edit(world, pod, EDITS[how])
+    wait_replaced(world, name, pod)
+
+
+def test_a_pod_that_nothing_tells_of_any_more_is_removed(world: World) -> None:
+    world.apply(camera("bare", world.namespace))
+    pod = world.pod("bare")["metadata"]["name"]
+    wait_until(lambda: pod in world.condition("bare").get("message", ""), 20, "the operator saw it")
+    edit(world, pod, BARE)
+    wait_replaced(world, "bare", pod)
+
+
+def test_pods_that_were_edited_while_no_operator_ran_are_replaced(crds: ApiCluster, tmp_path: Path) -> None:
+    world = World(crds, crds.new_namespace("unwatched"))
+    crds.apply(secret("vigil-bus", world.namespace, token="for-tests"))
+    names = [f"edited-{number}" for number in range(len(EDITS))]
+    with operating(crds, world.namespace, tmp_path / "before") as before:
+        world.apply(*(camera(name, world.namespace) for name in [*names, "untouched"]))
+        pods = {name: world.pod(name)["metadata"]["name"] for name in [*names, "untouched"]}
+        before.stop()
+    for name, how in zip(names, EDITS.values(), strict=True):
+        edit(world, pods[name], how)
+    with operating(crds, world.namespace, tmp_path / "after"):
+        for name in names:
+            wait_replaced(world, name, pods[name])
+        assert streams_of(world, "untouched") == [pods["untouched"]]
 
 
 MIRROR = "mirror.local/vigil/stream:test"

@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 import pytest
 from tests.cluster.operator_in_process import world_of
 from tests.support.kubernetes.api import ApiCluster
+from tests.support.operators import World as Namespace
 from tests.support.operators import camera, listed, secret
 from tests.support.waiting import eventually
 
@@ -23,6 +24,13 @@ def serve(cluster: ApiCluster, *, served: bool) -> None:
     """Have the API server serve Cameras, or no longer."""
     patch = json.dumps([{"op": "replace", "path": "/spec/versions/0/served", "value": served}])
     cluster.kubectl("patch", "crd", "cameras.vigil.dev", "--type=json", "-p", patch)
+
+
+def forget(world: World, key: Key) -> None:
+    """Tell that an object is gone, as a watch does: with a version after its last one."""
+    metadata = (world.cache.get(key) or {})["metadata"]
+    version = str(int(metadata["resourceVersion"]) + 1)
+    world.cache.remove(key.kind, {"metadata": metadata | {"resourceVersion": version}})
 
 
 async def serves(world: World, key: Key) -> bool:
@@ -58,7 +66,7 @@ async def _lose_sight_of(cluster: ApiCluster, key: Key) -> None:
         world.cache.put(Kind.SECRET, await world.api.get(Key(Kind.SECRET, "default", "vigil-bus")))
         world.cache.put(Kind.CAMERA, await world.api.get(key))
         assert await left() == both
-        world.cache.remove(Kind.CAMERA, await world.api.get(key))
+        forget(world, key)
         assert await left() == both, "it is only not seen"
         serve(cluster, served=False)
         await eventually(lambda: _not(serves(world, key)), 30, "Cameras are not served")
@@ -69,6 +77,42 @@ async def _lose_sight_of(cluster: ApiCluster, key: Key) -> None:
         assert await left() == set()
     finally:
         await world.api.close()
+
+
+def test_a_pod_that_its_replica_set_let_go_goes_with_its_camera(
+    api_cluster: ApiCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "COLLECTED_S", 0.0)
+    api_cluster.install_crds()
+    here = Namespace(api_cluster, api_cluster.new_namespace("orphaned"))
+    api_cluster.apply(secret("vigil-bus", here.namespace, token="for-tests"))
+    here.apply(camera("front", here.namespace))
+    asyncio.run(_let_go(api_cluster, here, Key(Kind.CAMERA, here.namespace, "front")))
+
+
+async def _let_go(cluster: ApiCluster, here: Namespace, key: Key) -> None:
+    world, kubectl = world_of(cluster), cluster.kubectl
+    reconciler = CameraReconciler(world, None)
+    try:
+        world.cache.put(Kind.SECRET, await world.api.get(Key(Kind.SECRET, key.namespace, "vigil-bus")))
+        world.cache.put(Kind.CAMERA, await world.api.get(key))
+        await reconciler.reconcile(key)
+        name = (await asyncio.to_thread(here.pod, "front"))["metadata"]["name"]
+        kubectl("label", "pod", name, "-n", key.namespace, "vigil.dev/camera-")
+        pod = Key(Kind.POD, key.namespace, name)
+        await eventually(lambda: _is_nobodys(world, pod), 30, "its ReplicaSet let it go")
+        kubectl("delete", "camera", "front", "-n", key.namespace)
+        world.cache.put(Kind.POD, await world.api.get(pod))
+        forget(world, key)
+        await reconciler.reconcile(key)
+        await reconciler.reconcile(key)
+        assert await world.api.is_gone(pod)
+    finally:
+        await world.api.close()
+
+
+async def _is_nobodys(world: World, pod: Key) -> bool:
+    return "ownerReferences" not in (await world.api.get(pod))["metadata"]
 
 
 async def _not(told: Awaitable[bool]) -> bool:

@@ -178,4 +178,8 @@ def running_pod(namespace: str) -> Object:
     labels = {"vigil.dev/camera": "front", "app.kubernetes.io/managed-by": "vigil-operator"}
     metadata = {"name": "front-pod", "namespace": namespace, "uid": "one", "resourceVersion": "1", "labels": labels}
     running = {"name": "stream", "state": {"running": {"startedAt": "2026-05-01T11:00:00Z"}}}
-    return {"metadata": metadata, "spec": {}, "status": {"phase": "Running", "containerStatuses": [running]}}
+    return {
+        "metadata": metadata,
+        "spec": {"serviceAccountName": "camera-front"},
+        "status": {"phase": "Running", "containerStatuses": [running]},
+    }

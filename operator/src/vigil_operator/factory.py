@@ -13,7 +13,7 @@ from vigil_operator.bus.heartbeats import Heartbeats
 from vigil_operator.kube.cache import Cache, key_of
 from vigil_operator.kube.client import Api, connect
 from vigil_operator.kube.events import EventWriter
-from vigil_operator.kube.kinds import CHILD_KINDS, OWN_KINDS, Key, Kind
+from vigil_operator.kube.kinds import CHILD_KINDS, OWN_KINDS, Key, Kind, Object
 from vigil_operator.kube.lease import Leadership
 from vigil_operator.kube.watch import Scope, Watch
 from vigil_operator.metrics import Metrics
@@ -24,9 +24,10 @@ from vigil_operator.reconcile.camera import CameraReconciler
 from vigil_operator.reconcile.capacity import Capacities
 from vigil_operator.reconcile.registrar import CameraRegistrar
 from vigil_operator.reconcile.registrations import Registrations
+from vigil_operator.reconcile.site import SiteReconciler
 from vigil_operator.reconcile.site_and_subject import make_registry, site_and_subject
 from vigil_operator.registry.client import Registry
-from vigil_operator.resources.names import MANAGED_BY, OPERATOR
+from vigil_operator.resources.names import MANAGED_BY, NAME, OPERATOR, STREAM
 from vigil_operator.routes import Router, add_indices, site_of
 from vigil_operator.settings import Settings
 
@@ -95,15 +96,20 @@ def scopes(settings: Settings) -> Iterator[Scope]:
             # PodMonitors that are no longer wanted are removed, where there are such things.
             optional = kind is Kind.POD_MONITOR and settings.monitoring != "PodMonitor"
             yield Scope(kind, namespace, labels={MANAGED_BY: OPERATOR}, among=_is_ours, optional=optional)
+        # A pod of ours whose label somebody took away or changed; while nobody did, there is nothing to tell of.
+        astray = {NAME: STREAM, MANAGED_BY: operators.not_equal(OPERATOR)}
+        yield Scope(Kind.POD, namespace, labels=astray, among=_is_astray)
         others = {MANAGED_BY: operators.not_equal(OPERATOR)}
         yield Scope(Kind.CONFIG_MAP, namespace, labels=others, among=lambda obj: not _is_ours(obj))
         yield Scope(Kind.SECRET, namespace, fields={"type": operators.not_in(list(NOT_WATCHED))})
 
 
-def _is_ours(obj: dict[str, object]) -> bool:
-    metadata = obj["metadata"]
-    labels = metadata.get("labels") if isinstance(metadata, dict) else None
-    return isinstance(labels, dict) and labels.get(MANAGED_BY) == OPERATOR
+def _is_ours(obj: Object) -> bool:
+    return (obj["metadata"].get("labels") or {}).get(MANAGED_BY) == OPERATOR
+
+
+def _is_astray(pod: Object) -> bool:
+    return (pod["metadata"].get("labels") or {}).get(NAME) == STREAM and not _is_ours(pod)
 
 
 def _camera_key(camera: ResourceKey) -> Key:

@@ -6,7 +6,7 @@ from typing import Final
 from vigil_operator.kube.cache import Cache, Change, key_of
 from vigil_operator.kube.kinds import CHILD_KINDS, OWN_KINDS, Key, Kind, Object
 from vigil_operator.queues import Wishes
-from vigil_operator.resources.names import CAMERA_LABEL
+from vigil_operator.resources.names import CAMERA_LABEL, camera_of_pod
 from vigil_operator.settings import Settings
 from vigil_operator.stored import usb_device
 
@@ -23,8 +23,9 @@ def add_indices(cache: Cache, settings: Settings) -> None:
     cache.index(Kind.SITE, BY_SECRET, lambda obj: _name_in(obj, "bus", "credentialsSecretRef"))
     cache.index(Kind.SUBJECT, BY_SECRET, lambda obj: _photo_refs(obj, "secretKeyRef"))
     cache.index(Kind.SUBJECT, BY_CONFIG_MAP, lambda obj: _photo_refs(obj, "configMapKeyRef"))
-    for kind in (*CHILD_KINDS, Kind.POD):
+    for kind in CHILD_KINDS:
         cache.index(kind, BY_CAMERA, _camera_label)
+    cache.index(Kind.POD, BY_CAMERA, _camera_of_pod)
 
 
 class Router:
@@ -56,7 +57,8 @@ class Router:
         elif kind is Kind.SECRET:
             yield from self._of_secret(namespace, name)
         elif kind in CHILD_KINDS or kind is Kind.POD:
-            cameras = {camera for obj in seen for camera in _camera_label(obj)}
+            of = _camera_of_pod if kind is Kind.POD else _camera_label
+            cameras = {camera for obj in seen for camera in of(obj)}
             yield from (Key(Kind.CAMERA, namespace, camera) for camera in cameras)
             if kind is Kind.CONFIG_MAP:
                 yield from self._named(Kind.SUBJECT, BY_CONFIG_MAP, namespace, name)
@@ -118,4 +120,9 @@ def _at(here: object, *path: str) -> object:
 
 def _camera_label(obj: Object) -> list[str]:
     name = (obj["metadata"].get("labels") or {}).get(CAMERA_LABEL)
+    return [name] if name else []
+
+
+def _camera_of_pod(pod: Object) -> list[str]:
+    name = camera_of_pod(pod)
     return [name] if name else []

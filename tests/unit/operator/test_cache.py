@@ -3,6 +3,7 @@
 import base64
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.operator.builders import cache, camera_object, secret
@@ -36,6 +37,21 @@ def test_the_late_news_of_a_deletion_does_not_remove_what_was_made_anew() -> Non
     made = cache(camera_object(version=10))
     made.remove(Kind.CAMERA, camera_object(version=9))
     assert made.get(FRONT) is not None
+
+
+@pytest.mark.parametrize("first", ["left", "entered"])
+def test_what_left_one_watch_and_entered_another_with_the_same_change_is_there(first: str) -> None:
+    made = cache(camera_object(version=9))
+    if first == "left":
+        made.remove(Kind.CAMERA, camera_object(version=10))
+    made.put(Kind.CAMERA, camera_object(version=10, sampling={"fps": 4}))
+    if first == "entered":
+        made.remove(Kind.CAMERA, camera_object(version=10))
+    found = made.get(FRONT)
+    assert found is not None
+    assert found["spec"]["sampling"] == {"fps": 4}
+    made.remove(Kind.CAMERA, camera_object(version=11))
+    assert made.get(FRONT) is None
 
 
 def test_a_fresh_list_forgets_what_it_does_not_have_and_keeps_what_is_newer() -> None:

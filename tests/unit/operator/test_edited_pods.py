@@ -2,23 +2,31 @@
 
 import pytest
 
-from vigil_operator.kube.errors import AwayError
+from vigil_operator.kube.errors import AwayError, NotFoundError
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.reconcile import quarrels
 from vigil_operator.reconcile.edited_pods import REWRITES, EditedPods
 from vigil_operator.reconcile.quarrels import QUARREL
-from vigil_operator.resources.names import CONFIG_HASH
+from vigil_operator.resources.names import CONFIG_HASH, MANAGED_BY, labels
 
 CAMERA = Key(Kind.CAMERA, "default", "front")
 OURS, MIRROR, EVIL = "vigil/stream:1", "mirror.local/vigil/stream:1", "evil:1"
 
 
 class Pods:
-    """Removes by noting; fails as often as told."""
+    """Removes by noting; fails as often as told.
 
-    def __init__(self, fails: int = 0) -> None:
+    Parameters
+    ----------
+    rolled_out
+        How many of the Deployment's two pods are made from its template as it is now; None: it is gone.
+    """
+
+    def __init__(self, fails: int = 0, rolled_out: int | None = None) -> None:
         self.removed: list[str] = []
+        self.asked = 0
         self._fails = fails
+        self._rolled_out = rolled_out
 
     async def delete(self, key: Key) -> None:
         if self._fails:
@@ -27,18 +35,34 @@ class Pods:
             raise AwayError(msg)
         self.removed.append(key.name)
 
+    async def read(self, key: Key) -> Object:
+        self.asked += 1
+        assert key == Key(Kind.DEPLOYMENT, "default", "camera-front")
+        if self._rolled_out is None:
+            msg = "by the test"
+            raise NotFoundError(msg)
+        status = {"observedGeneration": 3, "replicas": 2, "updatedReplicas": self._rolled_out}
+        return {"metadata": {"generation": 3}, "status": status}
+
 
 def made(image: str, config: str = "one") -> Object:
     containers = [{"name": "proxy", "image": "proxy:1"}, {"name": "stream", "image": image}]
-    return {"metadata": {"annotations": {CONFIG_HASH: config}}, "spec": {"containers": containers}}
+    metadata = {"annotations": {CONFIG_HASH: config}, "labels": labels("front")}
+    return {"metadata": metadata, "spec": {"containers": containers}}
 
 
 def pod(name: str, image: str, generation: int | None = None, config: str = "one") -> Object:
     """Give a pod; without a generation, as API servers before 1.33 tell of it."""
     one = made(image, config)
-    one["metadata"] |= {"name": name, "uid": name}
+    owner = {"kind": "ReplicaSet", "name": "camera-front-1", "controller": True}
+    one["metadata"] |= {"name": name, "uid": name, "generateName": "camera-front-1-", "ownerReferences": [owner]}
     if generation is not None:
         one["metadata"]["generation"] = generation
+    return one
+
+
+def leaving(one: Object) -> Object:
+    one["metadata"]["deletionTimestamp"] = "2026-05-01T12:00:00Z"
     return one
 
 
@@ -48,17 +72,18 @@ TEMPLATE = made(OURS)
 @pytest.mark.parametrize("generation", [1, None])
 async def test_what_a_webhook_rewrites_at_the_making_is_not_removed_for_ever(generation: int | None) -> None:
     pods = Pods()
-    edited = EditedPods(pods.delete)
+    edited = EditedPods(pods.delete, pods.read)
     for number in range(20):
-        await edited.replace(CAMERA, TEMPLATE, [pod(f"p{number}", MIRROR, generation)])
-        await edited.replace(CAMERA, TEMPLATE, [pod(f"p{number}", MIRROR, generation)])
+        for one in (pod(f"p{number}", MIRROR, generation), pod(f"p{number}", MIRROR, generation)):
+            await edited.replace(CAMERA, TEMPLATE, [one])
+        await edited.replace(CAMERA, TEMPLATE, [leaving(one)])
     assert pods.removed == ([] if generation else ["p0"])
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (None, None)])
 async def test_an_edit_of_a_pod_that_was_made_well_is_undone_each_time(before: int | None, after: int | None) -> None:
     pods = Pods()
-    edited = EditedPods(pods.delete)
+    edited = EditedPods(pods.delete, pods.read)
     for name in "ab":
         assert not await edited.replace(CAMERA, TEMPLATE, [pod(name, OURS, before)])
         assert await edited.replace(CAMERA, TEMPLATE, [pod(name, EVIL, after)])
@@ -69,13 +94,13 @@ async def test_an_edit_of_a_pod_that_was_made_well_is_undone_each_time(before: i
 @pytest.mark.parametrize("generation", [2, None])
 async def test_an_edit_that_nobody_saw_is_undone(generation: int | None) -> None:
     pods = Pods()
-    assert await EditedPods(pods.delete).replace(CAMERA, TEMPLATE, [pod("a", EVIL, generation)])
+    assert await EditedPods(pods.delete, pods.read).replace(CAMERA, TEMPLATE, [pod("a", EVIL, generation)])
     assert pods.removed == ["a"]
 
 
 async def test_a_pod_that_was_made_so_may_change_otherwise() -> None:
     pods = Pods()
-    edited = EditedPods(pods.delete)
+    edited = EditedPods(pods.delete, pods.read)
     await edited.replace(CAMERA, TEMPLATE, [pod("a", MIRROR, 1)])
     await edited.replace(CAMERA, TEMPLATE, [pod("a", MIRROR, 2)])  # resized in place
     assert pods.removed == []
@@ -85,11 +110,12 @@ async def test_a_pod_that_was_made_so_may_change_otherwise() -> None:
 
 async def test_who_edits_again_and_again_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     pods = Pods()
-    edited = EditedPods(pods.delete)
+    edited = EditedPods(pods.delete, pods.read)
 
     async def edit(name: str) -> None:
         await edited.replace(CAMERA, TEMPLATE, [pod(name, OURS, 1)])
         await edited.replace(CAMERA, TEMPLATE, [pod(name, f"evil:{name}", 2)])
+        await edited.replace(CAMERA, TEMPLATE, [leaving(pod(name, f"evil:{name}", 2))])
 
     for number in range(3 * QUARREL):
         await edit(f"p{number}")
@@ -101,16 +127,109 @@ async def test_who_edits_again_and_again_is_left_alone_for_a_while(monkeypatch: 
 
 async def test_pods_of_another_configuration_and_pods_that_go_are_the_deployments() -> None:
     pods = Pods()
-    edited = EditedPods(pods.delete)
-    leaving = pod("leaving", EVIL, 2)
-    leaving["metadata"]["deletionTimestamp"] = "2026-05-01T12:00:00Z"
-    assert not await edited.replace(CAMERA, TEMPLATE, [pod("old", "vigil/stream:0", 2, config="old"), leaving])
+    edited = EditedPods(pods.delete, pods.read)
+    old, other = pod("old", "vigil/stream:0", 2, config="old"), leaving(pod("leaving", EVIL, 2))
+    assert not await edited.replace(CAMERA, TEMPLATE, [old, other])
     assert pods.removed == []
+
+
+def without(one: Object, *names: str) -> Object:
+    one["metadata"]["labels"] = {name: text for name, text in labels("front").items() if name not in names}
+    return one
+
+
+def let_go(one: Object) -> Object:
+    del one["metadata"]["ownerReferences"]
+    return one
+
+
+@pytest.mark.parametrize("seen_before", [True, False])
+async def test_a_pod_without_a_label_that_it_was_made_with_is_removed(seen_before: bool) -> None:
+    pods = Pods()
+    edited = EditedPods(pods.delete, pods.read)
+    if seen_before:
+        assert not await edited.replace(CAMERA, TEMPLATE, [pod("a", OURS, 1)])
+    assert await edited.replace(CAMERA, TEMPLATE, [without(pod("a", OURS, 1), MANAGED_BY)])
+    assert not await edited.replace(CAMERA, TEMPLATE, [pod("b", OURS, 1)])
+    assert await edited.replace(CAMERA, TEMPLATE, [without(pod("b", OURS, 1), MANAGED_BY)]), "and the next one as well"
+    assert pods.removed == ["a", "b"]
+
+
+async def test_a_label_that_each_pod_is_made_without_is_not_missed_for_ever() -> None:
+    pods = Pods()
+    edited = EditedPods(pods.delete, pods.read)
+    for number in range(20):
+        one = without(pod(f"p{number}", OURS, 1), "app.kubernetes.io/part-of")
+        await edited.replace(CAMERA, TEMPLATE, [one])
+        await edited.replace(CAMERA, TEMPLATE, [leaving(one)])
+    assert pods.removed == ["p0"]
+
+
+async def test_a_label_that_a_webhook_gave_another_value_is_left_and_one_that_was_edited_is_not() -> None:
+    pods = Pods()
+    edited = EditedPods(pods.delete, pods.read)
+    theirs = pod("a", OURS, 1)
+    theirs["metadata"]["labels"] |= {"app.kubernetes.io/part-of": "acme"}
+    assert not await edited.replace(CAMERA, TEMPLATE, [theirs])
+    again = pod("a", OURS, 1)
+    again["metadata"]["labels"] |= {"app.kubernetes.io/part-of": "hers"}
+    assert await edited.replace(CAMERA, TEMPLATE, [again])
+
+
+@pytest.mark.parametrize("template", [TEMPLATE, None])
+async def test_a_pod_that_its_replica_set_let_go_is_removed_and_a_copy_of_one_is_not(template: Object | None) -> None:
+    pods = Pods()
+    edited = EditedPods(pods.delete, pods.read)
+    copy = let_go(pod("copy", OURS, 1))
+    del copy["metadata"]["generateName"]
+    assert await edited.replace(CAMERA, template, [let_go(pod("a", OURS, 1, config="old")), copy, pod("b", OURS, 1)])
+    assert pods.removed == ["a"]
+
+
+async def test_a_pod_that_is_seen_no_more_and_was_not_on_its_way_out_is_removed_once() -> None:
+    pods = Pods(fails=1)
+    edited = EditedPods(pods.delete, pods.read)
+    seen = [pod("bare", OURS, 1), leaving(pod("leaving", OURS, 1)), pod("stays", OURS, 1)]
+    await edited.replace(CAMERA, TEMPLATE, seen)
+    with pytest.raises(AwayError):
+        await edited.replace(CAMERA, TEMPLATE, [pod("stays", OURS, 1)])
+    for _ in range(2):
+        await edited.replace(CAMERA, TEMPLATE, [pod("stays", OURS, 1)])
+    assert pods.removed == ["bare"]
+
+
+@pytest.mark.parametrize("after", ["x", None])
+async def test_another_configuration_written_on_a_pod_is_an_edit(after: str | None) -> None:
+    pods = Pods()
+    edited = EditedPods(pods.delete, pods.read)
+    await edited.replace(CAMERA, TEMPLATE, [pod("a", OURS, 1)])
+    changed = pod("a", OURS, 1)
+    changed["metadata"]["annotations"] = {} if after is None else {CONFIG_HASH: after}
+    assert await edited.replace(CAMERA, TEMPLATE, [changed])
+    assert (pods.removed, pods.asked) == (["a"], 0)
+
+
+async def test_a_pod_of_the_template_before_is_the_deployments_and_nobody_is_asked() -> None:
+    pods = Pods(rolled_out=2)
+    edited = EditedPods(pods.delete, pods.read)
+    edited.see(CAMERA, made("vigil/stream:0", config="old"), [pod("a", "vigil/stream:0", 1, config="old")])
+    assert not await edited.replace(CAMERA, TEMPLATE, [pod("a", "vigil/stream:0", 1, config="old")])
+    assert (pods.removed, pods.asked) == ([], 0)
+
+
+@pytest.mark.parametrize(("rolled_out", "removed"), [(2, ["a"]), (1, []), (0, []), (None, [])])
+async def test_of_another_configuration_that_nobody_saw_written_the_deployment_tells(
+    rolled_out: int | None, removed: list[str]
+) -> None:
+    pods = Pods(rolled_out=rolled_out)
+    edited = EditedPods(pods.delete, pods.read)
+    await edited.replace(CAMERA, TEMPLATE, [pod("a", OURS, 1, config="x")])
+    assert pods.removed == removed
 
 
 async def test_a_removal_that_failed_is_tried_again() -> None:
     pods = Pods(fails=1)
-    edited = EditedPods(pods.delete)
+    edited = EditedPods(pods.delete, pods.read)
     with pytest.raises(AwayError):
         await edited.replace(CAMERA, TEMPLATE, [pod("a", EVIL, 2)])
     assert await edited.replace(CAMERA, TEMPLATE, [pod("a", EVIL, 2)])
@@ -118,7 +237,8 @@ async def test_a_removal_that_failed_is_tried_again() -> None:
 
 
 async def test_what_is_remembered_is_bounded_and_goes_with_the_camera() -> None:
-    edited = EditedPods(Pods().delete)
+    pods = Pods()
+    edited = EditedPods(pods.delete, pods.read)
     for number in range(100):
         await edited.replace(CAMERA, TEMPLATE, [pod(f"p{number}", f"evil:{number}", 2)])
     known = edited._known[CAMERA]

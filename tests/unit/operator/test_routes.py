@@ -8,6 +8,7 @@ from tests.unit.operator.builders import cache, camera_object, secret, settings
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.queue import WorkQueue
+from vigil_operator.resources.names import child_name
 from vigil_operator.routes import Router
 
 
@@ -20,8 +21,13 @@ def child(name: str, camera: str) -> Object:
     return obj(name, metadata={"labels": {"vigil.dev/camera": camera}})
 
 
+def pod(account: str, **labels: str) -> Object:
+    return obj("camera-x-1", metadata={"labels": labels}, spec={"serviceAccountName": account})
+
+
 SUBJECT = obj("ann", 1, spec={"photos": [{"name": "a", "secretKeyRef": {"name": "faces", "key": "a"}}, {"name": "b"}]})
 SITE = obj("hall", 1, spec={"bus": {"credentialsSecretRef": {"name": "hall-bus"}}})
+LONG = "a" * 60
 USB = {"type": "USB", "url": "/dev/video0"}
 
 
@@ -54,7 +60,15 @@ TABLE: dict[str, tuple[Kind, Object, set[str]]] = {
     "photos": (Kind.SECRET, secret("faces", a="1"), {"Subject/ann"}),
     "a secret of others": (Kind.SECRET, secret("other", a="1"), set()),
     "a site": (Kind.SITE, obj("hall", spec={}), {"Site/hall", "Camera/back"}),
-    "a pod": (Kind.POD, child("camera-front-x", "front"), {"Camera/front"}),
+    "a pod": (Kind.POD, pod("camera-front", **{"vigil.dev/camera": "front"}), {"Camera/front"}),
+    "a pod without its labels": (Kind.POD, pod("camera-front"), {"Camera/front"}),
+    "a pod with another's label": (Kind.POD, pod("camera-front", **{"vigil.dev/camera": "back"}), {"Camera/front"}),
+    "a pod of a long name": (
+        Kind.POD,
+        pod(child_name(LONG), **{"app.kubernetes.io/instance": LONG}),
+        {f"Camera/{LONG}"},
+    ),
+    "a stranger's pod with our label": (Kind.POD, pod("default", **{"vigil.dev/camera": "front"}), set()),
     "a child": (Kind.DEPLOYMENT, child("camera-front", "front"), {"Camera/front"}),
     "a stranger's": (Kind.CONFIG_MAP, obj("theirs"), set()),
 }

@@ -70,7 +70,9 @@ class Cache:
         """Note an object as the API server gave it."""
         key, version = key_of(kind, obj), version_of(obj)
         old = self.get(key)
-        if version and ((old and version_of(old) >= version) or self._gone.get(key, -1) >= version):
+        # Of the change with which an object goes over from one watch's selector to another's, the one watch tells as of
+        # its deletion and the other as of the object, in any order; there is such an object.
+        if version and ((old and version_of(old) >= version) or self._gone.get(key, -1) > version):
             return
         kept = trim(kind, obj)
         self._objects[kind][key.namespace, key.name] = kept
@@ -80,8 +82,8 @@ class Cache:
         """Note that an object is gone, as a watch says it: with the last it was."""
         key, version = key_of(kind, obj), version_of(obj)
         old = self.get(key)
-        if old is not None and version_of(old) > version > 0:
-            return  # made anew since
+        if old is not None and version_of(old) >= version > 0:
+            return  # made anew since, or told of by another watch
         self._bury(key, version)
         if old is not None:
             del self._objects[kind][key.namespace, key.name]

@@ -13,7 +13,7 @@ from typing import Any, Final
 from vigil_operator.kube.kinds import Kind, Object
 
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
-_POD_SPEC: Final = ("nodeName", "containers", "initContainers")
+_POD_SPEC: Final = ("nodeName", "serviceAccountName", "containers", "initContainers")
 _POD_STATUS: Final = (
     "phase",
     "reason",

@@ -20,7 +20,7 @@ from vigil_operator.reconcile.base import Result, World
 from vigil_operator.reconcile.camera_conditions import SILENCE_S, Known, Problem, judge
 from vigil_operator.reconcile.camera_wiring import Resolved, parse, resolve
 from vigil_operator.reconcile.children import Children, Outcome, of_an_earlier
-from vigil_operator.reconcile.edited_pods import EditedPods
+from vigil_operator.reconcile.edited_pods import EditedPods, is_let_go
 from vigil_operator.reconcile.neighbours import Claim, Neighbours
 from vigil_operator.reconcile.pace import Pace
 from vigil_operator.reconcile.registrations import Registrations
@@ -75,7 +75,7 @@ class CameraReconciler:
         self._quiet: Pace[Key] = Pace(QUIET_PER_S, QUIET_AT_ONCE)
         self._again: Backoff[Key] = Backoff(FIRST_AGAIN_S, MOST_AGAIN_S)
         self._orphaned: dict[Key, float] = {}
-        self._edited = EditedPods(world.api.delete)
+        self._edited = EditedPods(world.api.delete, world.api.get)
         self._voices = Voices()
 
     async def reconcile(self, key: Key) -> Result:
@@ -93,6 +93,8 @@ class CameraReconciler:
             return await self._report(key, obj, camera, site_of(obj, self._world.settings), Outcome())
         resolved = self._admit(key, resolve(camera, obj, self._world.cache, self._world.settings))
         wanted, kept = self._wanted(key, resolved)
+        if (deployment := self._deployment(key)) is not None:
+            self._edited.see(key, deployment["spec"]["template"], self._pods(key))
         outcome = await self._children.bring(obj, key, wanted, kept)
         outcome.changed |= await self._replace_edited_pods(key)
         problem = outcome.problem or resolved.problem
@@ -130,7 +132,7 @@ class CameraReconciler:
 
     async def _remove_orphans(self, key: Key) -> float | None:
         """Remove what Kubernetes' garbage collector leaves, such as when the CRD itself was removed."""
-        left = self._children.of(key)
+        left = self._children.of(key) + self._let_go(key)
         if not left:
             self._orphaned.pop(key, None)
             return None
@@ -177,9 +179,8 @@ class CameraReconciler:
 
     async def _replace_edited_pods(self, key: Key) -> bool:
         deployment = self._deployment(key)
-        if deployment is None:
-            return False
-        return await self._edited.replace(key, deployment["spec"]["template"], self._pods(key))
+        template = deployment["spec"]["template"] if deployment is not None else None
+        return await self._edited.replace(key, template, self._pods(key))
 
     async def _report(
         self,
@@ -264,6 +265,11 @@ class CameraReconciler:
 
     def _pods(self, key: Key) -> list[Object]:
         return self._world.cache.find(Kind.POD, BY_CAMERA, key.namespace, key.name)
+
+    def _let_go(self, key: Key) -> list[Key]:
+        """Give the pods that nothing removes with their Deployment."""
+        left = [pod["metadata"] for pod in self._pods(key) if is_let_go(key, pod)]
+        return [Key(Kind.POD, key.namespace, one["name"]) for one in left if "deletionTimestamp" not in one]
 
     def _count(self, key: Key, reason: str | None) -> None:
         before = self._reasons.pop(key, None)

@@ -1,11 +1,14 @@
 """Names and labels of what a Camera owns."""
 
 import hashlib
-from typing import Final
+from typing import Any, Final
 
 CAMERA_LABEL: Final = "vigil.dev/camera"
+INSTANCE: Final = "app.kubernetes.io/instance"
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 OPERATOR: Final = "vigil-operator"
+NAME: Final = "app.kubernetes.io/name"
+STREAM: Final = "vigil-stream"
 CONFIG_HASH: Final = "vigil.dev/config-hash"
 """On the pod template: of all that the stream process reads at its start."""
 APPLIED_HASH: Final = "vigil.dev/applied-hash"
@@ -30,15 +33,26 @@ def child_name(camera: str) -> str:
     return f"{name[: _MAX - 9].rstrip('-')}-{suffix}"
 
 
+def camera_of_pod(pod: dict[str, Any]) -> str | None:
+    """Name the Camera that a pod was made for; None: no Camera.
+
+    Whatever becomes of its labels, its service account is that Camera's and can never change.
+    """
+    account = str((pod.get("spec") or {}).get("serviceAccountName") or "")
+    labels = pod["metadata"].get("labels") or {}
+    told = (labels.get(CAMERA_LABEL), labels.get(INSTANCE), account.removeprefix(_PREFIX))
+    return next((name for name in told if name and child_name(name) == account), None)
+
+
 def selector(camera: str) -> dict[str, str]:
     """Give the labels that tell a Camera's pods; a Deployment's selector can never change."""
-    return {"app.kubernetes.io/name": "vigil-stream", CAMERA_LABEL: camera}
+    return {NAME: STREAM, CAMERA_LABEL: camera}
 
 
 def labels(camera: str) -> dict[str, str]:
     """Give the labels of a Camera's children, as Kubernetes recommends them."""
     return selector(camera) | {
-        "app.kubernetes.io/instance": camera,
+        INSTANCE: camera,
         "app.kubernetes.io/component": "stream",
         "app.kubernetes.io/part-of": "vigil",
         MANAGED_BY: OPERATOR,
