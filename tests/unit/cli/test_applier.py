@@ -5,6 +5,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from tests.support.waiting import eventually
 from vigil_cli.manifests import load
 from vigil_cli.standalone import applier
 from vigil_cli.standalone.applier import Applier, Listener
-from vigil_cli.standalone.desired import desired
+from vigil_cli.standalone.desired import Desired, desired
 from vigil_cli.standalone.programs import Addresses, Programs
 from vigil_cli.standalone.registry import Registry
 from vigil_cli.standalone.state import Secrets
-from vigil_cli.standalone.supervisor import Supervisor
+from vigil_cli.standalone.supervisor import ProcessSpec, Supervisor
+from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import EnrolmentReport
 from vigil_contracts.resources import Site, check
 
@@ -86,13 +88,16 @@ class Answers(BaseHTTPRequestHandler):
         self.answer({})
 
     def do_GET(self) -> None:
+        if not self.path.endswith("/status"):
+            self.answer({}, 404)
+            return
         counts = {"cameras": 0, "subjects": 2, "vectors": 1, "lastSeq": 0, "rejectedEvents": 0}
         self.answer({**counts, "modelId": self.server.model_id})
         self.server.asked += 1
 
-    def answer(self, body: object) -> None:
+    def answer(self, body: object, status: int = 200) -> None:
         data = json.dumps(body).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("content-length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -111,11 +116,34 @@ def identity() -> Iterator[Identity]:
         thread.join()
 
 
-def an_applier(registry: Registry, folder: Path, heard: list[EnrolmentReport] | None = None) -> Applier:
-    told = [] if heard is None else heard
-    listener = Listener(lambda _, report: told.append(report), lambda *_: None, lambda _: None)
+class Started(Supervisor):
+    """Notes the processes instead of starting them."""
+
+    def __init__(self, state: Path) -> None:
+        super().__init__(state)
+        self.specs: list[ProcessSpec] = []
+
+    async def replace(self, spec: ProcessSpec) -> None:
+        self.specs.append(spec)
+
+
+Problem = tuple[str, ResourceKey, str]
+
+
+def an_applier(
+    registry: Registry,
+    folder: Path,
+    heard: list[EnrolmentReport] | None = None,
+    problems: list[Problem] | None = None,
+) -> Applier:
+    told, wrong = [] if heard is None else heard, [] if problems is None else problems
+    listener = Listener(
+        lambda _, report: told.append(report),
+        lambda kind, key, problem: wrong.append((kind, key, problem)),
+        lambda _: None,
+    )
     programs = Programs(folder, "hq", Addresses(1, "", (), 1, 1), Secrets("", "", "", ""))
-    return Applier(registry, Supervisor(folder), programs, folder / "state" / "applied.json", listener)
+    return Applier(registry, Started(folder), programs, folder / "state" / "applied.json", listener)
 
 
 async def apply_once(registry: Registry, folder: Path, text: str) -> None:
@@ -142,6 +170,77 @@ async def test_the_registry_is_told_of_a_site_when_it_changes_and_when_it_is_gon
         assert identity.sites[path].spec.retention.sightings == "7d"
         await apply_once(registry, tmp_path, "")
         assert identity.sites == {}
+
+
+CAMERA = """
+apiVersion: vigil.dev/v1alpha1
+kind: Camera
+metadata: {name: lobby}
+spec: {source: {type: RTSP, url: "rtsp://10.0.0.5/1"}}
+---
+"""
+LOBBY = ResourceKey("default", "lobby")
+
+
+async def test_what_cannot_be_done_is_told_tried_again_and_holds_up_nothing_else(
+    identity: Identity, tmp_path: Path
+) -> None:
+    manifest, in_the_way = tmp_path / "a.yaml", tmp_path / "cameras"
+    in_the_way.write_text("a file where a folder belongs")
+    manifest.write_text(CAMERA + SITE)
+    problems: list[Problem] = []
+    async with Registry(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
+        made = an_applier(registry, tmp_path, problems=problems)
+        assert isinstance(made.supervisor, Started)
+        made.want(desired(load([manifest]), "new@1"))
+        made.start_streams()
+        task = asyncio.create_task(made.run())
+        await eventually(lambda: problems, 10, "it is told")
+        manifest.write_text(CAMERA + SITE.replace("30d", "7d"))
+        made.want(desired(load([manifest]), "new@1"))
+        path = "/registry/v1/sites/shop/hq"
+        await eventually(lambda: identity.sites[path].spec.retention.sightings == "7d", 10, "the Site is changed")
+        assert not made.settled
+
+        in_the_way.unlink()
+
+        assert await made.settle(30)
+        assert not task.done()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert [spec.name for spec in made.supervisor.specs] == ["stream-default_lobby"]
+    assert [(kind, key) for kind, key, _ in problems] == [("stream", LOBBY)] * 2
+    assert [told for _, _, told in problems] == [f"Not a directory: {in_the_way}/default_lobby; it is tried again", ""]
+
+
+async def test_what_could_not_be_done_is_no_problem_once_it_is_not_wanted(identity: Identity, tmp_path: Path) -> None:
+    (tmp_path / "cameras").write_text("a file where a folder belongs")
+    (tmp_path / "a.yaml").write_text(CAMERA)
+    problems: list[Problem] = []
+    async with Registry(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
+        made = an_applier(registry, tmp_path, problems=problems)
+        made.want(desired(load([tmp_path]), "new@1"))
+        made.start_streams()
+        task = asyncio.create_task(made.run())
+        await eventually(lambda: problems, 10, "it is told")
+
+        made.want(Desired())
+
+        assert problems[-1] == ("stream", LOBBY, "")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def test_a_camera_gets_its_credentials_as_they_are_in_the_secret(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(CAMERA)
+    camera = desired(load([tmp_path]), "m@1").cameras[LOBBY]
+    programs = Programs(tmp_path, "hq", Addresses(1, "", (), 1, 1), Secrets("", "", "", ""))
+
+    spec = programs.stream(replace(camera, credentials={"username": b"viewer", "password": "ü".encode("latin-1")}))
+
+    folder = Path(spec.env["VIGIL_SOURCE_CREDENTIALS_DIR"])
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == {"username": b"viewer", "password": b"\xfc"}
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
 
 
 async def test_subjects_are_put_again_when_another_model_is_served(

@@ -251,7 +251,7 @@ def test_what_describes_a_site_or_has_an_effect_is_not_warned_of(tmp_path: Path)
     assert not load([tmp_path]).warnings
 
 
-def test_secrets_and_config_maps_give_photos_without_a_cluster(tmp_path: Path) -> None:
+async def test_secrets_and_config_maps_give_photos_without_a_cluster(tmp_path: Path) -> None:
     encoded = base64.b64encode(b"photo one").decode()
     (tmp_path / "a.yaml").write_text(
         SUBJECT
@@ -267,7 +267,7 @@ def test_secrets_and_config_maps_give_photos_without_a_cluster(tmp_path: Path) -
     manifests = load([tmp_path])
 
     subject = manifests.subjects[ResourceKey("default", "ada")]
-    got = [photo_bytes(photo, subject, manifests) for photo in subject.resource.spec.photos]
+    got = [await photo_bytes(photo, subject, manifests) for photo in subject.resource.spec.photos]
     assert got == [b"photo one", b"photo one", b"photo three"]
 
 

@@ -1,8 +1,8 @@
 """Make what runs equal to what is desired, and keep trying.
 
 Each thing (a Site, camera or Subject in the registry, a stream process) is a task of its own with its own backoff, so
-that one that cannot be done holds up no other. What the registry was told outlives a run in `applied.json`, so that
-what is gone from the manifests at the next start is erased then.
+that one that cannot be done, for whatever reason, holds up no other. What the registry was told outlives a run in
+`applied.json`, so that what is gone from the manifests at the next start is erased then.
 """
 
 import asyncio
@@ -13,18 +13,21 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vigil_cli.manifests.photos import PhotoNotFetched, photo_bytes
-from vigil_cli.pauses import pause_s
-from vigil_cli.standalone.desired import Desired, DesiredSubject
+from vigil_cli.standalone.desired import Desired
+from vigil_cli.standalone.enrolment import enrol
 from vigil_cli.standalone.programs import Programs, stream_name
-from vigil_cli.standalone.registry import PhotoUpload, Registry, RegistryError
+from vigil_cli.standalone.progress import Progress
+from vigil_cli.standalone.registry import Registry, RegistryError
 from vigil_cli.standalone.state import write_private
 from vigil_cli.standalone.supervisor import Supervisor
 from vigil_contracts.ids import ResourceKey
-from vigil_contracts.registry import EnrolmentReport, PhotoReason
+from vigil_contracts.registry import EnrolmentReport
 
 AT_ONCE = 2
-"""Enrolments share the CPU with the cameras."""
+"""Enrolments share the CPU with the cameras, and so do processes that start."""
+FIRST_PHOTO_AGAIN_S = 1.0
+MOST_PHOTO_AGAIN_S = 300.0
+"""Between two looks for a photo that could not be had."""
 MODEL_LOOK_S = 5.0
 """Between two looks at which recognition model identity works with."""
 
@@ -39,26 +42,6 @@ class Listener:
     enrolled: Callable[[ResourceKey, EnrolmentReport], None]
     problem: Callable[[str, ResourceKey, str], None]
     process_removed: Callable[[str], None]
-
-
-@dataclass(slots=True)
-class _Progress:
-    """How far one thing is.
-
-    Attributes
-    ----------
-    applied
-        Digest of what was done; None: nothing, or something unknown of an earlier run.
-    exists
-        It is there and must be taken away when it is no longer desired.
-    """
-
-    applied: str | None = None
-    exists: bool = False
-    failures: int = 0
-    not_before: float = 0.0
-    refused: str | None = None
-    """Digest that was refused for good."""
 
 
 @dataclass(slots=True)
@@ -77,8 +60,9 @@ class Applier:
     ledger: Path
     listener: Listener
     _desired: Desired = field(default_factory=Desired)
-    _progress: dict[Item, _Progress] = field(default_factory=dict)
+    _progress: dict[Item, Progress] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _busy: set[Item] = field(default_factory=set)
     _streams_on: bool = False
     _enrolled_with: dict[ResourceKey, str | None] = field(default_factory=dict)
     """Model of each enrolment; None: it has none, such as one without consent."""
@@ -86,11 +70,14 @@ class Applier:
     def __post_init__(self) -> None:
         with contextlib.suppress(OSError, ValueError, TypeError):
             for kind, namespace, name in json.loads(self.ledger.read_text()):
-                self._progress[kind, ResourceKey(namespace, name)] = _Progress(exists=True)
+                self._progress[kind, ResourceKey(namespace, name)] = Progress(exists=True)
 
     def want(self, desired: Desired) -> None:
         """Name what is to run from now on."""
         self._desired = desired
+        for item, progress in self._progress.items():
+            if self._digest(item) is None and not progress.exists:
+                self._complain(item, progress, "")  # it is gone before it could be done
         self._wake.set()
 
     def start_streams(self) -> None:
@@ -100,8 +87,8 @@ class Applier:
 
     @property
     def settled(self) -> bool:
-        """Whether everything was done or refused for good."""
-        return not any(self._is_open(item) for item in self._items())
+        """Whether everything was done, as far as it can be for now, or refused for good."""
+        return not any(self._is_open(item) and not self._is_lacking(item) for item in self._items())
 
     async def settle(self, timeout_s: float) -> bool:
         """Wait until everything is done; False when it is not in that time."""
@@ -114,16 +101,17 @@ class Applier:
 
     async def run(self) -> None:
         """Apply until cancelled."""
-        while True:
-            self._wake.clear()
-            limit = asyncio.Semaphore(AT_ONCE)
-            due = [
-                item for item in self._items() if self._is_open(item) and self._of(item).not_before <= time.monotonic()
-            ]
-            await asyncio.gather(*(self._try(item, limit) for item in due))
-            self._keep()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._pause())
+        self._busy.clear()
+        enrolling, others = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._wake.clear()
+                for item in self._due():
+                    self._busy.add(item)
+                    tasks.create_task(self._try(item, enrolling if item[0] == SUBJECT else others))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._pause()):  # wait_for of Python 3.11 may lose a cancellation
+                        await self._wake.wait()
 
     async def follow_model(self) -> None:
         """Put Subjects again that were enrolled with another model than is used now, until cancelled.
@@ -141,11 +129,11 @@ class Applier:
     def _enrol_anew(self, served: str) -> None:
         for key, model_id in self._enrolled_with.items():
             if model_id not in {None, served}:
-                self._progress[SUBJECT, key] = _Progress(exists=True)
+                self._progress[SUBJECT, key] = Progress(exists=True)
                 self._wake.set()
 
-    def _of(self, item: Item) -> _Progress:
-        return self._progress.setdefault(item, _Progress())
+    def _of(self, item: Item) -> Progress:
+        return self._progress.setdefault(item, Progress())
 
     def _items(self) -> list[Item]:
         """Give all things that are desired or there, Subjects first: who is enrolled early is recognised early."""
@@ -176,29 +164,63 @@ class Applier:
         digest, progress = self._digest(item), self._of(item)
         return progress.exists if digest is None else digest not in {progress.applied, progress.refused}
 
-    def _pause(self) -> float:
-        waits = [self._of(item).not_before - time.monotonic() for item in self._items() if self._is_open(item)]
-        return max(0.05, min(waits, default=3600.0))
+    def _is_lacking(self, item: Item) -> bool:
+        digest = self._digest(item)
+        return digest is not None and self._of(item).lacking == digest
 
-    async def _try(self, item: Item, limit: asyncio.Semaphore) -> None:
-        progress, digest = self._of(item), self._digest(item)
-        async with limit:
-            try:
-                await self._do(item, digest)
-            except RegistryError as error:
-                progress.failures += 1
-                progress.not_before = time.monotonic() + pause_s(progress.failures)
-                if error.lasting:
-                    progress.refused = digest
-                if error.lasting or progress.failures > 1:
-                    self.listener.problem(item[0], item[1], str(error))
-                return
-        if progress.failures:
-            self.listener.problem(item[0], item[1], "")
+    def _due_at(self, item: Item) -> float:
+        return self._of(item).due_at(self._digest(item))
+
+    def _waiting(self) -> list[Item]:
+        return [item for item in self._items() if item not in self._busy and self._is_open(item)]
+
+    def _due(self) -> list[Item]:
+        now = time.monotonic()
+        return [item for item in self._waiting() if self._due_at(item) <= now]
+
+    def _pause(self) -> float:
+        now = time.monotonic()
+        return max(0.05, min((self._due_at(item) - now for item in self._waiting()), default=3600.0))
+
+    async def _try(self, item: Item, places: asyncio.Semaphore) -> None:
+        try:
+            async with places:
+                if self._is_open(item):  # it may have been undone meanwhile
+                    await self._try_now(item, self._of(item), self._digest(item))
+        finally:
+            self._busy.discard(item)
+            self._wake.set()
+
+    async def _try_now(self, item: Item, progress: Progress, digest: str | None) -> None:
+        progress.begin(digest)
+        try:
+            await self._do(item, digest)
+        except RegistryError as error:
+            progress.put_off()
+            if error.lasting:
+                progress.refused = digest
+            if error.lasting or progress.failures > 1:
+                self._complain(item, progress, str(error))
+            return
+        except Exception as error:  # noqa: BLE001 - such as a full disk: the cameras that run must not end by it
+            progress.put_off()
+            self._complain(item, progress, f"{_told(error)}; it is tried again")
+            return
+        self._complain(item, progress, "")
         if digest is None:
             self._progress.pop(item, None)
+        elif progress.lacking == digest:
+            progress.exists = True
+            progress.put_off(FIRST_PHOTO_AGAIN_S, MOST_PHOTO_AGAIN_S)
         else:
-            self._progress[item] = _Progress(applied=digest, exists=True)
+            self._progress[item] = Progress(applied=digest, exists=True)
+        self._keep()
+
+    def _complain(self, item: Item, progress: Progress, told: str) -> None:
+        """Say what is wrong with a thing, once; empty: nothing any more."""
+        if told != progress.problem:
+            progress.problem = told
+            self.listener.problem(*item, told)
 
     async def _do(self, item: Item, digest: str | None) -> None:
         kind, key = item
@@ -221,11 +243,12 @@ class Applier:
         await self.registry.put_camera(self._desired.cameras[key].resource)
 
     async def _put_subject(self, key: ResourceKey) -> None:
-        subject = self._desired.subjects[key]
-        photos, missing = await asyncio.to_thread(gather_photos, subject)
-        report = await self.registry.put_subject(subject.declared.resource, photos)
-        self._enrolled_with[key] = report.model_id
-        self.listener.enrolled(key, _with_reasons(report, missing))
+        subject, progress = self._desired.subjects[key], self._of((SUBJECT, key))
+        enrolled = await enrol(self.registry, subject)
+        self._enrolled_with[key] = enrolled.report.model_id
+        if progress.lacking != subject.digest or progress.told != enrolled.gist:
+            self.listener.enrolled(key, enrolled.report)
+        progress.lacking, progress.told = None if enrolled.is_whole else subject.digest, enrolled.gist
 
     async def _remove_subject(self, key: ResourceKey) -> None:
         await self.registry.remove_subject(key)
@@ -250,23 +273,7 @@ class Applier:
             write_private(self.ledger, json.dumps(told))
 
 
-def gather_photos(subject: DesiredSubject) -> tuple[list[PhotoUpload], dict[str, str]]:
-    """Get the bytes of all photos that can be had, and say of each other one why not, by its name."""
-    photos, missing = [], {}
-    for photo in subject.declared.resource.spec.photos:
-        try:
-            photos.append(PhotoUpload(photo.name, photo_bytes(photo, subject.declared, subject.manifests)))
-        except PhotoNotFetched as error:
-            missing[photo.name] = str(error)
-    return photos, missing
-
-
-def _with_reasons(report: EnrolmentReport, missing: dict[str, str]) -> EnrolmentReport:
-    """Say why a photo never reached the registry, which knows only that it did not."""
-    photos = [
-        photo.model_copy(update={"message": missing[photo.name], "reason": PhotoReason.NOT_FOUND})
-        if photo.name in missing
-        else photo
-        for photo in report.photos
-    ]
-    return report.model_copy(update={"photos": photos})
+def _told(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return f"{type(error).__name__}: {error}"

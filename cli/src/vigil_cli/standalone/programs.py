@@ -141,7 +141,7 @@ class Programs:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
         for name, value in camera.credentials.items():
-            write_private(folder / name, value.decode("utf-8", "surrogateescape"))
+            write_private(folder / name, value)
         return {"VIGIL_SOURCE_CREDENTIALS_DIR": str(folder)}
 
 

@@ -1,15 +1,16 @@
 """The registry of the identity program, as its client sees it."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import httpx
 
 from vigil_cli.standalone.desired import as_json
 from vigil_contracts.ids import ResourceKey
-from vigil_contracts.registry import EnrolmentReport, RegistryStatus
+from vigil_contracts.registry import KEPT_FIELD, EnrolmentReport, RegistryStatus
 from vigil_contracts.resources import Camera, Site, Subject
 
 TIMEOUT = httpx.Timeout(60, connect=3)
@@ -64,7 +65,7 @@ class Registry:
 
     async def remove_site(self, key: ResourceKey) -> None:
         """Take a Site out; what was seen there is kept no longer than before. Raises RegistryError."""
-        await self._call("DELETE", f"/sites/{key.namespace}/{key.name}")
+        await self._call("DELETE", f"/sites/{key.namespace}/{key.name}", may_be_absent=True)
 
     async def put_camera(self, camera: Camera) -> None:
         """Register a camera; raises RegistryError."""
@@ -73,30 +74,48 @@ class Registry:
 
     async def remove_camera(self, key: ResourceKey) -> None:
         """Take a camera out; raises RegistryError."""
-        await self._call("DELETE", f"/cameras/{key.namespace}/{key.name}")
+        await self._call("DELETE", f"/cameras/{key.namespace}/{key.name}", may_be_absent=True)
 
-    async def put_subject(self, subject: Subject, photos: list[PhotoUpload]) -> EnrolmentReport:
-        """Enrol a Subject; raises RegistryError. A photo that is missing here is told of in the report."""
+    async def put_subject(
+        self, subject: Subject, photos: list[PhotoUpload], kept: Mapping[str, str] = MappingProxyType({})
+    ) -> EnrolmentReport:
+        """Enrol a Subject; raises RegistryError. A photo that is missing here is told of in the report.
+
+        Parameters
+        ----------
+        kept
+            sha256 by the photo's name, of those that are not sent again: one that identity knows by it stays.
+        """
         key = subject.metadata.key
-        files = [(f"photo:{photo.name}", (photo.name, photo.data, "application/octet-stream")) for photo in photos]
-        body = [("subject", (None, json.dumps(as_json(subject)).encode(), "application/json")), *files]
+        body: list[tuple[str, tuple[str | None, bytes, str]]] = [
+            ("subject", (None, json.dumps(as_json(subject)).encode(), "application/json"))
+        ]
+        if kept:
+            body.append((KEPT_FIELD, (None, json.dumps(dict(kept)).encode(), "application/json")))
+        body += [(f"photo:{photo.name}", (photo.name, photo.data, "application/octet-stream")) for photo in photos]
         response = await self._call("PUT", f"/subjects/{key.namespace}/{key.name}", files=body)
         return EnrolmentReport.model_validate_json(response.content)
 
+    async def stored_subject(self, key: ResourceKey) -> EnrolmentReport | None:
+        """Give the report of what was put last, None without such a Subject; raises RegistryError."""
+        response = await self._call("GET", f"/subjects/{key.namespace}/{key.name}", may_be_absent=True)
+        is_absent = response.status_code == httpx.codes.NOT_FOUND
+        return None if is_absent else EnrolmentReport.model_validate_json(response.content)
+
     async def remove_subject(self, key: ResourceKey) -> None:
         """Erase a Subject; raises RegistryError."""
-        await self._call("DELETE", f"/subjects/{key.namespace}/{key.name}")
+        await self._call("DELETE", f"/subjects/{key.namespace}/{key.name}", may_be_absent=True)
 
     async def status(self) -> RegistryStatus:
         """Ask how identity stands; raises RegistryError."""
         return RegistryStatus.model_validate_json((await self._call("GET", "/status")).content)
 
-    async def _call(self, method: str, path: str, **body: object) -> httpx.Response:
+    async def _call(self, method: str, path: str, *, may_be_absent: bool = False, **body: object) -> httpx.Response:
         try:
             response = await self._http.request(method, path, **body)  # type: ignore[arg-type]  # json or files
         except httpx.HTTPError as error:
             raise RegistryError(f"identity does not answer ({type(error).__name__})") from None
-        if response.status_code == httpx.codes.NOT_FOUND and method == "DELETE":
+        if response.status_code == httpx.codes.NOT_FOUND and may_be_absent:
             return response
         if response.is_error:
             passing = response.status_code >= 500 or response.status_code in {404, 408, 409, 425, 429}

@@ -185,10 +185,8 @@ class Session:
     def _problem(self, kind: str, key: ResourceKey, told: str) -> None:
         if kind == "subject":
             self._board.subject_problem(key, told)
-        elif told:
-            self._board.notices[f"{kind} {key}"] = ("warning", f"{kind} {key}: {told}")
         else:
-            self._board.notices.pop(f"{kind} {key}", None)
+            self._board.problem(f"{kind} {key}", told)
 
     async def _begin(self, applier: Applier, manifests: Manifests, goal: Desired) -> None:
         self._declare(manifests)

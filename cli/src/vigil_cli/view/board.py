@@ -9,7 +9,7 @@ from typing import Any
 from vigil_cli.manifests import Finding
 from vigil_cli.standalone.supervisor import ProcessStatus
 from vigil_contracts.ids import ResourceKey
-from vigil_contracts.registry import EnrolmentReport
+from vigil_contracts.registry import EnrolmentReport, PhotoReason
 from vigil_contracts.resources import Camera, Subject
 
 MAX_SIGHTINGS = 50
@@ -120,15 +120,25 @@ class Board:
             self.tell("warning", f"{row.display_name} is not enrolled: {report.message or report.reason}")
         for photo in report.photos:
             if not photo.accepted:
+                state = "missing" if photo.reason is PhotoReason.NOT_FOUND else "refused"
                 told = photo.message or photo.reason
-                self.tell("warning", f"  photo {photo.name} of {row.display_name} refused: {told}")
+                self.tell("warning", f"  photo {photo.name} of {row.display_name} {state}: {told}")
 
     def subject_problem(self, key: ResourceKey, problem: str) -> None:
         """Take in why a Subject could not be enrolled yet."""
         row = self.subjects.get(key)
         if row is not None and row.problem != problem:
             row.problem = problem
-            self.tell("warning", f"{row.display_name} cannot be enrolled yet: {problem}")
+            if problem:
+                self.tell("warning", f"{row.display_name} cannot be enrolled yet: {problem}")
+
+    def problem(self, what: str, told: str) -> None:
+        """Take in what keeps a thing from being applied; empty: nothing any more."""
+        if told:
+            self.notices[what] = ("warning", f"{what}: {told}")
+            self.tell(*self.notices[what])
+        elif self.notices.pop(what, None):
+            self.tell("info", f"{what}: that is over")
 
     def process(self, status: ProcessStatus) -> None:
         """Take in a change of a child process."""

@@ -108,9 +108,8 @@ def _subjects(rows: Iterable[SubjectRow]) -> RenderableType:
             table.add_row(row.display_name, Text("waiting", "yellow"), str(row.photos), Text(row.problem, "yellow"))
             continue
         accepted = [photo for photo in row.report.photos if photo.accepted]
-        refused = "; ".join(
-            f"{photo.name}: {photo.message or photo.reason}" for photo in row.report.photos if not photo.accepted
-        )
+        told = [f"{photo.name}: {photo.message or photo.reason}" for photo in row.report.photos if not photo.accepted]
+        refused = "; ".join([row.problem] * bool(row.problem) + told)
         state = Text("yes", "green") if row.report.enrolled else Text(row.report.reason, "yellow")
         table.add_row(row.display_name, state, f"{len(accepted)}/{row.photos}", Text(refused, "yellow"))
     return table

@@ -1,0 +1,68 @@
+"""Subjects whose photos are at addresses, enrolled as `vigil up` does it: real photos, identity, models and HTTP."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.gateway_identity.running import TOKEN, until_ready
+from tests.support.servers import TritonServer
+from tests.support.shared import shared
+from tests.support.waiting import eventually
+from tests.unit.cli.photo_server import photo_server
+from tests.unit.cli.test_applier import an_applier
+
+from vigil_cli.manifests import load
+from vigil_cli.standalone.desired import desired
+from vigil_cli.standalone.registry import Registry
+from vigil_contracts.registry import EnrolmentReport
+
+pytestmark = pytest.mark.integration
+
+DEADLINE_S = 60
+SUBJECT = """
+apiVersion: vigil.dev/v1alpha1
+kind: Subject
+metadata: {{name: joe}}
+spec: {{displayName: Joe, consent: {{status: Granted}}, photos: [{photo}]}}
+"""
+
+
+@contextlib.asynccontextmanager
+async def one_run(registry: Registry, folder: Path) -> AsyncIterator[list[EnrolmentReport]]:
+    """Apply what is in the folder for as long as inside; gives what was told of enrolments."""
+    heard: list[EnrolmentReport] = []
+    made = an_applier(registry, folder, heard)
+    made.want(desired(load([folder]), "any"))
+    task = asyncio.create_task(made.run())
+    yield heard
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_person_whose_photo_is_at_an_address_outlasts_that_the_address_is_away(
+    identity: Callable[..., Any], open_triton: TritonServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = (shared("faces") / "joe-biden" / "1.jpg").read_bytes()
+    manifests = tmp_path / "manifests"
+    manifests.mkdir()
+    program = await identity(triton_urls=open_triton.address)
+    await until_ready(program.port)
+    async with (
+        Registry(f"http://127.0.0.1:{program.port}", TOKEN) as registry,
+        photo_server(tmp_path / "pki", monkeypatch) as server,
+    ):
+        (manifests / "joe.yaml").write_text(SUBJECT.format(photo=server.reference("front", data)))
+        async with one_run(registry, manifests) as heard:
+            await eventually(lambda: heard and len(server.asked) > 1, DEADLINE_S, "it was tried more than once")
+            assert [(report.enrolled, report.photos[0].reason) for report in heard] == [(False, "NotFound")]
+            server.there["front"] = data  # without any change of a manifest
+            await eventually(lambda: len(heard) == 2, DEADLINE_S, "he is told of again")
+            assert heard[1].enrolled
+        await server.stop()
+        async with one_run(registry, manifests) as heard:
+            await eventually(lambda: heard, DEADLINE_S, "he is looked at at the next start")
+            assert (heard[0].enrolled, heard[0].photos[0].accepted) == (True, True)
+            assert (await registry.status()).vectors == 1

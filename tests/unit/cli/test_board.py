@@ -1,0 +1,68 @@
+"""What goes wrong is told once, in words that say what it is, and that it is over."""
+
+import uuid
+
+from vigil_cli.view.board import Board
+from vigil_contracts.ids import ResourceKey
+from vigil_contracts.registry import EnrolmentReport, PhotoReason, PhotoResult
+from vigil_contracts.resources import Subject
+
+ADA = ResourceKey("default", "ada")
+SUBJECT = Subject.model_validate(
+    {
+        "metadata": {"name": "ada"},
+        "spec": {
+            "displayName": "Ada",
+            "consent": {"status": "Granted"},
+            "photos": [{"name": name, "secretKeyRef": {"name": "ada", "key": name}} for name in ("one", "two")],
+        },
+    }
+)
+
+
+def a_board() -> tuple[Board, list[str]]:
+    told: list[str] = []
+    board = Board(tell=lambda _, line: told.append(line))
+    board.declare({}, {ADA: SUBJECT})
+    return board, told
+
+
+def test_a_problem_stays_in_sight_until_it_is_over() -> None:
+    board, told = a_board()
+
+    board.problem("stream default/lobby", "No space left on device: /x; it is tried again")
+    assert board.notices == {
+        "stream default/lobby": ("warning", "stream default/lobby: No space left on device: /x; it is tried again")
+    }
+    board.problem("stream default/lobby", "")
+
+    assert board.notices == {}
+    assert [line.partition(": ")[2] for line in told] == [
+        "No space left on device: /x; it is tried again",
+        "that is over",
+    ]
+
+
+def test_that_a_subject_has_no_problem_any_more_is_nothing_to_tell() -> None:
+    board, told = a_board()
+
+    board.subject_problem(ADA, "identity does not answer")
+    board.subject_problem(ADA, "")
+
+    assert told == ["Ada cannot be enrolled yet: identity does not answer"]
+    assert board.subjects[ADA].problem == ""
+
+
+def test_a_photo_that_is_missing_is_not_called_refused() -> None:
+    board, told = a_board()
+    photos = [
+        PhotoResult(name="one", accepted=False, reason=PhotoReason.NOT_FOUND, message="the server answered 503"),
+        PhotoResult(name="two", accepted=False, reason=PhotoReason.NO_FACE, message="no face"),
+    ]
+
+    board.enrolled(ADA, EnrolmentReport(subject_id=uuid.uuid4(), enrolled=False, reason="NoUsablePhoto", photos=photos))
+
+    assert told[1:] == [
+        "  photo one of Ada missing: the server answered 503",
+        "  photo two of Ada refused: no face",
+    ]

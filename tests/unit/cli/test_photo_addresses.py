@@ -1,0 +1,240 @@
+"""Photos at addresses: fetched where identity needs them, tried again where that can help; over real HTTP."""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from tests.support.waiting import eventually
+from tests.unit.cli.photo_server import PhotoServer, photo_server
+from tests.unit.cli.test_applier import an_applier
+
+from vigil_cli.manifests import load, photos
+from vigil_cli.standalone import applier
+from vigil_cli.standalone.applier import Applier
+from vigil_cli.standalone.desired import desired
+from vigil_cli.standalone.registry import Registry
+from vigil_contracts.registry import EnrolmentReport, PhotoReason
+from vigil_contracts.resources import Subject, check
+
+DEADLINE_S = 20
+SUBJECT = """
+apiVersion: vigil.dev/v1alpha1
+kind: Subject
+metadata: {{name: {name}}}
+spec: {{displayName: {name}, consent: {{status: Granted}}, photos: [{photos}]}}
+---
+"""
+SITE = """
+apiVersion: vigil.dev/v1alpha1
+kind: Site
+metadata: {{name: hq}}
+spec: {{retention: {{sightings: {days}d}}}}
+"""
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+class Identity:
+    """Takes every photo, and knows it by its sha256 from then on, until it serves another model."""
+
+    def __init__(self) -> None:
+        self.model = "one@1"
+        self.known: set[str] = set()
+        self.stored: dict[str, dict[str, Any]] = {}
+        self.puts: list[tuple[set[str], dict[str, str]]] = []
+        self.sites: list[str] = []
+
+    async def handle(self, request: web.Request) -> web.Response:
+        name = request.path.rsplit("/", 1)[-1]
+        if "/sites/" in request.path:
+            self.sites.append((await request.json())["spec"]["retention"]["sightings"])
+            return web.Response(status=204)
+        if request.method == "PUT":
+            self.stored[name] = self._report(await request.post())
+        return web.json_response(self.stored.get(name, {}), status=200 if name in self.stored else 404)
+
+    def _report(self, form: Any) -> dict[str, Any]:
+        subject, kept = check(json.loads(form["subject"])), json.loads(form.get("kept", "{}"))
+        assert isinstance(subject, Subject)
+        sent = {name.removeprefix("photo:"): form[name].file.read() for name in form if name.startswith("photo:")}
+        self.puts.append((set(sent), kept))
+        self.known |= {sha256(data) for data in sent.values()}
+        has = {name: sha256(data) for name, data in sent.items()} | kept
+        rows = [(photo.name, has.get(photo.name) in self.known) for photo in subject.spec.photos]
+        told = [
+            {
+                "name": name,
+                "accepted": ok,
+                "reason": PhotoReason.ACCEPTED if ok else PhotoReason.MISSING,
+                "sha256": has[name] if ok else None,
+            }
+            for name, ok in rows
+        ]
+        is_enrolled = any(ok for _, ok in rows)
+        reason = "Enrolled" if is_enrolled else "NoUsablePhoto"
+        report = {"enrolled": is_enrolled, "reason": reason, "photos": told, "modelId": self.model}
+        return {"subjectId": "01890a5d-ac96-774b-bcce-b302099a8057", **report}
+
+
+class Run:
+    """One run of Vigil, as far as it applies manifests."""
+
+    def __init__(self, made: Applier, folder: Path, heard: list[EnrolmentReport]) -> None:
+        self.applier, self.heard, self._folder = made, heard, folder
+
+    def want(self, *texts: str) -> None:
+        (self._folder / "a.yaml").write_text("".join(texts))
+        self.applier.want(desired(load([self._folder / "a.yaml"]), "one@1"))
+
+
+class Bench:
+    """Identity, and a folder of manifests whose photos are at addresses."""
+
+    def __init__(self, identity: Identity, url: str, folder: Path) -> None:
+        self.identity, self._url, self._folder = identity, url, folder
+
+    @contextlib.asynccontextmanager
+    async def run(self, *texts: str) -> AsyncIterator[Run]:
+        heard: list[EnrolmentReport] = []
+        async with Registry(self._url, "token") as registry:
+            made = Run(an_applier(registry, self._folder, heard), self._folder, heard)
+            made.want(*texts)
+            task = asyncio.create_task(made.applier.run())
+            yield made
+            assert not task.done()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PhotoServer]:
+    async with photo_server(tmp_path / "pki", monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    identity, app = Identity(), web.Application(client_max_size=1 << 24)
+    app.router.add_route("*", "/{path:.*}", identity.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield Bench(identity, f"http://127.0.0.1:{runner.addresses[0][1]}", tmp_path)
+    await runner.cleanup()
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(applier, "FIRST_PHOTO_AGAIN_S", 0.01)
+    monkeypatch.setattr(applier, "MOST_PHOTO_AGAIN_S", 0.05)
+
+
+def subject(server: PhotoServer, name: str, *photos: tuple[str, bytes]) -> str:
+    return SUBJECT.format(name=name, photos=", ".join(server.reference(*photo) for photo in photos))
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_photo_that_is_not_there_yet_is_enrolled_when_it_is_and_told_of_once(
+    bench: Bench, server: PhotoServer
+) -> None:
+    server.there = {"two": b"2"}
+    async with bench.run(subject(server, "ada", ("one", b"1"), ("two", b"2"))) as run:
+        await eventually(lambda: server.asked.count("one") > 3, DEADLINE_S, "it is asked for again and again")
+        assert run.applier.settled
+        (first,) = run.heard
+        assert [(photo.accepted, photo.reason) for photo in first.photos] == [(False, "NotFound"), (True, "Accepted")]
+        assert first.photos[0].message == "the server answered 503; it is tried again"
+
+        server.there["one"] = b"1"
+
+        await eventually(lambda: len(run.heard) == 2, DEADLINE_S, "it is told of anew")
+        assert [photo.accepted for photo in run.heard[1].photos] == [True, True]
+        assert server.asked.count("two") == 1
+        assert bench.identity.puts[-1] == ({"one"}, {"two": sha256(b"2")})
+
+
+@pytest.mark.usefixtures("soon")
+async def test_who_was_enrolled_stays_so_when_vigil_starts_before_the_network(
+    bench: Bench, server: PhotoServer
+) -> None:
+    server.there = {"one": b"1"}
+    async with bench.run(subject(server, "ada", ("one", b"1"))) as run:
+        await eventually(lambda: run.heard, DEADLINE_S, "she is enrolled")
+    await server.stop()
+
+    async with bench.run(subject(server, "ada", ("one", b"1"))) as run:
+        await eventually(lambda: run.heard, DEADLINE_S, "she is looked at again")
+        assert run.heard[0].enrolled
+        assert bench.identity.puts[-1] == (set(), {"one": sha256(b"1")})
+
+        run.want(subject(server, "ada", ("elsewhere", b"1")))
+
+        await eventually(lambda: len(run.heard) == 2, DEADLINE_S, "the change is applied")
+        assert run.heard[1].enrolled
+        assert bench.identity.puts[-1] == (set(), {"elsewhere": sha256(b"1")})
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize(("given", "reason"), [(b"another", "ChecksumMismatch"), (b"x" * 3000, "TooLarge")])
+async def test_what_only_a_person_can_mend_is_not_tried_again(
+    bench: Bench, server: PhotoServer, monkeypatch: pytest.MonkeyPatch, given: bytes, reason: str
+) -> None:
+    monkeypatch.setattr(photos, "MAX_PHOTO_BYTES", 2000)
+    server.there = {"wrong": given}
+    texts = subject(server, "ada", ("wrong", b"1")), subject(server, "bob", ("away", b"1"))
+    async with bench.run(*texts) as run:
+        await eventually(lambda: server.asked.count("away") > 5, DEADLINE_S, "what is away is asked for again")
+
+        assert server.asked.count("wrong") == 1
+        told = next(photo for report in run.heard for photo in report.photos if photo.name == "wrong")
+        assert told.reason == reason
+        assert "tried again" not in told.message
+
+
+async def test_a_changed_manifest_does_not_wait_for_what_is_missing(
+    bench: Bench, server: PhotoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(applier, "FIRST_PHOTO_AGAIN_S", 3600.0)
+    monkeypatch.setattr(applier, "MOST_PHOTO_AGAIN_S", 3600.0)
+    server.there = {"two": b"2"}
+    async with bench.run(subject(server, "ada", ("one", b"1"))) as run:
+        await eventually(lambda: run.heard, DEADLINE_S, "it was tried")
+
+        run.want(subject(server, "ada", ("two", b"2")))
+
+        await eventually(lambda: len(run.heard) == 2, DEADLINE_S, "the change is applied")
+        assert run.heard[1].enrolled
+        assert await run.applier.settle(DEADLINE_S)
+
+
+async def test_a_server_that_does_not_answer_holds_up_nothing_else(bench: Bench, server: PhotoServer) -> None:
+    server.answering.clear()
+    ada = subject(server, "ada", ("one", b"1"), ("two", b"2"))
+    async with bench.run(ada, SITE.format(days=30)) as run:
+        await eventually(lambda: set(server.asked) == {"one", "two"}, DEADLINE_S, "both are asked for at once")
+
+        run.want(ada, SITE.format(days=7))
+
+        await eventually(lambda: bench.identity.sites == ["30d", "7d"], DEADLINE_S, "the Site is changed meanwhile")
+        assert not run.heard
+
+
+async def test_another_model_has_every_photo_fetched_again(bench: Bench, server: PhotoServer) -> None:
+    server.there = {"one": b"1"}
+    async with bench.run(subject(server, "ada", ("one", b"1"))) as run:
+        await eventually(lambda: run.heard, DEADLINE_S, "she is enrolled")
+    bench.identity.model, bench.identity.known = "two@2", set()
+
+    async with bench.run(subject(server, "ada", ("one", b"1"))) as run:
+        await eventually(lambda: run.heard, DEADLINE_S, "she is enrolled again")
+
+    assert run.heard[0].enrolled
+    assert server.asked == ["one", "one"]
