@@ -3,6 +3,7 @@
 import random
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,36 @@ def test_a_picture_that_repeats_a_short_piece() -> None:
     pieces = jpegs(160, 96, 5)
     with Framed(for_ever(pieces)) as camera, watching("Socket", camera.url) as watch:
         tells(watch, SourceReason.FROZEN)
+
+
+def goes_on(watch: Watch, pictures: int) -> None:
+    wait_until(lambda: watch.sampler.captured > pictures or watch.errors, 30, "it goes on")
+    assert not watch.errors
+
+
+def test_a_repeated_piece_is_seen_though_other_pictures_of_it_are_analysed_each_time() -> None:
+    """Of 25 pictures in a second 5 are analysed: of a piece of 21, the same one again after 4 s."""
+    units, messages = h264(160, 96, 21), jpegs(160, 96, 21)
+    with ExitStack() as stack:
+
+        def watched(kind: str, camera: Rtsp | Framed | Mjpeg | WebSocketCamera) -> Watch:
+            stack.enter_context(camera)
+            return stack.enter_context(watching(kind, camera.url, fps=5))
+
+        short = [
+            watched("RTSP", Rtsp(for_ever(units))),
+            watched("HTTPMJPEG", Mjpeg(for_ever(messages))),
+            watched("WebSocket", WebSocketCamera(for_ever(messages))),
+            watched("Socket", Framed(for_ever(messages))),
+        ]
+        longer = [
+            watched("RTSP", Rtsp(for_ever(h264(160, 96, 60)))),
+            watched("Socket", Framed(for_ever(jpegs(160, 96, 60)))),
+        ]
+        for watch in short:
+            tells(watch, SourceReason.FROZEN, "repeated itself")
+        for watch in longer:
+            goes_on(watch, 130)
 
 
 @pytest.mark.parametrize(

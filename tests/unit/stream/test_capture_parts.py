@@ -17,9 +17,8 @@ from vigil_stream.capture import credentials, errors
 from vigil_stream.capture.container import _Pace
 from vigil_stream.capture.convert import Converter
 from vigil_stream.capture.errors import MAX_SIDE, MIN_SIDE, SourceError, check_size
-from vigil_stream.capture.frozen import FROZEN_AFTER_S, REPEAT_S, FrozenDetector
-from vigil_stream.capture.jpeg import jpeg_size
-from vigil_stream.capture.luma import LumaReader
+from vigil_stream.capture.jpeg import jpeg_fingerprint, jpeg_size
+from vigil_stream.capture.luma import LumaReader, fingerprint
 from vigil_stream.capture.slot import Lost, Picture, Slot
 from vigil_stream.capture.source import Guard, Sampler
 from vigil_stream.deadline import Deadline
@@ -119,28 +118,6 @@ def test_a_jump_of_a_files_clock_is_not_waited_out(jump: int) -> None:
     assert times == pytest.approx([n / 10 for n in range(10)])
 
 
-@pytest.mark.parametrize(
-    ("name", "period", "frozen"),
-    [
-        ("stands", 1, True),
-        ("repeats half a second", 3, True),
-        ("repeats ten seconds", 50, False),
-        ("lives", 10**6, False),
-    ],
-)
-def test_what_counts_as_frozen(name: str, period: int, frozen: bool) -> None:
-    detector = FrozenDetector()
-    pictures = int((FROZEN_AFTER_S + REPEAT_S + 2) * 5)
-    assert any(detector.look(n % period, n / 5) for n in range(pictures)) is frozen, name
-
-
-def test_a_picture_that_moves_again_is_not_frozen() -> None:
-    detector = FrozenDetector()
-    for n in range(5 * int(FROZEN_AFTER_S) - 5):
-        assert not detector.look(1, n / 5)
-    assert not any(detector.look(n, 11 + n / 5) for n in range(2, 30))
-
-
 def test_the_guard_is_overdue_only_after_a_broken_promise(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("vigil_stream.capture.source.time.monotonic", lambda: now[0])
@@ -193,6 +170,7 @@ def test_credentials_are_quoted_and_not_shown(tmp_path: Path) -> None:
 def test_any_bytes_can_be_asked_for_a_jpeg_size(data: bytes) -> None:
     assert jpeg_size(data) is None or data[:2] == b"\xff\xd8"
     jpeg_size(b"\xff\xd8" + data)
+    jpeg_fingerprint(b"\xff\xd8" + data)
 
 
 def picture_frame(width: int, height: int, name: str = "yuv420p") -> av.VideoFrame:
@@ -208,11 +186,20 @@ def test_luma_of_every_format_and_size(name: str, width: int, height: int) -> No
     frame = picture_frame(width, height, name) if name != "yuyv422" or width % 2 == 0 else picture_frame(width, height)
     luma = reader.read(frame)
     assert max(luma.grey.shape) <= 80
-    assert luma.fingerprint == reader.read(frame).fingerprint
+    assert luma.fingerprint == reader.read(frame).fingerprint == fingerprint(frame)
     other = picture_frame(width, height)
     plane = np.frombuffer(memoryview(other.planes[0]), np.uint8)
     plane[:] = 255 - plane
     assert reader.read(other).fingerprint != luma.fingerprint
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "nv12", "yuyv422", "rgb24", "rgba", "gray", "yuv420p10le"])
+def test_a_change_at_the_right_edge_makes_another_picture(name: str) -> None:
+    rgb = picture_frame(320, 192).to_ndarray(format="rgb24")
+    before = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format=name)
+    rgb[:, -16:] = 255 - rgb[:, -16:]
+    after = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format=name)
+    assert fingerprint(before) != fingerprint(after)
 
 
 @pytest.mark.parametrize("name", ["yuv420p", "nv12", "yuv422p", "rgb24"])

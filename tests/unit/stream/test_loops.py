@@ -12,6 +12,7 @@ from vigil_contracts.conditions import SourceReason
 from vigil_contracts.events import CameraRef, CameraState, SightingState
 from vigil_stream.analysis import AnalysisLoop
 from vigil_stream.capture.errors import SourceError
+from vigil_stream.capture.frozen import FrozenDetector
 from vigil_stream.capture.loop import CaptureLoop
 from vigil_stream.capture.slot import Lost, Picture, Slot, Woken
 from vigil_stream.capture.source import Guard, Sampler, SourceInfo
@@ -119,7 +120,11 @@ class Ending:
     def open(self) -> SourceInfo:
         return SourceInfo(64, 48, "h264", "CPU")
 
-    def frames(self, sampler: Sampler) -> Iterator[av.VideoFrame]:  # noqa: ARG002 - the interface
+    def frames(
+        self,
+        sampler: Sampler,  # noqa: ARG002 - the interface
+        frozen: FrozenDetector | None = None,  # noqa: ARG002 - the interface
+    ) -> Iterator[av.VideoFrame]:
         self._stop.set()
         raise SourceError(SourceReason.STOPPED, "it ended the stream")
 

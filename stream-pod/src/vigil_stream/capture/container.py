@@ -2,6 +2,7 @@
 
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,9 @@ from vigil_contracts.conditions import SourceReason
 from vigil_contracts.resources.camera import Accelerator
 from vigil_stream.capture import errors, hardware, names
 from vigil_stream.capture.errors import SourceError
-from vigil_stream.capture.jpeg import jpeg_size
+from vigil_stream.capture.frozen import FrozenDetector
+from vigil_stream.capture.jpeg import jpeg_fingerprint, jpeg_size
+from vigil_stream.capture.luma import fingerprint
 from vigil_stream.capture.source import OPEN_DEADLINE_S, READ_DEADLINE_S, Guard, Sampler, SourceInfo
 
 MAX_BAD_IN_A_ROW = 150
@@ -134,13 +137,13 @@ class ContainerSource:
             "CUDA" if context.is_hwaccel else "CPU",
         )
 
-    def frames(self, sampler: Sampler) -> Iterator[av.VideoFrame]:
+    def frames(self, sampler: Sampler, frozen: FrozenDetector | None = None) -> Iterator[av.VideoFrame]:
         """Give the chosen pictures; see `Source.frames`."""
         self._last_picture_at = time.monotonic()
         while True:
             before = sampler.captured
             try:
-                yield from self._one_pass(sampler)
+                yield from self._one_pass(sampler, frozen)
             except (av.FFmpegError, OSError) as error:
                 raise errors.while_reading(error, self._plan.shown, READ_DEADLINE_S) from None
             if self._stop.is_set():
@@ -156,21 +159,28 @@ class ContainerSource:
             self._pace.next_pass()
             sampler.cut = True
 
-    def _one_pass(self, sampler: Sampler) -> Iterator[av.VideoFrame]:
+    def _one_pass(self, sampler: Sampler, frozen: FrozenDetector | None) -> Iterator[av.VideoFrame]:
         """Read to the end. Of pictures that need no others, such as JPEG, only the chosen ones are decoded."""
-        alone = self._stream.codec_context.codec.intra_only
+        context = self._stream.codec_context
+        # Uncompressed video is decoded all the same: that costs nothing, and a few rows are enough to look at.
+        alone = context.codec.intra_only and context.name != "rawvideo"
+        look = _Look(frozen, alone=alone, on_gpu=context.is_hwaccel) if frozen is not None else None
         packets = self._container.demux(self._stream)
         while not self._stop.is_set():
             self._guard.expect(f"reading {self._plan.shown}", READ_DEADLINE_S)
             packet = next(packets, None)
             if packet is None:
                 return
+            if look is not None:
+                look.packet(packet)
             if alone:
                 if packet.size and sampler.offer(self._time_of(packet)):
                     self._wait_until_due()
                     yield from self._decode(packet, sampler)
                 continue
             for frame in self._decode(packet, sampler):
+                if look is not None:
+                    look.frame(frame)
                 if sampler.offer(self._time_of(frame)):
                     self._wait_until_due()
                     yield frame
@@ -224,6 +234,31 @@ class ContainerSource:
             self._guard.expect(f"closing {self._plan.shown}", READ_DEADLINE_S)
             container.close()
         self._guard.rest()
+
+
+class _Look:
+    """Shows a live source's pictures to the detector of frozen ones: each once, decoded or as it came."""
+
+    def __init__(self, frozen: FrozenDetector, *, alone: bool, on_gpu: bool) -> None:
+        self._frozen = frozen
+        self._alone = alone
+        self._encoded = alone or on_gpu
+        self._chain = 0
+
+    def packet(self, packet: Any) -> None:  # noqa: ANN401 - PyAV's packets are generic over streams
+        if not (self._encoded and packet.size):
+            return
+        data = memoryview(packet)
+        if self._alone:
+            self._chain = jpeg_fingerprint(data)
+        else:
+            # Equal packets show equal pictures only after equal ones before them, back to one that needs no others.
+            self._chain = zlib.crc32(data, 0 if packet.is_keyframe else self._chain)
+        self._frozen.encoded(self._chain, time.monotonic())
+
+    def frame(self, frame: av.VideoFrame) -> None:
+        if not self._encoded:
+            self._frozen.picture(fingerprint(frame), time.monotonic())
 
 
 class _Pace:

@@ -1,5 +1,8 @@
 """JPEG pictures that come one by one (WebSocket, socket): their size is read before anything is decoded."""
 
+import zlib
+from collections.abc import Iterator
+
 import av
 from av.video.codeccontext import VideoCodecContext
 
@@ -16,24 +19,35 @@ MAX_BAD_IN_A_ROW = 50
 _SOI = b"\xff\xd8"
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """SOF0 to SOF15 without DHT, JPG and DAC (ITU T.81, table B.1)."""
+_SCAN = 0xDA
 
 
 def jpeg_size(data: bytes) -> tuple[int, int] | None:
     """Read width and height in pixels out of a JPEG's frame header; None when there is none (ITU T.81, B.2.2)."""
+    for marker, at in _segments(data):
+        if marker in _FRAME_HEADERS:
+            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
+    return None
+
+
+def jpeg_fingerprint(data: bytes | memoryview) -> int:
+    """Give the CRC-32 of a JPEG from its first scan on: cameras write the time into what comes before."""
+    start = next((at for marker, at in _segments(data) if marker == _SCAN), 0)
+    return zlib.crc32(memoryview(data)[start:])
+
+
+def _segments(data: bytes | memoryview) -> Iterator[tuple[int, int]]:
+    """Give marker and place of each of a JPEG's segments, up to its first scan."""
     if data[:2] != _SOI:
-        return None
+        return
     at = 2
-    while at + 9 <= len(data):
-        if data[at] != 0xFF:
-            return None
+    while at + 9 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker == 0xFF:
             at += 1
             continue
-        if marker in _FRAME_HEADERS:
-            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
+        yield marker, at
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None
 
 
 class JpegDecoder:

@@ -100,19 +100,28 @@ class CaptureLoop:
             self._guard.rest()
 
     def _read(self, source: Source, stop: threading.Event) -> None:
-        sampler, frozen = self._sampler, FrozenDetector()
+        sampler, frozen = self._sampler, FrozenDetector() if self._live else None
         sampler.restart()
         since = time.monotonic()
-        for frame in source.frames(sampler):
+        for frame in source.frames(sampler, frozen):
             if stop.is_set():
                 return
             now, captured_at = time.monotonic(), time.time()
             luma = self._luma.read(frame)
-            if self._live and frozen.look(luma.fingerprint, now):
-                told = f"the picture has not changed for {FROZEN_AFTER_S:g} s; check the camera, or restart it"
-                raise SourceError(SourceReason.FROZEN, told)
+            if frozen is not None:
+                _look(frozen, luma.fingerprint, now)
             cut, sampler.cut = sampler.cut, False
             self._listener.picture(frame.width, frame.height, captured_at)
             self._slot.put(Picture(frame, luma, captured_at, now, cut))
             if now - since > STEADY_AFTER_S:
                 self._backoff.reset()
+
+
+def _look(frozen: FrozenDetector, fingerprint: int, at: float) -> None:
+    frozen.picture(fingerprint, at)
+    if frozen.frozen(at):
+        told = (
+            f"the picture has not changed for {FROZEN_AFTER_S:g} s, or has only repeated itself; check the camera, or "
+            "restart it"
+        )
+        raise SourceError(SourceReason.FROZEN, told)

@@ -1,7 +1,8 @@
 """A small grey picture and a fingerprint of a frame, from the decoder's luma plane and without a conversion."""
 
-import zlib
+import random
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 import av
 import numpy as np
@@ -29,7 +30,7 @@ class Luma:
     grey
         [h,w] uint8: means over square cells of the picture, about 80 along its longer side.
     fingerprint
-        CRC-32 of every few rows at full width: two frames with the same one are the same picture.
+        See `fingerprint`.
     """
 
     grey: NDArray[np.uint8]
@@ -43,6 +44,49 @@ def plane(frame: av.VideoFrame, index: int, columns: int, rows: int) -> NDArray[
     return view.reshape(-1, raw.line_size)[:rows, :columns]
 
 
+def fingerprint(frame: av.VideoFrame) -> int:
+    """Tell a picture from others: two with the same number are the same.
+
+    Reads every few rows of the first plane at full width.
+
+    Parameters
+    ----------
+    frame
+        In memory, of any format and size.
+    """
+    if frame.planes[0].line_size <= 0:
+        # Upside down in memory; no camera is known that sends such pictures.
+        frame = frame.reformat(format="gray", threads=1)
+    width, height = frame.width, frame.height
+    _, step, lines = _grid(width, height)
+    # Whole words only: the last pixels of a width that is no multiple of 8 are left out.
+    row_bytes = width * _pixel_bytes(frame.format.name) // 8 * 8
+    words = plane(frame, 0, row_bytes, height)[: lines * 2 * step : step].view(np.uint64)
+    return int(np.einsum("ij,ij->", words, _weights(*words.shape))) ^ (width << 16 | height)
+
+
+@lru_cache(maxsize=2)
+def _weights(rows: int, columns: int) -> NDArray[np.uint64]:
+    """Give odd numbers [rows,columns]. A sum weighted by them, modulo 2**64, costs half of a CRC-32."""
+    numbers = random.Random(1).randbytes(8 * rows * columns)  # noqa: S311 - nobody is to be kept from guessing them
+    return np.frombuffer(numbers, np.uint64).reshape(rows, columns) | np.uint64(1)
+
+
+def _grid(width: int, height: int) -> tuple[int, int, int]:
+    """Give the side of a cell, the distance of the rows that are read, both in pixels, and the cells in a column."""
+    cell = max(-(-max(width, height) // GREY_CELLS), 2)
+    return cell, cell // 2, max(height // cell, 1)
+
+
+@cache
+def _pixel_bytes(name: str) -> int:
+    """Give the bytes of a pixel in a format's first plane."""
+    found = av.VideoFormat(name, 16, 16)
+    packed = all(component.plane == 0 for component in found.components)
+    bits = found.padded_bits_per_pixel if packed else found.components[0].bits
+    return max(-(-bits // 8), 1)
+
+
 class LumaReader:
     """Makes `Luma` of the frames of one stream; not for several threads."""
 
@@ -54,15 +98,13 @@ class LumaReader:
 
         Averages two rows and all columns of each cell: noise falls to a quarter, for a tenth of the picture's bytes.
         """
+        seen = frame
         if frame.format.name not in _LUMA_FIRST:
             frame = self._reformatter.reformat(frame, format="gray", threads=1)
         width, height = frame.width, frame.height
-        cell = max(-(-max(width, height) // GREY_CELLS), 2)
-        step = cell // 2
-        luma = plane(frame, 0, width, height)
-        columns, lines = max(width // cell, 1), max(height // cell, 1)
-        rows = luma[: lines * 2 * step : step]
-        fingerprint = zlib.crc32(rows.tobytes()) ^ (width << 16 | height)
+        cell, step, lines = _grid(width, height)
+        columns = max(width // cell, 1)
+        rows = plane(frame, 0, width, height)[: lines * 2 * step : step]
         pairs = rows[0::2].astype(np.uint16)[: len(rows[1::2])]
         pairs += rows[1::2]
         used = pairs[:, : columns * cell]
@@ -70,4 +112,5 @@ class LumaReader:
         total = used[:, 0::cell].copy()
         for offset in range(1, min(cell, width)):
             total += used[:, offset::cell]
-        return Luma((total // (2 * cell)).astype(np.uint8), fingerprint)
+        told = fingerprint(frame if seen.format.name == "cuda" else seen)
+        return Luma((total // (2 * cell)).astype(np.uint8), told)

@@ -19,7 +19,8 @@ from vigil_contracts.conditions import SourceReason
 from vigil_stream.capture import errors, names
 from vigil_stream.capture.credentials import Credentials
 from vigil_stream.capture.errors import SourceError
-from vigil_stream.capture.jpeg import MAX_JPEG_BYTES, JpegDecoder
+from vigil_stream.capture.frozen import FrozenDetector
+from vigil_stream.capture.jpeg import MAX_JPEG_BYTES, JpegDecoder, jpeg_fingerprint
 from vigil_stream.capture.source import OPEN_DEADLINE_S, READ_DEADLINE_S, Guard, Sampler, SourceInfo
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class WebSocketSource:
             self._guard.rest()
         return _INFO
 
-    def frames(self, sampler: Sampler) -> Iterator[av.VideoFrame]:
+    def frames(self, sampler: Sampler, frozen: FrozenDetector | None = None) -> Iterator[av.VideoFrame]:
         """Give the chosen pictures; see `Source.frames`."""
         from websockets import exceptions
 
@@ -98,7 +99,10 @@ class WebSocketSource:
             except (OSError, EOFError) as error:
                 raise errors.while_reading(error, self._url, READ_DEADLINE_S) from None
             data = message.encode() if isinstance(message, str) else message
-            if sampler.offer(time.monotonic()) and (frame := self._decoder.decode(data, sampler)) is not None:
+            now = time.monotonic()
+            if frozen is not None:
+                frozen.encoded(jpeg_fingerprint(data), now)
+            if sampler.offer(now) and (frame := self._decoder.decode(data, sampler)) is not None:
                 yield frame
 
     def close(self) -> None:
@@ -170,7 +174,7 @@ class SocketSource:
             self._guard.rest()
         return _INFO
 
-    def frames(self, sampler: Sampler) -> Iterator[av.VideoFrame]:
+    def frames(self, sampler: Sampler, frozen: FrozenDetector | None = None) -> Iterator[av.VideoFrame]:
         """Give the chosen pictures; see `Source.frames`."""
         while True:
             # One deadline for a whole picture: a server that trickles bytes must not hold the camera for ever.
@@ -184,7 +188,10 @@ class SocketSource:
                 )
                 raise SourceError(SourceReason.NOT_A_VIDEO, told)
             data = self._read(length, deadline)
-            if sampler.offer(time.monotonic()) and (frame := self._decoder.decode(data, sampler)) is not None:
+            now = time.monotonic()
+            if frozen is not None:
+                frozen.encoded(jpeg_fingerprint(data), now)
+            if sampler.offer(now) and (frame := self._decoder.decode(data, sampler)) is not None:
                 yield frame
 
     def _read(self, count: int, deadline: float) -> bytes:

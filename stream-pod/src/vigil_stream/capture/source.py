@@ -7,6 +7,8 @@ from typing import Protocol
 
 import av
 
+from vigil_stream.capture.frozen import FrozenDetector
+
 OPEN_DEADLINE_S = 10.0
 """For connecting, authenticating and finding the video. A camera that waits for its next keyframe needs up to one
 GOP."""
@@ -112,8 +114,8 @@ class Source(Protocol):
     def open(self) -> SourceInfo:
         """Connect and find the video; SourceError after at most `OPEN_DEADLINE_S`."""
 
-    def frames(self, sampler: Sampler) -> Iterator[av.VideoFrame]:
-        """Give the pictures that the sampler chooses, as they come.
+    def frames(self, sampler: Sampler, frozen: FrozenDetector | None = None) -> Iterator[av.VideoFrame]:
+        """Give the pictures that the sampler chooses, as they come; the detector is shown those that it does not, too.
 
         Ends when the source has no more (a file). Raises SourceError when it breaks off, sends nothing for
         `READ_DEADLINE_S`, or sends what cannot be used.
