@@ -1,0 +1,30 @@
+"""What changes pods while they are made, as a platform's admission webhooks do."""
+
+from typing import Any
+
+GROUP = "admissionregistration.k8s.io/v1"
+
+
+def changing_pods(name: str, namespace: str, *patches: str) -> list[dict[str, Any]]:
+    """Give what makes the API server change each new pod of a namespace; a moment after it was applied it is in force.
+
+    Parameters
+    ----------
+    patches
+        Expressions in CEL for lists of JSONPatch.
+    """
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    policy = {
+        "matchConstraints": {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+            "resourceRules": [rule],
+        },
+        "failurePolicy": "Fail",
+        "reinvocationPolicy": "Never",
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": patch}} for patch in patches],
+    }
+    binding = {"policyName": name}
+    return [
+        {"apiVersion": GROUP, "kind": "MutatingAdmissionPolicy", "metadata": {"name": name}, "spec": policy},
+        {"apiVersion": GROUP, "kind": "MutatingAdmissionPolicyBinding", "metadata": {"name": name}, "spec": binding},
+    ]
