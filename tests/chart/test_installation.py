@@ -266,6 +266,34 @@ def test_a_second_operator_over_the_same_namespaces_is_refused(release: Release,
     second.uninstall()
 
 
+def test_an_operator_keeps_the_name_of_its_lease_and_takes_none_of_another_release(release: Release) -> None:
+    cluster, here, own = release.cluster, release.namespace, f"{release.name}-operator"
+
+    def lease() -> str:
+        found = cluster.get("deployment", own, here)["spec"]["template"]["spec"]["containers"][0]["env"]
+        name: str = next(each["value"] for each in found if each["name"] == "VIGIL_LEASE_NAME")
+        rules = cluster.get("role", f"{own}-lease", here)["rules"]
+        assert [each.get("resourceNames", [name]) for each in rules] == [[name], [name]]
+        return name
+
+    def of_before(holder: str) -> None:
+        """Make of the release one whose chart named no Lease, while somebody holds the only one that there was."""
+        cluster.kubectl("set", "env", f"deployment/{own}", "VIGIL_LEASE_NAME-", "-n", here)
+        held = {"metadata": {"name": "vigil-operator", "namespace": here}, "spec": {"holderIdentity": holder}}
+        cluster.apply(json.dumps({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", **held}))
+
+    release.run("install")
+    assert lease() == own
+    of_before(holder=f"{own}-5d9c-x2x_1_a")
+    release.run("upgrade")
+    assert lease() == "vigil-operator", "else its own Cameras would be another installation's"
+    release.run("upgrade")
+    assert lease() == "vigil-operator"
+    of_before(holder="other-vigil-operator-5d9c-x2x_1_a")
+    release.run("upgrade")
+    assert lease() == own
+
+
 def _columns(cluster: ApiCluster) -> list[str]:
     found = json.loads(cluster.kubectl("get", "crd", "cameras.vigil.dev", "-o", "json").stdout)
     return [each["name"] for each in found["spec"]["versions"][0]["additionalPrinterColumns"]]

@@ -184,14 +184,15 @@ def test_a_namespaced_operator_may_not(namespaced: Installed, verb: str, resourc
 @pytest.mark.parametrize("installed", ["cluster_wide", "namespaced"])
 def test_the_lease_is_its_own_in_its_own_namespace(installed: str, request: pytest.FixtureRequest) -> None:
     operator: Installed = request.getfixturevalue(installed)
-    kind = "leases.coordination.k8s.io"
+    kind, own = "leases.coordination.k8s.io", f"{operator.release}-operator"
     assert operator.may("create", kind, operator.namespace)
-    assert not operator.may("patch", kind, operator.namespace, name="vigil-operator")
+    assert not operator.may("patch", kind, operator.namespace, name=own)
     for verb in ("get", "update"):
-        assert operator.may(verb, kind, operator.namespace, name="vigil-operator")
+        assert operator.may(verb, kind, operator.namespace, name=own)
         assert not operator.may(verb, kind, operator.namespace, name="kube-scheduler")
+        assert not operator.may("update", kind, operator.namespace, name="vigil-operator"), "that is another release's"
         assert not operator.may(verb, kind, operator.served, name="kube-scheduler")
-    assert not operator.may("update", kind, operator.served, name="vigil-operator")
+    assert not operator.may("update", kind, operator.served, name=own)
 
 
 def test_whether_another_installation_is_at_work_only_who_serves_the_whole_cluster_may_see(

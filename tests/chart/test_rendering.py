@@ -110,6 +110,19 @@ def test_whatever_runs_for_long_is_probed(example: str) -> None:
             assert {"startupProbe", "livenessProbe", "readinessProbe"} <= set(container), name
 
 
+def test_each_release_has_a_lease_of_its_own_and_the_right_to_it_only() -> None:
+    names = {}
+    for release in ("vigil", "a", "b"):
+        text = helm("template", release, str(CHART), "--namespace", "one", *KUBERNETES).stdout
+        objects = [each for each in yaml.safe_load_all(text) if each]
+        name = release if release == "vigil" else f"{release}-vigil"
+        operator = only(objects, "Deployment", f"{name}-operator")["spec"]["template"]["spec"]["containers"][0]
+        names[release] = environment(operator)["VIGIL_LEASE_NAME"]
+        rules = only(objects, "Role", f"{name}-operator-lease")["rules"]
+        assert [each["resourceNames"] for each in rules if "update" in each["verbs"]] == [[names[release]]]
+    assert names == {"vigil": "vigil-operator", "a": "a-vigil-operator", "b": "b-vigil-operator"}
+
+
 def test_a_stream_may_take_what_was_measured() -> None:
     operator = only(rendered("default"), "Deployment", "vigil-operator")
     told = environment(operator["spec"]["template"]["spec"]["containers"][0])

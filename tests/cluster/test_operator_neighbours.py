@@ -4,11 +4,13 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from tests.chart.rendering import CHART, KUBERNETES, Object, environment, helm, only
 from tests.cluster.test_operator_permissions import as_granted, role
 from tests.cluster.test_operator_stories import wait_for_quiet
 from tests.support.kubernetes.api import ApiCluster
@@ -148,6 +150,37 @@ def test_children_of_an_earlier_version_say_nothing_and_are_ours(world: World, t
         after = deployment(world, "front")
         assert (after["uid"], after["template"]) == (before["uid"], before["template"]), "no pod is made anew"
         assert world.reason("front") == "PodPending"
+
+
+@pytest.mark.usefixtures("helm")
+def test_two_releases_in_one_namespace_both_act(world: World, tmp_path: Path) -> None:
+    cluster, here = world.cluster, world.namespace
+    served = {release: World(cluster, place(world, "served")) for release in ("a", "b")}
+    with ExitStack() as stack:
+        for release, own in served.items():
+            stack.callback(cluster.kubectl, "delete", "rolebindings", "--all", "-n", own.namespace)
+            cluster.apply(secret("vigil-bus", own.namespace, token="for-tests"))
+            objects = released(release, here, own.namespace)
+            world.apply(*(each for each in objects if each["kind"] in {"Role", "RoleBinding", "ServiceAccount"}))
+            name = f"{release}-vigil-operator"
+            operator = only(objects, "Deployment", name)["spec"]["template"]["spec"]["containers"][0]
+            given = {
+                "KUBECONFIG": str(cluster.kubeconfig_of_account(name, here)),
+                "VIGIL_NAMESPACE": here,
+                "VIGIL_LEASE_NAME": environment(operator)["VIGIL_LEASE_NAME"],
+            }
+            stack.enter_context(operating(cluster, own.namespace, tmp_path / release, **given))
+        for release, own in served.items():
+            own.apply(camera("front", own.namespace))
+            own.wait_reason("front", "PodPending")
+            assert deployment(own, "front")["installation"] == f"{here}/{release}-vigil-operator"
+
+
+def released(release: str, here: str, served: str) -> list[Object]:
+    """Render a release of the chart for one namespace."""
+    options = ["--set-json", f'operator.namespaces=["{served}"]', "--set", "rbac.aggregate=false"]
+    text = helm("template", release, str(CHART), "--namespace", here, *KUBERNETES, *options).stdout
+    return [each for each in yaml.safe_load_all(text) if each]
 
 
 @pytest.mark.usefixtures("helm")

@@ -42,6 +42,29 @@ labels:
   {{- include "vigil.labels" . | nindent 2 }}
 {{- end -}}
 
+{{- /*
+The operator's Lease names the installation, and each Camera's children bear that name: a release has one of its own,
+and one that was installed when every Lease was named vigil-operator keeps that name, unless another release holds it.
+*/ -}}
+{{- define "vigil.lease" -}}
+{{- $own := printf "%s-operator" (include "vigil.fullname" .) -}}
+{{- $name := $own -}}
+{{- with lookup "apps/v1" "Deployment" .Release.Namespace $own -}}
+{{- $told := "" -}}
+{{- range .spec.template.spec.containers -}}
+{{- range .env -}}
+{{- if eq .name "VIGIL_LEASE_NAME" -}}{{- $told = .value -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $former := "vigil-operator" -}}
+{{- $lease := lookup "coordination.k8s.io/v1" "Lease" $.Release.Namespace $former -}}
+{{- $holder := dig "spec" "holderIdentity" "" $lease | default "" -}}
+{{- $free := or (not $holder) (hasPrefix (printf "%s-" $own) $holder) -}}
+{{- $name = $told | default (ternary $former $own $free) -}}
+{{- end -}}
+{{- $name -}}
+{{- end -}}
+
 {{- /* (dict "root" $ "image" "vigil/api"): an image of Vigil's own, with its tag. */ -}}
 {{- define "vigil.image" -}}
 {{- include "vigil.mirrored" (dict "root" .root "image" (printf "%s:%s" .image (default .root.Chart.AppVersion .root.Values.image.tag))) -}}
