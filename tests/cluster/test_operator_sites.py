@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.cluster.operator_subjects import SOON_S, Stage, photo, stage
@@ -101,12 +102,36 @@ def test_a_time_zone_that_is_none_is_told(place: Stage) -> None:
     assert "timezone is not in the IANA database" in place.condition("site", "mars")["message"]
 
 
-class Identity(BaseHTTPRequestHandler):
-    """Takes whatever it is told, and knows a Triton that does ten reference detections per second."""
+class Identity(ThreadingHTTPServer):
+    """Takes whatever it is told, and knows a Triton that does ten reference detections per second.
+
+    Attributes
+    ----------
+    triton_answers
+        Whether that Triton has answered it since it started.
+    """
+
+    def __init__(self) -> None:
+        super().__init__((LOOPBACK, 0), Answers)
+        self.triton_answers = True
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.server_port}"
+
+    def status(self) -> dict[str, Any]:
+        return STATUS if self.triton_answers else STATUS | {"detector": None}
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Answers one request to that identity."""
+
+    server: Identity
 
     def _answer(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        body = json.dumps(STATUS if self.path.endswith("/status") else {"items": [], "more": False}).encode()
+        asked_how_it_is = self.path.endswith("/status")
+        body = json.dumps(self.server.status() if asked_how_it_is else {"items": [], "more": False}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -118,7 +143,7 @@ class Identity(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-STATUS = {
+STATUS: dict[str, Any] = {
     "cameras": 0,
     "subjects": 0,
     "vectors": 0,
@@ -130,49 +155,43 @@ STATUS = {
 
 
 @contextmanager
-def small_identity() -> Iterator[str]:
-    """Run that identity; gives its address."""
-    server = ThreadingHTTPServer((LOOPBACK, 0), Identity)
+def small_identity() -> Iterator[Identity]:
+    """Run that identity."""
+    server = Identity()
     serving = threading.Thread(target=server.serve_forever)
     serving.start()
     try:
-        yield f"http://{LOOPBACK}:{server.server_port}"
+        yield server
     finally:
         server.shutdown()
         serving.join()
         server.server_close()
 
 
-def test_what_triton_can_do_is_shared_by_namespaces_without_a_site(api_cluster: ApiCluster, tmp_path: Path) -> None:
+def test_what_triton_can_do_is_shared_by_namespaces_without_a_site_and_holds_when_the_operator_starts(
+    api_cluster: ApiCluster, tmp_path: Path
+) -> None:
     api_cluster.install_crds()
-    worlds = [World(api_cluster, api_cluster.new_namespace(f"tenant-{name}")) for name in "abc"]
+    first, second, third = worlds = [World(api_cluster, api_cluster.new_namespace(f"tenant-{name}")) for name in "abc"]
     for world in worlds:
         api_cluster.apply(secret("vigil-bus", world.namespace, token="for-tests"))
-    first, second, third = worlds
+    for world, name in zip(worlds, ("runs", "runs", "waits"), strict=True):
+        world.apply(camera(name, world.namespace))
     namespaces = ",".join(world.namespace for world in worlds)
-    with small_identity() as url:
-        wired = {"VIGIL_NAMESPACES": namespaces, "VIGIL_REGISTRY_URL": url, "VIGIL_REGISTRY_TOKEN": "t"}
-        with operating(api_cluster, first.namespace, tmp_path, **wired):
-            first.apply(camera("runs", first.namespace))
-            first.wait_for("deployment", "camera-runs")
-            wait_until(lambda: refused_giant(third), SOON_S, "what Triton can do is known", poll_s=0.5)
-            second.apply(camera("runs", second.namespace))
-            second.wait_for("deployment", "camera-runs")
-            third.apply(camera("waits", third.namespace))
+    with small_identity() as identity:
+        wired = {"VIGIL_NAMESPACES": namespaces, "VIGIL_REGISTRY_URL": identity.url, "VIGIL_REGISTRY_TOKEN": "t"}
+        with operating(api_cluster, first.namespace, tmp_path, **wired) as operator:
             told = third.wait_reason("waits", "InsufficientInferenceCapacity")["message"]
             assert "of the Site's 10 10 are taken by 2 Camera(s)" in told
             assert "for all namespaces together" in told
+            for world in (first, second):
+                world.wait_for("deployment", "camera-runs")
+            operator.stop()
+        identity.triton_answers = False
+        with operating(api_cluster, first.namespace, tmp_path, **wired):
+            wait_until(lambda: "nobody has told" in third.condition("waits")["message"], SOON_S, "it goes on waiting")
+            identity.triton_answers = True
+            wait_until(lambda: "10 10 are taken by 2" in third.condition("waits")["message"], SOON_S, "room is known")
+            assert third.find("deployment", "camera-waits") is None, "it was never let in"
             api_cluster.kubectl("delete", "camera", "runs", "-n", first.namespace)
             third.wait_for("deployment", "camera-waits")
-
-
-def refused_giant(world: World) -> bool:
-    """Say whether a Camera that Triton could never do is refused; until it is, nobody knows what Triton can do."""
-    name = "giant"
-    world.cluster.kubectl("delete", "camera", name, "-n", world.namespace, "--ignore-not-found")
-    world.wait_gone("deployment", f"camera-{name}")
-    world.apply(camera(name, world.namespace, sampling={"fps": 30}))
-    wait_until(lambda: world.reason(name), SOON_S, "it is told of")
-    refused = world.reason(name) == "InsufficientInferenceCapacity"
-    world.cluster.kubectl("delete", "camera", name, "-n", world.namespace)
-    return refused

@@ -49,6 +49,7 @@ class Parts:
     leadership: Leadership
     watches: list[Watch]
     reconcilers: dict[Kind, Reconciler]
+    sites: SiteReconciler
     buses: Buses
     registry: Registry | None
     registrations: Registrations | None
@@ -80,13 +81,13 @@ def build(settings: Settings) -> Parts:
     watches = [Watch(api, cache, metrics, scope) for scope in scopes(settings)]
     registry = make_registry(settings)
     registrations = Registrations(cache, CameraRegistrar(registry)) if registry is not None else None
-    made = reconcilers(world, registry, registrations)
-    return Parts(world, queue, leadership, watches, made, Buses(world), registry, registrations)
-
-
-def reconcilers(world: World, registry: Registry | None, registrations: Registrations | None) -> dict[Kind, Reconciler]:
-    """Make the reconciler of each kind."""
-    return {Kind.CAMERA: CameraReconciler(world, registrations), **site_and_subject(world, registry)}
+    sites, subjects = site_and_subject(world, registry)
+    made: dict[Kind, Reconciler] = {
+        Kind.CAMERA: CameraReconciler(world, registrations),
+        Kind.SITE: sites,
+        Kind.SUBJECT: subjects,
+    }
+    return Parts(world, queue, leadership, watches, made, sites, Buses(world), registry, registrations)
 
 
 def scopes(settings: Settings) -> Iterator[Scope]:

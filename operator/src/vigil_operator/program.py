@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import random
 import signal
+from collections.abc import Awaitable
 from typing import Final
 
 import structlog
@@ -28,6 +29,9 @@ log = structlog.get_logger(__name__)
 
 BUS_S: Final = 10.0
 """For the last heartbeats to be read before Cameras are judged: a restart must not make them seem silent."""
+
+CAPACITY_S: Final = 10.0
+"""For identity to say what Triton can do: a restart must not let in all that wait for room, for who is in stays in."""
 
 SECOND_SWEEP_S: Final = 5.0
 """After a comparison, for what was deleted between our list and kopf's."""
@@ -106,8 +110,10 @@ class Program:
         if self._parts.registry is not None:
             self._parts.registry.registrar = self._parts.leadership.uid
         await self._listed.wait()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._parts.buses.settled(), BUS_S)
+        await asyncio.gather(
+            _at_most(BUS_S, self._parts.buses.settled()),
+            _at_most(CAPACITY_S, self._parts.sites.measure()),
+        )
         for watch in self._parts.watches:
             await watch.synced.wait()
         log.info("working", workers=self._settings.workers)
@@ -208,6 +214,12 @@ class Program:
 
     def _told(self) -> dict[str, str]:
         return {"lease": self._parts.leadership.told or "held"}
+
+
+async def _at_most(seconds: float, wish: Awaitable[None]) -> None:
+    """Wait for what is good to know and not needed."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(wish, seconds)
 
 
 __all__ = ["LeaseLostError", "ListenError", "Program", "serve"]

@@ -26,6 +26,17 @@ def site(namespace: str, **inference: Any) -> Object:
     return {"metadata": metadata, "spec": {"inference": inference}}
 
 
+def waiting(name: str, version: int = 1) -> Object:
+    """Give a Camera of which the last operator said that it waits for room."""
+    ready = {"type": "Ready", "status": "False", "reason": "InsufficientInferenceCapacity"}
+    return camera(name, version=version) | {"status": {"conditions": [ready]}}
+
+
+def deployment(name: str, replicas: int) -> Object:
+    metadata = {"name": f"camera-{name}", "namespace": "one", "resourceVersion": "1"}
+    return {"metadata": metadata, "spec": {"replicas": replicas}}
+
+
 def key(name: str, namespace: str = "one") -> Key:
     return Key(Kind.CAMERA, namespace, name)
 
@@ -41,9 +52,9 @@ class Place:
         heartbeats = Heartbeats(lambda _: None, lambda _: None)
         self.admission = Admission(self.cache, heartbeats, self.called.append)
 
-    def enters(self, name: str, namespace: str = "one", reported: int | None = 10) -> bool:
-        decision = self.admission.decide(key(name, namespace), SITE, reported)
-        return decision is None or decision.verdict.admitted
+    def enters(self, name: str, namespace: str = "one", reported: int | None = 10, *, known: bool = True) -> bool:
+        decision = self.admission.decide(key(name, namespace), SITE, reported, known=known)
+        return decision is None or decision.admitted
 
     def called_now(self) -> set[Key]:
         """Give those that were called since this was asked last."""
@@ -74,13 +85,34 @@ def test_where_nothing_is_declared_or_reported_everybody_enters() -> None:
     assert [place.enters(name, reported=None) for name in "abc"] == [True] * 3
 
 
+def test_who_waited_goes_on_waiting_until_somebody_says_how_much_room_there_is() -> None:
+    place = Place(camera("new"), waiting("waits"))
+    assert [place.enters(name, reported=None, known=False) for name in ("new", "waits")] == [True, False]
+    told = str(place.admission.decide(key("waits"), SITE, None, known=False))
+    assert "nobody has told the operator" in told
+    assert "None" not in told
+    assert place.enters("waits", reported=None), "to report nothing is an answer"
+    assert place.enters("waits", reported=None, known=False), "it is in"
+
+
+@pytest.mark.parametrize(("replicas", "enters"), [(1, True), (0, False)])
+def test_who_runs_keeps_its_place_whatever_its_status_says(replicas: int, enters: bool) -> None:
+    place = Place(waiting("runs"))
+    place.cache.put(Kind.DEPLOYMENT, deployment("runs", replicas))
+    assert place.enters("runs", reported=None, known=False) is enters
+
+
+def test_what_a_site_declares_needs_no_other_word() -> None:
+    place = Place(waiting("a"), waiting("b"), sites=(site("one", detectionsPerSecond=5),))
+    assert [place.enters(name, reported=None, known=False) for name in "ab"] == [True, False]
+    assert "of the Site's 5 5 are taken" in str(place.admission.decide(key("b"), SITE, None, known=False))
+
+
 def test_room_in_one_namespace_calls_those_that_wait_in_the_others() -> None:
     place = Place(camera("a", "one"), camera("b", "two"), camera("c", "zoo"))
     assert [place.enters("a", "one"), place.enters("b", "two"), place.enters("c", "zoo")] == [True, True, False]
     place.called_now()
-    gone = place.cache.get(key("a", "one"))
-    assert gone is not None
-    place.cache.remove(Kind.CAMERA, gone)
+    place.cache.remove(Kind.CAMERA, camera("a", "one", version=2))
     place.admission.free(key("a", "one"))
     assert place.called_now() == {key("c", "zoo")}
     assert place.enters("c", "zoo")
@@ -124,10 +156,14 @@ def test_a_site_that_begins_to_declare_lets_those_that_stood_behind_its_cameras_
     assert place.enters("b", "zoo")
 
 
-@pytest.mark.parametrize(("figures", "told"), [([10, 10, 20, None, None], [10, 20, None]), ([None], [])])
-def test_a_capacity_is_told_when_it_changes(figures: list[int | None], told: list[int | None]) -> None:
+@pytest.mark.parametrize(("figures", "told"), [([10, 10, 20, None, None], [10, 20, None]), ([None], [None])])
+def test_a_capacity_is_told_when_it_changes_or_is_known_at_last(
+    figures: list[int | None], told: list[int | None]
+) -> None:
     noted: list[tuple[str, int | None]] = []
     capacities = Capacities(lambda name: noted.append((name, capacities.get(name))))
+    assert not capacities.is_known(SITE)
     for figure in figures:
         capacities.set(SITE, figure)
+    assert capacities.is_known(SITE)
     assert noted == [(SITE, figure) for figure in told]

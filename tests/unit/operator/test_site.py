@@ -38,11 +38,11 @@ class Identity:
     """Says how it stands, and answers everything else with one status."""
 
     def __init__(self) -> None:
-        self.code, self.puts = 422, 0
+        self.code, self.puts, self.status = 422, 0, STATUS
 
     async def handle(self, request: web.Request) -> web.Response:
         if request.path.endswith("/status"):
-            return web.json_response(STATUS)
+            return web.json_response(self.status)
         self.puts += request.method == "PUT"
         return web.json_response({"detail": "spec.retention: unknown field"}, status=self.code)
 
@@ -147,6 +147,49 @@ async def test_what_triton_can_do_is_found_for_cameras_whose_site_is_no_object(
     result = await reconciler.reconcile(KEY)
     assert world.capacities.get("default") == 200
     assert result.again_s is not None, "it is looked at again"
+
+
+DETECTOR = STATUS["detector"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "known", "capacity"),
+    [
+        ([{"detector": None}], False, None),
+        ([{"detector": DETECTOR}, {"detector": None}], True, 200),
+        ([{"detector": DETECTOR}, {"detector": {"modelId": "d@2"}}], True, None),
+        ([{"site": "another"}], True, None),
+    ],
+    ids=["no Triton has answered", "none since", "another that reports nothing", "nobody serves the Site"],
+)
+async def test_nothing_is_known_until_a_triton_has_answered_and_then_its_last_word_holds(
+    identity: tuple[Identity, Registry],
+    world: World,
+    answers: list[dict[str, Any]],
+    known: bool,
+    capacity: int | None,
+) -> None:
+    says, registry = identity
+    for answer in answers:
+        says.status = STATUS | answer
+        await SiteReconciler(world, registry, Gallery(registry, lambda: None)).measure()
+    assert (world.capacities.is_known("default"), world.capacities.get("default")) == (known, capacity)
+
+
+async def test_what_triton_can_do_is_found_for_cameras_whose_site_breaks_a_rule(
+    identity: tuple[Identity, Registry], world: World
+) -> None:
+    _, registry = identity
+    world.cache.put(Kind.SITE, site(1, 1, "for a while"))
+    result = await SiteReconciler(world, registry, Gallery(registry, lambda: None)).reconcile(KEY)
+    assert ready(world)[0] == "InvalidSpec"
+    assert world.capacities.get("default") == 200
+    assert result.again_s is not None, "it is looked at again"
+
+
+async def test_without_identity_nobody_waits_for_its_word(world: World) -> None:
+    await SiteReconciler(world, None, Gallery(None, lambda: None)).measure()
+    assert (world.capacities.is_known("default"), world.capacities.get("default")) == (True, None)
 
 
 async def test_without_identity_nothing_is_looked_at_again(world: World) -> None:

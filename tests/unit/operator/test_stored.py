@@ -55,6 +55,7 @@ def test_it_costs_nothing_and_the_others_of_its_site_have_their_place(name: str)
     heartbeats = Heartbeats(lambda _: None, lambda _: None)
     decision = Admission(seen, heartbeats, queues.add).decide(Key(Kind.CAMERA, "default", "front"), "default", 5)
     assert decision is not None
+    assert decision.verdict is not None
     assert (decision.verdict.admitted, decision.verdict.used, decision.verdict.running) == (True, 5000, 1)
 
 

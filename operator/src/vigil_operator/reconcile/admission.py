@@ -7,16 +7,37 @@ namespace that declares what it can do count in it when they run, and stand in n
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
+from vigil_contracts.conditions import CameraCondition
+from vigil_contracts.conditions import CameraReason as Reason
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources import CameraSpec
 from vigil_operator import stored
 from vigil_operator.bus.heartbeats import Heartbeats
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Key, Kind, Object
+from vigil_operator.reconcile import status as statuses
 from vigil_operator.reconcile.budget import Demand, Place, Verdict, admit, camera_cost
 from vigil_operator.resources.names import child_name
 from vigil_operator.routes import BY_SITE
+
+MAKE_ROOM: Final = (
+    "lower sampling.fps here or elsewhere, suspend a Camera, or add Triton servers and declare what they can do in the "
+    "Site's spec.inference.detectionsPerSecond; of those that wait, the highest scheduling.priority enters first"
+)
+"""What to do when inference has no room."""
+
+SHARED: Final = (
+    "so many Triton reports for all namespaces together, unless a Site declares what it can do in "
+    "spec.inference.detectionsPerSecond"
+)
+
+NOT_TOLD: Final = (
+    "it waits for room, and nobody has told the operator since it started how much there is; identity does when it "
+    "runs and a Triton has answered it: look at both, or declare what Triton can do in the Site's "
+    "spec.inference.detectionsPerSecond"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +46,24 @@ class Decision:
 
     Attributes
     ----------
+    verdict
+        None: nobody knows yet how much room there is, and there was none when that was known last.
     shared
         The verdict counts the Cameras of all namespaces.
     """
 
-    verdict: Verdict
+    verdict: Verdict | None
     shared: bool
 
+    @property
+    def admitted(self) -> bool:
+        """Whether it may run."""
+        return self.verdict is not None and self.verdict.admitted
+
     def __str__(self) -> str:
-        if not self.shared:
-            return str(self.verdict)
-        return (
-            f"{self.verdict}; so many Triton reports for all namespaces together, unless a Site declares what it can "
-            "do in spec.inference.detectionsPerSecond"
-        )
+        if self.verdict is None:
+            return NOT_TOLD
+        return "; ".join([str(self.verdict), *([SHARED] if self.shared else []), MAKE_ROOM])
 
 
 class Admission:
@@ -57,17 +82,22 @@ class Admission:
         self._granted: dict[Key, str] = {}
         self._aside: set[Key] = set()
 
-    def decide(self, key: Key, site: str, reported: int | None) -> Decision | None:
+    def decide(self, key: Key, site: str, reported: int | None, *, known: bool = True) -> Decision | None:
         """Say whether a Camera may run; None: nothing is limited.
 
         Parameters
         ----------
         reported
             Reference detections per second that Triton reports for the Site; None: it reports nothing.
+        known
+            Somebody has said what Triton reports. Before that a Camera of which the status says that it waits for room
+            goes on waiting: who is let in once keeps its place, and the limit would be broken for good.
         """
         self._aside.discard(key)
         declared = self._declared_by(key.namespace, site)
         if declared is None and reported is None:
+            if not known and self._waited(key):
+                return Decision(None, shared=True)
             self._granted[key] = site
             return None
         own = None
@@ -156,6 +186,14 @@ class Admission:
     def _runs(self, key: Key) -> bool:
         deployment = self._cache.get(Key(Kind.DEPLOYMENT, key.namespace, child_name(key.name)))
         return deployment is not None and bool((deployment.get("spec") or {}).get("replicas"))
+
+    def _waited(self, key: Key) -> bool:
+        """Say whether a Camera waits for room, as far as its status tells, which outlives the operator."""
+        if key in self._granted or self._runs(key):
+            return False
+        conditions = statuses.entries(statuses.status_of(self._cache.get(key) or {}), "conditions")
+        ready = next((one for one in conditions if one.get("type") == CameraCondition.READY), {})
+        return ready.get("reason") == Reason.INSUFFICIENT_INFERENCE_CAPACITY
 
     def _key(self, demand: Demand) -> Key:
         return Key(Kind.CAMERA, demand.place.namespace, demand.place.name)

@@ -47,12 +47,6 @@ REWORD_S: Final = 5.0
 CALM: Final = QUIET_STEPS | {Reason.STREAMING, Reason.SUSPENDED}
 """Reasons of Ready that are no cause for a warning."""
 
-MAKE_ROOM: Final = (
-    "lower sampling.fps here or elsewhere, suspend a Camera, or add Triton servers and declare what they can do in the "
-    "Site's spec.inference.detectionsPerSecond; of those that wait, the highest scheduling.priority enters first"
-)
-"""What to do when inference has no room."""
-
 
 class CameraReconciler:
     """Keeps one stream pod per Camera.
@@ -158,11 +152,11 @@ class CameraReconciler:
         if resolved.problem is not None:
             self._admission.stand_aside(key)
             return resolved
-        reported = self._world.capacities.get(resolved.site_name)
-        decision = self._admission.decide(key, resolved.site_name, reported)
-        if decision is None or decision.verdict.admitted:
+        name, capacities = resolved.site_name, self._world.capacities
+        decision = self._admission.decide(key, name, capacities.get(name), known=capacities.is_known(name))
+        if decision is None or decision.admitted:
             return resolved
-        problem = Problem(Reason.INSUFFICIENT_INFERENCE_CAPACITY, f"{decision}; {MAKE_ROOM}", permanent=False)
+        problem = Problem(Reason.INSUFFICIENT_INFERENCE_CAPACITY, str(decision), permanent=False)
         return replace(resolved, problem=problem, wiring=replace(resolved.wiring, replicas=0))
 
     def _wanted(self, key: Key, resolved: Resolved) -> tuple[list[tuple[Kind, Object]], set[Kind]]:

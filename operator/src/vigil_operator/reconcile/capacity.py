@@ -6,26 +6,29 @@ from collections.abc import Callable
 class Capacities:
     """Capacity by the Site's name: of whatever namespace, its Cameras share what identity asked Triton about.
 
+    It is remembered nowhere else, so that an operator that starts knows of none until identity has answered.
+
     Parameters
     ----------
     changed
-        Called with the Site's name when its capacity is another than before.
+        Called with the Site's name when its capacity is another than before, or known for the first time.
     """
 
     def __init__(self, changed: Callable[[str], None]) -> None:
-        self._known: dict[str, int] = {}
+        self._known: dict[str, int | None] = {}
         self._changed = changed
 
     def get(self, site: str) -> int | None:
-        """Give what Triton reported; None: nothing is known, so nothing is limited."""
+        """Give what Triton reported; None: it reports nothing, or nobody knows yet."""
         return self._known.get(site)
+
+    def is_known(self, site: str) -> bool:
+        """Say whether anybody has told what Triton reports for a Site, be it nothing."""
+        return site in self._known
 
     def set(self, site: str, detections_per_second: int | None) -> None:
         """Note what Triton reports for a Site; None: it reports nothing."""
-        before = self._known.get(site)
-        if detections_per_second is None:
-            self._known.pop(site, None)
-        else:
-            self._known[site] = detections_per_second
-        if before != detections_per_second:
+        same = self.is_known(site) and self._known[site] == detections_per_second
+        self._known[site] = detections_per_second
+        if not same:
             self._changed(site)

@@ -2,7 +2,6 @@
 
 import random
 import time
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -72,17 +71,22 @@ class SiteReconciler:
         obj = self._world.cache.get(key)
         if obj is None or obj["metadata"].get("deletionTimestamp"):
             return await self._leave(key)
+        gallery = await self._measure(key.name)  # a Site that breaks a rule has Cameras, too
         site = check(registered("Site", obj))
         if isinstance(site, list):
-            return await self._write(key, obj, site_verdicts.invalid(site), {})
+            result = await self._write(key, obj, site_verdicts.invalid(site), {})
+            return replace(result, again_s=_look_s())
         if not isinstance(site, Site):
             msg = f"{key} was read as a {type(site).__name__}"
             raise TypeError(msg)
         told = await self._register(key, obj)
-        seen = await self._look(key, site, told)
-        self._note_capacity(key.name, seen.gallery)
+        seen = await self._look(key, site, told, gallery)
         result = await self._write(key, obj, site_verdicts.verdicts(seen), self._parts(key, seen))
         return replace(result, again_s=_look_s())
+
+    async def measure(self) -> None:
+        """Find out what Triton can do for the Cameras that are looked after; every look at a Site asks it again."""
+        await self._measure(self._world.settings.site)
 
     async def _register(self, key: Key, obj: Object) -> str:
         """Tell identity of the Site, so that its retention holds; gives why that could not be done now."""
@@ -109,12 +113,7 @@ class SiteReconciler:
         self._known[key] = _Known(registered=mark)
         return ""
 
-    async def _look(self, key: Key, site: Site, trouble: str) -> Seen:
-        gallery: RegistryStatus | str
-        try:
-            gallery = await self._gallery.status()
-        except RegistryError as error:
-            gallery = str(error)
+    async def _look(self, key: Key, site: Site, trouble: str, gallery: RegistryStatus | str) -> Seen:
         return Seen(
             name=key.name,
             served=self._served(gallery),
@@ -131,10 +130,19 @@ class SiteReconciler:
         told = gallery.site if isinstance(gallery, RegistryStatus) else None
         return told or self._world.settings.site
 
-    def _note_capacity(self, site: str, gallery: RegistryStatus | str) -> None:
-        """Note what Triton can do for the Cameras of a Site; of one that is not served nobody knows."""
-        if isinstance(gallery, RegistryStatus) and self._served(gallery) == site:
+    async def _measure(self, site: str) -> RegistryStatus | str:
+        """Ask identity how it stands, and note what Triton can do for the Cameras of a Site."""
+        try:
+            gallery = await self._gallery.status()
+        except RegistryError as error:
+            if self._registry is None:
+                self._world.capacities.set(site, None)  # nobody will ever know
+            return str(error)
+        if self._served(gallery) != site:
+            self._world.capacities.set(site, None)  # nor of one that is not served
+        elif gallery.detector is not None:  # until a Triton has answered identity, what it said last holds
             self._world.capacities.set(site, site_verdicts.capacity(gallery.detector))
+        return gallery
 
     def _endpoints(self, site: Site) -> list[InferenceEndpoint]:
         if site.spec.inference.endpoints:
@@ -180,7 +188,7 @@ class SiteReconciler:
     async def _leave(self, key: Key) -> Result:
         """Let go of a Site; its Cameras say themselves that it is not there."""
         self._statuses.forget(key)
-        again_s, look_s = await self._take_out(key), await self._measure(key)
+        again_s, look_s = await self._take_out(key), await self._measure_without(key)
         waits = [wait for wait in (again_s, look_s) if wait is not None]
         return Result("Gone" if again_s is None else "Waiting", min(waits, default=None))
 
@@ -197,13 +205,12 @@ class SiteReconciler:
         self._later.forget(key)
         return None
 
-    async def _measure(self, key: Key) -> float | None:
+    async def _measure_without(self, key: Key) -> float | None:
         """Find out what Triton can do for Cameras whose Site is no object here; gives when to look again."""
         cameras = self._world.cache.find(Kind.CAMERA, BY_SITE, key.namespace, key.name)
         if self._registry is None or key.name != self._world.settings.site or not cameras:
             return None
-        with suppress(RegistryError):
-            self._note_capacity(key.name, await self._gallery.status())
+        await self._measure(key.name)
         return _look_s()
 
     async def close(self) -> None:

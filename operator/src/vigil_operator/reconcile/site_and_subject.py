@@ -1,7 +1,7 @@
 """Wire the reconcilers of Sites and Subjects, which share identity's registry."""
 
 from vigil_operator.kube.kinds import Kind
-from vigil_operator.reconcile.base import Reconciler, World
+from vigil_operator.reconcile.base import World
 from vigil_operator.reconcile.site import SiteReconciler
 from vigil_operator.reconcile.subject import SubjectReconciler
 from vigil_operator.registry.client import Registry
@@ -16,7 +16,7 @@ def make_registry(settings: Settings) -> Registry | None:
     return Registry(settings.registry_url, settings.registry_token.get_secret_value())
 
 
-def site_and_subject(world: World, registry: Registry | None) -> dict[Kind, Reconciler]:
+def site_and_subject(world: World, registry: Registry | None) -> tuple[SiteReconciler, SubjectReconciler]:
     """Make both reconcilers; whoever made the registry closes it."""
 
     def model_changed() -> None:
@@ -26,7 +26,4 @@ def site_and_subject(world: World, registry: Registry | None) -> dict[Kind, Reco
     if registry is not None:
         registry.on_refused = lambda method, kind: world.metrics.refusals.labels(method, kind).inc()
     gallery = Gallery(registry, model_changed)
-    return {
-        Kind.SITE: SiteReconciler(world, registry, gallery),
-        Kind.SUBJECT: SubjectReconciler(world, registry, gallery),
-    }
+    return SiteReconciler(world, registry, gallery), SubjectReconciler(world, registry, gallery)
