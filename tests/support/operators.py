@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ from vigil_cli.standalone.servers.ports import LOOPBACK, free_port
 from vigil_cli.standalone.supervisor.spec import ProcessSpec
 
 IMAGE = "vigil/stream:test"
+RESTART_S = 1.0
+"""Before the first restart of what ended; a kubelet begins at once, goes on with 10 s and doubles that."""
 AGENTS = ("python-httpx", "kopf", "lightkube", "python-aiohttp", "Python/", "httpx")
 """How the operator's two clients name themselves in the audit log."""
 
@@ -94,6 +97,41 @@ class Operator:
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         os.kill(self.running.pid, number)
+
+
+class Kubelet:
+    """Starts an operator that ended again after a pause, as long as a story waits for something with it.
+
+    Attributes
+    ----------
+    ended
+        The exit statuses of all that ended.
+    """
+
+    def __init__(self, operator: Operator) -> None:
+        self.ended: list[int] = []
+        self._operator = operator
+        self._again_at: float | None = None
+
+    def wait_until(self, condition: Callable[[], object], deadline_s: float, what: str) -> None:
+        """Wait for a condition, and look after the operator meanwhile."""
+
+        def look() -> object:
+            self._look_after()
+            return condition()
+
+        wait_until(look, deadline_s, what, poll_s=0.2)
+
+    def _look_after(self) -> None:
+        status, now = self._operator.running.ended_with, time.monotonic()
+        if status is None:
+            return
+        if self._again_at is None:
+            self.ended.append(status)
+            self._again_at = now + RESTART_S * 2 ** (len(self.ended) - 1)
+        elif now >= self._again_at:
+            self._again_at = None
+            self._operator.start()
 
 
 def settings(cluster: Cluster, namespace: str, **more: str) -> dict[str, str]:

@@ -65,6 +65,11 @@ class Running:
         assert self._process is not None, f"{self.spec.name} is not running"
         return self._process.pid
 
+    @property
+    def ended_with(self) -> int | None:
+        """Its exit status when it ended by itself; None while it runs, or was never started."""
+        return self._process.poll() if self._process is not None else None
+
     def start(self) -> Self:
         self.spec.before_start()
         self.log.parent.mkdir(parents=True, exist_ok=True)

@@ -147,6 +147,7 @@ class Watch:
             self.synced.set()
         if self._scope.optional and isinstance(error, NotFoundError | DeniedError):
             self.synced.set()
+            self.trouble = ""  # of an API server that was away before it could say so
             await asyncio.sleep(OPTIONAL_S * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
             return
         self._tell(error)
