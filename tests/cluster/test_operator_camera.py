@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.cluster.streams import Stream, running_container
+from tests.support.kubernetes.admission import changing_pods
 from tests.support.kubernetes.api import ApiCluster
 from tests.support.operators import IMAGE, Operator, World, camera, listed, operating, secret, site
 from tests.support.servers import NatsServer
@@ -208,36 +209,14 @@ def test_pods_that_were_edited_while_no_operator_ran_are_replaced(crds: ApiClust
 MIRROR = "mirror.local/vigil/stream:test"
 
 
-def rewriting(namespace: str) -> list[dict[str, Any]]:
-    """Give what makes the API server rewrite the image of each new pod of a namespace, as a mirror's webhook does."""
-    group = "admissionregistration.k8s.io/v1"
-    name = f"mirror-{namespace}"
-    patch = f'[JSONPatch{{op: "replace", path: "/spec/containers/0/image", value: "{MIRROR}"}}]'
-    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
-    policy = {
-        "matchConstraints": {
-            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
-            "resourceRules": [rule],
-        },
-        "failurePolicy": "Fail",
-        "reinvocationPolicy": "Never",
-        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": patch}}],
-    }
-    return [
-        {"apiVersion": group, "kind": "MutatingAdmissionPolicy", "metadata": {"name": name}, "spec": policy},
-        {
-            "apiVersion": group,
-            "kind": "MutatingAdmissionPolicyBinding",
-            "metadata": {"name": name},
-            "spec": {"policyName": name},
-        },
-    ]
+REWRITTEN = f'[JSONPatch{{op: "replace", path: "/spec/containers/0/image", value: "{MIRROR}"}}]'
+"""As a mirror's webhook does."""
 
 
 def test_a_pod_whose_image_is_rewritten_while_it_is_made_is_left(crds: ApiCluster, tmp_path: Path) -> None:
     world = World(crds, crds.new_namespace("mirrored"))
     crds.apply(secret("vigil-bus", world.namespace, token="for-tests"))
-    policies = rewriting(world.namespace)
+    policies = changing_pods(f"mirror-{world.namespace}", world.namespace, REWRITTEN)
     crds.apply(listed(*policies))
     try:
         with operating(crds, world.namespace, tmp_path) as operator:
