@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vigil_cli.manifests import load
-from vigil_cli.standalone.desired import Desired, desired
+from vigil_cli.standalone.desired import Desired, desired, only_at_a_start
 from vigil_contracts.ids import ResourceKey
 
 LOBBY = ResourceKey("default", "lobby")
@@ -86,3 +86,28 @@ def test_the_site_gives_its_name_and_preferred_inference(tmp_path: Path) -> None
 
     assert (found.site, found.inference) == ("hq", ("gpu:8001",))
     assert list(found.sites) == [ResourceKey("default", "hq")]
+
+
+SITE = """---
+apiVersion: vigil.dev/v1alpha1
+kind: Site
+metadata: {name: hall}
+spec:
+  inference: {endpoints: [{name: near, address: "triton:8001"}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("hall", "hall", ""),
+        ("rtsp://a/1", "rtsp://a/2", ""),
+        ("hall", "yard", "change its name from hall to yard"),
+        ("triton:8001", "triton:8002", "change its inference endpoints"),
+        (SITE, "", "change its name from hall to default and its inference endpoints"),
+    ],
+)
+def test_what_needs_a_new_start_is_told(tmp_path: Path, old: str, new: str, told: str) -> None:
+    before, after = goal(tmp_path, TEXT + SITE), goal(tmp_path, (TEXT + SITE).replace(old, new))
+
+    assert only_at_a_start(before, after) == (f"end Vigil and start it again to {told}" if told else "")

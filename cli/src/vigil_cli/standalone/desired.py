@@ -92,6 +92,16 @@ def desired(manifests: Manifests, recogniser_id: str, extra: tuple[Camera, ...] 
     )
 
 
+def only_at_a_start(running: Desired, wanted: Desired) -> str:
+    """Say what of a change the running programs do not take up; empty: they take up all of it."""
+    changes = []
+    if wanted.site != running.site:
+        changes.append(f"its name from {running.site} to {wanted.site}")
+    if wanted.inference != running.inference:
+        changes.append("its inference endpoints")
+    return f"end Vigil and start it again to change {' and '.join(changes)}" if changes else ""
+
+
 def _camera(declared: Declared[Camera], manifests: Manifests) -> DesiredCamera:
     camera = declared.resource
     source = camera.spec.source

@@ -16,7 +16,7 @@ from vigil_cli.errors import CommandError
 from vigil_cli.manifests import ManifestError, Manifests, load
 from vigil_cli.pauses import pause_s
 from vigil_cli.standalone.applier import Applier, Listener
-from vigil_cli.standalone.desired import Desired, desired
+from vigil_cli.standalone.desired import Desired, desired, only_at_a_start
 from vigil_cli.standalone.models import Models
 from vigil_cli.standalone.programs import Addresses, Programs
 from vigil_cli.standalone.registry import Registry
@@ -106,7 +106,7 @@ class Session:
             tasks: dict[str, Callable[[], Awaitable[None]]] = {
                 "applying manifests": applier.run,
                 "following the model": applier.follow_model,
-                "watching manifests": lambda: self._follow_manifests(applier, manifests, goal.site),
+                "watching manifests": lambda: self._follow_manifests(applier, manifests, goal),
                 "listening to sightings": self._sightings,
                 "listening to cameras": self._heartbeats,
                 "watching the disk": lambda: self._watch_disk(partial(supervisor.restart, "nats")),
@@ -202,7 +202,7 @@ class Session:
         cameras |= {camera.metadata.key: camera for camera in self._options.extra_cameras}
         self._board.declare(cameras, {key: declared.resource for key, declared in manifests.subjects.items()})
 
-    async def _follow_manifests(self, applier: Applier, before: Manifests, site: str) -> None:
+    async def _follow_manifests(self, applier: Applier, before: Manifests, running: Desired) -> None:
         """Apply every change of a manifest, or of a file that one names; a bad one changes nothing but the notice."""
         if not self._options.paths:
             return
@@ -220,13 +220,11 @@ class Session:
             self._board.findings = []
             self._board.notices.pop("manifests", None)
             goal = desired(manifests, self._models.recogniser_id, self._options.extra_cameras)
-            if goal.site != site:
-                told = f"The Site is now {goal.site}; end Vigil and start it again to change it from {site}"
-                self._board.notices["site"] = ("warning", told)
+            self._board.problem("Site", only_at_a_start(running, goal))
             before = manifests
             self._declare(manifests)
             self._board.tell("info", "Manifests read; changes are applied")
-            applier.want(replace(goal, site=site))
+            applier.want(replace(goal, site=running.site))
 
     def _watched(self) -> list[Path]:
         """Give the folders to watch: editors replace files, so a file itself is the wrong thing to watch."""
