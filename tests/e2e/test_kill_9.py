@@ -77,6 +77,7 @@ async def test_nothing_is_lost_and_nothing_told_twice_when_each_process_is_kille
         stored, different = await rows(vigil)
     finally:
         listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
     told = Counter((event["sighting"]["id"], event["revision"]) for event in client.heard)
     print(  # noqa: T201 - shown by pytest -rP
         f"published {total}, stored {stored}, heard {len(client.heard)} over {client.connections} connections"

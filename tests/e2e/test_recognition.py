@@ -68,6 +68,7 @@ async def test_who_is_on_screen_is_heard_in_every_pass_and_who_is_not_never(
         )
     finally:
         listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
     told = [named(event) for event in client.heard]
     assert passes([moment for moment in opened(client.heard, MIRANDA) if moment <= until]) == PASSES + 1
     assert "joe-biden" not in told
