@@ -188,24 +188,6 @@ def test_a_strangers_deployment_of_that_name_is_left_alone(api_cluster: ApiClust
         assert "ownerReferences" not in found["metadata"]
 
 
-@pytest.mark.timeout(500)
-def test_two_hundred_cameras_in_peace_cost_no_write_at_all(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
-    world = world_of(own_api_cluster)
-    with operating(own_api_cluster, world.namespace, tmp_path, **as_operator(own_api_cluster)) as operator:
-        world.apply(*(camera(f"cam-{number:03d}", world.namespace) for number in range(200)))
-
-        def settled() -> bool:
-            reasons = world_reasons(world)
-            return len(reasons) == 200 and set(reasons.values()) == {"PodPending"}
-
-        wait_until(settled, 180, "all are judged", poll_s=1)
-        wait_for_quiet(lambda: len(writes(own_api_cluster, 0)))
-        mark, before = own_api_cluster.audit_size(), operator.metric("vigil_operator_reconciles_total")
-        in_peace(60)
-        assert writes(own_api_cluster, mark) == []
-        assert operator.metric("vigil_operator_reconciles_total") - before < 50
-
-
 def wait_for_quiet(count: Callable[[], int]) -> None:
     """Wait until a figure has stayed the same for five seconds."""
     last, since = count(), time.monotonic()
