@@ -120,7 +120,8 @@ async def test_among_many_the_nearest_is_found_while_it_tidies_up_and_after_a_re
     faces = rng.standard_normal((people, size)).astype(np.float32)
     faces /= np.linalg.norm(faces, axis=1, keepdims=True)
     ids = [uuid.uuid4() for _ in range(people)]
-    probes = faces[::240] + rng.standard_normal((100, size)).astype(np.float32) * 0.25  # cosine about 0.3: many are nearly as near
+    noise = rng.standard_normal((100, size)).astype(np.float32)
+    probes = faces[::240] + 0.25 * noise  # cosine about 0.3: many others are nearly as near
     probes /= np.linalg.norm(probes, axis=1, keepdims=True)
     nearest = [ids[number] for number in np.argmax(probes @ faces.T, axis=1)]
 
