@@ -67,7 +67,7 @@ class Installed:
         }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def installed(node_cluster: NodeCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     """Build all images, give them to the node, and install the chart where only restricted pods are let in."""
     begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""Clusters as fixtures, imported by tests/conftest.py. Those of the session are shared: make a namespace there.
+"""Clusters as fixtures, imported by tests/conftest.py. Those that are shared: make a namespace there.
 
 Programs that a chosen test needs are built before the first test runs, because the time of a test is limited and
 Kubernetes takes minutes to build, once.
@@ -89,9 +89,12 @@ def own_api_cluster() -> Iterator[ApiCluster]:
     yield from _started("own_api_cluster", ApiCluster.start)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def node_cluster() -> Iterator[NodeCluster]:
-    """Give a whole Kubernetes of one node, shared; skipped by name where there is no root or a package is missing."""
+    """Give a whole Kubernetes of one node, shared; skipped by name where there is no root or a package is missing.
+
+    Of a module, not of the session: with all that runs in it, it would take a quarter of a core from all tests after.
+    """
     yield from _started("node_cluster", NodeCluster.start)
 
 
