@@ -9,7 +9,7 @@ PACKAGES := contracts vision stream-pod gateway operator model_repository cli
 IMPORTS := vigil_contracts vigil_vision vigil_stream vigil_gateway vigil_operator vigil_models vigil_cli
 TEST ?= tests
 # Whole runs wait more than they compute; a file stays with one worker, and those that take longest come first.
-WORKERS ?= 2
+WORKERS ?= 3
 PYTEST_WHOLE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test test-cluster cluster cluster-down cluster-packages lint format bench generate lock clean

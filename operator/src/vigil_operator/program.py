@@ -219,7 +219,8 @@ class Program:
 async def _at_most(seconds: float, wish: Awaitable[None]) -> None:
     """Wait for what is good to know and not needed."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(wish, seconds)
+        async with asyncio.timeout(seconds):
+            await wish
 
 
 __all__ = ["LeaseLostError", "ListenError", "Program", "serve"]

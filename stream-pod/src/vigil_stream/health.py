@@ -54,13 +54,16 @@ class HealthServer:
         if self._server is not None:
             self._server.close()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._server.wait_closed(), deadline_s)
+                async with asyncio.timeout(deadline_s):
+                    await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            request = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), REQUEST_DEADLINE_S)
+            async with asyncio.timeout(REQUEST_DEADLINE_S):
+                request = await reader.readuntil(b"\r\n\r\n")
             writer.write(self._answer(request))
-            await asyncio.wait_for(writer.drain(), REQUEST_DEADLINE_S)
+            async with asyncio.timeout(REQUEST_DEADLINE_S):
+                await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
         finally:

@@ -135,7 +135,8 @@ class Runner:
             await self._send_state()
             await asyncio.sleep(LEAST_BETWEEN_HEARTBEATS_S)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), HEARTBEAT_S - LEAST_BETWEEN_HEARTBEATS_S)
+                async with asyncio.timeout(HEARTBEAT_S - LEAST_BETWEEN_HEARTBEATS_S):
+                    await self._changed.wait()
 
     async def _send_state(self) -> None:
         beat = self._parts.status.heartbeat()

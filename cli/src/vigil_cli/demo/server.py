@@ -48,7 +48,8 @@ class VideoServer:
     async def http(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one client of HTTP."""
         async with self._serving(writer):
-            request = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), REQUEST_TIMEOUT_S)
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                request = await reader.readuntil(b"\r\n\r\n")
             method, target = [*request.split(b" ", 2), b"", b""][:2]
             film = self._films.get(target.decode("latin-1").split("?")[0].strip("/"))
             if method not in {b"GET", b"HEAD"}:
@@ -69,7 +70,8 @@ class VideoServer:
         async for picture in play(film):
             head = b"--%s\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % (BOUNDARY, len(picture))
             writer.write(head + picture + b"\r\n")
-            await asyncio.wait_for(writer.drain(), WRITE_TIMEOUT_S)
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                await writer.drain()
 
     async def socket(self, film: Sequence[bytes], writer: asyncio.StreamWriter) -> None:
         """Send each picture as its length in 4 bytes, big-endian, and its bytes."""
@@ -79,7 +81,8 @@ class VideoServer:
             async with self._clients:
                 async for picture in play(film):
                     writer.write(len(picture).to_bytes(4, "big") + picture)
-                    await asyncio.wait_for(writer.drain(), WRITE_TIMEOUT_S)
+                    async with asyncio.timeout(WRITE_TIMEOUT_S):
+                        await writer.drain()
 
     @contextlib.asynccontextmanager
     async def _serving(self, writer: asyncio.StreamWriter) -> AsyncIterator[None]:

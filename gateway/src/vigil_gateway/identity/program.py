@@ -186,7 +186,8 @@ class Program:
             task.cancel()
         await asyncio.wait(self._background, timeout=2)
         with contextlib.suppress(GalleryError, TimeoutError):
-            await asyncio.wait_for(factory.close(self.parts), self._settings.shutdown_s)
+            async with asyncio.timeout(self._settings.shutdown_s):
+                await factory.close(self.parts)
 
     async def _drained(self) -> None:
         """Wait until the relay, in this process or another, has published all."""

@@ -67,4 +67,5 @@ class Replayer:
                 await asyncio.sleep(1)
                 continue
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._wake.wait()

@@ -105,7 +105,8 @@ class Relay:
             while await self._publish_page(connection) == BATCH:
                 pass
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._wake.wait()
 
     async def _publish_page(self, connection: Any) -> int:  # noqa: ANN401 - asyncpg has no types
         with told_as_away():

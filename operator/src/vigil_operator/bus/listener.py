@@ -125,7 +125,8 @@ class BusListener:
         """
         while not self._turned.is_set() and not self._client.is_closed:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._turned.wait(), LOOK_S)
+                async with asyncio.timeout(LOOK_S):
+                    await self._turned.wait()
             if self._client.is_connected:
                 self._backoff.forget(None)
         if self._client.is_closed:

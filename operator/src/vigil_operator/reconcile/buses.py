@@ -69,7 +69,8 @@ class Buses:
                 again_s = await self._adjust()
                 self._adjusted.set()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), again_s)
+                    async with asyncio.timeout(again_s):
+                        await self._changed.wait()
         finally:
             await self._stop(set(self._running))
 

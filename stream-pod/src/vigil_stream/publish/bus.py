@@ -105,14 +105,16 @@ class Publisher:
                 await asyncio.sleep(backoff.next())
                 continue
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK_S)
+                async with asyncio.timeout(LOOK_S):
+                    await self._wake.wait()
 
     async def _connect(self) -> Client:
         backoff = Backoff(0.2, 10.0)
         while True:
             self._last_error = None
             try:
-                return await asyncio.wait_for(self._connect_once(), CONNECT_DEADLINE_S + 1)
+                async with asyncio.timeout(CONNECT_DEADLINE_S + 1):
+                    return await self._connect_once()
             except (NatsError, OSError, TimeoutError) as error:
                 self._wrong(f"the bus at {self._url} gives no connection ({_words(self._cause(error))})")
                 await asyncio.sleep(backoff.next())
@@ -198,7 +200,8 @@ class Publisher:
     async def flush(self, deadline_s: float) -> bool:
         """Send what waits, at the end of the process; False when the deadline came first."""
         try:
-            await asyncio.wait_for(self._flush(), deadline_s)
+            async with asyncio.timeout(deadline_s):
+                await self._flush()
         except (NatsError, JetStreamError, OSError, TimeoutError, JournalError):
             return False
         return True
@@ -212,7 +215,8 @@ class Publisher:
         """Close the connection; after the deadline it is left to the end of the process."""
         if self._client is not None:
             with contextlib.suppress(NatsError, OSError, TimeoutError):
-                await asyncio.wait_for(self._client.close(), deadline_s)
+                async with asyncio.timeout(deadline_s):
+                    await self._client.close()
 
 
 def _headers(event_id: str) -> dict[str, str]:

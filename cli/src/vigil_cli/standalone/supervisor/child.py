@@ -101,7 +101,8 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(self.spec.stop_signal)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), self.spec.stop_timeout_s)
+                async with asyncio.timeout(self.spec.stop_timeout_s):
+                    await process.wait()
 
     async def _keep_running(self) -> None:
         failures = 0

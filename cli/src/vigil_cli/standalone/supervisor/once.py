@@ -26,7 +26,8 @@ async def run_once(spec: ProcessSpec, timeout_s: float) -> None:
         start_new_session=True,
     )
     try:
-        output, _ = await asyncio.wait_for(process.communicate(), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            output, _ = await process.communicate()
     except TimeoutError:
         raise StartError(f"{spec.name} did not end within {timeout_s:g} s") from None
     finally:

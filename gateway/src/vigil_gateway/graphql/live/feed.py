@@ -146,7 +146,8 @@ class Feed:
                 continue
             self.ring.evict(before=asyncio.get_running_loop().time() - self._max_age_s)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), TAIL_CHECK_S)
+                async with asyncio.timeout(TAIL_CHECK_S):
+                    await self._wake.wait()
             self._wake.clear()
 
     async def _catch_up(self) -> None:

@@ -1,0 +1,35 @@
+"""What waits for events to be taken up again ends when it is told to."""
+
+import asyncio
+from typing import Any, cast
+
+from vigil_gateway.identity.replay import Replayer
+from vigil_gateway.storage.postgres.pool import Database
+
+
+class NothingWaits:
+    """A database in which no event waits; tells when it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def fetch(self, *_: Any) -> list[Any]:
+        self.asked.set()
+        return []
+
+
+async def nobody(_: object) -> None:
+    raise AssertionError
+
+
+async def test_a_cancellation_that_comes_with_news_is_not_lost() -> None:
+    database = NothingWaits()
+    replayer = Replayer(cast("Database", database), list)
+    running = asyncio.create_task(replayer.run(nobody))
+    await asyncio.wait_for(database.asked.wait(), 10)
+    for _ in range(10):
+        await asyncio.sleep(0)  # until it waits
+    replayer.wake()
+    running.cancel()
+    await asyncio.wait({running}, timeout=10)
+    assert running.cancelled()
