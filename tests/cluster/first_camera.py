@@ -94,6 +94,20 @@ class Story:
             self.cluster.get("secret", "vigil-secrets", self.namespace)["data"]["api-token"]
         ).decode()
 
+    def seen(self, camera: str) -> str:
+        """Tell what became of a Camera's pictures on their way, for a failure."""
+        by_identity = "SELECT identity, subject_name, count(*), min(similarity), max(similarity) FROM sightings"
+        tables = (
+            f"{by_identity} WHERE camera_name = '{camera}' GROUP BY 1, 2",
+            "SELECT reason, message, count(*) FROM rejected_events GROUP BY 1, 2",
+            "SELECT count(*), max(seq), count(published_at) FROM events",
+        )
+        told = [f"{ask}\n{self.release.sql(ask)}" for ask in tables]
+        told += [self.kubectl("get", "camera", camera, "-o", "yaml", check=False)]
+        for selector in (f"vigil.dev/camera={camera}", "app.kubernetes.io/component=identity"):
+            told += [self.kubectl("logs", "-l", selector, "--tail=60", check=False)]
+        return "\n".join(told)
+
     @property
     def api(self) -> str:
         """host:port of the API, as this machine reaches it."""

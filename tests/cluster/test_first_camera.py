@@ -52,6 +52,13 @@ async def test_somebody_outside_the_cluster_hears_who_is_there_and_never_who_is_
         say(f"Miranda heard outside the cluster after {time.monotonic() - begun:.1f} s")
         enough = len(client.heard) + 30
         await eventually(lambda: len(client.heard) >= enough, HEARD_S, "the clip is played again")
+    except AssertionError as error:
+        heard = [
+            (event["cursor"], event["identity"]["status"], event["identity"]["similarity"]) for event in client.heard
+        ]
+        error.add_note(f"heard over {client.connections} connections: {heard}; refused {client.refused}")
+        error.add_note(await asyncio.to_thread(story.seen, STAGE))
+        raise
     finally:
         listening.cancel()
         with suppress(asyncio.CancelledError):
