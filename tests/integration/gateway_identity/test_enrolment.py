@@ -1,9 +1,11 @@
 """Subjects through the registry: photos of real people, real models in a real Triton."""
 
+import asyncio
 import hashlib
 import io
 import json
 import struct
+import threading
 import zlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -23,6 +25,8 @@ from tests.support.waiting import eventually
 from vigil_contracts.ids import new_sighting_id
 from vigil_contracts.registry import enrolment_digest
 from vigil_contracts.resources import Subject
+from vigil_gateway.services import photos
+from vigil_gateway.storage.postgres.register import PhotoRow
 
 pytestmark = pytest.mark.integration
 
@@ -345,6 +349,28 @@ async def test_without_triton_enrolment_says_so_and_nothing_changes(
 
         await eventually(back, 60, "enrolment works again", poll_s=0.5)
     assert len(await database.rows(database_url, "SELECT 1 FROM subject_embeddings")) == 1
+
+
+async def test_who_is_erased_while_a_photo_is_assessed_stays_erased(
+    http: httpx.AsyncClient, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(http, "joe", {"one": photo("joe-biden/1.jpg")})
+    begun, go_on, assess = threading.Event(), threading.Event(), photos.assess
+
+    def assess_slowly(*args: Any) -> PhotoRow:
+        begun.set()
+        go_on.wait(DEADLINE_S)
+        return assess(*args)
+
+    monkeypatch.setattr(photos, "assess", assess_slowly)
+    putting = asyncio.create_task(put(http, "joe", {"one": photo("joe-biden/2.jpg")}, status=503))
+    await asyncio.to_thread(begun.wait, DEADLINE_S)
+    assert (await http.delete("/registry/v1/subjects/default/joe")).is_success
+    go_on.set()
+    assert "was erased while its photos were assessed" in (await putting)["detail"]
+    assert not await database.rows(database_url, "SELECT FROM subjects")
+    monkeypatch.undo()
+    assert (await put(http, "joe", {"one": photo("joe-biden/2.jpg")}))["enrolled"]
 
 
 async def test_the_gallery_is_made_anew_from_the_database(

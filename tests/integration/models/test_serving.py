@@ -84,7 +84,8 @@ def test_requests_that_wait_are_shared_between_instances_one_at_a_time(
     def send() -> None:
         with grpcclient.InferenceServerClient(server.address) as own:
             for _ in range(5):
-                _infer(own, "face_detection", frame)
+                while _refuses(own, frame):
+                    pass
 
     before = _batches(client)
     threads = [threading.Thread(target=send) for _ in range(6)]
@@ -99,6 +100,17 @@ def test_requests_that_wait_are_shared_between_instances_one_at_a_time(
     # Triton counts a request a moment after it has answered it.
     wait_until(lambda: sum(since().values()) >= 30, 10, "all requests are counted")
     assert {size: count for size, count in since().items() if count} == {1: 30}
+
+
+def _refuses(client: grpcclient.InferenceServerClient, frame: NDArray[np.uint8]) -> bool:
+    """Ask for a detection; tells whether the server had no time for it, as on a machine that does other things too."""
+    try:
+        _infer(client, "face_detection", frame)
+    except InferenceServerException as error:
+        if "timeout expired" not in str(error):
+            raise
+        return True
+    return False
 
 
 def _batches(client: grpcclient.InferenceServerClient) -> dict[int, int]:

@@ -28,6 +28,7 @@ from vigil_gateway.services.metrics import ServiceMetrics
 from vigil_gateway.services.model import Model
 from vigil_gateway.services.models import Models
 from vigil_gateway.storage.postgres import register
+from vigil_gateway.storage.postgres.erasures import Erasures
 from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.postgres.register import PhotoRow, SubjectRow
 from vigil_vision.triton import InferenceClient, InferenceError
@@ -100,7 +101,7 @@ class Enrolment:
             Nothing was changed.
         """
         key = subject.metadata.key
-        subject_id = await self._subject_id(subject)
+        subject_id, last_erasure = await self._subject_id(subject)
         barred = _barred(subject, dt.datetime.now(dt.UTC))
         rows: list[PhotoRow] = []
         model = self._models.current
@@ -115,6 +116,9 @@ class Enrolment:
             there = await register.find_subject(connection, key)
             if there is not None and there["id"] != subject_id:
                 msg = f"Subject {key} was put by somebody else at the same time; try again"
+                raise EnrolmentUnavailableError(msg)
+            if await Erasures.last_begun(connection, register.key_digest(key)) != last_erasure:
+                msg = f"Subject {key} was erased while its photos were assessed; put it again if it is still wanted"
                 raise EnrolmentUnavailableError(msg)
             await register.put_subject(connection, row, rows, model.model_id if model and not barred else None)
             await self._keeper.follow(connection, subject_id)
@@ -159,18 +163,21 @@ class Enrolment:
         async with self._database.transaction() as connection:
             return await register.claim_subject(connection, key, subject_id, registrar)
 
-    async def _subject_id(self, subject: Subject) -> uuid.UUID:
-        """Find the Subject's id. One that was deleted and made anew under the same name is another Subject."""
+    async def _subject_id(self, subject: Subject) -> tuple[uuid.UUID, dt.datetime | None]:
+        """Find the Subject's id, and when one of its name was erased last.
+
+        One that was deleted and made anew under the same name is another Subject.
+        """
         key, uid = subject.metadata.key, subject.metadata.uid
         async with self._database.connection() as connection:
+            last_erasure = await Erasures.last_begun(connection, register.key_digest(key))
             there = await register.find_subject(connection, key)
         if there is None:
-            return uid or uuid.uuid4()
+            return uid or uuid.uuid4(), last_erasure
         if uid is not None and there["id"] != uid:
             await self._eraser.erase_subject(key)
-            return uid
-        found: uuid.UUID = there["id"]
-        return found
+            return await self._subject_id(subject)
+        return there["id"], last_erasure
 
     async def _assess_all(self, subject: Subject, subject_id: uuid.UUID, given: _Given, model: Model) -> list[PhotoRow]:
         async with self._database.connection() as connection:

@@ -106,6 +106,8 @@ class Eraser:
             there = await register.find_subject(connection, key)
             if there is None:
                 return False
+            # Who was putting its embeddings into the gallery is done; who begins after the commit does not find them.
+            await register.hold_gallery(connection)
             subject_id = there["id"]
             counts = {"postgres.subjects": 1}
             for table in ("subject_embeddings", "subject_photos"):

@@ -23,7 +23,7 @@ class GalleryKeeper:
     Attributes
     ----------
     doubtful
-        Subjects whose change in the gallery was begun and not known to be finished.
+        Subjects whose change was given up when it may have reached the gallery already.
     """
 
     def __init__(self, database: Database, gallery: Gallery, models: Models) -> None:
@@ -35,12 +35,15 @@ class GalleryKeeper:
     @asynccontextmanager
     async def changing(self, subject_id: uuid.UUID) -> AsyncIterator[None]:
         """Put around the transaction: should it fail after the gallery was changed, `repair` knows."""
-        self.doubtful.add(subject_id)
-        yield
-        self.doubtful.discard(subject_id)
+        try:
+            yield
+        except BaseException:
+            self.doubtful.add(subject_id)
+            raise
 
     async def follow(self, connection: Any, subject_id: uuid.UUID) -> None:  # noqa: ANN401 - asyncpg has no types
         """Make a Subject's embeddings in the gallery those of an open transaction; raises GalleryError."""
+        await register.hold_gallery(connection)
         rows = await register.embeddings(connection, subject_id)
         changed = False
         for model_id in list(self._models.known):
@@ -83,7 +86,8 @@ class GalleryKeeper:
     async def repair(self) -> None:
         """Bring doubtful Subjects to what Postgres says; raises DatabaseError, GalleryError."""
         for subject_id in list(self.doubtful):
-            for model_id in list(self._models.known):
-                await reconcile(self._database, self._gallery, model_id, subject_id)
-            self.doubtful.discard(subject_id)
+            self.doubtful.discard(subject_id)  # first: another change of it may be given up meanwhile
+            async with self.changing(subject_id):
+                for model_id in list(self._models.known):
+                    await reconcile(self._database, self._gallery, model_id, subject_id)
             log.info("gallery repaired", subject_id=str(subject_id))

@@ -1,5 +1,6 @@
 """The statements of an erasure: each change and its count are one transaction, so that a receipt adds up."""
 
+import datetime as dt
 import uuid
 from collections.abc import Sequence
 from typing import Any, Final
@@ -12,9 +13,11 @@ PAGE: Final = 500
 """Rows in one transaction."""
 
 _BEGIN: Final = """
-    INSERT INTO erasures (subject_id, key_digest, counts) VALUES ($1, $2, $3::jsonb)
-    ON CONFLICT (subject_id) DO UPDATE SET erased_at = NULL, counts = EXCLUDED.counts, deleting = '{}'
+    INSERT INTO erasures (subject_id, key_digest, counts, started_at) VALUES ($1, $2, $3::jsonb, clock_timestamp())
+    ON CONFLICT (subject_id) DO UPDATE SET started_at = EXCLUDED.started_at, erased_at = NULL, counts = EXCLUDED.counts,
+        deleting = '{}'
 """
+_LAST_BEGUN: Final = "SELECT max(started_at) FROM erasures WHERE key_digest = $1"
 _LATEST: Final = """
     SELECT subject_id, erased_at, counts::text AS counts FROM erasures WHERE key_digest = $1
     ORDER BY erased_at IS NULL DESC, started_at DESC LIMIT 1
@@ -75,6 +78,12 @@ class Erasures:
     async def begin(connection: Connection, subject_id: uuid.UUID, key_digest: bytes, counts: str) -> None:
         """Write down, in the transaction that takes a Subject away, that an erasure was begun."""
         await connection.execute(_BEGIN, subject_id, key_digest, counts)
+
+    @staticmethod
+    async def last_begun(connection: Connection, key_digest: bytes) -> dt.datetime | None:
+        """Tell when the last erasure under a name was begun, by Postgres' clock; None when there was none."""
+        begun: dt.datetime | None = await connection.fetchval(_LAST_BEGUN, key_digest)
+        return begun
 
     async def latest(self, key_digest: bytes) -> Any | None:  # noqa: ANN401 - asyncpg has no types
         """Give the newest erasure under a name, one that is not finished before all others."""

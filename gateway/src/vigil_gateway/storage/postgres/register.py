@@ -45,6 +45,9 @@ _REGISTERED: Final[dict[RegisteredKind, str]] = {
     """,  # noqa: S608 - ours
 }
 _LOCK: Final = "SELECT pg_advisory_xact_lock($1)"
+_LOCK_SHARED: Final = "SELECT pg_advisory_xact_lock_shared($1)"
+_GALLERY: Final = 0x7669_6769_6C05
+"""Key of the advisory lock of the gallery ("vigil", 5)."""
 _SUBJECT: Final = "SELECT id, content_hash FROM subjects WHERE namespace = $1 AND name = $2"
 _PUT_SUBJECT: Final = """
     INSERT INTO subjects (id, namespace, name, display_name, external_id, category, resource, content_hash, consent,
@@ -136,6 +139,16 @@ async def lock_subject(connection: Connection, key: ResourceKey) -> None:
     """Let changes of one Subject take turns, over all processes, until the commit."""
     digest = hashlib.sha256(b"subject/" + str(key).encode()).digest()
     await connection.execute(_LOCK, int.from_bytes(digest[:8], "big", signed=True))
+
+
+async def hold_gallery(connection: Connection) -> None:
+    """Say, before the gallery is changed, that it will be other than what is committed, until the commit."""
+    await connection.execute(_LOCK_SHARED, _GALLERY)
+
+
+async def lock_gallery(connection: Connection) -> None:
+    """Wait until all that was changed in the gallery is committed, and let no change begin until the commit."""
+    await connection.execute(_LOCK, _GALLERY)
 
 
 @dataclass(frozen=True, slots=True)

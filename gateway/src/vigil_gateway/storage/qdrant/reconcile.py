@@ -1,12 +1,15 @@
 """Bring the index to what Postgres says; cheap when they agree, because a point's id says what it holds."""
 
 import uuid
-from typing import Final
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
 import numpy as np
 import structlog
 
 from vigil_gateway.storage.postgres.pool import Database
+from vigil_gateway.storage.postgres.register import Connection, lock_gallery
 from vigil_gateway.storage.qdrant.gallery import Entry, Gallery, point_id
 
 log = structlog.get_logger(__name__)
@@ -28,6 +31,8 @@ async def reconcile(
 ) -> tuple[int, int]:
     """Add what is missing and take out what does not belong; gives both counts.
 
+    What differs at first sight may be a change under way. So it is looked at again, page by page, while there is none.
+
     Parameters
     ----------
     subject_id
@@ -38,20 +43,44 @@ async def reconcile(
     DatabaseError, GalleryError
         One of them is away; trying again goes on where it stopped.
     """
-    rows = await database.fetch(_DIGESTS, model_id, subject_id)
-    wanted = {point_id(row["subject_id"], row["photo"], row["digest"]): row for row in rows}
+    async with database.connection() as connection:
+        wanted = await _wanted(connection, model_id, subject_id)
     there = await gallery.points(model_id, subject_id)
+    added = removed = 0
     surplus = sorted(there - wanted.keys())
     for start in range(0, len(surplus), PAGE):
-        await gallery.discard(model_id, surplus[start : start + PAGE])
+        async with _settled(database) as connection:
+            still = await _wanted(connection, model_id, subject_id)
+            page = [point for point in surplus[start : start + PAGE] if point not in still]
+            await gallery.discard(model_id, page)
+        removed += len(page)
     missing = [wanted[point] for point in sorted(wanted.keys() - there)]
     for start in range(0, len(missing), PAGE):
-        page = missing[start : start + PAGE]
-        found = await database.fetch(
-            _VECTORS, model_id, [row["subject_id"] for row in page], [row["photo"] for row in page]
-        )
-        entries = [Entry(row["subject_id"], row["photo"], np.frombuffer(row["vector"], "<f4")) for row in found]
-        await gallery.put(model_id, entries)
-    if surplus or missing:
-        log.info("gallery brought up to date", model=model_id, added=len(missing), removed=len(surplus))
-    return len(missing), len(surplus)
+        async with _settled(database) as connection:
+            entries = await _entries(connection, model_id, missing[start : start + PAGE])
+            await gallery.put(model_id, entries)
+        added += len(entries)
+    if added or removed:
+        log.info("gallery brought up to date", model=model_id, added=added, removed=removed)
+    return added, removed
+
+
+@asynccontextmanager
+async def _settled(database: Database) -> AsyncIterator[Any]:
+    """Lend a connection while nobody changes the gallery: all of it is committed, or was given up."""
+    async with database.transaction() as connection:
+        await lock_gallery(connection)
+        yield connection
+
+
+async def _wanted(connection: Connection, model_id: str, subject_id: uuid.UUID | None) -> dict[uuid.UUID, Any]:
+    """Give what the gallery has to hold, by the point's id."""
+    rows = await connection.fetch(_DIGESTS, model_id, subject_id)
+    return {point_id(row["subject_id"], row["photo"], row["digest"]): row for row in rows}
+
+
+async def _entries(connection: Connection, model_id: str, rows: Sequence[Any]) -> list[Entry]:
+    """Read the embeddings of those of the rows that are still there."""
+    subjects, photos = [row["subject_id"] for row in rows], [row["photo"] for row in rows]
+    found = await connection.fetch(_VECTORS, model_id, subjects, photos)
+    return [Entry(row["subject_id"], row["photo"], np.frombuffer(row["vector"], "<f4")) for row in found]

@@ -1,0 +1,110 @@
+"""Changes of the gallery that meet: what is not yet committed is left alone by whoever brings it to the database."""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from tests.integration.gateway_identity import database
+from tests.integration.gateway_identity.making import MODEL, axis
+from tests.integration.gateway_identity.running import DEADLINE_S, NOWHERE, Bench
+from tests.support.waiting import eventually
+
+from vigil_contracts.ids import ResourceKey
+from vigil_gateway.bus.connection import Bus, BusAddress
+from vigil_gateway.services.erasure import Eraser
+from vigil_gateway.services.gallery_keeper import GalleryKeeper
+from vigil_gateway.storage.qdrant.gallery import Entry
+from vigil_gateway.storage.qdrant.reconcile import reconcile
+
+pytestmark = pytest.mark.integration
+
+WAITING = "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+
+class GivenUpError(Exception):
+    """What ends an enrolment in these tests."""
+
+
+@pytest.fixture
+async def keeper(pipeline: Bench) -> GalleryKeeper:
+    await database.add_model(pipeline.url)
+    await pipeline.models.load()
+    return GalleryKeeper(pipeline.database, pipeline.gallery, pipeline.models)
+
+
+async def enrol(connection: Any, keeper: GalleryKeeper, subject_id: uuid.UUID) -> None:
+    """Do what an enrolment does in its transaction."""
+    named = "INSERT INTO subjects (id, namespace, name, display_name, consent) VALUES ($1, 'default', 'ann', 'Ann', $2)"
+    await connection.execute(named, subject_id, "Granted")
+    vector = axis(0).astype("<f4").tobytes()
+    await connection.execute("INSERT INTO subject_embeddings VALUES ($1, 'one', $2, $3)", subject_id, MODEL, vector)
+    await keeper.follow(connection, subject_id)
+
+
+async def waits(pipeline: Bench, *tasks: "asyncio.Task[Any]") -> None:
+    """Wait until all of these tasks wait for a lock, or one has ended."""
+
+    async def so() -> bool:
+        (row,) = await database.rows(pipeline.url, WAITING)
+        return row["n"] == len(tasks) or any(task.done() for task in tasks)
+
+    await eventually(so, DEADLINE_S, "what must wait, waits")
+
+
+async def test_who_is_enrolled_while_the_gallery_is_repaired_is_in_it(pipeline: Bench, keeper: GalleryKeeper) -> None:
+    ann = uuid.uuid4()
+    keeper.doubtful.add(ann)
+    async with keeper.changing(ann), pipeline.database.transaction() as connection:
+        await enrol(connection, keeper, ann)
+        repairing = asyncio.create_task(keeper.repair())
+        rebuilding = asyncio.create_task(reconcile(pipeline.database, pipeline.gallery, MODEL))
+        await waits(pipeline, repairing, rebuilding)
+    await asyncio.gather(repairing, rebuilding)
+    (found,) = await pipeline.gallery.search(MODEL, axis(0)[None], 5)
+    assert [one.subject_id for one in found.nearest] == [ann]
+    assert not keeper.doubtful
+
+
+async def test_an_enrolment_that_is_given_up_is_taken_out_of_the_gallery_by_the_repair(
+    pipeline: Bench, keeper: GalleryKeeper
+) -> None:
+    ann = uuid.uuid4()
+
+    async def give_up() -> None:
+        async with keeper.changing(ann), pipeline.database.transaction() as connection:
+            await enrol(connection, keeper, ann)
+            raise GivenUpError
+
+    with pytest.raises(GivenUpError):
+        await give_up()
+    assert await pipeline.gallery.points(MODEL, ann)
+    assert keeper.doubtful == {ann}
+    await keeper.repair()
+    assert not await pipeline.gallery.points(MODEL, ann)
+    assert not keeper.doubtful
+
+
+async def test_who_is_erased_while_the_gallery_is_rebuilt_does_not_come_back(
+    pipeline: Bench, keeper: GalleryKeeper, site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = await database.add_subject(pipeline.url, "ann", axis(0))
+    putting, go_on, put = asyncio.Event(), asyncio.Event(), pipeline.gallery.put
+
+    async def put_slowly(model_id: str, entries: Sequence[Entry]) -> None:
+        putting.set()
+        await go_on.wait()
+        await put(model_id, entries)
+
+    monkeypatch.setattr(pipeline.gallery, "put", put_slowly)
+    eraser = Eraser(pipeline.database, keeper, Bus(BusAddress(f"nats://{NOWHERE}", None, site), "test"))
+    rebuilding = asyncio.create_task(reconcile(pipeline.database, pipeline.gallery, MODEL))
+    await putting.wait()
+    erasing = asyncio.create_task(eraser.erase_subject(ResourceKey("default", "ann")))
+    await waits(pipeline, erasing)
+    go_on.set()
+    assert await rebuilding == (1, 0)
+    receipt = await erasing
+    assert receipt.counts["qdrant.vectors"] == 1
+    assert not await pipeline.gallery.points(MODEL, ann)
