@@ -395,7 +395,8 @@ def test_the_operator_understands_every_setting_that_the_chart_gives(monkeypatch
 
 
 def test_the_labels_of_pod_monitors_reach_the_operator(monkeypatch: pytest.MonkeyPatch) -> None:
-    for sets, labels in (((), {}), (("operator.podMonitorLabels.release=prometheus",), {"release": "prometheus"})):
+    asked = ("operator.monitoring=PodMonitor", "operator.podMonitorLabels.release=prometheus")
+    for sets, labels in (((), {}), (asked, {"release": "prometheus"})):
         operator = only(rendered("default", *sets), "Deployment", "vigil-operator")
         told = environment(operator["spec"]["template"]["spec"]["containers"][0])
         monkeypatch.setenv("VIGIL_POD_MONITOR_LABELS", told["VIGIL_POD_MONITOR_LABELS"])

@@ -60,7 +60,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "a bundled image without tag": (("nats.bundled.image=docker.io/library/nats",), "/nats/bundled/image"),
     "a size that is none": (("postgres.bundled.persistence.size=large",), "/postgres/bundled/persistence/size"),
     "a label of pod monitors that is Vigil's own": (
-        ('operator.podMonitorLabels={"app.kubernetes.io/name": "mine"}',),
+        ("operator.monitoring=PodMonitor", 'operator.podMonitorLabels={"app.kubernetes.io/name": "mine"}'),
         "podMonitorLabels has app.kubernetes.io/name, but labels that begin with app.kubernetes.io/ or vigil.dev/ are",
     ),
     "a label of pod monitors without a name": (('operator.podMonitorLabels={"": "a"}',), "/operator/podMonitorLabels"),
@@ -68,6 +68,15 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
         ('operator.podMonitorLabels={"release": "not a label"}',),
         "/operator/podMonitorLabels/release",
     ),
+    "labels of pod monitors where nothing monitors": (
+        ("operator.podMonitorLabels.release=prometheus",),
+        "operator.monitoring is None, so no PodMonitor would have them; set operator.monitoring: PodMonitor",
+    ),
+    "labels of pod monitors beside annotations": (
+        ("operator.monitoring=Annotations", "operator.podMonitorLabels.release=prometheus"),
+        "operator.monitoring is Annotations, so no PodMonitor would have them",
+    ),
+    "a Lease whose name is none": (("operator.leaseName=Vigil",), "/operator/leaseName"),
     "an unknown log level": (("log.level=loud",), "/log/level"),
     "an unknown pull policy": (("image.pullPolicy=Sometimes",), "/image/pullPolicy"),
 }
