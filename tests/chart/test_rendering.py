@@ -110,17 +110,27 @@ def test_whatever_runs_for_long_is_probed(example: str) -> None:
             assert {"startupProbe", "livenessProbe", "readinessProbe"} <= set(container), name
 
 
-def test_each_release_has_a_lease_of_its_own_and_the_right_to_it_only() -> None:
-    names = {}
-    for release in ("vigil", "a", "b"):
-        text = helm("template", release, str(CHART), "--namespace", "one", *KUBERNETES).stdout
-        objects = [each for each in yaml.safe_load_all(text) if each]
-        name = release if release == "vigil" else f"{release}-vigil"
-        operator = only(objects, "Deployment", f"{name}-operator")["spec"]["template"]["spec"]["containers"][0]
-        names[release] = environment(operator)["VIGIL_LEASE_NAME"]
-        rules = only(objects, "Role", f"{name}-operator-lease")["rules"]
-        assert [each["resourceNames"] for each in rules if "update" in each["verbs"]] == [[names[release]]]
-    assert names == {"vigil": "vigil-operator", "a": "a-vigil-operator", "b": "b-vigil-operator"}
+@pytest.mark.parametrize(
+    ("release", "given", "lease"),
+    [
+        ("vigil", "", "vigil-operator"),
+        ("a", "", "a-vigil-operator"),
+        ("b", "", "b-vigil-operator"),
+        ("vigil-prod", "vigil-operator", "vigil-operator"),
+        ("a", "7", "7"),
+    ],
+)
+def test_each_release_has_a_lease_of_its_own_or_the_one_it_is_given_and_the_right_to_it_only(
+    release: str, given: str, lease: str
+) -> None:
+    sets = ["--set-string", f"operator.leaseName={given}"] if given else []
+    text = helm("template", release, str(CHART), "--namespace", "one", *KUBERNETES, *sets).stdout
+    objects = [each for each in yaml.safe_load_all(text) if each]
+    name = release if "vigil" in release else f"{release}-vigil"
+    operator = only(objects, "Deployment", f"{name}-operator")["spec"]["template"]["spec"]["containers"][0]
+    assert environment(operator)["VIGIL_LEASE_NAME"] == lease
+    rules = only(objects, "Role", f"{name}-operator-lease")["rules"]
+    assert [each["resourceNames"] for each in rules if "update" in each["verbs"]] == [[lease]]
 
 
 def test_a_stream_may_take_what_was_measured() -> None:

@@ -45,8 +45,13 @@ labels:
 {{- /*
 The operator's Lease names the installation, and each Camera's children bear that name: a release has one of its own,
 and one that was installed when every Lease was named vigil-operator keeps that name, unless another release holds it.
+Who renders without the cluster cannot ask it, and names the Lease.
 */ -}}
 {{- define "vigil.lease" -}}
+{{- .Values.operator.leaseName | default (include "vigil.foundLease" .) -}}
+{{- end -}}
+
+{{- define "vigil.foundLease" -}}
 {{- $own := printf "%s-operator" (include "vigil.fullname" .) -}}
 {{- $name := $own -}}
 {{- with lookup "apps/v1" "Deployment" .Release.Namespace $own -}}
