@@ -12,7 +12,7 @@ import pytest
 from lightkube import AsyncClient
 from lightkube.config.kubeconfig import KubeConfig
 from tests.support.kubernetes.api import ApiCluster
-from tests.support.operators import Operator, World, camera, listed, operating, secret
+from tests.support.operators import Operator, World, camera, listed, operating
 from tests.support.waiting import eventually, wait_until
 
 from vigil_operator.kube.cache import Cache
@@ -141,13 +141,6 @@ async def test_a_watch_keeps_what_it_saw_of_a_kind_that_is_not_served_and_compar
             await asyncio.gather(running, return_exceptions=True)
 
 
-def world_of(cluster: ApiCluster) -> World:
-    cluster.install_crds()
-    world = World(cluster, cluster.new_namespace("absence"))
-    cluster.apply(secret("vigil-bus", world.namespace, token="for-tests"))
-    return world
-
-
 def deployment(world: World, name: str) -> tuple[str, str, str]:
     """Give what tells whether a Camera's Deployment is another, or was changed."""
     found = world.find("deployment", f"camera-{name}") or {"metadata": {"uid": "", "generation": 0}, "spec": {}}
@@ -163,7 +156,7 @@ def missing(operator: Operator) -> bool:
 def test_cameras_that_are_not_served_for_a_while_keep_what_they_have_and_are_compared_afterwards(
     own_api_cluster: ApiCluster, tmp_path: Path
 ) -> None:
-    cluster, world = own_api_cluster, world_of(own_api_cluster)
+    cluster, world = own_api_cluster, World.fresh(own_api_cluster, "absence")
     crd = cluster.get("crd", CRD)
     with operating(cluster, world.namespace, tmp_path) as operator:
         world.apply(camera("stays", world.namespace), camera("goes", world.namespace))
@@ -195,7 +188,7 @@ def test_cameras_that_are_not_served_for_a_while_keep_what_they_have_and_are_com
 def test_it_outlives_the_removal_of_its_crds_and_goes_on_when_they_are_back(
     own_api_cluster: ApiCluster, tmp_path: Path
 ) -> None:
-    cluster, world = own_api_cluster, world_of(own_api_cluster)
+    cluster, world = own_api_cluster, World.fresh(own_api_cluster, "absence")
     with operating(cluster, world.namespace, tmp_path) as operator:
         pid = operator.running.pid
         world.apply(camera("again", world.namespace), camera("never", world.namespace))
@@ -220,7 +213,7 @@ def test_it_outlives_the_removal_of_its_crds_and_goes_on_when_they_are_back(
 def test_cameras_that_went_with_their_crd_while_it_could_not_watch_are_found_gone(
     own_api_cluster: ApiCluster, tmp_path: Path
 ) -> None:
-    cluster, world = own_api_cluster, world_of(own_api_cluster)
+    cluster, world = own_api_cluster, World.fresh(own_api_cluster, "absence")
     with operating(cluster, world.namespace, tmp_path, VIGIL_LEASE_S="120") as operator:
         world.apply(camera("again", world.namespace), camera("never", world.namespace))
         world.wait_for("deployment", "camera-again")

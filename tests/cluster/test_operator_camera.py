@@ -4,19 +4,16 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.cluster.streams import Stream, running_container
-from tests.support.kubernetes.admission import changing_pods
 from tests.support.kubernetes.api import ApiCluster
-from tests.support.operators import IMAGE, Operator, World, camera, listed, operating, secret, site
+from tests.support.operators import IMAGE, Operator, World, camera, operating, secret, site
 from tests.support.servers import NatsServer
 from tests.support.waiting import wait_until
 
 from vigil_contracts.conditions import SourceReason
 from vigil_contracts.events import CameraState
-from vigil_operator.resources.names import labels
 
 pytestmark = pytest.mark.cluster
 
@@ -24,16 +21,8 @@ CHILDREN = ("deployment", "serviceaccount", "configmap", "networkpolicy")
 
 
 @pytest.fixture(scope="module")
-def crds(api_cluster: ApiCluster) -> ApiCluster:
-    api_cluster.install_crds()
-    return api_cluster
-
-
-@pytest.fixture(scope="module")
-def world(crds: ApiCluster) -> World:
-    namespace = crds.new_namespace("cameras")
-    crds.apply(secret("vigil-bus", namespace, token="for-tests"))
-    return World(crds, namespace)
+def world(api_cluster: ApiCluster) -> World:
+    return World.fresh(api_cluster, "cameras")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -136,124 +125,6 @@ def test_whatever_somebody_changes_or_deletes_is_put_right(world: World) -> None
         wait_until(partial(another, kind), 30, f"another {kind}")
 
 
-def test_a_pod_whose_image_was_edited_in_place_is_replaced(world: World) -> None:
-    world.apply(camera("edited", world.namespace))
-    pod = world.pod("edited")["metadata"]["name"]
-    world.cluster.kubectl("set", "image", f"pod/{pod}", "stream=evil:1", "-n", world.namespace)
-    wait_until(lambda: world.pod("edited")["metadata"]["name"] != pod, 30, "another pod")
-    assert world.pod("edited")["spec"]["containers"][0]["image"] == IMAGE
-
-
-EDITS = {
-    "its Camera's label away": ("label", "vigil.dev/camera-"),
-    "another Camera's label": ("label", "vigil.dev/camera=other", "--overwrite"),
-    "the operator's label away": ("label", "app.kubernetes.io/managed-by-"),
-    "the program's label away": ("label", "app.kubernetes.io/name-"),
-    "another configuration": ("annotate", "vigil.dev/config-hash=x", "--overwrite"),
-}
-"""What is done to a pod that its Deployment or its ReplicaSet does not see, or lets go for."""
-BARE = ("label", *(f"{name}-" for name in labels("any")))
-
-
-def edit(world: World, pod: str, how: tuple[str, ...]) -> None:
-    """Edit a pod in place."""
-    verb, *changes = how
-    world.cluster.kubectl(verb, "pod", pod, "-n", world.namespace, *changes)
-
-
-def streams_of(world: World, name: str) -> list[str]:
-    """Name the pods that would stream a camera, whatever is written on them."""
-    pods = [one for one in world.all("pods") if one["spec"]["serviceAccountName"] == f"camera-{name}"]
-    return [one["metadata"]["name"] for one in pods if "deletionTimestamp" not in one["metadata"]]
-
-
-def wait_replaced(world: World, name: str, pod: str) -> None:
-    """Wait until a Camera has one pod, and that is not this one."""
-    so = lambda: len(now := streams_of(world, name)) == 1 and pod not in now  # noqa: E731
-    wait_until(so, 30, f"one pod of {name}, and not {pod}")
-
-
-@pytest.mark.parametrize("how", EDITS)
-def test_a_pod_that_was_edited_in_place_is_replaced(world: World, how: str) -> None:
-    name = f"edited-{list(EDITS).index(how)}"
-    world.apply(camera(name, world.namespace))
-    pod = world.pod(name)["metadata"]["name"]
-    edit(world, pod, EDITS[how])
-    wait_replaced(world, name, pod)
-
-
-def test_a_pod_that_nothing_tells_of_any_more_is_removed(world: World) -> None:
-    world.apply(camera("bare", world.namespace))
-    pod = world.pod("bare")["metadata"]["name"]
-    wait_until(lambda: pod in world.condition("bare").get("message", ""), 20, "the operator saw it")
-    edit(world, pod, BARE)
-    wait_replaced(world, "bare", pod)
-
-
-def test_pods_that_were_edited_while_no_operator_ran_are_replaced(crds: ApiCluster, tmp_path: Path) -> None:
-    world = World(crds, crds.new_namespace("unwatched"))
-    crds.apply(secret("vigil-bus", world.namespace, token="for-tests"))
-    names = [f"edited-{number}" for number in range(len(EDITS))]
-    with operating(crds, world.namespace, tmp_path / "before") as before:
-        world.apply(*(camera(name, world.namespace) for name in [*names, "untouched"]))
-        pods = {name: world.pod(name)["metadata"]["name"] for name in [*names, "untouched"]}
-        before.stop()
-    for name, how in zip(names, EDITS.values(), strict=True):
-        edit(world, pods[name], how)
-    with operating(crds, world.namespace, tmp_path / "after"):
-        for name in names:
-            wait_replaced(world, name, pods[name])
-        assert streams_of(world, "untouched") == [pods["untouched"]]
-
-
-MIRROR = "mirror.local/vigil/stream:test"
-
-
-REWRITTEN = f'[JSONPatch{{op: "replace", path: "/spec/containers/0/image", value: "{MIRROR}"}}]'
-"""As a mirror's webhook does."""
-
-
-def test_a_pod_whose_image_is_rewritten_while_it_is_made_is_left(crds: ApiCluster, tmp_path: Path) -> None:
-    world = World(crds, crds.new_namespace("mirrored"))
-    crds.apply(secret("vigil-bus", world.namespace, token="for-tests"))
-    policies = changing_pods(f"mirror-{world.namespace}", world.namespace, REWRITTEN)
-    crds.apply(listed(*policies))
-    try:
-        with operating(crds, world.namespace, tmp_path) as operator:
-            number = 0
-
-            def rewritten() -> bool:
-                nonlocal number
-                number += 1
-                world.apply(camera(f"mirrored-{number}", world.namespace))
-                return image_of(world.pod(f"mirrored-{number}")) == MIRROR
-
-            wait_until(rewritten, 60, "the policy is in force", poll_s=1)
-            name = f"mirrored-{number}"
-            pod = world.pod(name)
-            mark = crds.audit_size()
-            world.apply(camera(name, world.namespace, scheduling={"priority": 7}))
-            wait_until(lambda: is_observed(world, name), 20, "the change was seen")
-            assert world.pod(name)["metadata"]["uid"] == pod["metadata"]["uid"]
-            deleted = [one.name for one in crds.requests(mark) if (one.verb, one.resource) == ("delete", "pods")]
-            assert pod["metadata"]["name"] not in deleted
-            assert "replacing a pod" not in operator.log
-    finally:
-        for policy in reversed(policies):
-            crds.kubectl("delete", policy["kind"], policy["metadata"]["name"])
-
-
-def is_observed(world: World, name: str) -> bool:
-    """Say whether the status of a Camera speaks of its spec as it is now."""
-    found = world.find("camera", name) or {}
-    return bool(found["status"]["observedGeneration"] == found["metadata"]["generation"])
-
-
-def image_of(pod: dict[str, Any]) -> str:
-    """Give the image of a pod's stream container."""
-    return next(str(one["image"]) for one in pod["spec"]["containers"] if one["name"] == "stream")
-
-
 def test_a_secret_that_comes_later_starts_the_camera_by_itself(world: World) -> None:
     world.apply(camera("secured", world.namespace, source={"credentialsSecretRef": {"name": "login"}}))
     told = world.wait_reason("secured", "SecretNotFound")["message"]
@@ -345,36 +216,35 @@ def warnings_of(world: World, name: str) -> list[str]:
 
 
 def test_the_words_of_an_earlier_pod_are_none_about_the_next_one(
-    crds: ApiCluster, own_nats: NatsServer, tmp_path: Path
+    api_cluster: ApiCluster, own_nats: NatsServer, tmp_path: Path
 ) -> None:
-    world = World(crds, crds.new_namespace("handover"))
-    crds.apply(secret("vigil-bus", world.namespace, token="for-tests"))
+    world = World.fresh(api_cluster, "handover")
     bus = {"VIGIL_NATS_URL": own_nats.url, "VIGIL_NATS_TOKEN": own_nats.token}
     stream = Stream(own_nats, world, "handed")
 
     def starts() -> None:
         world.wait_reason("handed", "Starting")
-        wait_until(lambda: is_observed(world, "handed"), 20, "the spec as it is now was judged")
+        wait_until(lambda: world.is_observed("handed"), 20, "the spec as it is now was judged")
         found = [world.condition("handed", kind)["status"] for kind in ("Ready", "Reconciling", "Stalled")]
         assert found == ["False", "True", "False"]
 
-    with operating(crds, world.namespace, tmp_path, **bus):
+    with operating(api_cluster, world.namespace, tmp_path, **bus):
         world.apply(camera("handed", world.namespace))
         first = world.pod("handed")["metadata"]["name"]
         world.set_pod_status(first, {"phase": "Running", "containerStatuses": [running_container()]})
         stream.says(CameraState.STREAMING, SourceReason.CONNECTED, session_id="first")
         world.wait_reason("handed", "Streaming")
         world.apply(camera("handed", world.namespace, scheduling={"priority": 5}))
-        wait_until(lambda: is_observed(world, "handed"), 20, "the change was seen")
+        wait_until(lambda: world.is_observed("handed"), 20, "the change was seen")
         assert world.condition("handed")["status"] == "True", "nothing is started anew for that"
         # The old pod is still there, and its camera still streams.
-        crds.kubectl("rollout", "pause", "deployment/camera-handed", "-n", world.namespace)
+        api_cluster.kubectl("rollout", "pause", "deployment/camera-handed", "-n", world.namespace)
         world.apply(camera("handed", world.namespace, sampling={"fps": 9}))
         starts()
         stream.says(CameraState.RECONNECTING, SourceReason.NOT_FOUND, session_id="first")
         stream.says(CameraState.STREAMING, SourceReason.CONNECTED, session_id="first")
         starts()
-        crds.kubectl("rollout", "resume", "deployment/camera-handed", "-n", world.namespace)
+        api_cluster.kubectl("rollout", "resume", "deployment/camera-handed", "-n", world.namespace)
         wait_until(lambda: world.pod("handed")["metadata"]["name"] != first, 30, "another pod")
         second = world.pod("handed")["metadata"]["name"]
         world.wait_reason("handed", "PodPending")
@@ -555,12 +425,11 @@ def test_a_status_that_a_hand_wiped_is_written_again(world: World) -> None:
         world.wait_reason("wiped", "Suspended")
 
 
-def test_room_is_given_by_priority_and_the_rest_waits_with_the_numbers(crds: ApiCluster, tmp_path: Path) -> None:
-    world = World(crds, crds.new_namespace("budget"))
-    crds.apply(secret("vigil-bus", world.namespace, token="for-tests"))
+def test_room_is_given_by_priority_and_the_rest_waits_with_the_numbers(api_cluster: ApiCluster, tmp_path: Path) -> None:
+    world = World.fresh(api_cluster, "budget")
     world.apply(site("default", world.namespace, inference={"detectionsPerSecond": 10}))
     world.apply(camera("first", world.namespace), camera("second", world.namespace))
-    with operating(crds, world.namespace, tmp_path):
+    with operating(api_cluster, world.namespace, tmp_path):
         world.wait_for("deployment", "camera-first")
         world.wait_for("deployment", "camera-second")
         world.apply(camera("low", world.namespace))
@@ -570,7 +439,7 @@ def test_room_is_given_by_priority_and_the_rest_waits_with_the_numbers(crds: Api
         assert world.find("deployment", "camera-low") is None
         world.apply(camera("high", world.namespace, scheduling={"priority": 100}))
         world.wait_reason("high", "InsufficientInferenceCapacity")
-        crds.kubectl("delete", "camera", "first", "-n", world.namespace)
+        api_cluster.kubectl("delete", "camera", "first", "-n", world.namespace)
         world.wait_for("deployment", "camera-high")
         world.wait_reason("low", "InsufficientInferenceCapacity")
         world.apply(site("default", world.namespace, inference={"detectionsPerSecond": 20}))

@@ -31,11 +31,10 @@ WRITES = 100
 
 @pytest.fixture
 def world(api_cluster: ApiCluster) -> Iterator[World]:
-    api_cluster.install_crds()
-    namespace = api_cluster.new_namespace("shared")
-    api_cluster.apply(secret("vigil-bus", namespace, token="for-tests"))
-    yield World(api_cluster, namespace)
-    api_cluster.kubectl("delete", "rolebindings", "--all", "-n", namespace)  # the chart would refuse to come beside it
+    made = World.fresh(api_cluster, "shared")
+    yield made
+    # The chart would refuse to come beside it.
+    api_cluster.kubectl("delete", "rolebindings", "--all", "-n", made.namespace)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import yaml
 from tests.chart.rendering import CHART, KUBERNETES, Object, helm
 from tests.chart.schemas import foreign_crds
 from tests.support.kubernetes.api import ApiCluster
-from tests.support.operators import Operator, World, camera, operating, secret, settings
+from tests.support.operators import Operator, World, camera, operating, settings
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("helm")]
@@ -19,11 +19,10 @@ ACCOUNT = "vigil-operator"
 
 @pytest.fixture
 def world(api_cluster: ApiCluster) -> Iterator[World]:
-    api_cluster.install_crds()
-    namespace = api_cluster.new_namespace("granted")
-    api_cluster.apply(secret("vigil-bus", namespace, token="for-tests"))
-    yield World(api_cluster, namespace)
-    api_cluster.kubectl("delete", "rolebindings", "--all", "-n", namespace)  # the chart would refuse to come beside it
+    made = World.fresh(api_cluster, "granted")
+    yield made
+    # The chart would refuse to come beside it.
+    api_cluster.kubectl("delete", "rolebindings", "--all", "-n", made.namespace)
 
 
 def role(world: World, *sets: str) -> list[Object]:
@@ -57,12 +56,10 @@ def test_without_network_policies_it_works_and_removes_those_made_before(world: 
 def test_pod_monitors_are_found_by_the_labels_that_are_asked_for_and_removed_when_none_are_wanted(
     own_api_cluster: ApiCluster, tmp_path: Path
 ) -> None:
-    own_api_cluster.install_crds()
     crd = next(path for path in foreign_crds() if "podmonitors" in path.name)
     own_api_cluster.kubectl("apply", "--server-side", "-f", str(crd))
     own_api_cluster.kubectl("wait", "--for=condition=Established", "crd", "podmonitors.monitoring.coreos.com")
-    world = World(own_api_cluster, own_api_cluster.new_namespace("granted"))
-    own_api_cluster.apply(secret("vigil-bus", world.namespace, token="for-tests"))
+    world = World.fresh(own_api_cluster, "granted")
     world.apply(*role(world, "operator.monitoring=PodMonitor"))
     account = as_granted(world)
     wanted = {"VIGIL_MONITORING": "PodMonitor", "VIGIL_POD_MONITOR_LABELS": '{"release": "prometheus"}'}
@@ -84,8 +81,7 @@ def test_the_cluster_wide_role_is_enough(own_api_cluster: ApiCluster, tmp_path: 
     text = helm("template", "vigil", str(CHART), "--namespace", world.namespace, *KUBERNETES).stdout
     kinds = {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount"}
     world.apply(*(each for each in yaml.safe_load_all(text) if each and each["kind"] in kinds))
-    elsewhere = World(own_api_cluster, own_api_cluster.new_namespace("shop"))
-    own_api_cluster.apply(secret("vigil-bus", elsewhere.namespace, token="for-tests"))
+    elsewhere = World.fresh(own_api_cluster, "shop")
     with operating(own_api_cluster, world.namespace, tmp_path, **as_granted(world), VIGIL_NAMESPACES=""):
         elsewhere.apply(camera("front", elsewhere.namespace))
         elsewhere.wait_for("deployment", "camera-front")

@@ -21,7 +21,7 @@ import pytest
 from lightkube import AsyncClient, KubeConfig
 from nats.aio.client import Client
 from tests.support.kubernetes.kwok import KwokCluster
-from tests.support.operators import Operator, World, camera, secret, settings
+from tests.support.operators import Operator, World, camera, settings
 from tests.support.servers import NatsServer
 from tests.support.waiting import eventually
 from tests.unit.operator.builders import beat
@@ -164,10 +164,8 @@ async def heartbeats(server: NatsServer, namespace: str) -> AsyncIterator[Beats]
 async def test_many_cameras_at_once_cost_no_write_in_peace_and_no_pod_at_a_restart(
     kwok_cluster: KwokCluster, own_nats: NatsServer, tmp_path: Path
 ) -> None:
-    kwok_cluster.install_crds()
     await asyncio.to_thread(kwok_cluster.add_nodes, 12)
-    world = World(kwok_cluster, kwok_cluster.new_namespace("scale"))
-    kwok_cluster.apply(secret("vigil-bus", world.namespace, token="for-tests"))
+    world = World.fresh(kwok_cluster, "scale")
     environment = settings(kwok_cluster, world.namespace, VIGIL_NATS_URL=own_nats.url, VIGIL_NATS_TOKEN=own_nats.token)
     environment |= {"KUBECONFIG": str(kwok_cluster.kubeconfig_for(USER, ["system:masters"])), "VIGIL_LEASE_S": "15"}
     operator, figures = Operator(tmp_path, environment), Figures()

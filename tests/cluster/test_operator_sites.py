@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.cluster.operator_subjects import SOON_S, Stage, photo, stage
 from tests.support.kubernetes.api import ApiCluster
-from tests.support.operators import World, camera, operating, secret
+from tests.support.operators import World, camera, operating
 from tests.support.servers import NatsServer, PostgresServer, TritonServer
 from tests.support.waiting import wait_until
 
@@ -171,10 +171,7 @@ def small_identity() -> Iterator[Identity]:
 def test_what_triton_can_do_is_shared_by_namespaces_without_a_site_and_holds_when_the_operator_starts(
     api_cluster: ApiCluster, tmp_path: Path
 ) -> None:
-    api_cluster.install_crds()
-    first, second, third = worlds = [World(api_cluster, api_cluster.new_namespace(f"tenant-{name}")) for name in "abc"]
-    for world in worlds:
-        api_cluster.apply(secret("vigil-bus", world.namespace, token="for-tests"))
+    first, second, third = worlds = [World.fresh(api_cluster, f"tenant-{name}") for name in "abc"]
     for world, name in zip(worlds, ("runs", "runs", "waits"), strict=True):
         world.apply(camera(name, world.namespace))
     namespaces = ",".join(world.namespace for world in worlds)

@@ -12,7 +12,7 @@ import pytest
 from tests.cluster.streams import Stream, running_container
 from tests.support.kubernetes.api import ApiCluster
 from tests.support.kubernetes.audit import Request
-from tests.support.operators import Kubelet, Operator, World, camera, operating, secret, settings
+from tests.support.operators import Kubelet, Operator, World, camera, operating, settings
 from tests.support.servers import NatsServer
 from tests.support.shared import ROOT
 from tests.support.waiting import wait_until
@@ -30,13 +30,6 @@ AWAY_S = 30.0
 """Longer than the shipped Lease lasts and its renewal takes, so that the operator ends and starts into nothing."""
 USER = "the-operator"
 """Whom the operator is in these clusters, so that the audit log tells its requests from everybody else's."""
-
-
-def world_of(cluster: ApiCluster) -> World:
-    cluster.install_crds()
-    world = World(cluster, cluster.new_namespace("stories"))
-    cluster.apply(secret("vigil-bus", world.namespace, token="for-tests"))
-    return world
 
 
 def as_operator(cluster: ApiCluster) -> dict[str, str]:
@@ -70,7 +63,7 @@ def deployments(world: World) -> dict[str, dict[str, str]]:
 def test_killed_in_the_middle_of_fifty_applies_it_converges_and_restarts_nothing(
     api_cluster: ApiCluster, tmp_path: Path
 ) -> None:
-    world = world_of(api_cluster)
+    world = World.fresh(api_cluster, "stories")
     names = [f"cam-{number:02d}" for number in range(50)]
     environment = settings(api_cluster, world.namespace) | as_operator(api_cluster)
     first, second = Operator(tmp_path / "1", environment), Operator(tmp_path / "2", environment)
@@ -110,7 +103,7 @@ def world_reasons(world: World) -> dict[str, str]:
 
 
 def test_a_second_operator_waits_and_takes_over_when_the_first_ends(api_cluster: ApiCluster, tmp_path: Path) -> None:
-    world = world_of(api_cluster)
+    world = World.fresh(api_cluster, "stories")
     with operating(api_cluster, world.namespace, tmp_path / "1") as first:
         second = Operator(tmp_path / "2", settings(api_cluster, world.namespace))
         try:
@@ -129,7 +122,7 @@ def test_a_second_operator_waits_and_takes_over_when_the_first_ends(api_cluster:
 
 
 def test_an_operator_that_slept_through_its_lease_ends_and_says_why(api_cluster: ApiCluster, tmp_path: Path) -> None:
-    world = world_of(api_cluster)
+    world = World.fresh(api_cluster, "stories")
     with operating(api_cluster, world.namespace, tmp_path / "1") as first:
         second = Operator(tmp_path / "2", settings(api_cluster, world.namespace))
         try:
@@ -145,7 +138,7 @@ def test_an_operator_that_slept_through_its_lease_ends_and_says_why(api_cluster:
 
 
 def test_who_fights_for_a_field_is_named_and_not_fought_for_ever(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
-    api_cluster, world = own_api_cluster, world_of(own_api_cluster)
+    api_cluster, world = own_api_cluster, World.fresh(own_api_cluster, "stories")
     with operating(api_cluster, world.namespace, tmp_path, **as_operator(api_cluster)):
         world.apply(camera("fought", world.namespace))
         world.wait_for("deployment", "camera-fought")
@@ -177,7 +170,7 @@ def test_who_fights_for_a_field_is_named_and_not_fought_for_ever(own_api_cluster
 
 
 def test_a_strangers_deployment_of_that_name_is_left_alone(api_cluster: ApiCluster, tmp_path: Path) -> None:
-    world = world_of(api_cluster)
+    world = World.fresh(api_cluster, "stories")
     kubectl = api_cluster.kubectl
     kubectl("create", "deployment", "camera-taken", "--image=theirs:1", "-n", world.namespace)
     with operating(api_cluster, world.namespace, tmp_path):
@@ -211,7 +204,7 @@ def forget_history(cluster: ApiCluster) -> None:
 def test_an_api_server_that_is_away_for_longer_than_the_lease_ends_the_operator_and_no_stream_pod(
     own_api_cluster: ApiCluster, tmp_path: Path
 ) -> None:
-    cluster, world = own_api_cluster, world_of(own_api_cluster)
+    cluster, world = own_api_cluster, World.fresh(own_api_cluster, "stories")
     environment = settings(cluster, world.namespace) | as_operator(cluster)
     del environment["VIGIL_LEASE_S"]  # as it is shipped
     operator = Operator(tmp_path, environment)
@@ -247,7 +240,7 @@ def test_an_api_server_that_is_away_for_longer_than_the_lease_ends_the_operator_
 
 @pytest.mark.timeout(400)
 def test_the_last_camera_is_missed_though_no_list_tells_of_any(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
-    cluster, world = own_api_cluster, world_of(own_api_cluster)
+    cluster, world = own_api_cluster, World.fresh(own_api_cluster, "stories")
     with operating(cluster, world.namespace, tmp_path, VIGIL_LEASE_S="120") as operator:
         world.apply(camera("last", world.namespace))
         world.wait_for("deployment", "camera-last")
@@ -264,7 +257,7 @@ def test_the_last_camera_is_missed_though_no_list_tells_of_any(own_api_cluster: 
 
 @pytest.mark.timeout(400)
 def test_it_outlives_an_api_server_that_hangs(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
-    world = world_of(own_api_cluster)
+    world = World.fresh(own_api_cluster, "stories")
     with operating(own_api_cluster, world.namespace, tmp_path, VIGIL_LEASE_S="300") as operator:
         world.apply(camera("before", world.namespace))
         world.wait_for("deployment", "camera-before")
@@ -280,7 +273,7 @@ def test_it_outlives_an_api_server_that_hangs(own_api_cluster: ApiCluster, tmp_p
 
 
 def test_told_to_stop_it_ends_politely_and_gives_the_lease_back(api_cluster: ApiCluster, tmp_path: Path) -> None:
-    world = world_of(api_cluster)
+    world = World.fresh(api_cluster, "stories")
     with operating(api_cluster, world.namespace, tmp_path) as operator:
         operator.signal(signal.SIGTERM)
         wait_until(lambda: "stopped" in operator.log, 30, "it has stopped")
@@ -292,7 +285,7 @@ def test_told_to_stop_it_ends_politely_and_gives_the_lease_back(api_cluster: Api
 def test_what_the_stream_process_says_on_the_bus_is_what_the_camera_tells(
     api_cluster: ApiCluster, own_nats: NatsServer, tmp_path: Path
 ) -> None:
-    world = world_of(api_cluster)
+    world = World.fresh(api_cluster, "stories")
     bus = {"VIGIL_NATS_URL": own_nats.url, "VIGIL_NATS_TOKEN": own_nats.token}
     running = {"phase": "Running", "containerStatuses": [running_container()]}
     with operating(api_cluster, world.namespace, tmp_path, **bus):
@@ -341,7 +334,7 @@ def test_a_taken_port_is_told(api_cluster: ApiCluster, own_nats: NatsServer, tmp
 def test_a_camera_stored_under_another_schema_is_told_and_what_runs_goes_on(
     own_api_cluster: ApiCluster, tmp_path: Path
 ) -> None:
-    world = world_of(own_api_cluster)
+    world = World.fresh(own_api_cluster, "stories")
     crd = own_api_cluster.get("crd", "cameras.vigil.dev")
     with operating(own_api_cluster, world.namespace, tmp_path) as operator:
         world.apply(camera("aged", world.namespace))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.error import HTTPError
 from urllib.request import urlopen
 from uuid import uuid4
@@ -203,6 +203,14 @@ class World:
         self.cluster = cluster
         self.namespace = namespace
 
+    @classmethod
+    def fresh(cls, cluster: Cluster, prefix: str) -> Self:
+        """Make a namespace with all that a Camera needs in it; the CRDs are installed."""
+        cluster.install_crds()
+        world = cls(cluster, cluster.new_namespace(prefix))
+        cluster.apply(secret("vigil-bus", world.namespace, token="for-tests"))
+        return world
+
     def apply(self, *objects: dict[str, Any]) -> None:
         """Apply objects, as a user does."""
         self.cluster.apply(listed(*objects))
@@ -228,6 +236,11 @@ class World:
     def reason(self, name: str) -> str:
         """Give why a Camera is, or is not, ready."""
         return str(self.condition(name).get("reason", ""))
+
+    def is_observed(self, name: str) -> bool:
+        """Say whether the status of a Camera speaks of its spec as it is now."""
+        found = self.find("camera", name) or {}
+        return bool(found["status"]["observedGeneration"] == found["metadata"]["generation"])
 
     def wait_reason(self, name: str, reason: str, deadline_s: float = 30) -> dict[str, Any]:
         """Wait until a Camera has a reason; give its condition Ready."""
