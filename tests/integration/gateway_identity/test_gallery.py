@@ -114,6 +114,25 @@ async def test_an_embedded_gallery_survives_and_a_broken_one_is_made_anew(tmp_pa
     await gallery.close()
 
 
+@pytest.mark.parametrize("form", [None, "1"])
+async def test_an_embedded_gallery_of_another_version_is_made_anew(tmp_path: Path, form: str | None) -> None:
+    gallery = EmbeddedGallery(tmp_path)
+    await gallery.open()
+    await gallery.create(MODEL, SIZE)
+    await gallery.put(MODEL, entries(uuid.uuid4()))
+    await gallery.close()
+    said = tmp_path / f"{collection_name(MODEL)}.form"
+    said.unlink()
+    if form is not None:
+        said.write_text(form)
+    gallery = EmbeddedGallery(tmp_path)
+    await gallery.open()
+    await gallery.create(MODEL, SIZE)
+    assert await gallery.points(MODEL) == set()
+    assert await gallery.models() == [collection_name(MODEL)]
+    await gallery.close()
+
+
 async def test_among_many_the_nearest_is_found_while_it_tidies_up_and_after_a_restart(tmp_path: Path) -> None:
     size, people = 128, 24_000
     rng = np.random.default_rng(7)

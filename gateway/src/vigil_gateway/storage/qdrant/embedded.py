@@ -30,6 +30,9 @@ log = structlog.get_logger(__name__)
 CANDIDATES: Final = 200
 """Embeddings of the coarse look that are compared in full. 100 find as many among 100,000; this leaves room."""
 
+FORM: Final = "2"
+"""Of the layout by `_config`, to be counted up with it: a shard keeps the layout that it was made with."""
+
 TIDY_ABOVE: Final = 20_000
 """Embeddings below which what is taken out or written anew costs a search too little to be worth tidying up."""
 
@@ -167,23 +170,23 @@ class EmbeddedGallery:
         return await self._run(read)
 
     async def create(self, model_id: str, size: int) -> None:
-        """Load the shard of a model, or make it; one that cannot be read or has another size is made anew."""
+        """Load the shard of a model, or make it; one that cannot be read, of another size or form is made anew."""
         await self._run(lambda: self._load(model_id, size))
 
     def _load(self, model_id: str, size: int) -> None:
         if self._sizes.get(model_id) == size and model_id in self._shards:
             return
         folder = self._folder / collection_name(model_id)
-        config = _config(size)
         if folder.exists():
             try:
-                self._shards[model_id] = qdrant.EdgeShard.load(str(folder), config)
+                self._shards[model_id] = _loaded(folder, size)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with an index, it can be made anew
                 log.warning("gallery cannot be read and is made anew", model=model_id, reason=str(error))
                 shutil.rmtree(folder)
         if model_id not in self._shards:
             folder.mkdir(parents=True)
-            self._shards[model_id] = qdrant.EdgeShard.create(str(folder), config)
+            self._shards[model_id] = qdrant.EdgeShard.create(str(folder), _config(size))
+            _form(folder).write_text(FORM)
         self._sizes[model_id] = size
         self._changes[model_id] = TIDY_ABOVE  # how much of it was taken out is not known
 
@@ -226,6 +229,19 @@ class EmbeddedGallery:
         except Exception as error:
             msg = f"embedded gallery: {type(error).__name__}: {error}"
             raise GalleryError(msg) from error
+
+
+def _loaded(folder: Path, size: int) -> Any:  # noqa: ANN401 - Qdrant Edge has no useful types
+    form = _form(folder)
+    if not form.exists() or form.read_text() != FORM:
+        msg = "it was made by another version"
+        raise GalleryError(msg)
+    return qdrant.EdgeShard.load(str(folder), _config(size))
+
+
+def _form(folder: Path) -> Path:
+    """Name the file beside a shard that says in which form it was made."""
+    return folder.with_name(f"{folder.name}.form")
 
 
 def _config(size: int) -> Any:  # noqa: ANN401 - Qdrant Edge has no useful types
