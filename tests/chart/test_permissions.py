@@ -67,7 +67,7 @@ DENIED = {
     "jobs.batch": ("create", "delete"),
     "roles.rbac.authorization.k8s.io": ("create", "bind", "escalate", "patch"),
     "rolebindings.rbac.authorization.k8s.io": ("create", "patch"),
-    "leases.coordination.k8s.io": ("list", "delete"),
+    "leases.coordination.k8s.io": ("list", "watch", "patch", "delete", "deletecollection"),
 }
 """In a namespace that the operator serves."""
 
@@ -181,27 +181,32 @@ def test_a_namespaced_operator_may_not(namespaced: Installed, verb: str, resourc
     assert not namespaced.may(verb, resource, namespaced.served)
 
 
+LEASES = "leases.coordination.k8s.io"
+
+
 @pytest.mark.parametrize("installed", ["cluster_wide", "namespaced"])
 def test_the_lease_is_its_own_in_its_own_namespace(installed: str, request: pytest.FixtureRequest) -> None:
     operator: Installed = request.getfixturevalue(installed)
-    kind, own = "leases.coordination.k8s.io", f"{operator.release}-operator"
-    assert operator.may("create", kind, operator.namespace)
-    assert not operator.may("patch", kind, operator.namespace, name=own)
-    for verb in ("get", "update"):
-        assert operator.may(verb, kind, operator.namespace, name=own)
-        assert not operator.may(verb, kind, operator.namespace, name="kube-scheduler")
-        assert not operator.may("update", kind, operator.namespace, name="vigil-operator"), "that is another release's"
-        assert not operator.may(verb, kind, operator.served, name="kube-scheduler")
-    assert not operator.may("update", kind, operator.served, name=own)
+    own = f"{operator.release}-operator"
+    assert operator.may("create", LEASES, operator.namespace)
+    assert operator.may("get", LEASES, operator.namespace, name=own)
+    assert operator.may("update", LEASES, operator.namespace, name=own)
+    assert not operator.may("patch", LEASES, operator.namespace, name=own)
+    for foreign in ("kube-scheduler", "vigil-operator"):
+        assert not operator.may("update", LEASES, operator.namespace, name=foreign), "that is another's"
+    for verb in ("create", "update"):
+        assert not operator.may(verb, LEASES, operator.served, name=own)
 
 
+@pytest.mark.parametrize("name", ["vigil-operator", "a-vigil-operator", "shop"])
 def test_whether_another_installation_is_at_work_only_who_serves_the_whole_cluster_may_see(
-    cluster_wide: Installed, namespaced: Installed
+    cluster_wide: Installed, namespaced: Installed, name: str
 ) -> None:
-    kind = "leases.coordination.k8s.io"
-    assert cluster_wide.may("get", kind, cluster_wide.other, name="vigil-operator")
-    assert not namespaced.may("get", kind, namespaced.other, name="vigil-operator")
-    assert not namespaced.may("get", kind, namespaced.served, name="vigil-operator")
+    assert cluster_wide.may("get", LEASES, cluster_wide.other, name=name)
+    for verb in ("list", "watch", "create", "update", "patch", "delete"):
+        assert not cluster_wide.may(verb, LEASES, cluster_wide.other, name=name)
+    for place in (namespaced.other, namespaced.served, namespaced.namespace):
+        assert not namespaced.may("get", LEASES, place, name=name)
 
 
 def test_pod_monitors_are_made_only_where_they_are_wanted(own_api_cluster: ApiCluster) -> None:

@@ -182,6 +182,38 @@ def released(release: str, here: str, served: str) -> list[Object]:
     return [each for each in yaml.safe_load_all(text) if each]
 
 
+@pytest.fixture
+def of_the_whole_cluster(world: World) -> Iterator[dict[str, str]]:
+    """Give the environment of an operator that has the rights of one without `operator.namespaces`."""
+    text = helm("template", "vigil", str(CHART), "--namespace", world.namespace, *KUBERNETES).stdout
+    kinds = {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount"}
+    world.apply(*(each for each in yaml.safe_load_all(text) if each and each["kind"] in kinds))
+    yield as_granted(world)
+    binding = f"vigil-operator-{world.namespace}"
+    world.cluster.kubectl(
+        "delete", "clusterrolebinding,clusterrole", binding
+    )  # the chart would refuse to come beside it
+
+
+@pytest.mark.usefixtures("helm")
+def test_who_serves_the_whole_cluster_sees_another_release_at_work_and_says_when_it_is_gone(
+    world: World, of_the_whole_cluster: dict[str, str], tmp_path: Path
+) -> None:
+    one = place(world, "one")
+    with installation(world, tmp_path, one, VIGIL_LEASE_NAME="a-vigil-operator") as first:
+        world.apply(camera("front", world.namespace))
+        world.wait_reason("front", "PodPending")
+        mark = world.cluster.audit_size()
+        with operating(world.cluster, world.namespace, tmp_path / "second", **of_the_whole_cluster) as second:
+            wait_until(lambda: told(world, "front"), 60, "the second says whose it is")
+            account = f"system:serviceaccount:{world.namespace}:vigil-operator"
+            assert [each for each in writes(world, mark, account) if each.resource == "cameras/status"] == []
+            first.stop()
+            message = world.wait_reason("front", "ApplyConflict")["message"]
+            assert f"another installation of Vigil, {one}/a-vigil-operator, and" in message
+            assert "Traceback" not in second.log
+
+
 @pytest.mark.usefixtures("helm")
 def test_who_may_not_ask_whether_the_other_is_at_work_says_it_some_times_and_is_silent(
     world: World, tmp_path: Path
