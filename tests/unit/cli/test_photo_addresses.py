@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from aiohttp import web
 from tests.support.waiting import eventually
 from tests.unit.cli.photo_server import PhotoServer, photo_server
-from tests.unit.cli.test_applier import an_applier
+from tests.unit.cli.test_applier import Started, an_applier
 
 from vigil_cli.manifests import load, photos
 from vigil_cli.standalone import applier
@@ -36,6 +37,13 @@ kind: Site
 metadata: {{name: hq}}
 spec: {{retention: {{sightings: {days}d}}}}
 """
+CAMERA = """
+apiVersion: vigil.dev/v1alpha1
+kind: Camera
+metadata: {{name: {name}}}
+spec: {{source: {{type: RTSP, url: "rtsp://10.0.0.5/1"}}}}
+---
+"""
 
 
 def sha256(data: bytes) -> str:
@@ -51,11 +59,19 @@ class Identity:
         self.stored: dict[str, dict[str, Any]] = {}
         self.puts: list[tuple[set[str], dict[str, str]]] = []
         self.sites: list[str] = []
+        self.taking_cameras = asyncio.Event()
+        self.taking_cameras.set()
 
     async def handle(self, request: web.Request) -> web.Response:
         name = request.path.rsplit("/", 1)[-1]
+        if "/cameras/" in request.path:
+            await self.taking_cameras.wait()
+            return web.Response(status=204)
         if "/sites/" in request.path:
             self.sites.append((await request.json())["spec"]["retention"]["sightings"])
+            return web.Response(status=204)
+        if request.method == "DELETE":
+            self.stored.pop(name, None)
             return web.Response(status=204)
         if request.method == "PUT":
             self.stored[name] = self._report(await request.post())
@@ -124,7 +140,7 @@ async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     identity, app = Identity(), web.Application(client_max_size=1 << 24)
     app.router.add_route("*", "/{path:.*}", identity.handle)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield Bench(identity, f"http://127.0.0.1:{runner.addresses[0][1]}", tmp_path)
@@ -215,16 +231,73 @@ async def test_a_changed_manifest_does_not_wait_for_what_is_missing(
         assert await run.applier.settle(DEADLINE_S)
 
 
-async def test_a_server_that_does_not_answer_holds_up_nothing_else(bench: Bench, server: PhotoServer) -> None:
-    server.answering.clear()
-    ada = subject(server, "ada", ("one", b"1"), ("two", b"2"))
-    async with bench.run(ada, SITE.format(days=30)) as run:
-        await eventually(lambda: set(server.asked) == {"one", "two"}, DEADLINE_S, "both are asked for at once")
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that hangs is ended by a deadline as long as a test lasts."""
+    monkeypatch.setattr(photos, "TIMEOUT", httpx.Timeout(3600))
+    monkeypatch.setattr(photos, "DEADLINE_S", 3600.0)
 
-        run.want(ada, SITE.format(days=7))
+
+def at_hand(folder: Path, name: str, data: bytes) -> str:
+    (folder / f"{name}.jpg").write_bytes(data)
+    photo = f"{{name: {name}, url: 'file:{name}.jpg', sha256: '{sha256(data)}'}}"
+    return SUBJECT.format(name=name, photos=photo)
+
+
+@pytest.mark.usefixtures("endless")
+async def test_a_server_that_does_not_answer_holds_up_nothing_else(
+    bench: Bench, server: PhotoServer, tmp_path: Path
+) -> None:
+    server.answering.clear()
+    hanging = [subject(server, name, (name, b"1"), (f"{name}-2", b"2")) for name in ("ada", "bea", "cyd")]
+    eve = at_hand(tmp_path, "eve", b"5")
+    async with bench.run(eve, SITE.format(days=30)) as run, server.beside() as other:
+        other.there = {"fay": b"6"}
+        await eventually(lambda: "eve" in bench.identity.stored, DEADLINE_S, "she is enrolled")
+        run.want(*hanging, eve, SITE.format(days=30))
+        await eventually(lambda: len(server.asked) == 4, DEADLINE_S, "all photos of two Subjects are asked for at once")
+
+        run.want(*hanging, at_hand(tmp_path, "dan", b"4"), subject(other, "fay", ("fay", b"6")), SITE.format(days=7))
 
         await eventually(lambda: bench.identity.sites == ["30d", "7d"], DEADLINE_S, "the Site is changed meanwhile")
-        assert not run.heard
+        await eventually(lambda: set(bench.identity.stored) == {"dan", "fay"}, DEADLINE_S, "she is erased, they are in")
+        assert len(server.asked) == 4
+
+
+@pytest.mark.usefixtures("endless")
+async def test_who_is_removed_while_a_photo_is_waited_for_is_erased_at_once_and_not_enrolled_by_it(
+    bench: Bench, server: PhotoServer, tmp_path: Path
+) -> None:
+    async with bench.run(at_hand(tmp_path, "eve", b"5")) as run:
+        await eventually(lambda: "eve" in bench.identity.stored, DEADLINE_S, "she is enrolled")
+        server.answering.clear()
+        server.there = {"new": b"1", "ada": b"1"}
+        run.want(subject(server, "eve", ("new", b"1")), subject(server, "ada", ("ada", b"1")))
+        await eventually(lambda: len(server.asked) == 2, DEADLINE_S, "both photos are asked for")
+
+        run.want()
+
+        await eventually(lambda: not bench.identity.stored, DEADLINE_S, "she is erased")
+        server.answering.set()
+        run.want(at_hand(tmp_path, "dan", b"4"))
+        await eventually(lambda: set(bench.identity.stored) == {"dan"}, DEADLINE_S, "only he is enrolled")
+        assert len(bench.identity.puts) == 2
+
+
+async def test_an_identity_that_does_not_answer_for_cameras_holds_up_no_stream_and_no_subject(
+    bench: Bench, tmp_path: Path
+) -> None:
+    bench.identity.taking_cameras.clear()
+    cameras = [CAMERA.format(name=f"camera-{number}") for number in range(3)]
+    async with bench.run(*cameras, at_hand(tmp_path, "dan", b"4")) as run:
+        supervisor = run.applier.supervisor
+        assert isinstance(supervisor, Started)
+        run.applier.start_streams()
+        await eventually(lambda: len(supervisor.specs) == 3, DEADLINE_S, "the cameras stream")
+        await eventually(lambda: "dan" in bench.identity.stored, DEADLINE_S, "he is enrolled")
+        assert not run.applier.settled
+        bench.identity.taking_cameras.set()
+        assert await run.applier.settle(DEADLINE_S)
 
 
 async def test_another_model_has_every_photo_fetched_again(bench: Bench, server: PhotoServer) -> None:

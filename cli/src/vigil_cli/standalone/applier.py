@@ -1,8 +1,9 @@
 """Make what runs equal to what is desired, and keep trying.
 
 Each thing (a Site, camera or Subject in the registry, a stream process) is a task of its own with its own backoff, so
-that one that cannot be done, for whatever reason, holds up no other. What the registry was told outlives a run in
-`applied.json`, so that what is gone from the manifests at the next start is erased then.
+that one that cannot be done holds up no other. Each kind has places of its own, so that what hangs holds up its own
+kind at most; an erasure waits for no enrolment, and an enrolment for no photo of another. What the registry was told
+outlives a run in `applied.json`, so that what is gone from the manifests at the next start is erased then.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vigil_cli.standalone.desired import Desired
-from vigil_cli.standalone.enrolment import enrol
+from vigil_cli.standalone.enrolment import Enroller, Superseded
 from vigil_cli.standalone.programs import Programs, stream_name
 from vigil_cli.standalone.progress import Progress
 from vigil_cli.standalone.registry import Registry, RegistryError
@@ -24,7 +25,7 @@ from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import EnrolmentReport
 
 AT_ONCE = 2
-"""Enrolments share the CPU with the cameras, and so do processes that start."""
+"""Of a kind: processes that start share the CPU with the cameras that run."""
 FIRST_PHOTO_AGAIN_S = 1.0
 MOST_PHOTO_AGAIN_S = 300.0
 """Between two looks for a photo that could not be had."""
@@ -66,8 +67,13 @@ class Applier:
     _streams_on: bool = False
     _enrolled_with: dict[ResourceKey, str | None] = field(default_factory=dict)
     """Model of each enrolment; None: it has none, such as one without consent."""
+    _enroller: Enroller = field(init=False)
+    _places: dict[str, asyncio.Semaphore] = field(
+        default_factory=lambda: {kind: asyncio.Semaphore(AT_ONCE) for kind in (SITE, CAMERA, SUBJECT, STREAM)}
+    )
 
     def __post_init__(self) -> None:
+        self._enroller = Enroller(self.registry)
         with contextlib.suppress(OSError, ValueError, TypeError):
             for kind, namespace, name in json.loads(self.ledger.read_text()):
                 self._progress[kind, ResourceKey(namespace, name)] = Progress(exists=True)
@@ -78,6 +84,9 @@ class Applier:
         for item, progress in self._progress.items():
             if self._digest(item) is None and not progress.exists:
                 self._complain(item, progress, "")  # it is gone before it could be done
+        for kind, key in self._busy:
+            if kind == SUBJECT and self._of((kind, key)).tried != self._digest((kind, key)):
+                self._enroller.give_up(key)
         self._wake.set()
 
     def start_streams(self) -> None:
@@ -102,13 +111,12 @@ class Applier:
     async def run(self) -> None:
         """Apply until cancelled."""
         self._busy.clear()
-        enrolling, others = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as tasks:
             while True:
                 self._wake.clear()
                 for item in self._due():
                     self._busy.add(item)
-                    tasks.create_task(self._try(item, enrolling if item[0] == SUBJECT else others))
+                    tasks.create_task(self._try(item))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._pause()):  # wait_for of Python 3.11 may lose a cancellation
                         await self._wake.wait()
@@ -182,19 +190,28 @@ class Applier:
         now = time.monotonic()
         return max(0.05, min((self._due_at(item) - now for item in self._waiting()), default=3600.0))
 
-    async def _try(self, item: Item, places: asyncio.Semaphore) -> None:
+    async def _try(self, item: Item) -> None:
+        is_wanted = self._digest(item) is not None
         try:
-            async with places:
-                if self._is_open(item):  # it may have been undone meanwhile
-                    await self._try_now(item, self._of(item), self._digest(item))
+            async with self._place(item, is_wanted):
+                digest = self._digest(item)
+                if self._is_open(item) and (digest is not None) is is_wanted:  # it may have been undone meanwhile
+                    await self._try_now(item, self._of(item), digest)
         finally:
             self._busy.discard(item)
             self._wake.set()
+
+    def _place(self, item: Item, is_wanted: bool) -> contextlib.AbstractAsyncContextManager[None]:
+        """Give where to wait for one's turn; enrolments wait for theirs when they have their photos."""
+        is_enrolment = item[0] == SUBJECT and is_wanted
+        return contextlib.nullcontext() if is_enrolment else self._places[item[0]]
 
     async def _try_now(self, item: Item, progress: Progress, digest: str | None) -> None:
         progress.begin(digest)
         try:
             await self._do(item, digest)
+        except Superseded:
+            return
         except RegistryError as error:
             progress.put_off()
             if error.lasting:
@@ -244,7 +261,7 @@ class Applier:
 
     async def _put_subject(self, key: ResourceKey) -> None:
         subject, progress = self._desired.subjects[key], self._of((SUBJECT, key))
-        enrolled = await enrol(self.registry, subject)
+        enrolled = await self._enroller.enrol(subject)
         self._enrolled_with[key] = enrolled.report.model_id
         if progress.lacking != subject.digest or progress.told != enrolled.gist:
             self.listener.enrolled(key, enrolled.report)
