@@ -21,6 +21,7 @@ SCHEMES = (
     "WebSocket: ws:// or wss://; Socket: tcp://; File: file:)"
 )
 CUDA = {"accelerator": "CUDA"}
+GPU = {"gpu": True}
 DECODED_BY_FFMPEG = {
     "RTSP": "rtsp://h/1",
     "HTTPMJPEG": "http://h/1",
@@ -126,6 +127,22 @@ CAMERAS = (
         (
             camera(decode=CUDA, source={"type": "WebSocket", "url": "ws://h/1"}),
             camera(decode=CUDA, source={"type": "Socket", "url": "tcp://h:9000"}),
+        ),
+        how=FORBIDDEN,
+    ),
+    Case(
+        "Camera",
+        "spec",
+        "spec.scheduling.gpu",
+        "gpu has no meaning for type WebSocket or Socket, which are decoded on the CPU; leave it out",
+        (
+            *(camera(scheduling=GPU, source={"type": kind, "url": url}) for kind, url in DECODED_BY_FFMPEG.items()),
+            camera(scheduling={"gpu": False}, source={"type": "WebSocket", "url": "ws://h/1"}),
+            camera(scheduling={"priority": 1}, source={"type": "Socket", "url": "tcp://h:9000"}),
+        ),
+        (
+            camera(scheduling=GPU, source={"type": "WebSocket", "url": "ws://h/1"}),
+            camera(scheduling=GPU, source={"type": "Socket", "url": "tcp://h:9000"}),
         ),
         how=FORBIDDEN,
     ),

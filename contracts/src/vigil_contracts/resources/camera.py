@@ -1,7 +1,8 @@
 """Camera: where pictures come from and how they are to be looked at."""
 
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -185,6 +186,17 @@ class Retention(Ruled):
     )
 
 
+def _not_one_by_one(what: str, field: str, *, unset: Callable[[Any], bool], cel: str) -> Rule:
+    """Refuse to ask for a GPU for pictures that come one by one, which are decoded on the CPU."""
+    return Rule(
+        f"{cel} || !(self.source.type in ['WebSocket', 'Socket'])",
+        f"{what} has no meaning for type WebSocket or Socket, which are decoded on the CPU; leave it out",
+        lambda self: unset(self) or self.source.type not in {SourceType.WEB_SOCKET, SourceType.SOCKET},
+        field,
+        "FieldValueForbidden",
+    )
+
+
 class CameraSpec(Ruled):
     """What a person wants of a camera."""
 
@@ -217,16 +229,17 @@ class CameraSpec(Ruled):
             "what the camera saw belongs to its Site; delete the Camera and make it anew",
             value=lambda self: self.site_ref,
         ),
-        Rule(
-            "!has(self.decode) || !has(self.decode.accelerator) || self.decode.accelerator != 'CUDA' || "
-            "!(self.source.type in ['WebSocket', 'Socket'])",
-            "accelerator CUDA has no meaning for type WebSocket or Socket, which are decoded on the CPU; leave it out",
-            lambda self: (
-                self.decode.accelerator is not Accelerator.CUDA
-                or self.source.type not in {SourceType.WEB_SOCKET, SourceType.SOCKET}
-            ),
+        _not_one_by_one(
+            "accelerator CUDA",
             "decode.accelerator",
-            "FieldValueForbidden",
+            unset=lambda self: self.decode.accelerator is not Accelerator.CUDA,
+            cel="!has(self.decode) || !has(self.decode.accelerator) || self.decode.accelerator != 'CUDA'",
+        ),
+        _not_one_by_one(
+            "gpu",
+            "scheduling.gpu",
+            unset=lambda self: not self.scheduling.gpu,
+            cel="!has(self.scheduling) || !has(self.scheduling.gpu) || !self.scheduling.gpu",
         ),
         not_yet(
             "analyses",

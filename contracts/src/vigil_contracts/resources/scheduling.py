@@ -90,7 +90,8 @@ class Scheduling(Strict):
     priority_class_name: Annotated[str, Field(max_length=253)] | None = None
     """Kubernetes' priority of the pod against other pods on the node."""
     gpu: bool = False
-    """Decode on a GPU: the pod asks for one as the chart's values say."""
+    """Decode on a GPU: the pod asks for one as the chart's values say. Types WebSocket and Socket are always decoded on
+    the CPU."""
     resources: Resources = Resources()
     """What the pod of this one camera gets, where that is not what the chart's values say for all; another value starts
     its pod anew."""
