@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -57,6 +58,9 @@ class Identity(ThreadingHTTPServer):
         self.put: list[tuple[str, str]] = []
         self.sites: dict[str, Site] = {}
         self.asked = 0
+        self.refusing = False
+        self.answering = threading.Event()
+        self.answering.set()
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -73,6 +77,10 @@ class Answers(BaseHTTPRequestHandler):
             return
         name, model = self.path.rsplit("/", 1)[-1], self.server.model_id
         self.server.put.append((name, model))
+        assert self.server.answering.wait(30)
+        if self.server.refusing:
+            self.answer({"detail": "it is wrong"}, 422)
+            return
         consent = name != "bob"
         self.answer(
             {
@@ -84,7 +92,7 @@ class Answers(BaseHTTPRequestHandler):
         )
 
     def do_DELETE(self) -> None:
-        del self.server.sites[self.path]
+        self.server.sites.pop(self.path, None)
         self.answer({})
 
     def do_GET(self) -> None:
@@ -229,6 +237,86 @@ async def test_what_could_not_be_done_is_no_problem_once_it_is_not_wanted(identi
         assert problems[-1] == ("stream", LOBBY, "")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def applying(identity: Identity, folder: Path) -> AsyncIterator[tuple[Applier, list[Problem]]]:
+    """Apply what is wanted as long as inside; gives what is told to be wrong as well."""
+    problems: list[Problem] = []
+    async with Registry(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
+        made = an_applier(registry, folder, problems=problems)
+        task = asyncio.create_task(made.run())
+        yield made, problems
+        assert not task.done()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def wanted(folder: Path, text: str) -> Desired:
+    (folder / "a.yaml").write_text(text)
+    return desired(load([folder]), "new@1")
+
+
+REFUSED = ("camera", LOBBY, "identity refused it: it is wrong")
+OVER = ("camera", LOBBY, "")
+
+
+async def test_what_was_refused_is_tried_and_told_of_again_when_it_is_put_back(
+    identity: Identity, tmp_path: Path
+) -> None:
+    camera = wanted(tmp_path, CAMERA)
+    identity.refusing = True
+    async with applying(identity, tmp_path) as (made, problems):
+        made.want(camera)
+        await eventually(lambda: problems == [REFUSED], 10, "it is told")
+        made.want(camera)
+        assert made.settled
+
+        made.want(Desired())
+        assert problems == [REFUSED, OVER]
+        made.want(camera)
+
+        await eventually(lambda: problems == [REFUSED, OVER, REFUSED], 10, "it is told again")
+        assert len(identity.put) == 2
+
+
+async def test_a_refused_change_is_no_problem_once_it_is_taken_back_and_is_one_when_it_is_made_again(
+    identity: Identity, tmp_path: Path
+) -> None:
+    camera, changed = wanted(tmp_path, CAMERA), wanted(tmp_path, CAMERA.replace("10.0.0.5", "10.0.0.6"))
+    async with applying(identity, tmp_path) as (made, problems):
+        made.want(camera)
+        assert await made.settle(10)
+        identity.refusing = True
+        made.want(changed)
+        await eventually(lambda: problems == [REFUSED], 10, "it is told")
+
+        made.want(camera)
+        assert made.settled
+        assert problems == [REFUSED, OVER]
+        made.want(changed)
+
+        await eventually(lambda: problems == [REFUSED, OVER, REFUSED], 10, "it is told again")
+
+
+async def test_what_is_refused_when_it_is_no_longer_wanted_is_no_problem(identity: Identity, tmp_path: Path) -> None:
+    camera = wanted(tmp_path, CAMERA)
+    identity.refusing = True
+    async with applying(identity, tmp_path) as (made, problems):
+        before = len(asyncio.all_tasks())
+        identity.answering.clear()
+        made.want(camera)
+        await eventually(lambda: identity.put, 10, "it is tried")
+        made.want(Desired())
+        identity.answering.set()
+        await eventually(lambda: len(asyncio.all_tasks()) == before, 10, "it was refused")
+        assert problems == []
+
+        identity.refusing = False
+        made.want(camera)
+
+        assert await made.settle(10)
+        assert problems == []
 
 
 def test_a_camera_gets_its_credentials_as_they_are_in_the_secret(tmp_path: Path) -> None:

@@ -81,9 +81,13 @@ class Applier:
     def want(self, desired: Desired) -> None:
         """Name what is to run from now on."""
         self._desired = desired
-        for item, progress in self._progress.items():
-            if self._digest(item) is None and not progress.exists:
-                self._complain(item, progress, "")  # it is gone before it could be done
+        for item, progress in list(self._progress.items()):
+            digest = self._digest(item)
+            if progress.refused != digest:
+                progress.refused = None  # whoever comes back to it has it tried, and is told of it, again
+            if digest != progress.tried and digest in {None, progress.applied}:
+                self._complain(item, progress, "")
+            self._forget_undone(item)
         for kind, key in self._busy:
             if kind == SUBJECT and self._of((kind, key)).tried != self._digest((kind, key)):
                 self._enroller.give_up(key)
@@ -199,7 +203,13 @@ class Applier:
                     await self._try_now(item, self._of(item), digest)
         finally:
             self._busy.discard(item)
+            self._forget_undone(item)
             self._wake.set()
+
+    def _forget_undone(self, item: Item) -> None:
+        """Forget what is gone before it could be done."""
+        if item not in self._busy and self._digest(item) is None and not self._of(item).exists:
+            del self._progress[item]
 
     def _place(self, item: Item, is_wanted: bool) -> contextlib.AbstractAsyncContextManager[None]:
         """Give where to wait for one's turn; enrolments wait for theirs when they have their photos."""
@@ -213,16 +223,21 @@ class Applier:
         except Superseded:
             return
         except RegistryError as error:
-            progress.put_off()
-            if error.lasting:
-                progress.refused = digest
-            if error.lasting or progress.failures > 1:
-                self._complain(item, progress, str(error))
-            return
+            lasting, told = error.lasting, str(error) if error.lasting or progress.failures else ""
         except Exception as error:  # noqa: BLE001 - such as a full disk: the cameras that run must not end by it
-            progress.put_off()
-            self._complain(item, progress, f"{_told(error)}; it is tried again")
+            lasting, told = False, f"{_told(error)}; it is tried again"
+        else:
+            self._done(item, progress, digest)
             return
+        progress.put_off()
+        if digest != self._digest(item):
+            return  # what is wanted by now will tell of itself
+        if lasting:
+            progress.refused = digest
+        if told:
+            self._complain(item, progress, told)
+
+    def _done(self, item: Item, progress: Progress, digest: str | None) -> None:
         self._complain(item, progress, "")
         if digest is None:
             self._progress.pop(item, None)
