@@ -14,7 +14,7 @@ import pytest
 from tests.support.waiting import eventually
 
 from vigil_cli.manifests import load
-from vigil_cli.standalone import applier
+from vigil_cli.standalone import applier, progress
 from vigil_cli.standalone.applier import Applier, Listener
 from vigil_cli.standalone.desired import Desired, desired
 from vigil_cli.standalone.programs import Addresses, Programs
@@ -59,6 +59,7 @@ class Identity(ThreadingHTTPServer):
         self.sites: dict[str, Site] = {}
         self.asked = 0
         self.refusing = False
+        self.failing = False
         self.answering = threading.Event()
         self.answering.set()
 
@@ -80,6 +81,9 @@ class Answers(BaseHTTPRequestHandler):
         assert self.server.answering.wait(30)
         if self.server.refusing:
             self.answer({"detail": "it is wrong"}, 422)
+            return
+        if self.server.failing:
+            self.answer({"detail": "no room"}, 503)
             return
         consent = name != "bob"
         self.answer(
@@ -357,3 +361,54 @@ async def test_subjects_are_put_again_when_another_model_is_served(
         await asyncio.gather(*tasks, return_exceptions=True)
 
     assert sorted(identity.put) == [("ada", "new@1"), ("ada", "old@1"), ("bob", "old@1")]
+
+
+@pytest.fixture
+def many_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(applier, "MODEL_LOOK_S", 0.01)
+
+
+async def several_looks(identity: Identity) -> None:
+    before = identity.asked
+    await eventually(lambda: identity.asked > before + 5, 10, "the model is asked for")
+
+
+@pytest.mark.usefixtures("many_looks")
+async def test_who_is_refused_with_another_model_is_put_once_for_that_model(identity: Identity, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(PHOTO)
+    async with applying(identity, tmp_path) as (made, problems):
+        made.want(wanted(tmp_path, SUBJECTS.split("---", maxsplit=1)[0]))
+        assert await made.settle(10)
+        following = asyncio.create_task(made.follow_model())
+        identity.refusing, identity.model_id = True, "new@1"
+        await eventually(lambda: problems, 10, "it is told")
+        await several_looks(identity)
+        assert identity.put == [("ada", "old@1"), ("ada", "new@1")]
+        assert len(problems) == 1
+
+        identity.refusing, identity.model_id = False, "newer@1"
+
+        await eventually(lambda: len(problems) == 2, 10, "that is over")
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+    assert identity.put[2:] == [("ada", "newer@1")]
+
+
+@pytest.mark.usefixtures("many_looks")
+async def test_looks_at_the_model_do_not_bring_forward_what_was_put_off(
+    identity: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "pause_s", lambda *_: 3600.0)
+    (tmp_path / "a.jpg").write_bytes(PHOTO)
+    async with applying(identity, tmp_path) as (made, _):
+        made.want(wanted(tmp_path, SUBJECTS.split("---", maxsplit=1)[0]))
+        assert await made.settle(10)
+        following = asyncio.create_task(made.follow_model())
+        identity.failing, identity.model_id = True, "new@1"
+        await eventually(lambda: len(identity.put) > 1, 10, "she is put again")
+
+        await several_looks(identity)
+
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        assert identity.put == [("ada", "old@1"), ("ada", "new@1")]

@@ -141,7 +141,8 @@ class Applier:
     def _enrol_anew(self, served: str) -> None:
         for key, model_id in self._enrolled_with.items():
             if model_id not in {None, served}:
-                self._progress[SUBJECT, key] = Progress(exists=True)
+                self._enrolled_with[key] = served  # once a model: what fails by it is put off as anything else
+                self._of((SUBJECT, key)).renew()
                 self._wake.set()
 
     def _of(self, item: Item) -> Progress:

@@ -40,6 +40,11 @@ class Progress:
         if self.tried != digest:
             self.tried, self.failures, self.not_before = digest, 0, 0.0
 
+    def renew(self) -> None:
+        """Have it done anew, at once, though nothing else is desired than was done."""
+        self.applied = self.refused = None
+        self.failures, self.not_before = 0, 0.0
+
     def put_off(self, first_s: float = 0.3, longest_s: float = 15.0) -> None:
         """Have it tried again later, and later each time."""
         self.failures += 1
