@@ -5,7 +5,7 @@ import hashlib
 import json
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +16,7 @@ from tests.support.waiting import eventually
 from vigil_cli.manifests import load
 from vigil_cli.standalone import applier, progress
 from vigil_cli.standalone.applier import Applier, Listener
+from vigil_cli.standalone.defects import Defects
 from vigil_cli.standalone.desired import Desired, desired
 from vigil_cli.standalone.programs import Addresses, Programs
 from vigil_cli.standalone.registry import Registry
@@ -118,14 +119,20 @@ class Answers(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def identity() -> Iterator[Identity]:
+@contextmanager
+def serving() -> Iterator[Identity]:
     with Identity() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def identity() -> Iterator[Identity]:
+    with serving() as server:
+        yield server
 
 
 class Started(Supervisor):
@@ -155,7 +162,9 @@ def an_applier(
         lambda _: None,
     )
     programs = Programs(folder, "hq", Addresses(1, "", (), 1, 1), Secrets("", "", "", ""))
-    return Applier(registry, Started(folder), programs, folder / "state" / "applied.json", listener)
+    state = folder / "state"
+    defects = Defects(state / "logs" / "defects.log", "vigil logs defects")
+    return Applier(registry, Started(folder), programs, state / "applied.json", listener, defects)
 
 
 async def apply_once(registry: Registry, folder: Path, text: str) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vigil_cli.standalone.defects import Defects
 from vigil_cli.standalone.desired import Desired
 from vigil_cli.standalone.enrolment import Enroller, Superseded
 from vigil_cli.standalone.programs import Programs, stream_name
@@ -60,6 +61,7 @@ class Applier:
     programs: Programs
     ledger: Path
     listener: Listener
+    defects: Defects
     _desired: Desired = field(default_factory=Desired)
     _progress: dict[Item, Progress] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -225,8 +227,12 @@ class Applier:
             return
         except RegistryError as error:
             lasting, told = error.lasting, str(error) if error.lasting or progress.failures else ""
-        except Exception as error:  # noqa: BLE001 - such as a full disk: the cameras that run must not end by it
+        except OSError as error:  # such as a full disk
             lasting, told = False, f"{_told(error)}; it is tried again"
+        except Exception as error:  # noqa: BLE001 - a defect in one thing must not end the cameras that run
+            lasting, told = False, f"{self.defects.told(error)}; it is tried again"
+            if told != progress.problem:
+                self.defects.keep(f"{item[0]} {item[1]} cannot be applied", error)
         else:
             self._done(item, progress, digest)
             return
@@ -306,7 +312,7 @@ class Applier:
             write_private(self.ledger, json.dumps(told))
 
 
-def _told(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return f"{type(error).__name__}: {error}"
+def _told(error: OSError) -> str:
+    if error.strerror is None:
+        return f"{type(error).__name__}: {error}"
+    return f"{error.strerror}: {error.filename}" if error.filename else error.strerror

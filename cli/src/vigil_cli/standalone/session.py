@@ -16,6 +16,7 @@ from vigil_cli.errors import CommandError
 from vigil_cli.manifests import ManifestError, Manifests, load
 from vigil_cli.pauses import pause_s
 from vigil_cli.standalone.applier import Applier, Listener
+from vigil_cli.standalone.defects import Defects
 from vigil_cli.standalone.desired import Desired, desired, only_at_a_start
 from vigil_cli.standalone.models import Models
 from vigil_cli.standalone.programs import Addresses, Programs
@@ -78,6 +79,7 @@ class Session:
         self._options = options
         self._board = board
         self._secrets: Secrets = state.secrets()
+        self._defects = Defects(state.logs / "defects.log", state.command("logs defects"))
         self.api = Api("http://unset", "")
         board.on_change = self._keep_processes
 
@@ -111,7 +113,7 @@ class Session:
                 "listening to cameras": self._heartbeats,
                 "watching the disk": lambda: self._watch_disk(partial(supervisor.restart, "nats")),
             }
-            await stack.enter_async_context(_background(self._board, tasks))
+            await stack.enter_async_context(_background(self._board, self._defects, tasks))
             await self._begin(applier, manifests, goal)
             yield self
 
@@ -180,7 +182,8 @@ class Session:
 
     def _applier(self, registry: Registry, supervisor: Supervisor, programs: Programs) -> Applier:
         listener = Listener(self._board.enrolled, self._problem, self._board.forget_process)
-        return Applier(registry, supervisor, programs, self._state.root / "applied.json", listener)
+        ledger = self._state.root / "applied.json"
+        return Applier(registry, supervisor, programs, ledger, listener, self._defects)
 
     def _problem(self, kind: str, key: ResourceKey, told: str) -> None:
         if kind == "subject":
@@ -261,7 +264,9 @@ class Session:
 
 
 @asynccontextmanager
-async def _background(board: Board, runs: Mapping[str, Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
+async def _background(
+    board: Board, defects: Defects, runs: Mapping[str, Callable[[], Awaitable[None]]]
+) -> AsyncIterator[None]:
     """Keep tasks running while inside; one that ends by an error that nobody foresaw is told of and begun again."""
 
     async def keep(name: str, run: Callable[[], Awaitable[None]]) -> None:
@@ -271,7 +276,8 @@ async def _background(board: Board, runs: Mapping[str, Callable[[], Awaitable[No
                 return await run()
             except Exception as error:  # noqa: BLE001 - a defect in one task must not end the cameras
                 failures += 1
-                board.tell("error", f"{name} failed and begins again: {type(error).__name__}: {error}")
+                board.tell("error", f"{name} failed and begins again: {defects.told(error)}")
+                defects.keep(f"{name} failed", error)
                 await asyncio.sleep(pause_s(failures))
 
     tasks = [asyncio.create_task(keep(name, run), name=name) for name, run in runs.items()]
