@@ -58,6 +58,7 @@ class Identity(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answers)
         self.put: list[tuple[str, str]] = []
         self.sites: dict[str, Site] = {}
+        self.removed: list[str] = []
         self.asked = 0
         self.refusing = False
         self.failing = False
@@ -98,6 +99,7 @@ class Answers(BaseHTTPRequestHandler):
 
     def do_DELETE(self) -> None:
         self.server.sites.pop(self.path, None)
+        self.server.removed.append(self.path.rsplit("/", 1)[-1])
         self.answer({})
 
     def do_GET(self) -> None:
@@ -330,6 +332,43 @@ async def test_what_is_refused_when_it_is_no_longer_wanted_is_no_problem(identit
 
         assert await made.settle(10)
         assert problems == []
+
+
+async def test_who_may_have_been_enrolled_when_vigil_ended_is_erased_at_the_next_start(
+    identity: Identity, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(PHOTO)
+    identity.answering.clear()
+    async with applying(identity, tmp_path) as (made, _):
+        made.want(wanted(tmp_path, SUBJECTS.split("---", maxsplit=1)[0]))
+        await eventually(lambda: identity.put, 10, "identity works on it")
+    identity.answering.set()
+
+    async with applying(identity, tmp_path) as (made, _):
+        made.want(Desired())
+        assert await made.settle(10)
+
+    assert identity.removed == ["ada"]
+
+
+async def test_what_was_before_is_told_again_after_a_change_that_may_have_been_done(
+    identity: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "pause_s", lambda *_: 3600.0)
+    camera, changed = wanted(tmp_path, CAMERA), wanted(tmp_path, CAMERA.replace("10.0.0.5", "10.0.0.6"))
+    async with applying(identity, tmp_path) as (made, _):
+        made.want(camera)
+        assert await made.settle(10)
+        identity.failing = True
+        before = len(asyncio.all_tasks())
+        made.want(changed)
+        await eventually(lambda: len(identity.put) == 2, 10, "it is tried")
+        await eventually(lambda: len(asyncio.all_tasks()) == before, 10, "it failed")
+        identity.failing = False
+
+        made.want(camera)
+
+        await eventually(lambda: len(identity.put) == 3, 10, "it is told again")
 
 
 def test_a_camera_gets_its_credentials_as_they_are_in_the_secret(tmp_path: Path) -> None:

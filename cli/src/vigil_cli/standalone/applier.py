@@ -219,8 +219,14 @@ class Applier:
         is_enrolment = item[0] == SUBJECT and is_wanted
         return contextlib.nullcontext() if is_enrolment else self._places[item[0]]
 
-    async def _try_now(self, item: Item, progress: Progress, digest: str | None) -> None:
+    def _begin(self, item: Item, progress: Progress, digest: str | None) -> None:
         progress.begin(digest)
+        if item[0] != STREAM and digest is not None and not progress.exists:
+            progress.exists = True  # from now on it may: an answer can be lost, and Vigil may end before it comes
+            self._keep()
+
+    async def _try_now(self, item: Item, progress: Progress, digest: str | None) -> None:
+        self._begin(item, progress, digest)
         try:
             await self._do(item, digest)
         except Superseded:
@@ -236,7 +242,12 @@ class Applier:
         else:
             self._done(item, progress, digest)
             return
+        self._failed(item, progress, digest, told, lasting=lasting)
+
+    def _failed(self, item: Item, progress: Progress, digest: str | None, told: str, *, lasting: bool) -> None:
         progress.put_off()
+        if item[0] != STREAM and not lasting:
+            progress.applied = None  # it may have been done nevertheless
         if digest != self._digest(item):
             return  # what is wanted by now will tell of itself
         if lasting:
@@ -249,7 +260,6 @@ class Applier:
         if digest is None:
             self._progress.pop(item, None)
         elif progress.lacking == digest:
-            progress.exists = True
             progress.put_off(FIRST_PHOTO_AGAIN_S, MOST_PHOTO_AGAIN_S)
         else:
             self._progress[item] = Progress(applied=digest, exists=True)

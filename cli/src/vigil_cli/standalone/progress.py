@@ -15,7 +15,7 @@ class Progress:
     applied
         Digest of what was done; None: nothing, or something unknown of an earlier run.
     exists
-        It is there and must be taken away when it is no longer desired.
+        It is there, or may be, and must be taken away when it is no longer desired.
     """
 
     applied: str | None = None
