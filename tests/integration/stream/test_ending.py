@@ -44,7 +44,7 @@ class Lonely(StreamProcess):
 
     @property
     def pid(self) -> int:
-        """Of the process itself, as it is seen from here; 0 while it is not yet there."""
+        """Of the process itself, as it is seen from here; 0 while it is not yet there, or in exec."""
         outer = self.process.pid
         assert self.process.poll() is None, self.log.read_text()
         children = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
@@ -53,7 +53,8 @@ class Lonely(StreamProcess):
         return int(children[0])
 
     def read(self, name: str) -> str:
-        return Path(f"/proc/{self.pid}/{name}").read_text() if self.pid else ""
+        pid = self.pid
+        return Path(f"/proc/{pid}/{name}").read_text() if pid else ""
 
     def listens_to(self, number: signal.Signals) -> bool:
         caught = [line.split()[1] for line in self.read("status").splitlines() if line.startswith("SigCgt")]
@@ -68,7 +69,9 @@ class Lonely(StreamProcess):
         return any(row[2].endswith(there) and row[3] == state for row in rows)
 
     def ends_when_told(self) -> None:
-        os.kill(self.pid, signal.SIGTERM)
+        pid = self.pid
+        assert pid, "0 would be this test itself"
+        os.kill(pid, signal.SIGTERM)
         assert self.process.wait(SOON_S) == runner.EXIT_OK
         told = self.log.read_text()
         assert "Traceback" not in told
