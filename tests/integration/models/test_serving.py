@@ -84,8 +84,7 @@ def test_requests_that_wait_are_shared_between_instances_one_at_a_time(
     def send() -> None:
         with grpcclient.InferenceServerClient(server.address) as own:
             for _ in range(5):
-                while _refuses(own, frame):
-                    pass
+                wait_until(lambda: not _refuses(own, frame), TIMEOUT_S, "an answer", poll_s=0)
 
     before = _batches(client)
     threads = [threading.Thread(target=send) for _ in range(6)]
