@@ -51,7 +51,7 @@ async def serve(bench: Bench, video: Path, count: int) -> AsyncIterator[Streams]
 
     from vigil_cli.standalone.servers import go2rtc
     from vigil_cli.standalone.servers.ports import LOOPBACK, free_port
-    from vigil_cli.standalone.supervisor import StartError, Supervisor
+    from vigil_cli.supervisor import StartError, Supervisor
 
     try:
         await asyncio.to_thread(go2rtc.build)

@@ -21,7 +21,7 @@ from vigil_cli.standalone.servers.postgres import postgres
 from vigil_cli.standalone.servers.postgres import url as database_url
 from vigil_cli.standalone.servers.triton import TritonPorts, triton
 from vigil_cli.standalone.state import StateFolder
-from vigil_cli.standalone.supervisor import Supervisor
+from vigil_cli.supervisor import Supervisor
 from vigil_contracts.resources import Camera, Subject
 
 SITE = "default"

@@ -12,7 +12,7 @@ from tests.support.shared import ROOT, missing
 
 from vigil_cli.standalone.servers.go2rtc import cache_folder
 from vigil_cli.standalone.servers.go_build import go_build
-from vigil_cli.standalone.supervisor.spec import StartError
+from vigil_cli.supervisor.spec import StartError
 
 SOURCE = Path(__file__).parent / "judges"
 HEALTH = ROOT / "charts" / "gitops" / "argocd" / "health.lua"

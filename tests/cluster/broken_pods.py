@@ -12,7 +12,7 @@ from tests.support.kubernetes.programs import program
 from tests.support.running import Running
 from tests.support.waiting import wait_until
 
-from vigil_cli.standalone.supervisor.spec import ProcessSpec
+from vigil_cli.supervisor.spec import ProcessSpec
 
 BY_CAMERA = "vigil.dev/camera"
 NOT_THERE = "127.0.0.1:9/vigil/stream:test"

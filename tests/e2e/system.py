@@ -17,7 +17,7 @@ import yaml
 from tests.support.servers import environment
 from tests.support.waiting import wait_until
 
-from vigil_cli.standalone.supervisor.strays import look_at
+from vigil_cli.supervisor.orphans import find_process
 
 API = "vigil.dev/v1alpha1"
 CAMERAS = """
@@ -157,7 +157,7 @@ class System:
             note = json.loads((self.state / "run" / f"{name}.json").read_text())
         except (OSError, ValueError):
             return None
-        seen = look_at(note["pid"])
+        seen = find_process(note["pid"])
         return seen.pid if seen is not None and seen.started == note["started"] else None
 
     def kill_9(self, name: str) -> float:

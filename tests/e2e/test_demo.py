@@ -16,7 +16,7 @@ from tests.support.waiting import wait_until
 from vigil_cli.demo.people import ENROLLED
 from vigil_cli.demo.photos import ensure_photos
 from vigil_cli.errors import CommandError
-from vigil_cli.standalone.models import Reports
+from vigil_cli.preparation import PreparationObserver
 from vigil_models.api import cache_dir
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -30,7 +30,7 @@ DEADLINE_S = 600
 def material() -> None:
     provide_pack(OPEN_PACK)
     try:
-        ensure_photos(cache_dir(), Reports(lambda _: None, lambda *_: None, lambda _: False))
+        ensure_photos(cache_dir(), PreparationObserver(lambda _: None, lambda *_: None, lambda _: False))
     except CommandError as error:
         missing(f"the demo's photos ({error})")
 

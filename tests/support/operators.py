@@ -20,7 +20,7 @@ from tests.support.servers import environment
 from tests.support.waiting import wait_until
 
 from vigil_cli.standalone.servers.ports import LOOPBACK, free_port
-from vigil_cli.standalone.supervisor.spec import ProcessSpec
+from vigil_cli.supervisor.spec import ProcessSpec
 
 IMAGE = "vigil/stream:test"
 RESTART_S = 1.0

@@ -16,10 +16,10 @@ from uuid import uuid4
 import filelock
 from tests.support.waiting import wait_until
 
-from vigil_cli.standalone.supervisor import strays
-from vigil_cli.standalone.supervisor.command import command
-from vigil_cli.standalone.supervisor.janitor import Janitor
-from vigil_cli.standalone.supervisor.spec import ProcessSpec
+from vigil_cli.supervisor import orphans
+from vigil_cli.supervisor.command import command
+from vigil_cli.supervisor.reaper import Reaper
+from vigil_cli.supervisor.spec import ProcessSpec
 
 PREFIX = "vigil-test-run-"
 YOUNG_S = 60
@@ -44,9 +44,9 @@ def run_folder() -> Path:
 
 
 @functools.cache
-def janitor() -> Janitor:
-    """Give the janitor of this test run: it ends all servers, with what they started, when the run is killed."""
-    made = Janitor(run_folder() / "run")
+def reaper() -> Reaper:
+    """Give the reaper of this test run: it ends all servers, with what they started, when the run is killed."""
+    made = Reaper(run_folder() / "run")
     atexit.register(made.close)
     return made
 
@@ -79,11 +79,11 @@ class Running:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self.spec.env, strays.MARK: janitor().mark(self._name)},
+                env={**os.environ, **self.spec.env, orphans.MARK: reaper().mark(self._name)},
                 cwd=self.spec.cwd,
                 start_new_session=True,
             )
-        janitor().record(self._name, self._process.pid)
+        reaper().record(self._name, self._process.pid)
         wait_until(self._is_ready, self.spec.ready_timeout_s, f"{self.spec.name} is ready")
         return self
 
@@ -107,10 +107,10 @@ class Running:
 
     def _end(self, number: int) -> None:
         if self._process is not None:
-            strays.kill_group(self._process.pid, number)
+            orphans.kill_group(self._process.pid, number)
             self._process.wait(10)
             self._process = None
-            janitor().forget(self._name)
+            reaper().forget(self._name)
 
     def discard(self) -> None:
         """Kill it, and remove what a killed server leaves outside its folder, as its next start would."""

@@ -20,7 +20,7 @@ from vigil_cli.standalone.servers.nats import nats
 from vigil_cli.standalone.servers.ports import LOOPBACK, free_port
 from vigil_cli.standalone.servers.postgres import postgres, url
 from vigil_cli.standalone.servers.triton import TritonPorts, triton
-from vigil_cli.standalone.supervisor.spec import StartError
+from vigil_cli.supervisor.spec import StartError
 from vigil_models.api import cache_dir, ensure_pack, export_pack, pack
 from vigil_models.fetch.store import models_dir
 

@@ -19,7 +19,7 @@ def _run() -> None:
     from vigil_cli.console import show_error, show_findings
     from vigil_cli.errors import CommandError
     from vigil_cli.manifests import ManifestError
-    from vigil_cli.standalone.supervisor.spec import StartError
+    from vigil_cli.supervisor.spec import StartError
 
     try:
         app()

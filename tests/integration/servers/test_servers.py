@@ -30,8 +30,8 @@ from vigil_cli.standalone.servers.nats import nats as nats_server
 from vigil_cli.standalone.servers.ports import Ports, free_port
 from vigil_cli.standalone.servers.postgres import postgres, url
 from vigil_cli.standalone.servers.triton import TritonPorts, triton
-from vigil_cli.standalone.supervisor import StartError, Supervisor, strays
-from vigil_cli.standalone.supervisor.launch import NOBODY
+from vigil_cli.supervisor import StartError, Supervisor, orphans
+from vigil_cli.supervisor.launch import NOBODY
 
 pytestmark = pytest.mark.integration
 
@@ -100,7 +100,7 @@ async def test_postgres_of_root_runs_as_nobody_where_user_namespaces_are_not_all
     folder.parent.mkdir(mode=0o700)
     start_postgres(folder).running.stop()  # made as root in a namespace, then handed over
     for module in ("supervisor.command", "servers.postgres"):
-        monkeypatch.setattr(f"vigil_cli.standalone.{module}.stand_in", lambda: "nobody")
+        monkeypatch.setattr(f"vigil_cli.standalone.{module}.unprivileged_mode", lambda: "nobody")
     server = start_postgres(folder)
     assert psutil.Process(server.running.pid).uids().effective == NOBODY
     connection = await asyncpg.connect(server.admin_url)
@@ -226,4 +226,4 @@ def test_a_killed_test_run_leaves_no_server() -> None:
     children = [child.pid for pid in pids for child in psutil.Process(pid).children()]
     run.kill()
     run.communicate(timeout=10)
-    wait_until(lambda: not any(strays.look_at(pid) for pid in [*pids, *children]), 20, "all have ended")
+    wait_until(lambda: not any(orphans.find_process(pid) for pid in [*pids, *children]), 20, "all have ended")

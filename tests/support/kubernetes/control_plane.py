@@ -12,7 +12,7 @@ from tests.support.kubernetes import audit
 from tests.support.kubernetes.certificates import Authority
 from tests.support.kubernetes.programs import program
 
-from vigil_cli.standalone.supervisor.spec import ProcessSpec
+from vigil_cli.supervisor.spec import ProcessSpec
 
 READY_TIMEOUT_S = 120.0
 """On a quiet machine all of them are ready within five seconds."""

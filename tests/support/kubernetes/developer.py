@@ -30,7 +30,7 @@ from tests.support.shared import ROOT
 from tests.support.waiting import wait_until
 
 from vigil_cli.standalone.servers.go2rtc import cache_folder
-from vigil_cli.standalone.supervisor import strays
+from vigil_cli.supervisor import orphans
 
 NAMESPACE = "vigil"
 START_TIMEOUT_S = 300.0
@@ -50,7 +50,7 @@ class Held:
     Attributes
     ----------
     started, boot
-        With the pid they name the holder: see `strays`.
+        With the pid they name the holder: see `orphans`.
     slot
         Number of the cluster.
     """
@@ -65,8 +65,8 @@ class Held:
 
     def lives(self) -> bool:
         """Tell whether the holder still runs."""
-        seen = strays.look_at(self.pid)
-        return seen is not None and seen.started == self.started and strays.boot_id() == self.boot
+        seen = orphans.find_process(self.pid)
+        return seen is not None and seen.started == self.started and orphans.boot_id() == self.boot
 
 
 def folder() -> Path:
@@ -135,13 +135,13 @@ def hold() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cluster = NodeCluster.start()
     try:
-        seen = strays.look_at(os.getpid())
+        seen = orphans.find_process(os.getpid())
         assert seen is not None
         number = int(cluster.name.rpartition("-")[2])
         told = Held(
             seen.pid,
             seen.started,
-            strays.boot_id(),
+            orphans.boot_id(),
             number,
             str(cluster.kubeconfig),
             str(cluster.containerd),

@@ -13,7 +13,7 @@ from tests.support.kubernetes.errors import ClusterError
 from tests.support.kubernetes.programs import program
 
 from vigil_cli.standalone.servers.ports import free_port
-from vigil_cli.standalone.supervisor.spec import ProcessSpec
+from vigil_cli.supervisor.spec import ProcessSpec
 
 PROGRAMS = (*api.PROGRAMS, "kwok")
 PODS_PER_NODE = 110

@@ -10,7 +10,7 @@ from tests.support.kubernetes.images import PAUSE
 from tests.support.kubernetes.network import Network
 from tests.support.kubernetes.programs import program
 
-from vigil_cli.standalone.supervisor.spec import ProcessSpec
+from vigil_cli.supervisor.spec import ProcessSpec
 
 READY_TIMEOUT_S = 60.0
 DNS_READY_PORT = 8181

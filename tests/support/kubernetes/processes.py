@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.support.kubernetes.errors import ClusterError
 from tests.support.running import Running
 
-from vigil_cli.standalone.supervisor.spec import ProcessSpec, StartError
+from vigil_cli.supervisor.spec import ProcessSpec, StartError
 
 LOG_TAIL = 2000
 

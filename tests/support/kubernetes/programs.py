@@ -16,7 +16,7 @@ from tests.support.kubernetes.errors import ClusterError
 from vigil_cli.standalone.servers.folders import prepare
 from vigil_cli.standalone.servers.go2rtc import cache_folder
 from vigil_cli.standalone.servers.go_build import go_build
-from vigil_cli.standalone.supervisor.spec import StartError
+from vigil_cli.supervisor.spec import StartError
 
 KUBERNETES = "v1.36.3"
 SOURCES = Path(__file__).parent / "programs"

@@ -21,7 +21,7 @@ from vigil_cli.standalone.desired import Desired, desired
 from vigil_cli.standalone.programs import Addresses, Programs
 from vigil_cli.standalone.registry import Registry
 from vigil_cli.standalone.state import Secrets
-from vigil_cli.standalone.supervisor import ProcessSpec, Supervisor
+from vigil_cli.supervisor import ProcessSpec, Supervisor
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import EnrolmentReport
 from vigil_contracts.resources import Site, check

@@ -9,10 +9,10 @@ from tests.support.waiting import eventually
 from tests.unit.cli.test_applier import CAMERA, LOBBY, Started, applying, serving, wanted
 
 from vigil_cli.commands.logs import for_people
+from vigil_cli.dashboard import DashboardState
 from vigil_cli.standalone import progress, session
 from vigil_cli.standalone.defects import MAX_TRACE, Defects
-from vigil_cli.standalone.supervisor import ProcessSpec
-from vigil_cli.view.board import Board
+from vigil_cli.supervisor import ProcessSpec
 
 
 class Defective(Started):
@@ -70,8 +70,8 @@ async def test_a_task_that_fails_begins_again_and_its_traceback_is_kept(tmp_path
             raise LookupError("no such thing")
         began.set()
 
-    board = Board(tell=lambda style, line: lines.append((style, line)))
-    async with session._background(board, Defects(log, "vigil logs defects"), {"a look": run}):
+    dashboard = DashboardState(tell=lambda style, line: lines.append((style, line)))
+    async with session._background(dashboard, Defects(log, "vigil logs defects"), {"a look": run}):
         await asyncio.wait_for(began.wait(), 10)
 
     told = "LookupError: no such thing (`vigil logs defects` shows where it comes from)"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vigil_cli.manifests import ManifestError, load
-from vigil_cli.manifests.documents import NotYaml, documents
+from vigil_cli.manifests.documents import NotYamlError, documents
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 
@@ -57,7 +57,7 @@ def test_plain_data_come_back_as_they_were_written(data: list[dict[str, Any]]) -
 
     try:
         found = list(documents(text))
-    except NotYaml:
+    except NotYamlError:
         raise AssertionError(text) from None
 
     assert [document.data for document in found] == data

@@ -10,12 +10,12 @@ from tests.support.waiting import eventually
 
 from vigil_cli.commands.doctor import examine
 from vigil_cli.commands.up import webcam
+from vigil_cli.dashboard import DashboardState
 from vigil_cli.errors import CommandError
 from vigil_cli.standalone import session, state
 from vigil_cli.standalone.models import Models
 from vigil_cli.standalone.session import Options, Session
 from vigil_cli.standalone.state import StateFolder
-from vigil_cli.view.board import Board
 
 
 def test_secrets_are_made_once_and_for_the_owner_only(tmp_path: Path) -> None:
@@ -69,18 +69,18 @@ async def test_a_disk_that_fills_is_told_while_it_is_full(tmp_path: Path, monkey
     async def restart() -> None:
         restarts.append(None)
 
-    board = Board(tell=lambda _, line: told.append(line))
-    running = Session(StateFolder(tmp_path), Models("open", tmp_path, "d", "r"), Options([]), board)
+    dashboard = DashboardState(tell=lambda _, line: told.append(line))
+    running = Session(StateFolder(tmp_path), Models("open", tmp_path, "d", "r"), Options([]), dashboard)
     monkeypatch.setattr(session, "DISK_LOOK_S", 0.01)
     monkeypatch.setattr(state, "LEAST_FREE", 1 << 60)
     task = asyncio.create_task(running._watch_disk(restart))
-    await eventually(lambda: "disk" in board.notices, 10, "the board shows it")
-    assert "MiB left: free" in board.notices["disk"][1]
+    await eventually(lambda: "disk" in dashboard.notices, 10, "the dashboard shows it")
+    assert "MiB left: free" in dashboard.notices["disk"][1]
     assert StateFolder(tmp_path).trouble()
 
     monkeypatch.setattr(state, "LEAST_FREE", 0)
 
-    await eventually(lambda: "disk" not in board.notices, 10, "the board shows it no longer")
+    await eventually(lambda: "disk" not in dashboard.notices, 10, "the dashboard shows it no longer")
     await eventually(lambda: restarts, 10, "NATS is started anew")
     task.cancel()
     assert StateFolder(tmp_path).trouble() == ""

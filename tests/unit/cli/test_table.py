@@ -6,7 +6,7 @@ import io
 import pytest
 from rich.console import Console
 
-from vigil_cli.view.board import Board, SightingRow
+from vigil_cli.dashboard import DashboardState, SightingRow
 from vigil_cli.view.table import draw
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources import Camera, Metadata, SourceType
@@ -17,25 +17,25 @@ KEY = ResourceKey("default", "lobby")
 TOLD = "the camera at rtsp://10.0.0.5:554/stream1 refused the connection; check its address and that it is switched on"
 
 
-def busy_board() -> Board:
-    board = Board(tell=lambda *_: None, api_url="http://127.0.0.1:8000", token="t" * 32)
+def busy_dashboard() -> DashboardState:
+    dashboard = DashboardState(tell=lambda *_: None, api_url="http://127.0.0.1:8000", token="t" * 32)
     source = CameraSource(type=SourceType.RTSP, url="rtsp://10.0.0.5:554/stream1")
-    board.declare({KEY: Camera(metadata=Metadata(name="lobby"), spec=CameraSpec(source=source))}, {})
-    row = board.cameras[KEY]
+    dashboard.declare({KEY: Camera(metadata=Metadata(name="lobby"), spec=CameraSpec(source=source))}, {})
+    row = dashboard.cameras[KEY]
     row.state, row.reason, row.message = "Reconnecting", "Refused", TOLD
     row.last_person, row.last_at = "Lin-Manuel Miranda 0.61", NOW - dt.timedelta(seconds=112)
     for number in range(40):
         name = str(number)
-        board.sightings[name] = SightingRow(name, KEY, NOW, NOW, "Open", "Known", "Lin-Manuel Miranda", 0.61)
-    board.notices["disk"] = ("error", f"The disk of /a/long/folder has 100 MiB left: {'free some space ' * 8}")
-    return board
+        dashboard.sightings[name] = SightingRow(name, KEY, NOW, NOW, "Open", "Known", "Lin-Manuel Miranda", 0.61)
+    dashboard.notices["disk"] = ("error", f"The disk of /a/long/folder has 100 MiB left: {'free some space ' * 8}")
+    return dashboard
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (60, 30), (200, 50)])
 def test_the_table_fits_the_terminal_with_its_last_line(width: int, height: int) -> None:
     console = Console(file=io.StringIO(), width=width, height=height, soft_wrap=True)
 
-    console.print(draw(busy_board(), console, width, height, NOW))
+    console.print(draw(busy_dashboard(), console, width, height, NOW))
 
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()

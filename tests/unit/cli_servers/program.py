@@ -8,7 +8,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from vigil_cli.standalone.supervisor import ProcessSpec, Supervisor, until_interrupted
+from vigil_cli.supervisor import ProcessSpec, Supervisor, until_interrupted
 
 FAMILY = """
 import subprocess, sys, time

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.support.waiting import wait_until
 
-from vigil_cli.standalone.supervisor import end_strays, strays
+from vigil_cli.supervisor import end_orphans, orphans
 
 PROGRAM = Path(__file__).with_name("program.py")
 
@@ -27,12 +27,12 @@ class Up:
         wait_until(lambda: (state / "ready").exists() and (state / "ready").read_text(), 40, "everything is ready")
         self.pids = [int(pid) for pid in (state / "ready").read_text().split()]
 
-    def janitor(self) -> int:
+    def reaper(self) -> int:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return next(int(pid) for pid in children if b"strays.py" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        return next(int(pid) for pid in children if b"orphans.py" in Path(f"/proc/{pid}/cmdline").read_bytes())
 
     def alive(self) -> list[int]:
-        return [pid for pid in self.pids if strays.look_at(pid)]
+        return [pid for pid in self.pids if orphans.find_process(pid)]
 
 
 @pytest.fixture
@@ -46,29 +46,29 @@ def up(tmp_path: Path) -> Iterator[Up]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_supervisor_stops_everything_in_order(up: Up, number: signal.Signals) -> None:
-    janitor = up.janitor()
+    reaper = up.reaper()
     up.process.send_signal(number)
     output, _ = up.process.communicate(timeout=30)
     assert (up.process.returncode, output) == (0, "interrupted True\n")
     assert (up.state / "ended-politely").exists()
     assert up.alive() == []
-    assert strays.look_at(janitor) is None
+    assert orphans.find_process(reaper) is None
 
 
 def test_kill_9_of_the_supervisor_leaves_nothing(up: Up) -> None:
-    janitor = up.janitor()
+    reaper = up.reaper()
     assert len(up.alive()) == 3
     up.process.kill()
     wait_until(lambda: not up.alive(), 15, "children and grandchild have ended")
-    wait_until(lambda: strays.look_at(janitor) is None, 15, "the janitor has ended")
+    wait_until(lambda: orphans.find_process(reaper) is None, 15, "the reaper has ended")
 
 
 def test_the_next_supervisor_ends_what_stayed_when_the_janitor_was_killed_too(up: Up) -> None:
-    os.kill(up.janitor(), signal.SIGKILL)
+    os.kill(up.reaper(), signal.SIGKILL)
     up.process.kill()
     grandchild = up.pids[2]
     wait_until(lambda: up.alive() == [grandchild], 15, "the kernel has ended the children, not the grandchild")
-    assert end_strays(up.state / "run") == ["family"]
+    assert end_orphans(up.state / "run") == ["family"]
     assert up.alive() == []
 
 
@@ -89,10 +89,10 @@ def a_stranger() -> subprocess.Popen[bytes]:
 def test_a_note_that_names_another_process_harms_nobody(tmp_path: Path, change: dict[str, object]) -> None:
     stranger = a_stranger()
     try:
-        strays.record(tmp_path, "a", stranger.pid, "word:a")
+        orphans.record(tmp_path, "a", stranger.pid, "word:a")
         note = tmp_path / "a.json"
         note.write_text(json.dumps({**json.loads(note.read_text()), **change}))
-        assert end_strays(tmp_path) == []
+        assert end_orphans(tmp_path) == []
         assert stranger.poll() is None
     finally:
         stranger.kill()
@@ -101,10 +101,10 @@ def test_a_note_that_names_another_process_harms_nobody(tmp_path: Path, change: 
 
 def test_a_noted_process_is_ended(tmp_path: Path) -> None:
     child = a_stranger()
-    strays.record(tmp_path, "a", child.pid, "word:a")
-    assert end_strays(tmp_path, "another word") == []
+    orphans.record(tmp_path, "a", child.pid, "word:a")
+    assert end_orphans(tmp_path, "another word") == []
     assert child.poll() is None
-    assert end_strays(tmp_path) == ["a"]
+    assert end_orphans(tmp_path) == ["a"]
     assert child.wait(10) == -signal.SIGKILL
     assert list(tmp_path.glob("*.json")) == []
 
@@ -112,4 +112,4 @@ def test_a_noted_process_is_ended(tmp_path: Path) -> None:
 def test_a_damaged_note_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"pid": 1')
     (tmp_path / "b.json").write_text("[]")
-    assert end_strays(tmp_path) == []
+    assert end_orphans(tmp_path) == []

@@ -18,10 +18,10 @@ from vigil_cli.pauses import pause_s
 from vigil_cli.standalone.servers import go2rtc, nats, postgres, triton
 from vigil_cli.standalone.servers.folders import prepare
 from vigil_cli.standalone.servers.ports import Ports, answers, check_free, check_host, in_url
-from vigil_cli.standalone.supervisor import StartError
-from vigil_cli.standalone.supervisor.child import HEALTHY_AFTER_S, failures_in_a_row
-from vigil_cli.standalone.supervisor.logs import ProcessLog
-from vigil_cli.standalone.supervisor.trouble import explain
+from vigil_cli.supervisor import StartError
+from vigil_cli.supervisor.child import HEALTHY_AFTER_S, consecutive_failures
+from vigil_cli.supervisor.known_errors import explain
+from vigil_cli.supervisor.logs import ProcessLog
 
 
 @contextmanager
@@ -45,8 +45,8 @@ def test_pauses_differ_so_that_attempts_spread() -> None:
 
 
 def test_a_process_that_was_well_for_long_is_started_again_as_after_its_first_end() -> None:
-    assert failures_in_a_row(7, HEALTHY_AFTER_S - 1) == 8
-    assert failures_in_a_row(7, HEALTHY_AFTER_S) == 1
+    assert consecutive_failures(7, HEALTHY_AFTER_S - 1) == 8
+    assert consecutive_failures(7, HEALTHY_AFTER_S) == 1
 
 
 def test_a_log_keeps_its_newest_lines_within_bounds(tmp_path: Path) -> None:

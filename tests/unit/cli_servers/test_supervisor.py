@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tests.support.waiting import eventually
 
-from vigil_cli.standalone.supervisor import ProcessSpec, ProcessState, ProcessStatus, StartError, Supervisor
-from vigil_cli.standalone.supervisor.strays import look_at
+from vigil_cli.supervisor import ProcessSpec, ProcessState, ProcessStatus, StartError, Supervisor
+from vigil_cli.supervisor.orphans import find_process
 
 
 def python(name: str, code: str, **options: object) -> ProcessSpec:
@@ -162,7 +162,7 @@ async def test_children_come_and_go_while_others_run(supervisor: Supervisor) -> 
     assert stays is not None
     assert goes is not None
     await supervisor.remove("goes")
-    assert look_at(goes) is None
+    assert find_process(goes) is None
     await supervisor.replace(sleeper("other"))
     await supervisor.wait_ready(["other"], 10)
     assert set(supervisor.statuses) == {"stays", "other"}
@@ -176,7 +176,7 @@ async def test_a_child_that_ignores_the_polite_signal_is_killed(supervisor: Supe
     pid = supervisor.statuses["a"].pid
     assert pid is not None
     await supervisor.remove("a")
-    assert look_at(pid) is None
+    assert find_process(pid) is None
 
 
 async def test_a_grandchild_that_holds_the_output_does_not_hold_up_the_restart(supervisor: Supervisor) -> None:
@@ -211,7 +211,7 @@ async def test_a_second_supervisor_on_a_folder_is_refused_and_harms_nobody(
     with pytest.raises(StartError, match=rf"in use by another vigil \(process {os.getpid()}\)"):
         async with Supervisor(tmp_path):
             pass
-    assert look_at(pid) is not None
+    assert find_process(pid) is not None
 
 
 async def test_stopping_while_children_start_leaves_nothing(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from vigil_cli.demo.photos import ensure_photos
 from vigil_cli.demo.scene import FPS, SCENES, Scene
 from vigil_cli.errors import CommandError
 from vigil_cli.inference import local_inference
-from vigil_cli.standalone.models import Reports
+from vigil_cli.preparation import PreparationObserver
 from vigil_models.api import cache_dir
 from vigil_vision.enrolment import enrol_photo, find_faces
 from vigil_vision.triton import FaceModels
@@ -30,7 +30,7 @@ EVERY = FPS // 3
 @pytest.fixture(scope="module")
 def photos() -> dict[str, Path]:
     try:
-        return ensure_photos(cache_dir(), Reports(lambda _: None, lambda *_: None, lambda _: False))
+        return ensure_photos(cache_dir(), PreparationObserver(lambda _: None, lambda *_: None, lambda _: False))
     except CommandError as error:
         missing(f"the demo's photos ({error})")
 

@@ -12,7 +12,7 @@ from vigil_cli.demo import photos
 from vigil_cli.demo.people import PACKAGES, PHOTOS, Form, Package, Photo
 from vigil_cli.demo.photos import credits_of_photos, ensure_photos
 from vigil_cli.errors import CommandError
-from vigil_cli.standalone.models import Reports
+from vigil_cli.preparation import PreparationObserver
 
 PICTURE = b"a picture"
 WHEEL = Package("tiny-wheel==1.0", Form.WHEEL, 1)
@@ -23,8 +23,8 @@ def photo(name: str, package: Package, sha256: str | None = None) -> Photo:
     return Photo(name, package, f"in/{name}", sha256 or hashlib.sha256(PICTURE).hexdigest(), "somebody, public domain")
 
 
-def reports(said: list[str]) -> Reports:
-    return Reports(say=said.append, progress=lambda *_: None, accept=lambda _: False)
+def reports(said: list[str]) -> PreparationObserver:
+    return PreparationObserver(step=said.append, progress=lambda *_: None, accept=lambda _: False)
 
 
 @pytest.fixture(autouse=True)

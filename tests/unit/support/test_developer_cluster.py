@@ -10,7 +10,7 @@ import pytest
 from tests.support.kubernetes import cleanup, developer, programs
 from tests.support.waiting import wait_until
 
-from vigil_cli.standalone.supervisor import strays
+from vigil_cli.supervisor import orphans
 
 HOLDER = """
 import signal, sys, time
@@ -28,9 +28,9 @@ while True:
 
 
 def _held(pid: int, kubeconfig: str = "/nowhere/admin.kubeconfig") -> developer.Held:
-    seen = strays.look_at(pid)
+    seen = orphans.find_process(pid)
     assert seen is not None
-    return developer.Held(pid, seen.started, strays.boot_id(), 7, kubeconfig, "/nowhere/containerd.sock", "10.0.0.1")
+    return developer.Held(pid, seen.started, orphans.boot_id(), 7, kubeconfig, "/nowhere/containerd.sock", "10.0.0.1")
 
 
 def test_what_is_handed_over_has_a_shell_find_kubectl_and_helm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

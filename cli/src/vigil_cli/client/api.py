@@ -31,7 +31,7 @@ class ApiError(Exception):
     """The API did not answer; trying again may help."""
 
 
-class ApiRefused(ApiError):  # noqa: N818 - reads as what happened
+class ApiRefusedError(ApiError):
     """The API answered that it will not do this; trying again does not help."""
 
 
@@ -57,7 +57,7 @@ class Api:
         ------
         ApiError
             There is no answer.
-        ApiRefused
+        ApiRefusedError
             There is one, with errors.
         """
         headers = {"Authorization": f"Bearer {self._token}"}
@@ -95,7 +95,7 @@ class Api:
 
         Raises
         ------
-        ApiRefused
+        ApiRefusedError
             The token, the cursor or the filter is not accepted.
         """
         cursor = after
@@ -111,14 +111,14 @@ class Api:
                         cursor = data["sightings"]["cursor"]
                         yield data["sightings"]
                 told = "the API closed the subscription"
-            except ApiRefused:
+            except ApiRefusedError:
                 raise
             except ApiError as error:
                 told = str(error)
             await asyncio.sleep(line.lost(told))
 
     async def cameras(self) -> AsyncGenerator[Json, None]:
-        """Hear every camera's heartbeats, for ever; raises ApiRefused."""
+        """Hear every camera's heartbeats, for ever; raises ApiRefusedError."""
         line = _Line()
         while True:
             try:
@@ -127,7 +127,7 @@ class Api:
                         line.heard()
                         yield data["cameras"]
                 told = "the API closed the subscription"
-            except ApiRefused:
+            except ApiRefusedError:
                 raise
             except ApiError as error:
                 told = str(error)
@@ -154,7 +154,7 @@ class Api:
         except TransportQueryError as error:
             raise _error(error.errors or []) from None
         except TransportServerError as error:
-            kind = ApiRefused if error.code in {401, 403, 404} else ApiError
+            kind = ApiRefusedError if error.code in {401, 403, 404} else ApiError
             raise kind(str(error)) from None
         except (TransportError, WebSocketException, OSError, TimeoutError) as error:
             raise _lost(error) from None
@@ -192,7 +192,7 @@ def _lost(error: Exception) -> ApiError:
     cause = error.__cause__ or error
     close = getattr(cause, "rcvd", None)
     words = getattr(close, "reason", "") or str(cause) or type(cause).__name__
-    kind = ApiRefused if getattr(close, "code", None) in REFUSED else ApiError
+    kind = ApiRefusedError if getattr(close, "code", None) in REFUSED else ApiError
     return kind(words.splitlines()[0][:200])
 
 
@@ -201,4 +201,4 @@ def _error(errors: list[Any]) -> ApiError:
     told = "; ".join(str(error.get("message", error)) if isinstance(error, dict) else str(error) for error in errors)
     first = errors[0] if errors and isinstance(errors[0], dict) else {}
     passing = (first.get("extensions") or {}).get("code") in PASSING
-    return ApiError(told) if passing else ApiRefused(told)
+    return ApiError(told) if passing else ApiRefusedError(told)

@@ -12,16 +12,17 @@ from pathlib import Path
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from vigil_cli.client import ApiRefused
+from vigil_cli.client import ApiRefusedError
 from vigil_cli.client.documents import EXAMPLE
 from vigil_cli.console import err, out, show_findings
+from vigil_cli.dashboard import DashboardState
+from vigil_cli.demo.evaluation import Evaluator, GroundTruth
 from vigil_cli.demo.film import ensure_films
-from vigil_cli.demo.judge import Judge, Truth
 from vigil_cli.demo.people import ENROLLED, PEOPLE
 from vigil_cli.demo.photos import credits_of_photos, ensure_photos
+from vigil_cli.demo.report import print_evaluation
 from vigil_cli.demo.scene import SCENES, SECONDS
 from vigil_cli.demo.site import DemoSite, build_site, wanted_films
-from vigil_cli.demo.verdict import show_verdict
 from vigil_cli.errors import CommandError
 from vigil_cli.manifests import load
 from vigil_cli.standalone.models import Models, prepare
@@ -30,14 +31,13 @@ from vigil_cli.standalone.run import run_session
 from vigil_cli.standalone.servers import go2rtc
 from vigil_cli.standalone.session import Options, Session
 from vigil_cli.standalone.state import StateFolder, default_folder
-from vigil_cli.standalone.supervisor import StartError
-from vigil_cli.view.board import Board
-from vigil_cli.view.reports import reports
+from vigil_cli.supervisor import StartError
+from vigil_cli.view.preparation import show_preparation
 from vigil_cli.view.screen import screen
 from vigil_models import api as models_api
 
 PACK = "open"
-TRUTH = Truth(
+GROUND_TRUTH = GroundTruth(
     enrolled={person.key: person.name for person in PEOPLE if person.enrolled},
     strangers={person.key: person.name for person in PEOPLE if not person.enrolled},
     cameras={scene.name: scene.people for scene in SCENES},
@@ -51,7 +51,7 @@ def demo_folder() -> Path:
 
 
 def run(duration: float | None, state: Path | None, *, plain: bool, seed: int) -> None:
-    """Run the demo until Ctrl-C, or for a time and with a verdict.
+    """Run the demo until Ctrl-C, or for a time and with a evaluation.
 
     Raises
     ------
@@ -66,9 +66,9 @@ def run(duration: float | None, state: Path | None, *, plain: bool, seed: int) -
         manifests = load([site.folder])
         show_findings(manifests.warnings)
         err.print(f"Starting Vigil with {len(manifests.cameras)} cameras; state in {folder.root}")
-        with screen(out, folder.logs / "demo.log", plain=plain) as board:
-            session = Session(folder, models, Options([site.folder], extra_processes=site.processes), board)
-            watcher = _Watcher(board, folder.root, duration)
+        with screen(out, folder.logs / "demo.log", plain=plain) as dashboard:
+            session = Session(folder, models, Options([site.folder], extra_processes=site.processes), dashboard)
+            watcher = _Watcher(dashboard, folder.root, duration)
             run_session(session, manifests, watcher.watch)
     _conclude(watcher, began, duration)
 
@@ -76,12 +76,12 @@ def run(duration: float | None, state: Path | None, *, plain: bool, seed: int) -
 def _prepare(root: Path, seed: int) -> tuple[Models, DemoSite]:
     """Make everything ready that the demo needs, with progress."""
     cache = models_api.cache_dir()
-    with reports() as told:
-        photos = ensure_photos(cache, told)
+    with show_preparation() as observer:
+        photos = ensure_photos(cache, observer)
     with ThreadPoolExecutor(1) as pool:
         server: Future[Path] = pool.submit(go2rtc.build)  # beside all else; mostly it waits for the network
-        with reports() as told:
-            models = prepare(PACK, told)
+        with show_preparation() as observer:
+            models = prepare(PACK, observer)
         for line in credits_of_photos():
             err.print(Text(f"  Photo {line}", "dim"))
         hopeful = not (server.done() and server.exception())  # without Go it fails at once
@@ -147,10 +147,10 @@ class _Watcher:
         Cameras that did not stream at the end, and why.
     """
 
-    board: Board
+    dashboard: DashboardState
     root: Path
     duration: float | None
-    judge: Judge = field(default_factory=lambda: Judge(TRUTH, dt.datetime.now(dt.UTC)))
+    evaluator: Evaluator = field(default_factory=lambda: Evaluator(GROUND_TRUTH, dt.datetime.now(dt.UTC)))
     started: float | None = None
     ended: bool = False
     troubles: list[str] = field(default_factory=list)
@@ -158,7 +158,7 @@ class _Watcher:
     async def watch(self, session: Session) -> None:
         """Listen until the duration is over; without one, for ever."""
         self.started = time.monotonic()
-        self.judge.since = dt.datetime.now(dt.UTC)
+        self.evaluator.since = dt.datetime.now(dt.UTC)
         self._invite()
         try:
             async with asyncio.timeout(self.duration) as limit:
@@ -167,19 +167,19 @@ class _Watcher:
             if not limit.expired():
                 raise
             self.ended = True
-        except ApiRefused as error:
+        except ApiRefusedError as error:
             raise CommandError(f"The API refuses the demo's subscription: {error}") from None
         finally:
-            self.troubles = _troubles(self.board)
-            self.board.notices.clear()
+            self.troubles = _troubles(self.dashboard)
+            self.dashboard.notices.clear()
 
     async def _listen(self, session: Session, started: float) -> None:
         async with aclosing(session.api.sightings()) as events:
             async for event in events:
-                self.judge.hear(event, time.monotonic() - started)
-                missing = [person.name for person in ENROLLED if person.key not in self.judge.recognised]
+                self.evaluator.add_event(event, time.monotonic() - started)
+                missing = [person.name for person in ENROLLED if person.key not in self.evaluator.recognised]
                 told = f"still to come: {', '.join(missing)}" if missing else "everybody who is enrolled was recognised"
-                self.board.notices["demo"] = ("info" if missing else "good", f"Demo: {told}")
+                self.dashboard.notices["demo"] = ("info" if missing else "good", f"Demo: {told}")
 
     def _invite(self) -> None:
         """Say how to look at it from outside."""
@@ -188,17 +188,17 @@ class _Watcher:
             f"  {EXAMPLE}",
         )
         for number, line in enumerate(lines):
-            self.board.notices[f"invitation {number}"] = ("dim", line)
-            self.board.tell("info", line)
+            self.dashboard.notices[f"invitation {number}"] = ("dim", line)
+            self.dashboard.tell("info", line)
 
 
-def _troubles(board: Board) -> list[str]:
-    """Say of each camera that does not stream why, which explains better than any verdict what is wrong."""
+def _troubles(dashboard: DashboardState) -> list[str]:
+    """Say of each camera that does not stream why, which explains better than any evaluation what is wrong."""
     found = []
-    for key, row in board.cameras.items():
+    for key, row in dashboard.cameras.items():
         if row.state == "Streaming" and not row.stale:
             continue
-        process = board.processes.get(stream_name(key))
+        process = dashboard.processes.get(stream_name(key))
         last = process.last_line if process is not None and process.state != "Ready" else ""
         found.append(f"camera {key.name} does not stream ({row.message or last or row.state})")
     return found
@@ -208,13 +208,13 @@ def _conclude(watcher: _Watcher, began: float, duration: float | None) -> None:
     """Show what was recognised, and fail when a whole run should have shown more."""
     if watcher.started is None:
         raise CommandError("The demo was ended before its cameras had started.")
-    verdict = watcher.judge.verdict()
-    show_verdict(out, verdict, preparing_s=watcher.started - began)
+    evaluation = watcher.evaluator.evaluate()
+    print_evaluation(out, evaluation, preparing_s=watcher.started - began)
     if duration is None:
         return
     if not watcher.ended:
-        raise CommandError("The demo was ended before its time was over, so there is no verdict.")
-    if not verdict.passed:
+        raise CommandError("The demo was ended before its time was over, so there is no evaluation.")
+    if not evaluation.passed:
         short = f" (a scene takes {SECONDS} s: allow at least {2 * SECONDS})" if duration < 2 * SECONDS else ""
-        raise CommandError(f"The demo failed: {'; '.join([*watcher.troubles, *verdict.problems])}{short}.")
+        raise CommandError(f"The demo failed: {'; '.join([*watcher.troubles, *evaluation.problems])}{short}.")
     out.print(Text("Everybody who is enrolled was recognised, and nobody else was named.", "bold green"))

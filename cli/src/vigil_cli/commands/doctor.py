@@ -18,7 +18,7 @@ from vigil_cli.errors import CommandError
 from vigil_cli.standalone.servers import go2rtc, nats, postgres, triton
 from vigil_cli.standalone.servers.ports import is_free
 from vigil_cli.standalone.state import make_usable
-from vigil_cli.standalone.supervisor import StartError
+from vigil_cli.supervisor import StartError
 from vigil_models import api
 from vigil_models.fetch import store
 

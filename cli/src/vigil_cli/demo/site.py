@@ -16,7 +16,7 @@ from vigil_cli.errors import CommandError
 from vigil_cli.standalone.programs import PYTHON
 from vigil_cli.standalone.servers.go2rtc import go2rtc, publisher
 from vigil_cli.standalone.servers.ports import LOOPBACK, Ports, listens
-from vigil_cli.standalone.supervisor import ProcessSpec
+from vigil_cli.supervisor import ProcessSpec
 from vigil_contracts.resources import API_VERSION, SourceType
 
 SITE = "demo"

@@ -70,7 +70,7 @@ class Document:
         return Place(1, 1)
 
 
-class NotYaml(Exception):  # noqa: N818 - reads as what happened
+class NotYamlError(Exception):
     """The file cannot be read as YAML from here on."""
 
     def __init__(self, message: str, place: Place) -> None:
@@ -83,7 +83,7 @@ def documents(text: str) -> Iterator[Document]:
 
     Raises
     ------
-    NotYaml
+    NotYamlError
         At the first place that is not YAML; the documents before it were given.
     """
     try:
@@ -94,9 +94,9 @@ def documents(text: str) -> Iterator[Document]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         told = " ".join(part for part in (error.problem, error.context) if part)
-        raise NotYaml(f"not YAML: {told}", _place(mark)) from None
+        raise NotYamlError(f"not YAML: {told}", _place(mark)) from None
     except (yaml.YAMLError, ValueError) as error:
-        raise NotYaml(f"not YAML: {' '.join(str(error).split())}", Place(1, 1)) from None
+        raise NotYamlError(f"not YAML: {' '.join(str(error).split())}", Place(1, 1)) from None
 
 
 def _check_shape(text: str) -> None:
@@ -107,11 +107,13 @@ def _check_shape(text: str) -> None:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             count += isinstance(event, yaml.DocumentStartEvent)
             if depth > MAX_DEPTH:
-                raise NotYaml(f"nested more than {MAX_DEPTH} levels deep", _place(event.start_mark))
+                raise NotYamlError(f"nested more than {MAX_DEPTH} levels deep", _place(event.start_mark))
             if count > MAX_DOCUMENTS:
-                raise NotYaml(f"the file holds more than {MAX_DOCUMENTS} documents; split it", _place(event.start_mark))
+                raise NotYamlError(
+                    f"the file holds more than {MAX_DOCUMENTS} documents; split it", _place(event.start_mark)
+                )
     except yaml.MarkedYAMLError:
-        return  # told by the composer, after the documents before it
+        return  # reported by the composer, after the documents before it
 
 
 class _Reader:

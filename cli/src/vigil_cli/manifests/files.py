@@ -9,7 +9,7 @@ MAX_FILE_BYTES = 8 << 20
 MAX_FILES = 2_000
 
 
-class FileProblem(Exception):  # noqa: N818 - reads as what it is
+class ManifestFileError(Exception):
     """A file or folder that cannot be used; the text says what and why."""
 
     def __init__(self, path: Path, message: str) -> None:
@@ -22,21 +22,21 @@ def manifest_files(path: Path) -> list[Path]:
 
     Raises
     ------
-    FileProblem
+    ManifestFileError
         It is not there, cannot be read, or holds no manifest.
     """
     if path.is_file():
         return [path]
     if not path.exists():
-        raise FileProblem(path, "no such file or folder")
+        raise ManifestFileError(path, "no such file or folder")
     try:
         found = sorted(child for child in path.iterdir() if _is_manifest(child))
     except OSError as error:
-        raise FileProblem(path, f"cannot be read ({error.strerror})") from None
+        raise ManifestFileError(path, f"cannot be read ({error.strerror})") from None
     if not found:
-        raise FileProblem(path, f"holds no manifests (files that end in {', '.join(SUFFIXES)})")
+        raise ManifestFileError(path, f"holds no manifests (files that end in {', '.join(SUFFIXES)})")
     if len(found) > MAX_FILES:
-        raise FileProblem(path, f"holds more than {MAX_FILES} manifests")
+        raise ManifestFileError(path, f"holds more than {MAX_FILES} manifests")
     return found
 
 
@@ -44,14 +44,14 @@ def _is_manifest(file: Path) -> bool:
     return file.suffix in SUFFIXES and not file.name.startswith(".") and file.is_file()
 
 
-def all_files(paths: Iterable[Path]) -> tuple[list[Path], list[FileProblem]]:
+def all_files(paths: Iterable[Path]) -> tuple[list[Path], list[ManifestFileError]]:
     """List the manifests of several `-f`, each once, and what cannot be used."""
     found: dict[Path, None] = {}
     problems = []
     for path in paths:
         try:
             found |= dict.fromkeys(manifest_files(path))
-        except FileProblem as problem:
+        except ManifestFileError as problem:
             problems.append(problem)
     return list(found), problems
 
@@ -61,17 +61,19 @@ def read_text(file: Path) -> str:
 
     Raises
     ------
-    FileProblem
+    ManifestFileError
         It cannot be read, is too large, or is not UTF-8.
     """
     try:
         with file.open("rb") as opened:
             data = opened.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise FileProblem(file, f"cannot be read ({error.strerror})") from None
+        raise ManifestFileError(file, f"cannot be read ({error.strerror})") from None
     if len(data) > MAX_FILE_BYTES:
-        raise FileProblem(file, f"is larger than {MAX_FILE_BYTES >> 20} MiB; split it, or leave it out of the folder")
+        raise ManifestFileError(
+            file, f"is larger than {MAX_FILE_BYTES >> 20} MiB; split it, or leave it out of the folder"
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise FileProblem(file, f"is not UTF-8 text (byte {error.start})") from None
+        raise ManifestFileError(file, f"is not UTF-8 text (byte {error.start})") from None

@@ -9,8 +9,8 @@ from typing import Any
 from vigil_cli.manifests import stores
 from vigil_cli.manifests.changes import check_changes
 from vigil_cli.manifests.declared import Declared, Manifests, Origin
-from vigil_cli.manifests.documents import NotYaml, documents
-from vigil_cli.manifests.files import FileProblem, all_files, read_text
+from vigil_cli.manifests.documents import NotYamlError, documents
+from vigil_cli.manifests.files import ManifestFileError, all_files, read_text
 from vigil_cli.manifests.findings import Finding, ManifestError, Severity, without_userinfo
 from vigil_cli.manifests.references import check_references
 from vigil_contracts.ids import ResourceKey
@@ -68,14 +68,14 @@ class _Loader:
         shown = _shown(file)
         try:
             text = read_text(file)
-        except FileProblem as problem:
+        except ManifestFileError as problem:
             self.findings.append(Finding(shown, 1, 1, "", str(problem)))
             return
         lines = tuple(text.splitlines())
         try:
             for document in documents(text):
                 self._document(Origin(shown, document, lines))
-        except NotYaml as error:
+        except NotYamlError as error:
             excerpt = lines[error.place.line - 1] if error.place.line <= len(lines) else ""
             line, column = error.place.line, error.place.column
             self.findings.append(Finding(shown, line, column, "", str(error), excerpt=without_userinfo(excerpt)))

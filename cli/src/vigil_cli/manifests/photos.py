@@ -17,7 +17,7 @@ DEADLINE_S = 60.0
 """For one photo from an address, redirects included."""
 
 
-class PhotoNotFetched(Exception):  # noqa: N818 - reads as what happened
+class PhotoNotFetchedError(Exception):
     """A photo's bytes cannot be had, or are not those that were agreed to; the text says why.
 
     Attributes
@@ -41,7 +41,7 @@ async def photo_bytes(photo: Photo, subject: Declared[Subject], manifests: Manif
 
     Raises
     ------
-    PhotoNotFetched
+    PhotoNotFetchedError
         It is not there, too large, or has another sha256.
     """
     if is_remote(photo):
@@ -53,7 +53,7 @@ async def photo_bytes(photo: Photo, subject: Declared[Subject], manifests: Manif
     found = hashlib.sha256(data).hexdigest()
     if photo.sha256 not in {None, found}:
         told = f"has the sha256 {found[:12]}…, not {str(photo.sha256)[:12]}… as the manifest says"
-        raise PhotoNotFetched(told, PhotoReason.CHECKSUM_MISMATCH)
+        raise PhotoNotFetchedError(told, PhotoReason.CHECKSUM_MISMATCH)
     return data
 
 
@@ -67,7 +67,7 @@ def _stored(photo: Photo, namespace: str, manifests: Manifests) -> bytes:
     stores = manifests.secrets if photo.secret_key_ref is not None else manifests.config_maps
     data = stores.get((namespace, reference.name), {}).get(reference.key) if reference is not None else None
     if data is None:
-        raise PhotoNotFetched("is in no Secret or ConfigMap of the manifests")
+        raise PhotoNotFetchedError("is in no Secret or ConfigMap of the manifests")
     return data
 
 
@@ -75,7 +75,7 @@ def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise PhotoNotFetched(f"cannot be read ({error.strerror})") from None
+        raise PhotoNotFetchedError(f"cannot be read ({error.strerror})") from None
 
 
 async def _download(url: str) -> bytes:
@@ -83,11 +83,11 @@ async def _download(url: str) -> bytes:
         async with asyncio.timeout(DEADLINE_S), httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=True) as http:
             return await _body(http, url)
     except httpx.HTTPStatusError as error:
-        raise PhotoNotFetched(f"the server answered {error.response.status_code}") from None
+        raise PhotoNotFetchedError(f"the server answered {error.response.status_code}") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise PhotoNotFetched(f"cannot be fetched ({type(error).__name__}: {error})") from None
+        raise PhotoNotFetchedError(f"cannot be fetched ({type(error).__name__}: {error})") from None
     except TimeoutError:
-        raise PhotoNotFetched(f"did not come in full within {DEADLINE_S:g} s") from None
+        raise PhotoNotFetchedError(f"did not come in full within {DEADLINE_S:g} s") from None
 
 
 async def _body(http: httpx.AsyncClient, url: str) -> bytes:
@@ -97,5 +97,5 @@ async def _body(http: httpx.AsyncClient, url: str) -> bytes:
         async for chunk in response.aiter_bytes():
             found += chunk
             if len(found) > MAX_PHOTO_BYTES:
-                raise PhotoNotFetched(f"has more than {MAX_PHOTO_BYTES >> 20} MiB", PhotoReason.TOO_LARGE)
+                raise PhotoNotFetchedError(f"has more than {MAX_PHOTO_BYTES >> 20} MiB", PhotoReason.TOO_LARGE)
     return bytes(found)

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from vigil_cli.standalone.defects import Defects
 from vigil_cli.standalone.desired import Desired
-from vigil_cli.standalone.enrolment import Enroller, Superseded
+from vigil_cli.standalone.enrolment import Enroller, SupersededError
 from vigil_cli.standalone.programs import Programs, stream_name
 from vigil_cli.standalone.progress import Progress
 from vigil_cli.standalone.registry import Registry, RegistryError
 from vigil_cli.standalone.state import write_private
-from vigil_cli.standalone.supervisor import Supervisor
+from vigil_cli.supervisor import Supervisor
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import EnrolmentReport
 
@@ -229,7 +229,7 @@ class Applier:
         self._begin(item, progress, digest)
         try:
             await self._do(item, digest)
-        except Superseded:
+        except SupersededError:
             return
         except RegistryError as error:
             lasting, told = error.lasting, str(error) if error.lasting or progress.failures else ""

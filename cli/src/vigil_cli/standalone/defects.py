@@ -5,7 +5,7 @@ import json
 import traceback
 from pathlib import Path
 
-from vigil_cli.standalone.supervisor.logs import ProcessLog
+from vigil_cli.supervisor.logs import ProcessLog
 
 MAX_TRACE = 32 << 10
 """Characters of one traceback, its end when it is longer."""

@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 import httpx
 
-from vigil_cli.manifests.photos import PhotoNotFetched, is_remote, photo_bytes
+from vigil_cli.manifests.photos import PhotoNotFetchedError, is_remote, photo_bytes
 from vigil_cli.standalone.desired import DesiredSubject
 from vigil_cli.standalone.registry import PhotoUpload, Registry
 from vigil_contracts.ids import ResourceKey
@@ -30,7 +30,7 @@ AT_ONCE = 2
 memory, so that what was fetched cannot pile up either."""
 
 Servers = frozenset[str]
-Got = bytes | PhotoNotFetched
+Got = bytes | PhotoNotFetchedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Enrolled:
         return self.report.enrolled, self.report.reason, photos
 
 
-class Superseded(Exception):  # noqa: N818 - reads as what happened
+class SupersededError(Exception):
     """An enrolment was given up before identity was told anything: something else is wanted of the Subject by now."""
 
 
@@ -75,7 +75,7 @@ class Enroller:
         ------
         RegistryError
             Identity did not do it.
-        Superseded
+        SupersededError
             `give_up` came first.
         """
         known = await self._ask_known(subject)
@@ -101,7 +101,7 @@ class Enroller:
 
     async def _put(
         self, subject: DesiredSubject, known: Mapping[str, str]
-    ) -> tuple[EnrolmentReport, dict[str, PhotoNotFetched]]:
+    ) -> tuple[EnrolmentReport, dict[str, PhotoNotFetchedError]]:
         """Send all photos but those that are known; gives with the report why others were not sent, by name."""
         resource = subject.declared.resource
         wanted = [photo for photo in resource.spec.photos if photo.name not in known]
@@ -111,7 +111,7 @@ class Enroller:
                 await held.enter_async_context(self._identity)
             got |= await _get([photo for photo in wanted if not is_remote(photo)], subject)
             uploads = [PhotoUpload(name, data) for name, data in got.items() if isinstance(data, bytes)]
-            absent = {name: error for name, error in got.items() if isinstance(error, PhotoNotFetched)}
+            absent = {name: error for name, error in got.items() if isinstance(error, PhotoNotFetchedError)}
             meant = {photo.name: photo.sha256 for photo in wanted if photo.name in absent and photo.sha256 is not None}
             return await self._registry.put_subject(resource, uploads, {**known, **meant}), absent
 
@@ -131,7 +131,7 @@ class Enroller:
                 yield
         except TimeoutError:
             if waiting.expired():
-                raise Superseded from None
+                raise SupersededError from None
             raise
         finally:
             self._waiting.pop(key, None)
@@ -158,7 +158,7 @@ async def _get(photos: list[Photo], subject: DesiredSubject) -> dict[str, Got]:
     async def get(photo: Photo) -> Got:
         try:
             return await photo_bytes(photo, subject.declared, subject.manifests)
-        except PhotoNotFetched as error:
+        except PhotoNotFetchedError as error:
             return error
 
     found = await asyncio.gather(*(get(photo) for photo in photos))
@@ -171,7 +171,7 @@ def _server(photo: Photo) -> str:
     return ""  # it is refused when it is fetched
 
 
-def _with_reason(photo: PhotoResult, error: PhotoNotFetched | None) -> PhotoResult:
+def _with_reason(photo: PhotoResult, error: PhotoNotFetchedError | None) -> PhotoResult:
     """Say why a photo never reached the registry, which knows only that it did not."""
     if error is None or photo.reason is not PhotoReason.MISSING:
         return photo

@@ -3,16 +3,15 @@
 import fcntl
 import hashlib
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import vigil_models
 from vigil_cli.errors import CommandError
+from vigil_cli.preparation import PreparationObserver
 from vigil_models import api
 from vigil_models.errors import ModelsError, RepositoryError
 from vigil_models.fetch import store
-from vigil_models.fetch.download import Progress
 
 TARGET = "cpu-python"
 
@@ -35,32 +34,13 @@ class Models:
     recogniser_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reports:
-    """What is told while models are made ready.
-
-    Attributes
-    ----------
-    say
-        Called with one line at every step.
-    progress
-        Called with file name, bytes so far, bytes in all.
-    accept
-        Asked with the pack when its licences must be accepted by a person.
-    """
-
-    say: Callable[[str], None]
-    progress: Progress
-    accept: Callable[[api.Pack], bool]
-
-
-def prepare(pack_name: str, reports: Reports, cache: Path | None = None) -> Models:
+def prepare(pack_name: str, observer: PreparationObserver, cache: Path | None = None) -> Models:
     """Fetch and export a pack, unless both are done.
 
     Parameters
     ----------
     pack_name
-        Of the catalogue of `vigil-models list`.
+        A pack that `vigil-models list` names.
     cache
         None: `VIGIL_CACHE_DIR`, or the user's cache folder.
 
@@ -76,7 +56,7 @@ def prepare(pack_name: str, reports: Reports, cache: Path | None = None) -> Mode
         folder.parent.mkdir(parents=True, exist_ok=True)
         with (folder.parent / f"{folder.name}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            manifest = _exported(folder) or _make(pack, where, folder, reports)
+            manifest = _exported(folder) or _make(pack, where, folder, observer)
     except ModelsError as error:
         raise CommandError(f"The model pack '{pack_name}' cannot be used: {error}") from None
     except OSError as error:
@@ -102,15 +82,15 @@ def _exported(folder: Path) -> api.Manifest | None:
         return None
 
 
-def _make(pack: api.Pack, cache: Path, folder: Path, reports: Reports) -> api.Manifest:
+def _make(pack: api.Pack, cache: Path, folder: Path, observer: PreparationObserver) -> api.Manifest:
     accepted = True
     if store.missing(pack, cache, {}):
-        reports.say(f"Fetching the model pack '{pack.name}' ({_megabytes(pack)} MB): {pack.description}")
+        observer.step(f"Fetching the model pack '{pack.name}' ({_megabytes(pack)} MB): {pack.description}")
         for licence in pack.licences:
-            reports.say(f"  Licence {licence.name}: {licence.note} {licence.address}")
-        accepted = pack.commercial_use or reports.accept(pack)
-    sources = api.ensure_pack(pack.name, cache, accept_licence=accepted, progress=reports.progress)
-    reports.say(f"Exporting '{pack.name}' for Triton, and proving that it equals the original")
+            observer.step(f"  Licence {licence.name}: {licence.note} {licence.address}")
+        accepted = pack.commercial_use or observer.accept(pack)
+    sources = api.ensure_pack(pack.name, cache, accept_licence=accepted, progress=observer.progress)
+    observer.step(f"Exporting '{pack.name}' for Triton, and proving that it equals the original")
     return api.export_pack(pack.name, sources, TARGET, folder)
 
 

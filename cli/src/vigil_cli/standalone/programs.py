@@ -9,7 +9,7 @@ from pathlib import Path
 from vigil_cli.standalone.desired import DesiredCamera, as_json
 from vigil_cli.standalone.servers.ports import LOOPBACK, answers
 from vigil_cli.standalone.state import Secrets, write_private
-from vigil_cli.standalone.supervisor import ProcessSpec
+from vigil_cli.supervisor import ProcessSpec
 from vigil_contracts.ids import ResourceKey
 
 PYTHON = (sys.executable, "-P")

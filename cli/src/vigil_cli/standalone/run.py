@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from vigil_cli.manifests import Manifests
 from vigil_cli.standalone.session import Session
-from vigil_cli.standalone.supervisor import until_interrupted
+from vigil_cli.supervisor import until_interrupted
 
 Until = Callable[[Session], Awaitable[None]]
 """Returns when the run is to end; may raise."""

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from watchfiles import awatch
 
-from vigil_cli.client import Api, ApiRefused
+from vigil_cli.client import Api, ApiRefusedError
+from vigil_cli.dashboard import DashboardState
 from vigil_cli.errors import CommandError
 from vigil_cli.manifests import ManifestError, Manifests, load
 from vigil_cli.pauses import pause_s
@@ -26,9 +27,8 @@ from vigil_cli.standalone.servers.ports import EVERYWHERE, LOOPBACK, Ports, in_u
 from vigil_cli.standalone.servers.postgres import postgres, url
 from vigil_cli.standalone.servers.triton import TritonPorts, triton
 from vigil_cli.standalone.state import Secrets, StateFolder, write_private
-from vigil_cli.standalone.supervisor import ProcessSpec, Supervisor
-from vigil_cli.standalone.supervisor.once import run_once
-from vigil_cli.view.board import Board
+from vigil_cli.supervisor import ProcessSpec, Supervisor
+from vigil_cli.supervisor.completion import run_to_completion
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources import Camera
 
@@ -69,19 +69,19 @@ class Session:
     ----------
     state
         Locked by the caller.
-    board
+    dashboard
         Is told everything.
     """
 
-    def __init__(self, state: StateFolder, models: Models, options: Options, board: Board) -> None:
+    def __init__(self, state: StateFolder, models: Models, options: Options, dashboard: DashboardState) -> None:
         self._state = state
         self._models = models
         self._options = options
-        self._board = board
+        self._dashboard = dashboard
         self._secrets: Secrets = state.secrets()
         self._defects = Defects(state.logs / "defects.log", state.command("logs defects"))
         self.api = Api("http://unset", "")
-        board.on_change = self._keep_processes
+        dashboard.on_change = self._keep_processes
 
     @asynccontextmanager
     async def running(self, manifests: Manifests) -> AsyncIterator["Session"]:
@@ -95,7 +95,7 @@ class Session:
         goal = desired(manifests, self._models.recogniser_id, self._options.extra_cameras)
         async with AsyncExitStack() as stack:
             stack.callback(self._say, "Stopped")
-            supervisor = await stack.enter_async_context(Supervisor(self._state.root, self._board.process))
+            supervisor = await stack.enter_async_context(Supervisor(self._state.root, self._dashboard.process))
             stack.callback(self._say, "Stopping")
             addresses = await self._start_servers(supervisor, goal)
             programs = Programs(self._state.root, goal.site, addresses, self._secrets)
@@ -113,7 +113,7 @@ class Session:
                 "listening to cameras": self._heartbeats,
                 "watching the disk": lambda: self._watch_disk(partial(supervisor.restart, "nats")),
             }
-            await stack.enter_async_context(_background(self._board, self._defects, tasks))
+            await stack.enter_async_context(_background(self._dashboard, self._defects, tasks))
             await self._begin(applier, manifests, goal)
             yield self
 
@@ -121,19 +121,19 @@ class Session:
         """Write down how the processes are, for `vigil status`."""
         told = [
             {"name": one.name, "state": str(one.state), "pid": one.pid, "starts": one.starts}
-            for one in self._board.processes.values()
+            for one in self._dashboard.processes.values()
         ]
         with contextlib.suppress(OSError):
             write_private(self._state.root / "processes.json", json.dumps(told))
 
     def tell(self, line: str) -> None:
         """Show a line to the person who watches."""
-        self._board.notices["told"] = ("good", line)
-        self._board.tell("good", line)
+        self._dashboard.notices["told"] = ("good", line)
+        self._dashboard.tell("good", line)
 
     def _say(self, phase: str) -> None:
-        self._board.phase = phase
-        self._board.tell("info", phase)
+        self._dashboard.phase = phase
+        self._dashboard.tell("info", phase)
 
     async def _start_servers(self, supervisor: Supervisor, goal: Desired) -> Addresses:
         self._say("Starting NATS, Postgres and Triton")
@@ -162,34 +162,34 @@ class Session:
 
     async def _start_programs(self, supervisor: Supervisor, programs: Programs) -> None:
         self._say("Preparing the database")
-        await run_once(programs.migrate(), MIGRATE_TIMEOUT_S)
+        await run_to_completion(programs.migrate(), MIGRATE_TIMEOUT_S)
         self._say("Starting identity and the API")
         supervisor.add(programs.identity())
         supervisor.add(programs.api())
         await supervisor.wait_ready(["identity", "api"], SERVERS_TIMEOUT_S)
 
     async def _announce(self, addresses: Addresses, site: str) -> None:
-        self._board.watch_command = self._state.command("watch")
-        self._board.api_url = f"http://{in_url(addresses.api_host)}:{addresses.api}"
-        self._board.token = self._secrets.api
-        self.api = Api(self._board.api_url, self._secrets.api)
-        self._state.announce(self._board.api_url, site)
-        self._board.tell("info", f"GraphQL: {self._board.api_url}/graphql#token={self._secrets.api}")
+        self._dashboard.watch_command = self._state.command("watch")
+        self._dashboard.api_url = f"http://{in_url(addresses.api_host)}:{addresses.api}"
+        self._dashboard.token = self._secrets.api
+        self.api = Api(self._dashboard.api_url, self._secrets.api)
+        self._state.announce(self._dashboard.api_url, site)
+        self._dashboard.tell("info", f"GraphQL: {self._dashboard.api_url}/graphql#token={self._secrets.api}")
         if addresses.api_host in EVERYWHERE and (own := own_addresses()):
             told = f"From other machines the address is http://{own[0]}:{addresses.api}, with the same token"
-            self._board.notices["address"] = ("info", told)
-            self._board.tell("info", told)
+            self._dashboard.notices["address"] = ("info", told)
+            self._dashboard.tell("info", told)
 
     def _applier(self, registry: Registry, supervisor: Supervisor, programs: Programs) -> Applier:
-        listener = Listener(self._board.enrolled, self._problem, self._board.forget_process)
+        listener = Listener(self._dashboard.enrolled, self._problem, self._dashboard.forget_process)
         ledger = self._state.root / "applied.json"
         return Applier(registry, supervisor, programs, ledger, listener, self._defects)
 
     def _problem(self, kind: str, key: ResourceKey, told: str) -> None:
         if kind == "subject":
-            self._board.subject_problem(key, told)
+            self._dashboard.subject_problem(key, told)
         else:
-            self._board.problem(f"{kind} {key}", told)
+            self._dashboard.problem(f"{kind} {key}", told)
 
     async def _begin(self, applier: Applier, manifests: Manifests, goal: Desired) -> None:
         self._declare(manifests)
@@ -203,7 +203,7 @@ class Session:
     def _declare(self, manifests: Manifests) -> None:
         cameras = {key: declared.resource for key, declared in manifests.cameras.items()}
         cameras |= {camera.metadata.key: camera for camera in self._options.extra_cameras}
-        self._board.declare(cameras, {key: declared.resource for key, declared in manifests.subjects.items()})
+        self._dashboard.declare(cameras, {key: declared.resource for key, declared in manifests.subjects.items()})
 
     async def _follow_manifests(self, applier: Applier, before: Manifests, running: Desired) -> None:
         """Apply every change of a manifest, or of a file that one names; a bad one changes nothing but the notice."""
@@ -214,19 +214,19 @@ class Session:
             try:
                 manifests = await asyncio.to_thread(load, self._options.paths, before, taken)
             except ManifestError as error:
-                self._board.findings = error.findings
-                self._board.notices["manifests"] = ("error", f"{error}; what ran before goes on")
-                self._board.tell("error", f"{error}; what ran before goes on")
+                self._dashboard.findings = error.findings
+                self._dashboard.notices["manifests"] = ("error", f"{error}; what ran before goes on")
+                self._dashboard.tell("error", f"{error}; what ran before goes on")
                 for finding in error.findings:
-                    self._board.tell("error", str(finding))
+                    self._dashboard.tell("error", str(finding))
                 continue
-            self._board.findings = []
-            self._board.notices.pop("manifests", None)
+            self._dashboard.findings = []
+            self._dashboard.notices.pop("manifests", None)
             goal = desired(manifests, self._models.recogniser_id, self._options.extra_cameras)
-            self._board.problem("Site", only_at_a_start(running, goal))
+            self._dashboard.problem("Site", only_at_a_start(running, goal))
             before = manifests
             self._declare(manifests)
-            self._board.tell("info", "Manifests read; changes are applied")
+            self._dashboard.tell("info", "Manifests read; changes are applied")
             applier.want(replace(goal, site=running.site))
 
     def _watched(self) -> list[Path]:
@@ -242,30 +242,30 @@ class Session:
         while True:
             trouble = await asyncio.to_thread(self._state.trouble)
             if trouble:
-                self._board.notices["disk"] = ("error", trouble)
+                self._dashboard.notices["disk"] = ("error", trouble)
                 if not full:
-                    self._board.tell("error", trouble)
+                    self._dashboard.tell("error", trouble)
             elif full:
-                self._board.notices.pop("disk", None)
-                self._board.tell("good", f"The disk of {self._state.root} has room again; NATS is started anew")
+                self._dashboard.notices.pop("disk", None)
+                self._dashboard.tell("good", f"The disk of {self._state.root} has room again; NATS is started anew")
                 await restart_nats()
             full = bool(trouble)
             await asyncio.sleep(DISK_LOOK_S)
 
     async def _sightings(self) -> None:
-        with contextlib.suppress(ApiRefused):
+        with contextlib.suppress(ApiRefusedError):
             async for event in self.api.sightings():
-                self._board.sighting(event)
+                self._dashboard.sighting(event)
 
     async def _heartbeats(self) -> None:
-        with contextlib.suppress(ApiRefused):
+        with contextlib.suppress(ApiRefusedError):
             async for event in self.api.cameras():
-                self._board.heartbeat(event)
+                self._dashboard.heartbeat(event)
 
 
 @asynccontextmanager
 async def _background(
-    board: Board, defects: Defects, runs: Mapping[str, Callable[[], Awaitable[None]]]
+    dashboard: DashboardState, defects: Defects, runs: Mapping[str, Callable[[], Awaitable[None]]]
 ) -> AsyncIterator[None]:
     """Keep tasks running while inside; one that ends by an error that nobody foresaw is told of and begun again."""
 
@@ -276,7 +276,7 @@ async def _background(
                 return await run()
             except Exception as error:  # noqa: BLE001 - a defect in one task must not end the cameras
                 failures += 1
-                board.tell("error", f"{name} failed and begins again: {defects.told(error)}")
+                dashboard.tell("error", f"{name} failed and begins again: {defects.told(error)}")
                 defects.keep(f"{name} failed", error)
                 await asyncio.sleep(pause_s(failures))
 

@@ -1,4 +1,4 @@
-"""How the board reaches a person: a live table in a terminal, lines where there is none, and a log file always."""
+"""How the dashboard reaches a person: a live table in a terminal, lines where there is none, and a log file always."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from vigil_cli.view.board import Board
-from vigil_cli.view.table import STYLES, BoardView, draw
+from vigil_cli.dashboard import DashboardState
+from vigil_cli.view.table import STYLES, DashboardView, draw
 
 REFRESH_PER_S = 4
 LEVELS = {"good": "info", "dim": "info"}
@@ -19,8 +19,8 @@ MAX_LOG_BYTES = 8 << 20
 
 
 @contextmanager
-def screen(console: Console, log: Path, *, plain: bool) -> Iterator[Board]:
-    """Show a board while inside.
+def screen(console: Console, log: Path, *, plain: bool) -> Iterator[DashboardState]:
+    """Show a dashboard while inside.
 
     Parameters
     ----------
@@ -45,11 +45,11 @@ def screen(console: Console, log: Path, *, plain: bool) -> Iterator[Board]:
                 if not live:
                     console.print(Text(f"{now:%H:%M:%S} ", "dim").append(line, STYLES[style]), soft_wrap=True)
 
-        board = Board(tell=tell)
+        dashboard = DashboardState(tell=tell)
         if not live:
-            yield board
+            yield dashboard
             return
-        with Live(BoardView(board), console=console, screen=True, refresh_per_second=REFRESH_PER_S):
-            yield board
-        board.api_url = ""
-        console.print(draw(board, console, *console.size, dt.datetime.now(dt.UTC)))
+        with Live(DashboardView(dashboard), console=console, screen=True, refresh_per_second=REFRESH_PER_S):
+            yield dashboard
+        dashboard.api_url = ""
+        console.print(draw(dashboard, console, *console.size, dt.datetime.now(dt.UTC)))

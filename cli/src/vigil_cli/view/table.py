@@ -1,4 +1,4 @@
-"""Draw the board for a terminal."""
+"""Draw the dashboard for a terminal."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from vigil_cli.view.board import Board, CameraRow, SightingRow, SubjectRow, short
+from vigil_cli.dashboard import CameraRow, DashboardState, SightingRow, SubjectRow, short
 
 STATE_STYLES = {"Streaming": "green", "Reconnecting": "yellow", "Suspended": "dim", "Stopped": "dim", "Ended": "dim"}
 SIGHTINGS_HEAD = 2
@@ -15,18 +15,18 @@ SIGHTINGS_HEAD = 2
 STYLES = {"info": "", "good": "green", "warning": "yellow", "error": "bold red", "dim": "dim"}
 
 
-class BoardView:
-    """A rich renderable that always shows the board as it is, cut to the terminal's height."""
+class DashboardView:
+    """A rich renderable that always shows the dashboard as it is, cut to the terminal's height."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, dashboard: DashboardState) -> None:
+        self._dashboard = dashboard
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         height = options.max_height or console.size.height
-        yield draw(self._board, console, options.max_width, height, dt.datetime.now(dt.UTC))
+        yield draw(self._dashboard, console, options.max_width, height, dt.datetime.now(dt.UTC))
 
 
-def draw(board: Board, console: Console, width: int, height: int, now: dt.datetime) -> RenderableType:
+def draw(dashboard: DashboardState, console: Console, width: int, height: int, now: dt.datetime) -> RenderableType:
     """Draw everything, the sightings as far as there is room.
 
     Parameters
@@ -34,29 +34,29 @@ def draw(board: Board, console: Console, width: int, height: int, now: dt.dateti
     width, height
         Columns and lines of the terminal: a long sentence takes several lines, and none may push out the last ones.
     """
-    head, foot = _head(board), _foot(board)
+    head, foot = _head(dashboard), _foot(dashboard)
     parts: list[RenderableType] = [head]
     texts = [head, *foot]
     used = SIGHTINGS_HEAD
-    if board.cameras:
-        troubles = _troubles(board.cameras.values())
-        parts += [_cameras(board.cameras.values(), now), *troubles]
+    if dashboard.cameras:
+        troubles = _troubles(dashboard.cameras.values())
+        parts += [_cameras(dashboard.cameras.values(), now), *troubles]
         texts += troubles
-        used += len(board.cameras) + 2
-    if board.subjects:
-        parts.append(_subjects(board.subjects.values()))
-        used += len(board.subjects) + 2
+        used += len(dashboard.cameras) + 2
+    if dashboard.subjects:
+        parts.append(_subjects(dashboard.subjects.values()))
+        used += len(dashboard.subjects) + 2
     for text in texts:
         text.no_wrap, text.overflow = False, "fold"  # a console that leaves wrapping to the terminal would cut them
     used += sum(len(text.wrap(console, width)) for text in texts)
-    parts.append(_sightings(board, max(1, height - used)))
+    parts.append(_sightings(dashboard, max(1, height - used)))
     return Group(*parts, *foot)
 
 
-def _head(board: Board) -> Text:
-    troubled = [status for status in board.processes.values() if status.state not in {"Ready", "Stopped"}]
-    running = sum(status.state == "Ready" for status in board.processes.values())
-    text = Text.assemble(("Vigil  ", "bold"), board.phase, "  ", (f"{running} processes", "dim"))
+def _head(dashboard: DashboardState) -> Text:
+    troubled = [status for status in dashboard.processes.values() if status.state not in {"Ready", "Stopped"}]
+    running = sum(status.state == "Ready" for status in dashboard.processes.values())
+    text = Text.assemble(("Vigil  ", "bold"), dashboard.phase, "  ", (f"{running} processes", "dim"))
     for status in troubled[:4]:
         text.append(f"  {status.name} {status.state}", "yellow")
     return text
@@ -115,10 +115,10 @@ def _subjects(rows: Iterable[SubjectRow]) -> RenderableType:
     return table
 
 
-def _sightings(board: Board, room: int) -> RenderableType:
-    title = f"Sightings  ({board.known} recognised, {board.unknown} unknown)"
+def _sightings(dashboard: DashboardState, room: int) -> RenderableType:
+    title = f"Sightings  ({dashboard.known} recognised, {dashboard.unknown} unknown)"
     table = _plain(title, "time", "camera", "who", "similarity", "for", "")
-    for row in list(reversed(board.sightings.values()))[:room]:
+    for row in list(reversed(dashboard.sightings.values()))[:room]:
         table.add_row(*_sighting(row))
     return table
 
@@ -139,12 +139,12 @@ def _sighting(row: SightingRow) -> list[RenderableType]:
     ]
 
 
-def _foot(board: Board) -> list[Text]:
-    lines = [Text(told, STYLES[style]) for style, told in board.notices.values()]
-    lines += [Text(str(finding), "red") for finding in board.findings[:5]]
-    if len(board.findings) > 5:
-        lines.append(Text(f"… and {len(board.findings) - 5} more; `vigil logs up` has them all", "red"))
-    if board.api_url:
-        lines.append(Text.assemble(("GraphQL  ", "dim"), f"{board.api_url}/graphql#token={board.token}"))
-        lines.append(Text(f"Ctrl-C ends everything. In another terminal: {board.watch_command}", "dim"))
+def _foot(dashboard: DashboardState) -> list[Text]:
+    lines = [Text(told, STYLES[style]) for style, told in dashboard.notices.values()]
+    lines += [Text(str(finding), "red") for finding in dashboard.findings[:5]]
+    if len(dashboard.findings) > 5:
+        lines.append(Text(f"… and {len(dashboard.findings) - 5} more; `vigil logs up` has them all", "red"))
+    if dashboard.api_url:
+        lines.append(Text.assemble(("GraphQL  ", "dim"), f"{dashboard.api_url}/graphql#token={dashboard.token}"))
+        lines.append(Text(f"Ctrl-C ends everything. In another terminal: {dashboard.watch_command}", "dim"))
     return lines

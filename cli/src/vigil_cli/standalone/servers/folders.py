@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from vigil_cli.standalone.supervisor.spec import StartError
+from vigil_cli.supervisor.spec import StartError
 
 
 def prepare(folder: Path, what: str, need_bytes: int = 0) -> Path:

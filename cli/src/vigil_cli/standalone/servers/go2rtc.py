@@ -13,7 +13,7 @@ import platformdirs
 from vigil_cli.standalone.servers.folders import prepare, told
 from vigil_cli.standalone.servers.go_build import go_build
 from vigil_cli.standalone.servers.ports import LOOPBACK, check_free, listens
-from vigil_cli.standalone.supervisor.spec import ProcessSpec
+from vigil_cli.supervisor.spec import ProcessSpec
 
 MODULE = "github.com/AlexxIT/go2rtc"
 VERSION = "v1.9.14"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vigil_cli.standalone.servers.folders import prepare, told
 from vigil_cli.standalone.servers.ports import LOOPBACK, check_free, listens
-from vigil_cli.standalone.supervisor.spec import ProcessSpec, StartError
+from vigil_cli.supervisor.spec import ProcessSpec, StartError
 
 MAX_STORE_BYTES = 1 << 40
 """Never the bound that is met: each stream has one of its own, and the server only adds these up when one is made."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from vigil_cli.standalone.servers.folders import told
-from vigil_cli.standalone.supervisor.spec import StartError
+from vigil_cli.supervisor.spec import StartError
 
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104 - named here, chosen by whoever starts Vigil

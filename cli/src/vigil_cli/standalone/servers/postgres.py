@@ -13,9 +13,9 @@ import psutil
 
 from vigil_cli.standalone.servers.folders import prepare, told
 from vigil_cli.standalone.servers.ports import LOOPBACK, check_free
-from vigil_cli.standalone.supervisor.command import command, stand_in
-from vigil_cli.standalone.supervisor.launch import NOBODY
-from vigil_cli.standalone.supervisor.spec import ProcessSpec, StartError
+from vigil_cli.supervisor.command import command, unprivileged_mode
+from vigil_cli.supervisor.launch import NOBODY
+from vigil_cli.supervisor.spec import ProcessSpec, StartError
 
 USER = "vigil"
 DATABASE = "postgres"
@@ -89,7 +89,7 @@ def initialise(data: Path, password: str) -> None:
     with told(f"Postgres cannot make its folder {data}"):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True, mode=0o700)
-        _give_to_server(partial)
+        _change_owner(partial)
         _initdb(partial, password)
         partial.replace(data)
 
@@ -147,7 +147,7 @@ def postgres(folder: Path, port: int, password: str) -> ProcessSpec:
 
     def clear_the_way() -> None:
         outlive_orphans(data)
-        _give_to_server(data)
+        _change_owner(data)
         check_free(port, "postgres")
 
     return ProcessSpec(
@@ -198,11 +198,11 @@ def _servers_in(data: Path) -> list[psutil.Process]:
     return found
 
 
-def _give_to_server(data: Path) -> None:
-    """Let the user as whom Postgres runs own its files; they may have been made as another (see `stand_in`)."""
+def _change_owner(data: Path) -> None:
+    """Make the user as whom Postgres runs the owner of its files; another may have made them (`unprivileged_mode`)."""
     if os.geteuid() != 0:
         return
-    user = NOBODY if stand_in() == "nobody" else 0
+    user = NOBODY if unprivileged_mode() == "nobody" else 0
     if data.stat().st_uid != user:
         for path in [data, *data.rglob("*")]:
             os.chown(path, user, user, follow_symlinks=False)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vigil_cli.standalone.servers.folders import prepare, told
 from vigil_cli.standalone.servers.ports import LOOPBACK, answers, check_free
-from vigil_cli.standalone.supervisor.spec import ProcessSpec, StartError
+from vigil_cli.supervisor.spec import ProcessSpec, StartError
 
 NEED_BYTES = 16 << 20
 READY_TIMEOUT_S = 120

@@ -12,7 +12,7 @@ async def until_interrupted(work: Coroutine[Any, Any, None]) -> bool:
     """Run `work` until it is done or somebody asks this process to end; call it in the main thread.
 
     The first signal cancels the work, so that every `async with` inside it stops what it started. A second one is not
-    caught any more: this process ends at once, and the janitor ends its children.
+    caught any more: this process ends at once, and the reaper ends its children.
 
     Returns
     -------

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from vigil_cli.pauses import pause_s
-from vigil_cli.standalone.supervisor import launch, strays
-from vigil_cli.standalone.supervisor.command import command
-from vigil_cli.standalone.supervisor.janitor import Janitor
-from vigil_cli.standalone.supervisor.logs import ProcessLog
-from vigil_cli.standalone.supervisor.spec import ProcessSpec, ProcessState, ProcessStatus, StartError
-from vigil_cli.standalone.supervisor.trouble import explain
+from vigil_cli.supervisor import launch, orphans
+from vigil_cli.supervisor.command import command
+from vigil_cli.supervisor.known_errors import explain
+from vigil_cli.supervisor.logs import ProcessLog
+from vigil_cli.supervisor.reaper import Reaper
+from vigil_cli.supervisor.spec import ProcessSpec, ProcessState, ProcessStatus, StartError
 
 READY_POLL_S = 0.05
 GIVE_UP_AFTER = 5
@@ -40,7 +40,7 @@ class Child:
         spec: ProcessSpec,
         before: Sequence["Child"],
         log: ProcessLog,
-        janitor: Janitor,
+        reaper: Reaper,
         changed: Callable[[ProcessStatus], None],
     ) -> None:
         self.spec = spec
@@ -48,7 +48,7 @@ class Child:
         self.ready = asyncio.Event()
         self._before = tuple(before)
         self._log = log
-        self._janitor = janitor
+        self._reaper = reaper
         self._changed = changed
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
@@ -56,9 +56,9 @@ class Child:
         self._failed_starts = 0
 
     @property
-    def hopeless(self) -> bool:
+    def is_failing(self) -> bool:
         """It, or one that it waits for, has failed again and again, or has ended for good."""
-        if any(child.hopeless for child in self._before):
+        if any(child.is_failing for child in self._before):
             return True
         return not self.ready.is_set() and (
             self._failed_starts >= GIVE_UP_AFTER or self.status.state is ProcessState.ENDED
@@ -68,7 +68,7 @@ class Child:
         """Begin; returns at once."""
         self._task = asyncio.create_task(self._keep_running(), name=f"supervise {self.spec.name}")
 
-    def complaint(self) -> str:
+    def describe_failure(self) -> str:
         """Say in one sentence why it is not ready."""
         if missing := [child.spec.name for child in self._before if not child.ready.is_set()]:
             return f"{self.spec.name} waits for {', '.join(missing)}"
@@ -93,7 +93,7 @@ class Child:
         process = self._process
         await self._ask_to_end()
         if process is not None and process.returncode is None:
-            strays.kill_group(process.pid)
+            orphans.kill_group(process.pid)
 
     async def _ask_to_end(self) -> None:
         process = self._process
@@ -112,7 +112,7 @@ class Child:
             if code in self.spec.final_exit_codes or self._stopping:
                 self._tell(ProcessState.ENDED, exit_code=code)
                 return
-            failures = failures_in_a_row(failures, healthy_s)
+            failures = consecutive_failures(failures, healthy_s)
             pause = pause_s(failures, FIRST_PAUSE_S)
             self._tell(ProcessState.BACKING_OFF, exit_code=code, next_start_in_s=pause)
             await asyncio.sleep(pause)
@@ -157,7 +157,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=write_end,
                 stderr=write_end,
-                env={**os.environ, **self.spec.env, strays.MARK: self._janitor.mark(self.spec.name)},
+                env={**os.environ, **self.spec.env, orphans.MARK: self._reaper.mark(self.spec.name)},
                 cwd=self.spec.cwd,
                 start_new_session=True,
             )
@@ -168,7 +168,7 @@ class Child:
             os.close(write_end)
         self.status.pid = self._process.pid
         pump = asyncio.create_task(self._pump(read_end))
-        self._janitor.record(self.spec.name, self._process.pid)
+        self._reaper.record(self.spec.name, self._process.pid)
         return self._process, pump
 
     async def _pump(self, read_end: int) -> None:
@@ -210,10 +210,10 @@ class Child:
         """End it with all of its process group, and forget it; gives its exit code."""
         self.ready.clear()
         self._process = None
-        strays.kill_group(process.pid)
+        orphans.kill_group(process.pid)
         code = await process.wait()
         self.status.pid = None
-        await asyncio.to_thread(self._janitor.forget, self.spec.name)
+        await asyncio.to_thread(self._reaper.forget, self.spec.name)
         return code
 
     def _tell(
@@ -232,7 +232,7 @@ class Child:
         self._changed(status)
 
 
-def failures_in_a_row(before: int, healthy_s: float) -> int:
+def consecutive_failures(before: int, healthy_s: float) -> int:
     """Count one more end of a process; a healthy minute makes it the first again."""
     return 1 if healthy_s >= HEALTHY_AFTER_S else before + 1
 

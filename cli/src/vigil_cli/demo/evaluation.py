@@ -1,4 +1,4 @@
-"""Who was named where, held against the ground truth; pure."""
+"""The names that the system gave to people, compared with the ground truth; pure."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ KNOWN, UNKNOWN = "Known", "Unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
-    """What is so.
+class GroundTruth:
+    """Which person appears on which camera.
 
     Attributes
     ----------
@@ -27,13 +27,13 @@ class Truth:
     cameras: Mapping[str, frozenset[str]]
 
     def shown_on(self, person: str) -> frozenset[str]:
-        """Name the cameras on which somebody appears."""
+        """Return the cameras on which a person appears."""
         return frozenset(camera for camera, people in self.cameras.items() if person in people)
 
 
 @dataclass(frozen=True, slots=True)
-class Naming:
-    """One camera's sighting was said to be somebody."""
+class Identification:
+    """One sighting of a camera that was matched to a Subject."""
 
     person: str
     name: str
@@ -43,8 +43,8 @@ class Naming:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """What became of one enrolled person.
+class PersonResult:
+    """Where, how well and how soon one enrolled person was recognised.
 
     Attributes
     ----------
@@ -60,18 +60,18 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """The outcome.
+class Evaluation:
+    """The result of a run.
 
     Attributes
     ----------
     unknown
         Sightings that stayed unknown, by camera.
     problems
-        Why it is a failure, a sentence each; none: all is well.
+        Why the run failed, one sentence each; empty: it passed.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[PersonResult, ...]
     unknown: Mapping[str, int]
     problems: tuple[str, ...]
 
@@ -87,8 +87,8 @@ class Verdict:
 
 
 @dataclass(slots=True)
-class Judge:
-    """Hears every event of a run.
+class Evaluator:
+    """Collects the events of a run.
 
     Attributes
     ----------
@@ -96,13 +96,13 @@ class Judge:
         Sightings that opened before are of an earlier run and do not count.
     """
 
-    truth: Truth
+    truth: GroundTruth
     since: dt.datetime
-    namings: list[Naming] = field(default_factory=list)
+    identifications: list[Identification] = field(default_factory=list)
     _newest: dict[str, tuple[str, str]] = field(default_factory=dict)
 
-    def hear(self, event: Mapping[str, Any], after_s: float) -> None:
-        """Take in an event of the sightings subscription.
+    def add_event(self, event: Mapping[str, Any], after_s: float) -> None:
+        """Add an event of the sightings subscription.
 
         Parameters
         ----------
@@ -117,51 +117,52 @@ class Judge:
         subject = identity["subject"]
         if identity["status"] == KNOWN and subject is not None:
             similarity = float(identity["similarity"] or 0.0)
-            self.namings.append(Naming(subject["name"], subject["displayName"], camera, similarity, after_s))
+            found = Identification(subject["name"], subject["displayName"], camera, similarity, after_s)
+            self.identifications.append(found)
 
     @property
     def recognised(self) -> frozenset[str]:
         """Keys of all who were named on a camera on which they appear."""
-        return frozenset(naming.person for naming in self.namings if self._is_right(naming))
+        return frozenset(found.person for found in self.identifications if self._is_correct(found))
 
-    def verdict(self) -> Verdict:
-        """Give the outcome so far."""
-        rows = {key: self._row(key) for key in self.truth.enrolled}
+    def evaluate(self) -> Evaluation:
+        """Return the result so far."""
+        rows = {key: self._result(key) for key in self.truth.enrolled}
         unknown: dict[str, int] = {}
         for camera, status in self._newest.values():
             if status == UNKNOWN:
                 unknown[camera] = unknown.get(camera, 0) + 1
         problems = [f"{row.name} was not recognised" for row in rows.values() if row.first_s is None]
-        problems += self._wrongly_named()
-        problems += self._strangers_not_seen(unknown)
-        return Verdict(tuple(rows.values()), unknown, tuple(problems))
+        problems += self._false_identifications()
+        problems += self._missed_strangers(unknown)
+        return Evaluation(tuple(rows.values()), unknown, tuple(problems))
 
-    def _is_right(self, naming: Naming) -> bool:
-        return naming.person in self.truth.cameras.get(naming.camera, frozenset())
+    def _is_correct(self, found: Identification) -> bool:
+        return found.person in self.truth.cameras.get(found.camera, frozenset())
 
-    def _row(self, key: str) -> Row:
-        right = [naming for naming in self.namings if naming.person == key and self._is_right(naming)]
-        return Row(
+    def _result(self, key: str) -> PersonResult:
+        correct = [found for found in self.identifications if found.person == key and self._is_correct(found)]
+        return PersonResult(
             self.truth.enrolled[key],
             self.truth.shown_on(key),
-            frozenset(naming.camera for naming in right),
-            max((naming.similarity for naming in right), default=None),
-            min((naming.after_s for naming in right), default=None),
+            frozenset(found.camera for found in correct),
+            max((found.similarity for found in correct), default=None),
+            min((found.after_s for found in correct), default=None),
         )
 
-    def _wrongly_named(self) -> list[str]:
-        wrong: dict[tuple[str, str], Naming] = {}
-        for naming in self.namings:
-            if not self._is_right(naming):
-                best = wrong.get((naming.name, naming.camera), naming)
-                wrong[naming.name, naming.camera] = max(best, naming, key=lambda one: one.similarity)
+    def _false_identifications(self) -> list[str]:
+        worst: dict[tuple[str, str], float] = {}
+        for found in self.identifications:
+            if not self._is_correct(found):
+                key = found.name, found.camera
+                worst[key] = max(worst.get(key, found.similarity), found.similarity)
         return [
-            f"{name} was named on {camera}, where {name} never is (similarity {naming.similarity:.2f})"
-            for (name, camera), naming in wrong.items()
+            f"{name} was named on {camera}, where {name} never is (similarity {similarity:.2f})"
+            for (name, camera), similarity in worst.items()
         ]
 
-    def _strangers_not_seen(self, unknown: Mapping[str, int]) -> list[str]:
-        """Say where a stranger was not noticed as such: not seen, or taken for somebody who appears there too."""
+    def _missed_strangers(self, unknown: Mapping[str, int]) -> list[str]:
+        """List the cameras on which no stranger stayed unknown: not seen, or matched to somebody who appears there."""
         problems = []
         for camera, people in self.truth.cameras.items():
             strangers = [self.truth.strangers[key] for key in sorted(people) if key in self.truth.strangers]

@@ -5,8 +5,8 @@ import os
 import subprocess
 import sys
 
-from vigil_cli.standalone.supervisor import launch
-from vigil_cli.standalone.supervisor.spec import ProcessSpec
+from vigil_cli.supervisor import launch
+from vigil_cli.supervisor.spec import ProcessSpec
 
 PROBE_TIMEOUT_S = 10
 
@@ -16,7 +16,7 @@ def _launch(user: str) -> list[str]:
 
 
 @functools.cache
-def stand_in() -> str:
+def unprivileged_mode() -> str:
     """Tell as whom programs run that refuse to run as root: `same`, `namespace` or `nobody` (see `launch`)."""
     if os.geteuid() != 0:
         return "same"
@@ -27,4 +27,4 @@ def stand_in() -> str:
 
 def command(spec: ProcessSpec) -> list[str]:
     """Give the full command of a process, with the bond to this one."""
-    return [*_launch(stand_in() if spec.pretend_unprivileged else "same"), *spec.argv]
+    return [*_launch(unprivileged_mode() if spec.pretend_unprivileged else "same"), *spec.argv]

@@ -1,4 +1,4 @@
-"""What is shown while models are made ready."""
+"""Show how models and photos are prepared."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,12 +7,12 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
 from vigil_cli.console import err
-from vigil_cli.standalone.models import Reports
+from vigil_cli.preparation import PreparationObserver
 from vigil_models.api import Pack
 
 
 @contextmanager
-def reports(*, accept_licence: bool = False) -> Iterator[Reports]:
+def show_preparation(*, accept_licence: bool = False) -> Iterator[PreparationObserver]:
     """Show steps as lines and downloads as bars; ask about licences that forbid commercial use."""
     columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     bars = Progress(*columns, console=err, transient=True)
@@ -30,10 +30,10 @@ def reports(*, accept_licence: bool = False) -> Iterator[Reports]:
         try:
             return typer.confirm("Do you accept these licences?", err=True)
         except typer.Abort:
-            return False  # nobody there to answer
+            return False  # there is no terminal to answer on
 
     try:
-        yield Reports(say=bars.console.print, progress=progress, accept=accept)
+        yield PreparationObserver(step=bars.console.print, progress=progress, accept=accept)
     finally:
         if tasks:
             bars.stop()

@@ -2,7 +2,7 @@
 
 import uuid
 
-from vigil_cli.view.board import Board
+from vigil_cli.dashboard import DashboardState
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import EnrolmentReport, PhotoReason, PhotoResult
 from vigil_contracts.resources import Subject
@@ -20,23 +20,23 @@ SUBJECT = Subject.model_validate(
 )
 
 
-def a_board() -> tuple[Board, list[str]]:
+def a_dashboard() -> tuple[DashboardState, list[str]]:
     told: list[str] = []
-    board = Board(tell=lambda _, line: told.append(line))
-    board.declare({}, {ADA: SUBJECT})
-    return board, told
+    dashboard = DashboardState(tell=lambda _, line: told.append(line))
+    dashboard.declare({}, {ADA: SUBJECT})
+    return dashboard, told
 
 
 def test_a_problem_stays_in_sight_until_it_is_over() -> None:
-    board, told = a_board()
+    dashboard, told = a_dashboard()
 
-    board.problem("stream default/lobby", "No space left on device: /x; it is tried again")
-    assert board.notices == {
+    dashboard.problem("stream default/lobby", "No space left on device: /x; it is tried again")
+    assert dashboard.notices == {
         "stream default/lobby": ("warning", "stream default/lobby: No space left on device: /x; it is tried again")
     }
-    board.problem("stream default/lobby", "")
+    dashboard.problem("stream default/lobby", "")
 
-    assert board.notices == {}
+    assert dashboard.notices == {}
     assert [line.partition(": ")[2] for line in told] == [
         "No space left on device: /x; it is tried again",
         "that is over",
@@ -44,23 +44,25 @@ def test_a_problem_stays_in_sight_until_it_is_over() -> None:
 
 
 def test_that_a_subject_has_no_problem_any_more_is_nothing_to_tell() -> None:
-    board, told = a_board()
+    dashboard, told = a_dashboard()
 
-    board.subject_problem(ADA, "identity does not answer")
-    board.subject_problem(ADA, "")
+    dashboard.subject_problem(ADA, "identity does not answer")
+    dashboard.subject_problem(ADA, "")
 
     assert told == ["Ada cannot be enrolled yet: identity does not answer"]
-    assert board.subjects[ADA].problem == ""
+    assert dashboard.subjects[ADA].problem == ""
 
 
 def test_a_photo_that_is_missing_is_not_called_refused() -> None:
-    board, told = a_board()
+    dashboard, told = a_dashboard()
     photos = [
         PhotoResult(name="one", accepted=False, reason=PhotoReason.NOT_FOUND, message="the server answered 503"),
         PhotoResult(name="two", accepted=False, reason=PhotoReason.NO_FACE, message="no face"),
     ]
 
-    board.enrolled(ADA, EnrolmentReport(subject_id=uuid.uuid4(), enrolled=False, reason="NoUsablePhoto", photos=photos))
+    dashboard.enrolled(
+        ADA, EnrolmentReport(subject_id=uuid.uuid4(), enrolled=False, reason="NoUsablePhoto", photos=photos)
+    )
 
     assert told[1:] == [
         "  photo one of Ada missing: the server answered 503",

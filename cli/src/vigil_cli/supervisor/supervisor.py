@@ -3,7 +3,7 @@
 Every process has one task, which starts it once the processes named in `after` are ready, waits until it is ready
 itself and then until it ends, and starts it again after a pause that doubles with each failure and is forgotten after
 a healthy minute. Stopping goes in the reverse order of the dependencies. Should this process be killed, the kernel
-kills its children and the janitor what those had started; should the janitor be killed too, the next supervisor on the
+kills its children and the reaper what those had started; should the reaper be killed too, the next supervisor on the
 same state folder recognises what is left.
 """
 
@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from vigil_cli.standalone.supervisor import lock, strays
-from vigil_cli.standalone.supervisor.child import READY_POLL_S, Child
-from vigil_cli.standalone.supervisor.command import command
-from vigil_cli.standalone.supervisor.janitor import Janitor
-from vigil_cli.standalone.supervisor.logs import ProcessLog
-from vigil_cli.standalone.supervisor.spec import ProcessSpec, ProcessStatus, StartError
+from vigil_cli.supervisor import lock, orphans
+from vigil_cli.supervisor.child import READY_POLL_S, Child
+from vigil_cli.supervisor.command import command
+from vigil_cli.supervisor.logs import ProcessLog
+from vigil_cli.supervisor.reaper import Reaper
+from vigil_cli.supervisor.spec import ProcessSpec, ProcessStatus, StartError
 
 __all__ = ["Supervisor", "command"]
 
@@ -26,13 +26,13 @@ __all__ = ["Supervisor", "command"]
 class Supervisor:
     """Starts, watches and stops child processes; use it as an async context manager, in the main thread.
 
-    Entering it takes the state folder (StartError when another supervisor has it) and ends the strays of a predecessor
+    Entering it takes the state folder (StartError when another supervisor has it) and ends the orphans of a predecessor
     that was killed; choose ports after that. Leaving it stops everything.
 
     Parameters
     ----------
     state
-        Folder for logs (`logs/<name>.log`) and for the notes by which a successor recognises strays (`run/`).
+        Folder for logs (`logs/<name>.log`) and for the notes by which a successor recognises orphans (`run/`).
     changed
         Called in the event loop after every change of a process's state.
     """
@@ -42,13 +42,13 @@ class Supervisor:
         self._changed = changed
         self._children: dict[str, Child] = {}
         self._held = contextlib.ExitStack()
-        self._janitor: Janitor | None = None
+        self._reaper: Reaper | None = None
 
     async def __aenter__(self) -> "Supervisor":
         try:
             self._held.enter_context(lock.held(self._state))
-            await asyncio.to_thread(strays.end_strays, self._state / "run")
-            self._janitor = Janitor(self._state / "run")
+            await asyncio.to_thread(orphans.end_orphans, self._state / "run")
+            self._reaper = Reaper(self._state / "run")
         except OSError as error:
             self._held.close()
             msg = f"The state folder {self._state} cannot be used: {error.strerror}; make room there or choose another."
@@ -59,8 +59,8 @@ class Supervisor:
         try:
             await self.stop()
         finally:
-            if self._janitor is not None:
-                await asyncio.to_thread(self._janitor.close)
+            if self._reaper is not None:
+                await asyncio.to_thread(self._reaper.close)
             self._held.close()
 
     @property
@@ -82,12 +82,12 @@ class Supervisor:
         if spec.name in self._children or unknown:
             msg = f"process {spec.name!r} exists already or comes after unknown processes {sorted(unknown)}"
             raise ValueError(msg)
-        if self._janitor is None:
+        if self._reaper is None:
             msg = "enter the supervisor before adding processes: async with Supervisor(...)"
             raise RuntimeError(msg)
         before = [self._children[name] for name in spec.after]
         log = ProcessLog(self._state / "logs" / f"{spec.name}.log")
-        child = Child(spec, before, log, self._janitor, self._changed)
+        child = Child(spec, before, log, self._reaper, self._changed)
         self._children[spec.name] = child
         child.start()
 
@@ -118,8 +118,8 @@ class Supervisor:
         children = [self._children[name] for name in names]
         deadline = time.monotonic() + timeout_s
         while late := [child for child in children if not child.ready.is_set()]:
-            if time.monotonic() > deadline or any(child.hopeless for child in late):
-                raise StartError(". ".join(child.complaint() for child in late))
+            if time.monotonic() > deadline or any(child.is_failing for child in late):
+                raise StartError(". ".join(child.describe_failure() for child in late))
             await asyncio.sleep(READY_POLL_S)
 
     async def stop(self) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from vigil_cli.standalone.supervisor.spec import StartError
+from vigil_cli.supervisor.spec import StartError
 
 
 def _file(state: Path) -> Path:

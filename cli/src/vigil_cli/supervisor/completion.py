@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import os
 
-from vigil_cli.standalone.supervisor.command import command
-from vigil_cli.standalone.supervisor.logs import readable
-from vigil_cli.standalone.supervisor.spec import ProcessSpec, StartError
+from vigil_cli.supervisor.command import command
+from vigil_cli.supervisor.logs import readable
+from vigil_cli.supervisor.spec import ProcessSpec, StartError
 
 
-async def run_once(spec: ProcessSpec, timeout_s: float) -> None:
+async def run_to_completion(spec: ProcessSpec, timeout_s: float) -> None:
     """Run a program to its end.
 
     Raises

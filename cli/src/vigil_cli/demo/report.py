@@ -1,14 +1,14 @@
-"""What the judge says, for the terminal."""
+"""The evaluation, printed."""
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vigil_cli.demo.judge import Row, Verdict
+from vigil_cli.demo.evaluation import Evaluation, PersonResult
 
 
-def show_verdict(console: Console, verdict: Verdict, *, preparing_s: float) -> None:
-    """Print the verdict.
+def print_evaluation(console: Console, evaluation: Evaluation, *, preparing_s: float) -> None:
+    """Print who was recognised, where and how fast.
 
     Parameters
     ----------
@@ -19,19 +19,19 @@ def show_verdict(console: Console, verdict: Verdict, *, preparing_s: float) -> N
     table.columns[3].justify = table.columns[4].justify = "right"
     for column in table.columns:
         column.no_wrap = True
-    for row in verdict.rows:
+    for row in evaluation.rows:
         table.add_row(*_cells(row))
     console.print(table)
-    unknown = ", ".join(f"{count} on {camera}" for camera, count in sorted(verdict.unknown.items())) or "none"
+    unknown = ", ".join(f"{count} on {camera}" for camera, count in sorted(evaluation.unknown.items())) or "none"
     console.print(f"Sightings of people who are not enrolled, or were never clear enough: {unknown}")
-    if verdict.first_s is not None:
-        whole = preparing_s + verdict.first_s
+    if evaluation.first_s is not None:
+        whole = preparing_s + evaluation.first_s
         console.print(
-            f"First recognition {verdict.first_s:.1f} s after the cameras' start, {whole:.1f} s after the command"
+            f"First recognition {evaluation.first_s:.1f} s after the cameras' start, {whole:.1f} s after the command"
         )
 
 
-def _cells(row: Row) -> list[Text | str]:
+def _cells(row: PersonResult) -> list[Text | str]:
     return [
         row.name,
         Text(", ".join(sorted(row.recognised_on)), "green") if row.recognised_on else Text("nowhere", "bold red"),

@@ -1,15 +1,15 @@
-"""The verdict: everybody enrolled recognised where they are, nobody else named."""
+"""The evaluation: everybody enrolled recognised where they are, nobody else named."""
 
 import datetime as dt
 from typing import Any
 
 import pytest
 
-from vigil_cli.commands.demo import TRUTH
-from vigil_cli.demo.judge import Judge, Truth
+from vigil_cli.commands.demo import GROUND_TRUTH
+from vigil_cli.demo.evaluation import Evaluator, GroundTruth
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-SMALL = Truth(
+SMALL = GroundTruth(
     enrolled={"ada": "Ada", "grace": "Grace"},
     strangers={"bob": "Bob"},
     cameras={"lobby": frozenset({"ada", "bob"}), "gate": frozenset({"ada", "grace"})},
@@ -67,31 +67,31 @@ ALL_WELL = [event("lobby", "ada"), event("gate", "grace"), event("lobby", None)]
     ],
 )
 def test_verdict(events: list[dict[str, Any]], problem: str | None) -> None:
-    judge = Judge(SMALL, START)
+    evaluator = Evaluator(SMALL, START)
     for number, one in enumerate(events):
-        judge.hear(one, float(number))
-    verdict = judge.verdict()
-    assert verdict.passed == (problem is None), verdict.problems
+        evaluator.add_event(one, float(number))
+    evaluation = evaluator.evaluate()
+    assert evaluation.passed == (problem is None), evaluation.problems
     if problem:
-        assert any(problem in told for told in verdict.problems), verdict.problems
+        assert any(problem in told for told in evaluation.problems), evaluation.problems
 
 
 def test_each_person_s_row_tells_where_when_and_how_well() -> None:
-    judge = Judge(SMALL, START)
-    judge.hear(event("gate", "ada", similarity=0.5), 4.0)
-    judge.hear(event("gate", "ada", similarity=0.8), 5.0)
-    judge.hear(event("lobby", "ada", similarity=0.7), 9.0)
-    row = judge.verdict().rows[0]
+    evaluator = Evaluator(SMALL, START)
+    evaluator.add_event(event("gate", "ada", similarity=0.5), 4.0)
+    evaluator.add_event(event("gate", "ada", similarity=0.8), 5.0)
+    evaluator.add_event(event("lobby", "ada", similarity=0.7), 9.0)
+    row = evaluator.evaluate().rows[0]
     assert (row.name, row.best, row.first_s) == ("Ada", 0.8, 4.0)
     assert row.recognised_on == row.shown_on == {"gate", "lobby"}
-    assert judge.verdict().first_s == 4.0
+    assert evaluator.evaluate().first_s == 4.0
 
 
 def test_the_demo_s_truth_has_people_of_both_sorts_on_every_camera_s_wall() -> None:
-    assert len(TRUTH.enrolled) >= 3
-    assert len(TRUTH.strangers) >= 2
-    for camera, people in TRUTH.cameras.items():
-        assert people & TRUTH.enrolled.keys(), camera
-        assert people & TRUTH.strangers.keys(), camera
-    for key in [*TRUTH.enrolled, *TRUTH.strangers]:
-        assert TRUTH.shown_on(key), key
+    assert len(GROUND_TRUTH.enrolled) >= 3
+    assert len(GROUND_TRUTH.strangers) >= 2
+    for camera, people in GROUND_TRUTH.cameras.items():
+        assert people & GROUND_TRUTH.enrolled.keys(), camera
+        assert people & GROUND_TRUTH.strangers.keys(), camera
+    for key in [*GROUND_TRUTH.enrolled, *GROUND_TRUTH.strangers]:
+        assert GROUND_TRUTH.shown_on(key), key

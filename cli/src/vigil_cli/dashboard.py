@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vigil_cli.manifests import Finding
-from vigil_cli.standalone.supervisor import ProcessStatus
+from vigil_cli.supervisor import ProcessStatus
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import EnrolmentReport, PhotoReason
 from vigil_contracts.resources import Camera, Subject
@@ -62,7 +62,7 @@ Told = Callable[[str, str], None]
 
 
 @dataclass(slots=True)
-class Board:
+class DashboardState:
     """Everything that is shown.
 
     Attributes
