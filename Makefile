@@ -65,7 +65,7 @@ format: $(STAMP) ## format the code
 generate: $(STAMP) ## write the generated files (event schemas, GraphQL SDL, CRDs, reference) anew
 	@mkdir -p $(if $(OUT),$(OUT)/docs,.)
 	@$(BIN)/python -m vigil_contracts.schemas $(if $(OUT),$(OUT)/schemas,contracts/schemas)
-	@$(BIN)/python -m vigil_gateway.graphql.sdl > $(if $(OUT),$(OUT)/schema.graphql,gateway/schema.graphql)
+	@$(BIN)/python -m vigil_gateway.handlers.graphql.sdl > $(if $(OUT),$(OUT)/schema.graphql,gateway/schema.graphql)
 	@$(BIN)/python -m vigil_contracts.crds $(if $(OUT),$(OUT)/crds,crds)
 	@$(if $(OUT),,cp crds/*.yaml charts/vigil/files/crds/)
 	@$(BIN)/python -m vigil_contracts.reference > $(if $(OUT),$(OUT)/docs/reference.md,docs/reference.md)

@@ -11,7 +11,7 @@ from tests.integration.gateway_api.running import Api, eventually, httpx_get, ru
 from tests.support.servers import NatsServer
 
 from vigil_contracts.ids import new_sighting_id
-from vigil_gateway.graphql.cursors import encode_event, encode_sighting
+from vigil_gateway.handlers.graphql.cursors import encode_event, encode_sighting
 
 pytestmark = pytest.mark.integration
 

@@ -20,7 +20,7 @@ from vigil_contracts.events import (
     encode_heartbeat,
 )
 from vigil_contracts.ids import new_sighting_id
-from vigil_gateway.graphql.cursors import encode_event
+from vigil_gateway.handlers.graphql.cursors import encode_event
 
 pytestmark = pytest.mark.integration
 

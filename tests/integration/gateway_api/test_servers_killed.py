@@ -11,7 +11,7 @@ from tests.integration.gateway_api.running import Api, eventually, running_api
 from tests.support.databases import migrated
 from tests.support.servers import NatsServer, PostgresServer
 
-from vigil_gateway.graphql.cursors import encode_event
+from vigil_gateway.handlers.graphql.cursors import encode_event
 
 pytestmark = pytest.mark.integration
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vigil_contracts.ids import DNS_LABEL, ResourceKey, new_sighting_id
-from vigil_gateway.graphql import cursors
-from vigil_gateway.graphql.errors import Code, RequestError
+from vigil_gateway.handlers.graphql import cursors
+from vigil_gateway.handlers.graphql.errors import Code, RequestError
 
 SECONDS = st.integers(86_400, 200_000_000_000)
 """From 1970 to the year 8307."""

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from graphql import get_introspection_query, get_operation_ast, parse, validate
 
-from vigil_gateway.graphql.errors import RequestError
-from vigil_gateway.graphql.limits import QueryLimits, check_document, check_text
-from vigil_gateway.graphql.schema import build_schema
+from vigil_gateway.handlers.graphql.errors import RequestError
+from vigil_gateway.handlers.graphql.limits import QueryLimits, check_document, check_text
+from vigil_gateway.handlers.graphql.schema import build_schema
 
 LIMITS = QueryLimits()
 EVERYTHING = """{ sightings(first: 200) { pageInfo { hasNextPage endCursor } edges { cursor node {

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from vigil_contracts.ids import new_sighting_id
-from vigil_gateway.graphql import cursors
-from vigil_gateway.graphql.errors import RequestError
-from vigil_gateway.graphql.filters import CameraKey, SightingFilter, SubjectKey, check_filter
-from vigil_gateway.graphql.pages import PageRequest, connection, page_request
+from vigil_gateway.handlers.graphql import cursors
+from vigil_gateway.handlers.graphql.errors import RequestError
+from vigil_gateway.handlers.graphql.filters import CameraKey, SightingFilter, SubjectKey, check_filter
+from vigil_gateway.handlers.graphql.pages import PageRequest, connection, page_request
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from pathlib import Path
 from graphql import parse, validate
 
 from vigil_contracts.events import IdentityStatus, SightingState
-from vigil_gateway.graphql.schema import build_schema
-from vigil_gateway.graphql.sdl import main, sdl
+from vigil_gateway.handlers.graphql.schema import build_schema
+from vigil_gateway.handlers.graphql.sdl import main, sdl
 
 CHECKED_IN = Path(__file__).parents[3] / "gateway" / "schema.graphql"
 
 
 def test_checked_in_sdl_is_up_to_date() -> None:
-    told = "run: python -m vigil_gateway.graphql.sdl gateway/schema.graphql"
+    told = "run: python -m vigil_gateway.handlers.graphql.sdl gateway/schema.graphql"
     assert CHECKED_IN.read_text(encoding="utf-8") == sdl(), told
 
 
@@ -31,7 +31,7 @@ def test_export_writes_the_file(tmp_path: Path) -> None:
 
 
 def test_the_pages_examples_are_valid() -> None:
-    script = files("vigil_gateway.graphql").joinpath("page", "page.js").read_text(encoding="utf-8")
+    script = files("vigil_gateway.handlers.graphql").joinpath("page", "page.js").read_text(encoding="utf-8")
     examples = re.findall(r": `([^`$]+)`,", script)
     assert len(examples) == 5
     for example in examples:

@@ -12,12 +12,12 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
 from vigil_gateway.api.factory import Process
 from vigil_gateway.api.metrics import ApiCollector, QueryTimer
-from vigil_gateway.graphql.context import RequestContext
-from vigil_gateway.graphql.schema import build_schema
-from vigil_gateway.graphql.transport import Router, bearer
+from vigil_gateway.handlers.graphql.context import RequestContext
+from vigil_gateway.handlers.graphql.schema import build_schema
+from vigil_gateway.handlers.graphql.transport import Router, bearer
+from vigil_gateway.handlers.rest.health import health_router
+from vigil_gateway.handlers.rest.page import page_router
 from vigil_gateway.http.body import BodyLimit
-from vigil_gateway.rest.health import health_router
-from vigil_gateway.rest.page import page_router
 
 
 def create_app(parts: Process, token: str) -> FastAPI:

@@ -10,12 +10,12 @@ from typing import Protocol
 import structlog
 
 from vigil_gateway.api.limits import ApiLimits
-from vigil_gateway.graphql.context import Services
-from vigil_gateway.graphql.limits import QueryLimits
-from vigil_gateway.graphql.live.bus import BusListener
-from vigil_gateway.graphql.live.cameras import CameraStates
-from vigil_gateway.graphql.live.hub import Hub, HubLimits
-from vigil_gateway.graphql.transport import Gate
+from vigil_gateway.handlers.graphql.context import Services
+from vigil_gateway.handlers.graphql.limits import QueryLimits
+from vigil_gateway.handlers.graphql.live.bus import BusListener
+from vigil_gateway.handlers.graphql.live.cameras import CameraStates
+from vigil_gateway.handlers.graphql.live.hub import Hub, HubLimits
+from vigil_gateway.handlers.graphql.transport import Gate
 from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.postgres.queries_events import EventLog
 from vigil_gateway.storage.postgres.queries_reader import Reader

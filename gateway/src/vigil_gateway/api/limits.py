@@ -34,7 +34,7 @@ class ApiLimits(BaseSettings):
     max_depth: Annotated[int, Field(ge=1)] = 12
     """Levels of fields in a document."""
     max_cost: Annotated[int, Field(ge=1)] = 20_000
-    """Fields to answer times page sizes; see `vigil_gateway.graphql.limits`."""
+    """Fields to answer times page sizes; see `vigil_gateway.handlers.graphql.limits`."""
     max_aliases: Annotated[int, Field(ge=0)] = 20
     """Aliases in a document."""
     max_tokens: Annotated[int, Field(ge=1)] = 1_000

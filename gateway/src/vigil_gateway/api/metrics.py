@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from vigil_gateway.api.factory import Process
-from vigil_gateway.graphql.live.render import Renderers
+from vigil_gateway.handlers.graphql.live.render import Renderers
 
 
 class ApiCollector(Collector):

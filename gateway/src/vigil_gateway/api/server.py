@@ -17,8 +17,8 @@ from typing import Any, Final
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from vigil_gateway.graphql.live.hub import GOING_AWAY
-from vigil_gateway.graphql.transport import EXTENSION, Direct
+from vigil_gateway.handlers.graphql.live.hub import GOING_AWAY
+from vigil_gateway.handlers.graphql.transport import EXTENSION, Direct
 
 GRACE_S: Final = 2.0
 """Seconds for a client that did not read to take its close frame."""

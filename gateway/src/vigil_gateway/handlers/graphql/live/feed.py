@@ -15,8 +15,8 @@ from typing import Final, Protocol
 import structlog
 
 from vigil_contracts.events import EventError, Match, decode
-from vigil_gateway.graphql.convert import sighting_event
-from vigil_gateway.graphql.live.ring import Entry, Ring
+from vigil_gateway.handlers.graphql.convert import sighting_event
+from vigil_gateway.handlers.graphql.live.ring import Entry, Ring
 from vigil_gateway.storage.postgres.queries_reader import DatabaseError
 
 log = structlog.get_logger(__name__)

@@ -9,8 +9,8 @@ import strawberry
 
 from vigil_contracts.events import IdentityStatus, SightingState
 from vigil_contracts.ids import DNS_LABEL, ResourceKey
-from vigil_gateway.graphql.errors import Code, RequestError, limit_error
-from vigil_gateway.graphql.types import SightingEvent
+from vigil_gateway.handlers.graphql.errors import Code, RequestError, limit_error
+from vigil_gateway.handlers.graphql.types import SightingEvent
 
 MAX_NAMED: Final = 200
 """Entries of each list in a filter."""

@@ -7,9 +7,9 @@ from typing import cast
 import strawberry
 from strawberry.fastapi import BaseContext
 
-from vigil_gateway.graphql.limits import QueryLimits
-from vigil_gateway.graphql.live.cameras import CameraStates
-from vigil_gateway.graphql.live.hub import Hub
+from vigil_gateway.handlers.graphql.limits import QueryLimits
+from vigil_gateway.handlers.graphql.live.cameras import CameraStates
+from vigil_gateway.handlers.graphql.live.hub import Hub
 from vigil_gateway.storage.postgres.queries_resources import Resources
 from vigil_gateway.storage.postgres.queries_sightings import Sightings
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from vigil_contracts import events
 from vigil_contracts.conditions import CameraCondition, ConditionStatus, FitnessReason, SourceReason
-from vigil_gateway.graphql import types
-from vigil_gateway.graphql.cursors import encode_event
+from vigil_gateway.handlers.graphql import types
+from vigil_gateway.handlers.graphql.cursors import encode_event
 
 STALE_AFTER_S: Final = 6.0
 """Three heartbeats: a stream process sends one every 2 s."""

@@ -8,9 +8,9 @@ from vigil_contracts.events import BestShot, CloseReason, IdentityStatus, Sighti
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources.camera import SourceType
 from vigil_contracts.resources.subject import ConsentStatus
-from vigil_gateway.graphql import types
-from vigil_gateway.graphql.convert import best_shot, conditions, heartbeat
-from vigil_gateway.graphql.live.cameras import CameraStates
+from vigil_gateway.handlers.graphql import types
+from vigil_gateway.handlers.graphql.convert import best_shot, conditions, heartbeat
+from vigil_gateway.handlers.graphql.live.cameras import CameraStates
 
 SOURCE_TYPES: Final = {str(kind): kind for kind in SourceType}
 

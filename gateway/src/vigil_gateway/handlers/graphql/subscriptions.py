@@ -10,12 +10,12 @@ from typing import Annotated
 import strawberry
 
 from vigil_contracts.ids import ResourceKey
-from vigil_gateway.graphql import types
-from vigil_gateway.graphql.context import services
-from vigil_gateway.graphql.convert import conditions, heartbeat
-from vigil_gateway.graphql.filters import CameraKey, SightingFilter, check_filter
-from vigil_gateway.graphql.live.hub import SightingStream
-from vigil_gateway.graphql.queries import now
+from vigil_gateway.handlers.graphql import types
+from vigil_gateway.handlers.graphql.context import services
+from vigil_gateway.handlers.graphql.convert import conditions, heartbeat
+from vigil_gateway.handlers.graphql.filters import CameraKey, SightingFilter, check_filter
+from vigil_gateway.handlers.graphql.live.hub import SightingStream
+from vigil_gateway.handlers.graphql.queries import now
 
 
 async def _sightings(

@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from vigil_gateway.graphql.errors import Code, RequestError, limit_error
-from vigil_gateway.graphql.limits import DEFAULT_PAGE, MAX_PAGE
-from vigil_gateway.graphql.types import Connection, Edge, PageInfo
+from vigil_gateway.handlers.graphql.errors import Code, RequestError, limit_error
+from vigil_gateway.handlers.graphql.limits import DEFAULT_PAGE, MAX_PAGE
+from vigil_gateway.handlers.graphql.types import Connection, Edge, PageInfo
 from vigil_gateway.storage.postgres.queries_reader import DatabaseError, DatabaseSlowError
 
 Key = TypeVar("Key")

@@ -27,8 +27,8 @@ from graphql import (
     visit,
 )
 
-from vigil_gateway.graphql.errors import formatted
-from vigil_gateway.graphql.types import SightingEvent
+from vigil_gateway.handlers.graphql.errors import formatted
+from vigil_gateway.handlers.graphql.types import SightingEvent
 
 KEPT: Final = 256
 """Payloads kept per renderer: those that lag a little find theirs; who lags more has it made again."""

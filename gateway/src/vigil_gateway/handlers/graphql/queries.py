@@ -7,11 +7,11 @@ from typing import Annotated, TypeAlias
 import strawberry
 
 from vigil_contracts.ids import ResourceKey, sighting_time
-from vigil_gateway.graphql import cursors, rows, types
-from vigil_gateway.graphql.context import services
-from vigil_gateway.graphql.errors import Code, RequestError
-from vigil_gateway.graphql.filters import SightingFilter, check_filter, resource_key
-from vigil_gateway.graphql.pages import asked, connection, page_request
+from vigil_gateway.handlers.graphql import cursors, rows, types
+from vigil_gateway.handlers.graphql.context import services
+from vigil_gateway.handlers.graphql.errors import Code, RequestError
+from vigil_gateway.handlers.graphql.filters import SightingFilter, check_filter, resource_key
+from vigil_gateway.handlers.graphql.pages import asked, connection, page_request
 from vigil_gateway.storage.postgres.queries_sightings import SightingQuery
 
 First: TypeAlias = Annotated[

@@ -9,12 +9,12 @@ from graphql import GraphQLError, OperationDefinitionNode, OperationType, get_op
 from strawberry.extensions import SchemaExtension
 from strawberry.types.execution import ExecutionContext, ExecutionResult, StreamExecutionResult
 
-from vigil_gateway.graphql.context import RequestContext
-from vigil_gateway.graphql.errors import Code, RequestError, mask
-from vigil_gateway.graphql.limits import check_document, check_text
-from vigil_gateway.graphql.queries import Query
-from vigil_gateway.graphql.subscriptions import Subscription
-from vigil_gateway.graphql.types import CONFIG
+from vigil_gateway.handlers.graphql.context import RequestContext
+from vigil_gateway.handlers.graphql.errors import Code, RequestError, mask
+from vigil_gateway.handlers.graphql.limits import check_document, check_text
+from vigil_gateway.handlers.graphql.queries import Query
+from vigil_gateway.handlers.graphql.subscriptions import Subscription
+from vigil_gateway.handlers.graphql.types import CONFIG
 
 
 class Guard(SchemaExtension):

@@ -11,7 +11,7 @@ import uuid
 from typing import Final
 
 from vigil_contracts.ids import DNS_LABEL, ResourceKey, sighting_time
-from vigil_gateway.graphql.errors import Code, RequestError
+from vigil_gateway.handlers.graphql.errors import Code, RequestError
 
 MAX_SEQ: Final = 2**63 - 1
 """Largest `bigint` of Postgres."""

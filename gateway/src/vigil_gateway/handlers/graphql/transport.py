@@ -39,13 +39,13 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
     SubscribeMessage,
 )
 
-from vigil_gateway.graphql.context import RequestContext
-from vigil_gateway.graphql.errors import formatted, limit_error
-from vigil_gateway.graphql.limits import check_document, check_text
-from vigil_gateway.graphql.live.hub import TOO_SLOW, FollowEnded, SightingStream
-from vigil_gateway.graphql.live.render import Renderers
-from vigil_gateway.graphql.schema import GatewaySchema
-from vigil_gateway.graphql.types import SightingEvent
+from vigil_gateway.handlers.graphql.context import RequestContext
+from vigil_gateway.handlers.graphql.errors import formatted, limit_error
+from vigil_gateway.handlers.graphql.limits import check_document, check_text
+from vigil_gateway.handlers.graphql.live.hub import TOO_SLOW, FollowEnded, SightingStream
+from vigil_gateway.handlers.graphql.live.render import Renderers
+from vigil_gateway.handlers.graphql.schema import GatewaySchema
+from vigil_gateway.handlers.graphql.types import SightingEvent
 
 log = structlog.get_logger(__name__)
 

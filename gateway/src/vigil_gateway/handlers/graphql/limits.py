@@ -26,7 +26,7 @@ from graphql import (
     VariableNode,
 )
 
-from vigil_gateway.graphql.errors import RequestError, limit_error
+from vigil_gateway.handlers.graphql.errors import RequestError, limit_error
 
 DEFAULT_PAGE: Final = 50
 MAX_PAGE: Final = 200

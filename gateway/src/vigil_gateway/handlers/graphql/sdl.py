@@ -1,9 +1,9 @@
-"""Print the schema's SDL, or write it into a file: `python -m vigil_gateway.graphql.sdl [FILE]`."""
+"""Print the schema's SDL, or write it into a file: `python -m vigil_gateway.handlers.graphql.sdl [FILE]`."""
 
 import sys
 from pathlib import Path
 
-from vigil_gateway.graphql.schema import build_schema
+from vigil_gateway.handlers.graphql.schema import build_schema
 
 
 def sdl() -> str:

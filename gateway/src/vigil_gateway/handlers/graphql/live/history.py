@@ -5,8 +5,8 @@ import time
 from collections import OrderedDict
 from typing import Final
 
-from vigil_gateway.graphql.live.feed import EventStore, parse_payload
-from vigil_gateway.graphql.live.ring import Entry
+from vigil_gateway.handlers.graphql.live.feed import EventStore, parse_payload
+from vigil_gateway.handlers.graphql.live.ring import Entry
 
 PAGE: Final = 128
 CACHED_PAGES: Final = 16

@@ -28,7 +28,7 @@ def page_router() -> APIRouter:
     """Make the routes of the page; it holds no data, and asks for the token itself."""
     router = APIRouter(include_in_schema=False)
     for path, (name, media_type) in _FILES.items():
-        content = files("vigil_gateway.graphql").joinpath("page", name).read_bytes()
+        content = files("vigil_gateway.handlers.graphql").joinpath("page", name).read_bytes()
         router.add_api_route(path, _static(content, media_type), methods=["GET"])
     return router
 

@@ -1,0 +1,1 @@
+"""How clients ask: GraphQL, and the plain HTTP routes."""
