@@ -1,52 +1,82 @@
-"""The commands and their options; what each does is in `commands`, imported only when used: help is instant."""
+"""The commands and their options; the code of each is in `commands`, imported only when it runs: help is instant."""
 
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vigil_cli.standalone.state import default_folder
-
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Vigil on one machine: who was there?",
+from vigil_cli.options import (
+    DEMO_STATE,
+    HELP_NAMES,
+    STATE,
+    Command,
+    DurationOption,
+    FilesOption,
+    Group,
+    PackOption,
+    PlainOption,
+    PortOption,
+    StateOption,
 )
 
-StateOption = Annotated[
-    Path | None, typer.Option("--state", metavar="DIR", help=f"State folder. [default: {default_folder()}]")
-]
-PackOption = Annotated[str, typer.Option("--pack", help="Model pack; `vigil-models list` names all.")]
-DurationOption = Annotated[float | None, typer.Option("--duration", min=1, help="End after so many seconds.")]
-PortOption = Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Port of the GraphQL API.")]
-FilesOption = Annotated[
-    list[Path] | None,
-    typer.Option("--filename", "-f", metavar="PATH", help="Manifest, or folder of manifests; may be repeated."),
-]
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings=HELP_NAMES,
+    help="Recognise people on cameras, on one machine.",
+)
+command = partial(app.command, cls=Command)
 
 
-@app.command()
+class Output(StrEnum):
+    """Formats of `vigil status`."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from vigil_cli.commands.version import run
+
+        run()
+        raise typer.Exit
+
+
+@app.callback()
+def _vigil(
+    _: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+@command()
 def up(  # noqa: PLR0913, PLR0917 - a command's options
     filename: FilesOption = None,
-    state: StateOption = None,
+    state: StateOption = STATE,
     pack: PackOption = "open",
     duration: DurationOption = None,
     port: PortOption = None,
-    host: Annotated[str, typer.Option("--host", help="Address that the GraphQL API listens on.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Address on which the GraphQL API listens.")
+    ] = "127.0.0.1",
     webcam: Annotated[bool, typer.Option("--webcam", help="Add the USB camera /dev/video0.")] = False,
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Go on in the background.")] = False,
-    plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a live table.")] = False,
-    accept_licence: Annotated[bool, typer.Option("--accept-licence", help="Accept the pack's licences.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False,
+    plain: PlainOption = False,
+    accept_licence: Annotated[bool, typer.Option("--accept-licence", help="Accept the licences of the pack.")] = False,
 ) -> None:
-    """Run cameras, servers and the API on this machine, as the manifests say."""
+    """Run the cameras of manifests, with all servers and the API."""
     from vigil_cli.commands.up import UpRequest, run
 
     run(
         UpRequest(
             paths=tuple(filename or ()),
-            state=state or default_folder(),
+            state=state,
             pack=pack,
             duration_s=duration,
             port=port,
@@ -59,102 +89,113 @@ def up(  # noqa: PLR0913, PLR0917 - a command's options
     )
 
 
-@app.command()
+@command()
 def check(filename: FilesOption = None) -> None:
-    """Check manifests and start nothing."""
+    """Check manifests; start nothing."""
     from vigil_cli.commands.check import run
 
     run(tuple(filename or ()))
 
 
-@app.command()
+@command()
 def watch(
-    state: StateOption = None,
-    url: Annotated[str | None, typer.Option(help="Of another machine's API, such as http://host:port.")] = None,
-    token: Annotated[str | None, typer.Option(envvar="VIGIL_TOKEN", help="Its token.")] = None,
-    known: Annotated[bool, typer.Option("--known", help="Only people who were recognised.")] = False,
-    json_lines: Annotated[bool, typer.Option("--json", help="Every event as one line of JSON.")] = False,
-    after: Annotated[str | None, typer.Option(help="Begin behind this cursor.")] = None,
+    state: StateOption = STATE,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="API of another machine, such as http://host:port.")
+    ] = None,
+    token: Annotated[str | None, typer.Option(metavar="TOKEN", envvar="VIGIL_TOKEN", help="Token of that API.")] = None,
+    known: Annotated[bool, typer.Option("--known", help="Show only recognised people.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print each event as one line of JSON.")] = False,
+    after: Annotated[str | None, typer.Option(metavar="CURSOR", help="Start behind this cursor.")] = None,
 ) -> None:
-    """Hear live who is seen, as a GraphQL subscriber does."""
+    """Print live who is seen, as a GraphQL subscriber."""
     from vigil_cli.commands.watch import run
 
-    run(state or default_folder(), url, token, known_only=known, json_lines=json_lines, after=after)
+    run(state, url, token, known_only=known, json_lines=json_lines, after=after)
 
 
-@app.command()
-def status(state: StateOption = None) -> None:
-    """Show what runs and how it is doing."""
+@command()
+def status(
+    state: StateOption = STATE,
+    output: Annotated[
+        Output, typer.Option("--output", "-o", metavar="FORMAT", help="Format: table or json.")
+    ] = Output.TABLE,
+) -> None:
+    """Show processes, cameras, Subjects and the last sightings."""
     from vigil_cli.commands.status import run
 
-    run(state or default_folder())
+    run(state, as_json=output is Output.JSON)
 
 
-@app.command()
+@command()
 def logs(
-    process: Annotated[str | None, typer.Argument(help="Name of a process; all when left out.")] = None,
-    state: StateOption = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Of each process.")] = 50,
+    process: Annotated[str | None, typer.Argument(metavar="PROCESS", help="Name of a process; all by default.")] = None,
+    state: StateOption = STATE,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines as they come.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", metavar="NUMBER", min=0, help="Lines of each process.")] = 50,
 ) -> None:
-    """Show the logs of the processes; they lie in the state folder, one line of JSON each."""
+    """Print the logs of the processes."""
     from vigil_cli.commands.logs import run
 
-    run(state or default_folder(), process, follow=follow, lines=lines)
+    run(state, process, follow=follow, lines=lines)
 
 
-@app.command()
-def down(state: StateOption = None) -> None:
-    """End the Vigil that uses the state folder."""
+@command()
+def down(state: StateOption = STATE) -> None:
+    """Stop the Vigil that uses the state folder."""
     from vigil_cli.commands.down import run
 
-    run(state or default_folder())
+    run(state)
 
 
-@app.command()
-def doctor(state: StateOption = None) -> None:
-    """Say what is missing on this machine, and how to get it."""
+@command()
+def doctor(state: StateOption = STATE) -> None:
+    """Check this machine, and show how to get what is missing."""
     from vigil_cli.commands.doctor import run
 
-    run(state or default_folder())
+    run(state)
 
 
-@app.command()
+@command()
 def enroll(
-    photos: Annotated[list[Path], typer.Argument(help="Photos of one person; three to five are best.")],
-    name: Annotated[str, typer.Option("--name", help="As it is to be shown.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Manifest to write. [default: <name>.yaml]")] = None,
+    photos: Annotated[
+        list[Path], typer.Argument(metavar="PHOTO", help="Photos of one person; three to five are best.")
+    ],
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Name to show for the person.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Manifest to write; <name>.yaml by default.")
+    ] = None,
     pack: PackOption = "open",
-    force: Annotated[bool, typer.Option("--force", help="Replace the manifest if it is there.")] = False,
-    no_check: Annotated[bool, typer.Option("--no-check", help="Do not look whether the photos are good.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing manifest.")] = False,
+    no_check: Annotated[bool, typer.Option("--no-check", help="Skip the check of the photos.")] = False,
 ) -> None:
-    """Write a Subject manifest for photos of a person who has agreed."""
+    """Write a Subject manifest for a person who has agreed."""
     from vigil_cli.commands.enroll import EnrollRequest, run
 
     run(EnrollRequest(tuple(photos), name, out, pack, force=force, check=not no_check))
 
 
-@app.command("try")
+@command("try")
 def try_(
-    known: Annotated[Path, typer.Argument(help="A photo of one person.")],
-    other: Annotated[Path, typer.Argument(help="A photo of anybody.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Picture to draw.")] = Path("vigil-try.png"),
+    known: Annotated[Path, typer.Argument(metavar="KNOWN", help="Photo of one person.")],
+    other: Annotated[Path, typer.Argument(metavar="OTHER", help="Photo to search for that person.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Image to write.")] = Path("vigil-try.png"),
     pack: PackOption = "open",
 ) -> None:
-    """Say whether the person of the first photo is in the second, and draw a picture."""
+    """Search a photo for the person of another photo, and draw the result."""
     from vigil_cli.commands.try_ import run
 
     run(known, other, out, pack)
 
 
-@app.command()
+@command()
 def demo(
     duration: DurationOption = None,
-    state: StateOption = None,
-    plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a live table.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the scenes.")] = 7,
+    state: StateOption = DEMO_STATE,
+    plain: PlainOption = False,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Seed of the scenes.")] = 7,
 ) -> None:
-    """Watch people being recognised live; with --duration it ends by itself and judges the result."""
+    """Recognise people on composed cameras; with --duration, check the result."""
     from vigil_cli.commands.demo import run
 
     run(duration, state, plain=plain, seed=seed)

@@ -18,6 +18,7 @@ from tests.support.shared import shared
 from tests.support.waiting import wait_until
 
 from vigil_cli.commands.enroll import manifest
+from vigil_cli.commands.status_report import StatusReport
 
 pytestmark = pytest.mark.integration
 
@@ -119,10 +120,16 @@ def test_one_command_recognises_a_person_and_leaves_nothing_behind(vigil: Vigil)
 
     second = vigil.run("up", "-f", str(vigil.manifests))
     status = vigil.run("status")
+    report = StatusReport.model_validate_json(vigil.run("status", "--output", "json").stdout)
 
     assert second.returncode == 1
     assert "already running" in second.stderr
     assert "Lin-Manuel Miranda" in status.stdout
+    assert report.error is None
+    assert {process.state for process in report.processes} == {"Ready"}
+    assert [camera.name for camera in report.cameras] == ["lobby"]
+    assert [subject.display_name for subject in report.subjects if subject.enrolled] == ["Lin-Manuel Miranda"]
+    assert report.sightings
     assert vigil.interrupt() == 0
     wait_until(lambda: not vigil.left(), 10, "no process is left")
     assert "No Vigil runs" in vigil.run("status").stderr

@@ -76,14 +76,14 @@ async def test_a_disk_that_fills_is_told_while_it_is_full(tmp_path: Path, monkey
     task = asyncio.create_task(running._watch_disk(restart))
     await eventually(lambda: "disk" in dashboard.notices, 10, "the dashboard shows it")
     assert "MiB left: free" in dashboard.notices["disk"][1]
-    assert StateFolder(tmp_path).trouble()
+    assert StateFolder(tmp_path).disk_error()
 
     monkeypatch.setattr(state, "LEAST_FREE", 0)
 
     await eventually(lambda: "disk" not in dashboard.notices, 10, "the dashboard shows it no longer")
     await eventually(lambda: restarts, 10, "NATS is started anew")
     task.cancel()
-    assert StateFolder(tmp_path).trouble() == ""
+    assert StateFolder(tmp_path).disk_error() == ""
     assert (len(told), len(restarts)) == (2, 1)
 
 

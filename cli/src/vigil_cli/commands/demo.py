@@ -30,7 +30,7 @@ from vigil_cli.standalone.programs import stream_name
 from vigil_cli.standalone.run import run_session
 from vigil_cli.standalone.servers import go2rtc
 from vigil_cli.standalone.session import Options, Session
-from vigil_cli.standalone.state import StateFolder, default_folder
+from vigil_cli.standalone.state import StateFolder
 from vigil_cli.supervisor import StartError
 from vigil_cli.view.preparation import show_preparation
 from vigil_cli.view.screen import screen
@@ -44,13 +44,7 @@ GROUND_TRUTH = GroundTruth(
 )
 
 
-def demo_folder() -> Path:
-    """Give the demo's state folder: its people and sightings stay apart from a user's own."""
-    default = default_folder()
-    return default.with_name(f"{default.name}-demo")
-
-
-def run(duration: float | None, state: Path | None, *, plain: bool, seed: int) -> None:
+def run(duration: float | None, state: Path, *, plain: bool, seed: int) -> None:
     """Run the demo until Ctrl-C, or for a time and with a evaluation.
 
     Raises
@@ -59,7 +53,7 @@ def run(duration: float | None, state: Path | None, *, plain: bool, seed: int) -
         It cannot be started; or, with a duration, somebody enrolled was not recognised or somebody else was named.
     """
     began = time.monotonic()
-    folder = StateFolder(state or demo_folder())
+    folder = StateFolder(state)
     folder.create()
     with folder.locked():
         models, site = _prepare(folder.root, seed)

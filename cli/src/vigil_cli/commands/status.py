@@ -1,106 +1,114 @@
 """`vigil status`."""
 
 import asyncio
-import contextlib
-import datetime as dt
-import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from vigil_cli.client import ApiError
-from vigil_cli.client.documents import STATUS
 from vigil_cli.commands.running import api_of, running
+from vigil_cli.commands.status_report import (
+    CameraReport,
+    ProcessReport,
+    ResourceName,
+    SightingReport,
+    SubjectReport,
+    read_processes,
+    read_status,
+)
 from vigil_cli.console import out
 from vigil_cli.errors import CommandError
 from vigil_cli.standalone.state import StateFolder
 from vigil_cli.view.table import STATE_STYLES
 
 
-def run(state: Path) -> None:
+def run(state: Path, *, as_json: bool = False) -> None:
     """Show processes, cameras, Subjects and the last sightings.
 
     Raises
     ------
     CommandError
-        Nothing runs here.
+        Nothing runs here, or the API does not answer.
     """
-    found = running(state)
-    out.print(f"Vigil runs (pid {found.pid}), site {found.site}, {found.api_url}/graphql")
-    if trouble := StateFolder(state).trouble():
-        out.print(Text(trouble, "bold red"))
-    out.print(_processes(state))
+    found, folder = running(state), StateFolder(state)
+    if not as_json:  # also when the API does not answer
+        out.print(f"Vigil runs (pid {found.pid}), site {found.site}, {found.api_url}/graphql")
+        if error := folder.disk_error():
+            out.print(Text(error, "bold red"))
+        out.print(_processes(read_processes(folder)))
     try:
-        told = asyncio.run(api_of(state).query(STATUS))
+        report = asyncio.run(read_status(found, folder, api_of(state)))
     except ApiError as error:
-        raise CommandError(f"The processes run, but {error}; `vigil logs api` may tell why.") from None
-    troubles: list[str] = []
-    out.print(_cameras(told["cameras"]["nodes"], troubles))
-    for trouble in troubles:
-        out.print(Text(trouble, "yellow"))
-    out.print(_subjects(told["subjects"]["nodes"]))
-    out.print(_sightings(told["sightings"]["nodes"]))
+        raise CommandError(f"The processes run, but {error}; `{folder.command('logs api')}` may show why.") from None
+    if as_json:
+        out.out(report.model_dump_json(by_alias=True, indent=2))
+        return
+    out.print(_cameras(report.cameras))
+    for line in _errors(report.cameras):
+        out.print(Text(line, "yellow"))
+    out.print(_subjects(report.subjects))
+    out.print(_sightings(report.sightings))
 
 
 def _table(title: str, *columns: str) -> Table:
     return Table(*columns, title=title, title_justify="left", title_style="bold", box=None, header_style="dim")
 
 
-def _processes(state: Path) -> Table:
+def _processes(processes: Iterable[ProcessReport]) -> Table:
     table = _table("Processes", "name", "state", "pid", "starts")
-    with contextlib.suppress(OSError, ValueError):
-        for row in json.loads((StateFolder(state).root / "processes.json").read_text()):
-            style = "green" if row["state"] == "Ready" else "yellow"
-            pid, starts = str(row["pid"] or ""), str(row["starts"])
-            table.add_row(row["name"], Text(row["state"], style), pid, starts)
+    for process in processes:
+        style = "green" if process.state == "Ready" else "yellow"
+        table.add_row(process.name, Text(process.state, style), str(process.pid or ""), str(process.starts))
     return table
 
 
-def _cameras(nodes: Iterable[dict[str, Any]], troubles: list[str]) -> Table:
+def _cameras(cameras: Iterable[CameraReport]) -> Table:
     table = _table("Cameras", "name", "source", "state", "fps in", "analysed", "p95 ms", "fit for recognition")
-    for node in nodes:
-        beat = node["heartbeat"]
+    for camera in cameras:
+        beat = camera.heartbeat
         if beat is None:
-            table.add_row(_name(node), node["sourceType"], Text("NoHeartbeat", "yellow"))
+            table.add_row(_name(camera), camera.source_type, Text("NoHeartbeat", "yellow"))
             continue
-        state = "NoHeartbeat" if beat["stale"] else beat["state"]
-        told = Text(state, STATE_STYLES.get(state, "yellow"))
-        if beat["message"] and state != "Streaming":
-            troubles.append(f"  {_name(node)}: {beat['reason']}: {beat['message']}")
-        latency = "" if beat["latencyP95Ms"] is None else f"{beat['latencyP95Ms']:.0f}"
-        fit = beat["fitnessMessage"] or beat["fitness"]
-        fps = (f"{beat['capturedFps']:.1f}", f"{beat['analysedFps']:.1f}")
-        table.add_row(_name(node), node["sourceType"], told, *fps, latency, fit)
+        state = "NoHeartbeat" if beat.stale else beat.state
+        latency = "" if beat.latency_p95_ms is None else f"{beat.latency_p95_ms:.0f}"
+        cells = (f"{beat.captured_fps:.1f}", f"{beat.analysed_fps:.1f}", latency, beat.fitness_message or beat.fitness)
+        table.add_row(_name(camera), camera.source_type, Text(state, STATE_STYLES.get(state, "yellow")), *cells)
     return table
 
 
-def _subjects(nodes: Iterable[dict[str, Any]]) -> Table:
+def _errors(cameras: Iterable[CameraReport]) -> list[str]:
+    """Return why cameras do not stream: too long for a column."""
+    return [
+        f"  {_name(camera)}: {beat.reason}: {beat.message}"
+        for camera in cameras
+        if (beat := camera.heartbeat) and beat.message and (beat.stale or beat.state != "Streaming")
+    ]
+
+
+def _subjects(subjects: Iterable[SubjectReport]) -> Table:
     table = _table("Subjects", "name", "shown as", "enrolled", "photos", "refused")
-    for node in nodes:
-        photos = node["photos"]
-        accepted = sum(photo["accepted"] for photo in photos)
-        refused = "; ".join(
-            f"{photo['name']}: {photo['message'] or photo['reason']}" for photo in photos if not photo["accepted"]
-        )
-        state = Text("yes", "green") if node["enrolled"] and node["active"] else Text("no", "yellow")
-        table.add_row(_name(node), node["displayName"], state, f"{accepted}/{len(photos)}", refused)
+    for subject in subjects:
+        accepted = sum(photo.accepted for photo in subject.photos)
+        refused = [f"{photo.name}: {photo.message or photo.reason}" for photo in subject.photos if not photo.accepted]
+        state = Text("yes", "green") if subject.enrolled and subject.active else Text("no", "yellow")
+        photos = f"{accepted}/{len(subject.photos)}"
+        table.add_row(_name(subject), subject.display_name, state, photos, "; ".join(refused))
     return table
 
 
-def _sightings(nodes: Iterable[dict[str, Any]]) -> Table:
+def _sightings(sightings: Iterable[SightingReport]) -> Table:
     table = _table("Last sightings", "opened", "camera", "who", "similarity", "state")
-    for node in nodes:
-        identity = node["identity"]
-        who = (identity["subject"] or {}).get("displayName") or identity["status"].lower()
-        similarity = "" if identity["similarity"] is None else f"{identity['similarity']:.2f}"
-        style = "bold green" if identity["status"] == "Known" else "yellow"
-        opened = dt.datetime.fromisoformat(node["openedAt"]).astimezone()
-        table.add_row(f"{opened:%Y-%m-%d %H:%M:%S}", _name(node["camera"]), Text(who, style), similarity, node["state"])
+    for sighting in sightings:
+        identity = sighting.identity
+        who = identity.subject.display_name if identity.subject else identity.status.lower()
+        similarity = "" if identity.similarity is None else f"{identity.similarity:.2f}"
+        style = "bold green" if identity.status == "Known" else "yellow"
+        opened = f"{sighting.opened_at.astimezone():%Y-%m-%d %H:%M:%S}"
+        table.add_row(opened, _name(sighting.camera), Text(who, style), similarity, sighting.state)
     return table
 
 
-def _name(node: dict[str, Any]) -> str:
-    return str(node["name"] if node["namespace"] == "default" else f"{node['namespace']}/{node['name']}")
+def _name(resource: CameraReport | SubjectReport | ResourceName) -> str:
+    return resource.name if resource.namespace == "default" else f"{resource.namespace}/{resource.name}"

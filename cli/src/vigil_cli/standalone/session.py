@@ -240,16 +240,16 @@ class Session:
         """
         full = False
         while True:
-            trouble = await asyncio.to_thread(self._state.trouble)
-            if trouble:
-                self._dashboard.notices["disk"] = ("error", trouble)
+            error = await asyncio.to_thread(self._state.disk_error)
+            if error:
+                self._dashboard.notices["disk"] = ("error", error)
                 if not full:
-                    self._dashboard.tell("error", trouble)
+                    self._dashboard.tell("error", error)
             elif full:
                 self._dashboard.notices.pop("disk", None)
                 self._dashboard.tell("good", f"The disk of {self._state.root} has room again; NATS is started anew")
                 await restart_nats()
-            full = bool(trouble)
+            full = bool(error)
             await asyncio.sleep(DISK_LOOK_S)
 
     async def _sightings(self) -> None:

@@ -21,8 +21,13 @@ LEAST_FREE = 256 << 20
 
 
 def default_folder() -> Path:
-    """Give the state folder of this user."""
+    """Return the state folder of this user."""
     return platformdirs.user_state_path("vigil")
+
+
+def demo_folder() -> Path:
+    """Return the demo's state folder: its people and sightings stay apart from a user's own."""
+    return platformdirs.user_state_path("vigil-demo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ class StateFolder:
         """Make the folder, and see to it that it can be written; raises CommandError."""
         make_usable(self.root, "state folder", "with --state")
 
-    def trouble(self) -> str:
+    def disk_error(self) -> str:
         """Say that the disk is about to be full, while Vigil runs; empty when there is room."""
         try:
             free = shutil.disk_usage(self.root).free

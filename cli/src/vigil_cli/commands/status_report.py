@@ -1,0 +1,139 @@
+"""What `vigil status` reports; `--output json` prints exactly these fields, in lowerCamelCase.
+
+The fields are stable: one may be added, none changes its name or meaning. Cameras, Subjects and sightings are as the
+GraphQL API describes them (gateway/schema.graphql); states and reasons have the values of its enums.
+"""
+
+import contextlib
+import datetime as dt
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic.alias_generators import to_camel
+
+from vigil_cli.client import Api
+from vigil_cli.client.documents import STATUS
+from vigil_cli.standalone.state import Running, StateFolder
+
+
+class _Report(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+class ProcessReport(_Report):
+    """A child process; `starts` counts how often it was started."""
+
+    name: str
+    state: str
+    pid: int | None
+    starts: int
+
+
+class HeartbeatReport(_Report):
+    """The newest heartbeat of a camera; stale: none came for too long."""
+
+    state: str
+    reason: str
+    message: str
+    stale: bool
+    captured_fps: float
+    analysed_fps: float
+    latency_p95_ms: float | None
+    fitness: str
+    fitness_message: str
+
+
+class CameraReport(_Report):
+    """A Camera; without a heartbeat it has never run."""
+
+    namespace: str
+    name: str
+    source_type: str
+    suspended: bool
+    heartbeat: HeartbeatReport | None
+
+
+class PhotoReport(_Report):
+    """A photo of a Subject, and why it was refused."""
+
+    name: str
+    accepted: bool
+    reason: str | None
+    message: str | None
+
+
+class SubjectReport(_Report):
+    """A Subject; only one that is enrolled and active is recognised."""
+
+    namespace: str
+    name: str
+    display_name: str
+    enrolled: bool
+    active: bool
+    photos: list[PhotoReport]
+
+
+class ResourceName(_Report):
+    """Namespace and name of a resource."""
+
+    namespace: str
+    name: str
+
+
+class PersonReport(_Report):
+    """The person that was recognised."""
+
+    display_name: str
+
+
+class IdentityReport(_Report):
+    """Who it was; similarity is a cosine."""
+
+    status: str
+    similarity: float | None
+    subject: PersonReport | None
+
+
+class SightingReport(_Report):
+    """One of the last ten sightings."""
+
+    id: str
+    state: str
+    opened_at: dt.datetime
+    last_seen_at: dt.datetime
+    camera: ResourceName
+    identity: IdentityReport
+
+
+class StatusReport(_Report):
+    """Everything that `vigil status` shows; `error`: what keeps this machine from working as it should, or null."""
+
+    pid: int
+    site: str
+    api_url: str
+    error: str | None
+    processes: list[ProcessReport]
+    cameras: list[CameraReport]
+    subjects: list[SubjectReport]
+    sightings: list[SightingReport]
+
+
+def read_processes(folder: StateFolder) -> list[ProcessReport]:
+    """Return the processes as the supervisor last wrote them down."""
+    with contextlib.suppress(OSError, ValueError):
+        return TypeAdapter(list[ProcessReport]).validate_json((folder.root / "processes.json").read_bytes())
+    return []
+
+
+async def read_status(found: Running, folder: StateFolder, api: Api) -> StatusReport:
+    """Return the status of what runs.
+
+    Raises
+    ------
+    ApiError
+        The API does not answer.
+    """
+    answer: dict[str, Any] = await api.query(STATUS)
+    nodes = {name: answer[name]["nodes"] for name in ("cameras", "subjects", "sightings")}
+    fields = {"pid": found.pid, "site": found.site, "api_url": found.api_url, "error": folder.disk_error() or None}
+    return StatusReport.model_validate({**fields, "processes": read_processes(folder), **nodes})
