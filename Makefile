@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 STAMP := $(VENV)/.ready
-PACKAGES := contracts vision stream-pod gateway operator model_repository cli
-IMPORTS := vigil_contracts vigil_vision vigil_stream vigil_gateway vigil_operator vigil_models vigil_cli
+PACKAGES := contracts runtime vision stream-pod gateway operator model_repository cli
+IMPORTS := vigil_contracts vigil_runtime vigil_vision vigil_stream vigil_gateway vigil_operator vigil_models vigil_cli
 TEST ?= tests
 # Whole runs wait more than they compute; a file stays with one worker, and those that take longest come first.
 WORKERS ?= 3

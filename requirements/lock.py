@@ -13,10 +13,10 @@ ROOT = HERE.parent
 RUNTIME, DEV, IMAGES = HERE / "runtime.txt", HERE / "dev.txt", HERE / "images"
 
 DISTRIBUTIONS_OF_IMAGES = {
-    "gateway": ("contracts", "vision", "gateway"),
-    "models": ("contracts", "vision", "model_repository"),
-    "operator": ("contracts", "operator"),
-    "stream": ("contracts", "vision", "stream-pod"),
+    "gateway": ("contracts", "runtime", "vision", "gateway"),
+    "models": ("contracts", "runtime", "vision", "model_repository"),
+    "operator": ("contracts", "runtime", "operator"),
+    "stream": ("contracts", "runtime", "vision", "stream-pod"),
 }
 """An image to the distributions in it; its file pins what these need, in the versions of runtime.txt."""
 

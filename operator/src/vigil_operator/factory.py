@@ -26,10 +26,10 @@ from vigil_operator.reconcile.registrar import CameraRegistrar
 from vigil_operator.reconcile.registrations import Registrations
 from vigil_operator.reconcile.site import SiteReconciler
 from vigil_operator.reconcile.site_and_subject import make_registry, site_and_subject
-from vigil_operator.registry.client import Registry
 from vigil_operator.resources.names import MANAGED_BY, NAME, OPERATOR, STREAM
 from vigil_operator.routes import Router, add_indices, site_of
 from vigil_operator.settings import Settings
+from vigil_runtime.registry.client import RegistryClient as Registry
 
 NOT_WATCHED = (
     "helm.sh/release.v1",

@@ -13,8 +13,8 @@ from tests.support.servers import TritonServer
 
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import MAX_PHOTO_BYTES, MAX_PHOTOS_BYTES
-from vigil_operator.registry.client import Registry
-from vigil_operator.registry.errors import RegistryAwayError, RegistryDeniedError, RegistryRefusedError
+from vigil_runtime.registry.client import RegistryClient as Registry
+from vigil_runtime.registry.errors import RegistryAwayError, RegistryDeniedError, RegistryRefusedError
 
 pytestmark = pytest.mark.integration
 

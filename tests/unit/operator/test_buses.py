@@ -21,9 +21,9 @@ from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.reconcile.buses import Buses, Place, Wish, wishes
 from vigil_operator.reconcile.site import SiteReconciler
-from vigil_operator.registry.client import registered
 from vigil_operator.registry.gallery import Gallery
 from vigil_operator.settings import Settings
+from vigil_runtime.registry.client import registered
 
 
 def site(name: str, namespace: str, version: int = 1, **bus: Any) -> Object:

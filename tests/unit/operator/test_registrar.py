@@ -12,7 +12,7 @@ from tests.unit.operator.worlds import identity_that
 from vigil_operator.kube.kinds import Key, Kind
 from vigil_operator.reconcile import registrar as module
 from vigil_operator.reconcile.registrar import CameraRegistrar
-from vigil_operator.registry.client import Registry
+from vigil_runtime.registry.client import RegistryClient as Registry
 
 KEY = Key(Kind.CAMERA, "default", "front")
 

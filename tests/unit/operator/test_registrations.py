@@ -11,7 +11,7 @@ from tests.unit.operator.builders import cache, camera_object
 from vigil_operator.kube.kinds import Key, Kind
 from vigil_operator.reconcile.registrar import CameraRegistrar
 from vigil_operator.reconcile.registrations import AT_ONCE, Registrations
-from vigil_operator.registry.client import Registry
+from vigil_runtime.registry.client import RegistryClient as Registry
 
 
 class Identity:

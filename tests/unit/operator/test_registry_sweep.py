@@ -20,8 +20,8 @@ from vigil_operator.kube.kinds import Kind
 from vigil_operator.metrics import Metrics
 from vigil_operator.reconcile.registry_sweep import RegistrySweep
 from vigil_operator.reconcile.subject import SubjectReconciler
-from vigil_operator.registry.client import Registry
 from vigil_operator.registry.gallery import Gallery
+from vigil_runtime.registry.client import RegistryClient as Registry
 
 GONE, HERE, ELSE, LEFT = (str(uuid.UUID(int=number)) for number in (1, 2, 3, 4))
 OURS, THEIRS = uuid.UUID(int=8), uuid.UUID(int=9)

@@ -18,9 +18,9 @@ from vigil_operator.reconcile import site_endpoints
 from vigil_operator.reconcile.base import World
 from vigil_operator.reconcile.registrar import FIRST_REFUSED_S
 from vigil_operator.reconcile.site import SiteReconciler
-from vigil_operator.registry.client import Registry
 from vigil_operator.registry.gallery import Gallery
 from vigil_operator.routes import add_indices
+from vigil_runtime.registry.client import RegistryClient as Registry
 
 KEY = Key(Kind.SITE, "default", "default")
 STATUS: dict[str, Any] = {

@@ -23,8 +23,9 @@ from vigil_operator.reconcile.subject_enrolment import MOST_PHOTO_AGAIN_S, Enrol
 from vigil_operator.reconcile.subject_erasure import FINALIZER
 from vigil_operator.reconcile.subject_photos import NOT_AGAIN
 from vigil_operator.reconcile.subject_verdicts import Enrolment
-from vigil_operator.registry.client import Registry, registered
 from vigil_operator.registry.gallery import Gallery
+from vigil_runtime.registry.client import RegistryClient as Registry
+from vigil_runtime.registry.client import registered
 
 KEY = Key(Kind.SUBJECT, "default", "ann")
 UID = str(uuid.UUID(int=1))

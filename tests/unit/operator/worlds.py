@@ -16,8 +16,8 @@ from vigil_operator.metrics import Metrics
 from vigil_operator.queue import WorkQueue
 from vigil_operator.reconcile.base import World
 from vigil_operator.reconcile.capacity import Capacities
-from vigil_operator.registry.client import Registry
 from vigil_operator.settings import Settings
+from vigil_runtime.registry.client import RegistryClient as Registry
 
 NOWHERE = "http://127.0.0.1:9"
 OWN = "nats://127.0.0.1:9"

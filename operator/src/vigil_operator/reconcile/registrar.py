@@ -9,8 +9,9 @@ from vigil_contracts.ids import ResourceKey
 from vigil_operator.kube.compare import fingerprint
 from vigil_operator.kube.kinds import Key, Object
 from vigil_operator.queue import Backoff
-from vigil_operator.registry.client import Registry, registered
-from vigil_operator.registry.errors import RegistryError, RegistryRefusedError
+from vigil_runtime.registry.client import RegistryClient as Registry
+from vigil_runtime.registry.client import registered
+from vigil_runtime.registry.errors import RegistryError, RegistryRefusedError
 
 log = structlog.get_logger(__name__)
 

@@ -20,8 +20,8 @@ from vigil_operator.kube.kinds import OWN_KINDS, Key, Kind
 from vigil_operator.queue import Backoff
 from vigil_operator.reconcile.base import Reconciler, World
 from vigil_operator.reconcile.subject import SubjectReconciler
-from vigil_operator.registry.client import Registry
-from vigil_operator.registry.errors import RegistryError
+from vigil_runtime.registry.client import RegistryClient as Registry
+from vigil_runtime.registry.errors import RegistryError
 
 log = structlog.get_logger(__name__)
 

@@ -19,11 +19,12 @@ from vigil_operator.reconcile.registrar import FIRST_REFUSED_S, MOST_REFUSED_S
 from vigil_operator.reconcile.site_verdicts import Seen
 from vigil_operator.reconcile.status import Verdict
 from vigil_operator.reconcile.status_writer import StatusWriter
-from vigil_operator.registry.client import Registry, registered
-from vigil_operator.registry.errors import RegistryError, RegistryRefusedError
 from vigil_operator.registry.gallery import Gallery
 from vigil_operator.resources.names import BUS_TOKEN
 from vigil_operator.routes import BY_SITE
+from vigil_runtime.registry.client import RegistryClient as Registry
+from vigil_runtime.registry.client import registered
+from vigil_runtime.registry.errors import RegistryError, RegistryRefusedError
 
 LOOK_S: Final = 20.0
 """Between two looks at a Site's parts, with jitter: none of them tells when it comes or goes."""

@@ -4,9 +4,9 @@ from vigil_operator.kube.kinds import Kind
 from vigil_operator.reconcile.base import World
 from vigil_operator.reconcile.site import SiteReconciler
 from vigil_operator.reconcile.subject import SubjectReconciler
-from vigil_operator.registry.client import Registry
 from vigil_operator.registry.gallery import Gallery
 from vigil_operator.settings import Settings
+from vigil_runtime.registry.client import RegistryClient as Registry
 
 
 def make_registry(settings: Settings) -> Registry | None:

@@ -14,8 +14,9 @@ from vigil_operator.reconcile.base import Result, World
 from vigil_operator.reconcile.subject_enrolment import Enroller
 from vigil_operator.reconcile.subject_erasure import Erasure, has_finalizer
 from vigil_operator.reconcile.subject_report import SubjectReporter
-from vigil_operator.registry.client import Registry, registered
 from vigil_operator.registry.gallery import Gallery
+from vigil_runtime.registry.client import RegistryClient as Registry
+from vigil_runtime.registry.client import registered
 
 LATE_S: Final = 1.1
 """Behind the moment at which consent or validity begins or ends: the clock tells whole seconds, and both clocks, ours

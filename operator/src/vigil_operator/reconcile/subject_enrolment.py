@@ -26,10 +26,10 @@ from vigil_operator.reconcile.base import World
 from vigil_operator.reconcile.subject_erasure import FINALIZER, has_finalizer
 from vigil_operator.reconcile.subject_photos import Found
 from vigil_operator.reconcile.subject_verdicts import Enrolment, barred
-from vigil_operator.registry.client import Registry
-from vigil_operator.registry.download import Downloader
-from vigil_operator.registry.errors import RegistryError, RegistryRefusedError
 from vigil_operator.registry.gallery import NOT_CONFIGURED, Gallery
+from vigil_runtime.photos import Downloader
+from vigil_runtime.registry.client import RegistryClient as Registry
+from vigil_runtime.registry.errors import RegistryError, RegistryRefusedError
 
 log = structlog.get_logger(__name__)
 

@@ -20,9 +20,9 @@ from vigil_operator.queue import Backoff
 from vigil_operator.reconcile import subject_verdicts
 from vigil_operator.reconcile.base import Result, World
 from vigil_operator.reconcile.subject_report import SubjectReporter
-from vigil_operator.registry.client import Registry
-from vigil_operator.registry.errors import RegistryError
 from vigil_operator.registry.gallery import NOT_CONFIGURED
+from vigil_runtime.registry.client import RegistryClient as Registry
+from vigil_runtime.registry.errors import RegistryError
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import NotFoundError
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.kube.trim import digest
-from vigil_operator.registry.download import Downloader, DownloadError
+from vigil_runtime.photos import Downloader, DownloadError
 
 NOT_AGAIN: Final = "it is fetched again when the Subject's spec changes"
 """What an address gives wrongly, somebody has to put right."""

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from vigil_contracts.registry import RegistryStatus
-from vigil_operator.registry.client import Registry
-from vigil_operator.registry.errors import RegistryAwayError, RegistryError
+from vigil_runtime.registry.client import RegistryClient as Registry
+from vigil_runtime.registry.errors import RegistryAwayError, RegistryError
 
 FRESH_S: Final = 10.0
 """An answer is given again for so long; so is a failure."""

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from tests.support.kubernetes.certificates import Authority
 
-from vigil_operator.registry import download
-from vigil_operator.registry.download import Downloader, DownloadError
+from vigil_runtime import photos
+from vigil_runtime.photos import Downloader, DownloadError
 
 PHOTO = bytes(range(256)) * 40
 LIMIT = 64 * 1024
@@ -150,7 +150,7 @@ async def test_no_more_is_read_than_is_asked_for(server: str, downloader: Downlo
 async def test_a_server_that_hangs_is_left(
     server: str, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "DEADLINE_S", 0.5)
+    monkeypatch.setattr(photos, "DEADLINE_S", 0.5)
     with pytest.raises(DownloadError, match="did not answer in full"):
         await downloader.fetch(f"{server}/hangs")
 

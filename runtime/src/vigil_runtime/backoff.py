@@ -1,0 +1,101 @@
+"""Exponential backoff with jitter, the only implementation in Vigil.
+
+Each wait is drawn from the upper half of a step, and the steps double up to a longest one, so that many clients of one
+server do not come back at the same moment. Exponential backoff and jitter: RFC 8555 and the AWS Builders' Library.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Final, Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+
+FIRST_S: Final = 1.0
+LONGEST_S: Final = 60.0
+_MAX_DOUBLINGS: Final = 32
+
+
+def jittered(step_s: float) -> float:
+    """Return a random wait between a half and the whole of a step, in seconds."""
+    return step_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+
+
+def backoff_s(failures: int, first_s: float = FIRST_S, longest_s: float = LONGEST_S) -> float:
+    """Return the seconds to wait after so many failures in a row, from 1, with jitter."""
+    return jittered(min(longest_s, first_s * 2.0 ** min(failures - 1, _MAX_DOUBLINGS)))
+
+
+class Backoff:
+    """The waits of one caller.
+
+    Parameters
+    ----------
+    first_s, longest_s
+        The first and the longest step in seconds.
+    """
+
+    def __init__(self, first_s: float = FIRST_S, longest_s: float = LONGEST_S) -> None:
+        self._first_s = first_s
+        self._longest_s = longest_s
+        self.failures = 0
+        """Failures in a row."""
+
+    def next_s(self) -> float:
+        """Count a failure and return the seconds to wait."""
+        self.failures += 1
+        return backoff_s(self.failures, self._first_s, self._longest_s)
+
+    def reset(self) -> None:
+        """Start again with the first step, after a success."""
+        self.failures = 0
+
+
+class KeyedBackoff(Generic[K]):
+    """The waits of many callers, by key; a key that succeeded takes no memory."""
+
+    def __init__(self, first_s: float = 0.2, longest_s: float = LONGEST_S) -> None:
+        self._first_s = first_s
+        self._longest_s = longest_s
+        self._failures: dict[K, int] = {}
+
+    def failures(self, key: K) -> int:
+        """Return how often a key failed in a row."""
+        return self._failures.get(key, 0)
+
+    def next_s(self, key: K) -> float:
+        """Count a failure of a key and return the seconds to wait."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        return backoff_s(failures, self._first_s, self._longest_s)
+
+    def forget(self, key: K) -> None:
+        """Start again with the first step, after a success."""
+        self._failures.pop(key, None)
+
+
+async def retry(
+    work: Callable[[], Awaitable[T]],
+    *,
+    on: tuple[type[Exception], ...],
+    backoff: Backoff,
+    failed: Callable[[Exception], None] = lambda _: None,
+) -> T:
+    """Return the result of `work`, called again after a wait until it raises none of the errors in `on`.
+
+    Parameters
+    ----------
+    on
+        Errors that another attempt may cure; any other error ends the retries.
+    failed
+        Called with each of these errors, before the wait.
+    """
+    while True:
+        try:
+            result = await work()
+        except on as error:
+            failed(error)
+            await asyncio.sleep(backoff.next_s())
+        else:
+            backoff.reset()
+            return result

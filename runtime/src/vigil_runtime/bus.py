@@ -1,0 +1,294 @@
+"""The connection to NATS, JetStream's streams, and the last value of each subject.
+
+nats.py reconnects by itself for as long as the server lets it. A server can also end a connection for good, for example
+when its token no longer holds: the client is then closed, and `BusConnection` replaces it.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from nats.aio.client import DEFAULT_PENDING_SIZE, Client
+from nats.aio.msg import Msg
+from nats.errors import AuthorizationError, ConnectionClosedError
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import NotFoundError
+
+from vigil_contracts.bus import Stream, streams
+from vigil_runtime.backoff import Backoff
+
+log = logging.getLogger(__name__)
+
+CONNECT_DEADLINE_S: Final = 5.0
+REQUEST_DEADLINE_S: Final = 5.0
+"""For one request to JetStream."""
+
+PING_S: Final = 5
+"""A server that does not answer two pings is gone, even if TCP has not noticed."""
+
+STABLE_S: Final = 10.0
+"""A connection that lasted so long starts the backoff again."""
+
+BATCH: Final = 256
+FETCH_S: Final = 2.0
+
+
+class BusAwayError(Exception):
+    """NATS cannot be reached now."""
+
+
+BUS_ERRORS: Final = (BusAwayError, NatsError, TimeoutError, OSError)
+"""What another attempt may cure; errors of JetStream are among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class BusAddress:
+    """The address of a site's bus.
+
+    Attributes
+    ----------
+    url
+        `nats://host:port`, without credentials.
+    """
+
+    url: str
+    token: str | None = field(repr=False)
+    site: str
+
+
+class BusConnection:
+    """One connection, kept for as long as `run` runs.
+
+    Parameters
+    ----------
+    name
+        Of the client, as NATS lists it.
+    on_up
+        Called after each connection and reconnection. Another server may have come up, or the same one with an empty
+        disk: streams and subscriptions have to be looked at again.
+    on_down
+        Called with the reason whenever it changes while there is no connection.
+    pending_bytes
+        What may wait in memory while there is no connection.
+    """
+
+    def __init__(
+        self,
+        address: BusAddress,
+        name: str,
+        *,
+        on_up: Callable[[], None] = lambda: None,
+        on_down: Callable[[str], None] = lambda _: None,
+        pending_bytes: int = DEFAULT_PENDING_SIZE,
+    ) -> None:
+        self.address = address
+        self.errors = 0
+        """Errors of the connection since the start."""
+        self.last_error = "not connected yet"
+        """Why there is no connection; empty while there is one."""
+        self.connections = 0
+        """How often a connection was made, reconnections among them."""
+        self._name = name
+        self._on_up = on_up
+        self._on_down = on_down
+        self._pending_bytes = pending_bytes
+        self._client = Client()
+        self._jetstream: JetStreamContext | None = None
+        self._closed = asyncio.Event()
+        self._up = asyncio.Event()
+        self._logged = False
+        self._closing = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return bool(self._client.is_connected)
+
+    @property
+    def client(self) -> Client:
+        """The client of the present connection; raises BusAwayError without one."""
+        if not self.connected:
+            raise BusAwayError(self.last_error or "not connected")
+        return self._client
+
+    @property
+    def jetstream(self) -> JetStreamContext:
+        """JetStream over the present connection; raises BusAwayError without one."""
+        client = self.client
+        if self._jetstream is None:
+            self._jetstream = client.jetstream(timeout=REQUEST_DEADLINE_S)
+        return self._jetstream
+
+    async def wait_connected(self, after: int = 0) -> int:
+        """Wait for a connection made after the first `after` ones, and return its number, from 1."""
+        while not (self.connected and self.connections > after):
+            self._up.clear()
+            await self._up.wait()
+        return self.connections
+
+    async def run(self) -> None:
+        """Connect, reconnect, and replace a client that the server closed, until cancelled."""
+        backoff = Backoff(0.2, 10.0)
+        try:
+            while True:
+                started = asyncio.get_running_loop().time()
+                try:
+                    await self._connect()
+                    await self._closed.wait()
+                    last = self._client.last_error
+                    raise last if isinstance(last, NatsError) else ConnectionClosedError
+                except BUS_ERRORS as error:
+                    self._fail(self._cause(error))
+                await self._discard_client()
+                if asyncio.get_running_loop().time() - started >= STABLE_S:
+                    backoff.reset()
+                await asyncio.sleep(backoff.next_s())
+        finally:
+            self._closing = True
+            await self._discard_client()
+
+    async def close(self, deadline_s: float) -> None:
+        """Close the connection; after the deadline it is left to the end of the process."""
+        self._closing = True
+        with contextlib.suppress(*BUS_ERRORS):
+            async with asyncio.timeout(deadline_s):
+                await self._client.close()
+
+    async def _connect(self) -> None:
+        self._client, self._jetstream = Client(), None
+        self._closed.clear()
+        # Tried for ever inside; the deadline hands a server that stays silent to our own backoff.
+        async with asyncio.timeout(CONNECT_DEADLINE_S + 1):
+            await self._client.connect(
+                servers=[self.address.url],
+                token=self.address.token,
+                name=self._name,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=1,
+                connect_timeout=int(CONNECT_DEADLINE_S),
+                ping_interval=PING_S,
+                max_outstanding_pings=2,
+                error_cb=self._on_error,
+                disconnected_cb=self._on_disconnected,
+                reconnected_cb=self._on_connected,
+                closed_cb=self._on_closed,
+                pending_size=self._pending_bytes,
+            )
+        await self._on_connected()
+
+    async def _discard_client(self) -> None:
+        with contextlib.suppress(*BUS_ERRORS):
+            async with asyncio.timeout(CONNECT_DEADLINE_S):
+                await self._client.close()
+
+    def _cause(self, error: Exception) -> Exception:
+        """Return the error behind a timeout: while connecting, nats.py reports it to its callback only."""
+        last = self._client.last_error
+        return last if isinstance(error, TimeoutError) and isinstance(last, Exception) else error
+
+    async def _on_connected(self) -> None:
+        self.connections += 1
+        self.last_error, self._logged = "", False
+        log.info("bus connected", extra={"fields": {"url": self.address.url}})
+        self._up.set()
+        self._on_up()
+
+    async def _on_error(self, error: Exception) -> None:
+        self.errors += 1
+        if not self.connected:
+            self._fail(error)
+        else:
+            log.debug("error from the bus", extra={"fields": {"reason": describe_error(error)}})
+
+    async def _on_disconnected(self) -> None:
+        if not self._closing and not self._client.is_closed:
+            self._fail(BusAwayError("disconnected"))
+
+    async def _on_closed(self) -> None:
+        self._closed.set()
+
+    def _fail(self, error: Exception) -> None:
+        reason = describe_error(error)
+        if not self._logged:  # one line per outage: nats.py reports each attempt
+            log.warning("bus unreachable; retrying", extra={"fields": {"url": self.address.url, "reason": reason}})
+            self._logged = True
+        if reason != self.last_error:
+            self.last_error = reason
+            self._on_down(reason)
+
+
+def describe_error(error: BaseException) -> str:
+    """Return an error of the bus in words, and what to do where that is known."""
+    # While connecting, nats.py wraps the server's words in an error without a type of its own.
+    if isinstance(error, AuthorizationError) or "authorization violation" in str(error).lower():
+        return "the server refuses the token; check VIGIL_NATS_TOKEN"
+    if isinstance(error, BusAwayError):
+        return str(error)
+    return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+async def ensure_streams(jetstream: JetStreamContext, site: str) -> None:
+    """Create the streams of a site, or add subjects that they lack."""
+    for stream in streams(site):
+        await ensure_stream(jetstream, stream)
+
+
+async def ensure_stream(jetstream: JetStreamContext, stream: Stream) -> None:
+    """Create a stream as the contracts describe it; add only the subjects that an existing one lacks."""
+    try:
+        config = (await jetstream.stream_info(stream.name)).config
+    except NotFoundError:
+        await jetstream.add_stream(_config(stream))
+        return
+    held = config.subjects or []
+    if missing := stream.missing_from(held):
+        log.warning("stream lacks subjects; adding them", extra={"fields": {"stream": stream.name, "added": missing}})
+        await jetstream.update_stream(config.evolve(subjects=[*held, *missing]))
+
+
+def _config(stream: Stream) -> StreamConfig:
+    return StreamConfig(
+        name=stream.name,
+        subjects=list(stream.subjects),
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        max_age=stream.max_age_s,
+        max_bytes=stream.max_bytes,
+        max_msgs_per_subject=stream.max_msgs_per_subject,
+        duplicate_window=stream.effective_duplicate_window_s,
+    )
+
+
+async def read_last_values(jetstream: JetStreamContext, stream: Stream) -> AsyncIterator[Msg]:
+    """Yield the last message of each subject of a stream; none when the stream does not exist.
+
+    Raises
+    ------
+    nats.errors.Error, TimeoutError
+        The bus is away.
+    """
+    config = ConsumerConfig(
+        deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
+        ack_policy=AckPolicy.NONE,
+        inactive_threshold=30,
+        mem_storage=True,
+    )
+    try:
+        kept = await jetstream.pull_subscribe(stream.subjects[0], stream=stream.name, config=config)
+    except NotFoundError:
+        return
+    try:
+        pending = (await kept.consumer_info()).num_pending
+        while pending:
+            messages = await kept.fetch(min(BATCH, pending), timeout=FETCH_S)
+            for message in messages:
+                yield message
+            pending = messages[-1].metadata.num_pending if messages else 0
+    finally:
+        with contextlib.suppress(*BUS_ERRORS):
+            await kept.unsubscribe()

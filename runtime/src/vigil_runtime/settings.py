@@ -1,0 +1,83 @@
+"""Settings of the programs: read from variables with the prefix VIGIL_, with one kind of error."""
+
+import re
+from typing import Annotated, Final, Literal, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError as UnreadableError
+
+from vigil_contracts.ids import DNS_LABEL
+
+PREFIX: Final = "VIGIL_"
+
+
+class SettingsError(Exception):
+    """The environment or a file that it names is wrong; the message lists each fault."""
+
+
+class ProgramSettings(BaseSettings):
+    """What every program has. A variable that is set and empty counts as not set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, env_ignore_empty=True, use_attribute_docstrings=True
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+
+
+class BusSettings(ProgramSettings):
+    """For a program that connects to NATS."""
+
+    site: Annotated[str, Field(pattern=f"^{DNS_LABEL.pattern}$")] = "default"
+    """Name of the Site; part of every subject on the bus."""
+    nats_url: str = "nats://127.0.0.1:4222"
+    nats_token: SecretStr | None = None
+
+    @property
+    def bus_token(self) -> str | None:
+        """The token in plain text."""
+        return self.nats_token.get_secret_value() if self.nats_token is not None else None
+
+
+class HttpSettings(ProgramSettings):
+    """For a program that serves HTTP, probes and metrics among it."""
+
+    http_host: str = "127.0.0.1"
+    """In a pod: 0.0.0.0, for the kubelet's probes."""
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """0: chosen by the system, and logged."""
+
+
+Settings = TypeVar("Settings", bound=BaseSettings)
+
+
+def load(kind: type[Settings]) -> Settings:
+    """Return the settings from the environment.
+
+    Raises
+    ------
+    SettingsError
+        The message names every variable that is wrong, and never the value of one.
+    """
+    try:
+        return kind()
+    except UnreadableError as error:
+        field = re.search(r'field "(\w+)"', str(error))
+        variable = f"{PREFIX}{field[1].upper()}" if field else "a variable"
+        msg = f"{variable}: not JSON; set it to a JSON object"
+        raise SettingsError(msg) from None
+    except ValidationError as error:
+        faults = [
+            f"{PREFIX}{'_'.join(map(str, d['loc'])).upper()}: {d['msg']}"
+            if d["loc"]
+            else d["msg"].removeprefix("Value error, ")
+            for d in error.errors(include_input=False)
+        ]
+        raise SettingsError("; ".join(faults)) from None
+
+
+def split_list(text: str) -> list[str]:
+    """Return the parts of a text with commas, without spaces and empty parts."""
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -1,0 +1,78 @@
+"""The connection to a real NATS server: kept, reported once, and replaced when the server ends it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from tests.support.servers import NatsServer
+from tests.support.waiting import eventually
+
+from vigil_contracts import bus
+from vigil_contracts.bus import Kind
+from vigil_contracts.ids import ResourceKey
+from vigil_runtime.bus import BusAddress, BusAwayError, BusConnection, ensure_streams, read_last_values
+
+pytestmark = pytest.mark.integration
+
+
+@asynccontextmanager
+async def running(connection: BusConnection) -> AsyncIterator[BusConnection]:
+    task = asyncio.create_task(connection.run())
+    try:
+        yield connection
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_a_connection_outlives_its_server(own_nats: NatsServer) -> None:
+    server = own_nats
+    ups, downs = [0], list[str]()
+
+    def up() -> None:
+        ups[0] += 1
+
+    address = BusAddress(server.url, server.token, "harbour")
+    async with running(BusConnection(address, "test", on_up=up, on_down=downs.append)) as connection:
+        async with asyncio.timeout(30):
+            assert await connection.wait_connected() == 1
+        await asyncio.to_thread(server.running.kill)
+        await eventually(lambda: not connection.connected, 30, "the loss is noticed")
+        with pytest.raises(BusAwayError):
+            _ = connection.jetstream
+        assert downs
+        await asyncio.to_thread(server.running.start)
+        async with asyncio.timeout(60):
+            assert await connection.wait_connected(after=1) >= 2
+        assert (ups[0], connection.last_error) == (connection.connections, "")
+        await ensure_streams(connection.jetstream, "harbour")
+
+
+async def test_a_refused_token_is_reported_with_what_to_do(shared_nats: NatsServer) -> None:
+    downs: list[str] = []
+    connection = BusConnection(BusAddress(shared_nats.url, "not the token", "harbour"), "test", on_down=downs.append)
+    async with running(connection):
+        await eventually(lambda: any("VIGIL_NATS_TOKEN" in reason for reason in downs), 30, "the refusal is reported")
+    assert "not the token" not in repr(connection.address)
+
+
+async def test_the_last_value_of_each_subject_is_read(shared_nats: NatsServer) -> None:
+    site = "runtime-last"
+    async with running(BusConnection(BusAddress(shared_nats.url, shared_nats.token, site), "test")) as connection:
+        async with asyncio.timeout(30):
+            await connection.wait_connected()
+        stream = bus.camera_stream(site)
+        assert [message async for message in read_last_values(connection.jetstream, stream)] == []
+        await ensure_streams(connection.jetstream, site)
+        await ensure_streams(connection.jetstream, site)
+        for camera in ("front", "back"):
+            for body in (b"first", b"last"):
+                subject = bus.subject(site, Kind.CAMERA, ResourceKey("default", camera))
+                await connection.jetstream.publish(subject, body)
+        found = {message.subject: message.data async for message in read_last_values(connection.jetstream, stream)}
+        assert found == {f"vigil.{site}.camera.default_{name}": b"last" for name in ("front", "back")}
+        await connection.jetstream.delete_stream(stream.name)
+        await connection.jetstream.delete_stream(bus.event_stream(site).name)
