@@ -39,7 +39,7 @@ def region(name: str) -> dict[str, Any]:
 
 
 CREDENTIALS = "url holds a user or a password; put them into a Secret and name it in credentialsSecretRef"
-TOO_SHORT = "sightings must be longer than nothing; leave it out to keep them as long as the Site says, or for ever"
+TOO_SHORT = "sightings must be longer than nothing; leave it out to keep them as long as the Site states, or for ever"
 ONE_REFERENCE = "a photo names exactly one of secretKeyRef, configMapKeyRef and url"
 SCHEMES = (
     "url does not begin as its type asks (RTSP: rtsp:// or rtsps://; HTTPMJPEG: http:// or https://; USB: /dev/; "

@@ -13,11 +13,11 @@ MSG_ID_HEADER = "Nats-Msg-Id"
 
 CONTENT_TYPE = "application/cloudevents+json"
 MAX_EVENT_BYTES = 256 * 1024
-"""A sighting with five 512-d embeddings is 18 KiB; anything near this limit is not one of ours."""
+"""A sighting with five 512-d embeddings is 18 KiB; an event of Vigil does not come near this limit."""
 
 
 class Kind(StrEnum):
-    """What a subject carries."""
+    """The kinds of messages on the bus."""
 
     SIGHTING = "sighting"
     MATCH = "match"
@@ -35,17 +35,17 @@ class Subject(NamedTuple):
 
 
 def subject(site: str, kind: Kind, camera: ResourceKey) -> str:
-    """Name the subject of one camera's events of one kind."""
+    """Return the subject of one camera's events of one kind."""
     return f"{ROOT}.{_site(site)}.{kind}.{camera.token}"
 
 
 def subjects(site: str, kind: Kind) -> str:
-    """Name all subjects of one kind at a site, as a wildcard."""
+    """Return all subjects of one kind at a site, as a wildcard."""
     return f"{ROOT}.{_site(site)}.{kind}.>"
 
 
 def parse_subject(text: str) -> Subject:
-    """Take a camera's subject apart; raises ValueError that names the part which is wrong."""
+    """Return the parts of a camera's subject; raise ValueError that names the faulty part."""
     parts = text.split(".")
     if len(parts) != 4 or parts[0] != ROOT:
         msg = f"{text!r} is not {ROOT}.<site>.<kind>.<camera>"
@@ -87,14 +87,14 @@ class Stream:
         return min(self.duplicate_window_s, self.max_age_s or self.duplicate_window_s)
 
     def missing_from(self, held: Iterable[str]) -> tuple[str, ...]:
-        """Give the subjects that a stream which is there already must be given as well, so that ours are kept.
+        """Return the subjects that an existing stream lacks, so that Vigil's messages are kept.
 
-        All else about such a stream, its bounds above all, is left as its administrator set it.
+        The rest of such a stream, its bounds above all, stays as its administrator set it.
 
         Parameters
         ----------
         held
-            Its subjects; none of them when it mirrors another stream, which can be given none.
+            Its subjects; empty when it mirrors another stream, which cannot have any.
         """
         patterns = tuple(held)
         if not patterns:
@@ -103,25 +103,25 @@ class Stream:
 
 
 def covers(pattern: str, subject: str) -> bool:
-    """Tell whether whatever matches `subject` matches `pattern`; both may hold the wildcards `*` and `>`."""
-    wanted, given = pattern.split("."), subject.split(".")
-    for place, token in enumerate(wanted):
+    """Return whether `pattern` matches all that `subject` matches; both may hold the wildcards `*` and `>`."""
+    wanted, found = pattern.split("."), subject.split(".")
+    for index, token in enumerate(wanted):
         if token == ">":  # noqa: S105 - a wildcard of the bus, no secret
-            return len(given) > place
-        if place >= len(given) or given[place] == ">" or token not in {"*", given[place]}:
+            return len(found) > index
+        if index >= len(found) or found[index] == ">" or token not in {"*", found[index]}:
             return False
-    return len(wanted) == len(given)
+    return len(wanted) == len(found)
 
 
 def event_stream(site: str) -> Stream:
-    """Describe the stream that keeps a site's sightings, matches, alerts and audit: 7 days or 1 GiB."""
+    """Return the stream that keeps a site's sightings, matches, alerts and audit: 7 days or 1 GiB."""
     kinds = (Kind.SIGHTING, Kind.MATCH, Kind.ALERT, Kind.AUDIT)
     names = tuple(f"{ROOT}.{_site(site)}.{kind}.>" for kind in kinds)
     return Stream(f"VIGIL_{site}", names, max_age_s=7 * 86400, max_bytes=1 << 30)
 
 
 def camera_stream(site: str) -> Stream:
-    """Describe the stream that keeps the last heartbeat of every camera of a site for a day."""
+    """Return the stream that keeps the last heartbeat of every camera of a site for a day."""
     return Stream(
         f"VIGIL_{_site(site)}_CAMERAS",
         (subjects(site, Kind.CAMERA),),
@@ -132,5 +132,5 @@ def camera_stream(site: str) -> Stream:
 
 
 def streams(site: str) -> tuple[Stream, Stream]:
-    """Give both streams of a site."""
+    """Return both streams of a site."""
     return event_stream(site), camera_stream(site)

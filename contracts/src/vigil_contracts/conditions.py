@@ -1,6 +1,6 @@
 """Condition types and the reasons of a source, in kubectl and in the API alike; `reasons` holds those of the operator.
 
-Each member's docstring is what `docs/reference.md` says of it: first what it means, then what to do.
+Each member's docstring is its text in `docs/reference.md`: first what it means, then what to do.
 """
 
 import datetime as dt
@@ -47,16 +47,16 @@ class CameraCondition(StrEnum):
     """Condition types of a Camera."""
 
     READY = "Ready"
-    """Its pod runs, pictures come and are analysed. The first condition to look at: its reason and message say what is
-    in the way."""
+    """Its pod runs, and frames arrive and are analysed. The first condition to look at: its reason and message name
+    the obstacle."""
     STREAMING = "Streaming"
-    """The stream pod receives pictures. While it is False nobody is seen at this camera."""
+    """The stream pod receives frames. While it is False there are no sightings at this camera."""
     SOURCE_REACHABLE = "SourceReachable"
     """The camera answers at its address with a video that can be decoded. Its reason is one of those of a source."""
     RECONCILING = "Reconciling"
     """The operator is still on the way to what the spec asks. Wait; kstatus, Argo CD and Flux show progress."""
     STALLED = "Stalled"
-    """It will not get better by itself. Do what the message says; kstatus, Argo CD and Flux show a failure."""
+    """It will not recover without a change. Follow the message; kstatus, Argo CD and Flux show a failure."""
     FIT_FOR_RECOGNITION = "FitForRecognition"
     """The faces seen here are large, sharp and straight enough to be recognised. Its reason is one of those of
     fitness, measured on the last faces."""
@@ -66,9 +66,9 @@ class SubjectCondition(StrEnum):
     """Condition types of a Subject."""
 
     READY = "Ready"
-    """The person is recognised now. The first condition to look at: its reason says why not."""
+    """The person is recognised now. The first condition to look at: its reason names the obstacle."""
     ENROLLED = "Enrolled"
-    """At least one photo is in the gallery. `status.photos` says of each photo what became of it."""
+    """At least one photo is in the gallery. `status.photos` has the result for each photo."""
     CONSENT_VALID = "ConsentValid"
     """Consent is granted and has not expired. Only then is the person matched."""
     REPLICATED = "Replicated"
@@ -81,16 +81,16 @@ class SiteCondition(StrEnum):
     READY = "Ready"
     """The Site's bus and at least one of its inference endpoints answer. The first condition to look at."""
     CONNECTED = "Connected"
-    """The operator is connected to the Site's bus and hears its cameras."""
+    """The operator is connected to the Site's bus and receives heartbeats of its cameras."""
     IN_SYNC = "InSync"
-    """The Site has what others know, and they have what it saw."""
+    """The Site has the galleries of the others, and the others have its sightings."""
 
 
 class SourceReason(StrEnum):
-    """Why a camera's source is, or is not, giving pictures."""
+    """Why a camera's source delivers frames, or does not."""
 
     CONNECTED = "Connected"
-    """Pictures come. Nothing is to be done."""
+    """Frames arrive. Nothing is to be done."""
     CONNECTING = "Connecting"
     """The first connection is being made. Wait some seconds."""
     UNREACHABLE = "Unreachable"
@@ -104,13 +104,13 @@ class SourceReason(StrEnum):
     CODEC_UNSUPPORTED = "CodecUnsupported"
     """The video's codec cannot be decoded here. Set the camera to H.264 or H.265."""
     PICTURE_SIZE_UNSUPPORTED = "PictureSizeUnsupported"
-    """The picture is too small or too large. Choose another resolution in the camera."""
+    """The frame is too small or too large. Choose another resolution in the camera."""
     CORRUPT = "Corrupt"
-    """What comes cannot be decoded. Look for lost packets; transport TCP helps."""
+    """The data cannot be decoded. Look for lost packets; transport TCP helps."""
     FROZEN = "Frozen"
-    """The same picture comes again and again. Restart the camera; Vigil keeps reconnecting."""
+    """The same frame arrives again and again. Restart the camera; Vigil keeps reconnecting."""
     STOPPED = "Stopped"
-    """Pictures came and have stopped coming. Check the camera and its network; Vigil keeps reconnecting."""
+    """Frames arrived and have stopped. Check the camera and its network; Vigil keeps reconnecting."""
     ENDED = "Ended"
     """The file is at its end. Set loop to play it again."""
     DECODER_HUNG = "DecoderHung"
@@ -119,7 +119,7 @@ class SourceReason(StrEnum):
     SUSPENDED = "Suspended"
     """The Camera is suspended. Set suspend to false to go on."""
     FAILED = "Failed"
-    """Something that none of the other reasons tells. Read the message and the stream pod's log."""
+    """An error that none of the other reasons covers. Read the message and the stream pod's log."""
 
 
 class FitnessReason(StrEnum):
@@ -144,21 +144,21 @@ def _cut(message: object) -> object:
 
 
 Message = Annotated[str, BeforeValidator(_cut), Field(max_length=MAX_MESSAGE)]
-"""Words for a person in a status; too long ones are cut."""
+"""A text for a person in a status; too long ones are cut."""
 
 
 class Condition(Tolerant):
     """One entry of `status.conditions`, as in Kubernetes' metav1.Condition."""
 
     type: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")]
-    """What is judged."""
+    """The type of the condition."""
     status: ConditionStatus
     """True, False, or Unknown."""
     reason: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")]
-    """Why, in one word that stays the same between versions."""
+    """The reason, in one word that stays the same between versions."""
     message: Message = ""
     """Why, and what to do, for a person."""
     observed_generation: Annotated[int, Field(ge=0)] | None = None
-    """The generation of the spec that was judged."""
+    """The generation of the spec that was assessed."""
     last_transition_time: dt.datetime
     """When status changed last."""

@@ -28,7 +28,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class EventError(ValueError):
-    """A message that is not an event of ours; the text says what was wrong with it."""
+    """A message that is no valid event; the text names the fault."""
 
     def __init__(self, reason: "RejectReason", message: str) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ class RejectReason(StrEnum):
 
 
 class CameraRef(Tolerant):
-    """The camera that an event speaks of."""
+    """The camera of an event."""
 
     namespace: str
     name: str
@@ -63,7 +63,7 @@ class CameraRef(Tolerant):
 
 
 class Box(Tolerant):
-    """A rectangle in shares of the source picture's width and height, from its upper left corner."""
+    """A rectangle in shares of the source frame's width and height, from its upper left corner."""
 
     x: Finite
     y: Finite
@@ -84,7 +84,7 @@ class Embedding(Tolerant):
         return cls(model_id=model_id, vector=base64.b64encode(data).decode())
 
     def to_bytes(self) -> bytes:
-        """Give the little-endian float32 bytes, for `numpy.frombuffer(…, "<f4")`."""
+        """Return the little-endian float32 bytes, for `numpy.frombuffer(…, "<f4")`."""
         return base64.b64decode(self.vector)
 
     @property
@@ -110,12 +110,12 @@ class Embedding(Tolerant):
 
 
 class FaceQuality(Tolerant):
-    """How good a shot of a face is."""
+    """The quality of a shot of a face."""
 
     score: Unit
-    """All of it in one number."""
+    """The overall quality."""
     face_pixels: Finite
-    """Width of the face in pixels of the source picture."""
+    """Width of the face in pixels of the source frame."""
     sharpness: Unit
     brightness: Unit
     yaw_degrees: Finite
@@ -130,7 +130,7 @@ class BestShot(Tolerant):
     captured_at: AwareDatetime
     box: Box
     landmarks: Annotated[list[tuple[Finite, Finite]], Field(min_length=5, max_length=5)]
-    """In shares of the picture: eyes, nose, mouth corners, image-left first."""
+    """In shares of the frame: eyes, nose, mouth corners, image-left first."""
     confidence: Unit
     quality: FaceQuality
     embedding: Embedding | None = None
@@ -146,7 +146,7 @@ class SightingState(StrEnum):
 
 
 class CloseReason(StrEnum):
-    """Why nothing more will come of a sighting."""
+    """Why a sighting ended."""
 
     LEFT = "Left"
     CUT = "Cut"
@@ -156,7 +156,7 @@ class CloseReason(StrEnum):
 
 
 class Trace(Tolerant):
-    """When the picture that caused a revision passed each station, for latency by stage."""
+    """When the frame that caused a revision passed each stage, for latency by stage."""
 
     captured_at: AwareDatetime
     detected_at: AwareDatetime | None = None
@@ -179,7 +179,7 @@ class Sighting(Tolerant):
     closed_at: AwareDatetime | None = None
     close_reason: CloseReason | None = None
     frames: Annotated[int, Field(ge=1)]
-    """Analysed pictures in which the face was found."""
+    """Analysed frames in which the face was found."""
     box: Box
     """Where it was last."""
     shots: Annotated[list[BestShot], Field(max_length=MAX_SHOTS)] = []
@@ -193,7 +193,7 @@ class Sighting(Tolerant):
 
     @property
     def event_id(self) -> str:
-        """What JetStream tells duplicates by."""
+        """The message id by which JetStream drops duplicates."""
         return f"{self.sighting_id}:{self.revision}"
 
     @model_validator(mode="after")
@@ -206,7 +206,7 @@ class Sighting(Tolerant):
 
 
 class IdentityStatus(StrEnum):
-    """What the gallery said."""
+    """The result of the search in the gallery."""
 
     KNOWN = "Known"
     UNKNOWN = "Unknown"
@@ -224,7 +224,7 @@ class SubjectRef(Tolerant):
 
 
 class Identity(Tolerant):
-    """Who a sighting was of, and how surely."""
+    """The person of a sighting, with the similarity behind the decision."""
 
     status: IdentityStatus
     subject: SubjectRef | None = None
@@ -243,7 +243,7 @@ class Match(Tolerant):
     seq: Annotated[int, Field(ge=1)]
     """Gap-free, in order of commit."""
     revision: Annotated[int, Field(ge=1)]
-    """The revision that this event tells of."""
+    """The revision that this event reports."""
     superseded: bool = False
     """A later revision had already been seen; `sighting` and `identity` are then those of the later one."""
     sighting: Sighting
@@ -252,7 +252,7 @@ class Match(Tolerant):
 
 
 class CameraState(StrEnum):
-    """What a stream process is doing."""
+    """The state of a stream process."""
 
     CONNECTING = "Connecting"
     STREAMING = "Streaming"
@@ -270,7 +270,7 @@ class CameraCounters(Tolerant):
     frames_without_motion: int = 0
     frames_duplicate: int = 0
     frames_dropped: int = 0
-    """Replaced by a newer one before anything looked at them, beyond what the sampling rate leaves out."""
+    """Replaced by a newer frame before they were analysed, beyond what the sampling rate leaves out."""
     reconnects: int = 0
     inference_errors: int = 0
     sightings_opened: int = 0
@@ -300,7 +300,7 @@ class CameraHeartbeat(Tolerant):
     decoder: str | None = None
     inference_endpoint: str | None = None
     inference_trouble: str | None = None
-    """Why pictures come and none of them can be analysed, for a person; not told while it may be a blip."""
+    """Why frames arrive and cannot be analysed, for a person; empty during a short interruption."""
     captured_fps: Finite = 0.0
     analysed_fps: Finite = 0.0
     latency_p95_ms: Finite | None = None
@@ -312,7 +312,7 @@ class CameraHeartbeat(Tolerant):
 
     @property
     def event_id(self) -> str:
-        """Heartbeats are never told apart by id; the last one counts."""
+        """Heartbeats have no id that matters; the last one counts."""
         return str(uuid.uuid4())
 
 
@@ -320,7 +320,7 @@ Data = TypeVar("Data", bound=Tolerant)
 
 
 class CloudEvent(Tolerant, Generic[Data]):
-    """The envelope, as CloudEvents 1.0 says it in JSON; attribute names are lower case without separators there."""
+    """The envelope, as CloudEvents 1.0 defines it in JSON; attribute names are lower case without separators there."""
 
     model_config = {**Tolerant.model_config, "alias_generator": None}
 
@@ -335,7 +335,7 @@ class CloudEvent(Tolerant, Generic[Data]):
 
 
 AnyEvent = CloudEvent[Any]
-"""Held here: pydantic forgets a parametrised model that nobody holds, and making it anew takes 2 ms per event."""
+"""Kept here: pydantic drops a parametrised model without a reference, and building it again takes 2 ms per event."""
 
 SIGHTING_TYPE = "dev.vigil.sighting.v1"
 MATCH_TYPE = "dev.vigil.match.v1"
@@ -379,27 +379,27 @@ def decode(body: bytes, expected: type[Data]) -> Data:
         envelope = AnyEvent.model_validate_json(body)
     except ValidationError as error:
         not_json = any(details["type"] == "json_invalid" for details in error.errors())
-        reason, told = (
+        reason, expected = (
             (RejectReason.NOT_JSON, "JSON") if not_json else (RejectReason.NOT_CLOUD_EVENT, "a CloudEvent 1.0")
         )
-        raise EventError(reason, f"the message is not {told}: {_first(error)}") from None
+        raise EventError(reason, f"the message is not {expected}: {_first(error)}") from None
     if envelope.type != wanted:
-        raise _wrong_type(envelope.type, wanted)
+        raise _unexpected_type(envelope.type, wanted)
     try:
         return expected.model_validate(envelope.data)
     except ValidationError as error:
         raise EventError(RejectReason.INVALID_DATA, f"the data of {wanted} do not fit: {_first(error)}") from None
 
 
-def _wrong_type(given: str, wanted: str) -> EventError:
-    stem, _, version = given.rpartition(".v")
+def _unexpected_type(found: str, wanted: str) -> EventError:
+    stem, _, version = found.rpartition(".v")
     known_stem, _, known_version = wanted.rpartition(".v")
     if stem == known_stem and version.isdecimal() and int(version) > int(known_version):
         return EventError(
             RejectReason.FUTURE_VERSION,
-            f"{given} is of a later version than {wanted}, which this program reads; upgrade it",
+            f"{found} is of a later version than {wanted}, which this program reads; upgrade it",
         )
-    return EventError(RejectReason.UNKNOWN_TYPE, f"the type is {given!r}; {wanted} is expected here")
+    return EventError(RejectReason.UNKNOWN_TYPE, f"the type is {found!r}; {wanted} is expected here")
 
 
 def _first(error: ValidationError) -> str:

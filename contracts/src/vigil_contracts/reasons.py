@@ -1,18 +1,18 @@
 """The operator's reasons: why a Camera, Subject or Site is in the state it is in.
 
-Each member's docstring is what `docs/reference.md` says of it: first what it means, then what to do.
+Each member's docstring is its text in `docs/reference.md`: first what it means, then what to do.
 """
 
 from enum import StrEnum
 
 
 class CameraReason(StrEnum):
-    """Why a Camera is, or is not, ready; while its pod runs, the reasons of a source and of fitness say more."""
+    """Why a Camera is, or is not, ready; while its pod runs, a source's and fitness's reasons add detail."""
 
     STREAMING = "Streaming"
     """Pictures come and are analysed. Nothing is to be done."""
     STARTING = "Starting"
-    """The stream pod runs and has not yet said how it is. Wait some seconds."""
+    """The stream pod runs and has not sent a heartbeat yet. Wait some seconds."""
     RECONCILED = "Reconciled"
     """Everything that the spec asks for is there. Nothing is to be done."""
     NOT_STALLED = "NotStalled"
@@ -26,8 +26,8 @@ class CameraReason(StrEnum):
     """There is no Site of the name in siteRef in this namespace. Apply that Site, or delete the Camera and make it
     anew with another siteRef, which cannot be changed."""
     SITE_NOT_SERVED = "SiteNotServed"
-    """No gateway of this installation serves the Camera's Site, so nobody would hear what it sees. Delete the Camera
-    and make it anew with the siteRef of the Site that is served, or install Vigil for this one."""
+    """No gateway of this installation serves the Camera's Site, so its sightings would not be processed. Delete the
+    Camera and create it again with the siteRef of the Site that is served, or install Vigil for this one."""
     RETENTION_LONGER_THAN_SITE = "RetentionLongerThanSite"
     """`spec.retention.sightings` is longer than the Site allows. Shorten it, or lengthen the Site's."""
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - the name of a reason
@@ -64,10 +64,10 @@ class CameraReason(StrEnum):
     """The pod runs, but nothing was heard of it on the bus for 15 s. Read the pod's log; check that it reaches the
     bus."""
     INFERENCE_UNREACHABLE = "InferenceUnreachable"
-    """Pictures come and none of them can be analysed, so nobody is seen here. Check the Triton pods and
+    """Frames arrive and none of them can be analysed, so there are no sightings. Check the Triton pods and
     `spec.inference.endpoints` of the Site; the Camera goes on by itself."""
     BUS_UNREACHABLE = "BusUnreachable"
-    """The operator does not reach the Site's bus, so it cannot tell how the camera is. Look at the Site's condition
+    """The operator does not reach the Site's bus, so the state of the camera is unknown. Look at the Site's condition
     Connected; the camera itself may work."""
     APPLY_CONFLICT = "ApplyConflict"
     """Another field manager owns fields that the operator must write; the message names both. Let it give them up."""
@@ -82,12 +82,12 @@ class SubjectReason(StrEnum):
     ENROLLED = "Enrolled"
     """Every photo is in the gallery. Nothing is to be done."""
     SOME_PHOTOS_REFUSED = "SomePhotosRefused"
-    """The person is recognised, but not every photo could be used. `status.photos` says why; replace or remove
+    """The person is recognised, but not every photo could be used. `status.photos` has the reasons; replace or remove
     those."""
     ENROLLING = "Enrolling"
     """The photos are on their way into the gallery. Wait some seconds."""
     NO_USABLE_PHOTO = "NoUsablePhoto"
-    """None of the photos could be used. `status.photos` says of each why; give better ones."""
+    """None of the photos could be used. `status.photos` has the reason for each; use better ones."""
     CONSENT_GRANTED = "ConsentGranted"
     """The person agreed. Nothing is to be done."""
     CONSENT_NOT_GRANTED = "ConsentNotGranted"
@@ -102,7 +102,7 @@ class SubjectReason(StrEnum):
     Subject."""
     PHOTO_SOURCE_MISSING = "PhotoSourceMissing"
     """A Secret, ConfigMap, key or address that a photo names is not there, or its bytes have another sha256.
-    `status.photos` says which; create or correct it, and it is enrolled by itself."""
+    `status.photos` names them; create or correct them, and they are enrolled without further action."""
     INVALID_SPEC = "InvalidSpec"
     """The stored spec breaks a rule of this version; it was written under another one. Correct what the message names
     and apply it again."""
@@ -116,7 +116,7 @@ class SubjectReason(StrEnum):
     ERASING = "Erasing"
     """The Subject was deleted, and everything known of the person is being erased. Wait some seconds."""
     ERASURE_WAITING = "ErasureWaiting"
-    """The erasure cannot be completed yet; the message says what is waited for. Bring that back; the Subject stays
+    """The erasure cannot be completed yet; the message names what it waits for. Bring that back; the Subject stays
     until nothing is left of it."""
 
 
@@ -145,8 +145,8 @@ class SiteReason(StrEnum):
     """None of the inference endpoints answers, so nobody is recognised. Check `spec.inference.endpoints` and the
     Triton pods."""
     SOME_ENDPOINTS_UNREACHABLE = "SomeEndpointsUnreachable"
-    """At least one inference endpoint answers, and at least one does not. `status.endpoints` says which."""
+    """At least one inference endpoint answers, and at least one does not. `status.endpoints` names them."""
     GALLERY_UNREACHABLE = "GalleryUnreachable"
     """The identity service does not answer, so nobody is recognised by name. Look at its pod, Postgres and Qdrant."""
     NO_UPSTREAM = "NoUpstream"
-    """A Central Site has nobody above it to be in sync with. Nothing is to be done."""
+    """A Central Site has no other Site above it to be in sync with. Nothing is to be done."""

@@ -18,8 +18,8 @@ HEAD = f"""# Reference
 
 Every field, rule, condition and reason of `{API_VERSION}`, generated from `contracts/` by `make generate`.
 
-`kubectl explain camera.spec.source` says the same of a field. A rule is checked by the API server for `kubectl apply`,
-and by `vigil check` and `vigil up` for the same manifest, with the same words.
+`kubectl explain camera.spec.source` prints the same for a field. The API server checks a rule for `kubectl apply`, and
+so do `vigil check` and `vigil up` for the same manifest, with the same words.
 """
 
 TELLING: dict[str, tuple[tuple[type[StrEnum], str], ...]] = {
@@ -51,7 +51,7 @@ class Meaning(NamedTuple):
 
 
 def meanings(enumeration: type[StrEnum]) -> dict[str, Meaning]:
-    """Read what stands under each member: its first sentence says what it means, the others what to do."""
+    """Return the docstring under each member: its first sentence says what it means, the others what to do."""
     tree = ast.parse(inspect.getsource(enumeration)).body[0]
     found: dict[str, Meaning] = {}
     name = ""
@@ -65,7 +65,7 @@ def meanings(enumeration: type[StrEnum]) -> dict[str, Meaning]:
 
 
 def reference() -> str:
-    """Give the whole page."""
+    """Return the whole page."""
     return "\n".join([HEAD, *(line for kind in KINDS for line in _kind(kind))]).rstrip() + "\n"
 
 
@@ -82,8 +82,8 @@ def _kind(kind: str) -> Iterator[str]:
     yield f"### {kind}: rules\n"
     yield from _table(("Where", "Message", "CEL"), _rules("", whole))
     yield f"### {kind}: columns\n"
-    told = ((c.name.upper(), "`-o wide`" if c.wide else "", f"`{c.path}`", c.description) for c in COLUMNS[kind])
-    yield from _table(("Column", "Printed", "From", "Meaning"), told)
+    rows = ((c.name.upper(), "`-o wide`" if c.wide else "", f"`{c.path}`", c.description) for c in COLUMNS[kind])
+    yield from _table(("Column", "Printed", "From", "Meaning"), rows)
     yield f"### {kind}: conditions\n"
     yield from _table(
         ("Condition", "True means", "More"), ((f"`{k}`", *m) for k, m in meanings(CONDITIONS[kind]).items())
@@ -116,8 +116,8 @@ def _default(schema: dict[str, Any]) -> str:
     if schema["type"] == "object" or "default" not in schema:
         return ""
     value = schema["default"]
-    told = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return f"`{told.lower() if isinstance(value, bool) else told}`"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return f"`{text.lower() if isinstance(value, bool) else text}`"
 
 
 def _type(schema: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What the gateway's registry answers: how an enrolment went, what an erasure removed."""
+"""Responses of identity's registry: enrolment reports, erasure receipts, pages of keys, status."""
 
 import datetime as dt
 import hashlib
@@ -10,71 +10,71 @@ from typing import Final
 from vigil_contracts.base import Tolerant
 
 MAX_PHOTO_BYTES: Final = 20 << 20
-"""Of one photo, unless identity is told otherwise."""
+"""Of one photo, unless a setting of identity changes it."""
 
 MAX_UPLOAD_BYTES: Final = 64 << 20
-"""Of one request to the registry, unless identity is told otherwise."""
+"""Of one request to the registry, unless a setting of identity changes it."""
 
 MAX_PHOTOS_BYTES: Final = 60 << 20
 """Of all photos of one Subject together: a request holds them beside the Subject itself."""
 
 KEPT_FIELD: Final = "kept"
-"""Form field of a Subject's PUT that need not be there: a JSON object of sha256 by the name of a photo that cannot be
-sent again. One that is known by this sha256 stays, if the Subject says this sha256 or takes the photo from the same
-place as when it was put last."""
+"""Optional form field of a Subject's PUT: a JSON object of sha256 by the name of a photo that is not sent again. A
+photo that identity knows by this sha256 stays, if the Subject states the same sha256 or names the same source as
+before."""
 
 
 class PhotoReason(StrEnum):
-    """Why a photo was taken into the gallery, or refused."""
+    """Why a photo was accepted into the gallery, or refused."""
 
     ACCEPTED = "Accepted"
     """The photo is in the gallery. Nothing is to be done."""
     NOT_AN_IMAGE = "NotAnImage"
-    """The bytes are no picture that can be read. Give a JPEG or PNG."""
+    """The bytes are no image that can be read. Use a JPEG or PNG."""
     TOO_LARGE = "TooLarge"
-    """The file or the picture is too large. Give a smaller one; 1000 pixels across are plenty."""
+    """The file or the image is too large. Use a smaller one; 1000 pixels across are plenty."""
     NO_FACE = "NoFace"
-    """No face was found. Give a photo of the face from the front."""
+    """No face was found. Use a photo of the face from the front."""
     SEVERAL_FACES = "SeveralFaces"
-    """More than one face was found. Cut the others away."""
+    """More than one face was found. Crop the photo to one face."""
     LOW_CONFIDENCE = "LowConfidence"
-    """It is not sure that this is a face. Give a clearer photo."""
+    """The detector is not sure that this is a face. Use a clearer photo."""
     FACE_TOO_SMALL = "FaceTooSmall"
-    """The face is too small. Give a photo taken from nearer, or with more pixels."""
+    """The face is too small. Use a photo taken from nearer, or with more pixels."""
     FACE_BLURRED = "FaceBlurred"
-    """The face is blurred. Give a sharp photo."""
+    """The face is blurred. Use a sharp photo."""
     FACE_TURNED = "FaceTurned"
-    """The face looks away. Give a photo from the front."""
+    """The face looks away. Use a photo from the front."""
     TOO_DARK = "TooDark"
-    """The face is too dark. Give a photo with more light."""
+    """The face is too dark. Use a photo with more light."""
     TOO_BRIGHT = "TooBright"
-    """The face is too bright. Give a photo with less light."""
+    """The face is too bright. Use a photo with less light."""
     NOT_THE_SAME_PERSON = "NotTheSamePerson"
-    """The face is unlike those of the other photos. Remove the photo of somebody else."""
+    """The face differs from those of the other photos. Remove the photo of the other person."""
     NOT_FOUND = "NotFound"
     """The Secret, ConfigMap, key or file is not there. Create it or correct the reference."""
     CHECKSUM_MISMATCH = "ChecksumMismatch"
-    """The bytes have another sha256 than the spec says. Give the photo that was agreed to, or its sha256."""
+    """The bytes have another sha256 than the spec states. Use the photo that was agreed to, or correct the sha256."""
     MISSING = "Missing"
     """The photo did not reach the identity service. It is sent again; if this stays, read the operator's log."""
 
 
 class PhotoResult(Tolerant):
-    """What became of one photo."""
+    """The result for one photo."""
 
     name: str
     accepted: bool
     reason: PhotoReason
     message: str = ""
-    """What was measured and what was needed."""
+    """The measured value and the required one."""
     quality: float | None = None
     """0 to 1; None when no face was measured."""
     sha256: str | None = None
-    """Of the bytes that were judged; None when none came."""
+    """Of the bytes that were assessed; None when the photo was missing."""
 
 
 class EnrolmentReport(Tolerant):
-    """Answer to a Subject that was put into the registry."""
+    """The response to the PUT of a Subject."""
 
     subject_id: uuid.UUID
     enrolled: bool
@@ -85,13 +85,13 @@ class EnrolmentReport(Tolerant):
     photos: list[PhotoResult] = []
     model_id: str | None = None
     digest: str | None = None
-    """`enrolment_digest` of what was put: who would put the same again need not."""
+    """`enrolment_digest` of this enrolment: a client with the same digest need not send it again."""
     registrar: uuid.UUID | None = None
     """As in `RegisteredKey`."""
 
 
 def enrolment_digest(spec: str, photos: Mapping[str, str | None]) -> str:
-    """Tell two enrolments apart: the same digest means that putting it again would change nothing.
+    """Return the digest of an enrolment: with the same digest, sending it again would change nothing.
 
     Parameters
     ----------
@@ -107,12 +107,12 @@ def enrolment_digest(spec: str, photos: Mapping[str, str | None]) -> str:
 
 
 class ErasureReceipt(Tolerant):
-    """Answer to a Subject or Camera that was taken out of the registry: what was removed, counted."""
+    """The response to the DELETE of a Subject, Camera or Site: the number of removed entries."""
 
     subject_id: uuid.UUID | None = None
     erased_at: dt.datetime
     counts: dict[str, int] = {}
-    """Removed rows or vectors by place, such as `postgres.subject_embeddings` and `qdrant.vectors`."""
+    """Removed rows or vectors by store, such as `postgres.subject_embeddings` and `qdrant.vectors`."""
 
 
 class RegisteredKey(Tolerant):
@@ -121,32 +121,32 @@ class RegisteredKey(Tolerant):
     namespace: str
     name: str
     uid: uuid.UUID | None = None
-    """As the API server gave it; None: it was put by something else than an operator."""
+    """The uid from the API server; None: another client than an operator registered it."""
     registrar: uuid.UUID | None = None
-    """Which installation put it last: the uid of the Lease of its operator, which is as old as the installation's
-    namespace. None: it was not told."""
+    """The installation that registered it last: the uid of the Lease of its operator, which is as old as the
+    installation's namespace. None: unknown."""
 
 
 class RegisteredPage(Tolerant):
-    """Answer to a question for what is registered of one kind, by namespace and name."""
+    """One page of the keys that are registered of one kind, by namespace and name."""
 
     items: list[RegisteredKey]
     more: bool = False
-    """Ask again with `after=<namespace>/<name>` of the last."""
+    """There are more: request the next page with `after=<namespace>/<name>` of the last item."""
 
 
 class DetectorStatus(Tolerant):
-    """The detector that is served, as far as it tells."""
+    """The detector that is served, as far as it is known."""
 
     model_id: str
     instances: int | None = None
-    """Instances of the first Triton that answers; None when it does not say."""
+    """Instances of the first Triton that answers; None when it does not report them."""
     reference_ms: float | None = None
-    """Milliseconds that one instance takes for one picture of 640x384, as the catalogue measured it."""
+    """Milliseconds that one instance takes for one image of 640x384, as the catalogue measured it."""
 
 
 class RegistryStatus(Tolerant):
-    """How the identity program stands."""
+    """The status of the identity program."""
 
     cameras: int
     subjects: int
@@ -155,7 +155,7 @@ class RegistryStatus(Tolerant):
     last_seq: int
     rejected_events: int
     backlog: int | None = None
-    """Sighting events on the bus that are not yet consumed."""
+    """Sighting events on the bus that are not consumed yet."""
     site: str | None = None
     """The Site that is served."""
     gallery_version: int = 0

@@ -9,7 +9,7 @@ from vigil_contracts.events import TYPES, CloudEvent
 
 
 def event_schemas() -> dict[str, str]:
-    """Give each schema file's name and text, one per event type and version."""
+    """Return each schema file's name and text, one per event type and version."""
     found: dict[str, str] = {}
     for kind, model in TYPES.items():
         schema: dict[str, Any] = CloudEvent[model].model_json_schema(by_alias=True)  # type: ignore[valid-type]

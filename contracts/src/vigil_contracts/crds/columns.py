@@ -43,14 +43,14 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     "Camera": (
         *_ready(CameraCondition.READY),
         Column("Site", ".status.site", "The Site that it belongs to."),
-        Column("Source", ".spec.source.type", "How it hands out its pictures."),
+        Column("Source", ".spec.source.type", "How it delivers its video."),
         Column("Fit", _of(FIT, "status"), "Whether faces are good enough here to be recognised."),
         AGE,
         Column("Fitness", _of(FIT, "reason"), "What faces are like here.", wide=True),
         Column(
             "Priority", ".spec.scheduling.priority", "Who goes first when inference is short.", "integer", wide=True
         ),
-        Column("URL", ".spec.source.url", "Where pictures come from.", wide=True),
+        Column("URL", ".spec.source.url", "The address of the video.", wide=True),
         _message(CameraCondition.READY),
     ),
     "Subject": (

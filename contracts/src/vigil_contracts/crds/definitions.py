@@ -23,12 +23,12 @@ _ENVELOPE: dict[str, Schema] = {
 
 
 def definitions() -> dict[str, str]:
-    """Give each file's name and text, one of each kind."""
+    """Return each file's name and text, one of each kind."""
     return {f"{PLURALS[kind]}.{GROUP}.yaml": _yaml(definition(kind)) for kind in KINDS}
 
 
 def definition(kind: str) -> dict[str, Any]:
-    """Give the definition of one kind as plain data."""
+    """Return the definition of one kind as plain data."""
     plural = PLURALS[kind]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -63,7 +63,7 @@ def _version(kind: str) -> dict[str, Any]:
 
 
 def schema(kind: str) -> Schema:
-    """Give the structural schema of one kind, as the API server knows it."""
+    """Return the structural schema of one kind, as the API server knows it."""
     return structural(KINDS[kind], _ENVELOPE)
 
 

@@ -44,7 +44,7 @@ _KNOWN = {*_ORDER, "title"}
 
 
 class SchemaError(Exception):
-    """A model cannot be said as a structural schema; the text names the place."""
+    """A model cannot be expressed as a structural schema; the text names the place."""
 
 
 class _WithRules(GenerateJsonSchema):
@@ -108,7 +108,7 @@ def _convert(schema: Schema, definitions: dict[str, Schema], where: str) -> Sche
 
 
 def _resolved(schema: Schema, definitions: dict[str, Schema]) -> Schema:
-    """Put what a reference or an optional field stands for in its place; what is said beside it counts more."""
+    """Put what a reference or an optional field stands for in its place; what stands beside it has precedence."""
     beside = {key: value for key, value in schema.items() if key not in {"$ref", "anyOf", "const"}}
     if beside.get("default", ...) is None:
         del beside["default"]
@@ -149,7 +149,7 @@ def _object(schema: Schema, definitions: dict[str, Schema], where: str) -> Schem
 
 
 def filled(schema: Schema) -> Schema:
-    """Give what the API server makes of an empty object: the defaults of its fields."""
+    """Return what the API server makes of an empty object: the defaults of its fields."""
     found = {}
     for name, child in schema["properties"].items():
         if "default" in child:
@@ -171,7 +171,7 @@ def _array(schema: Schema, definitions: dict[str, Schema], where: str) -> Schema
 
 
 def _without_empty_default(schema: Schema) -> Schema:
-    """Leave out a default that says nothing, so that `kubectl get -o yaml` is not full of empty lists."""
+    """Leave out an empty default, so that `kubectl get -o yaml` is not full of empty lists."""
     if not schema.get("default", True):
         del schema["default"]
     return schema

@@ -1,4 +1,4 @@
-"""Camera: where pictures come from and how they are to be looked at."""
+"""Camera: the source of a video and how it is analysed."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -51,7 +51,7 @@ __all__ = [
 
 
 class Accelerator(StrEnum):
-    """Where pictures are decoded; Auto takes CUDA where there is a device and says so when it falls back."""
+    """Where video is decoded; Auto takes CUDA where there is a device and reports when it falls back."""
 
     AUTO = "Auto"
     CUDA = "CUDA"
@@ -66,7 +66,7 @@ class RecognitionMode(StrEnum):
 
 
 class Analysis(StrEnum):
-    """What is looked for in a picture."""
+    """The analyses of a frame."""
 
     FACES = "Faces"
     PEOPLE = "People"
@@ -78,39 +78,39 @@ class Decode(Strict):
     """How the stream is decoded."""
 
     accelerator: Accelerator = Accelerator.AUTO
-    """Auto takes CUDA where there is a device and says so when it falls back. Types WebSocket and Socket are always
+    """Auto takes CUDA where there is a device and reports when it falls back. Types WebSocket and Socket are always
     decoded on the CPU."""
 
 
 class MotionGate(Strict):
-    """Leave pictures in which nothing moved unanalysed."""
+    """Skip frames in which nothing moved."""
 
     enabled: bool = True
-    """False analyses still pictures too."""
+    """False analyses still frames too."""
     threshold_permille: Permille = 4
-    """Share of the picture's area that must have changed."""
+    """Share of the frame's area that must have changed."""
 
 
 class DuplicateFilter(Strict):
-    """Leave pictures that are the same as the one before unanalysed."""
+    """Skip frames that equal the one before."""
 
     enabled: bool = True
-    """False analyses repeated pictures too."""
+    """False analyses repeated frames too."""
 
 
 class Sampling(Strict):
-    """Which pictures are analysed."""
+    """Which frames are analysed."""
 
     fps: Annotated[int, Field(ge=1, le=60)] = 5
     """Pictures analysed in a second, at most."""
     motion_gate: MotionGate = MotionGate()
-    """Leave pictures in which nothing moved unanalysed."""
+    """Skip frames in which nothing moved."""
     duplicate_filter: DuplicateFilter = DuplicateFilter()
-    """Leave pictures that are the same as the one before unanalysed."""
+    """Skip frames that equal the one before."""
 
 
 class Point(Strict):
-    """A point of the picture, in permille of its width and height from the upper left corner."""
+    """A point of the frame, in permille of its width and height from the upper left corner."""
 
     # no field is named y: kubectl's YAML 1.1 reads that key as true
     x: Annotated[Permille, Field(alias="xPermille")]
@@ -120,12 +120,12 @@ class Point(Strict):
 
 
 class Region(Strict):
-    """A named polygon in the picture."""
+    """A named polygon in the frame."""
 
     name: Name
     """What people call it."""
     polygon: Annotated[list[Point], Field(min_length=3, max_length=32)]
-    """Its corners in order, each in permille of the picture's width and height from the upper left."""
+    """Its corners in order, each in permille of the frame's width and height from the upper left."""
 
 
 def _names(regions: list[Region]) -> list[str]:
@@ -138,13 +138,13 @@ class Detection(Ruled):
     min_confidence_permille: Permille | None = None
     """The detector's own calibrated threshold when left out."""
     min_face_pixels: Annotated[int, Field(ge=8, le=4096)] = 30
-    """Width of the smallest face that counts, in pixels of the source picture."""
+    """Width of the smallest face that counts, in pixels of the source frame."""
     max_faces: Annotated[int, Field(ge=1, le=100)] = 20
-    """The largest so many of one picture."""
+    """The number of faces of one frame that are analysed, largest first."""
     regions: Annotated[list[Region], Field(max_length=16, json_schema_extra=BY_NAME)] = []
-    """Where given, only faces whose centre lies in one of them count."""
+    """If set, only faces whose centre lies in one of them count."""
     privacy_masks: Annotated[list[Region], Field(max_length=16, json_schema_extra=BY_NAME)] = []
-    """Blackened before anything looks at the picture."""
+    """Blackened before any analysis."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         unique("regions", "regions", names=lambda self: _names(self.regions)),
@@ -162,7 +162,7 @@ class Recognition(Strict):
 
 
 class Preview(Strict):
-    """A live picture for viewers."""
+    """Live video for viewers."""
 
     enabled: bool = False
     """Not implemented yet."""
@@ -179,7 +179,7 @@ class Retention(Ruled):
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "!has(self.sightings) || self.sightings.matches('[1-9]')",
-            "sightings must be longer than nothing; leave it out to keep them as long as the Site says, or for ever",
+            "sightings must be longer than nothing; leave it out to keep them as long as the Site states, or for ever",
             lambda self: self.sightings is None or any(digit in "123456789" for digit in self.sightings),
             "sightings",
         ),
@@ -187,7 +187,7 @@ class Retention(Ruled):
 
 
 def _not_one_by_one(what: str, field: str, *, unset: Callable[[Any], bool], cel: str) -> Rule:
-    """Refuse to ask for a GPU for pictures that come one by one, which are decoded on the CPU."""
+    """Refuse a GPU for single images, which are decoded on the CPU."""
     return Rule(
         f"{cel} || !(self.source.type in ['WebSocket', 'Socket'])",
         f"{what} has no meaning for type WebSocket or Socket, which are decoded on the CPU; leave it out",
@@ -203,19 +203,19 @@ class CameraSpec(Ruled):
     site_ref: LocalRef | None = None
     """The Site that the camera belongs to; left out: the one that the operator is set to. Cannot be changed."""
     source: CameraSource
-    """Where pictures come from."""
+    """The source of the video."""
     decode: Decode = Decode()
     """How the stream is decoded."""
     sampling: Sampling = Sampling()
-    """Which pictures are analysed."""
+    """Which frames are analysed."""
     detection: Detection = Detection()
     """Which faces count."""
     recognition: Recognition = Recognition()
     """What happens with a face that was found."""
     analyses: Annotated[list[Analysis], Field(min_length=1, max_length=4, json_schema_extra=AS_SET)] = [Analysis.FACES]
-    """What is looked for in a picture; only Faces is implemented yet."""
+    """The analyses of a frame; only Faces is implemented yet."""
     preview: Preview = Preview()
-    """A live picture for viewers; not implemented yet."""
+    """Live video for viewers; not implemented yet."""
     retention: Retention = Retention()
     """How long what was seen is kept."""
     suspend: bool = False
@@ -257,7 +257,7 @@ class CameraSpec(Ruled):
 
 
 class CameraStatus(Tolerant):
-    """What is so."""
+    """The current conditions."""
 
     observed_generation: Generation | None = None
     """The generation of the spec that this status speaks of."""
@@ -266,11 +266,11 @@ class CameraStatus(Tolerant):
     site: Annotated[str, Field(max_length=63)] | None = None
     """The Site that it belongs to, also when siteRef is left out."""
     endpoint: Annotated[str, Field(max_length=512)] | None = None
-    """The inference endpoint that its pictures go to, host:port."""
+    """The inference endpoint that analyses its frames, host:port."""
 
 
 class Camera(Ruled):
-    """A camera: where pictures come from and how they are looked at. One stream pod runs for each."""
+    """A camera: the source of a video and how it is analysed. One stream pod runs for each."""
 
     api_version: Literal["vigil.dev/v1alpha1"] = "vigil.dev/v1alpha1"
     kind: Literal["Camera"] = "Camera"
@@ -278,6 +278,6 @@ class Camera(Ruled):
     spec: CameraSpec
     """What a person wants of the camera."""
     status: CameraStatus | None = None
-    """What is so; written by the operator."""
+    """The observed state; written by the operator."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (NAME_RULE,)

@@ -1,4 +1,4 @@
-"""Check one manifest against the contracts and tell everything that is wrong with it at once."""
+"""Check one manifest against the contracts and list all its faults at once."""
 
 import datetime as dt
 import json
@@ -21,13 +21,13 @@ KINDS: dict[str, type[Resource]] = {"Camera": Camera, "Subject": Subject, "Site"
 
 
 def check(document: Mapping[str, Any]) -> Resource | list[Problem]:
-    """Turn one manifest into its resource, or list all that is wrong with it.
+    """Return the resource of one manifest, or the list of all its faults.
 
     Parameters
     ----------
     document
-        One manifest as plain data, the way YAML or JSON gives it. As the API server does, null is taken for left out,
-        and `status` is left aside: it is the system's to write.
+        One manifest as plain data, as read from YAML or JSON. As for the API server, null means left out, and `status`
+        is ignored, because the system writes it.
     """
     kind = document.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:

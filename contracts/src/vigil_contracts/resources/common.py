@@ -16,7 +16,7 @@ VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 
 BY_NAME: Final[dict[str, Any]] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
-"""A list whose entries are told apart by name, so that two appliers may own different entries."""
+"""A list whose entries are identified by name, so that two appliers may own different entries."""
 
 BY_TYPE: Final[dict[str, Any]] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 AS_SET: Final[dict[str, Any]] = {"x-kubernetes-list-type": "set"}
@@ -42,7 +42,7 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\
 
 
 def _rfc3339(value: object) -> object:
-    """Take what the API server takes: pydantic would also read numbers, dates, spaces and missing seconds."""
+    """Accept what the API server accepts: pydantic would also read numbers, dates, spaces and missing seconds."""
     if not isinstance(value, str):
         return value
     msg = f"{value!r} is not a moment such as 2026-01-31T08:00:00Z"

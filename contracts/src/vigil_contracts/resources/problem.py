@@ -1,18 +1,18 @@
-"""One thing that is wrong with a manifest."""
+"""One fault of a manifest."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a manifest.
+    """One fault of a manifest.
 
     Attributes
     ----------
     path
         Keys and indices from the document's root to the value at fault.
     message
-        What is wrong and what to do, without the path.
+        The fault and what to do, without the path.
     """
 
     path: tuple[str | int, ...]

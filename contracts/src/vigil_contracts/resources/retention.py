@@ -9,18 +9,18 @@ from vigil_contracts.resources.site import Site
 
 
 def effective_retention(camera: Camera, site: Site | None) -> dt.timedelta | None:
-    """Give how long a Camera's sightings are kept: its own figure, else its Site's; None: for ever."""
+    """Return how long a Camera's sightings are kept: its own figure, else its Site's; None: for ever."""
     text = camera.spec.retention.sightings or (site.spec.retention.sightings if site else None)
     return parse_duration(text) if text else None
 
 
 def retention_problem(camera: Camera, site: Site | None) -> Problem | None:
-    """Say when a Camera would keep its sightings longer than its Site allows; None: it would not."""
+    """Return the fault of a Camera that would keep its sightings longer than its Site allows, else None."""
     own, ceiling = camera.spec.retention.sightings, site.spec.retention.sightings if site else None
     if site is None or own is None or ceiling is None or parse_duration(own) <= parse_duration(ceiling):
         return None
-    told = (
+    message = (
         f"{own} is longer than the {ceiling} that the Site {site.metadata.key} allows; shorten it, or lengthen "
         "spec.retention.sightings of the Site"
     )
-    return Problem(("spec", "retention", "sightings"), told)
+    return Problem(("spec", "retention", "sightings"), message)

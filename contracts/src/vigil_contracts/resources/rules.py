@@ -1,6 +1,6 @@
 """Rules between fields, written once: as a CEL expression for the API server and as a predicate for everything else.
 
-A rule has one message. The API server gives it for `kubectl apply`, `vigil up` gives it for the same manifest.
+A rule has one message. The API server returns it for `kubectl apply`; `vigil up` prints it for the same manifest.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ BROKEN_RULES = "broken_rules"
 """Type of the pydantic error that carries the broken rules of one object, as (field, message) in `ctx["broken"]`."""
 
 Reason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired"]
-"""What the API server calls the cause, for programs. FieldValueDuplicate would keep it from saying the message."""
+"""The cause as the API server names it, for programs. FieldValueDuplicate would suppress the message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class Rule:
     cel
         True when the rule holds, over `self`; what the CRD carries as x-kubernetes-validations.
     message
-        What a person reads when it does not hold: what is wrong and what to do.
+        The text for a person when the rule is broken: the fault and what to do.
     holds
         The same as `cel`, over the parsed object. True for a rule about changes.
     field
-        Path from the object to the field of which the message speaks, in camelCase; empty: the object itself.
+        Path from the object to the field of the message, in camelCase; empty: the object itself.
     transition
         For a rule about changes, whose `cel` has `oldSelf`: the same over the old and the new parsed object.
     """
@@ -54,9 +54,9 @@ class Ruled(Strict):
     def _obey_rules(self) -> Self:
         broken = [rule for rule in self.RULES if not rule.holds(self)]
         if broken:
-            told = [(rule.field, rule.message) for rule in broken]
+            faults = [(rule.field, rule.message) for rule in broken]
             text = "; ".join(rule.message for rule in broken)
-            raise PydanticCustomError(BROKEN_RULES, "{text}", {"text": text, "broken": told})
+            raise PydanticCustomError(BROKEN_RULES, "{text}", {"text": text, "broken": faults})
         return self
 
 

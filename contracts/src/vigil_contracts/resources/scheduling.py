@@ -63,7 +63,7 @@ MemoryAmount = Annotated[
 
 
 class Amounts(Strict):
-    """So much of a node; what is left out is as the chart's values say."""
+    """So much of a node; what is left out follows the chart's values."""
 
     cpu: CpuAmount | None = None
     """Cores, such as "1" or "250m"; a number without letters stands in quotes."""
@@ -72,7 +72,7 @@ class Amounts(Strict):
 
 
 class Resources(Strict):
-    """What the pod of this one camera gets, over what the chart's values say for all."""
+    """Resources of the pod of this camera, over the chart's values for all."""
 
     requests: Amounts = Amounts()
     """What the node must have free for it."""
@@ -90,10 +90,10 @@ class Scheduling(Strict):
     priority_class_name: Annotated[str, Field(max_length=253)] | None = None
     """Kubernetes' priority of the pod against other pods on the node."""
     gpu: bool = False
-    """Decode on a GPU: the pod asks for one as the chart's values say. Types WebSocket and Socket are always decoded on
-    the CPU."""
+    """Decode on a GPU: the pod requests one as the chart's values define. Types WebSocket and Socket are always
+    decoded on the CPU."""
     resources: Resources = Resources()
-    """What the pod of this one camera gets, where that is not what the chart's values say for all; another value starts
+    """Resources of the pod of this camera, where they differ from the chart's values for all; another value starts
     its pod anew."""
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
     """Who goes first when the Site's inference has no room for all: higher before lower, then older before newer. A

@@ -87,7 +87,7 @@ class Inference(Ruled):
     endpoints: Annotated[list[InferenceEndpoint], Field(max_length=8, json_schema_extra=BY_NAME)] = []
     """In order of preference; left out: the ones that the operator is set to."""
     detections_per_second: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """How many pictures of 640 by 384 all endpoints together put through the detector in a second. Cameras beyond that
+    """How many images of 640 by 384 all endpoints together put through the detector in a second. Cameras beyond that
     wait. Left out: what Triton reports, else no limit."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
@@ -172,7 +172,7 @@ class EndpointStatus(Tolerant):
 
 
 class SiteStatus(Tolerant):
-    """What is so."""
+    """The current conditions."""
 
     observed_generation: Generation | None = None
     """The generation of the spec that this status speaks of."""
@@ -197,6 +197,6 @@ class Site(Ruled):
     spec: SiteSpec = SiteSpec()
     """What a person wants of the site."""
     status: SiteStatus | None = None
-    """What is so; written by the operator."""
+    """The observed state; written by the operator."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (NAME_RULE,)

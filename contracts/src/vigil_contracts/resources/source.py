@@ -1,4 +1,4 @@
-"""Where a camera's pictures come from."""
+"""The source of a camera's video."""
 
 import re
 from enum import StrEnum
@@ -11,7 +11,7 @@ from vigil_contracts.resources.rules import Rule, Ruled
 
 
 class SourceType(StrEnum):
-    """How a camera hands out its pictures."""
+    """How a camera delivers its video."""
 
     RTSP = "RTSP"
     HTTP_MJPEG = "HTTPMJPEG"
@@ -44,10 +44,10 @@ def _scheme_rule() -> Rule:
         f"(self.type != '{kind}' || {' || '.join(f'self.url.startsWith({scheme!r})' for scheme in SCHEMES[kind])})"
         for kind in SourceType
     ]
-    told = "; ".join(f"{kind}: {' or '.join(SCHEMES[kind])}" for kind in SourceType)
+    schemes = "; ".join(f"{kind}: {' or '.join(SCHEMES[kind])}" for kind in SourceType)
     return Rule(
         " && ".join(cases),
-        f"url does not begin as its type asks ({told})",
+        f"url does not begin as its type asks ({schemes})",
         lambda self: self.url.startswith(SCHEMES[self.type]),
         "url",
     )
@@ -85,10 +85,10 @@ _WITHOUT_PASSWORD = frozenset({SourceType.USB, SourceType.SOCKET, SourceType.FIL
 
 
 class CameraSource(Ruled):
-    """Where pictures come from."""
+    """The source of the video."""
 
     type: SourceType
-    """How the camera hands out its pictures."""
+    """How the camera delivers its video."""
     url: Annotated[str, Field(min_length=5, max_length=2048)]
     """Address without user and password, for example rtsp://10.0.0.5:554/stream1, /dev/video0 or file:clip.mp4."""
     credentials_secret_ref: SecretRef | None = None

@@ -168,7 +168,7 @@ class PhotoStatus(Tolerant):
 
 
 class SubjectStatus(Tolerant):
-    """What is so."""
+    """The current conditions."""
 
     observed_generation: Generation | None = None
     """The generation of the spec that this status speaks of."""
@@ -191,7 +191,7 @@ class Subject(Ruled):
     spec: SubjectSpec
     """What a person wants Vigil to know of somebody."""
     status: SubjectStatus | None = None
-    """What is so; written by the operator."""
+    """The observed state; written by the operator."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (NAME_RULE,)
 
