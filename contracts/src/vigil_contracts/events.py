@@ -379,10 +379,10 @@ def decode(body: bytes, expected: type[Data]) -> Data:
         envelope = AnyEvent.model_validate_json(body)
     except ValidationError as error:
         not_json = any(details["type"] == "json_invalid" for details in error.errors())
-        reason, expected = (
+        reason, form = (
             (RejectReason.NOT_JSON, "JSON") if not_json else (RejectReason.NOT_CLOUD_EVENT, "a CloudEvent 1.0")
         )
-        raise EventError(reason, f"the message is not {expected}: {_first(error)}") from None
+        raise EventError(reason, f"the message is not {form}: {_first(error)}") from None
     if envelope.type != wanted:
         raise _unexpected_type(envelope.type, wanted)
     try:
