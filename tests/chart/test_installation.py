@@ -143,7 +143,7 @@ def test_an_upgrade_without_change_restarts_nothing_and_keeps_every_secret(relea
 def test_an_upgrade_changes_what_was_changed(release: Release) -> None:
     release.run("install")
     before = {each: release.generation(*each) for each in WORKLOADS}
-    release.run("upgrade", "--set", "image.tag=9.9", "--set", "operator.replicas=2")
+    release.run("upgrade", "--set", "image.tag=9.9", "--set", "operator.replicaCount=2")
     after = {each: release.generation(*each) for each in WORKLOADS}
     own = {each for each in WORKLOADS if each[1] in {"api", "operator", "triton", "identity"}}
     assert {each for each in WORKLOADS if after[each] != before[each]} == own, "bundled servers go on running"

@@ -243,6 +243,58 @@ def test_a_mirror_is_put_before_every_image() -> None:
                 assert image.endswith(":7.0"), name
 
 
+def test_registry_path_and_digest_are_set_once_for_own_images() -> None:
+    digest = f"sha256:{'a' * 64}"
+    sets = ("image.registry=r.example.com", "image.repository=team/vigil", f"api.image.digest={digest}")
+    objects = rendered("default", *sets)
+    operator = only(objects, "Deployment", "vigil-operator")["spec"]["template"]["spec"]["containers"][0]
+    api = only(objects, "Deployment", "vigil-api")["spec"]["template"]["spec"]["containers"][0]
+    assert operator["image"] == "r.example.com/team/vigil/operator:0.1.0"
+    assert environment(operator)["VIGIL_STREAM_IMAGE"] == "r.example.com/team/vigil/stream:0.1.0"
+    assert api["image"] == f"r.example.com/team/vigil/gateway:0.1.0@{digest}"
+
+
+def test_pull_secrets_reach_every_pod_and_the_streams() -> None:
+    objects = rendered("default", "imagePullSecrets[0].name=one", "imagePullSecrets[1].name=two")
+    for name, pod in pods(objects):
+        assert pod["spec"]["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}], name
+    operator = only(objects, "Deployment", "vigil-operator")["spec"]["template"]["spec"]["containers"][0]
+    assert environment(operator)["VIGIL_IMAGE_PULL_SECRETS"] == "one,two"
+
+
+@pytest.mark.parametrize("workload", ["operator", "api", "identity", "triton"])
+def test_a_workload_takes_variables_and_account_annotations(workload: str) -> None:
+    role = "eks.amazonaws.com/role-arn"
+    sets = (
+        f"{workload}.extraEnv[0].name=HTTPS_PROXY",
+        f"{workload}.extraEnv[0].value=http://proxy:3128",
+        f"{workload}.serviceAccount.annotations.{role.replace('.', chr(92) + '.')}=arn",
+    )
+    objects = rendered("default", *sets)
+    (pod,) = (pod for name, pod in pods(objects) if name.endswith(f"/vigil-{workload}"))
+    assert environment(pod["spec"]["containers"][0])["HTTPS_PROXY"] == "http://proxy:3128"
+    assert only(objects, "ServiceAccount", f"vigil-{workload}")["metadata"]["annotations"] == {role: "arn"}
+
+
+def test_ingress_and_route_serve_the_paths_of_the_api_only() -> None:
+    sets = (
+        "api.ingress.enabled=true",
+        "api.ingress.hosts[0].host=vigil.example.com",
+        "api.ingress.tls[0].secretName=vigil-tls",
+        "api.ingress.tls[0].hosts[0]=vigil.example.com",
+    )
+    spec = only(rendered("production", *sets), "Ingress")["spec"]
+    assert spec["tls"] == [{"secretName": "vigil-tls", "hosts": ["vigil.example.com"]}]
+    (rule,) = spec["rules"]
+    assert rule["host"] == "vigil.example.com"
+    paths = {(each["path"], each["pathType"]) for each in rule["http"]["paths"]}
+    assert paths == {("/", "Exact"), ("/graphql", "Prefix")}
+    assert {each["backend"]["service"]["name"] for each in rule["http"]["paths"]} == {"vigil-api"}
+    route = only(rendered("production"), "HTTPRoute")["spec"]["rules"][0]
+    matches = {(each["path"]["value"], each["path"]["type"]) for each in route["matches"]}
+    assert matches == {("/", "Exact"), ("/graphql", "PathPrefix")}
+
+
 @pytest.mark.parametrize(
     ("sets", "init", "repository", "mount"),
     [
@@ -307,7 +359,7 @@ def test_the_first_migration_is_waited_for_and_later_ones_come_before_anything_e
         "image.tag=1.1",
         "image.registry=mirror.example.com",
         "image.pullPolicy=Always",
-        "image.pullSecrets[0]=mirror",
+        "imagePullSecrets[0].name=mirror",
         "log.level=debug",
         "log.format=console",
         "priorityClassName=system-cluster-critical",
@@ -324,7 +376,7 @@ def test_whatever_changes_the_pods_of_the_migration_gives_another_job(change: st
     assert before["metadata"]["name"] != after["metadata"]["name"], "the pods of a Job cannot be changed"
 
 
-@pytest.mark.parametrize("change", ["api.replicas=2", "operator.monitoring=PodMonitor"])
+@pytest.mark.parametrize("change", ["api.replicaCount=2", "operator.monitoring=PodMonitor"])
 def test_what_does_not_concern_the_migration_gives_no_other_job(change: str) -> None:
     assert only(rendered("default"), "Job") == only(rendered("default", change), "Job")
 

@@ -7,7 +7,7 @@ pytestmark = pytest.mark.usefixtures("helm")
 
 REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "two identities on one embedded gallery": (
-        ("identity.replicas=2",),
+        ("identity.replicaCount=2",),
         "which one identity alone can use; set qdrant.mode: server and qdrant.server.url",
     ),
     "a Qdrant server without address": (("qdrant.mode=server",), "qdrant.server.url is empty"),
@@ -39,16 +39,16 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
         ("api.autoscaling.enabled=true", "api.autoscaling.minReplicas=5", "api.autoscaling.maxReplicas=2"),
         "api.autoscaling.minReplicas is more than api.autoscaling.maxReplicas",
     ),
-    "an Ingress without host": (("api.ingress.enabled=true",), "api.ingress.host is empty"),
+    "an Ingress without host": (("api.ingress.enabled=true",), "api.ingress.hosts is empty"),
     "a route to no Gateway": (("api.httpRoute.enabled=true",), "api.httpRoute.parentRefs is empty"),
     "Cameras where the operator does not look": (
         ('operator.namespaces=["shop"]', 'cameraNamespaces=["yard"]'),
         "cameraNamespaces has yard, which is not in operator.namespaces",
     ),
     "a value that does not exist": (("api.replica=2",), "replica"),
-    "a part that does not exist": (("apis.replicas=2",), "apis"),
-    "a wrong type": (("api.replicas=two",), "/api/replicas"),
-    "no replica": (("api.replicas=0",), "/api/replicas"),
+    "a part that does not exist": (("apis.replicaCount=2",), "apis"),
+    "a wrong type": (("api.replicaCount=two",), "/api/replicaCount"),
+    "no replica": (("api.replicaCount=0",), "/api/replicaCount"),
     "a site that is no DNS label": (("site=Head Office",), "/site"),
     "a network of photos without prefix length": (
         ('operator.photoNetworks=["10.0.0.1"]',),
@@ -56,8 +56,11 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "a network of photos by name": (('operator.photoNetworks=["photos.lan/24"]',), "/operator/photoNetworks/0"),
     "a namespace that is none": (('cameraNamespaces=["Shop"]',), "/cameraNamespaces/0"),
-    "a tag in the name of an own image": (("api.image=Vigil",), "/api/image"),
-    "a bundled image without tag": (("nats.bundled.image=docker.io/library/nats",), "/nats/bundled/image"),
+    "an image of our own with a wrong name": (("api.image.name=Vigil",), "/api/image"),
+    "a digest that is none": (("api.image.digest=latest",), "/api/image"),
+    "a bundled image without tag": (("nats.bundled.image.tag=",), "nats.bundled.image has neither a tag nor a digest"),
+    "a pull secret without name": (('imagePullSecrets=[{"secret": "mirror"}]',), "/imagePullSecrets/0"),
+    "an Ingress to a wrong host": (('api.ingress.hosts=[{"host": "Vigil"}]',), "/api/ingress/hosts/0/host"),
     "a size that is none": (("postgres.bundled.persistence.size=large",), "/postgres/bundled/persistence/size"),
     "a label of pod monitors that is Vigil's own": (
         ("operator.monitoring=PodMonitor", 'operator.podMonitorLabels={"app.kubernetes.io/name": "mine"}'),
@@ -81,6 +84,32 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "an unknown pull policy": (("image.pullPolicy=Sometimes",), "/image/pullPolicy"),
 }
 """Name to values and what the message has to hold."""
+
+
+FORMER = {
+    'image.pullSecrets=["mirror"]': "image.pullSecrets is the name of an earlier version; use imagePullSecrets",
+    "operator.replicas=2": "use operator.replicaCount",
+    "api.replicas=2": "use api.replicaCount",
+    "identity.replicas=2": "use identity.replicaCount",
+    "triton.replicas=2": "use triton.replicaCount",
+    "api.ingress.host=vigil.example.com": "use api.ingress.hosts, a list of {host: …}",
+    "api.ingress.tlsSecret=tls": "use api.ingress.tls, a list of {secretName: …, hosts: […]}",
+    "operator.image=mine/operator": "use operator.image: {name: operator} and, for the path before it,",
+    "operator.streamImage=mine/stream": "use operator.streamImage: {name: stream}",
+    "api.image=mine/gateway": "use api.image: {name: gateway}",
+    "identity.image=mine/gateway": "use identity.image: {name: gateway}",
+    "triton.images.cpu=mine/triton-cpu": "use triton.images.cpu: {name: triton-cpu}",
+    "triton.images.gpu=nvcr.io/nvidia/tritonserver:25.08-py3": "use triton.images.gpu: {repository: …, tag: …}",
+    "triton.modelRepository.pull.image=mine/models": "use triton.modelRepository.pull.image: {name: models}",
+    "nats.bundled.image=docker.io/library/nats:2": "use nats.bundled.image: {repository: …, tag: …}",
+    "postgres.bundled.image=docker.io/library/postgres:18": "use postgres.bundled.image: {repository: …, tag: …}",
+}
+"""Values of earlier versions to what the message has to hold."""
+
+
+@pytest.mark.parametrize("former", FORMER)
+def test_a_value_of_an_earlier_version_names_the_new_one(former: str) -> None:
+    assert FORMER[former] in refused(former)
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -70,18 +70,43 @@ Who renders without the cluster cannot ask it, and names the Lease.
 {{- $name -}}
 {{- end -}}
 
-{{- /* (dict "root" $ "image" "vigil/api"): an image of Vigil's own, with its tag. */ -}}
-{{- define "vigil.image" -}}
-{{- include "vigil.mirrored" (dict "root" .root "image" (printf "%s:%s" .image (default .root.Chart.AppVersion .root.Values.image.tag))) -}}
+{{- /* Images were texts in earlier versions. Templates are rendered in no certain order, so each use of an image asks. */ -}}
+{{- define "vigil.refuseFormerImages" -}}
+{{- $images := dict
+      "operator.image" .Values.operator.image "operator.streamImage" .Values.operator.streamImage "api.image" .Values.api.image
+      "identity.image" .Values.identity.image "triton.images.cpu" .Values.triton.images.cpu
+      "triton.modelRepository.pull.image" .Values.triton.modelRepository.pull.image -}}
+{{- range $path, $image := $images -}}
+{{- if kindIs "string" $image -}}
+{{- fail (printf "%s is a text, as in an earlier version; use %s: {name: %s} and, for the path before it, image.repository" $path $path (base $image)) -}}
+{{- end -}}
+{{- end -}}
+{{- range $path, $image := dict "triton.images.gpu" .Values.triton.images.gpu "nats.bundled.image" .Values.nats.bundled.image "postgres.bundled.image" .Values.postgres.bundled.image -}}
+{{- if kindIs "string" $image -}}
+{{- fail (printf "%s is a text, as in an earlier version; use %s: {repository: …, tag: …}" $path $path) -}}
+{{- end -}}
+{{- if not (or $image.tag $image.digest) -}}
+{{- fail (printf "%s has neither a tag nor a digest; set one" $path) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
-{{- /* (dict "root" $ "image" "docker.io/library/nats:2"): behind a mirror the public host's name is left out. */ -}}
-{{- define "vigil.mirrored" -}}
-{{- if .root.Values.image.registry -}}
-{{- printf "%s/%s" (trimSuffix "/" .root.Values.image.registry) (regexReplaceAll "^[^/]+\\.[^/]+/" .image "") -}}
-{{- else -}}
-{{- .image -}}
+{{- /* (dict "root" $ "image" .Values.api.image): the reference of one of Vigil's own images. */ -}}
+{{- define "vigil.image" -}}
+{{- if kindIs "string" .image -}}{{- include "vigil.refuseFormerImages" .root -}}{{- end -}}
+{{- $values := .root.Values.image -}}
+{{- $repository := ternary (printf "%s/%s" $values.repository .image.name) .image.name (ne $values.repository "") -}}
+{{- $tag := coalesce .image.tag $values.tag .root.Chart.AppVersion -}}
+{{- include "vigil.publicImage" (dict "root" .root "image" (dict "repository" $repository "tag" $tag "digest" .image.digest)) -}}
 {{- end -}}
+
+{{- /* (dict "root" $ "image" .Values.nats.bundled.image): a registry of one's own replaces the public one's host name. */ -}}
+{{- define "vigil.publicImage" -}}
+{{- if kindIs "string" .image -}}{{- include "vigil.refuseFormerImages" .root -}}{{- end -}}
+{{- $registry := .root.Values.image.registry -}}
+{{- if $registry -}}{{ trimSuffix "/" $registry }}/{{ regexReplaceAll "^[^/]+\\.[^/]+/" .image.repository "" }}{{- else -}}{{ .image.repository }}{{- end -}}
+{{- with .image.tag -}}:{{ . }}{{- end -}}
+{{- with .image.digest -}}@{{ . }}{{- end -}}
 {{- end -}}
 
 {{- define "vigil.natsUrl" -}}
