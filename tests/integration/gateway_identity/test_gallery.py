@@ -11,9 +11,10 @@ from qdrant_client import AsyncQdrantClient
 from tests.integration.gateway_identity import database
 from tests.integration.gateway_identity.making import MODEL, SIZE, axis, face
 
+from vigil_gateway.storage.errors import GalleryError
 from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.qdrant.embedded import EmbeddedGallery
-from vigil_gateway.storage.qdrant.gallery import Entry, Gallery, GalleryError, collection_name
+from vigil_gateway.storage.qdrant.gallery import Entry, Gallery, collection_name
 from vigil_gateway.storage.qdrant.reconcile import reconcile
 from vigil_gateway.storage.qdrant.server import ServerGallery
 

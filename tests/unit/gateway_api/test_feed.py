@@ -13,6 +13,7 @@ from vigil_contracts.ids import new_sighting_id, sighting_time
 from vigil_gateway.api.server import frame_head
 from vigil_gateway.handlers.graphql.live.feed import Feed
 from vigil_gateway.handlers.graphql.live.ring import Entry, Ring
+from vigil_gateway.storage.postgres.rows import EventRow
 
 OPENED = new_sighting_id()
 
@@ -55,10 +56,10 @@ class Log:
     async def oldest_seq(self) -> int | None:
         return 1
 
-    async def events_after(self, seq: int, limit: int) -> list[tuple[int, str]]:
+    async def events_after(self, seq: int, limit: int) -> list[EventRow]:
         await asyncio.sleep(0)
         kept = [place for place in range(seq + 1, self.committed + 1) if place not in self.erased]
-        return [(place, ROWS[place]) for place in kept[:limit]]
+        return [EventRow(place, ROWS[place]) for place in kept[:limit]]
 
 
 @settings(max_examples=60, deadline=None)

@@ -16,11 +16,12 @@ from vigil_gateway.handlers.graphql.live.bus import BusListener
 from vigil_gateway.handlers.graphql.live.cameras import CameraStates
 from vigil_gateway.handlers.graphql.live.hub import Hub, HubLimits
 from vigil_gateway.handlers.graphql.transport import Gate
+from vigil_gateway.principal import Permission, system
+from vigil_gateway.storage.postgres.event_log import EventLog
 from vigil_gateway.storage.postgres.pool import Database
-from vigil_gateway.storage.postgres.queries_events import EventLog
-from vigil_gateway.storage.postgres.queries_reader import Reader
-from vigil_gateway.storage.postgres.queries_resources import Resources
-from vigil_gateway.storage.postgres.queries_sightings import Sightings
+from vigil_gateway.storage.postgres.reader import Reader
+from vigil_gateway.storage.postgres.resource_reader import CameraReader, SubjectReader
+from vigil_gateway.storage.postgres.sighting_reader import SightingReader
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +93,10 @@ async def process(endpoints: Endpoints, limits: ApiLimits) -> AsyncIterator[Proc
 
 
 def _parts(endpoints: Endpoints, limits: ApiLimits, reader: Reader) -> Process:
-    hub = Hub(EventLog(reader), HubLimits(limits.ring_events, limits.ring_age_s, limits.max_lag_events))
+    hub = Hub(
+        EventLog(reader, system("live events", Permission.READ_SIGHTINGS)),
+        HubLimits(limits.ring_events, limits.ring_age_s, limits.max_lag_events),
+    )
     cameras = CameraStates()
     gate = Gate(max_connections=limits.max_connections, send_s=limits.send_timeout_s)
     bus = BusListener(
@@ -101,8 +105,9 @@ def _parts(endpoints: Endpoints, limits: ApiLimits, reader: Reader) -> Process:
     services = Services(
         site=endpoints.site,
         version=version("vigil-gateway"),
-        sightings=Sightings(reader),
-        resources=Resources(reader),
+        sightings=SightingReader(reader),
+        registered_cameras=CameraReader(reader),
+        subjects=SubjectReader(reader),
         hub=hub,
         cameras=cameras,
         limits=QueryLimits(
@@ -116,7 +121,7 @@ def _parts(endpoints: Endpoints, limits: ApiLimits, reader: Reader) -> Process:
 
 
 async def _follow_cameras(services: Services) -> None:
-    await services.cameras.follow(services.resources.camera_keys)
+    await services.cameras.follow(services.registered_cameras.keys)
 
 
 async def _for_ever(run: "Runs", name: str) -> None:

@@ -14,9 +14,9 @@ from vigil_gateway.http.body import BodyLimit
 from vigil_gateway.identity.metrics import Metrics
 from vigil_gateway.identity.registry import HANDLED, RegistryParts, error_answer, registry_router
 from vigil_gateway.services.models import Models
+from vigil_gateway.storage.errors import DatabaseError, GalleryError
 from vigil_gateway.storage.postgres.pool import Database
-from vigil_gateway.storage.postgres.queries_reader import DatabaseError
-from vigil_gateway.storage.qdrant.gallery import Gallery, GalleryError
+from vigil_gateway.storage.qdrant.gallery import Gallery
 
 ASK_S: Final = 2.0
 _UNPUBLISHED: Final = "SELECT count(*) FROM events WHERE published_at IS NULL"

@@ -13,8 +13,7 @@ from vigil_gateway.identity.incoming import Incoming
 from vigil_gateway.identity.metrics import Metrics
 from vigil_gateway.identity.pipeline import Pipeline
 from vigil_gateway.identity.recorder import Outcome, Result
-from vigil_gateway.storage.postgres.queries_reader import DatabaseError
-from vigil_gateway.storage.qdrant.gallery import GalleryError
+from vigil_gateway.storage.errors import DatabaseError, GalleryError
 
 log = structlog.get_logger(__name__)
 

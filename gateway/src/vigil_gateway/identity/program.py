@@ -20,8 +20,7 @@ from vigil_gateway.identity.factory import Parts
 from vigil_gateway.migrations.check import SchemaError, check_schema
 from vigil_gateway.services import housekeeping
 from vigil_gateway.settings import IdentitySettings
-from vigil_gateway.storage.postgres.queries_reader import DatabaseError
-from vigil_gateway.storage.qdrant.gallery import GalleryError
+from vigil_gateway.storage.errors import DatabaseError, GalleryError
 
 log = structlog.get_logger(__name__)
 

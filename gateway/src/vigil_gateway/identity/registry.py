@@ -26,9 +26,8 @@ from vigil_gateway.services.erasure import Eraser, ErasureUnfinishedError
 from vigil_gateway.services.inventory import Inventory
 from vigil_gateway.services.sites import Sites
 from vigil_gateway.services.status import StatusReader
-from vigil_gateway.storage.postgres.queries_reader import DatabaseError
+from vigil_gateway.storage.errors import DatabaseError, GalleryError
 from vigil_gateway.storage.postgres.register import KINDS, RegisteredKind
-from vigil_gateway.storage.qdrant.gallery import GalleryError
 
 MAX_RESOURCE_BYTES: Final = 1 << 20
 MAX_PHOTOS: Final = 10

@@ -8,9 +8,8 @@ from typing import Final
 import structlog
 
 from vigil_gateway.identity.incoming import Incoming
+from vigil_gateway.storage.errors import DatabaseError, GalleryError
 from vigil_gateway.storage.postgres.pool import Database
-from vigil_gateway.storage.postgres.queries_reader import DatabaseError
-from vigil_gateway.storage.qdrant.gallery import GalleryError
 
 log = structlog.get_logger(__name__)
 

@@ -9,9 +9,10 @@ import numpy as np
 import structlog
 
 from vigil_gateway.services.models import Models
+from vigil_gateway.storage.errors import GalleryError
 from vigil_gateway.storage.postgres import register
 from vigil_gateway.storage.postgres.pool import Database
-from vigil_gateway.storage.qdrant.gallery import Entry, Gallery, GalleryError
+from vigil_gateway.storage.qdrant.gallery import Entry, Gallery
 from vigil_gateway.storage.qdrant.reconcile import reconcile
 
 log = structlog.get_logger(__name__)

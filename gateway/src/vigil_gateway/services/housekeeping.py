@@ -6,9 +6,9 @@ from typing import Final
 
 import structlog
 
+from vigil_gateway.storage.errors import DatabaseError
 from vigil_gateway.storage.postgres import partitions
 from vigil_gateway.storage.postgres.pool import Database
-from vigil_gateway.storage.postgres.queries_reader import DatabaseError
 
 log = structlog.get_logger(__name__)
 

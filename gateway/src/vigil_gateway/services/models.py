@@ -6,9 +6,9 @@ from typing import Final
 import structlog
 
 from vigil_gateway.services.model import Model
+from vigil_gateway.storage.errors import DatabaseError, GalleryError
 from vigil_gateway.storage.postgres.pool import Database
-from vigil_gateway.storage.postgres.queries_reader import DatabaseError
-from vigil_gateway.storage.qdrant.gallery import Gallery, GalleryError
+from vigil_gateway.storage.qdrant.gallery import Gallery
 from vigil_gateway.storage.qdrant.reconcile import reconcile
 from vigil_vision.triton import InferenceClient, InferenceError, RecognitionCard
 

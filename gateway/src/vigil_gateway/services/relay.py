@@ -21,9 +21,9 @@ from vigil_contracts.bus import CONTENT_TYPE, MSG_ID_HEADER, Kind
 from vigil_contracts.events import Match, encode_match
 from vigil_gateway.bus.connection import BUS_ERRORS, Bus, BusAwayError
 from vigil_gateway.services.metrics import ServiceMetrics
+from vigil_gateway.storage.errors import DatabaseError
 from vigil_gateway.storage.postgres.ledger import NOTIFY_CHANNEL
 from vigil_gateway.storage.postgres.pool import Database, told_as_away
-from vigil_gateway.storage.postgres.queries_reader import DatabaseError
 
 log = structlog.get_logger(__name__)
 

@@ -24,9 +24,9 @@ from vigil_contracts.resources.common import parse_duration
 from vigil_gateway.bus.connection import BUS_ERRORS, Bus, BusAwayError
 from vigil_gateway.bus.expiry import Expiry, Places
 from vigil_gateway.services.metrics import ServiceMetrics
+from vigil_gateway.storage.errors import DatabaseError
 from vigil_gateway.storage.postgres import expired
 from vigil_gateway.storage.postgres.pool import Database
-from vigil_gateway.storage.postgres.queries_reader import DatabaseError
 
 log = structlog.get_logger(__name__)
 

@@ -10,8 +10,8 @@ from strawberry.fastapi import BaseContext
 from vigil_gateway.handlers.graphql.limits import QueryLimits
 from vigil_gateway.handlers.graphql.live.cameras import CameraStates
 from vigil_gateway.handlers.graphql.live.hub import Hub
-from vigil_gateway.storage.postgres.queries_resources import Resources
-from vigil_gateway.storage.postgres.queries_sightings import Sightings
+from vigil_gateway.storage.postgres.resource_reader import CameraReader, SubjectReader
+from vigil_gateway.storage.postgres.sighting_reader import SightingReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,9 @@ class Services:
 
     site: str
     version: str
-    sightings: Sightings
-    resources: Resources
+    sightings: SightingReader
+    registered_cameras: CameraReader
+    subjects: SubjectReader
     hub: Hub
     cameras: CameraStates
     limits: QueryLimits

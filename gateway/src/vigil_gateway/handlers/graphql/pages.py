@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from vigil_gateway.handlers.graphql.errors import Code, RequestError, limit_error
 from vigil_gateway.handlers.graphql.limits import DEFAULT_PAGE, MAX_PAGE
 from vigil_gateway.handlers.graphql.types import Connection, Edge, PageInfo
-from vigil_gateway.storage.postgres.queries_reader import DatabaseError, DatabaseSlowError
+from vigil_gateway.storage.errors import DatabaseError, DatabaseSlowError
 
 Key = TypeVar("Key")
 Node = TypeVar("Node")

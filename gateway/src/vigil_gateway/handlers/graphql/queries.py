@@ -6,13 +6,14 @@ from typing import Annotated, TypeAlias
 
 import strawberry
 
-from vigil_contracts.ids import ResourceKey, sighting_time
+from vigil_contracts.ids import sighting_time
 from vigil_gateway.handlers.graphql import cursors, rows, types
 from vigil_gateway.handlers.graphql.context import services
 from vigil_gateway.handlers.graphql.errors import Code, RequestError
 from vigil_gateway.handlers.graphql.filters import SightingFilter, check_filter, resource_key
 from vigil_gateway.handlers.graphql.pages import asked, connection, page_request
-from vigil_gateway.storage.postgres.queries_sightings import SightingQuery
+from vigil_gateway.principal import TOKEN_HOLDER
+from vigil_gateway.storage.postgres.sighting_reader import SightingQuery
 
 First: TypeAlias = Annotated[
     int | None, strawberry.argument(description="Entries from the start: 1 to 200, 50 when left out.")
@@ -51,8 +52,8 @@ async def _sightings(
         opened_from=criteria.opened_from,
         opened_before=criteria.opened_before,
     )
-    found = await asked(services(info).sightings.page(query))
-    return connection(request, found, rows.sighting, lambda row: cursors.encode_sighting(row["id"]))
+    found = await asked(services(info).sightings.page(TOKEN_HOLDER, query))
+    return connection(request, found, rows.sighting, lambda row: cursors.encode_sighting(row.id))
 
 
 async def _sighting(info: strawberry.Info, id: uuid.UUID) -> types.Sighting | None:  # noqa: A002 - the schema's word
@@ -61,8 +62,8 @@ async def _sighting(info: strawberry.Info, id: uuid.UUID) -> types.Sighting | No
         sighting_time(id)
     except (ValueError, OverflowError) as error:
         raise RequestError(Code.BAD_ARGUMENT, str(error)) from None
-    row = await asked(services(info).sightings.one(id))
-    return None if row is None else rows.sighting(row)
+    found = await asked(services(info).sightings.by_ids(TOKEN_HOLDER, [id]))
+    return rows.sighting(found[0]) if found else None
 
 
 async def _cameras(
@@ -75,21 +76,23 @@ async def _cameras(
     """Give a page of cameras."""
     request = page_request(first, after, last, before, cursors.decode_camera)
     own = services(info)
-    found = await asked(own.resources.cameras(request.after, request.before, request.limit, backward=request.backward))
+    found = await asked(
+        own.registered_cameras.page(request.after, request.before, request.limit, backward=request.backward)
+    )
     at = now()
     return connection(
         request,
         found,
         lambda row: rows.camera(row, own.cameras, at),
-        lambda row: cursors.encode_camera(ResourceKey(row["namespace"], row["name"])),
+        lambda row: cursors.encode_camera(row.key),
     )
 
 
 async def _camera(info: strawberry.Info, name: str, namespace: str = "default") -> types.Camera | None:
     """Give a camera by its key."""
     own = services(info)
-    row = await asked(own.resources.camera(resource_key("camera", namespace, name)))
-    return None if row is None else rows.camera(row, own.cameras, now())
+    found = await asked(own.registered_cameras.by_keys([resource_key("camera", namespace, name)]))
+    return rows.camera(found[0], own.cameras, now()) if found else None
 
 
 async def _subjects(
@@ -102,14 +105,16 @@ async def _subjects(
     """Give a page of Subjects."""
     request = page_request(first, after, last, before, cursors.decode_subject)
     found = await asked(
-        services(info).resources.subjects(request.after, request.before, request.limit, backward=request.backward)
+        services(info).subjects.page(
+            TOKEN_HOLDER, request.after, request.before, request.limit, backward=request.backward
+        )
     )
     at = now()
     return connection(
         request,
         found,
         lambda row: rows.subject(row, at),
-        lambda row: cursors.encode_subject(ResourceKey(row["namespace"], row["name"])),
+        lambda row: cursors.encode_subject(row.key),
     )
 
 
@@ -117,7 +122,7 @@ async def _site(info: strawberry.Info) -> types.Site:
     """Give the site."""
     own = services(info)
     newest = await own.hub.position(None)
-    cameras, subjects = await asked(own.resources.counts())
+    cameras, subjects = await asked(own.registered_cameras.count()), await asked(own.subjects.count())
     return types.Site(
         name=own.site,
         cursor=cursors.encode_event(newest),

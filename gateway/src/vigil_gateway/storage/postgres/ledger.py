@@ -55,7 +55,7 @@ def upsert(table: str, columns: Sequence[str], key: Sequence[str], jsonb: Collec
     places = ", ".join(f"${n}{'::jsonb' if name in jsonb else ''}" for n, name in enumerate(columns, 1))
     changes = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns if name not in key)
     return (
-        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places}) "  # noqa: S608 - names of columns, ours
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places}) "
         f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes} WHERE {table}.revision < EXCLUDED.revision"
     )
 

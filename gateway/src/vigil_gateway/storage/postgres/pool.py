@@ -1,7 +1,7 @@
 """Connections to Postgres for a program that outlives it: nothing waits for ever, and nothing has to be there at start.
 
 The pool opens connections when they are needed and opens new ones after Postgres was away. Every failure that trying
-again may cure comes out as one of `queries_reader`'s errors, so that callers need to know no driver.
+again may cure comes out as one of `reader`'s errors, so that callers need to know no driver.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import asyncpg
 import structlog
 
 from vigil_gateway.migrations.check import check_schema
-from vigil_gateway.storage.postgres.queries_reader import DatabaseAwayError, DatabaseError, DatabaseSlowError
+from vigil_gateway.storage.errors import DatabaseAwayError, DatabaseError, DatabaseSlowError
 
 log = structlog.get_logger(__name__)
 

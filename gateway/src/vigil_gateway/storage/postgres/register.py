@@ -37,12 +37,12 @@ _PLACE: Final = """
 """
 _REGISTERED: Final[dict[RegisteredKind, str]] = {
     **{
-        kind: f"SELECT namespace, name, uid, registrar FROM {kind} WHERE deleted_at IS NULL AND {_PLACE}"  # noqa: S608 - ours
+        kind: f"SELECT namespace, name, uid, registrar FROM {kind} WHERE deleted_at IS NULL AND {_PLACE}"
         for kind in ("cameras", "sites")
     },
     "subjects": f"""
         SELECT namespace, name, (resource #>> '{{metadata,uid}}')::uuid AS uid, registrar FROM subjects WHERE {_PLACE}
-    """,  # noqa: S608 - ours
+    """,
 }
 _LOCK: Final = "SELECT pg_advisory_xact_lock($1)"
 _LOCK_SHARED: Final = "SELECT pg_advisory_xact_lock_shared($1)"

@@ -23,7 +23,8 @@ import qdrant_edge as qdrant
 import structlog
 from numpy.typing import NDArray
 
-from vigil_gateway.storage.qdrant.gallery import Entry, GalleryError, Neighbours, by_subject, collection_name
+from vigil_gateway.storage.errors import GalleryError
+from vigil_gateway.storage.qdrant.gallery import Entry, Neighbours, by_subject, collection_name
 
 log = structlog.get_logger(__name__)
 

@@ -18,10 +18,6 @@ _POINTS: Final = uuid.UUID("5b0c1f6e-55a2-4f2e-9a3d-0d4b7b1f7e10")
 """Namespace (RFC 9562 §5.5) of point ids; never to be changed, else every gallery is built anew."""
 
 
-class GalleryError(Exception):
-    """The gallery did not answer as it should; trying again may help."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
     """One embedding of a Subject.

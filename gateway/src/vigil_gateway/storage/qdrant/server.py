@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import ApiException
 
-from vigil_gateway.storage.qdrant.gallery import Entry, GalleryError, Neighbours, by_subject, collection_name
+from vigil_gateway.storage.errors import GalleryError
+from vigil_gateway.storage.qdrant.gallery import Entry, Neighbours, by_subject, collection_name
 
 TIMEOUT_S: Final = 5
 PAGE: Final = 500

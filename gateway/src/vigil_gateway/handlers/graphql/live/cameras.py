@@ -15,7 +15,7 @@ import structlog
 from vigil_contracts import events
 from vigil_contracts.events import AnyEvent, CameraHeartbeat, EventError, decode
 from vigil_contracts.ids import ResourceKey
-from vigil_gateway.storage.postgres.queries_reader import DatabaseError
+from vigil_gateway.storage.errors import DatabaseError
 
 log = structlog.get_logger(__name__)
 

@@ -17,7 +17,8 @@ import structlog
 from vigil_contracts.events import EventError, Match, decode
 from vigil_gateway.handlers.graphql.convert import sighting_event
 from vigil_gateway.handlers.graphql.live.ring import Entry, Ring
-from vigil_gateway.storage.postgres.queries_reader import DatabaseError
+from vigil_gateway.storage.errors import DatabaseError
+from vigil_gateway.storage.postgres.rows import EventRow
 
 log = structlog.get_logger(__name__)
 
@@ -43,18 +44,18 @@ class EventStore(Protocol):
     async def oldest_seq(self) -> int | None:
         """Give the oldest `seq` that is kept; None when none is."""
 
-    async def events_after(self, seq: int, limit: int) -> list[tuple[int, str]]:
-        """Give `(seq, payload JSON)` of up to `limit` events behind `seq`, in order."""
+    async def events_after(self, seq: int, limit: int) -> list[EventRow]:
+        """Return up to `limit` events after `seq`, in order."""
 
 
-def parse_payload(seq: int, payload: str) -> Entry:
+def parse_row(row: EventRow) -> Entry:
     """Read one row of the resume log; a row that cannot be read becomes an empty place, and the log says so."""
     try:
-        match = Match.model_validate_json(payload)
+        match = Match.model_validate_json(row.payload)
     except ValueError as error:
-        log.warning("event in the database cannot be read", seq=seq, reason=str(error)[:500])
-        return Entry(seq, None)
-    return Entry(seq, sighting_event(match.model_copy(update={"seq": seq})))
+        log.warning("event in the database cannot be read", seq=row.seq, reason=str(error)[:500])
+        return Entry(row.seq, None)
+    return Entry(row.seq, sighting_event(match.model_copy(update={"seq": row.seq})))
 
 
 class Feed:
@@ -172,11 +173,11 @@ class Feed:
 
     async def _fill(self, newest: int) -> None:
         rows = await self._store.events_after(self.ring.head, PAGE)
-        for seq, payload in rows:
-            if seq <= self.ring.head:
+        for row in rows:
+            if row.seq <= self.ring.head:
                 continue  # it came from the bus while the page was read
-            self._bridge(seq)
-            entry = parse_payload(seq, payload)
+            self._bridge(row.seq)
+            entry = parse_row(row)
             if self.ready.is_set():
                 self._offer(entry)
             else:

@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from typing import Final
 
-from vigil_gateway.handlers.graphql.live.feed import EventStore, parse_payload
+from vigil_gateway.handlers.graphql.live.feed import EventStore, parse_row
 from vigil_gateway.handlers.graphql.live.ring import Entry
 
 PAGE: Final = 128
@@ -62,4 +62,4 @@ class History:
         async with self._reads:
             self.reads += 1
             rows = await self._store.events_after(position, limit)
-        return [parse_payload(seq, payload) for seq, payload in rows if last is None or seq <= last]
+        return [parse_row(row) for row in rows if last is None or row.seq <= last]

@@ -21,7 +21,7 @@ from vigil_gateway.handlers.graphql.live.feed import EventStore, Feed
 from vigil_gateway.handlers.graphql.live.history import History
 from vigil_gateway.handlers.graphql.live.ring import Entry
 from vigil_gateway.handlers.graphql.types import SightingEvent
-from vigil_gateway.storage.postgres.queries_reader import DatabaseError
+from vigil_gateway.storage.errors import DatabaseError
 
 log = structlog.get_logger(__name__)
 

@@ -1,4 +1,4 @@
-"""Read from Postgres with a deadline, and tell why it did not work in words for people."""
+"""Read from Postgres with a deadline; every failure is a DatabaseError with a message for people."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,27 +6,17 @@ from typing import Any, Final, Protocol
 
 import asyncpg
 
+from vigil_gateway.storage.errors import DatabaseAwayError, DatabaseSlowError
+
 ATTEMPTS: Final = 2
 """The pool may hand out a connection whose server has been restarted meanwhile; the second one is fresh."""
-
-
-class DatabaseError(Exception):
-    """Postgres did not answer as it should."""
-
-
-class DatabaseAwayError(DatabaseError):
-    """Postgres cannot be reached, or broke off."""
-
-
-class DatabaseSlowError(DatabaseError):
-    """No answer within the deadline."""
 
 
 class Pool(Protocol):
     """The part of `vigil_gateway.storage.postgres.pool.Database` that is used here."""
 
     async def fetch(self, query: str, *args: object) -> list[Any]:
-        """Run a query and give its rows; raises DatabaseError when Postgres is away or slow."""
+        """Run a query and return its rows; raises DatabaseError when Postgres is away or slow."""
 
 
 class Reader:
@@ -43,7 +33,7 @@ class Reader:
         self.timeout_s = timeout_s
 
     async def fetch(self, query: str, *args: object) -> Sequence[Any]:
-        """Run a query and give its rows.
+        """Run a query and return its rows.
 
         Raises
         ------
@@ -68,6 +58,6 @@ class Reader:
         raise AssertionError  # the loop above ends by returning or raising
 
     async def value(self, query: str, *args: object) -> Any:  # noqa: ANN401 - whatever type the column has
-        """Run a query that gives one row, and give its first column; None without a row."""
+        """Run a query and return the first column of its first row; None without a row."""
         rows = await self.fetch(query, *args)
         return rows[0][0] if rows else None

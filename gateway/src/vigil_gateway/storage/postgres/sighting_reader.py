@@ -2,18 +2,18 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from vigil_contracts.ids import ResourceKey, sighting_time
-from vigil_gateway.storage.postgres.queries_reader import Reader
+from vigil_gateway.principal import Permission, Principal
+from vigil_gateway.storage.postgres.reader import Reader
+from vigil_gateway.storage.postgres.resource_reader import split_keys
+from vigil_gateway.storage.postgres.rows import SIGHTINGS, SightingRow
 
-_COLUMNS: Final = """
-    id, opened_at, site, camera_namespace, camera_name, state, revision, last_seen_at, closed_at, close_reason, frames,
-    best_shot::text AS best_shot, identity, subject_id, subject_namespace, subject_name, subject_display_name,
-    similarity, runner_up_similarity, threshold, margin, model_id, decided_at
-"""
+_SIGHTINGS: Final = f"SELECT {SIGHTINGS.select} FROM sightings"
+_BY_ID: Final = f"{_SIGHTINGS} WHERE (opened_at, id) IN (SELECT * FROM unnest($1::timestamptz[], $2::uuid[]))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class SightingQuery:
         Ids between which the page lies, neither included; the list runs from the newest to the oldest, so that `after`
         asks for older ones.
     backward
-        Take the page's entries from its oldest end.
+        The page is taken from the oldest end.
     limit
         Entries, at least 1.
     """
@@ -80,7 +80,7 @@ def _conditions(query: SightingQuery) -> _Conditions:
     if query.cameras is not None:
         where.add(
             "(camera_namespace, camera_name) IN (SELECT * FROM unnest({}::text[], {}::text[]))",
-            *_columns(query.cameras),
+            *split_keys(query.cameras),
         )
     if query.identity is not None:
         where.add("identity = ANY({}::text[])", [str(status) for status in query.identity])
@@ -90,36 +90,29 @@ def _conditions(query: SightingQuery) -> _Conditions:
         where.add(
             "((subject_namespace, subject_name) IN (SELECT * FROM unnest({}::text[], {}::text[]))"
             " OR subject_id = ANY({}::uuid[]))",
-            *_columns(query.subjects or ()),
+            *split_keys(query.subjects or ()),
             list(query.subject_ids or ()),
         )
     return where
 
 
-def _columns(keys: Collection[ResourceKey]) -> tuple[list[str], list[str]]:
-    ordered = sorted(keys)
-    return [key.namespace for key in ordered], [key.name for key in ordered]
-
-
-class Sightings:
-    """The sightings table."""
+class SightingReader:
+    """The sightings; every method raises PermissionDeniedError unless the principal may read them."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    async def page(self, query: SightingQuery) -> Sequence[Any]:
-        """Give up to `limit + 1` rows in the order asked for: the last one only says that there is more."""
+    async def page(self, principal: Principal, query: SightingQuery) -> list[SightingRow]:
+        """Return up to `limit + 1` rows in the order asked for; the last one only shows that there are more."""
+        principal.require(Permission.READ_SIGHTINGS)
         where = _conditions(query)
         order = "ASC" if query.backward else "DESC"
         where.parameters.append(query.limit + 1)
-        sql = (
-            f"SELECT {_COLUMNS} FROM sightings {where.sql} "  # noqa: S608 - the clause holds numbered parameters only
-            f"ORDER BY opened_at {order}, id {order} LIMIT ${len(where.parameters)}"
-        )
-        return await self._reader.fetch(sql, *where.parameters)
+        sql = f"{_SIGHTINGS} {where.sql} ORDER BY opened_at {order}, id {order} LIMIT ${len(where.parameters)}"
+        return SIGHTINGS.read_all(await self._reader.fetch(sql, *where.parameters))
 
-    async def one(self, sighting_id: uuid.UUID) -> Any | None:  # noqa: ANN401 - asyncpg has no types
-        """Give one sighting's row; None when there is none."""
-        sql = f"SELECT {_COLUMNS} FROM sightings WHERE opened_at = $1 AND id = $2"  # noqa: S608 - a constant
-        rows = await self._reader.fetch(sql, sighting_time(sighting_id), sighting_id)
-        return rows[0] if rows else None
+    async def by_ids(self, principal: Principal, ids: Collection[uuid.UUID]) -> list[SightingRow]:
+        """Return those of these sightings that are kept, in no order; raises ValueError for an id without a time."""
+        principal.require(Permission.READ_SIGHTINGS)
+        found = await self._reader.fetch(_BY_ID, [sighting_time(one) for one in ids], list(ids))
+        return SIGHTINGS.read_all(found)

@@ -1,0 +1,470 @@
+"""The rows of the database, typed: the fields of each are the columns of its table.
+
+A new column of a sighting is a field here, beside the field of the contract's event, the step of the schema, and the
+field of the GraphQL type.
+"""
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from vigil_contracts import events
+from vigil_contracts.events import CloseReason, IdentityStatus, SightingState
+from vigil_contracts.ids import ResourceKey
+from vigil_contracts.resources.subject import ConsentStatus
+from vigil_gateway.storage.postgres.columns import Columns
+
+_NO_BOX: Final = events.Box(x=0, y=0, width=0, height=0)
+
+
+@dataclass(frozen=True, slots=True)
+class SightingRow:
+    """A sighting as of its newest revision, with its identity.
+
+    Attributes
+    ----------
+    best_shot
+        Without its embedding.
+    last_seq
+        The newest event of this sighting, by its position in the site's order.
+    """
+
+    opened_at: dt.datetime
+    id: uuid.UUID
+    site: str
+    camera_namespace: str
+    camera_name: str
+    session_id: str | None
+    state: SightingState
+    revision: int
+    last_seen_at: dt.datetime
+    closed_at: dt.datetime | None
+    close_reason: CloseReason | None
+    frames: int
+    box: events.Box | None
+    best_shot: events.BestShot | None
+    identity: IdentityStatus
+    subject_id: uuid.UUID | None
+    subject_namespace: str | None
+    subject_name: str | None
+    subject_display_name: str | None
+    similarity: float | None
+    runner_up_similarity: float | None
+    threshold: float | None
+    margin: float | None
+    model_id: str | None
+    decided_at: dt.datetime | None
+    last_seq: int
+
+    @classmethod
+    def from_events(cls, sighting: events.Sighting, who: events.Identity, last_seq: int) -> Self:
+        """Return the row of a revision and its identity."""
+        subject = who.subject
+        return cls(
+            opened_at=sighting.opened_at,
+            id=sighting.sighting_id,
+            site=sighting.site,
+            camera_namespace=sighting.camera.namespace,
+            camera_name=sighting.camera.name,
+            session_id=sighting.session_id,
+            state=sighting.state,
+            revision=sighting.revision,
+            last_seen_at=sighting.last_seen_at,
+            closed_at=sighting.closed_at,
+            close_reason=sighting.close_reason,
+            frames=sighting.frames,
+            box=sighting.box,
+            best_shot=sighting.shots[0] if sighting.shots else None,
+            identity=who.status,
+            subject_id=subject.subject_id if subject else None,
+            subject_namespace=subject.namespace if subject else None,
+            subject_name=subject.name if subject else None,
+            subject_display_name=subject.display_name if subject else None,
+            similarity=who.similarity,
+            runner_up_similarity=who.runner_up_similarity,
+            threshold=who.threshold,
+            margin=who.margin,
+            model_id=who.model_id,
+            decided_at=who.decided_at,
+            last_seq=last_seq,
+        )
+
+    @property
+    def camera_key(self) -> ResourceKey:
+        """The camera that made the sighting."""
+        return ResourceKey(self.camera_namespace, self.camera_name)
+
+    def to_sighting(self) -> events.Sighting:
+        """Return the sighting as an event has it, with its best shot only and without a trace."""
+        return events.Sighting(
+            sighting_id=self.id,
+            revision=self.revision,
+            state=self.state,
+            site=self.site,
+            camera=events.CameraRef(namespace=self.camera_namespace, name=self.camera_name),
+            session_id=self.session_id or "",
+            last_seen_at=self.last_seen_at,
+            closed_at=self.closed_at,
+            close_reason=self.close_reason,
+            frames=self.frames,
+            box=self.box or _NO_BOX,
+            shots=[self.best_shot] if self.best_shot else [],
+        )
+
+    def to_identity(self) -> events.Identity:
+        """Return the identity as an event has it."""
+        return events.Identity(
+            status=self.identity,
+            subject=self._subject(),
+            similarity=self.similarity,
+            runner_up_similarity=self.runner_up_similarity,
+            threshold=self.threshold,
+            margin=self.margin,
+            model_id=self.model_id,
+            decided_at=self.decided_at or self.last_seen_at,
+        )
+
+    def _subject(self) -> events.SubjectRef | None:
+        if self.subject_id is None:
+            return None
+        return events.SubjectRef(
+            subject_id=self.subject_id,
+            namespace=self.subject_namespace or "",
+            name=self.subject_name or "",
+            display_name=self.subject_display_name or "",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionRow:
+    """One revision of a sighting, as it was received."""
+
+    opened_at: dt.datetime
+    sighting_id: uuid.UUID
+    revision: int
+    state: SightingState
+    last_seen_at: dt.datetime
+    frames: int
+    trace: events.Trace | None
+    superseded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MatchRow:
+    """What the search of the gallery found for the newest revision of a sighting.
+
+    Attributes
+    ----------
+    subject_id, runner_up_id
+        The two nearest Subjects, also when they stayed below the threshold.
+    """
+
+    opened_at: dt.datetime
+    sighting_id: uuid.UUID
+    revision: int
+    identity: IdentityStatus
+    subject_id: uuid.UUID | None
+    runner_up_id: uuid.UUID | None
+    similarity: float | None
+    runner_up_similarity: float | None
+    threshold: float | None
+    margin: float | None
+    model_id: str | None
+    decided_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A message that was set aside.
+
+    Attributes
+    ----------
+    waits_for
+        `camera:<namespace>/<name>` or `model:<id>`: what has to become known for the message to be processed after all.
+    """
+
+    subject: str
+    stream_seq: int | None
+    reason: str
+    message: str
+    waits_for: str | None
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRow:
+    """A message that was set aside and can be processed now."""
+
+    id: int
+    subject: str
+    stream_seq: int | None
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CameraRow:
+    """A registered camera."""
+
+    namespace: str
+    name: str
+    uid: uuid.UUID | None
+    site: str
+    resource: dict[str, Any]
+    registrar: uuid.UUID | None
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    deleted_at: dt.datetime | None
+
+    @property
+    def key(self) -> ResourceKey:
+        """Namespace and name."""
+        return ResourceKey(self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class CameraRuleRow:
+    """What a camera's resource asks of recognition.
+
+    Attributes
+    ----------
+    threshold_permille
+        Instead of the model's threshold.
+    """
+
+    namespace: str
+    name: str
+    deleted_at: dt.datetime | None
+    mode: str | None
+    threshold_permille: int | None
+
+    @property
+    def key(self) -> ResourceKey:
+        """Namespace and name."""
+        return ResourceKey(self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionRow:
+    """How long the sightings of a camera are kept, as durations in the resources; None where one does not say."""
+
+    namespace: str
+    name: str
+    camera: str | None
+    site: str | None
+
+    @property
+    def key(self) -> ResourceKey:
+        """Namespace and name of the camera."""
+        return ResourceKey(self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredRow:
+    """A registered resource of any kind: which one it is, and which installation registered it."""
+
+    namespace: str
+    name: str
+    uid: uuid.UUID | None
+    registrar: uuid.UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoRow:
+    """The assessment of a photo; never the photo.
+
+    Attributes
+    ----------
+    quality
+        Measurements by name; None when no face was measured.
+    """
+
+    name: str
+    sha256: str | None
+    model_id: str | None
+    accepted: bool
+    reason: str
+    message: str
+    quality: dict[str, Any] | None
+
+    @property
+    def score(self) -> float | None:
+        """All of the quality in one number, 0 to 1."""
+        return None if self.quality is None else self.quality.get("score")
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingRow:
+    """One embedding of a Subject.
+
+    Attributes
+    ----------
+    vector
+        Little-endian float32, unit length.
+    """
+
+    subject_id: uuid.UUID
+    photo: str
+    model_id: str
+    vector: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingDigestRow:
+    """Which embedding a Subject's photo has, without the vector."""
+
+    subject_id: uuid.UUID
+    photo: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPhotoRow:
+    """The assessment of a photo with its embedding under the same model, if the photo was accepted."""
+
+    sha256: str
+    model_id: str
+    accepted: bool
+    reason: str
+    message: str
+    quality: dict[str, Any] | None
+    vector: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectRow:
+    """A registered Subject, with the assessment of its photos where a reader adds it."""
+
+    id: uuid.UUID
+    namespace: str
+    name: str
+    display_name: str
+    external_id: str | None
+    category: str | None
+    consent: str
+    active_from: dt.datetime | None
+    active_until: dt.datetime | None
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    photos: tuple[PhotoRow, ...] = ()
+
+    @property
+    def key(self) -> ResourceKey:
+        """Namespace and name."""
+        return ResourceKey(self.namespace, self.name)
+
+    @property
+    def ref(self) -> events.SubjectRef:
+        """The Subject as an event names it."""
+        return events.SubjectRef(
+            subject_id=self.id, namespace=self.namespace, name=self.name, display_name=self.display_name
+        )
+
+    def active(self, now: dt.datetime) -> bool:
+        """Return whether the Subject may be recognised at a moment."""
+        begun = self.active_from is None or self.active_from <= now
+        ended = self.active_until is not None and self.active_until <= now
+        return self.consent == ConsentStatus.GRANTED and begun and not ended
+
+
+@dataclass(frozen=True, slots=True)
+class NewSubjectRow:
+    """A Subject as it is written."""
+
+    id: uuid.UUID
+    namespace: str
+    name: str
+    display_name: str
+    external_id: str | None
+    category: str | None
+    resource: dict[str, Any]
+    content_hash: str | None
+    consent: str
+    active_from: dt.datetime | None
+    active_until: dt.datetime | None
+    registrar: uuid.UUID | None
+
+    @property
+    def key(self) -> ResourceKey:
+        """Namespace and name."""
+        return ResourceKey(self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectResourceRow:
+    """The resource of a Subject as it was put last, and the installation that put it."""
+
+    id: uuid.UUID
+    resource: dict[str, Any]
+    registrar: uuid.UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One event of the outbox and the event log.
+
+    Attributes
+    ----------
+    payload
+        The event's data as JSON.
+    """
+
+    seq: int
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRow:
+    """Where an event is in the bus' stream; None when it was not published."""
+
+    seq: int
+    stream_seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureRow:
+    """An erasure, begun or finished.
+
+    Attributes
+    ----------
+    counts
+        What was erased, by store.
+    """
+
+    subject_id: uuid.UUID
+    started_at: dt.datetime
+    erased_at: dt.datetime | None
+    counts: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A recognition model that is or was served."""
+
+    id: str
+    embedding_size: int
+    threshold_permille: int
+    margin_permille: int
+
+
+SIGHTINGS: Final = Columns(SightingRow)
+REVISIONS: Final = Columns(RevisionRow)
+MATCHES: Final = Columns(MatchRow)
+WAITING: Final = Columns(WaitingRow)
+CAMERAS: Final = Columns(CameraRow)
+CAMERA_RULES: Final = Columns(
+    CameraRuleRow,
+    {
+        "mode": "resource #>> '{spec,recognition,mode}'",
+        "threshold_permille": "(resource #>> '{spec,recognition,thresholdPermille}')::int",
+    },
+)
+PHOTOS: Final = Columns(PhotoRow)
+EMBEDDINGS: Final = Columns(EmbeddingRow)
+SUBJECTS: Final = Columns(SubjectRow)
+NEW_SUBJECTS: Final = Columns(NewSubjectRow)
+SUBJECT_RESOURCES: Final = Columns(SubjectResourceRow)
+ERASURES: Final = Columns(ErasureRow)
+MODELS: Final = Columns(ModelRow)
+EVENTS: Final = Columns(EventRow, {"payload": "payload::text"})
+PUBLISHED: Final = Columns(PublishedRow)
