@@ -18,7 +18,8 @@ from tests.support.waiting import eventually
 
 from vigil_cli.standalone.servers.ports import free_port
 from vigil_contracts.bus import event_stream
-from vigil_gateway.services import erasure, relay
+from vigil_gateway.services import erasure
+from vigil_gateway.storage.postgres import outbox
 
 pytestmark = pytest.mark.integration
 
@@ -146,7 +147,7 @@ async def test_an_erasure_waits_for_the_outbox_and_says_so_without_blaming_the_b
     prepared: str, bus: Bus, identity: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     another = await asyncpg.connect(prepared)
-    await another.execute("SELECT pg_advisory_lock($1)", relay.LOCK)  # the relay is elsewhere, and does nothing
+    await another.execute("SELECT pg_advisory_lock($1)", outbox.LOCK)  # the relay is elsewhere, and does nothing
     program = await identity()
     await until_ready(program.port)
     await see_ann(prepared, bus, 5, published=False)

@@ -1,5 +1,6 @@
 import asyncio
 import datetime as dt
+import json
 import subprocess
 import sys
 
@@ -9,10 +10,11 @@ from alembic import command
 from sqlalchemy import Connection
 from tests.support.servers import PostgresServer, environment
 
+from vigil_contracts.events import MATCH_TYPE
 from vigil_gateway.migrations import upgrade as steps
 from vigil_gateway.migrations.check import SchemaError, check_schema, revisions
 from vigil_gateway.migrations.upgrade import MigrationError, upgrade
-from vigil_gateway.storage.postgres import partitions
+from vigil_gateway.storage.postgres import outbox, partitions
 
 pytestmark = pytest.mark.integration
 
@@ -85,6 +87,28 @@ async def test_the_third_step_leaves_who_registered_open_and_serves_programs_of_
     assert await upgrade(url) == revisions()[-1]
     await old.execute(put, "after")
     assert await old.fetch("SELECT DISTINCT registrar FROM cameras") == [(None,)]
+    assert await old.fetchval("SELECT oldest FROM schema_support") == "0002"
+    await old.close()
+
+
+async def test_the_fifth_step_keeps_events_and_serves_older_programs(shared_postgres: PostgresServer) -> None:
+    """Events from before, and those that a program of step 0004 writes after, are matches with their subject."""
+    url = await shared_postgres.new_database()
+    await at_step(url, "0004")
+    old = await asyncpg.connect(url)
+    put = (
+        "INSERT INTO events (seq, sighting_id, sighting_opened_at, revision, payload)"
+        " VALUES ($1, gen_random_uuid(), now(), 1, $2::jsonb)"
+    )
+    camera = {"namespace": "default", "name": "door"}
+    payload = json.dumps({"seq": 1, "sighting": {"site": "home", "camera": camera}})
+    await old.execute(put, 1, payload)
+    assert await upgrade(url) == revisions()[-1]
+    await old.execute(put, 2, payload)
+    for row in await outbox.pending(old, 10):
+        assert (row.type, row.subject) == (MATCH_TYPE, "vigil.home.match.default_door")
+        assert json.loads(row.payload) == json.loads(payload)
+    assert await outbox.count_pending(old) == 2
     assert await old.fetchval("SELECT oldest FROM schema_support") == "0002"
     await old.close()
 

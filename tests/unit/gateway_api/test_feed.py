@@ -59,7 +59,7 @@ class Log:
     async def events_after(self, seq: int, limit: int) -> list[EventRow]:
         await asyncio.sleep(0)
         kept = [place for place in range(seq + 1, self.committed + 1) if place not in self.erased]
-        return [EventRow(place, ROWS[place]) for place in kept[:limit]]
+        return [EventRow(place, events.MATCH_TYPE, "", ROWS[place]) for place in kept[:limit]]
 
 
 @settings(max_examples=60, deadline=None)

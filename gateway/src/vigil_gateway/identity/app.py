@@ -15,11 +15,11 @@ from vigil_gateway.identity.metrics import Metrics
 from vigil_gateway.identity.registry import HANDLED, RegistryParts, error_answer, registry_router
 from vigil_gateway.services.models import Models
 from vigil_gateway.storage.errors import DatabaseError, GalleryError
+from vigil_gateway.storage.postgres import outbox
 from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.qdrant.gallery import Gallery
 
 ASK_S: Final = 2.0
-_UNPUBLISHED: Final = "SELECT count(*) FROM events WHERE published_at IS NULL"
 
 
 @dataclass(slots=True)
@@ -117,8 +117,8 @@ async def _refresh(health: Health, metrics: Metrics, parts: RegistryParts) -> No
     metrics.bus_up.set(int(health.bus.ready))
     metrics.bus_errors.set(health.bus.errors)
     try:
-        async with asyncio.timeout(ASK_S):
-            metrics.unpublished.set(await health.database.value(_UNPUBLISHED))
+        async with asyncio.timeout(ASK_S), health.database.connection() as connection:
+            metrics.unpublished.set(await outbox.count_pending(connection))
         metrics.database_up.set(1)
     except (DatabaseError, TimeoutError):
         metrics.database_up.set(0)

@@ -21,6 +21,7 @@ from vigil_gateway.migrations.check import SchemaError, check_schema
 from vigil_gateway.services import housekeeping
 from vigil_gateway.settings import IdentitySettings
 from vigil_gateway.storage.errors import DatabaseError, GalleryError
+from vigil_gateway.storage.postgres import outbox
 
 log = structlog.get_logger(__name__)
 
@@ -29,8 +30,6 @@ MAX_PAUSE_S: Final = 5.0
 REPAIR_EVERY_S: Final = 5.0
 DRAIN_S: Final = 3.0
 """For what was committed to be published after SIGTERM; what is left is published at the next start."""
-
-_UNPUBLISHED: Final = "SELECT EXISTS (SELECT FROM events WHERE published_at IS NULL)"
 
 
 def run(settings: IdentitySettings) -> None:
@@ -193,8 +192,9 @@ class Program:
         while True:
             if not self._schema_fits.is_set() or not self.parts.bus.ready:
                 return
-            if not await self.parts.database.value(_UNPUBLISHED):
-                return
+            async with self.parts.database.connection() as connection:
+                if not await outbox.has_pending(connection):
+                    return
             await asyncio.sleep(0.05)
 
 

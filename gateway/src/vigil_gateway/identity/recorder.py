@@ -21,7 +21,7 @@ from vigil_gateway.identity.incoming import Incoming, Rejection, waits_for_camer
 from vigil_gateway.identity.state import Standing
 from vigil_gateway.services.model import Model
 from vigil_gateway.storage.postgres import ledger
-from vigil_gateway.storage.postgres.ledger import Connection, EventRow, RejectedRow
+from vigil_gateway.storage.postgres.ledger import Connection, NewEvent, RejectedRow
 from vigil_gateway.storage.qdrant.gallery import Gallery, Neighbours
 
 _NOBODY: Final = Neighbours((), complete=True)
@@ -84,7 +84,7 @@ class _Batch:
     changed: dict[uuid.UUID, tuple[Standing, Decision, int]] = field(default_factory=dict)
     """By sighting: its new state, and the index in `events` of the event that tells it."""
     revisions: list[tuple[Any, ...]] = field(default_factory=list)
-    events: list[EventRow] = field(default_factory=list)
+    events: list[NewEvent] = field(default_factory=list)
     rejected: list[RejectedRow] = field(default_factory=list)
 
 
@@ -176,15 +176,13 @@ def _judge(batch: _Batch, one: Judged, found: Neighbours) -> Outcome:
     superseded = before is not None and before.sighting.revision > sighting.revision
     batch.revisions.append(state.revision_row(sighting, superseded=superseded))
     if before is not None and superseded:
-        told = state.payload(before, sighting.revision, superseded=True)
-        batch.events.append(EventRow(state.revision_key(sighting), told))
+        batch.events.append(state.match_event(before, sighting.revision, superseded=True))
         return Outcome(Result.SUPERSEDED)
     decided = _decide(batch, one, found, camera)
     after = state.standing(sighting, decided.identity)
     batch.standing[sighting.sighting_id] = after
     batch.changed[sighting.sighting_id] = (after, decided, len(batch.events))
-    told = state.payload(after, sighting.revision, superseded=False)
-    batch.events.append(EventRow(state.revision_key(sighting), told))
+    batch.events.append(state.match_event(after, sighting.revision, superseded=False))
     return Outcome(Result.RECORDED, decision=decided)
 
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vigil_contracts import events
-from vigil_contracts.events import Identity, Match, Sighting
+from vigil_contracts import bus, events
+from vigil_contracts.events import MATCH_TYPE, Identity, Match, Sighting
 from vigil_gateway.identity.decision import Candidate, Decision
-from vigil_gateway.storage.postgres.ledger import RevisionKey
+from vigil_gateway.storage.postgres.ledger import NewEvent, RevisionKey
 
 Row = Mapping[str, Any]
 
@@ -158,10 +158,16 @@ def revision_row(sighting: Sighting, *, superseded: bool) -> tuple[Any, ...]:
     )
 
 
-def payload(state: Standing, revision: int, *, superseded: bool) -> str:
-    """Write what subscribers are told of a revision: a Match in JSON, its seq left out."""
-    match = Match(seq=1, revision=revision, superseded=superseded, sighting=state.sighting, identity=state.identity)
-    return match.model_dump_json(by_alias=True, exclude_none=True, exclude={"seq"})
+def match_event(state: Standing, revision: int, *, superseded: bool) -> NewEvent:
+    """Return the event that subscribers receive of a revision: a Match, its seq left out."""
+    sighting = state.sighting
+    match = Match(seq=1, revision=revision, superseded=superseded, sighting=sighting, identity=state.identity)
+    return NewEvent(
+        type=MATCH_TYPE,
+        subject=bus.subject(sighting.site, bus.Kind.MATCH, sighting.camera.key),
+        payload=match.model_dump_json(by_alias=True, exclude_none=True, exclude={"seq"}),
+        revision=RevisionKey(sighting.opened_at, sighting.sighting_id, revision),
+    )
 
 
 def accepts(row: Row | None, sighting_opened_at: dt.datetime) -> bool:

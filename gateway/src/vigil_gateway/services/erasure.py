@@ -180,7 +180,9 @@ class Eraser:
             message = await self._bus.jetstream.get_msg(self._stream, row["stream_seq"])
         except NotFoundError:
             return False  # older than the stream keeps
-        return (message.headers or {}).get(MSG_ID_HEADER) == f"match:{row['seq']}"
+        return (message.headers or {}).get(
+            MSG_ID_HEADER
+        ) == f"match:{row['seq']}"  # events of other types name no Subject yet
 
     async def _delete(self, place: int) -> None:
         with contextlib.suppress(NotFoundError):

@@ -7,7 +7,9 @@ moment, JetStream drops what comes twice, because `Nats-Msg-Id` is the event's p
 
 import asyncio
 import datetime as dt
+import json
 import random
+import re
 from contextlib import suppress
 from typing import Any, Final
 
@@ -16,19 +18,18 @@ import structlog
 from nats.errors import Error as NatsError
 from nats.js.api import PubAck
 
-from vigil_contracts import bus
-from vigil_contracts.bus import CONTENT_TYPE, MSG_ID_HEADER, Kind
-from vigil_contracts.events import Match, encode_match
+from vigil_contracts.bus import CONTENT_TYPE, MSG_ID_HEADER
+from vigil_contracts.events import AnyEvent
+from vigil_contracts.ids import ResourceKey
 from vigil_gateway.bus.connection import BUS_ERRORS, Bus, BusAwayError
 from vigil_gateway.services.metrics import ServiceMetrics
 from vigil_gateway.storage.errors import DatabaseError
+from vigil_gateway.storage.postgres import outbox
 from vigil_gateway.storage.postgres.ledger import NOTIFY_CHANNEL
 from vigil_gateway.storage.postgres.pool import Database, told_as_away
+from vigil_gateway.storage.postgres.rows import EventRow, PublishedRow
 
 log = structlog.get_logger(__name__)
-
-LOCK: Final = 0x7669_6769_6C03
-"""Key of the advisory lock of the relay ("vigil", 3)."""
 
 BATCH: Final = 128
 PUBLISH_TIMEOUT_S: Final = 5.0
@@ -40,12 +41,6 @@ LOOK_EVERY_S: Final = 2.0
 
 FIRST_PAUSE_S: Final = 0.1
 MAX_PAUSE_S: Final = 2.0
-
-_PENDING: Final = "SELECT seq, payload::text FROM events WHERE published_at IS NULL ORDER BY seq LIMIT $1"
-_MARK: Final = """
-    UPDATE events SET published_at = now(), stream_seq = told.stream_seq
-    FROM unnest($1::bigint[], $2::bigint[]) AS told (seq, stream_seq) WHERE events.seq = told.seq
-"""
 
 
 class Relay:
@@ -92,8 +87,7 @@ class Relay:
 
     async def _is_leader(self, connection: Any) -> bool:  # noqa: ANN401 - asyncpg has no types
         with told_as_away():
-            taken: bool = await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK)
-            return taken
+            return await outbox.try_lock(connection)
 
     async def _lead(self, connection: Any) -> None:  # noqa: ANN401 - asyncpg has no types
         log.info("this process is the relay")
@@ -110,47 +104,71 @@ class Relay:
 
     async def _publish_page(self, connection: Any) -> int:  # noqa: ANN401 - asyncpg has no types
         with told_as_away():
-            rows = await connection.fetch(_PENDING, BATCH)
+            rows = await outbox.pending(connection, BATCH)
         if not rows:
             return 0
-        told = await self._publish([(row["seq"], row["payload"]) for row in rows])
+        published = await self._publish(rows)
         with told_as_away():
-            await connection.execute(_MARK, [seq for seq, _ in told], [place for _, place in told])
-        self._metrics.published.inc(len(told))
-        if len(told) < len(rows):
-            msg = f"only {len(told)} of {len(rows)} events were taken by JetStream"
+            await outbox.mark_published(connection, published)
+        self._metrics.published.inc(len(published))
+        if len(published) < len(rows):
+            msg = f"JetStream accepted only {len(published)} of {len(rows)} events"
             raise BusAwayError(msg)
         return len(rows)
 
-    async def _publish(self, rows: list[tuple[int, str]]) -> list[tuple[int, int | None]]:
-        """Send all, then wait for the answers; gives (seq, place in the stream) of those before the first failure."""
+    async def _publish(self, rows: list[EventRow]) -> list[PublishedRow]:
+        """Send all, then wait for the acknowledgements; return the rows before the first failure."""
         sent: list[tuple[int, asyncio.Future[PubAck] | None]] = []
         try:
             async with asyncio.timeout(PUBLISH_TIMEOUT_S):
-                for seq, payload in rows:
-                    sent.append((seq, await self._send(seq, payload)))
+                for row in rows:
+                    future = await self._send(row)
+                    sent.append((row.seq, future))
                 if pending := [future for _, future in sent if future is not None]:
                     await asyncio.wait(pending)
         except (TimeoutError, NatsError) as error:
-            log.warning("matches not taken by the bus in time", reason=f"{type(error).__name__}: {error}")
-        told: list[tuple[int, int | None]] = []
+            log.warning("events not accepted by the bus in time", reason=f"{type(error).__name__}: {error}")
+        published: list[PublishedRow] = []
         for seq, future in sent:
             if future is not None and (not future.done() or future.cancelled() or future.exception() is not None):
                 break
-            told.append((seq, future.result().seq if future is not None else None))
+            published.append(PublishedRow(seq, future.result().seq if future is not None else None))
         for _, future in sent:
             if future is not None and not future.done():
                 future.cancel()
-        return told
+        return published
 
-    async def _send(self, seq: int, payload: str) -> "asyncio.Future[PubAck] | None":
-        """Send one event; None when it cannot be read, which only a person at the database can bring about."""
+    async def _send(self, row: EventRow) -> "asyncio.Future[PubAck] | None":
+        """Send one event; return None when its subject is none of this site, which no program of ours writes."""
         try:
-            match = Match.model_validate_json(payload)
-            subject = bus.subject(self._bus.address.site, Kind.MATCH, match.sighting.camera.key)
+            body = envelope(row, self._bus.address.site, dt.datetime.now(dt.UTC))
         except ValueError as error:
-            log.warning("event cannot be read and is not published", seq=seq, reason=str(error)[:500])
+            log.warning("event cannot be published", seq=row.seq, reason=str(error)[:500])
             return None
-        headers = {MSG_ID_HEADER: f"match:{seq}", "Content-Type": CONTENT_TYPE}
-        body = encode_match(match, dt.datetime.now(dt.UTC))
-        return await self._bus.jetstream.publish_async(subject, body, headers=headers)
+        headers = {MSG_ID_HEADER: message_id(row.subject, row.seq), "Content-Type": CONTENT_TYPE}
+        return await self._bus.jetstream.publish_async(row.subject, body, headers=headers)
+
+
+def message_id(subject: str, seq: int) -> str:
+    """Return the id by which JetStream recognises that an event was published before: `match:7`."""
+    return f"{subject.split('.')[2]}:{seq}"
+
+
+def envelope(row: EventRow, site: str, at: dt.datetime) -> bytes:
+    """Wrap an event for the bus, whatever its type; raise ValueError when its subject is none of this site.
+
+    A subject `vigil.<site>.<kind>.<namespace>_<name>` is of a camera, which becomes the event's source.
+    """
+    if not re.fullmatch(rf"vigil\.{re.escape(site)}\.[a-z0-9-]+(\.[A-Za-z0-9_-]+)+", row.subject):
+        msg = f"{row.subject!r} is no subject of site {site!r}"
+        raise ValueError(msg)
+    about = row.subject.split(".", 3)[3]
+    source = f"/sites/{site}"
+    with suppress(ValueError):
+        key = ResourceKey.from_token(about)
+        source, about = f"{source}/cameras/{key.namespace}/{key.name}", str(key)
+    event = AnyEvent(
+        id=message_id(row.subject, row.seq), source=source, type=row.type, subject=about, time=at,
+        data=json.loads(row.payload),
+    )  # fmt: skip
+    return event.model_dump_json(by_alias=True, exclude_none=True).encode()

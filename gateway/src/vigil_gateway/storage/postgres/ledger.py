@@ -41,8 +41,8 @@ _INSERT_REVISION: Final = """
     VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8)
 """
 _INSERT_EVENT: Final = """
-    INSERT INTO events (seq, sighting_id, sighting_opened_at, revision, payload)
-    VALUES ($1, $2, $3, $4, jsonb_build_object('seq', $1::bigint) || $5::jsonb)
+    INSERT INTO events (seq, type, subject, sighting_id, sighting_opened_at, revision, payload)
+    VALUES ($1, $2, $3, $4, $5, $6, jsonb_build_object('seq', $1::bigint) || $7::jsonb)
 """
 _INSERT_REJECTED: Final = """
     INSERT INTO rejected_events (digest, subject, stream_seq, reason, message, waits_for, payload)
@@ -84,17 +84,23 @@ class RevisionKey:
 
 
 @dataclass(frozen=True, slots=True)
-class EventRow:
-    """One event to tell.
+class NewEvent:
+    """One event to publish.
 
     Attributes
     ----------
+    type, subject
+        Of the CloudEvent, and on the bus.
     payload
-        A Match in JSON, without its seq.
+        The event's data in JSON, without its seq.
+    revision
+        The revision of a sighting that the event is of; None: of none.
     """
 
-    key: RevisionKey
+    type: str
+    subject: str
     payload: str
+    revision: RevisionKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,15 +176,20 @@ async def upsert_sightings(connection: Connection, rows: Sequence[tuple[Any, ...
     await connection.executemany(_UPSERT_SIGHTING, rows)
 
 
-async def insert_events(connection: Connection, first: int, rows: Sequence[EventRow]) -> None:
-    """Write what is to be told, at places from `first` on."""
-    await connection.executemany(
-        _INSERT_EVENT,
-        [
-            (seq, row.key.sighting_id, row.key.opened_at, row.key.revision, row.payload)
-            for seq, row in enumerate(rows, first)
-        ],
-    )
+async def insert_events(connection: Connection, first: int, events: Sequence[NewEvent]) -> None:
+    """Write events into the outbox, at positions from `first` on."""
+    no_revision = (None, None, None)
+    rows = [
+        (
+            seq,
+            event.type,
+            event.subject,
+            *((one.sighting_id, one.opened_at, one.revision) if (one := event.revision) else no_revision),
+            event.payload,
+        )
+        for seq, event in enumerate(events, first)
+    ]
+    await connection.executemany(_INSERT_EVENT, rows)
 
 
 async def insert_rejected(connection: Connection, rows: Sequence[RejectedRow]) -> None:

@@ -405,11 +405,19 @@ class EventRow:
 
     Attributes
     ----------
+    seq
+        Position in the site's order, gap-free over all types.
+    type
+        Of the CloudEvent, such as `dev.vigil.match.v1`.
+    subject
+        On the bus.
     payload
         The event's data as JSON.
     """
 
     seq: int
+    type: str
+    subject: str
     payload: str
 
 
@@ -466,5 +474,11 @@ NEW_SUBJECTS: Final = Columns(NewSubjectRow)
 SUBJECT_RESOURCES: Final = Columns(SubjectResourceRow)
 ERASURES: Final = Columns(ErasureRow)
 MODELS: Final = Columns(ModelRow)
-EVENTS: Final = Columns(EventRow, {"payload": "payload::text"})
+_MATCH_SUBJECT: Final = """
+    'vigil.' || (payload #>> '{sighting,site}') || '.match.'
+    || (payload #>> '{sighting,camera,namespace}') || '_' || (payload #>> '{sighting,camera,name}')
+"""
+"""Of an event that was written before step 0005, or without what a subject needs."""
+
+EVENTS: Final = Columns(EventRow, {"subject": f"coalesce(subject, {_MATCH_SUBJECT}, '')", "payload": "payload::text"})
 PUBLISHED: Final = Columns(PublishedRow)

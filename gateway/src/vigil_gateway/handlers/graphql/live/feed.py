@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from vigil_contracts.events import EventError, Match, decode
+from vigil_contracts.events import MATCH_TYPE, EventError, Match, decode
 from vigil_gateway.handlers.graphql.convert import sighting_event
 from vigil_gateway.handlers.graphql.live.ring import Entry, Ring
 from vigil_gateway.storage.errors import DatabaseError
@@ -50,6 +50,8 @@ class EventStore(Protocol):
 
 def parse_row(row: EventRow) -> Entry:
     """Read one row of the resume log; a row that cannot be read becomes an empty place, and the log says so."""
+    if row.type != MATCH_TYPE:
+        return Entry(row.seq, None)
     try:
         match = Match.model_validate_json(row.payload)
     except ValueError as error:
