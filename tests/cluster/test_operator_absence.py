@@ -12,7 +12,7 @@ import pytest
 from lightkube import AsyncClient
 from lightkube.config.kubeconfig import KubeConfig
 from tests.support.kubernetes.api import ApiCluster
-from tests.support.operators import Operator, World, camera, listed, operating
+from tests.support.operators import Kubelet, Operator, World, camera, listed, operating
 from tests.support.waiting import eventually, wait_until
 
 from vigil_operator.kube.cache import Cache
@@ -167,16 +167,18 @@ def test_cameras_that_are_not_served_for_a_while_keep_what_they_have_and_are_com
         other = {**crd["spec"]["versions"][0], "name": "v1alpha2", "storage": False}
         versions = [{**crd["spec"]["versions"][0], "served": False}, other]
         cluster.kubectl("patch", "crd", CRD, "--type=merge", "-p", json.dumps({"spec": {"versions": versions}}))
-        wait_until(lambda: missing(operator), 60, "it says what is missing")
+        kubelet = Kubelet(operator)
+        kubelet.wait_until(lambda: missing(operator), 60, "it reports what is missing")
         gone = ("delete", f"cameras.v1alpha2.{CRD.partition('.')[2]}", "goes", "-n", world.namespace)
         wait_until(lambda: cluster.kubectl(*gone, check=False).returncode == 0, 30, "a Camera is deleted meanwhile")
         end = time.monotonic() + 45
-        wait_until(lambda: time.monotonic() > end, 60, "a while without Cameras", poll_s=1)
+        kubelet.wait_until(lambda: time.monotonic() > end, 60, "a while without Cameras")
         assert deployment(world, "stays") == before
         assert deployment(world, "goes")[0], "nobody has said that it is gone"
         serve(cluster, served=True)
-        wait_until(operator.leads, 60, "it is well again")
+        kubelet.wait_until(lambda: len(kubelet.ended) == 2 and operator.leads(), 60, "it watches Cameras again")
         world.wait_gone("deployment", "camera-goes", 90)
+        assert kubelet.ended == [69, 69], "once when Cameras went, once when they came back"
         assert deployment(world, "stays") == before
         world.apply(camera("stays", world.namespace, sampling={"fps": 3}))
         wait_until(lambda: deployment(world, "stays")[2] != before[2], 30, "the Camera is still looked after")
@@ -185,27 +187,29 @@ def test_cameras_that_are_not_served_for_a_while_keep_what_they_have_and_are_com
 
 
 @pytest.mark.timeout(400)
-def test_it_outlives_the_removal_of_its_crds_and_goes_on_when_they_are_back(
-    own_api_cluster: ApiCluster, tmp_path: Path
-) -> None:
+def test_a_removed_crd_ends_it_and_it_resumes_when_the_crd_is_back(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
     cluster, world = own_api_cluster, World.fresh(own_api_cluster, "absence")
     with operating(cluster, world.namespace, tmp_path) as operator:
-        pid = operator.running.pid
         world.apply(camera("again", world.namespace), camera("never", world.namespace))
         world.wait_for("deployment", "camera-again")
         world.wait_for("deployment", "camera-never")
         cluster.stop_program(COLLECTOR)
         before = deployment(world, "again")
         cluster.kubectl("delete", "crd", CRD)
-        wait_until(lambda: missing(operator), 60, "it says what is missing")
+        kubelet = Kubelet(operator)
+        kubelet.wait_until(lambda: kubelet.ended, 60, "it ends")
+        last = operator.log.splitlines()[-1]
+        assert last.startswith("vigil-operator: ")
+        assert "CRDs" in last or "serves" in last
+        kubelet.wait_until(lambda: missing(operator), 60, "started again, it reports what is missing")
         assert operator.ask("/readyz")[0] == 503
         assert operator.ask("/healthz")[0] == 200
         cluster.install_crds()
         world.apply(camera("again", world.namespace))
-        wait_until(lambda: deployment(world, "again")[0] not in {"", before[0]}, 120, "the new Camera has its own")
-        world.wait_gone("deployment", "camera-never", 120)
-        wait_until(operator.leads, 60, "it is well again")
-        assert operator.running.pid == pid
+        kubelet.wait_until(lambda: deployment(world, "again")[0] not in {"", before[0]}, 120, "it has its own")
+        kubelet.wait_until(lambda: world.find("deployment", "camera-never") is None, 120, "the other's is gone")
+        kubelet.wait_until(operator.leads, 60, "it is well again")
+        assert kubelet.ended == [69, 69], "once when the CRD went, once when it came back"
         assert "Traceback" not in operator.log
 
 
@@ -226,7 +230,8 @@ def test_cameras_that_went_with_their_crd_while_it_could_not_watch_are_found_gon
         cluster.install_crds()
         world.apply(camera("again", world.namespace))
         operator.signal(signal.SIGCONT)
-        wait_until(lambda: deployment(world, "again")[0] not in {"", before[0]}, 120, "the new Camera has its own")
-        world.wait_gone("deployment", "camera-never", 120)
-        wait_until(operator.leads, 60, "it is well again")
+        kubelet = Kubelet(operator)
+        kubelet.wait_until(lambda: deployment(world, "again")[0] not in {"", before[0]}, 120, "it has its own")
+        kubelet.wait_until(lambda: world.find("deployment", "camera-never") is None, 120, "the other's is gone")
+        kubelet.wait_until(operator.leads, 60, "it is well again")
         assert "Traceback" not in operator.log

@@ -100,7 +100,7 @@ class Operator:
 
 
 class Kubelet:
-    """Starts an operator that ended again after a pause, as long as a story waits for something with it.
+    """Starts an operator again after a pause when it ended, while a test waits for something.
 
     Attributes
     ----------

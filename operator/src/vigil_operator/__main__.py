@@ -1,7 +1,8 @@
 """`vigil-operator run`.
 
-Exit status: 0 ended as told; 1 the Lease was lost, no API server is known, or there was a fault of the operator's own;
-2 the environment is wrong; 74 the HTTP port is taken.
+Exit status: 0 after SIGTERM or SIGINT; 1 the Lease was lost, no API server is configured, or the operator failed; 2 a
+setting is invalid; 69 kopf cannot watch Vigil's kinds any longer, such as after a CRD was removed or installed; 74 the
+HTTP port is taken. Kubernetes starts the process again after each of them.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ from vigil_operator import settings
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
+EXIT_UNAVAILABLE: Final = 69
+"""EX_UNAVAILABLE of sysexits.h."""
 EXIT_IO: Final = 74
 """EX_IOERR of sysexits.h."""
 
@@ -41,15 +44,18 @@ def run() -> None:
     from lightkube.core.exceptions import ConfigError
 
     from vigil_operator.health import ListenError
+    from vigil_operator.host import KopfEndedError, serve
     from vigil_operator.kube.lease import LeaseLostError
     from vigil_operator.logs import set_up
-    from vigil_operator.program import serve
+    from vigil_operator.served_kinds import KindsChangedError
 
     set_up(told.log_level, told.log_format)
     try:
         asyncio.run(serve(told))
     except (LeaseLostError, ConfigError) as error:
         _fail(str(error), EXIT_FAILED)
+    except (KopfEndedError, KindsChangedError) as error:
+        _fail(str(error), EXIT_UNAVAILABLE)
     except ListenError as error:
         _fail(f"{error}; choose another address with VIGIL_HTTP_HOST or VIGIL_HTTP_PORT", EXIT_IO)
 

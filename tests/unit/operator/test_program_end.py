@@ -5,9 +5,11 @@ import socket
 import pytest
 from typer.testing import CliRunner
 
-from vigil_operator import __main__, program
+from vigil_operator import __main__, host
 from vigil_operator.health import HealthServer, ListenError
+from vigil_operator.kube.lease import LeaseLostError
 from vigil_operator.metrics import Metrics
+from vigil_operator.served_kinds import KindsChangedError
 from vigil_operator.settings import Settings
 
 
@@ -30,7 +32,9 @@ async def test_a_port_that_is_taken_is_named() -> None:
     ("error", "status", "told"),
     [
         (ListenError("cannot listen on 127.0.0.1:80"), __main__.EXIT_IO, "choose another address"),
-        (program.LeaseLostError("the Lease was lost"), __main__.EXIT_FAILED, "the Lease was lost"),
+        (LeaseLostError("the Lease was lost"), __main__.EXIT_FAILED, "the Lease was lost"),
+        (host.KopfEndedError("kopf cannot watch"), __main__.EXIT_UNAVAILABLE, "kopf cannot watch"),
+        (KindsChangedError("the kinds are others"), __main__.EXIT_UNAVAILABLE, "the kinds are others"),
         (TimeoutError("the disk was slow"), 1, ""),
     ],
 )
@@ -40,7 +44,7 @@ def test_only_a_port_is_told_as_a_port(
     async def serve(_: Settings) -> None:
         raise error
 
-    monkeypatch.setattr(program, "serve", serve)
+    monkeypatch.setattr(host, "serve", serve)
     done = CliRunner().invoke(__main__.app, ["run"])
     assert done.exit_code == status
     assert told in done.stderr

@@ -1,11 +1,14 @@
-"""What kopf does for Cameras: it watches them."""
+"""Cameras: pass every change to the reconciler's cache."""
+
+from typing import Any
 
 import kopf
 
-from vigil_operator.handlers.own import Tell, watch
-from vigil_operator.kube.kinds import Kind
+from vigil_contracts.resources.common import GROUP, VERSION
+from vigil_operator.kube.kinds import ADDRESSES, Kind
 
 
-def register(registry: kopf.OperatorRegistry, tell: Tell) -> None:
-    """Watch Cameras."""
-    watch(Kind.CAMERA, registry, tell)
+@kopf.on.event(GROUP, VERSION, ADDRESSES[Kind.CAMERA].plural)
+async def camera_changed(event: Any, memo: Any, **_: Any) -> None:  # noqa: ANN401 - kopf's types
+    """Note a Camera that kopf listed or watched; the cache enqueues what has to be reconciled."""
+    memo.program.observe(Kind.CAMERA, event["type"], dict(event["object"]))

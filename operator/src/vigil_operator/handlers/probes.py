@@ -1,0 +1,12 @@
+"""Liveness: what a restart of the process would repair."""
+
+from typing import Any
+
+import kopf
+
+
+@kopf.on.probe(id="operator")
+def report_liveness(memo: Any, **_: Any) -> dict[str, str]:  # noqa: ANN401 - kopf's types
+    """Return what is wrong with each part that a restart would repair; /healthz answers with the same."""
+    parts: dict[str, str] = memo.program.alive()
+    return parts
