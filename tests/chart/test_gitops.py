@@ -11,8 +11,8 @@ from vigil_contracts import conditions
 from vigil_contracts.conditions import CameraReason, SiteReason, SourceReason, SubjectReason
 from vigil_contracts.events import CameraHeartbeat, CameraRef, CameraState
 from vigil_operator.bus.heartbeats import Heard
-from vigil_operator.reconcile.camera_conditions import Known, Problem, judge
-from vigil_operator.reconcile.pods import PodFacts
+from vigil_operator.reconcile.camera.conditions import Known, Problem, judge
+from vigil_operator.reconcile.camera.pods import PodFacts
 
 Condition = tuple[str, str, str]
 """Type, status, reason."""

@@ -8,7 +8,7 @@ from tests.unit.operator.worlds import world_with
 
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.client import FIELD_MANAGER
-from vigil_operator.reconcile.base import World
+from vigil_operator.reconcile.context import World
 from vigil_operator.routes import add_indices
 from vigil_operator.settings import Settings
 

@@ -25,7 +25,7 @@ from tests.support.waiting import wait_until
 
 from vigil_cli.standalone.servers.ports import LOOPBACK, free_port
 from vigil_contracts.bus import streams
-from vigil_operator.reconcile.subject_erasure import FINALIZER
+from vigil_operator.reconcile.subject.erasure import FINALIZER
 
 SOON_S = 60.0
 """Two cores that also run a Kubernetes, Postgres, NATS and Triton."""

@@ -18,7 +18,7 @@ from tests.support.kubernetes.audit import Request
 from tests.support.operators import Operator, World, camera, operating, secret, site
 from tests.support.waiting import wait_until
 
-from vigil_operator.reconcile.neighbours import SAYINGS
+from vigil_operator.reconcile.camera.foreign_installations import SAYINGS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 

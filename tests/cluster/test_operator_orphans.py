@@ -13,9 +13,9 @@ from tests.support.waiting import eventually
 
 from vigil_operator.kube.errors import AwayError
 from vigil_operator.kube.kinds import Key, Kind
-from vigil_operator.reconcile import camera as module
-from vigil_operator.reconcile.base import World
-from vigil_operator.reconcile.camera import CameraReconciler
+from vigil_operator.reconcile.camera import reconciler as module
+from vigil_operator.reconcile.camera.reconciler import CameraReconciler
+from vigil_operator.reconcile.context import World
 
 pytestmark = pytest.mark.cluster
 

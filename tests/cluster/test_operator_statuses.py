@@ -14,10 +14,10 @@ from tests.unit.operator.builders import beat
 from vigil_contracts.events import CameraRef
 from vigil_contracts.ids import ResourceKey
 from vigil_operator.kube.kinds import Key, Kind, Object
-from vigil_operator.reconcile import status as statuses
-from vigil_operator.reconcile.base import Result, World
-from vigil_operator.reconcile.camera import CameraReconciler
-from vigil_operator.reconcile.status import Verdict
+from vigil_operator.reconcile import conditions as statuses
+from vigil_operator.reconcile.camera.reconciler import CameraReconciler
+from vigil_operator.reconcile.conditions import Verdict
+from vigil_operator.reconcile.context import Result, World
 from vigil_operator.reconcile.status_writer import StatusWriter
 
 pytestmark = pytest.mark.cluster

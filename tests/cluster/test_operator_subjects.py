@@ -12,7 +12,7 @@ from tests.support.kubernetes.api import ApiCluster
 from tests.support.servers import NatsServer, PostgresServer, TritonServer
 from tests.support.waiting import wait_until
 
-from vigil_operator.reconcile.subject_erasure import FINALIZER
+from vigil_operator.reconcile.subject.erasure import FINALIZER
 
 pytestmark = pytest.mark.cluster
 

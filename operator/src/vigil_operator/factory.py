@@ -18,13 +18,13 @@ from vigil_operator.kube.lease import Leadership
 from vigil_operator.kube.watch import Scope, Watch
 from vigil_operator.metrics import Metrics
 from vigil_operator.queues import KindQueues, Wishes
-from vigil_operator.reconcile.base import Reconciler, World
-from vigil_operator.reconcile.buses import Buses
-from vigil_operator.reconcile.camera import CameraReconciler
-from vigil_operator.reconcile.capacity import Capacities
-from vigil_operator.reconcile.registrar import CameraRegistrar
-from vigil_operator.reconcile.registrations import Registrations
-from vigil_operator.reconcile.site import SiteReconciler
+from vigil_operator.reconcile.camera.capacity import Capacities
+from vigil_operator.reconcile.camera.reconciler import CameraReconciler
+from vigil_operator.reconcile.camera.registrar import CameraRegistrar
+from vigil_operator.reconcile.camera.registrations import Registrations
+from vigil_operator.reconcile.context import Reconciler, World
+from vigil_operator.reconcile.site.buses import Buses
+from vigil_operator.reconcile.site.reconciler import SiteReconciler
 from vigil_operator.reconcile.site_and_subject import make_registry, site_and_subject
 from vigil_operator.resources.names import MANAGED_BY, NAME, OPERATOR, STREAM
 from vigil_operator.routes import Router, add_indices, site_of

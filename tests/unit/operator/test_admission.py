@@ -8,8 +8,8 @@ from tests.unit.operator.builders import cache, camera_object
 from vigil_operator.bus.heartbeats import Heartbeats
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Key, Kind, Object
-from vigil_operator.reconcile.admission import Admission
-from vigil_operator.reconcile.capacity import Capacities
+from vigil_operator.reconcile.camera.admission import Admission
+from vigil_operator.reconcile.camera.capacity import Capacities
 
 SITE = "default"
 

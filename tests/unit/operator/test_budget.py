@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigil_operator.reconcile.budget import Demand, Place, admit, camera_cost
+from vigil_operator.reconcile.camera.budget import Demand, Place, admit, camera_cost
 
 
 def demand(

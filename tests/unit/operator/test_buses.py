@@ -19,8 +19,8 @@ from vigil_operator.bus.heartbeats import Heartbeats
 from vigil_operator.bus.listener import BusAddress, BusListener
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Key, Kind, Object
-from vigil_operator.reconcile.buses import Buses, Place, Wish, wishes
-from vigil_operator.reconcile.site import SiteReconciler
+from vigil_operator.reconcile.site.buses import Buses, Place, Wish, wishes
+from vigil_operator.reconcile.site.reconciler import SiteReconciler
 from vigil_operator.registry.gallery import Gallery
 from vigil_operator.settings import Settings
 from vigil_runtime.registry.client import registered

@@ -9,9 +9,10 @@ from vigil_contracts.conditions import CameraReason, FitnessReason, SourceReason
 from vigil_contracts.events import CameraState
 from vigil_operator.bus.heartbeats import Heard
 from vigil_operator.kube.kinds import Object
-from vigil_operator.reconcile import pods, status
-from vigil_operator.reconcile.camera_conditions import Known, Problem, judge
-from vigil_operator.reconcile.pods import PodFacts
+from vigil_operator.reconcile import conditions as status
+from vigil_operator.reconcile.camera import pods
+from vigil_operator.reconcile.camera.conditions import Known, Problem, judge
+from vigil_operator.reconcile.camera.pods import PodFacts
 from vigil_operator.resources.names import CONFIG_HASH
 
 RUNS = PodFacts(None)

@@ -9,8 +9,8 @@ from tests.unit.operator.builders import cache, camera_object, secret, settings
 from vigil_contracts.conditions import CameraReason
 from vigil_contracts.resources import Camera
 from vigil_operator.kube.kinds import Kind, Object
-from vigil_operator.reconcile.camera_conditions import Problem
-from vigil_operator.reconcile.camera_wiring import Resolved, parse, resolve
+from vigil_operator.reconcile.camera.conditions import Problem
+from vigil_operator.reconcile.camera.wiring import Resolved, parse, resolve
 from vigil_operator.settings import Settings
 
 BUS = secret("vigil-bus", token="t")

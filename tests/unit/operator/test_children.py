@@ -7,7 +7,7 @@ from tests.unit.operator.builders import camera, wiring
 
 from vigil_operator.kube.kinds import Kind, Object
 from vigil_operator.kube.trim import trim
-from vigil_operator.reconcile.children import is_applied
+from vigil_operator.reconcile.camera.children import is_applied
 from vigil_operator.resources.camera import children
 
 WANTED = dict(children(camera(), wiring()))

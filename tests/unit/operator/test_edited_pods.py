@@ -4,9 +4,9 @@ import pytest
 
 from vigil_operator.kube.errors import AwayError, NotFoundError
 from vigil_operator.kube.kinds import Key, Kind, Object
-from vigil_operator.reconcile import quarrels
-from vigil_operator.reconcile.edited_pods import REWRITES, EditedPods
-from vigil_operator.reconcile.quarrels import QUARREL
+from vigil_operator.reconcile import conflicts as quarrels
+from vigil_operator.reconcile.camera.edited_pods import REWRITES, EditedPods
+from vigil_operator.reconcile.conflicts import QUARREL
 from vigil_operator.resources.names import CONFIG_HASH, MANAGED_BY, labels
 
 CAMERA = Key(Kind.CAMERA, "default", "front")

@@ -7,7 +7,7 @@ from tests.support.waiting import eventually
 from vigil_operator.kube.kinds import OWN_KINDS, Key, Kind
 from vigil_operator.metrics import Metrics
 from vigil_operator.queues import KindQueues
-from vigil_operator.reconcile.base import Result
+from vigil_operator.reconcile.context import Result
 from vigil_operator.reconcile.loop import ReconcileLoop
 
 

@@ -20,7 +20,7 @@ from vigil_contracts.resources.scheduling import CpuAmount, MemoryAmount
 from vigil_operator.kube.compare import amounts, holds
 from vigil_operator.kube.kinds import Kind, Object
 from vigil_operator.kube.trim import trim
-from vigil_operator.reconcile.children import is_applied
+from vigil_operator.reconcile.camera.children import is_applied
 from vigil_operator.resources.camera import camera_json, children
 from vigil_operator.resources.names import APPLIED_HASH, CONFIG_HASH, child_name
 from vigil_operator.settings import Settings

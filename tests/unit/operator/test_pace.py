@@ -3,8 +3,8 @@
 import pytest
 from tests.unit.operator.worlds import Clock
 
-from vigil_operator.reconcile import pace
-from vigil_operator.reconcile.pace import Pace
+from vigil_operator.reconcile import rate_limit as pace
+from vigil_operator.reconcile.rate_limit import Pace
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,8 @@
 import pytest
 from tests.unit.operator.worlds import Clock
 
-from vigil_operator.reconcile import quarrels
-from vigil_operator.reconcile.quarrels import QUARREL, QUARREL_S, Quarrels
+from vigil_operator.reconcile import conflicts as quarrels
+from vigil_operator.reconcile.conflicts import QUARREL, QUARREL_S, Quarrels
 
 
 @pytest.fixture(autouse=True)

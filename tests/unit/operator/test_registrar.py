@@ -10,8 +10,8 @@ from tests.unit.operator.builders import camera_object
 from tests.unit.operator.worlds import identity_that
 
 from vigil_operator.kube.kinds import Key, Kind
-from vigil_operator.reconcile import registrar as module
-from vigil_operator.reconcile.registrar import CameraRegistrar
+from vigil_operator.reconcile.camera import registrar as module
+from vigil_operator.reconcile.camera.registrar import CameraRegistrar
 from vigil_runtime.registry.client import RegistryClient as Registry
 
 KEY = Key(Kind.CAMERA, "default", "front")

@@ -9,8 +9,8 @@ from tests.support.waiting import eventually
 from tests.unit.operator.builders import cache, camera_object
 
 from vigil_operator.kube.kinds import Key, Kind
-from vigil_operator.reconcile.registrar import CameraRegistrar
-from vigil_operator.reconcile.registrations import AT_ONCE, Registrations
+from vigil_operator.reconcile.camera.registrar import CameraRegistrar
+from vigil_operator.reconcile.camera.registrations import AT_ONCE, Registrations
 from vigil_runtime.registry.client import RegistryClient as Registry
 
 

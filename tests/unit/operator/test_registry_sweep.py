@@ -19,7 +19,7 @@ from vigil_operator.kube.errors import AwayError
 from vigil_operator.kube.kinds import Kind
 from vigil_operator.metrics import Metrics
 from vigil_operator.reconcile.registry_sweep import RegistrySweep
-from vigil_operator.reconcile.subject import SubjectReconciler
+from vigil_operator.reconcile.subject.reconciler import SubjectReconciler
 from vigil_operator.registry.gallery import Gallery
 from vigil_runtime.registry.client import RegistryClient as Registry
 

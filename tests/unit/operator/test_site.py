@@ -14,10 +14,10 @@ from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import AwayError
 from vigil_operator.kube.kinds import Key, Kind, Object
-from vigil_operator.reconcile import site_endpoints
-from vigil_operator.reconcile.base import World
-from vigil_operator.reconcile.registrar import FIRST_REFUSED_S
-from vigil_operator.reconcile.site import SiteReconciler
+from vigil_operator.reconcile.camera.registrar import FIRST_REFUSED_S
+from vigil_operator.reconcile.context import World
+from vigil_operator.reconcile.site import endpoints as site_endpoints
+from vigil_operator.reconcile.site.reconciler import SiteReconciler
 from vigil_operator.registry.gallery import Gallery
 from vigil_operator.routes import add_indices
 from vigil_runtime.registry.client import RegistryClient as Registry

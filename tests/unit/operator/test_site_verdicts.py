@@ -7,8 +7,8 @@ import pytest
 
 from vigil_contracts.registry import DetectorStatus, RegistryStatus
 from vigil_contracts.resources.site import EndpointStatus
-from vigil_operator.reconcile import site_verdicts
-from vigil_operator.reconcile.site_verdicts import Seen, capacity, coarse, gallery_status
+from vigil_operator.reconcile.site import conditions as site_verdicts
+from vigil_operator.reconcile.site.conditions import Seen, capacity, coarse, gallery_status
 
 WELL = EndpointStatus(name="gpu", address="gpu:8001", ready=True)
 ILL = EndpointStatus(name="cpu", address="cpu:8001", ready=False, message="nothing answers there")

@@ -9,7 +9,7 @@ from vigil_contracts.base import Tolerant
 from vigil_contracts.resources.camera import CameraStatus
 from vigil_contracts.resources.site import SiteStatus
 from vigil_contracts.resources.subject import SubjectStatus
-from vigil_operator.reconcile.status import LISTS, SCALARS, Verdict, conditions, differs, transition
+from vigil_operator.reconcile.conditions import LISTS, SCALARS, Verdict, conditions, differs, transition
 
 NOW = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
 EARLIER = "2026-05-01T00:00:00Z"

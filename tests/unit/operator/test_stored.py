@@ -8,8 +8,8 @@ from tests.unit.operator.builders import cache, camera, camera_object, secret, s
 from vigil_operator.bus.heartbeats import Heartbeats
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.queues import KindQueues
-from vigil_operator.reconcile.admission import Admission
-from vigil_operator.reconcile.camera_wiring import resolve
+from vigil_operator.reconcile.camera.admission import Admission
+from vigil_operator.reconcile.camera.wiring import resolve
 from vigil_operator.routes import Router
 
 USB = {"type": "USB", "url": "/dev/video0"}

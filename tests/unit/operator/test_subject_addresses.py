@@ -18,11 +18,11 @@ from vigil_contracts.registry import PhotoReason, enrolment_digest
 from vigil_contracts.resources import Subject, check
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Key, Kind, Object
-from vigil_operator.reconcile import subject_photos
-from vigil_operator.reconcile.subject_enrolment import MOST_PHOTO_AGAIN_S, Enroller
-from vigil_operator.reconcile.subject_erasure import FINALIZER
-from vigil_operator.reconcile.subject_photos import NOT_AGAIN
-from vigil_operator.reconcile.subject_verdicts import Enrolment
+from vigil_operator.reconcile.subject import photos as subject_photos
+from vigil_operator.reconcile.subject.conditions import Enrolment
+from vigil_operator.reconcile.subject.enrolment import MOST_PHOTO_AGAIN_S, Enroller
+from vigil_operator.reconcile.subject.erasure import FINALIZER
+from vigil_operator.reconcile.subject.photos import NOT_AGAIN
 from vigil_operator.registry.gallery import Gallery
 from vigil_runtime.registry.client import RegistryClient as Registry
 from vigil_runtime.registry.client import registered

@@ -6,8 +6,8 @@ import pytest
 
 from vigil_contracts.registry import EnrolmentReport, PhotoReason, PhotoResult, enrolment_digest
 from vigil_contracts.resources import API_VERSION, Subject, check
-from vigil_operator.reconcile.subject_enrolment import _kept
-from vigil_operator.reconcile.subject_photos import Found
+from vigil_operator.reconcile.subject.enrolment import _kept
+from vigil_operator.reconcile.subject.photos import Found
 
 A, B = "a" * 64, "b" * 64
 SPEC, OTHER = '{"displayName":"Ann"}', '{"displayName":"Anne"}'

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from vigil_contracts.resources import Subject, check
-from vigil_operator.reconcile.subject_erasure import sound_spec
+from vigil_operator.reconcile.subject.erasure import sound_spec
 
 
 def merged(there: Any, patch: Any) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from vigil_contracts.resources.subject import Photo
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Kind
-from vigil_operator.reconcile.subject_photos import look, value_of
+from vigil_operator.reconcile.subject.photos import look, value_of
 
 JPEG = b"\xff\xd8 not text \x00"
 ENCODED = base64.b64encode(JPEG).decode()

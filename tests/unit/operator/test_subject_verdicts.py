@@ -8,8 +8,8 @@ import pytest
 
 from vigil_contracts.registry import EnrolmentReport, PhotoReason, PhotoResult
 from vigil_contracts.resources import Subject, check
-from vigil_operator.reconcile import subject_verdicts
-from vigil_operator.reconcile.subject_verdicts import Enrolment
+from vigil_operator.reconcile.subject import conditions as subject_verdicts
+from vigil_operator.reconcile.subject.conditions import Enrolment
 
 NOW = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
 BEFORE, AFTER = "2026-05-01T00:00:00Z", "2026-07-01T00:00:00Z"

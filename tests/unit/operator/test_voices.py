@@ -7,7 +7,7 @@ from tests.unit.operator.builders import beat
 
 from vigil_operator.bus.heartbeats import Heard
 from vigil_operator.kube.kinds import Key, Kind, Object
-from vigil_operator.reconcile.voices import Voices
+from vigil_operator.reconcile.camera.heartbeat_attribution import Voices
 
 FRONT = Key(Kind.CAMERA, "default", "front")
 
@@ -59,7 +59,7 @@ def test_a_pod_that_is_seen_later_than_it_is_heard_counts_in_the_end(monkeypatch
     assert found is None
     assert again_s is not None
     assert again_s > 0
-    monkeypatch.setattr("vigil_operator.reconcile.voices.STALE_S", 0.0)
+    monkeypatch.setattr("vigil_operator.reconcile.camera.heartbeat_attribution.STALE_S", 0.0)
     assert voices.of_newest(FRONT, [NEW], heard("two")) == (heard("two"), None)
     monkeypatch.undo()
     assert voices.of_newest(FRONT, [NEW], heard("two")) == (heard("two"), None)

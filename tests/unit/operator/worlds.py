@@ -14,8 +14,8 @@ from vigil_operator.kube.client import Api
 from vigil_operator.kube.events import EventWriter
 from vigil_operator.metrics import Metrics
 from vigil_operator.queue import WorkQueue
-from vigil_operator.reconcile.base import World
-from vigil_operator.reconcile.capacity import Capacities
+from vigil_operator.reconcile.camera.capacity import Capacities
+from vigil_operator.reconcile.context import World
 from vigil_operator.settings import Settings
 from vigil_runtime.registry.client import RegistryClient as Registry
 

@@ -12,7 +12,7 @@ from vigil_operator.kube.kinds import Key, Kind
 from vigil_operator.metrics import Metrics
 from vigil_operator.queue import WorkQueue
 from vigil_operator.queues import KindQueues
-from vigil_operator.reconcile.base import Reconciler, Result
+from vigil_operator.reconcile.context import Reconciler, Result
 
 log = structlog.get_logger(__name__)
 

@@ -18,8 +18,8 @@ from vigil_operator.kube.cache import key_of
 from vigil_operator.kube.errors import KubeError, NotFoundError
 from vigil_operator.kube.kinds import OWN_KINDS, Key, Kind
 from vigil_operator.queue import Backoff
-from vigil_operator.reconcile.base import Reconciler, World
-from vigil_operator.reconcile.subject import SubjectReconciler
+from vigil_operator.reconcile.context import Reconciler, World
+from vigil_operator.reconcile.subject.reconciler import SubjectReconciler
 from vigil_runtime.registry.client import RegistryClient as Registry
 from vigil_runtime.registry.errors import RegistryError
 

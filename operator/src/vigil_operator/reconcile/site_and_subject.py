@@ -1,9 +1,9 @@
 """Wire the reconcilers of Sites and Subjects, which share identity's registry."""
 
 from vigil_operator.kube.kinds import Kind
-from vigil_operator.reconcile.base import World
-from vigil_operator.reconcile.site import SiteReconciler
-from vigil_operator.reconcile.subject import SubjectReconciler
+from vigil_operator.reconcile.context import World
+from vigil_operator.reconcile.site.reconciler import SiteReconciler
+from vigil_operator.reconcile.subject.reconciler import SubjectReconciler
 from vigil_operator.registry.gallery import Gallery
 from vigil_operator.settings import Settings
 from vigil_runtime.registry.client import RegistryClient as Registry

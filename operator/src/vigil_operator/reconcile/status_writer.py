@@ -11,9 +11,9 @@ import structlog
 from vigil_operator.kube.compare import fingerprint
 from vigil_operator.kube.errors import NotFoundError
 from vigil_operator.kube.kinds import Key, Object
-from vigil_operator.reconcile import status as statuses
-from vigil_operator.reconcile.base import Result, World
-from vigil_operator.reconcile.quarrels import Quarrels
+from vigil_operator.reconcile import conditions as statuses
+from vigil_operator.reconcile.conflicts import Quarrels
+from vigil_operator.reconcile.context import Result, World
 
 log = structlog.get_logger(__name__)
 

@@ -17,9 +17,9 @@ from vigil_contracts.registry import ErasureReceipt
 from vigil_operator.kube.errors import InvalidError, KubeError, NotFoundError
 from vigil_operator.kube.kinds import Key, Object
 from vigil_operator.queue import Backoff
-from vigil_operator.reconcile import subject_verdicts
-from vigil_operator.reconcile.base import Result, World
-from vigil_operator.reconcile.subject_report import SubjectReporter
+from vigil_operator.reconcile.context import Result, World
+from vigil_operator.reconcile.subject import conditions as subject_verdicts
+from vigil_operator.reconcile.subject.status import SubjectReporter
 from vigil_operator.registry.gallery import NOT_CONFIGURED
 from vigil_runtime.registry.client import RegistryClient as Registry
 from vigil_runtime.registry.errors import RegistryError

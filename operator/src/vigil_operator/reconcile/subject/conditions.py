@@ -8,7 +8,7 @@ from vigil_contracts.conditions import SubjectCondition, SubjectReason
 from vigil_contracts.registry import EnrolmentReport, PhotoReason, PhotoResult
 from vigil_contracts.resources import ConsentStatus, Problem, Subject
 from vigil_operator.kube.kinds import Object
-from vigil_operator.reconcile.status import Verdict
+from vigil_operator.reconcile.conditions import Verdict
 
 SOURCE_REASONS = frozenset({PhotoReason.NOT_FOUND, PhotoReason.CHECKSUM_MISMATCH, PhotoReason.MISSING})
 """Of photos that were not even looked at."""

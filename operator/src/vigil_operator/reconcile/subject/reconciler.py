@@ -9,11 +9,11 @@ from typing import Final
 
 from vigil_contracts.resources import Subject, check
 from vigil_operator.kube.kinds import Key, Object
-from vigil_operator.reconcile import subject_verdicts
-from vigil_operator.reconcile.base import Result, World
-from vigil_operator.reconcile.subject_enrolment import Enroller
-from vigil_operator.reconcile.subject_erasure import Erasure, has_finalizer
-from vigil_operator.reconcile.subject_report import SubjectReporter
+from vigil_operator.reconcile.context import Result, World
+from vigil_operator.reconcile.subject import conditions as subject_verdicts
+from vigil_operator.reconcile.subject.enrolment import Enroller
+from vigil_operator.reconcile.subject.erasure import Erasure, has_finalizer
+from vigil_operator.reconcile.subject.status import SubjectReporter
 from vigil_operator.registry.gallery import Gallery
 from vigil_runtime.registry.client import RegistryClient as Registry
 from vigil_runtime.registry.client import registered

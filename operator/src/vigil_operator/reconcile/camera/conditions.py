@@ -12,8 +12,8 @@ from vigil_contracts.conditions import CameraReason as Reason
 from vigil_contracts.conditions import FitnessReason, SourceReason
 from vigil_contracts.events import CameraHeartbeat, CameraState
 from vigil_operator.bus.heartbeats import Heard
-from vigil_operator.reconcile.pods import PodFacts
-from vigil_operator.reconcile.status import Verdict
+from vigil_operator.reconcile.camera.pods import PodFacts
+from vigil_operator.reconcile.conditions import Verdict
 
 FOR_A_PERSON: Final = frozenset(
     {

@@ -17,8 +17,8 @@ from vigil_operator import stored
 from vigil_operator.bus.heartbeats import Heartbeats
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Key, Kind, Object
-from vigil_operator.reconcile import status as statuses
-from vigil_operator.reconcile.budget import Demand, Place, Verdict, admit, camera_cost
+from vigil_operator.reconcile import conditions as statuses
+from vigil_operator.reconcile.camera.budget import Demand, Place, Verdict, admit, camera_cost
 from vigil_operator.resources.names import child_name
 from vigil_operator.routes import BY_SITE
 

@@ -15,10 +15,10 @@ from vigil_operator.kube.compare import holds
 from vigil_operator.kube.errors import ConflictError, DeniedError, InvalidError, NotFoundError
 from vigil_operator.kube.kinds import CHILD_KINDS, Key, Kind, Object
 from vigil_operator.kube.trim import trim
-from vigil_operator.reconcile.base import World
-from vigil_operator.reconcile.camera_conditions import Problem
-from vigil_operator.reconcile.neighbours import DECIDING, Neighbours
-from vigil_operator.reconcile.quarrels import Quarrels
+from vigil_operator.reconcile.camera.conditions import Problem
+from vigil_operator.reconcile.camera.foreign_installations import DECIDING, Neighbours
+from vigil_operator.reconcile.conflicts import Quarrels
+from vigil_operator.reconcile.context import World
 from vigil_operator.resources.names import APPLIED_HASH, MANAGED_BY, OPERATOR
 from vigil_operator.routes import BY_CAMERA
 

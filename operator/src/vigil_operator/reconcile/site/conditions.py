@@ -9,7 +9,7 @@ from vigil_contracts.registry import DetectorStatus, RegistryStatus
 from vigil_contracts.resources import Problem
 from vigil_contracts.resources.site import EndpointStatus
 from vigil_operator.kube.kinds import Object
-from vigil_operator.reconcile.status import Verdict
+from vigil_operator.reconcile.conditions import Verdict
 
 REFUSED: Final = (
     "identity does not take the Site as it is, so what this spec says of retention does not hold; correct it as the "

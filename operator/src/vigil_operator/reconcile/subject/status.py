@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from vigil_contracts.registry import EnrolmentReport, PhotoResult
 from vigil_operator.kube.kinds import Key, Object
-from vigil_operator.reconcile import status as statuses
-from vigil_operator.reconcile import subject_verdicts
-from vigil_operator.reconcile.base import Result, World
-from vigil_operator.reconcile.status import Verdict
+from vigil_operator.reconcile import conditions as statuses
+from vigil_operator.reconcile.conditions import Verdict
+from vigil_operator.reconcile.context import Result, World
 from vigil_operator.reconcile.status_writer import StatusWriter
+from vigil_operator.reconcile.subject import conditions as subject_verdicts
 
 
 class SubjectReporter:

@@ -18,7 +18,7 @@ from vigil_operator.kube.cache import Change
 from vigil_operator.kube.errors import KubeError, NotFoundError
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.queue import Backoff
-from vigil_operator.reconcile.base import World
+from vigil_operator.reconcile.context import World
 from vigil_operator.resources.names import BUS_TOKEN
 from vigil_operator.settings import Settings
 

@@ -12,7 +12,7 @@ from vigil_operator.kube.cache import Cache, key_of
 from vigil_operator.kube.compare import fingerprint
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.kube.trim import digest
-from vigil_operator.reconcile import camera_conditions
+from vigil_operator.reconcile.camera import conditions as camera_conditions
 from vigil_operator.resources.names import BUS_TOKEN
 from vigil_operator.resources.wiring import Wiring
 from vigil_operator.settings import Settings

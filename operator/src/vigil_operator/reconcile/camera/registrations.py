@@ -10,7 +10,7 @@ from vigil_operator import stored
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Key, Kind
 from vigil_operator.queue import WorkQueue
-from vigil_operator.reconcile.registrar import CameraRegistrar
+from vigil_operator.reconcile.camera.registrar import CameraRegistrar
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from vigil_operator.bus.heartbeats import STALE_S, Heard
 from vigil_operator.kube.kinds import Key, Object
-from vigil_operator.reconcile import pods
+from vigil_operator.reconcile.camera import pods
 
 ENDED: Final = frozenset({"Failed", "Succeeded"})
 

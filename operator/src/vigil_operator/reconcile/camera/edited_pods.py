@@ -17,7 +17,7 @@ import structlog
 
 from vigil_operator.kube.errors import NotFoundError
 from vigil_operator.kube.kinds import Key, Kind, Object
-from vigil_operator.reconcile.quarrels import Quarrels
+from vigil_operator.reconcile.conflicts import Quarrels
 from vigil_operator.resources.names import CONFIG_HASH, CONTAINER, child_name
 
 log = structlog.get_logger(__name__)

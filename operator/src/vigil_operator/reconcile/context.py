@@ -12,7 +12,7 @@ from vigil_operator.kube.events import EventWriter
 from vigil_operator.kube.kinds import Key
 from vigil_operator.metrics import Metrics
 from vigil_operator.queues import Wishes
-from vigil_operator.reconcile.capacity import Capacities
+from vigil_operator.reconcile.camera.capacity import Capacities
 from vigil_operator.settings import Settings
 
 

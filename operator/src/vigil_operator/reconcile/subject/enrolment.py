@@ -21,11 +21,11 @@ from vigil_contracts.resources import Subject
 from vigil_contracts.resources.subject import Photo
 from vigil_operator.kube.kinds import Key, Object
 from vigil_operator.queue import Backoff
-from vigil_operator.reconcile import subject_photos
-from vigil_operator.reconcile.base import World
-from vigil_operator.reconcile.subject_erasure import FINALIZER, has_finalizer
-from vigil_operator.reconcile.subject_photos import Found
-from vigil_operator.reconcile.subject_verdicts import Enrolment, barred
+from vigil_operator.reconcile.context import World
+from vigil_operator.reconcile.subject import photos as subject_photos
+from vigil_operator.reconcile.subject.conditions import Enrolment, barred
+from vigil_operator.reconcile.subject.erasure import FINALIZER, has_finalizer
+from vigil_operator.reconcile.subject.photos import Found
 from vigil_operator.registry.gallery import NOT_CONFIGURED, Gallery
 from vigil_runtime.photos import Downloader
 from vigil_runtime.registry.client import RegistryClient as Registry

@@ -12,12 +12,13 @@ from vigil_contracts.resources.site import Bus, EndpointStatus, InferenceEndpoin
 from vigil_operator.kube.compare import fingerprint
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.queue import Backoff
-from vigil_operator.reconcile import site_endpoints, site_verdicts
-from vigil_operator.reconcile import status as statuses
-from vigil_operator.reconcile.base import Result, World
-from vigil_operator.reconcile.registrar import FIRST_REFUSED_S, MOST_REFUSED_S
-from vigil_operator.reconcile.site_verdicts import Seen
-from vigil_operator.reconcile.status import Verdict
+from vigil_operator.reconcile import conditions as statuses
+from vigil_operator.reconcile.camera.registrar import FIRST_REFUSED_S, MOST_REFUSED_S
+from vigil_operator.reconcile.conditions import Verdict
+from vigil_operator.reconcile.context import Result, World
+from vigil_operator.reconcile.site import conditions as site_verdicts
+from vigil_operator.reconcile.site import endpoints as site_endpoints
+from vigil_operator.reconcile.site.conditions import Seen
 from vigil_operator.reconcile.status_writer import StatusWriter
 from vigil_operator.registry.gallery import Gallery
 from vigil_operator.resources.names import BUS_TOKEN

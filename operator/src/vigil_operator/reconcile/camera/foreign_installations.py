@@ -18,9 +18,9 @@ from vigil_contracts.conditions import CameraReason as Reason
 from vigil_contracts.ids import DNS_LABEL
 from vigil_operator.kube.errors import DeniedError, NotFoundError
 from vigil_operator.kube.kinds import Key, Kind, Object
-from vigil_operator.reconcile import status as statuses
-from vigil_operator.reconcile.base import World
-from vigil_operator.reconcile.camera_conditions import Problem
+from vigil_operator.reconcile import conditions as statuses
+from vigil_operator.reconcile.camera.conditions import Problem
+from vigil_operator.reconcile.context import World
 from vigil_operator.resources.names import CAMERA_LABEL, INSTALLATION, child_name
 from vigil_operator.resources.wiring import installation
 

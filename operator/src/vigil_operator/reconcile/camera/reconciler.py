@@ -13,19 +13,19 @@ from vigil_operator.bus.heartbeats import Heard
 from vigil_operator.kube.errors import AwayError
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.queue import Backoff
-from vigil_operator.reconcile import pods
-from vigil_operator.reconcile import status as statuses
-from vigil_operator.reconcile.admission import Admission
-from vigil_operator.reconcile.base import Result, World
-from vigil_operator.reconcile.camera_conditions import SILENCE_S, Known, Problem, judge
-from vigil_operator.reconcile.camera_wiring import Resolved, parse, resolve
-from vigil_operator.reconcile.children import Children, Outcome, of_an_earlier
-from vigil_operator.reconcile.edited_pods import EditedPods, is_let_go
-from vigil_operator.reconcile.neighbours import Claim, Neighbours
-from vigil_operator.reconcile.pace import Pace
-from vigil_operator.reconcile.registrations import Registrations
+from vigil_operator.reconcile import conditions as statuses
+from vigil_operator.reconcile.camera import pods
+from vigil_operator.reconcile.camera.admission import Admission
+from vigil_operator.reconcile.camera.children import Children, Outcome, of_an_earlier
+from vigil_operator.reconcile.camera.conditions import SILENCE_S, Known, Problem, judge
+from vigil_operator.reconcile.camera.edited_pods import EditedPods, is_let_go
+from vigil_operator.reconcile.camera.foreign_installations import Claim, Neighbours
+from vigil_operator.reconcile.camera.heartbeat_attribution import Voices
+from vigil_operator.reconcile.camera.registrations import Registrations
+from vigil_operator.reconcile.camera.wiring import Resolved, parse, resolve
+from vigil_operator.reconcile.context import Result, World
+from vigil_operator.reconcile.rate_limit import Pace
 from vigil_operator.reconcile.status_writer import StatusWriter
-from vigil_operator.reconcile.voices import Voices
 from vigil_operator.resources.camera import children
 from vigil_operator.resources.names import child_name
 from vigil_operator.routes import BY_CAMERA, site_of

@@ -1,0 +1,1 @@
+"""Cameras: one stream pod each, and their conditions."""

@@ -1,0 +1,1 @@
+"""Sites: the state of their parts, and the buses that they name."""

@@ -1,0 +1,1 @@
+"""Subjects: enrolled with their photos, and erased when they are deleted."""
