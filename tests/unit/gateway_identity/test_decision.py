@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from vigil_contracts import events
-from vigil_contracts.events import IdentityStatus, SubjectRef
+from vigil_contracts.events import IdentityStatus
 from vigil_contracts.ids import new_sighting_id
-from vigil_gateway.identity.decision import Candidate, decide, needs_wider_search, template
+from vigil_gateway.identity.decision import decide, needs_wider_search, template
 from vigil_gateway.services.model import Model
+from vigil_gateway.storage.postgres.rows import SubjectRow
 from vigil_gateway.storage.qdrant.gallery import Neighbour, Neighbours, by_subject
 
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
@@ -16,9 +17,20 @@ MODEL = Model("net@0123456789ab", 4, 0.4, 0.05)
 ANN, BOB, EVE = (uuid.UUID(int=number) for number in (1, 2, 3))
 
 
-def subject(one: uuid.UUID, **window: dt.datetime | None) -> Candidate:
-    ref = SubjectRef(subject_id=one, namespace="default", name=str(one.int), display_name="")
-    return Candidate(ref, "Granted", window.get("begins"), window.get("ends"))
+def subject(one: uuid.UUID, **window: dt.datetime | None) -> SubjectRow:
+    return SubjectRow(
+        id=one,
+        namespace="default",
+        name=str(one.int),
+        display_name="",
+        external_id=None,
+        category=None,
+        consent="Granted",
+        active_from=window.get("begins"),
+        active_until=window.get("ends"),
+        created_at=NOW,
+        updated_at=NOW,
+    )
 
 
 def near(*found: tuple[uuid.UUID, float], complete: bool = True) -> Neighbours:

@@ -19,8 +19,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vigil_contracts.events import Identity, IdentityStatus, Sighting, SubjectRef
+from vigil_contracts.events import Identity, IdentityStatus, Sighting
 from vigil_gateway.services.model import Model
+from vigil_gateway.storage.postgres.rows import SubjectRow
 from vigil_gateway.storage.qdrant.gallery import Neighbour, Neighbours
 
 MIN_WEIGHT: Final = 0.05
@@ -31,28 +32,6 @@ SEARCH_LIMIT: Final = 32
 
 WIDE_SEARCH_LIMIT: Final = 1024
 """Asked for when so many of the nearest may not be recognised now that fewer than two Subjects are left."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A Subject as Postgres has it in the transaction that decides.
-
-    Attributes
-    ----------
-    active_from, active_until
-        When it may be recognised, the end not included; None: without bound.
-    """
-
-    ref: SubjectRef
-    consent: str
-    active_from: dt.datetime | None
-    active_until: dt.datetime | None
-
-    def active(self, now: dt.datetime) -> bool:
-        """Whether it may be recognised at this moment."""
-        begun = self.active_from is None or self.active_from <= now
-        ended = self.active_until is not None and self.active_until <= now
-        return self.consent == "Granted" and begun and not ended
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +94,7 @@ def undetermined(now: dt.datetime) -> Decision:
 
 def decide(
     found: Neighbours,
-    subjects: Mapping[uuid.UUID, Candidate],
+    subjects: Mapping[uuid.UUID, SubjectRow],
     model: Model,
     camera_threshold: float | None,
     now: dt.datetime,
@@ -153,11 +132,11 @@ def decide(
     return Decision(identity, best.subject_id if best else None, second.subject_id if second else None)
 
 
-def recognisable(found: Neighbours, subjects: Mapping[uuid.UUID, Candidate], now: dt.datetime) -> list[Neighbour]:
+def recognisable(found: Neighbours, subjects: Mapping[uuid.UUID, SubjectRow], now: dt.datetime) -> list[Neighbour]:
     """Keep the neighbours that may be recognised now, nearest first."""
     return [one for one in found.nearest if one.subject_id in subjects and subjects[one.subject_id].active(now)]
 
 
-def needs_wider_search(found: Neighbours, subjects: Mapping[uuid.UUID, Candidate], now: dt.datetime) -> bool:
+def needs_wider_search(found: Neighbours, subjects: Mapping[uuid.UUID, SubjectRow], now: dt.datetime) -> bool:
     """Whether Subjects that may not be recognised crowded out those that may."""
     return not found.complete and len(recognisable(found, subjects, now)) < 2

@@ -10,18 +10,19 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from vigil_contracts.events import RejectReason, Sighting
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources.camera import RecognitionMode
 from vigil_gateway.identity import decision, state
-from vigil_gateway.identity.decision import Candidate, Decision, Template
+from vigil_gateway.identity.decision import Decision, Template
 from vigil_gateway.identity.incoming import Incoming, Rejection, waits_for_camera
 from vigil_gateway.identity.state import Standing
 from vigil_gateway.services.model import Model
 from vigil_gateway.storage.postgres import ledger
-from vigil_gateway.storage.postgres.ledger import Connection, NewEvent, RejectedRow
+from vigil_gateway.storage.postgres.ledger import Connection, NewEvent
+from vigil_gateway.storage.postgres.rows import CameraRuleRow, RejectedRow, RevisionRow, SightingRow, SubjectRow
 from vigil_gateway.storage.qdrant.gallery import Gallery, Neighbours
 
 _NOBODY: Final = Neighbours((), complete=True)
@@ -77,13 +78,13 @@ class _Batch:
     """What the transaction gathers before it writes."""
 
     now: dt.datetime
-    cameras: dict[ResourceKey, Any]
+    cameras: dict[ResourceKey, CameraRuleRow]
     standing: dict[uuid.UUID, Standing]
     recorded: set[tuple[uuid.UUID, int]]
-    subjects: dict[uuid.UUID, Candidate]
+    subjects: dict[uuid.UUID, SubjectRow]
     changed: dict[uuid.UUID, tuple[Standing, Decision, int]] = field(default_factory=dict)
     """By sighting: its new state, and the index in `events` of the event that tells it."""
-    revisions: list[tuple[Any, ...]] = field(default_factory=list)
+    revisions: list[RevisionRow] = field(default_factory=list)
     events: list[NewEvent] = field(default_factory=list)
     rejected: list[RejectedRow] = field(default_factory=list)
 
@@ -120,8 +121,8 @@ class Recorder:
         rows = await ledger.current(connection, {(key.opened_at, key.sighting_id) for key in keys})
         return _Batch(
             now=now,
-            cameras={ResourceKey(row["namespace"], row["name"]): row for row in cameras},
-            standing={row["id"]: state.from_row(row) for row in rows},
+            cameras={row.key: row for row in cameras},
+            standing={row.id: state.from_row(row) for row in rows},
             recorded=await ledger.known_revisions(connection, keys),
             subjects={},
         )
@@ -141,7 +142,7 @@ class Recorder:
     async def _add_subjects(self, connection: Connection, batch: _Batch, found: Sequence[Neighbours]) -> None:
         ids = {near.subject_id for one in found for near in one.nearest} - batch.subjects.keys()
         for row in await ledger.subjects(connection, ids):
-            batch.subjects[row["id"]] = state.candidate(row)
+            batch.subjects[row.id] = row
 
     async def _write(self, connection: Connection, batch: _Batch) -> None:
         if batch.rejected:
@@ -156,7 +157,10 @@ class Recorder:
         await ledger.upsert_matches(connection, decisions)
         # The places come last: from here to the commit all other batches of the site wait.
         first = await ledger.take(connection, len(batch.events))
-        rows = [state.sighting_row(standing, first + index) for standing, _, index in batch.changed.values()]
+        rows = [
+            SightingRow.from_events(standing.sighting, standing.identity, first + index)
+            for standing, _, index in batch.changed.values()
+        ]
         await ledger.upsert_sightings(connection, rows)
         await ledger.insert_events(connection, first, batch.events)
 
@@ -167,7 +171,7 @@ def _judge(batch: _Batch, one: Judged, found: Neighbours) -> Outcome:
         return _reject(batch, one.incoming, one.rejection or _NO_REASON)
     sighting = one.sighting
     camera = batch.cameras.get(sighting.camera.key)
-    if not state.accepts(camera, sighting.opened_at):
+    if camera is None or not state.accepts(camera, sighting.opened_at):
         return _reject(batch, one.incoming, _unknown_camera(sighting))
     if (sighting.sighting_id, sighting.revision) in batch.recorded:
         return Outcome(Result.DUPLICATE)
@@ -186,11 +190,10 @@ def _judge(batch: _Batch, one: Judged, found: Neighbours) -> Outcome:
     return Outcome(Result.RECORDED, decision=decided)
 
 
-def _decide(batch: _Batch, one: Judged, found: Neighbours, camera: Any) -> Decision:  # noqa: ANN401 - asyncpg's record
-    if one.face is None or one.model is None or camera["mode"] == RecognitionMode.DETECT_ONLY:
+def _decide(batch: _Batch, one: Judged, found: Neighbours, camera: CameraRuleRow) -> Decision:
+    if one.face is None or one.model is None or camera.mode == RecognitionMode.DETECT_ONLY:
         return decision.undetermined(batch.now)
-    permille = camera["threshold_permille"]
-    threshold = None if permille is None else permille / 1000
+    threshold = None if camera.threshold_permille is None else camera.threshold_permille / 1000
     return decision.decide(found, batch.subjects, one.model, threshold, batch.now)
 
 

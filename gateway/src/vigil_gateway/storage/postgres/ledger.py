@@ -8,6 +8,19 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vigil_contracts.ids import ResourceKey
+from vigil_gateway.storage.postgres.rows import (
+    CAMERA_RULES,
+    MATCHES,
+    REVISIONS,
+    SIGHTINGS,
+    SUBJECTS,
+    CameraRuleRow,
+    MatchRow,
+    RejectedRow,
+    RevisionRow,
+    SightingRow,
+    SubjectRow,
+)
 
 Connection = Any
 """asyncpg's, which has no types."""
@@ -16,30 +29,27 @@ NOTIFY_CHANNEL: Final = "vigil_events"
 """Told at commit, so that the relay runs at once wherever it runs."""
 
 _LOCK: Final = "SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key"
-_CAMERAS: Final = """
-    SELECT namespace, name, deleted_at, resource #>> '{spec,recognition,mode}' AS mode,
-        (resource #>> '{spec,recognition,thresholdPermille}')::int AS threshold_permille
-    FROM cameras WHERE (namespace, name) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+_CAMERAS: Final = f"""
+    SELECT {CAMERA_RULES.select} FROM cameras
+    WHERE (namespace, name) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 """
-_CURRENT: Final = """
-    SELECT id, opened_at, site, camera_namespace, camera_name, session_id, state, revision, last_seen_at, closed_at,
-        close_reason, frames, box::text AS box, best_shot::text AS best_shot, identity, subject_id, subject_namespace,
-        subject_name, subject_display_name, similarity, runner_up_similarity, threshold, margin, model_id, decided_at
-    FROM sightings WHERE (opened_at, id) IN (SELECT * FROM unnest($1::timestamptz[], $2::uuid[]))
+_CURRENT: Final = f"""
+    SELECT {SIGHTINGS.select} FROM sightings
+    WHERE (opened_at, id) IN (SELECT * FROM unnest($1::timestamptz[], $2::uuid[]))
 """
 _REVISIONS: Final = """
     SELECT sighting_id, revision FROM sighting_revisions
     WHERE (opened_at, sighting_id, revision) IN (SELECT * FROM unnest($1::timestamptz[], $2::uuid[], $3::int[]))
 """
-_SUBJECTS: Final = """
-    SELECT id, namespace, name, display_name, consent, active_from, active_until FROM subjects
-    WHERE id = ANY($1::uuid[]) ORDER BY id FOR KEY SHARE
-"""
+_SUBJECTS: Final = f"SELECT {SUBJECTS.select} FROM subjects WHERE id = ANY($1::uuid[]) ORDER BY id FOR KEY SHARE"
 _TAKE: Final = "UPDATE event_counter SET last = last + $1 RETURNING last, pg_notify($2, '')"
-_INSERT_REVISION: Final = """
-    INSERT INTO sighting_revisions (opened_at, sighting_id, revision, state, last_seen_at, frames, trace, superseded)
-    VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8)
-"""
+_INSERT_REVISION: Final = REVISIONS.insert("sighting_revisions")
+_UPSERT_SIGHTING: Final = SIGHTINGS.upsert(
+    "sightings", ("opened_at", "id"), where="sightings.revision < EXCLUDED.revision"
+)
+_UPSERT_MATCH: Final = MATCHES.upsert(
+    "matches", ("opened_at", "sighting_id"), where="matches.revision < EXCLUDED.revision"
+)
 _INSERT_EVENT: Final = """
     INSERT INTO events (seq, type, subject, sighting_id, sighting_opened_at, revision, payload)
     VALUES ($1, $2, $3, $4, $5, $6, jsonb_build_object('seq', $1::bigint) || $7::jsonb)
@@ -48,30 +58,6 @@ _INSERT_REJECTED: Final = """
     INSERT INTO rejected_events (digest, subject, stream_seq, reason, message, waits_for, payload)
     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (digest) DO NOTHING
 """
-
-
-def upsert(table: str, columns: Sequence[str], key: Sequence[str], jsonb: Collection[str] = ()) -> str:
-    """Write the statement that inserts a row or replaces one of an earlier revision."""
-    places = ", ".join(f"${n}{'::jsonb' if name in jsonb else ''}" for n, name in enumerate(columns, 1))
-    changes = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns if name not in key)
-    return (
-        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places}) "
-        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes} WHERE {table}.revision < EXCLUDED.revision"
-    )
-
-
-SIGHTING_COLUMNS: Final = (
-    *("opened_at", "id", "site", "camera_namespace", "camera_name", "session_id", "state", "revision", "last_seen_at"),
-    *("closed_at", "close_reason", "frames", "box", "best_shot", "identity", "subject_id", "subject_namespace"),
-    *("subject_name", "subject_display_name", "similarity", "runner_up_similarity", "threshold", "margin", "model_id"),
-    *("decided_at", "last_seq"),
-)
-MATCH_COLUMNS: Final = (
-    *("opened_at", "sighting_id", "revision", "identity", "subject_id", "runner_up_id", "similarity"),
-    *("runner_up_similarity", "threshold", "margin", "model_id", "decided_at"),
-)
-_UPSERT_SIGHTING: Final = upsert("sightings", SIGHTING_COLUMNS, ("opened_at", "id"), {"box", "best_shot"})
-_UPSERT_MATCH: Final = upsert("matches", MATCH_COLUMNS, ("opened_at", "sighting_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,37 +89,23 @@ class NewEvent:
     revision: RevisionKey | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RejectedRow:
-    """One message that is set aside."""
-
-    subject: str
-    stream_seq: int | None
-    reason: str
-    message: str
-    waits_for: str | None
-    payload: bytes
-
-
 async def lock(connection: Connection, sighting_ids: Collection[uuid.UUID]) -> None:
     """Keep other transactions away from these sightings, also from those that have no row yet, until the commit."""
     # Always in the same order, so that two batches cannot wait for each other.
     await connection.execute(_LOCK, sorted({(one.int & (1 << 63) - 1) - (1 << 62) for one in sighting_ids}))
 
 
-async def cameras(connection: Connection, keys: Collection[ResourceKey]) -> Sequence[Any]:
-    """Read what is registered of these cameras."""
+async def cameras(connection: Connection, keys: Collection[ResourceKey]) -> list[CameraRuleRow]:
+    """Return what the registered resources of these cameras ask of recognition."""
     ordered = sorted(keys)
-    rows: Sequence[Any] = await connection.fetch(
-        _CAMERAS, [key.namespace for key in ordered], [key.name for key in ordered]
+    return CAMERA_RULES.read_all(
+        await connection.fetch(_CAMERAS, [key.namespace for key in ordered], [key.name for key in ordered])
     )
-    return rows
 
 
-async def current(connection: Connection, keys: Collection[tuple[dt.datetime, uuid.UUID]]) -> Sequence[Any]:
-    """Read the rows of these sightings."""
-    rows: Sequence[Any] = await connection.fetch(_CURRENT, [at for at, _ in keys], [one for _, one in keys])
-    return rows
+async def current(connection: Connection, keys: Collection[tuple[dt.datetime, uuid.UUID]]) -> list[SightingRow]:
+    """Return the rows of these sightings."""
+    return SIGHTINGS.read_all(await connection.fetch(_CURRENT, [at for at, _ in keys], [one for _, one in keys]))
 
 
 async def known_revisions(connection: Connection, keys: Sequence[RevisionKey]) -> set[tuple[uuid.UUID, int]]:
@@ -144,22 +116,21 @@ async def known_revisions(connection: Connection, keys: Sequence[RevisionKey]) -
     return {(row["sighting_id"], row["revision"]) for row in rows}
 
 
-async def subjects(connection: Connection, ids: Collection[uuid.UUID]) -> Sequence[Any]:
-    """Read these Subjects, and keep them from being erased until the commit."""
+async def subjects(connection: Connection, ids: Collection[uuid.UUID]) -> list[SubjectRow]:
+    """Return these Subjects, and keep them from being erased until the commit."""
     if not ids:
         return []
-    rows: Sequence[Any] = await connection.fetch(_SUBJECTS, sorted(ids))
-    return rows
+    return SUBJECTS.read_all(await connection.fetch(_SUBJECTS, sorted(ids)))
 
 
-async def insert_revisions(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+async def insert_revisions(connection: Connection, rows: Sequence[RevisionRow]) -> None:
     """Record revisions."""
-    await connection.executemany(_INSERT_REVISION, rows)
+    await connection.executemany(_INSERT_REVISION, [REVISIONS.values(row) for row in rows])
 
 
-async def upsert_matches(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Record decisions, in the order of MATCH_COLUMNS."""
-    await connection.executemany(_UPSERT_MATCH, rows)
+async def upsert_matches(connection: Connection, rows: Sequence[MatchRow]) -> None:
+    """Record decisions, unless that of a later revision is there."""
+    await connection.executemany(_UPSERT_MATCH, [MATCHES.values(row) for row in rows])
 
 
 async def take(connection: Connection, count: int) -> int:
@@ -171,9 +142,9 @@ async def take(connection: Connection, count: int) -> int:
     return last - count + 1
 
 
-async def upsert_sightings(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Record sightings as of their newest revision, in the order of SIGHTING_COLUMNS."""
-    await connection.executemany(_UPSERT_SIGHTING, rows)
+async def upsert_sightings(connection: Connection, rows: Sequence[SightingRow]) -> None:
+    """Record sightings, unless a later revision is there."""
+    await connection.executemany(_UPSERT_SIGHTING, [SIGHTINGS.values(row) for row in rows])
 
 
 async def insert_events(connection: Connection, first: int, events: Sequence[NewEvent]) -> None:
