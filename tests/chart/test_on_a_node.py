@@ -64,7 +64,7 @@ def _requests_for_jobs(installed: Installed) -> int:
 def test_a_migration_that_fails_leaves_what_runs_alone(installed: Installed) -> None:
     before = installed.restarts()
     options = [part for each in SETS for part in ("--set", each)]
-    broken = ("--set", "migrate.deadlineSeconds=30", "--set", "identity.image=vigil/not-there")
+    broken = ("--set", "migrate.deadlineSeconds=30", "--set", "identity.image.name=not-there")
     with pytest.raises(ClusterError, match="pre-upgrade hooks failed"):
         installed.helm("upgrade", str(CHART), *values_of("trial"), *options, *broken, "--wait")
     assert installed.restarts().items() >= before.items()

@@ -99,8 +99,8 @@ async def test_postgres_of_root_runs_as_nobody_where_user_namespaces_are_not_all
     folder = tmp_path / "private" / "postgres"
     folder.parent.mkdir(mode=0o700)
     start_postgres(folder).running.stop()  # made as root in a namespace, then handed over
-    for module in ("supervisor.command", "servers.postgres"):
-        monkeypatch.setattr(f"vigil_cli.standalone.{module}.unprivileged_mode", lambda: "nobody")
+    for module in ("supervisor.command", "standalone.servers.postgres"):
+        monkeypatch.setattr(f"vigil_cli.{module}.unprivileged_mode", lambda: "nobody")
     server = start_postgres(folder)
     assert psutil.Process(server.running.pid).uids().effective == NOBODY
     connection = await asyncpg.connect(server.admin_url)
