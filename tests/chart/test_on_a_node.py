@@ -25,7 +25,12 @@ STEPS_BACK = {
     "0004": (
         "DROP TABLE installation; ALTER TABLE erasures DROP COLUMN deleting;"
         " UPDATE alembic_version SET version_num = '0003'"
-    )
+    ),
+    "0005": (
+        "ALTER TABLE events DROP COLUMN type, DROP COLUMN subject, ALTER COLUMN sighting_id SET NOT NULL,"
+        " ALTER COLUMN sighting_opened_at SET NOT NULL, ALTER COLUMN revision SET NOT NULL;"
+        " UPDATE alembic_version SET version_num = '0004'"
+    ),
 }
 """What makes of a schema the one before it. The programs only go forward: a new step needs its lines here."""
 VERSION = "SELECT version_num FROM alembic_version"
