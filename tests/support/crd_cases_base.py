@@ -79,7 +79,7 @@ class Case:
     before
         For a rule about changes: what is there when the others are applied.
     how
-        What the API server says before the message.
+        What the API server prints before the message.
     """
 
     kind: str

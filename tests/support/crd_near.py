@@ -16,7 +16,7 @@ ODD: st.SearchStrategy[Any] = st.sampled_from([None, True, 0, -1, 1.5, "", "x", 
 
 
 def near_misses() -> st.SearchStrategy[Document]:
-    """Give right manifests with one value changed, around the limits of its schema or beyond them."""
+    """Return right manifests with one value changed, around the limits of its schema or beyond them."""
     return st.sampled_from(RIGHT).flatmap(_changed)
 
 
@@ -31,7 +31,7 @@ Path = tuple[str | int, ...]
 
 
 def _places(path: Path, schema: Document, value: Any) -> list[tuple[Path, Document]]:
-    """List the places in a manifest at which its schema says something, and one in each object of which it does not."""
+    """List the places in a manifest that its schema describes, and one undescribed place in each object."""
     found: list[tuple[Path, Document]] = []
     if isinstance(value, dict) and "properties" in schema:
         found.append(((*path, "unheardOf"), {"type": "unknown"}))
@@ -49,7 +49,7 @@ def _value(name: str | int, schema: Document) -> st.SearchStrategy[Any]:
     if name == "timezone":  # the API server knows the form of a time zone's name, not the names
         return st.sampled_from(["UTC", "Europe/Berlin", "", "a b"])
     right = _fitting(schema)
-    # the API server takes any list for a string that has a format; the operator then says InvalidSpec
+    # the API server takes any list for a string that has a format; the operator then reports InvalidSpec
     odd = ODD.filter(lambda value: not isinstance(value, list)) if schema.get("format") == "date-time" else ODD
     return st.one_of(right, right, right, odd)
 

@@ -10,7 +10,7 @@ from vigil_gateway.storage.postgres import partitions
 
 
 async def migrated(server: PostgresServer, *moments: dt.datetime) -> str:
-    """Make a database with the newest schema, and partitions for these months and those after them; give its name.
+    """Make a database with the newest schema, and partitions for these months and those after them; return its name.
 
     It is a template for `PostgresServer.new_database` as long as nobody is connected to it.
     """
@@ -26,7 +26,7 @@ async def migrated(server: PostgresServer, *moments: dt.datetime) -> str:
 
 
 async def drop(server: PostgresServer, url: str) -> None:
-    """Remove a database, whoever is still connected to it."""
+    """Remove a database, also while clients are connected to it."""
     connection = await asyncpg.connect(server.admin_url)
     try:
         await connection.execute(f"DROP DATABASE {name_of(url)} WITH (FORCE)")
@@ -35,5 +35,5 @@ async def drop(server: PostgresServer, url: str) -> None:
 
 
 def name_of(url: str) -> str:
-    """Give the name of the database at an address."""
+    """Return the name of the database at an address."""
     return url.rpartition("/")[2]

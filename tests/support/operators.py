@@ -66,7 +66,7 @@ class Operator:
             return 0, ""
 
     def ready(self) -> dict[str, Any]:
-        """Give what /readyz says."""
+        """Return the body of /readyz."""
         text = self.ask("/readyz")[1]
         found: dict[str, Any] = json.loads(text) if text else {}
         return found
@@ -83,7 +83,7 @@ class Operator:
 
     @property
     def log(self) -> str:
-        """All that it has said."""
+        """The whole log."""
         return self.running.log.read_text()
 
     def kill(self) -> None:
@@ -135,7 +135,7 @@ class Kubelet:
 
 
 def settings(cluster: Cluster, namespace: str, **more: str) -> dict[str, str]:
-    """Give the environment of an operator for one namespace of a cluster."""
+    """Return the environment of an operator for one namespace of a cluster."""
     return {
         "KUBECONFIG": str(cluster.kubeconfig),
         "VIGIL_NAMESPACES": namespace,
@@ -171,7 +171,7 @@ def secret(name: str, namespace: str, **values: str) -> str:
 
 
 def camera(name: str, namespace: str, url: str = "rtsp://10.0.0.5:554/stream1", **spec: Any) -> dict[str, Any]:
-    """Give a Camera."""
+    """Return a Camera."""
     source = {"type": "RTSP", "url": url, **spec.pop("source", {})}
     return {
         "apiVersion": "vigil.dev/v1alpha1",
@@ -182,7 +182,7 @@ def camera(name: str, namespace: str, url: str = "rtsp://10.0.0.5:554/stream1", 
 
 
 def site(name: str, namespace: str, **spec: Any) -> dict[str, Any]:
-    """Give a Site."""
+    """Return a Site."""
     return {
         "apiVersion": "vigil.dev/v1alpha1",
         "kind": "Site",
@@ -228,22 +228,22 @@ class World:
         return items
 
     def condition(self, name: str, kind: str = "Ready") -> dict[str, Any]:
-        """Give a condition of a Camera; empty when it has none."""
+        """Return a condition of a Camera; empty when it has none."""
         found = self.find("camera", name) or {}
         conditions = found.get("status", {}).get("conditions", [])
         return next((one for one in conditions if one["type"] == kind), {})
 
     def reason(self, name: str) -> str:
-        """Give why a Camera is, or is not, ready."""
+        """Return the reason of a Camera's condition Ready."""
         return str(self.condition(name).get("reason", ""))
 
     def is_observed(self, name: str) -> bool:
-        """Say whether the status of a Camera speaks of its spec as it is now."""
+        """Return whether the status of a Camera describes its current spec."""
         found = self.find("camera", name) or {}
         return bool(found["status"]["observedGeneration"] == found["metadata"]["generation"])
 
     def wait_reason(self, name: str, reason: str, deadline_s: float = 30) -> dict[str, Any]:
-        """Wait until a Camera has a reason; give its condition Ready."""
+        """Wait until a Camera has a reason; return its condition Ready."""
         wait_until(lambda: self.reason(name) == reason, deadline_s, f"{name} is {reason} (now {self.reason(name)})")
         return self.condition(name)
 

@@ -45,7 +45,7 @@ def run_folder() -> Path:
 
 @functools.cache
 def reaper() -> Reaper:
-    """Give the reaper of this test run: it ends all servers, with what they started, when the run is killed."""
+    """Return the reaper of this test run: it ends all servers, with what they started, when the run is killed."""
     made = Reaper(run_folder() / "run")
     atexit.register(made.close)
     return made

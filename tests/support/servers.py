@@ -57,7 +57,7 @@ class PostgresServer:
         return url(self.port, PASSWORD, database)
 
     async def new_database(self, template: str = "template1") -> str:
-        """Make an empty database, or a copy of another, and give its address."""
+        """Make an empty database, or a copy of another, and return its address."""
         name = f"test_{uuid4().hex[:12]}"
         connection = await asyncpg.connect(self.admin_url)
         try:
@@ -159,7 +159,7 @@ def start_rtsp(folder: Path, videos: dict[str, Path], login: Login | None = None
 
 
 def own_address() -> str:
-    """Give this machine's address on its network; skips where it has none."""
+    """Return this machine's address on its network; skips where it has none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # sends nothing: it only asks for the way
@@ -170,7 +170,7 @@ def own_address() -> str:
 
 
 def environment() -> dict[str, str]:
-    """Give what child programs of a test see: this environment without any VIGIL_ setting but the cache."""
+    """Return the environment of a test's child programs: this one without any VIGIL_ setting but the cache."""
     return {
         name: value for name, value in os.environ.items() if not name.startswith("VIGIL_") or name == "VIGIL_CACHE_DIR"
     }

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, overload
 
 Value = TypeVar("Value")
 MORE_AT_MOST_S = 60.0
-"""By so much, at most, deadlines are longer than tests say: threefold, for a machine that does other things too.
+"""By so much, at most, deadlines are longer than tests ask for: threefold, for a machine that does other work too.
 What comes is seen at once, so that only what never comes takes longer."""
 
 

@@ -47,7 +47,7 @@ class CameraCondition(StrEnum):
     """Condition types of a Camera."""
 
     READY = "Ready"
-    """Its pod runs, and frames arrive and are analysed. The first condition to look at: its reason and message name
+    """Its pod runs, and frames arrive and are analysed. Check this condition first: its reason and message name
     the obstacle."""
     STREAMING = "Streaming"
     """The stream pod receives frames. While it is False there are no sightings at this camera."""
@@ -66,7 +66,7 @@ class SubjectCondition(StrEnum):
     """Condition types of a Subject."""
 
     READY = "Ready"
-    """The person is recognised now. The first condition to look at: its reason names the obstacle."""
+    """The person is recognised now. Check this condition first: its reason names the obstacle."""
     ENROLLED = "Enrolled"
     """At least one photo is in the gallery. `status.photos` has the result for each photo."""
     CONSENT_VALID = "ConsentValid"
@@ -79,7 +79,7 @@ class SiteCondition(StrEnum):
     """Condition types of a Site."""
 
     READY = "Ready"
-    """The Site's bus and at least one of its inference endpoints answer. The first condition to look at."""
+    """The Site's bus and at least one of its inference endpoints answer. Check this condition first."""
     CONNECTED = "Connected"
     """The operator is connected to the Site's bus and receives heartbeats of its cameras."""
     IN_SYNC = "InSync"

@@ -10,7 +10,7 @@ class CameraReason(StrEnum):
     """Why a Camera is, or is not, ready; while its pod runs, a source's and fitness's reasons add detail."""
 
     STREAMING = "Streaming"
-    """Pictures come and are analysed. Nothing is to be done."""
+    """Frames arrive and are analysed. No action is needed."""
     STARTING = "Starting"
     """The stream pod runs and has not sent a heartbeat yet. Wait some seconds."""
     RECONCILED = "Reconciled"
@@ -55,7 +55,7 @@ class CameraReason(StrEnum):
     CONTAINER_CONFIG_ERROR = "ContainerConfigError"
     """The kubelet cannot build the container; the message is the kubelet's. Create what it names."""
     OUT_OF_MEMORY = "OutOfMemory"
-    """The stream process took more memory than its limit and was killed. Raise scheduling.resources.limits.memory of
+    """The stream process used more memory than its limit and was killed. Raise scheduling.resources.limits.memory of
     this Camera, or of all in the chart's operator.streamResources (on a GPU: operator.streamGpuResources), or lower the
     camera's resolution."""
     CRASH_LOOPING = "CrashLooping"
@@ -70,7 +70,8 @@ class CameraReason(StrEnum):
     """The operator does not reach the Site's bus, so the state of the camera is unknown. Look at the Site's condition
     Connected; the camera itself may work."""
     APPLY_CONFLICT = "ApplyConflict"
-    """Another field manager owns fields that the operator must write; the message names both. Let it give them up."""
+    """Another field manager owns fields that the operator must write; the message names both. Remove its
+    ownership of them."""
     APPLY_FORBIDDEN = "ApplyForbidden"
     """The API server refuses what the operator wants to make; the message is the API server's. Most often a quota,
     an admission policy, a request in scheduling.resources above its limit, or missing permissions of the operator."""

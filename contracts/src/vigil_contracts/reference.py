@@ -22,7 +22,7 @@ Every field, rule, condition and reason of `{API_VERSION}`, generated from `cont
 so do `vigil check` and `vigil up` for the same manifest, with the same words.
 """
 
-TELLING: dict[str, tuple[tuple[type[StrEnum], str], ...]] = {
+REASONS: dict[str, tuple[tuple[type[StrEnum], str], ...]] = {
     "Camera": (
         (conditions.CameraReason, "Ready, Streaming, Reconciling, Stalled"),
         (conditions.SourceReason, "SourceReachable, and Streaming and Ready while the source is at fault"),
@@ -34,7 +34,7 @@ TELLING: dict[str, tuple[tuple[type[StrEnum], str], ...]] = {
     ),
     "Site": ((conditions.SiteReason, "Ready, Connected, InSync"),),
 }
-"""Kind to the reasons that its conditions give, and which of them."""
+"""The reasons of each kind, and the conditions that have them."""
 
 CONDITIONS: dict[str, type[StrEnum]] = {
     "Camera": conditions.CameraCondition,
@@ -51,7 +51,7 @@ class Meaning(NamedTuple):
 
 
 def meanings(enumeration: type[StrEnum]) -> dict[str, Meaning]:
-    """Return the docstring under each member: its first sentence says what it means, the others what to do."""
+    """Return the docstring under each member: its first sentence is the meaning, the others are what to do."""
     tree = ast.parse(inspect.getsource(enumeration)).body[0]
     found: dict[str, Meaning] = {}
     name = ""
@@ -88,7 +88,7 @@ def _kind(kind: str) -> Iterator[str]:
     yield from _table(
         ("Condition", "True means", "More"), ((f"`{k}`", *m) for k, m in meanings(CONDITIONS[kind]).items())
     )
-    for enumeration, where in TELLING[kind]:
+    for enumeration, where in REASONS[kind]:
         yield f"### {kind}: reasons of {where}\n"
         yield from _table(
             ("Reason", "Meaning", "What to do"), ((f"`{k}`", *m) for k, m in meanings(enumeration).items())

@@ -1,4 +1,4 @@
-"""The metric that tells which build of a program runs."""
+"""The metric with the build of a running program."""
 
 import platform
 from collections.abc import Iterable

@@ -70,7 +70,7 @@ class BusConnection:
         Of the client, as NATS lists it.
     on_up
         Called after each connection and reconnection. Another server may have come up, or the same one with an empty
-        disk: streams and subscriptions have to be looked at again.
+        disk: streams and subscriptions have to be checked again.
     on_down
         Called with the reason whenever it changes while there is no connection.
     pending_bytes

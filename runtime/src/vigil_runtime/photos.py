@@ -39,7 +39,7 @@ IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class DownloadError(Exception):
-    """A photo could not be downloaded; the text says why.
+    """A photo could not be downloaded; the text is the reason.
 
     Attributes
     ----------

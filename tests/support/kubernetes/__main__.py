@@ -13,7 +13,7 @@ def packages() -> None:
 
 def build() -> None:
     """Build every program."""
-    programs.ensure([name for module in programs.MODULES for name in module.programs], developer.say)
+    programs.ensure([name for module in programs.MODULES for name in module.programs], developer.report)
 
 
 VERBS = {"up": developer.up, "down": developer.down, "hold": developer.hold, "packages": packages, "programs": build}
@@ -22,15 +22,15 @@ VERBS = {"up": developer.up, "down": developer.down, "hold": developer.hold, "pa
 def main(arguments: list[str]) -> int:
     """Do what is asked; 1 and a sentence when it cannot be done."""
     if len(arguments) != 1 or arguments[0] not in VERBS:
-        developer.say(f"say one of: {', '.join(VERBS)}")
+        developer.report(f"use one of: {', '.join(VERBS)}")
         return 2
     try:
         VERBS[arguments[0]]()
     except NotHereError as error:
-        developer.say(f"this machine lacks {error}")
+        developer.report(f"this machine lacks {error}")
         return 1
     except (ClusterError, OSError) as error:
-        developer.say(str(error))
+        developer.report(str(error))
         return 1
     return 0
 

@@ -6,7 +6,7 @@ GROUP = "admissionregistration.k8s.io/v1"
 
 
 def changing_pods(name: str, namespace: str, *patches: str) -> list[dict[str, Any]]:
-    """Give what makes the API server change each new pod of a namespace; a moment after it was applied it is in force.
+    """Return the policy that changes each new pod of a namespace; it takes effect a moment after it was applied.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ def _debootstrap(root: Path) -> None:
 
 
 def _finish(root: Path) -> None:
-    """Take away what a running container does not need, and give Python the places of the public image."""
+    """Remove what a running container does not need, and move Python to the paths of the public image."""
     for folder in _SMALLER:
         for path in sorted((root / folder).rglob("*"), reverse=True):
             if path.is_dir() and not path.is_symlink():

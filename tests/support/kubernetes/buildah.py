@@ -14,7 +14,7 @@ TAIL = 3000
 
 
 def images_folder() -> Path:
-    """Give the folder of archives and layers."""
+    """Return the folder of archives and layers."""
     folder = cache_folder() / "kubernetes" / "images"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -26,7 +26,7 @@ def buildah(*arguments: str, timeout_s: float = TIMEOUT_S, check: bool = True) -
     Raises
     ------
     ClusterError
-        It failed and `check` is set; its last lines are in the text. Or it took too long.
+        It failed and `check` is set; its last lines are in the text. Or it exceeded its deadline.
     """
     storage = images_folder() / "storage"
     options = [f"--root={storage}", f"--runroot={storage}-run", "--storage-driver=overlay"]

@@ -2,7 +2,7 @@
 
 A cluster has a slot: a small number that names its network namespace, its link, its cgroup, its address ranges and its
 state folder, and that nobody else has as long as the slot's lock is held. So whatever bears the number once the lock
-is free is left over, and whoever takes a slot removes it first.
+is free is left over; the next run that takes the slot removes it first.
 
 Run as a module (`-m tests.support.kubernetes.cleanup NUMBER`, standard library only) it is the warden of one cluster:
 it waits until its standard input ends, which the kernel sees to however the cluster's holder dies, and removes
@@ -71,7 +71,7 @@ class Slot:
 
 
 def base_folder() -> Path:
-    """Give the folder of all slots."""
+    """Return the folder of all slots."""
     return Path(tempfile.gettempdir()) / "vigil-clusters"
 
 
@@ -110,36 +110,36 @@ def _hold(slot: Slot) -> int | None:
     return descriptor
 
 
-def remove(slot: Slot, say: Callable[[str], None] = lambda _: None) -> None:
+def remove(slot: Slot, report: Callable[[str], None] = lambda _: None) -> None:
     """End all processes of a slot and remove its mounts, cgroups, namespace, link and folder; does nothing twice.
 
     Parameters
     ----------
     slot
         What bears its number is removed.
-    say
-        Told each step as it begins.
+    report
+        Called with each step as it begins.
 
     Raises
     ------
     OSError
         Something could not be removed; the folder stays as long as anything is mounted in it.
     """
-    say(f"ending the pods of {slot.name}")
+    report(f"ending the pods of {slot.name}")
     _end_processes(slot)
-    say(f"removing {len(mounts(slot.folder))} mounts of pods")
+    report(f"removing {len(mounts(slot.folder))} mounts of pods")
     _unmount(slot.folder)
-    say("removing the cgroups of pods")
+    report("removing the cgroups of pods")
     for cgroup in slot.cgroups:
         _remove_cgroup(cgroup)
-    say("removing the network")
+    report("removing the network")
     if slot.namespace.exists():
         _run("ip", "netns", "delete", slot.name)
     if Path(f"/sys/class/net/{slot.link}").exists():
         _run("ip", "link", "delete", slot.link)
     if shutil.which("nft"):
         _run("nft", f"delete table inet {slot.cut}")
-    say(f"removing the files in {slot.folder}")
+    report(f"removing the files in {slot.folder}")
     _remove_files(slot)
 
 

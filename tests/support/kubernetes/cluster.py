@@ -63,7 +63,7 @@ class Cluster:
         Raises
         ------
         ClusterError
-            It failed and `check` is set; what it said is in the text. Or it took too long.
+            It failed and `check` is set; its output is in the text. Or it exceeded its deadline.
         """
         environment = {"KUBECONFIG": str(kubeconfig or self.kubeconfig), "KUBECACHEDIR": str(self.folder / "kubectl")}
         try:
@@ -84,7 +84,7 @@ class Cluster:
         return done
 
     def apply(self, text: str) -> None:
-        """Apply manifests (YAML or JSON), as a user does; raises ClusterError with what the API server said."""
+        """Apply manifests (YAML or JSON), as a user does; raises ClusterError with the API server's error."""
         self.kubectl("apply", "-f", "-", input=text, timeout_s=APPLY_TIMEOUT_S)
 
     def get(self, kind: str, name: str, namespace: str = "default") -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Cluster:
         return found
 
     def new_namespace(self, prefix: str = "test") -> str:
-        """Make a namespace for one test, ready for pods, and give its name; the cluster's end is its end."""
+        """Make a namespace for one test, ready for pods, and return its name; the cluster's end is its end."""
         name = f"{prefix}-{uuid4().hex[:8]}"
         self.kubectl("create", "namespace", name)
         self.wait_for_accounts(name)
@@ -111,7 +111,7 @@ class Cluster:
         self.kubectl("wait", "--for=condition=Established", "crd", "--all", f"--timeout={SETTLED_TIMEOUT_S:.0f}s")
 
     def kubeconfig_for(self, user: str, groups: Iterable[str] = ()) -> Path:
-        """Write a kubeconfig for a user without any right but those that RBAC gives."""
+        """Write a kubeconfig for a user whose only permissions are those of RBAC."""
         name = f"user-{uuid4().hex[:8]}"
         self.place.authority.certify(name, user, [*groups])
         return self.place.authority.kubeconfig(name, self.place.server, self.place.kubeconfig(name))
@@ -123,7 +123,7 @@ class Cluster:
         return write_kubeconfig(file, self.place.server, self.place.authority.certificate, {"token": token}, namespace)
 
     def audit_size(self) -> int:
-        """Give the length of the audit log now: a mark from which `requests` may count."""
+        """Return the length of the audit log now: a mark from which `requests` may count."""
         return self.audit_log.stat().st_size
 
     def requests(self, since: int = 0) -> list[audit.Request]:

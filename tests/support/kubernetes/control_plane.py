@@ -67,7 +67,7 @@ class Place:
         return f"https://{self.ip}:{self.ports.api}"
 
     def kubeconfig(self, name: str) -> Path:
-        """Give the kubeconfig of one of `USERS`, or of another certificate."""
+        """Return the kubeconfig of one of `USERS`, or of another certificate."""
         return self.folder / f"{name}.kubeconfig"
 
 
@@ -171,7 +171,7 @@ def _client(place: Place, name: str, port: int) -> tuple[str, ...]:
 
 
 def answers(url: str, trusted: ssl.SSLContext | bool = True) -> bool:
-    """Tell whether a health address says that all is well."""
+    """Return whether a health address answers with success."""
     with contextlib.suppress(httpx.HTTPError):
         return httpx.get(url, verify=trusted, timeout=2.0, trust_env=False).status_code == httpx.codes.OK
     return False

@@ -1,7 +1,7 @@
 """A developer's cluster with Vigil installed: `make cluster` and `make cluster-down`.
 
 The cluster lives in a process of its own, the holder, which `up` starts and `down` ends; whatever becomes of the
-holder, its programs end with it. `up` may be said again after a change: it builds what changed and upgrades the
+holder, its programs end with it. Run `up` again after a change: it builds what changed and upgrades the
 release.
 """
 
@@ -45,7 +45,7 @@ _NAMESPACES = "jsonpath={.items[*].metadata.namespace}"
 
 @dataclass(frozen=True)
 class Held:
-    """What the holder says about its cluster.
+    """The cluster of a holder, as the holder wrote it to cluster.json.
 
     Attributes
     ----------
@@ -64,20 +64,20 @@ class Held:
     host_ip: str
 
     def lives(self) -> bool:
-        """Tell whether the holder still runs."""
+        """Return whether the holder still runs."""
         seen = orphans.find_process(self.pid)
         return seen is not None and seen.started == self.started and orphans.boot_id() == self.boot
 
 
 def folder() -> Path:
-    """Give the folder of the developer's cluster."""
+    """Return the folder of the developer's cluster."""
     made = cache_folder() / "kubernetes" / "developer"
     made.mkdir(parents=True, exist_ok=True)
     return made
 
 
 def held() -> Held | None:
-    """Read what the holder said, unless it is gone."""
+    """Return the running holder's cluster; None when no holder runs."""
     with suppress(OSError, ValueError, TypeError):
         found = Held(**json.loads((folder() / "cluster.json").read_text()))
         return found if found.lives() else None
@@ -85,7 +85,7 @@ def held() -> Held | None:
 
 
 def up() -> None:
-    """Start the cluster unless it runs, give it the images of this working tree, and install or upgrade the chart.
+    """Start the cluster unless it runs, load the images of this working tree, and install or upgrade the chart.
 
     Raises
     ------
@@ -97,16 +97,16 @@ def up() -> None:
     machine.check_node()
     machine.check_images()
     with filelock.FileLock(folder() / "lock"):
-        programs.ensure([*PROGRAMS, "helm"], say)
+        programs.ensure([*PROGRAMS, "helm"], report)
         running = held()
         cluster = running or _start_holder()
-        say(f"the cluster runs; giving it Vigil's images ({', '.join(images.OWN)})")
+        report(f"the cluster runs; loading Vigil's images ({', '.join(images.OWN)})")
         _load_images(cluster)
-        say(f"installing {CHART.relative_to(ROOT)}")
+        report(f"installing {CHART.relative_to(ROOT)}")
         _install(cluster)
         if running is not None:
             _take_new_images(cluster)
-    say(f"ready. Pods reach this machine at {cluster.host_ip}; make cluster-down removes all. Now:")
+    report(f"ready. Pods reach this machine at {cluster.host_ip}; make cluster-down removes all. Now:")
     print(environment(cluster))  # noqa: T201 - what the developer copies
 
 
@@ -117,7 +117,7 @@ def down() -> None:
         if cluster is None:
             slot, descriptor = cleanup.take_slot()  # removes what holders that crashed have left
             os.close(descriptor)
-            say(f"no cluster runs (traces of crashed ones are removed; {slot.name} is free)")
+            report(f"no cluster runs (traces of crashed ones are removed; {slot.name} is free)")
         else:
             _end_holder(cluster)
         (folder() / "cluster.json").unlink(missing_ok=True)
@@ -130,7 +130,7 @@ def environment(cluster: Held) -> str:
 
 
 def hold() -> None:
-    """Be the holder: start the cluster, say so, and keep it until told to end."""
+    """Start the cluster, write cluster.json, and keep the cluster until a signal ends this process."""
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cluster = NodeCluster.start()
@@ -138,7 +138,7 @@ def hold() -> None:
         seen = orphans.find_process(os.getpid())
         assert seen is not None
         number = int(cluster.name.rpartition("-")[2])
-        told = Held(
+        running = Held(
             seen.pid,
             seen.started,
             orphans.boot_id(),
@@ -148,7 +148,7 @@ def hold() -> None:
             cluster.host_ip,
         )
         partial = folder() / "cluster.json.part"
-        partial.write_text(json.dumps(asdict(told)))
+        partial.write_text(json.dumps(asdict(running)))
         partial.replace(folder() / "cluster.json")
         while True:
             signal.pause()
@@ -160,27 +160,27 @@ def hold() -> None:
 
 
 def _stop_programs(cluster: NodeCluster) -> None:
-    """End the programs, the last started first, and say so for each: `down` passes it on."""
+    """End the programs, the last started first, with a line for each: `down` prints it."""
     for name in reversed(cluster.programs.names):
-        say(f"ending {name}")
+        report(f"ending {name}")
         with suppress(ClusterError):  # it is stopped
             cluster.programs.stop(name)
 
 
 def _end_holder(cluster: Held) -> None:
-    """Tell the holder to end, and pass on what it and its warden say until it has."""
+    """Stop the holder, and print its log and its warden's until it has ended."""
     slot = cleanup.Slot(cluster.slot)
     logs = [_Tail(folder() / "holder.log"), _Tail(slot.folder.with_suffix(".log"))]
 
     def ended() -> bool:
-        gone = not cluster.lives()  # looked at first: what it said last is then in the log
+        gone = not cluster.lives()  # checked first: its last lines are then in the log
         for log in logs:
             log.pass_on()
         return gone
 
     os.kill(cluster.pid, signal.SIGTERM)
     wait_until(ended, STOP_TIMEOUT_S, f"process {cluster.pid}, which holds {slot.name}, ends; see {logs[0].path}")
-    say(f"{slot.name} is removed")
+    report(f"{slot.name} is removed")
 
 
 class _Tail:
@@ -210,7 +210,7 @@ def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
 def _start_holder() -> Held:
     (folder() / "cluster.json").unlink(missing_ok=True)
     log = folder() / "holder.log"
-    say(f"starting a cluster (its log: {log})")
+    report(f"starting a cluster (its log: {log})")
     with log.open("wb") as output:
         holder = subprocess.Popen(
             [sys.executable, "-m", "tests.support.kubernetes", "hold"],
@@ -252,10 +252,10 @@ def _install(cluster: Held) -> None:
 
 
 def _state(cluster: Held) -> str:
-    """Tell how the pods are, and what those that do not run said last."""
-    told = _kubectl(cluster, "get", "pods", "--all-namespaces")
-    told += _kubectl(cluster, "logs", "-n", NAMESPACE, "-l", _VIGIL, "--all-containers", "--prefix", "--tail=5")
-    return f"{told}\nThe cluster still runs; make cluster-down removes it:\n{environment(cluster)}"
+    """Return the list of pods and the last lines of their logs."""
+    state = _kubectl(cluster, "get", "pods", "--all-namespaces")
+    state += _kubectl(cluster, "logs", "-n", NAMESPACE, "-l", _VIGIL, "--all-containers", "--prefix", "--tail=5")
+    return f"{state}\nThe cluster still runs; make cluster-down removes it:\n{environment(cluster)}"
 
 
 def _take_new_images(cluster: Held) -> None:
@@ -274,6 +274,6 @@ def _kubectl(cluster: Held, *arguments: str) -> str:
     return done.stdout
 
 
-def say(text: str) -> None:
-    """Tell the developer how it goes on."""
+def report(text: str) -> None:
+    """Print a line of progress."""
     print(f"cluster: {text}", file=sys.stderr, flush=True)  # noqa: T201 - a program for the terminal

@@ -2,7 +2,7 @@
 
 
 class ClusterError(Exception):
-    """A cluster, or a part of it, that is not to be had; the text says which, why, and where more is to be read."""
+    """A cluster, or a part of it, that is not available; the text names it, the reason and the log to read."""
 
 
 class NotHereError(ClusterError):

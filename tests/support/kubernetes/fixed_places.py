@@ -1,4 +1,4 @@
-"""What Kubernetes' programs change at fixed places of the machine, whatever they are told, and how it is put back.
+"""What Kubernetes' programs change at fixed paths of the machine, and how it is put back.
 
 Some bears the id of a container, which is in the cluster's state; the rest (kernel settings, the kubelet's folder of
 device plugins) is noted before the first cluster starts, and put back when the last one is gone.

@@ -37,11 +37,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly:
         return
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    say = reporter.write_line if reporter is not None else print
+    report = reporter.write_line if reporter is not None else print
     used = {name for item in session.items for name in getattr(item, "fixturenames", ())}
     for fixture in used & NEEDED.keys():
         try:
-            programs.ensure(NEEDED[fixture], lambda line: say(f"kubernetes: {line}"))
+            programs.ensure(NEEDED[fixture], lambda line: report(f"kubernetes: {line}"))
         except ClusterError as error:
             _failed[fixture] = str(error)
 
@@ -65,33 +65,33 @@ def _started(fixture: str, start: Callable[[], AnyCluster]) -> Iterator[AnyClust
 
 @pytest.fixture(scope="session")
 def helm() -> Path:
-    """Give the program."""
+    """Return the program."""
     _check("helm")
     return Path(programs.program("helm"))
 
 
 @pytest.fixture(scope="session")
 def kubeconform() -> Path:
-    """Give the program."""
+    """Return the program."""
     _check("kubeconform")
     return Path(programs.program("kubeconform"))
 
 
 @pytest.fixture(scope="session")
 def api_cluster() -> Iterator[ApiCluster]:
-    """Give a Kubernetes API without nodes, shared."""
+    """Return a Kubernetes API without nodes, shared."""
     yield from _started("api_cluster", ApiCluster.start)
 
 
 @pytest.fixture
 def own_api_cluster() -> Iterator[ApiCluster]:
-    """Give a Kubernetes API without nodes for tests that stop its programs."""
+    """Return a Kubernetes API without nodes for tests that stop its programs."""
     yield from _started("own_api_cluster", ApiCluster.start)
 
 
 @pytest.fixture(scope="module")
 def node_cluster() -> Iterator[NodeCluster]:
-    """Give a whole Kubernetes of one node, shared; skipped by name where there is no root or a package is missing.
+    """Return a whole Kubernetes of one node, shared; skipped by name where there is no root or a package is missing.
 
     Of a module, not of the session: with all that runs in it, it would take a quarter of a core from all tests after.
     """
@@ -100,11 +100,11 @@ def node_cluster() -> Iterator[NodeCluster]:
 
 @pytest.fixture
 def own_node_cluster() -> Iterator[NodeCluster]:
-    """Give a whole Kubernetes of one node for tests that cut it off or stop its programs."""
+    """Return a whole Kubernetes of one node for tests that cut it off or stop its programs."""
     yield from _started("own_node_cluster", NodeCluster.start)
 
 
 @pytest.fixture
 def kwok_cluster() -> Iterator[KwokCluster]:
-    """Give a Kubernetes with pretended nodes, none at first: `kwok_cluster.add_nodes(10)`."""
+    """Return a Kubernetes with pretended nodes, none at first: `kwok_cluster.add_nodes(10)`."""
     yield from _started("kwok_cluster", KwokCluster.start)

@@ -28,7 +28,7 @@ KEPT = 3
 
 
 def full_name(tag: str) -> str:
-    """Give an image's whole name, as a node knows it: `vigil/stream:test` is `docker.io/vigil/stream:test`."""
+    """Return an image's whole name, as a node knows it: `vigil/stream:test` is `docker.io/vigil/stream:test`."""
     first, slash, _ = tag.partition("/")
     if not slash:
         return f"docker.io/library/{tag}"
@@ -84,7 +84,7 @@ def build_image(
 
 
 def pause_image() -> Path:
-    """Give the archive of the image that holds a pod's namespaces."""
+    """Return the archive of the image that holds a pod's namespaces."""
     with tempfile.TemporaryDirectory() as scratch:
         shutil.copy2(program("pause"), Path(scratch) / "pause")
         return build_image(DOCKERFILES / "pause" / "Dockerfile", PAUSE, Path(scratch))
@@ -114,7 +114,7 @@ def _forget_old(archive: Path) -> None:
 
 
 def _instructions(dockerfile: Path, arguments: Mapping[str, str]) -> Iterator[list[str]]:
-    """Give the instructions that name images or files, with the values of ARG put in."""
+    """Return the instructions that name images or files, with the values of ARG put in."""
     values = dict(arguments)
     for line in re.sub(r"\\\n", " ", dockerfile.read_text()).splitlines():
         word, _, rest = line.strip().partition(" ")

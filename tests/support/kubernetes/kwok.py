@@ -1,6 +1,6 @@
 """A Kubernetes whose nodes and pods are pretended: a thousand Deployments become Ready on a small machine.
 
-API, controllers and scheduler are real; kwok says what the kubelets of a thousand nodes would say.
+API, controllers and scheduler are real; kwok reports what the kubelets of a thousand nodes would report.
 """
 
 import json
@@ -52,7 +52,7 @@ class KwokCluster(ApiCluster):
         )
 
     def add_nodes(self, count: int, pods: int = PODS_PER_NODE) -> list[str]:
-        """Add nodes that are Ready, and give their names.
+        """Add nodes that are Ready, and return their names.
 
         Parameters
         ----------

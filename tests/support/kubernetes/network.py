@@ -9,7 +9,7 @@ from tests.support.kubernetes.errors import ClusterError
 
 TIMEOUT_S = 15.0
 _HOOK = "type filter hook prerouting priority -500;"
-"""Before anything else looks at a packet."""
+"""Before every other hook of a packet."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Network:
         _run(*self.within, "sysctl", "-qw", "net.ipv4.ip_forward=1")
 
     def cut(self) -> None:
-        """Lose every packet where it arrives, on both ends of the link, so that no sender is told.
+        """Lose every packet where it arrives, on both ends of the link, so that no sender gets an error.
 
         A link that is down would be noticed, and its packets would go to the machine's own router instead.
         """

@@ -1,4 +1,4 @@
-"""A whole Kubernetes node in a network namespace of its own: what a Deployment says really runs."""
+"""A whole Kubernetes node in its own network namespace; the pods of a Deployment really run."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ PORTS = Ports(api=6443, etcd=2379, etcd_peers=2380, etcd_health=2381, controller
 READY_TIMEOUT_S = 120.0
 IMPORT_TIMEOUT_S = 300.0
 WARDEN_TIMEOUT_S = 240.0
-"""The files of unpacked images took 100 s to delete beside ten busy processes."""
+"""The files of unpacked images were deleted in 100 s beside ten busy processes."""
 
 
 class NodeCluster(Cluster):
@@ -102,7 +102,7 @@ class NodeCluster(Cluster):
             raise ClusterError(f"{self.name}: the node is not Ready ({error})\nThe end of {log}:\n{tail}") from error
 
     def load_image(self, archive: Path) -> None:
-        """Give the node an image from an OCI archive, as `images.build_image` makes it."""
+        """Load an image into the node from an OCI archive, as `images.build_image` makes it."""
         import_image(self.containerd, archive)
 
     def images(self) -> list[str]:
@@ -110,18 +110,18 @@ class NodeCluster(Cluster):
         return _ctr(self.containerd, "images", "list", "-q").stdout.split()
 
     def pod_ip(self, name: str, namespace: str = "default") -> str:
-        """Give the address of a running pod, which this machine can reach."""
+        """Return the address of a running pod, which this machine can reach."""
         status = self.get("pod", name, namespace)["status"]
         if "podIP" not in status:
             raise ClusterError(f"pod {namespace}/{name} has no address yet; it is {status.get('phase')}")
         return str(status["podIP"])
 
     def service_ip(self, name: str, namespace: str = "default") -> str:
-        """Give the address of a Service, which this machine can reach."""
+        """Return the address of a Service, which this machine can reach."""
         return str(self.get("service", name, namespace)["spec"]["clusterIP"])
 
     def cut(self) -> None:
-        """Partition the cluster from this machine: nothing passes any more, and nobody is told; inside all goes on."""
+        """Partition the cluster from this machine: packets are dropped without an error; everything inside goes on."""
         self._network.cut()
 
     def mend(self) -> None:
@@ -142,7 +142,7 @@ class NodeCluster(Cluster):
 
 
 def import_image(containerd: Path, archive: Path) -> None:
-    """Give an image to the containerd that listens on a socket; raises ClusterError."""
+    """Load an image into the containerd that listens on a socket; raises ClusterError."""
     done = _ctr(containerd, "images", "import", str(archive))
     if done.returncode != 0:
         raise ClusterError(f"{archive} cannot be loaded by {containerd}: {done.stderr.strip()}")

@@ -18,7 +18,7 @@ PROXY_HEALTH_PORT = 10256
 
 
 def users(node: str) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Give the users of a node's programs: name of the certificate to user and groups."""
+    """Return the users of a node's programs: name of the certificate to user and groups."""
     return {
         "kubelet": (f"system:node:{node}", ("system:nodes",)),
         "proxy": ("system:kube-proxy", ()),
@@ -26,12 +26,12 @@ def users(node: str) -> dict[str, tuple[str, tuple[str, ...]]]:
 
 
 def socket(place: Place) -> Path:
-    """Give the socket of containerd."""
+    """Return the socket of containerd."""
     return place.folder / "containerd.sock"
 
 
 def containerd(place: Place, network: Network) -> ProcessSpec:
-    """Describe containerd, with the network plugins that give pods their addresses."""
+    """Describe containerd, with the network plugins that assign pods their addresses."""
     plugin = {
         "type": "bridge",
         "bridge": "cni0",
@@ -177,4 +177,4 @@ _COREFILE = """cluster.local:53 in-addr.arpa:53 {{
  }}
 }}
 """
-"""The second block says at once that there is no other name; in the first it would answer before `kubernetes`."""
+"""The second block answers at once that there is no other name; in the first it would answer before `kubernetes`."""

@@ -38,11 +38,11 @@ class Programs:
         return list(self._specs)
 
     def pid(self, name: str) -> int:
-        """Give the process of a running program."""
+        """Return the process of a running program."""
         return self._of(name).pid
 
     def log(self, name: str) -> Path:
-        """Give the file that a program logs to."""
+        """Return the file that a program logs to."""
         return self.folder / f"{name}.log"
 
     def add(self, spec: ProcessSpec) -> None:

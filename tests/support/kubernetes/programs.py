@@ -77,7 +77,7 @@ Progress = Callable[[str], None]
 
 
 def programs_folder() -> Path:
-    """Give the folder of built programs."""
+    """Return the folder of built programs."""
     return cache_folder() / "kubernetes" / KUBERNETES
 
 
@@ -95,7 +95,7 @@ def ensure(programs: Iterable[str], progress: Progress = lambda _: None) -> None
     programs
         Names, as in `MODULES`.
     progress
-        Told what is being built and how long it took.
+        Called with a line for each build: what is built, and how long the build was.
 
     Raises
     ------

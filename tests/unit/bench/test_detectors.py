@@ -17,7 +17,8 @@ def test_an_scrfd_cell_becomes_a_face_at_its_place() -> None:
     assert face.landmarks[0].tolist() == [36, 20]
 
 
-def test_a_yunet_cell_becomes_a_face_at_its_place_and_the_weaker_neighbour_goes() -> None:
+def test_a_yunet_cell_becomes_a_face_and_the_weaker_one_goes() -> None:
+    """A YuNet cell becomes a face at its place and the weaker neighbour goes."""
     cls, obj = _maps(64, 32, 1, 1), _maps(64, 32, 1, 1)
     boxes, points = _maps(64, 32, 1, 4), _maps(64, 32, 1, 10)
     for index, score in ((4 + 2, 0.9), (4 + 3, 0.8)):

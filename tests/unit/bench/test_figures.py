@@ -36,9 +36,8 @@ def test_a_percentile_of_nothing_is_refused() -> None:
         (Goal("at most", 100), math.nan, False),
     ],
 )
-def test_a_goal_is_met_at_its_value_and_never_by_what_was_not_measured(
-    goal: Goal, value: float | None, *, met: bool
-) -> None:
+def test_a_goal_is_met_at_its_value_never_by_a_missing_figure(goal: Goal, value: float | None, *, met: bool) -> None:
+    """A goal is met at its value and never by what was not measured."""
     assert goal.met(value) is met
 
 
@@ -47,7 +46,8 @@ def test_a_failed_row_is_not_ok_even_without_a_goal() -> None:
     assert Row("p", "n", 5, "ms").ok is None
 
 
-def test_the_ratio_is_of_medians_so_that_one_spoilt_run_does_not_count() -> None:
+def test_the_ratio_is_one_of_medians() -> None:
+    """The ratio is of medians so that one spoilt run does not count."""
     assert ratio_of_medians([40, 2, 42], [50, 51, 500]) == pytest.approx(40 / 51)
     assert math.isnan(ratio_of_medians([1], [0]))
 

@@ -27,7 +27,9 @@ def part(measure: Any) -> Part:
     return Part("p", "A part", "How.", (SPEED, DELAY), measure)
 
 
-def test_a_part_that_fails_midway_keeps_its_rows_and_shows_the_missing_ones_as_failed(bench: Bench) -> None:
+def test_a_part_that_fails_midway_keeps_its_rows(bench: Bench) -> None:
+    """A part that fails midway keeps its rows and shows the missing ones as failed."""
+
     def measure(_: Bench) -> Any:
         yield promised("p", SPEED, 12.0)
         raise RuntimeError("the server\nwent away")

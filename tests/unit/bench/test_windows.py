@@ -24,7 +24,8 @@ def snapshot(at: float, pictures: int, *, cpu_s: float = 0.0, machine_s: float =
 @pytest.mark.parametrize(
     ("pictures", "p95", "held"), [(50, 0.1, True), (48, 1.0, True), (47, 0.1, False), (50, 1.1, False)]
 )
-def test_a_camera_is_sustained_at_95_percent_and_with_fresh_pictures(pictures: int, p95: float, *, held: bool) -> None:
+def test_a_camera_is_sustained_at_95_percent_and_fresh_frames(pictures: int, p95: float, *, held: bool) -> None:
+    """A camera is sustained at 95 percent and with fresh frames."""
     seen = windows.camera_windows(snapshot(0, 100), snapshot(10, 100 + pictures, p95=p95))
     assert seen["c0"].sustained(5) is held
 
@@ -65,7 +66,8 @@ def _event(**trace: str) -> dict[str, Any]:
     }
 
 
-def test_latency_counts_only_revisions_that_a_new_best_shot_caused() -> None:
+def test_latency_counts_only_revisions_of_a_new_best_shot() -> None:
+    """Latency counts only revisions that a new best shot caused."""
     captured = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     at = {"capturedAt": captured, "embeddedAt": captured + dt.timedelta(milliseconds=40)}
     stations = {name: moment.isoformat() for name, moment in at.items()}

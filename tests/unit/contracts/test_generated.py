@@ -14,10 +14,10 @@ from vigil_contracts.conditions import MAX_MESSAGE, Condition
 from vigil_contracts.crds import definition, definitions
 from vigil_contracts.crds.columns import COLUMNS
 from vigil_contracts.crds.structural import SchemaError, structural
-from vigil_contracts.reference import CONDITIONS, TELLING, meanings, reference
+from vigil_contracts.reference import CONDITIONS, REASONS, meanings, reference
 from vigil_contracts.resources import KINDS
 
-REASONS = [enumeration for tellings in TELLING.values() for enumeration, _ in tellings]
+REASONS = [enumeration for tellings in REASONS.values() for enumeration, _ in tellings]
 
 
 @pytest.mark.parametrize("enumeration", [*REASONS, *CONDITIONS.values()], ids=lambda one: one.__name__)
@@ -92,7 +92,8 @@ def test_a_message_longer_than_a_status_may_hold_is_cut_not_lost() -> None:
     assert made.message.endswith("…")
 
 
-def test_no_column_of_kubectl_get_is_over_a_list_of_which_only_the_first_entry_would_be_shown() -> None:
+def test_no_column_of_kubectl_get_is_over_a_list() -> None:
+    """No column of kubectl get is over a list of which only the first entry would be shown."""
     for name, columns in COLUMNS.items():
         for column in columns:
             lists = re.findall(r"\[([^\]]*)\]", column.path)

@@ -87,7 +87,8 @@ def test_each_person_s_row_tells_where_when_and_how_well() -> None:
     assert evaluator.evaluate().first_s == 4.0
 
 
-def test_the_demo_s_truth_has_people_of_both_sorts_on_every_camera_s_wall() -> None:
+def test_the_demo_s_truth_has_both_sorts_on_every_camera() -> None:
+    """The demo's truth has people of both sorts on every camera's wall."""
     assert len(GROUND_TRUTH.enrolled) >= 3
     assert len(GROUND_TRUTH.strangers) >= 2
     for camera, people in GROUND_TRUTH.cameras.items():

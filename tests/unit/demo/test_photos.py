@@ -46,7 +46,8 @@ def put_by_hand(cache: Path, content: bytes = PICTURE) -> None:
         packed.addfile(member, io.BytesIO(content))
 
 
-def test_files_put_there_by_hand_are_used_whatever_their_platform(tmp_path: Path) -> None:
+def test_files_put_there_by_hand_are_used_on_any_platform(tmp_path: Path) -> None:
+    """Files put there by hand are used whatever their platform."""
     put_by_hand(tmp_path)
     said: list[str] = []
     found = ensure_photos(tmp_path, reports(said))
@@ -62,7 +63,8 @@ def test_what_is_in_the_cache_needs_no_package(tmp_path: Path) -> None:
     assert set(ensure_photos(tmp_path, reports([]))) == {"a.jpg", "b.jpg"}
 
 
-def test_without_a_network_all_that_is_needed_is_named_once_with_its_place(tmp_path: Path) -> None:
+def test_without_a_network_each_missing_file_is_named_once(tmp_path: Path) -> None:
+    """Without a network all that is needed is named once with its place."""
     with pytest.raises(CommandError) as caught:
         ensure_photos(tmp_path, reports([]))
     told = str(caught.value)

@@ -28,7 +28,9 @@ FIGURES = {person.key: plain_figure() for person in PEOPLE}
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=[scene.name for scene in SCENES])
-def test_the_same_seed_gives_the_same_pictures_and_another_seed_others(scene: Scene) -> None:
+def test_the_same_seed_draws_the_same_frames(scene: Scene) -> None:
+    """The same seed draws the same frames, another seed others."""
+
     def some(seed: int) -> list[NDArray[np.uint8]]:
         return list(itertools.islice(compose(scene, FIGURES, seed), 0, 90, 30))
 
@@ -63,7 +65,8 @@ def test_several_people_are_there_at_once() -> None:
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=[scene.name for scene in SCENES])
-def test_no_two_pictures_are_equal_so_that_no_camera_counts_as_frozen(scene: Scene) -> None:
+def test_no_two_frames_are_equal(scene: Scene) -> None:
+    """No two frames are equal, so that no camera counts as frozen."""
     seen = [picture.tobytes() for picture in itertools.islice(compose(scene, FIGURES, 7), 20)]
     assert len(set(seen)) == len(seen)
 
@@ -76,7 +79,8 @@ def test_furniture_hides_the_lower_end_of_those_behind_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("person", PEOPLE, ids=[person.key for person in PEOPLE])
-def test_a_cut_out_keeps_the_face_whole_and_leaves_the_background_out(person: Person) -> None:
+def test_a_cut_out_keeps_the_face_and_no_background(person: Person) -> None:
+    """A cut out keeps the face whole and leaves the background out."""
     right, bottom = (max(point[axis] for point in person.outline) + 1 for axis in (0, 1))
     figure = cut_out(person, Image.new("RGB", (right, bottom), (200, 150, 120)))
     sprite = figure.sprites[0]

@@ -131,9 +131,10 @@ async def test_one_client_too_many_is_refused_and_room_is_made_again(ports: tupl
     await eventually(admitted, DEADLINE_S, "there is room again")
 
 
-async def test_pictures_come_when_they_are_due_and_a_late_server_does_not_hurry(
+async def test_frames_come_when_due_and_a_late_server_does_not_hurry(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Frames come when they are due and a late server does not hurry."""
     now, slept = 100.0, list[float]()
 
     class Loop:

@@ -32,7 +32,8 @@ def key(context: Path, **arguments: str) -> str:
     return images._key(context / "Dockerfile", context, arguments)
 
 
-def test_an_image_is_built_anew_when_what_it_is_made_of_changes_and_only_then(context: Path) -> None:
+def test_an_image_is_rebuilt_only_when_its_sources_change(context: Path) -> None:
+    """An image is built anew when what it is made of changes and only then."""
     known = {key(context)}
     (context / "unused.txt").write_text("nobody copies it")
     assert key(context) in known
@@ -87,7 +88,9 @@ def test_bases_are_found_behind_arguments(context: Path) -> None:
     assert images._bases(context / "Dockerfile", {"BASE": "scratch"}) == []
 
 
-def test_requests_are_counted_from_a_mark_and_a_half_written_line_is_left_for_later(tmp_path: Path) -> None:
+def test_requests_are_counted_from_a_mark_in_whole_lines(tmp_path: Path) -> None:
+    """Requests are counted from a mark and a half written line is left for later."""
+
     def line(verb: str) -> str:
         reference = {
             "resource": "cameras",
@@ -152,9 +155,8 @@ def test_a_folder_with_something_mounted_in_it_is_seen(tmp_path: Path) -> None:
     assert Path("/proc") in cleanup.mounts(Path("/proc"))
 
 
-def test_what_bears_the_id_of_a_cluster_s_container_is_removed_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cleanup_removes_only_the_cluster_s_containers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What bears the id of a cluster's container is removed and nothing else."""
     for name in ("CNI_RESULTS", "CONTAINER_LOGS", "RUNC_STATE"):
         (tmp_path / name).mkdir()
         monkeypatch.setattr(fixed_places, name, tmp_path / name)

@@ -102,7 +102,7 @@ class Sampling(Strict):
     """Which frames are analysed."""
 
     fps: Annotated[int, Field(ge=1, le=60)] = 5
-    """Pictures analysed in a second, at most."""
+    """The most frames analysed in a second."""
     motion_gate: MotionGate = MotionGate()
     """Skip frames in which nothing moved."""
     duplicate_filter: DuplicateFilter = DuplicateFilter()

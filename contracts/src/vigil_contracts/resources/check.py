@@ -69,7 +69,7 @@ def _parse(plain: dict[str, Any], model: type[Resource]) -> Resource:
 
 
 def _all_problems(plain: dict[str, Any], model: type[Resource], error: ValidationError) -> list[Problem]:
-    """List also what the first errors hide: rules between fields are looked at only when every field is right."""
+    """List also what the first errors hide: rules between fields are checked only when every field is right."""
     found = [problem for details in error.errors() for problem in _problems(details, model)]
     for details in error.errors():
         _remove(plain, details["loc"])

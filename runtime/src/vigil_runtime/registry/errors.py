@@ -8,7 +8,7 @@ RegistryError
 
 
 class RegistryError(Exception):
-    """The registry did not do what was requested; the text says why.
+    """The registry did not do what was requested; the text is the reason.
 
     Attributes
     ----------
