@@ -17,15 +17,15 @@ from vigil_contracts.crds.structural import SchemaError, structural
 from vigil_contracts.reference import CONDITIONS, REASONS, meanings, reference
 from vigil_contracts.resources import KINDS
 
-REASONS = [enumeration for tellings in REASONS.values() for enumeration, _ in tellings]
+EVERY_REASON = [enumeration for reasons in REASONS.values() for enumeration, _ in reasons]
 
 
-@pytest.mark.parametrize("enumeration", [*REASONS, *CONDITIONS.values()], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("enumeration", [*EVERY_REASON, *CONDITIONS.values()], ids=lambda one: one.__name__)
 def test_every_reason_says_what_it_means_and_what_to_do(enumeration: type[StrEnum]) -> None:
     told = meanings(enumeration)
     assert set(told) == {str(member) for member in enumeration}
     assert all(one.means for one in told.values())
-    if enumeration in REASONS:
+    if enumeration in EVERY_REASON:
         assert [name for name, one in told.items() if not one.remedy] == []
 
 
