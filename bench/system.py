@@ -14,7 +14,6 @@ import psutil
 
 from vigil_cli.standalone.desired import DesiredCamera
 from vigil_cli.standalone.programs import Addresses, Programs, stream_name
-from vigil_cli.standalone.registry import PhotoUpload, Registry
 from vigil_cli.standalone.servers.nats import nats
 from vigil_cli.standalone.servers.ports import LOOPBACK, Ports
 from vigil_cli.standalone.servers.postgres import postgres
@@ -23,6 +22,7 @@ from vigil_cli.standalone.servers.triton import TritonPorts, triton
 from vigil_cli.standalone.state import StateFolder
 from vigil_cli.supervisor import Supervisor
 from vigil_contracts.resources import Camera, Subject
+from vigil_runtime.registry.client import RegistryClient
 
 SITE = "default"
 NAMESPACE = "default"
@@ -112,7 +112,9 @@ class Api:
 class System:
     """A running system; made by `start`."""
 
-    def __init__(self, folder: Path, supervisor: Supervisor, programs: Programs, registry: Registry, api: Api) -> None:
+    def __init__(
+        self, folder: Path, supervisor: Supervisor, programs: Programs, registry: RegistryClient, api: Api
+    ) -> None:
         self._folder = folder
         self._supervisor = supervisor
         self._programs = programs
@@ -138,7 +140,7 @@ class System:
         declared = [{"name": f"p{i}", "secretKeyRef": {"name": name, "key": f"p{i}"}} for i, _ in enumerate(photos)]
         spec = {"displayName": name, "consent": {"status": "Granted"}, "photos": declared}
         subject = Subject.model_validate({"metadata": {"name": name}, "spec": spec})
-        uploads = [PhotoUpload(f"p{i}", photo.read_bytes()) for i, photo in enumerate(photos)]
+        uploads = {f"p{i}": photo.read_bytes() for i, photo in enumerate(photos)}
         report = await self._registry.put_subject(subject, uploads)
         if not report.enrolled:
             msg = f"{name} was not enrolled: {report.message}; {[photo.message for photo in report.photos]}"
@@ -235,9 +237,12 @@ async def start(folder: Path, repository: Path) -> AsyncIterator[System]:
         supervisor.add(programs.identity())
         supervisor.add(programs.api())
         await supervisor.wait_ready(["identity", "api"], READY_S)
-        async with Registry(f"http://{LOOPBACK}:{at.identity}", secrets.registry) as registry:
+        registry = RegistryClient(f"http://{LOOPBACK}:{at.identity}", secrets.registry)
+        try:
             api = Api(f"ws://{LOOPBACK}:{at.api}/graphql", secrets.api, at.identity)
             yield System(folder, supervisor, programs, registry, api)
+        finally:
+            await registry.close()
 
 
 async def _migrate(programs: Programs) -> None:

@@ -65,6 +65,15 @@ def up(  # noqa: PLR0913, PLR0917 - a command's options
     host: Annotated[
         str, typer.Option("--host", metavar="ADDRESS", help="Address on which the GraphQL API listens.")
     ] = "127.0.0.1",
+    photo_networks: Annotated[
+        str,
+        typer.Option(
+            "--photo-networks",
+            metavar="NETWORKS",
+            envvar="VIGIL_PHOTO_NETWORKS",
+            help="Private networks that photos may be downloaded from, with commas.",
+        ),
+    ] = "",
     webcam: Annotated[bool, typer.Option("--webcam", help="Add the USB camera /dev/video0.")] = False,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False,
     plain: PlainOption = False,
@@ -81,6 +90,7 @@ def up(  # noqa: PLR0913, PLR0917 - a command's options
             duration_s=duration,
             port=port,
             host=host,
+            photo_networks=photo_networks,
             webcam=webcam,
             detach=detach,
             plain=plain,

@@ -24,10 +24,13 @@ from urllib.parse import urlsplit
 import httpx
 
 from vigil_contracts.registry import MAX_PHOTO_BYTES
+from vigil_runtime.settings import split_list
 
 MAX_REDIRECTS: Final = 3
 DEADLINE_S: Final = 20.0
 """For one photo, redirects included."""
+SILENCE_S: Final = 10.0
+"""For the connection, and between two parts of a response."""
 
 NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 """RFC 6052: the last 32 bits are the IPv4 address that is reached."""
@@ -63,6 +66,11 @@ class Target:
     url: httpx.URL
     host: str
     addresses: tuple[IpAddress, ...]
+
+
+def parse_networks(text: str) -> tuple[IpNetwork, ...]:
+    """Return the networks of a text with commas, such as `10.20.0.0/16,fd00::/8`; raise ValueError."""
+    return tuple(ipaddress.ip_network(part) for part in split_list(text))
 
 
 def is_allowed(address: IpAddress, allowed: Sequence[IpNetwork]) -> bool:
@@ -112,7 +120,7 @@ class Downloader:
             limits=httpx.Limits(max_keepalive_connections=0),
             trust_env=False,
             follow_redirects=False,
-            timeout=10.0,
+            timeout=SILENCE_S,
         )
 
     async def fetch(self, url: str, max_bytes: int | None = None) -> bytes:
@@ -195,7 +203,8 @@ class Downloader:
         if refused:
             msg = (
                 f"{parsed.host} is {', '.join(sorted(refused))}, which is no address of the public internet; to allow "
-                "its network, set VIGIL_PHOTO_NETWORKS (in the chart: operator.photoNetworks)"
+                "its network, set VIGIL_PHOTO_NETWORKS (in the chart: operator.photoNetworks; for vigil up: "
+                "--photo-networks)"
             )
             raise DownloadError(msg)
         return Target(parsed, parsed.host, tuple(addresses))

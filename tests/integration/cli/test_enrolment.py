@@ -12,12 +12,12 @@ from tests.support.servers import TritonServer
 from tests.support.shared import shared
 from tests.support.waiting import eventually
 from tests.unit.cli.photo_server import photo_server
-from tests.unit.cli.test_applier import an_applier
+from tests.unit.cli.test_applier import an_applier, registry_of
 
 from vigil_cli.manifests import load
 from vigil_cli.standalone.desired import desired
-from vigil_cli.standalone.registry import Registry
 from vigil_contracts.registry import EnrolmentReport
+from vigil_runtime.registry.client import RegistryClient
 
 pytestmark = pytest.mark.integration
 
@@ -31,7 +31,7 @@ spec: {{displayName: Joe, consent: {{status: Granted}}, photos: [{photo}]}}
 
 
 @contextlib.asynccontextmanager
-async def one_run(registry: Registry, folder: Path) -> AsyncIterator[list[EnrolmentReport]]:
+async def one_run(registry: RegistryClient, folder: Path) -> AsyncIterator[list[EnrolmentReport]]:
     """Apply what is in the folder for as long as inside; gives what was told of enrolments."""
     heard: list[EnrolmentReport] = []
     made = an_applier(registry, folder, heard)
@@ -51,7 +51,7 @@ async def test_a_person_whose_photo_is_at_an_address_outlasts_that_the_address_i
     program = await identity(triton_urls=open_triton.address)
     await until_ready(program.port)
     async with (
-        Registry(f"http://127.0.0.1:{program.port}", TOKEN) as registry,
+        registry_of(f"http://127.0.0.1:{program.port}", TOKEN) as registry,
         photo_server(tmp_path / "pki", monkeypatch) as server,
     ):
         (manifests / "joe.yaml").write_text(SUBJECT.format(photo=server.reference("front", data)))

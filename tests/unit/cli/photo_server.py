@@ -68,8 +68,6 @@ async def photo_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(authority.folder / "server.crt", authority.folder / "server.key")
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.setenv(name, "localhost")
     server = PhotoServer(context)
     await server.start()
     try:

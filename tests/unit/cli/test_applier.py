@@ -18,13 +18,15 @@ from vigil_cli.standalone import applier, progress
 from vigil_cli.standalone.applier import Applier, Listener
 from vigil_cli.standalone.defects import Defects
 from vigil_cli.standalone.desired import Desired, desired
+from vigil_cli.standalone.enrolment import Enroller
 from vigil_cli.standalone.programs import Addresses, Programs
-from vigil_cli.standalone.registry import Registry
 from vigil_cli.standalone.state import Secrets
 from vigil_cli.supervisor import ProcessSpec, Supervisor
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import EnrolmentReport
 from vigil_contracts.resources import Site, check
+from vigil_runtime.photos import Downloader, parse_networks
+from vigil_runtime.registry.client import RegistryClient
 
 PHOTO = b"a photo"
 SHA = hashlib.sha256(PHOTO).hexdigest()
@@ -66,6 +68,9 @@ class Identity(ThreadingHTTPServer):
         self.answering.set()
 
 
+RECEIPT = {"erasedAt": "2026-01-01T00:00:00Z"}
+
+
 class Answers(BaseHTTPRequestHandler):
     server: Identity
 
@@ -100,7 +105,7 @@ class Answers(BaseHTTPRequestHandler):
     def do_DELETE(self) -> None:
         self.server.sites.pop(self.path, None)
         self.server.removed.append(self.path.rsplit("/", 1)[-1])
-        self.answer({})
+        self.answer(RECEIPT)
 
     def do_GET(self) -> None:
         if not self.path.endswith("/status"):
@@ -149,13 +154,24 @@ class Started(Supervisor):
 
 
 Problem = tuple[str, ResourceKey, str]
+LOOPBACK = parse_networks("127.0.0.0/8,::1/128")
+
+
+@asynccontextmanager
+async def registry_of(url: str, token: str) -> AsyncIterator[RegistryClient]:
+    registry = RegistryClient(url, token)
+    try:
+        yield registry
+    finally:
+        await registry.close()
 
 
 def an_applier(
-    registry: Registry,
+    registry: RegistryClient,
     folder: Path,
     heard: list[EnrolmentReport] | None = None,
     problems: list[Problem] | None = None,
+    downloader: Downloader | None = None,
 ) -> Applier:
     told, wrong = [] if heard is None else heard, [] if problems is None else problems
     listener = Listener(
@@ -166,10 +182,11 @@ def an_applier(
     programs = Programs(folder, "hq", Addresses(1, "", (), 1, 1), Secrets("", "", "", ""))
     state = folder / "state"
     defects = Defects(state / "logs" / "defects.log", "vigil logs defects")
-    return Applier(registry, Started(folder), programs, state / "applied.json", listener, defects)
+    enroller = Enroller(registry, downloader or Downloader(LOOPBACK))
+    return Applier(registry, enroller, Started(folder), programs, state / "applied.json", listener, defects)
 
 
-async def apply_once(registry: Registry, folder: Path, text: str) -> None:
+async def apply_once(registry: RegistryClient, folder: Path, text: str) -> None:
     """Do what one run of Vigil with these manifests does to the registry."""
     (folder / "a.yaml").write_text(text)
     made = an_applier(registry, folder)
@@ -186,7 +203,7 @@ async def test_the_registry_is_told_of_a_site_when_it_changes_and_when_it_is_gon
     identity: Identity, tmp_path: Path
 ) -> None:
     path = "/registry/v1/sites/shop/hq"
-    async with Registry(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
+    async with registry_of(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
         await apply_once(registry, tmp_path, SITE)
         assert identity.sites[path].spec.retention.sightings == "30d"
         await apply_once(registry, tmp_path, SITE.replace("30d", "7d"))
@@ -212,7 +229,7 @@ async def test_what_cannot_be_done_is_told_tried_again_and_holds_up_nothing_else
     in_the_way.write_text("a file where a folder belongs")
     manifest.write_text(CAMERA + SITE)
     problems: list[Problem] = []
-    async with Registry(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
+    async with registry_of(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
         made = an_applier(registry, tmp_path, problems=problems)
         assert isinstance(made.supervisor, Started)
         made.want(desired(load([manifest]), "new@1"))
@@ -240,7 +257,7 @@ async def test_what_could_not_be_done_is_no_problem_once_it_is_not_wanted(identi
     (tmp_path / "cameras").write_text("a file where a folder belongs")
     (tmp_path / "a.yaml").write_text(CAMERA)
     problems: list[Problem] = []
-    async with Registry(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
+    async with registry_of(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
         made = an_applier(registry, tmp_path, problems=problems)
         made.want(desired(load([tmp_path]), "new@1"))
         made.start_streams()
@@ -258,7 +275,7 @@ async def test_what_could_not_be_done_is_no_problem_once_it_is_not_wanted(identi
 async def applying(identity: Identity, folder: Path) -> AsyncIterator[tuple[Applier, list[Problem]]]:
     """Apply what is wanted as long as inside; gives what is told to be wrong as well."""
     problems: list[Problem] = []
-    async with Registry(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
+    async with registry_of(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
         made = an_applier(registry, folder, problems=problems)
         task = asyncio.create_task(made.run())
         yield made, problems
@@ -272,7 +289,7 @@ def wanted(folder: Path, text: str) -> Desired:
     return desired(load([folder]), "new@1")
 
 
-REFUSED = ("camera", LOBBY, "identity refused it: it is wrong")
+REFUSED = ("camera", LOBBY, "identity's registry: it is wrong (422)")
 OVER = ("camera", LOBBY, "")
 
 
@@ -354,7 +371,7 @@ async def test_who_may_have_been_enrolled_when_vigil_ended_is_erased_at_the_next
 async def test_what_was_before_is_told_again_after_a_change_that_may_have_been_done(
     identity: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "pause_s", lambda *_: 3600.0)
+    monkeypatch.setattr(progress, "backoff_s", lambda *_: 3600.0)
     camera, changed = wanted(tmp_path, CAMERA), wanted(tmp_path, CAMERA.replace("10.0.0.5", "10.0.0.6"))
     async with applying(identity, tmp_path) as (made, _):
         made.want(camera)
@@ -390,7 +407,7 @@ async def test_subjects_are_put_again_when_another_model_is_served(
     (tmp_path / "a.yaml").write_text(SUBJECTS)
     (tmp_path / "a.jpg").write_bytes(PHOTO)
     heard: list[EnrolmentReport] = []
-    async with Registry(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
+    async with registry_of(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
         made = an_applier(registry, tmp_path, heard)
         made.want(desired(load([tmp_path]), "new@1"))
         tasks = [asyncio.create_task(made.run()), asyncio.create_task(made.follow_model())]
@@ -446,7 +463,7 @@ async def test_who_is_refused_with_another_model_is_put_once_for_that_model(iden
 async def test_looks_at_the_model_do_not_bring_forward_what_was_put_off(
     identity: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "pause_s", lambda *_: 3600.0)
+    monkeypatch.setattr(progress, "backoff_s", lambda *_: 3600.0)
     (tmp_path / "a.jpg").write_bytes(PHOTO)
     async with applying(identity, tmp_path) as (made, _):
         made.want(wanted(tmp_path, SUBJECTS.split("---", maxsplit=1)[0]))

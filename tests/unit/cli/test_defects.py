@@ -30,8 +30,8 @@ class Defective(Started):
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "pause_s", lambda *_: 0.01)
-    monkeypatch.setattr(session, "pause_s", lambda *_: 0.01)
+    monkeypatch.setattr(progress, "backoff_s", lambda *_: 0.01)
+    monkeypatch.setattr(session, "LONGEST_PAUSE_S", 0.01)
 
 
 def shown(log: Path) -> str:
@@ -75,7 +75,7 @@ async def test_a_task_that_fails_begins_again_and_its_traceback_is_kept(tmp_path
         await asyncio.wait_for(began.wait(), 10)
 
     told = "LookupError: no such thing (`vigil logs defects` shows where it comes from)"
-    assert lines == [("error", f"a look failed and begins again: {told}")]
+    assert lines == [("error", f"a look failed and starts again: {told}")]
     assert "a look failed\nTraceback" in shown(log)
     assert "in run\n" in shown(log)
 

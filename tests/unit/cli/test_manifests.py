@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 from vigil_cli.app import app
 from vigil_cli.manifests import Finding, ManifestError, Severity, load
 from vigil_cli.manifests.documents import MAX_DEPTH, documents
-from vigil_cli.manifests.photos import photo_bytes
+from vigil_cli.manifests.photos import read_photo
 from vigil_contracts.ids import ResourceKey
+from vigil_runtime.photos import Downloader
 
 HEAD = "apiVersion: vigil.dev/v1alpha1\n"
 CAMERA = HEAD + "kind: Camera\nmetadata: {name: lobby}\nspec:\n"
@@ -267,7 +268,8 @@ async def test_secrets_and_config_maps_give_photos_without_a_cluster(tmp_path: P
     manifests = load([tmp_path])
 
     subject = manifests.subjects[ResourceKey("default", "ada")]
-    got = [await photo_bytes(photo, subject, manifests) for photo in subject.resource.spec.photos]
+    downloader = Downloader()
+    got = [await read_photo(photo, subject, manifests, downloader) for photo in subject.resource.spec.photos]
     assert got == [b"photo one", b"photo one", b"photo three"]
 
 

@@ -8,20 +8,21 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from aiohttp import web
 from tests.support.waiting import eventually
 from tests.unit.cli.photo_server import PhotoServer, photo_server
-from tests.unit.cli.test_applier import Started, an_applier
+from tests.unit.cli.test_applier import LOOPBACK, RECEIPT, Started, an_applier, registry_of
 
-from vigil_cli.manifests import load, photos
+from vigil_cli.manifests import load
 from vigil_cli.standalone import applier
 from vigil_cli.standalone.applier import Applier
 from vigil_cli.standalone.desired import desired
-from vigil_cli.standalone.registry import Registry
 from vigil_contracts.registry import EnrolmentReport, PhotoReason
 from vigil_contracts.resources import Subject, check
+from vigil_runtime import photos
+from vigil_runtime.photos import Downloader
+from vigil_runtime.registry.client import RegistryClient
 
 DEADLINE_S = 20
 SUBJECT = """
@@ -72,7 +73,7 @@ class Identity:
             return web.Response(status=204)
         if request.method == "DELETE":
             self.stored.pop(name, None)
-            return web.Response(status=204)
+            return web.json_response(RECEIPT)
         if request.method == "PUT":
             self.stored[name] = self._report(await request.post())
         return web.json_response(self.stored.get(name, {}), status=200 if name in self.stored else 404)
@@ -116,12 +117,16 @@ class Bench:
 
     def __init__(self, identity: Identity, url: str, folder: Path) -> None:
         self.identity, self._url, self._folder = identity, url, folder
+        self.downloader: Downloader | None = None
+
+    def _applier(self, registry: RegistryClient, heard: list[EnrolmentReport]) -> Applier:
+        return an_applier(registry, self._folder, heard, downloader=self.downloader)
 
     @contextlib.asynccontextmanager
     async def run(self, *texts: str) -> AsyncIterator[Run]:
         heard: list[EnrolmentReport] = []
-        async with Registry(self._url, "token") as registry:
-            made = Run(an_applier(registry, self._folder, heard), self._folder, heard)
+        async with registry_of(self._url, "token") as registry:
+            made = Run(self._applier(registry, heard), self._folder, heard)
             made.want(*texts)
             task = asyncio.create_task(made.applier.run())
             yield made
@@ -167,7 +172,7 @@ async def test_a_photo_that_is_not_there_yet_is_enrolled_when_it_is_and_told_of_
         assert run.applier.settled
         (first,) = run.heard
         assert [(photo.accepted, photo.reason) for photo in first.photos] == [(False, "NotFound"), (True, "Accepted")]
-        assert first.photos[0].message == "the server answered 503; it is tried again"
+        assert first.photos[0].message == "https://localhost/one answered 503; it is tried again"
 
         server.there["one"] = b"1"
 
@@ -201,9 +206,9 @@ async def test_who_was_enrolled_stays_so_when_vigil_starts_before_the_network(
 @pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize(("given", "reason"), [(b"another", "ChecksumMismatch"), (b"x" * 3000, "TooLarge")])
 async def test_what_only_a_person_can_mend_is_not_tried_again(
-    bench: Bench, server: PhotoServer, monkeypatch: pytest.MonkeyPatch, given: bytes, reason: str
+    bench: Bench, server: PhotoServer, given: bytes, reason: str
 ) -> None:
-    monkeypatch.setattr(photos, "MAX_PHOTO_BYTES", 2000)
+    bench.downloader = Downloader(LOOPBACK, max_bytes=2000)
     server.there = {"wrong": given}
     texts = subject(server, "ada", ("wrong", b"1")), subject(server, "bob", ("away", b"1"))
     async with bench.run(*texts) as run:
@@ -234,7 +239,7 @@ async def test_a_changed_manifest_does_not_wait_for_what_is_missing(
 @pytest.fixture
 def endless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing that hangs is ended by a deadline as long as a test lasts."""
-    monkeypatch.setattr(photos, "TIMEOUT", httpx.Timeout(3600))
+    monkeypatch.setattr(photos, "SILENCE_S", 3600.0)
     monkeypatch.setattr(photos, "DEADLINE_S", 3600.0)
 
 
@@ -298,6 +303,18 @@ async def test_an_identity_that_does_not_answer_for_cameras_holds_up_no_stream_a
         assert not run.applier.settled
         bench.identity.taking_cameras.set()
         assert await run.applier.settle(DEADLINE_S)
+
+
+async def test_a_photo_in_a_private_network_needs_the_option(bench: Bench, server: PhotoServer) -> None:
+    server.there = {"one": b"1"}
+    bench.downloader = Downloader()
+    async with bench.run(subject(server, "ada", ("one", b"1"))) as run:
+        await eventually(lambda: run.heard, DEADLINE_S, "the refusal is reported")
+
+    assert not run.heard[0].enrolled
+    assert "no address of the public internet" in run.heard[0].photos[0].message
+    assert "--photo-networks" in run.heard[0].photos[0].message
+    assert server.asked == []
 
 
 async def test_another_model_has_every_photo_fetched_again(bench: Bench, server: PhotoServer) -> None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from vigil_cli.app import app
 from vigil_cli.commands import up
 from vigil_cli.commands.up import UpRequest
+from vigil_cli.errors import CommandError
 
 TEXTS = st.text(st.characters(max_codepoint=0x2FF, exclude_characters="\0"), min_size=1, max_size=12)
 PATHS = TEXTS.map(Path)
@@ -22,6 +23,7 @@ REQUESTS = st.builds(
     duration_s=st.none() | st.floats(min_value=1, allow_infinity=False, allow_nan=False),
     port=st.none() | st.integers(1, 65535),
     host=TEXTS,
+    photo_networks=TEXTS,
     webcam=st.booleans(),
     detach=st.just(True),
     plain=st.booleans(),
@@ -37,6 +39,19 @@ def parsed(arguments: list[str]) -> UpRequest:
         done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     return requests[0]
+
+
+def test_networks_of_photos_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIGIL_PHOTO_NETWORKS", "10.20.0.0/16, fd00::/8")
+
+    networks = up.read_networks(parsed(["up", "-f", "people"]).photo_networks)
+
+    assert [str(network) for network in networks] == ["10.20.0.0/16", "fd00::/8"]
+
+
+def test_a_wrong_network_of_photos_is_named() -> None:
+    with pytest.raises(CommandError, match=r"--photo-networks .*10\.20\.0\.1/16 has host bits set"):
+        up.read_networks("10.20.0.1/16")
 
 
 @given(REQUESTS)

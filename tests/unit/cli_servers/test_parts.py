@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from vigil_cli.pauses import pause_s
 from vigil_cli.standalone.servers import go2rtc, nats, postgres, triton
 from vigil_cli.standalone.servers.folders import prepare
 from vigil_cli.standalone.servers.ports import Ports, answers, check_free, check_host, in_url
 from vigil_cli.supervisor import StartError
-from vigil_cli.supervisor.child import HEALTHY_AFTER_S, consecutive_failures
+from vigil_cli.supervisor.child import FIRST_PAUSE_S, HEALTHY_AFTER_S, LONGEST_PAUSE_S, pause_s
 from vigil_cli.supervisor.known_errors import explain
 from vigil_cli.supervisor.logs import ProcessLog
+from vigil_runtime.backoff import Backoff
 
 
 @contextmanager
@@ -34,19 +34,19 @@ def taken() -> Iterator[int]:
 
 
 def test_pauses_double_up_to_a_bound() -> None:
+    backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
     bounds = [min(0.2 * 2**n, 15.0) for n in range(9)]
-    pauses = [pause_s(failures, first_s=0.2, longest_s=15.0) for failures in range(1, 10)]
+    pauses = [pause_s(backoff, 0.0) for _ in bounds]
     assert all(bound / 2 <= pause <= bound for pause, bound in zip(pauses, bounds, strict=True))
-    assert pause_s(10_000) <= 15.0
-
-
-def test_pauses_differ_so_that_attempts_spread() -> None:
-    assert len({pause_s(1) for _ in range(20)}) > 1
 
 
 def test_a_process_that_was_well_for_long_is_started_again_as_after_its_first_end() -> None:
-    assert consecutive_failures(7, HEALTHY_AFTER_S - 1) == 8
-    assert consecutive_failures(7, HEALTHY_AFTER_S) == 1
+    backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+    backoff.failures = 7
+    assert pause_s(backoff, HEALTHY_AFTER_S - 1) > FIRST_PAUSE_S
+    assert backoff.failures == 8
+    assert pause_s(backoff, HEALTHY_AFTER_S) <= FIRST_PAUSE_S
+    assert backoff.failures == 1
 
 
 def test_a_log_keeps_its_newest_lines_within_bounds(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -14,7 +14,7 @@ from gql.transport.websockets_protocol import WebsocketsProtocolTransportBase
 from websockets.exceptions import WebSocketException
 
 from vigil_cli.client import documents
-from vigil_cli.pauses import pause_s
+from vigil_runtime.backoff import Backoff
 
 CONNECT_TIMEOUT_S = 10
 QUERY_TIMEOUT_S = 15
@@ -166,8 +166,8 @@ class _Line:
 
     on_lost: Callable[[str], None] = lambda _: None
     on_back: Callable[[], None] = lambda: None
-    _failures: int = 0
     _told: bool = False
+    _backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S))
 
     def connected(self) -> None:
         if self._told:
@@ -176,15 +176,14 @@ class _Line:
 
     def heard(self) -> None:
         """Forget earlier failures: only what is heard proves that a connection is of use."""
-        self._failures = 0
+        self._backoff.reset()
 
     def lost(self, why: str) -> float:
         """Give the seconds to wait."""
-        self._failures += 1
         if not self._told:
             self._told = True
             self.on_lost(why)
-        return pause_s(self._failures, FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        return self._backoff.next_s()
 
 
 def _lost(error: Exception) -> ApiError:

@@ -19,6 +19,7 @@ from vigil_cli.view.preparation import show_preparation
 from vigil_cli.view.screen import screen
 from vigil_contracts.resources import Camera, Metadata, SourceType
 from vigil_contracts.resources.camera import CameraSource, CameraSpec
+from vigil_runtime.photos import IpNetwork, parse_networks
 
 WEBCAM = Path("/dev/video0")
 DETACH_TIMEOUT_S = 600
@@ -35,6 +36,7 @@ class UpRequest:
     duration_s: float | None = None
     port: int | None = None
     host: str = "127.0.0.1"
+    photo_networks: str = ""
     webcam: bool = False
     detach: bool = False
     plain: bool = False
@@ -43,6 +45,7 @@ class UpRequest:
     def in_background(self) -> list[str]:
         """Give the command line of the same request for a process without a terminal."""
         options: list[str] = ["up", "--plain", "--state", str(self.state), "--pack", self.pack, "--host", self.host]
+        options += ["--photo-networks", self.photo_networks]
         for path in self.paths:
             options += ["-f", str(path)]
         if self.duration_s is not None:
@@ -67,6 +70,7 @@ def run(request: UpRequest) -> None:
         raise CommandError("The manifests declare no Camera, so there is nothing to watch; samples/ has some.")
     show_findings(manifests.warnings)
     check_host(request.host)
+    networks = read_networks(request.photo_networks)
     if request.detach:
         _detach(request)
         return
@@ -76,9 +80,21 @@ def run(request: UpRequest) -> None:
         with show_preparation(accept_licence=request.accept_licence) as observer:
             models = prepare(request.pack, observer)
         err.print(f"Running {summary(manifests)}{' and the webcam' if extra else ''}; state in {request.state}")
-        options = Options(request.paths, extra_cameras=extra, port=request.port, host=request.host)
+        options = Options(
+            request.paths, extra_cameras=extra, port=request.port, host=request.host, photo_networks=networks
+        )
         with screen(out, state.logs / "up.log", plain=request.plain) as dashboard:
             run_session(Session(state, models, options, dashboard), manifests, for_seconds(request.duration_s))
+
+
+def read_networks(text: str) -> tuple[IpNetwork, ...]:
+    """Return the networks of `--photo-networks`; raise CommandError when one is none."""
+    try:
+        return parse_networks(text)
+    except ValueError as error:
+        raise CommandError(
+            f"--photo-networks (VIGIL_PHOTO_NETWORKS): {error}; write networks such as 10.20.0.0/16, with commas."
+        ) from None
 
 
 def webcam(device: Path = WEBCAM) -> Camera:

@@ -19,11 +19,12 @@ from vigil_cli.standalone.desired import Desired
 from vigil_cli.standalone.enrolment import Enroller, SupersededError
 from vigil_cli.standalone.programs import Programs, stream_name
 from vigil_cli.standalone.progress import Progress
-from vigil_cli.standalone.registry import Registry, RegistryError
 from vigil_cli.standalone.state import write_private
 from vigil_cli.supervisor import Supervisor
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import EnrolmentReport
+from vigil_runtime.registry.client import RegistryClient
+from vigil_runtime.registry.errors import RegistryAwayError, RegistryError
 
 AT_ONCE = 2
 """Of a kind: processes that start share the CPU with the cameras that run."""
@@ -56,7 +57,8 @@ class Applier:
         File in which the registry's contents are kept over runs.
     """
 
-    registry: Registry
+    registry: RegistryClient
+    enroller: Enroller
     supervisor: Supervisor
     programs: Programs
     ledger: Path
@@ -69,13 +71,11 @@ class Applier:
     _streams_on: bool = False
     _enrolled_with: dict[ResourceKey, str | None] = field(default_factory=dict)
     """Model of each enrolment; None: it has none, such as one without consent."""
-    _enroller: Enroller = field(init=False)
     _places: dict[str, asyncio.Semaphore] = field(
         default_factory=lambda: {kind: asyncio.Semaphore(AT_ONCE) for kind in (SITE, CAMERA, SUBJECT, STREAM)}
     )
 
     def __post_init__(self) -> None:
-        self._enroller = Enroller(self.registry)
         with contextlib.suppress(OSError, ValueError, TypeError):
             for kind, namespace, name in json.loads(self.ledger.read_text()):
                 self._progress[kind, ResourceKey(namespace, name)] = Progress(exists=True)
@@ -92,7 +92,7 @@ class Applier:
             self._forget_undone(item)
         for kind, key in self._busy:
             if kind == SUBJECT and self._of((kind, key)).tried != self._digest((kind, key)):
-                self._enroller.give_up(key)
+                self.enroller.cancel(key)
         self._wake.set()
 
     def start_streams(self) -> None:
@@ -232,7 +232,8 @@ class Applier:
         except SupersededError:
             return
         except RegistryError as error:
-            lasting, told = error.lasting, str(error) if error.lasting or progress.failures else ""
+            lasting = not isinstance(error, RegistryAwayError)
+            told = str(error) if lasting or progress.failures else ""
         except OSError as error:  # such as a full disk
             lasting, told = False, f"{_told(error)}; it is tried again"
         except Exception as error:  # noqa: BLE001 - a defect in one thing must not end the cameras that run
@@ -275,11 +276,11 @@ class Applier:
         kind, key = item
         actions: dict[tuple[str, bool], Callable[[ResourceKey], Awaitable[None]]] = {
             (SITE, True): self._put_site,
-            (SITE, False): self.registry.remove_site,
+            (SITE, False): self._delete_site,
             (CAMERA, True): self._put_camera,
-            (CAMERA, False): self.registry.remove_camera,
+            (CAMERA, False): self._delete_camera,
             (SUBJECT, True): self._put_subject,
-            (SUBJECT, False): self._remove_subject,
+            (SUBJECT, False): self._erase_subject,
             (STREAM, True): self._start_stream,
             (STREAM, False): self._stop_stream,
         }
@@ -288,19 +289,25 @@ class Applier:
     async def _put_site(self, key: ResourceKey) -> None:
         await self.registry.put_site(self._desired.sites[key].resource)
 
+    async def _delete_site(self, key: ResourceKey) -> None:
+        await self.registry.delete_site(key)
+
     async def _put_camera(self, key: ResourceKey) -> None:
         await self.registry.put_camera(self._desired.cameras[key].resource)
 
+    async def _delete_camera(self, key: ResourceKey) -> None:
+        await self.registry.delete_camera(key)
+
     async def _put_subject(self, key: ResourceKey) -> None:
         subject, progress = self._desired.subjects[key], self._of((SUBJECT, key))
-        enrolled = await self._enroller.enrol(subject)
+        enrolled = await self.enroller.enrol(subject)
         self._enrolled_with[key] = enrolled.report.model_id
         if progress.lacking != subject.digest or progress.told != enrolled.gist:
             self.listener.enrolled(key, enrolled.report)
         progress.lacking, progress.told = None if enrolled.is_whole else subject.digest, enrolled.gist
 
-    async def _remove_subject(self, key: ResourceKey) -> None:
-        await self.registry.remove_subject(key)
+    async def _erase_subject(self, key: ResourceKey) -> None:
+        await self.registry.erase_subject(key)
         self._enrolled_with.pop(key, None)
 
     async def _start_stream(self, key: ResourceKey) -> None:

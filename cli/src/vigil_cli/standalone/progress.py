@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from vigil_cli.pauses import pause_s
+from vigil_runtime.backoff import backoff_s
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Progress:
     def put_off(self, first_s: float = 0.3, longest_s: float = 15.0) -> None:
         """Have it tried again later, and later each time."""
         self.failures += 1
-        self.not_before = time.monotonic() + pause_s(self.failures, first_s, longest_s)
+        self.not_before = time.monotonic() + backoff_s(self.failures, first_s, longest_s)
 
     def due_at(self, digest: str | None) -> float:
         """Give when to try this; what was never tried is due at once."""

@@ -15,13 +15,12 @@ from vigil_cli.client import Api, ApiRefusedError
 from vigil_cli.dashboard import DashboardState
 from vigil_cli.errors import CommandError
 from vigil_cli.manifests import ManifestError, Manifests, load
-from vigil_cli.pauses import pause_s
 from vigil_cli.standalone.applier import Applier, Listener
 from vigil_cli.standalone.defects import Defects
 from vigil_cli.standalone.desired import Desired, desired, only_at_a_start
+from vigil_cli.standalone.enrolment import Enroller
 from vigil_cli.standalone.models import Models
 from vigil_cli.standalone.programs import Addresses, Programs
-from vigil_cli.standalone.registry import Registry
 from vigil_cli.standalone.servers.nats import nats
 from vigil_cli.standalone.servers.ports import EVERYWHERE, LOOPBACK, Ports, in_url, own_addresses
 from vigil_cli.standalone.servers.postgres import postgres, url
@@ -31,12 +30,17 @@ from vigil_cli.supervisor import ProcessSpec, Supervisor
 from vigil_cli.supervisor.completion import run_to_completion
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources import Camera
+from vigil_runtime.backoff import Backoff, retry
+from vigil_runtime.photos import Downloader, IpNetwork
+from vigil_runtime.registry.client import RegistryClient
 
 SERVERS_TIMEOUT_S = 180
 """Postgres may have to replay its log, Triton loads models on a busy machine."""
 MIGRATE_TIMEOUT_S = 120
 ENROL_TIMEOUT_S = 60
 DISK_LOOK_S = 5
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.3, 15.0
+"""Before a background task that failed starts again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class Options:
         Started before the cameras; the demo's video servers.
     port
         Of the GraphQL API; None: the one of last time, or a free one.
+    photo_networks
+        Private networks from which photos may be downloaded.
     """
 
     paths: Sequence[Path]
@@ -60,6 +66,7 @@ class Options:
     extra_processes: tuple[ProcessSpec, ...] = ()
     port: int | None = None
     host: str = LOOPBACK
+    photo_networks: Sequence[IpNetwork] = ()
 
 
 class Session:
@@ -100,10 +107,11 @@ class Session:
             addresses = await self._start_servers(supervisor, goal)
             programs = Programs(self._state.root, goal.site, addresses, self._secrets)
             await self._start_programs(supervisor, programs)
-            registry = await stack.enter_async_context(
-                Registry(f"http://{LOOPBACK}:{addresses.identity}", self._secrets.registry)
-            )
-            applier = self._applier(registry, supervisor, programs)
+            registry = RegistryClient(f"http://{LOOPBACK}:{addresses.identity}", self._secrets.registry)
+            stack.push_async_callback(registry.close)
+            downloader = Downloader(self._options.photo_networks)
+            stack.push_async_callback(downloader.close)
+            applier = self._applier(registry, downloader, supervisor, programs)
             await self._announce(addresses, goal.site)
             tasks: dict[str, Callable[[], Awaitable[None]]] = {
                 "applying manifests": applier.run,
@@ -180,10 +188,13 @@ class Session:
             self._dashboard.notices["address"] = ("info", told)
             self._dashboard.tell("info", told)
 
-    def _applier(self, registry: Registry, supervisor: Supervisor, programs: Programs) -> Applier:
+    def _applier(
+        self, registry: RegistryClient, downloader: Downloader, supervisor: Supervisor, programs: Programs
+    ) -> Applier:
         listener = Listener(self._dashboard.enrolled, self._problem, self._dashboard.forget_process)
         ledger = self._state.root / "applied.json"
-        return Applier(registry, supervisor, programs, ledger, listener, self._defects)
+        enroller = Enroller(registry, downloader)
+        return Applier(registry, enroller, supervisor, programs, ledger, listener, self._defects)
 
     def _problem(self, kind: str, key: ResourceKey, told: str) -> None:
         if kind == "subject":
@@ -267,18 +278,14 @@ class Session:
 async def _background(
     dashboard: DashboardState, defects: Defects, runs: Mapping[str, Callable[[], Awaitable[None]]]
 ) -> AsyncIterator[None]:
-    """Keep tasks running while inside; one that ends by an error that nobody foresaw is told of and begun again."""
+    """Keep tasks running while inside; an unforeseen error is shown and recorded, and the task starts again."""
 
     async def keep(name: str, run: Callable[[], Awaitable[None]]) -> None:
-        failures = 0
-        while True:
-            try:
-                return await run()
-            except Exception as error:  # noqa: BLE001 - a defect in one task must not end the cameras
-                failures += 1
-                dashboard.tell("error", f"{name} failed and begins again: {defects.told(error)}")
-                defects.keep(f"{name} failed", error)
-                await asyncio.sleep(pause_s(failures))
+        def failed(error: Exception) -> None:
+            dashboard.tell("error", f"{name} failed and starts again: {defects.told(error)}")
+            defects.keep(f"{name} failed", error)
+
+        await retry(run, on=(Exception,), backoff=Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S), failed=failed)
 
     tasks = [asyncio.create_task(keep(name, run), name=name) for name, run in runs.items()]
     try:

@@ -7,19 +7,19 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-from vigil_cli.pauses import pause_s
 from vigil_cli.supervisor import launch, orphans
 from vigil_cli.supervisor.command import command
 from vigil_cli.supervisor.known_errors import explain
 from vigil_cli.supervisor.logs import ProcessLog
 from vigil_cli.supervisor.reaper import Reaper
 from vigil_cli.supervisor.spec import ProcessSpec, ProcessState, ProcessStatus, StartError
+from vigil_runtime.backoff import Backoff
 
 READY_POLL_S = 0.05
 GIVE_UP_AFTER = 5
 """Failed starts in a row after which nobody waits for it any longer; it is still started again and again."""
-FIRST_PAUSE_S = 0.2
-"""Most deaths are single ones, and a camera that is not watched is what the restart is for."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 15.0
+"""Before a restart. Most ends are single ones, and the restart is there for a camera that nobody watches."""
 HEALTHY_AFTER_S = 60.0
 """A process that was ready for so long has got over its earlier failures."""
 LAST_WORDS_S = 1.0
@@ -105,15 +105,14 @@ class Child:
                     await process.wait()
 
     async def _keep_running(self) -> None:
-        failures = 0
+        backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while not self._stopping:
             await asyncio.gather(*(child.ready.wait() for child in self._before))
             code, healthy_s = await self._run_once()
             if code in self.spec.final_exit_codes or self._stopping:
                 self._tell(ProcessState.ENDED, exit_code=code)
                 return
-            failures = consecutive_failures(failures, healthy_s)
-            pause = pause_s(failures, FIRST_PAUSE_S)
+            pause = pause_s(backoff, healthy_s)
             self._tell(ProcessState.BACKING_OFF, exit_code=code, next_start_in_s=pause)
             await asyncio.sleep(pause)
 
@@ -232,9 +231,11 @@ class Child:
         self._changed(status)
 
 
-def consecutive_failures(before: int, healthy_s: float) -> int:
-    """Count one more end of a process; a healthy minute makes it the first again."""
-    return 1 if healthy_s >= HEALTHY_AFTER_S else before + 1
+def pause_s(backoff: Backoff, healthy_s: float) -> float:
+    """Return the seconds before the next start; after a healthy minute the pauses begin again with the first."""
+    if healthy_s >= HEALTHY_AFTER_S:
+        backoff.reset()
+    return backoff.next_s()
 
 
 async def _finish(pump: asyncio.Task[None]) -> None:
