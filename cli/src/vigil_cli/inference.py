@@ -12,8 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil_models.repository.manifest import read
-from vigil_vision.triton import DETECTION, RECOGNITION, Answer, DetectionCard, FaceModels, RecognitionCard
-from vigil_vision.triton.cards import detection_card, recognition_card
+from vigil_vision.faces.model_info import (
+    DETECTION,
+    RECOGNITION,
+    DetectorInfo,
+    EmbedderInfo,
+    detector_info,
+    embedder_info,
+)
+from vigil_vision.faces.models import DetectorResult, EmbedderResult, FaceModels
+from vigil_vision.triton import InferenceResult
 
 HERE = "in-process"
 VERSION = "1"
@@ -33,33 +41,33 @@ class LocalInference:
         self._detector = _session(repository / DETECTION / VERSION / "model.onnx")
         self._recogniser = _session(repository / RECOGNITION / VERSION / "model.onnx")
         dims = tuple(side if isinstance(side, int) else -1 for side in self._detector.get_inputs()[0].shape[1:])
-        self._detection_card = detection_card(parameters[DETECTION], dims=dims)
-        self._recognition_card = recognition_card(parameters[RECOGNITION])
+        self._detector_info = detector_info(parameters[DETECTION], dims=dims)
+        self._embedder_info = embedder_info(parameters[RECOGNITION])
 
-    def detection_card(self) -> DetectionCard:
+    def detector_info(self) -> DetectorInfo:
         """Give the detector's card."""
-        return self._detection_card
+        return self._detector_info
 
-    def recognition_card(self) -> RecognitionCard:
+    def embedder_info(self) -> EmbedderInfo:
         """Give the embedder's card."""
-        return self._recognition_card
+        return self._embedder_info
 
-    def detect_answer(self, image: NDArray[np.uint8], *, deadline_s: float | None = None) -> Answer[DetectionCard]:
-        """Find faces in a picture [H,W,3] uint8 RGB; as `FaceModels.detect_answer`."""
+    def detect(self, image: NDArray[np.uint8], *, deadline_s: float | None = None) -> DetectorResult:
+        """Find faces in a picture [H,W,3] uint8 RGB; as `FaceModels.detect`."""
         del deadline_s
         values = self._detector.run(None, {self._detector.get_inputs()[0].name: image[None]})[0]
-        return Answer(values, self._detection_card, HERE)
+        return InferenceResult(values, self._detector_info, HERE)
 
-    def embed_answer(self, faces: NDArray[np.uint8], *, deadline_s: float | None = None) -> Answer[RecognitionCard]:
-        """Embed aligned faces [N,112,112,3] uint8 RGB; as `FaceModels.embed_answer`."""
+    def embed(self, faces: NDArray[np.uint8], *, deadline_s: float | None = None) -> EmbedderResult:
+        """Embed aligned faces [N,112,112,3] uint8 RGB; as `FaceModels.embed`."""
         del deadline_s
         values = self._recogniser.run(None, {self._recogniser.get_inputs()[0].name: faces})[0]
-        return Answer(values, self._recognition_card, HERE)
+        return InferenceResult(values, self._embedder_info, HERE)
 
 
 @contextmanager
 def local_inference(repository: Path) -> Iterator[FaceModels]:
-    """Open exported models; what is given can be passed to `vigil_vision.enrolment`."""
+    """Open exported models; what is given can be passed to `vigil_vision.faces.enrolment`."""
     yield LocalInference(repository)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vigil_vision.enrolment import PhotoEnrolment, enrol_photo
-from vigil_vision.triton import FaceModels
+from vigil_vision.faces.enrolment import PhotoEnrolment, enrol_photo
+from vigil_vision.faces.models import FaceModels
 
 SAME_PERSON = 0.30
 """Cosine below which two photos of one Subject are doubted: clearly below every model's threshold, so that age, glasses

@@ -24,8 +24,8 @@ from vigil_stream.pipeline.tracker import Track, Tracker
 from vigil_stream.shot_taker import Scene, ShotTaker, Taken
 from vigil_vision import detection, letterbox
 from vigil_vision.detection import Detections
+from vigil_vision.faces.models import DetectorResult
 from vigil_vision.letterbox import Letterbox
-from vigil_vision.triton import Answer, DetectionCard
 
 DETECT_DEADLINE_S = 2.0
 
@@ -139,18 +139,18 @@ class Analyser:
         self._mask.blacken(self._buffer[: box.scaled_height, : box.scaled_width])
         converted = time.perf_counter()
         self._took("convert", converted - started)
-        answer = self._client.detect_answer(self._buffer, deadline_s=DETECT_DEADLINE_S)
+        answer = self._client.detect(self._buffer, deadline_s=DETECT_DEADLINE_S)
         self._took("detect", time.perf_counter() - converted)
         self.endpoint = answer.endpoint
         faces = self._count(answer, box)
         return Scene(frame, box, self._buffer, faces, picture.captured_at, time.time(), picture.at)
 
-    def _count(self, answer: Answer[DetectionCard], box: Letterbox) -> Detections:
+    def _count(self, answer: DetectorResult, box: Letterbox) -> Detections:
         """Leave out what does not count as a face here; faces that are only too small still tell about the camera."""
         wanted = self._wanted
         least = wanted.min_confidence_permille
-        threshold = answer.card.score_threshold if least is None else least / 1000
-        found = detection.decode(answer.values[0], box, score_threshold=threshold, iou_threshold=answer.card.nms_iou)
+        threshold = answer.info.score_threshold if least is None else least / 1000
+        found = detection.decode(answer.values[0], box, score_threshold=threshold, iou_threshold=answer.info.nms_iou)
         for pixels in found.face_pixels[found.face_pixels < wanted.min_face_pixels]:
             self.fitness.face(float(pixels))
         found = detection.filter_faces(found, min_face_pixels=wanted.min_face_pixels)
@@ -165,7 +165,7 @@ class Analyser:
         before = self._letterbox
         if before is not None and (before.source_width, before.source_height) == (width, height):
             return before
-        card = self._client.detection_card()
+        card = self._client.detector_info()
         if card.width and card.height:
             box = letterbox.exact(width, height, card.width, card.height)
         else:

@@ -23,7 +23,7 @@ from vigil_stream.publish.journal import Journal, Limits
 from vigil_stream.settings import Settings
 from vigil_stream.sink import Sink
 from vigil_stream.status import Status
-from vigil_vision.triton import InferenceClient
+from vigil_vision.faces.models import TritonFaceModels
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Parts:
     metrics: Metrics
     publisher: Publisher
     sink: Sink
-    client: InferenceClient
+    client: TritonFaceModels
     capture: CaptureLoop
     capture_guard: Guard
     analysis: AnalysisLoop
@@ -74,7 +74,7 @@ def build(settings: Settings, camera: Camera, folder: Path, *, stop: threading.E
     )
     wake = _from_any_thread(loop, publisher.wake)
     sink = Sink(journal, counters, wake, partial(wrong, "outbox"), partial(took, "journal"))
-    client = InferenceClient(settings.triton_endpoints, shared_memory=settings.shared_memory)
+    client = TritonFaceModels(settings.triton_endpoints, shared_memory=settings.shared_memory)
     book = SightingBook(settings.site, ref, session)
     slot, sampler, guards = Slot(), Sampler(camera.spec.sampling.fps), (Guard(), Guard())
     analyser = Analyser(camera.spec, client, book, sink.tell, took, slot.wake, settings.detector_side)

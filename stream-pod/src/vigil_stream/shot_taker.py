@@ -21,10 +21,11 @@ from vigil_stream.pipeline.fitness import Fitness
 from vigil_stream.pipeline.regions import PrivacyMask
 from vigil_stream.pipeline.shots import Kept, Shots
 from vigil_stream.pipeline.tracker import Track
-from vigil_vision import alignment, quality
 from vigil_vision.detection import Detections
+from vigil_vision.faces import alignment, quality
+from vigil_vision.faces.models import EmbedderResult
 from vigil_vision.letterbox import Letterbox
-from vigil_vision.triton import Answer, InferenceError, RecognitionCard
+from vigil_vision.triton import InferenceError
 
 EMBED_DEADLINE_S = 2.0
 
@@ -95,7 +96,7 @@ class _Look:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _UnderWay:
-    future: "Future[tuple[Answer[RecognitionCard], float]]"
+    future: "Future[tuple[EmbedderResult, float]]"
     scene: Scene
     looks: list[_Look]
     shots: list[BestShot]
@@ -251,10 +252,10 @@ class ShotTaker:
             looks[position].shots.postpone()
         return wanted[:room]
 
-    def _embed(self, crops: NDArray[np.uint8]) -> tuple[Answer[RecognitionCard], float]:
+    def _embed(self, crops: NDArray[np.uint8]) -> tuple[EmbedderResult, float]:
         """Run on the worker."""
         started = time.perf_counter()
-        answer = self._client.embed_answer(crops, deadline_s=EMBED_DEADLINE_S)
+        answer = self._client.embed(crops, deadline_s=EMBED_DEADLINE_S)
         seconds = time.perf_counter() - started
         self._seconds_per_face += 0.2 * (seconds / len(crops) - self._seconds_per_face)
         self._took("embed", seconds)
@@ -262,12 +263,12 @@ class ShotTaker:
 
     @staticmethod
     def _taken(
-        scene: Scene, look: _Look, shot: BestShot, answer: Answer[RecognitionCard], row: int, embedded_at: float
+        scene: Scene, look: _Look, shot: BestShot, answer: EmbedderResult, row: int, embedded_at: float
     ) -> Taken:
         vector = answer.values[row]
-        embedding = Embedding.from_bytes(answer.card.model_id, vector.astype("<f4").tobytes())
+        embedding = Embedding.from_bytes(answer.info.model_id, vector.astype("<f4").tobytes())
         kept = Kept(shot.model_copy(update={"embedding": embedding}), vector)
-        same = look.shots.belongs(kept, answer.card.match_threshold)
+        same = look.shots.belongs(kept, answer.info.match_threshold)
         return Taken(look.track, kept, same, scene, embedded_at)
 
     def _crops(self, scene: Scene, which: list[int]) -> NDArray[np.uint8]:

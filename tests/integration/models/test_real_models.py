@@ -12,8 +12,8 @@ from tests.support.shared import missing, shared
 from vigil_models import api
 from vigil_models.errors import ChecksumMismatch, FetchError
 from vigil_models.proof import reference
-from vigil_vision.alignment import align
 from vigil_vision.detection import parse, suppress
+from vigil_vision.faces.alignment import align
 from vigil_vision.letterbox import fit
 from vigil_vision.photos import decode_photo, scale_into
 

@@ -7,7 +7,7 @@ import pytest
 from tests.support.servers import ARCFACE_PACK, OPEN_PACK, TritonServer
 from tests.support.shared import shared
 
-from vigil_vision.triton import InferenceClient
+from vigil_vision.faces.models import TritonFaceModels
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +24,6 @@ def server(request: pytest.FixtureRequest) -> TritonServer:
 
 
 @pytest.fixture
-def client(server: TritonServer) -> Iterator[InferenceClient]:
-    with InferenceClient([server.address], deadline_s=20) as made:
+def client(server: TritonServer) -> Iterator[TritonFaceModels]:
+    with TritonFaceModels([server.address], deadline_s=20) as made:
         yield made

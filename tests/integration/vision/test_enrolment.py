@@ -8,9 +8,9 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
 from vigil_contracts.registry import PhotoReason
-from vigil_vision.enrolment import enrol_photo, find_faces
+from vigil_vision.faces.enrolment import enrol_photo, find_faces
+from vigil_vision.faces.models import TritonFaceModels
 from vigil_vision.photos import decode_photo
-from vigil_vision.triton import InferenceClient
 
 pytestmark = pytest.mark.integration
 
@@ -29,7 +29,7 @@ def opened(path: Path) -> Image.Image:
     return Image.fromarray(decode_photo(path.read_bytes()))
 
 
-def test_every_portrait_is_accepted_and_people_are_told_apart(client: InferenceClient, faces: Path) -> None:
+def test_every_portrait_is_accepted_and_people_are_told_apart(client: TritonFaceModels, faces: Path) -> None:
     results = {path: enrol_photo(client, path.read_bytes()) for path in portraits(faces)}
     refused = {f"{path.parent.name}/{path.name}": r.assessment for path, r in results.items() if r.embedding is None}
     assert refused == {}
@@ -38,13 +38,13 @@ def test_every_portrait_is_accepted_and_people_are_told_apart(client: InferenceC
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-4)
     similarity = embeddings @ embeddings.T
     same = np.array([[one == other for other in people] for one in people]) & ~np.eye(len(people), dtype=bool)
-    threshold = client.recognition_card().match_threshold
+    threshold = client.embedder_info().match_threshold
     assert similarity[same].min() >= max(0.45, threshold)
     different = similarity[~same & ~np.eye(len(people), dtype=bool)]
     assert different.max() <= min(0.37, threshold)
 
 
-def test_a_group_is_refused(client: InferenceClient, faces: Path) -> None:
+def test_a_group_is_refused(client: TritonFaceModels, faces: Path) -> None:
     for path in sorted((faces / "groups").iterdir()):
         assert enrol_photo(client, path.read_bytes()).assessment.reason is PhotoReason.SEVERAL_FACES
 
@@ -52,7 +52,7 @@ def test_a_group_is_refused(client: InferenceClient, faces: Path) -> None:
 @pytest.mark.parametrize(
     "portrait", ["barack-obama/1.jpg", "rose-leslie/2.jpg", "kit-harington/1.jpg", "lin-manuel-miranda/1.png"]
 )
-def test_a_degraded_portrait_is_refused_with_its_reason(client: InferenceClient, faces: Path, portrait: str) -> None:
+def test_a_degraded_portrait_is_refused_with_its_reason(client: TritonFaceModels, faces: Path, portrait: str) -> None:
     image = opened(faces / portrait)
     face = float(find_faces(client, np.asarray(image)).detections.face_pixels.max())
     blurred = image.filter(ImageFilter.GaussianBlur(face / 30))
@@ -65,7 +65,7 @@ def test_a_degraded_portrait_is_refused_with_its_reason(client: InferenceClient,
     assert enrol_photo(client, saved(dark)).assessment.reason is PhotoReason.TOO_DARK
 
 
-def test_a_turned_face_is_refused(client: InferenceClient, faces: Path) -> None:
+def test_a_turned_face_is_refused(client: TritonFaceModels, faces: Path) -> None:
     image = opened(faces / "groups/obama-and-biden.jpg")
     found = find_faces(client, np.asarray(image)).detections
     # The man behind the two presidents looks aside by about 35 degrees; narrowing the picture turns him further.
@@ -77,7 +77,7 @@ def test_a_turned_face_is_refused(client: InferenceClient, faces: Path) -> None:
     assert enrol_photo(client, saved(narrowed)).assessment.reason is PhotoReason.FACE_TURNED
 
 
-def test_a_face_that_fills_the_photo_is_found(client: InferenceClient, faces: Path) -> None:
+def test_a_face_that_fills_the_photo_is_found(client: TritonFaceModels, faces: Path) -> None:
     image = opened(faces / "joe-biden/2.jpg")
     whole = find_faces(client, np.asarray(image)).detections
     x1, y1, x2, y2 = (round(float(value)) for value in whole.boxes[0])
@@ -94,7 +94,7 @@ def test_a_face_that_fills_the_photo_is_found(client: InferenceClient, faces: Pa
     ],
     ids=["text", "grey", "one pixel", "64 megapixels"],
 )
-def test_what_shows_nobody_is_refused(client: InferenceClient, data: bytes, reason: PhotoReason) -> None:
+def test_what_shows_nobody_is_refused(client: TritonFaceModels, data: bytes, reason: PhotoReason) -> None:
     result = enrol_photo(client, data)
     assert result.assessment.reason is reason
     assert result.embedding is None

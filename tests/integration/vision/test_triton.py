@@ -12,7 +12,8 @@ from tests.support.servers import TritonServer
 from tests.support.waiting import wait_until
 
 from vigil_vision import letterbox, photos
-from vigil_vision.triton import InferenceClient, InferenceError, InferenceRejected, shared_memory
+from vigil_vision.faces.models import TritonFaceModels
+from vigil_vision.triton import InferenceError, InferenceRejected, shared_memory
 from vigil_vision.triton.breaker import Circuit
 
 pytestmark = pytest.mark.integration
@@ -30,44 +31,44 @@ def mortal(own_triton: Callable[[], TritonServer]) -> TritonServer:
     return own_triton()
 
 
-def test_the_server_says_what_it_serves(client: InferenceClient) -> None:
+def test_the_server_says_what_it_serves(client: TritonFaceModels) -> None:
     assert client.ready(deadline_s=10)
-    assert client.detection_card().top_k == 128
-    assert client.recognition_card().alignment_template == "arcface_112"
+    assert client.detector_info().top_k == 128
+    assert client.embedder_info().alignment_template == "arcface_112"
 
 
-def test_a_batch_equals_its_pictures_one_by_one(client: InferenceClient, picture: NDArray[np.uint8]) -> None:
+def test_a_batch_equals_its_pictures_one_by_one(client: TritonFaceModels, picture: NDArray[np.uint8]) -> None:
     batch = np.stack([picture, picture[:, ::-1], np.zeros_like(picture)])
-    together = client.detect(batch)
-    alone = np.concatenate([client.detect(one) for one in batch])
+    together = client.detect(batch).values
+    alone = np.concatenate([client.detect(one).values for one in batch])
     np.testing.assert_allclose(together, alone, atol=0.02)
 
 
 def test_shared_memory_and_wire_agree_and_one_knows_which_was_used(
-    client: InferenceClient, picture: NDArray[np.uint8]
+    client: TritonFaceModels, picture: NDArray[np.uint8]
 ) -> None:
-    on_wire = client.detect(picture)
+    on_wire = client.detect(picture).values
     assert not client.endpoint_states()[0].shared_memory
     buffer = client.frame_buffer(*picture.shape[:2])
     buffer[:] = picture
-    np.testing.assert_array_equal(client.detect(buffer), on_wire)
+    np.testing.assert_array_equal(client.detect(buffer).values, on_wire)
     assert client.endpoint_states()[0].shared_memory
     batch = client.frame_buffer(*picture.shape[:2], batch=2)
     batch[:] = picture
-    np.testing.assert_allclose(client.detect(batch[1]), on_wire, atol=1e-4)
+    np.testing.assert_allclose(client.detect(batch[1]).values, on_wire, atol=1e-4)
 
 
-def test_frames_of_changing_size_leave_no_memory_behind(client: InferenceClient) -> None:
+def test_frames_of_changing_size_leave_no_memory_behind(client: TritonFaceModels) -> None:
     own = f"{shared_memory.PREFIX}{os.getpid()}-*"  # other processes on this machine may hold regions of their own
     for width in (64, 128, 256, 320, 640):
         buffer = client.frame_buffer(96, width)
-        assert client.detect(buffer).shape[0] == 1
+        assert client.detect(buffer).values.shape[0] == 1
         assert len(list(shared_memory.SHM.glob(own))) == 1
         del buffer
     assert list(shared_memory.SHM.glob(own)) == []
 
 
-def test_triton_itself_refuses_what_slips_through(client: InferenceClient) -> None:
+def test_triton_itself_refuses_what_slips_through(client: TritonFaceModels) -> None:
     endpoint = client._endpoints[0]
     with pytest.raises(InferenceRejected):
         endpoint.attempt(
@@ -82,65 +83,65 @@ def test_triton_itself_refuses_what_slips_through(client: InferenceClient) -> No
 def test_a_killed_server_is_used_again_with_shared_memory_when_it_is_back(
     mortal: TritonServer, picture: NDArray[np.uint8]
 ) -> None:
-    with InferenceClient([mortal.address], deadline_s=3) as client:
+    with TritonFaceModels([mortal.address], deadline_s=3) as client:
         buffer = client.frame_buffer(*picture.shape[:2])
         buffer[:] = picture
-        expected = client.detect(buffer)
+        expected = client.detect(buffer).values
         mortal.running.kill()
         with pytest.raises(InferenceError):
             client.detect(buffer, deadline_s=0.5)
         mortal.running.start()
-        np.testing.assert_array_equal(client.detect(buffer, deadline_s=20), expected)
+        np.testing.assert_array_equal(client.detect(buffer, deadline_s=20).values, expected)
         assert client.endpoint_states()[0].shared_memory
 
 
 def test_a_connection_that_is_made_anew_finds_its_frames_in_shared_memory_again(
-    client: InferenceClient, picture: NDArray[np.uint8]
+    client: TritonFaceModels, picture: NDArray[np.uint8]
 ) -> None:
     buffer = client.frame_buffer(*picture.shape[:2])
     buffer[:] = picture
-    expected = client.detect(buffer)
+    expected = client.detect(buffer).values
     endpoint = client._endpoints[0]
     endpoint._drop(endpoint.connect())
-    np.testing.assert_array_equal(client.detect(buffer), expected)
+    np.testing.assert_array_equal(client.detect(buffer).values, expected)
     assert client.endpoint_states()[0].shared_memory
 
 
-def test_forty_faces_of_a_crowd_are_embedded(client: InferenceClient) -> None:
+def test_forty_faces_of_a_crowd_are_embedded(client: TritonFaceModels) -> None:
     faces = np.random.default_rng(4).integers(0, 256, (40, 112, 112, 3), dtype=np.uint8)
-    together = client.embed(faces)
-    np.testing.assert_allclose(together[-1:], client.embed(faces[-1:]), atol=1e-4)
+    together = client.embed(faces).values
+    np.testing.assert_allclose(together[-1:], client.embed(faces[-1:]).values, atol=1e-4)
 
 
 def test_a_restart_between_two_calls_loses_no_frame(mortal: TritonServer, picture: NDArray[np.uint8]) -> None:
-    with InferenceClient([mortal.address], deadline_s=15) as client:
+    with TritonFaceModels([mortal.address], deadline_s=15) as client:
         buffer = client.frame_buffer(*picture.shape[:2])
         buffer[:] = picture
-        expected = client.detect(buffer)
+        expected = client.detect(buffer).values
         mortal.running.kill()
         mortal.running.start()
         for _ in range(3):
-            np.testing.assert_array_equal(client.detect(buffer), expected)
+            np.testing.assert_array_equal(client.detect(buffer).values, expected)
         assert client.endpoint_states()[0].shared_memory
 
 
 def test_the_second_endpoint_serves_while_the_first_is_dead(mortal: TritonServer, server: TritonServer) -> None:
     faces = np.zeros((2, 112, 112, 3), np.uint8)
-    with InferenceClient([mortal.address, server.address], deadline_s=10) as client:
-        first = client.embed_answer(faces)
+    with TritonFaceModels([mortal.address, server.address], deadline_s=10) as client:
+        first = client.embed(faces)
         assert first.endpoint == mortal.address
         mortal.running.kill()
-        second = client.embed_answer(faces)
+        second = client.embed(faces)
         assert second.endpoint == server.address
         # Each answer carries the id of the model that made it, so that vectors of two models never meet.
-        assert second.card == InferenceClient([server.address], deadline_s=10).recognition_card()
+        assert second.info == TritonFaceModels([server.address], deadline_s=10).embedder_info()
         assert client.endpoint_states()[0].circuit is not Circuit.CLOSED
         mortal.running.start()
-        wait_until(lambda: client.embed_answer(faces).endpoint == mortal.address, 60, "the preferred endpoint is back")
+        wait_until(lambda: client.embed(faces).endpoint == mortal.address, 60, "the preferred endpoint is back")
 
 
-def test_many_threads_share_one_client(client: InferenceClient, picture: NDArray[np.uint8]) -> None:
-    expected = client.detect(picture)
+def test_many_threads_share_one_client(client: TritonFaceModels, picture: NDArray[np.uint8]) -> None:
+    expected = client.detect(picture).values
     wrong: list[object] = []
 
     def work() -> None:
@@ -148,7 +149,7 @@ def test_many_threads_share_one_client(client: InferenceClient, picture: NDArray
         buffer[:] = picture
         for _ in range(5):
             try:
-                if not np.allclose(client.detect(buffer), expected, atol=1e-3):
+                if not np.allclose(client.detect(buffer).values, expected, atol=1e-3):
                     wrong.append("another answer")
             except InferenceError as error:
                 wrong.append(error)

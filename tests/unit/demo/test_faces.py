@@ -20,8 +20,8 @@ from vigil_cli.errors import CommandError
 from vigil_cli.inference import local_inference
 from vigil_cli.preparation import PreparationObserver
 from vigil_models.api import cache_dir
-from vigil_vision.enrolment import enrol_photo, find_faces
-from vigil_vision.triton import FaceModels
+from vigil_vision.faces.enrolment import enrol_photo, find_faces
+from vigil_vision.faces.models import FaceModels
 
 EVERY = FPS // 3
 """Three pictures a second are looked at."""
@@ -64,15 +64,15 @@ def test_the_enrolled_are_recognised_and_nobody_else_is(
     figures: dict[str, Figure],
     gallery: dict[str, NDArray[np.float32]],
 ) -> None:
-    threshold = client.recognition_card().match_threshold
+    threshold = client.embedder_info().match_threshold
     best = dict.fromkeys(gallery, -1.0)
     unknown = 0
     for picture in itertools.islice(compose(scene, figures, 7), 0, None, EVERY):
         faces = find_faces(client, picture)
-        clear = faces.detections.scores >= client.detection_card().score_threshold
+        clear = faces.detections.scores >= client.detector_info().score_threshold
         if not clear.any():
             continue
-        embeddings = client.embed_answer(faces.crops[clear]).values
+        embeddings = client.embed(faces.crops[clear]).values
         for embedding in embeddings:
             similarity = {key: float(embedding @ known) for key, known in gallery.items()}
             unknown += max(similarity.values()) < threshold

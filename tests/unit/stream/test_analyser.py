@@ -15,11 +15,13 @@ from vigil_stream.analyser import Analyser
 from vigil_stream.capture.luma import LumaReader
 from vigil_stream.capture.slot import Picture
 from vigil_stream.pipeline.sightings import SightingBook
-from vigil_vision.triton import Answer, DetectionCard, InferenceError, InferenceUnavailable, RecognitionCard
+from vigil_vision.faces.model_info import DetectorInfo, EmbedderInfo
+from vigil_vision.faces.models import DetectorResult, EmbedderResult
+from vigil_vision.triton import InferenceError, InferenceResult, InferenceUnavailable
 
 WIDTH, HEIGHT = 640, 352
-DETECTOR = DetectionCard("d@1", score_threshold=0.6, enrol_score_threshold=0.6, nms_iou=0.4, top_k=4)
-EMBEDDER = RecognitionCard("r@1", embedding_size=2, match_threshold=0.4, match_margin=0.05)
+DETECTOR = DetectorInfo("d@1", score_threshold=0.6, enrol_score_threshold=0.6, nms_iou=0.4, top_k=4)
+EMBEDDER = EmbedderInfo("r@1", embedding_size=2, match_threshold=0.4, match_margin=0.05)
 ALICE, BOB = (1.0, 0.0), (0.0, 1.0)
 Place = tuple[float, float, float]
 
@@ -36,12 +38,12 @@ class Story:
         self.images: list[NDArray[np.uint8]] = []
         self.crops: list[NDArray[np.uint8]] = []
 
-    def detect_answer(
+    def detect(
         self,
         image: NDArray[np.uint8],
         *,
         deadline_s: float | None = None,  # noqa: ARG002 - the interface
-    ) -> Answer[DetectionCard]:
+    ) -> DetectorResult:
         if not self.detects:
             raise InferenceUnavailable("no detector")
         self.images.append(image.copy())
@@ -49,21 +51,21 @@ class Story:
         for row, (x, y, size) in zip(rows[0], self.faces, strict=False):
             marks = np.array([(0.3, 0.35), (0.7, 0.35), (0.5, 0.55), (0.35, 0.75), (0.65, 0.75)]) * size + (x, y)
             row[:5], row[5:] = (x, y, x + size, y + size, 0.9), marks.ravel()
-        return Answer(rows, DETECTOR, "t:1")
+        return InferenceResult(rows, DETECTOR, "t:1")
 
-    def embed_answer(
+    def embed(
         self,
         faces: NDArray[np.uint8],
         *,
         deadline_s: float | None = None,  # noqa: ARG002 - the interface
-    ) -> Answer[RecognitionCard]:
+    ) -> EmbedderResult:
         assert self.gate.wait(10)
         if not self.embeds:
             raise InferenceUnavailable("no embedder")
         self.crops.extend(faces.copy())
-        return Answer(np.array([self.person] * len(faces), np.float32), EMBEDDER, "t:1")
+        return InferenceResult(np.array([self.person] * len(faces), np.float32), EMBEDDER, "t:1")
 
-    def detection_card(self) -> DetectionCard:
+    def detector_info(self) -> DetectorInfo:
         return DETECTOR
 
     def frame_buffer(self, height: int, width: int) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from vigil_vision import alignment
+from vigil_vision.faces import alignment
 
 
 def landmarks(scale: float, turn: float, x: float, y: float) -> NDArray[np.float32]:

@@ -11,15 +11,9 @@ import grpc
 import numpy as np
 import pytest
 
-from vigil_vision.triton import (
-    DETECTION,
-    InferenceClient,
-    InferenceOverloaded,
-    InferenceRejected,
-    InferenceTimeout,
-    InferenceUnavailable,
-    wire,
-)
+from vigil_vision.faces.model_info import DETECTION
+from vigil_vision.faces.models import TritonFaceModels
+from vigil_vision.triton import InferenceOverloaded, InferenceRejected, InferenceTimeout, InferenceUnavailable, wire
 from vigil_vision.triton.breaker import Circuit
 
 IMAGE = np.zeros((32, 64, 3), np.uint8)
@@ -135,8 +129,8 @@ def spare() -> Iterator[FaultyServer]:
     faulty.stop()
 
 
-def client_of(*servers: FaultyServer, deadline_s: float = 5.0) -> InferenceClient:
-    return InferenceClient([one.address for one in servers], deadline_s=deadline_s, shared_memory="off")
+def client_of(*servers: FaultyServer, deadline_s: float = 5.0) -> TritonFaceModels:
+    return TritonFaceModels([one.address for one in servers], deadline_s=deadline_s, shared_memory="off")
 
 
 def aborts(code: grpc.StatusCode, details: str) -> Callable[[grpc.ServicerContext], None]:
@@ -161,20 +155,20 @@ def wait_until(condition: Callable[[], bool], what: str, deadline_s: float = 10.
 def test_both_models_answer_with_their_card_and_origin(server: FaultyServer) -> None:
     with client_of(server) as client:
         assert client.ready()
-        found = client.detect_answer(IMAGE)
+        found = client.detect(IMAGE)
         assert found.values.shape == (1, 8, 15)
-        assert found.card.model_id == "detector@0123456789ab"
+        assert found.info.model_id == "detector@0123456789ab"
         assert found.endpoint == server.address
-        assert client.detect(np.zeros((3, 32, 32, 3), np.uint8)).shape == (3, 8, 15)
-        assert client.embed(FACES).shape == (2, 4)
-        assert client.recognition_card().embedding_size == 4
-        assert client.embed(FACES[:0]).shape == (0, 4)
+        assert client.detect(np.zeros((3, 32, 32, 3), np.uint8)).values.shape == (3, 8, 15)
+        assert client.embed(FACES).values.shape == (2, 4)
+        assert client.embedder_info().embedding_size == 4
+        assert client.embed(FACES[:0]).values.shape == (0, 4)
 
 
 def test_more_faces_than_the_model_takes_at_once_go_in_several_requests(server: FaultyServer) -> None:
     server.max_batch = 3
     with client_of(server) as client:
-        assert client.embed(np.zeros((7, 112, 112, 3), np.uint8)).shape == (7, 4)
+        assert client.embed(np.zeros((7, 112, 112, 3), np.uint8)).values.shape == (7, 4)
     assert [request.inputs[0].shape[0] for request in server.requests] == [3, 3, 1]
 
 
@@ -243,13 +237,13 @@ def test_a_dead_endpoint_is_passed_over_and_used_again_when_it_is_back(
 ) -> None:
     server.stop()
     with client_of(server, spare) as client:
-        assert client.detect_answer(IMAGE).endpoint == spare.address
+        assert client.detect(IMAGE).endpoint == spare.address
         first, second = client.endpoint_states()
         assert first.circuit is not Circuit.CLOSED
         assert first.last_error
         assert second.answered == 1
         server.start()
-        wait_until(lambda: client.detect_answer(IMAGE).endpoint == server.address, "the first endpoint is used again")
+        wait_until(lambda: client.detect(IMAGE).endpoint == server.address, "the first endpoint is used again")
 
 
 def test_an_endpoint_that_hangs_leaves_time_for_the_next(server: FaultyServer, spare: FaultyServer) -> None:
@@ -257,7 +251,7 @@ def test_an_endpoint_that_hangs_leaves_time_for_the_next(server: FaultyServer, s
     server.fault = hangs_until(released)
     with client_of(server, spare, deadline_s=1.0) as client:
         for _ in range(3):
-            assert client.detect_answer(IMAGE).endpoint == spare.address
+            assert client.detect(IMAGE).endpoint == spare.address
         assert client.endpoint_states()[0].circuit is not Circuit.CLOSED
         released.set()
 
@@ -265,7 +259,7 @@ def test_an_endpoint_that_hangs_leaves_time_for_the_next(server: FaultyServer, s
 def test_an_overloaded_endpoint_gives_way_to_the_next(server: FaultyServer, spare: FaultyServer) -> None:
     server.fault = aborts(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
     with client_of(server, spare) as client:
-        assert client.detect_answer(IMAGE).endpoint == spare.address
+        assert client.detect(IMAGE).endpoint == spare.address
 
 
 def test_a_call_waits_out_a_short_outage_inside_its_deadline(server: FaultyServer) -> None:
@@ -274,7 +268,7 @@ def test_a_call_waits_out_a_short_outage_inside_its_deadline(server: FaultyServe
         server.stop()
         starter = threading.Timer(0.5, server.start)
         starter.start()
-        assert client.detect(IMAGE).shape == (1, 8, 15)
+        assert client.detect(IMAGE).values.shape == (1, 8, 15)
         starter.join(5)
 
 
@@ -298,7 +292,7 @@ def test_a_probe_on_a_connection_that_was_closed_meanwhile_counts_as_failed(serv
         wait_until(lambda: endpoint.breaker.wait_s() == 0, "a probe is due")
         endpoint.probe(DETECTION)
         assert endpoint.breaker.circuit is Circuit.OPEN
-        assert client.detect(IMAGE).shape == (1, 8, 15)
+        assert client.detect(IMAGE).values.shape == (1, 8, 15)
 
 
 def test_silence_is_a_timeout(server: FaultyServer) -> None:
@@ -351,15 +345,15 @@ def test_an_answer_that_breaks_the_contract_is_not_passed_on(
 
 def test_another_model_behind_the_same_address_is_noticed(server: FaultyServer) -> None:
     with client_of(server) as client:
-        assert client.embed_answer(FACES).card.model_id == "embedder@0123456789ab"
+        assert client.embed(FACES).info.model_id == "embedder@0123456789ab"
         server.stop()
         server.cards["face_recognition"] |= {"vigil_model_id": "newer@ba9876543210", "embedding_size": "6"}
         server.answer = np.ones((2, 6), np.float32)
         server.start()
 
         def newer() -> bool:
-            answer = client.embed_answer(FACES)
-            return answer.card.model_id == "newer@ba9876543210" and answer.values.shape == (2, 6)
+            answer = client.embed(FACES)
+            return answer.info.model_id == "newer@ba9876543210" and answer.values.shape == (2, 6)
 
         wait_until(newer, "the new model's card is used")
 
@@ -395,11 +389,11 @@ def test_faces_that_are_not_aligned_are_refused(server: FaultyServer) -> None:
 @pytest.mark.parametrize("endpoints", [[], [""], ["a:1", "a:1"]])
 def test_impossible_endpoints_are_refused(endpoints: list[str]) -> None:
     with pytest.raises(ValueError, match="at least one host:port, each once"):
-        InferenceClient(endpoints)
+        TritonFaceModels(endpoints)
 
 
 def test_a_server_that_cannot_open_shared_memory_gets_frames_over_the_wire(server: FaultyServer) -> None:
-    with InferenceClient([server.address], deadline_s=5) as client:
+    with TritonFaceModels([server.address], deadline_s=5) as client:
         buffer = client.frame_buffer(32, 64)
         buffer[:] = 9
         client.detect(buffer)
@@ -410,7 +404,7 @@ def test_a_server_that_cannot_open_shared_memory_gets_frames_over_the_wire(serve
 
 def test_a_region_that_the_server_has_from_a_connection_before_is_used(server: FaultyServer) -> None:
     server.knows_memory = True
-    with InferenceClient([server.address], deadline_s=5) as client:
+    with TritonFaceModels([server.address], deadline_s=5) as client:
         client.detect(client.frame_buffer(32, 64))
         assert client.endpoint_states()[0].shared_memory
     assert "shared_memory_region" in server.requests[0].inputs[0].parameters
@@ -419,8 +413,8 @@ def test_a_region_that_the_server_has_from_a_connection_before_is_used(server: F
 def test_a_server_that_hangs_over_shared_memory_still_gets_the_frame_in_time(server: FaultyServer) -> None:
     server.registers = threading.Event()
     server.fault = lambda _: time.sleep(0.1)  # what inference takes, so that the last millisecond is not enough
-    with InferenceClient([server.address], deadline_s=2.0) as client:
-        assert client.detect(client.frame_buffer(32, 64)).shape == (1, 8, 15)
+    with TritonFaceModels([server.address], deadline_s=2.0) as client:
+        assert client.detect(client.frame_buffer(32, 64)).values.shape == (1, 8, 15)
         server.registers.set()
 
 

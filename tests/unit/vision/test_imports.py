@@ -3,7 +3,8 @@ import sys
 
 IMPORTS = """
 import sys
-from vigil_vision import alignment, detection, letterbox, quality, triton
+from vigil_vision import detection, letterbox, triton
+from vigil_vision.faces import alignment, quality
 print(sorted({"PIL", "cv2", "scipy", "onnxruntime", "tritonclient.grpc._client", "rapidjson"} & set(sys.modules)))
 import tritonclient.grpc
 print(tritonclient.grpc.InferenceServerClient.__name__)

@@ -6,8 +6,8 @@ import pytest
 from numpy.typing import NDArray
 
 from vigil_contracts.registry import PhotoReason
-from vigil_vision import alignment, quality
 from vigil_vision.detection import Detections
+from vigil_vision.faces import alignment, quality
 
 TEMPLATE = alignment.ARCFACE_112
 

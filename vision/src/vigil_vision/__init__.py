@@ -6,10 +6,11 @@ everywhere.
 ======================  =============================================================================
 `letterbox`             how a picture of any size fits the detector, and back
 `detection`             the detector's answer → thresholds, non-maximum suppression, filters
-`alignment`             five landmarks → the 112x112 crop that ArcFace embedders expect
-`quality`               how good is this face; may this photo be enrolled, and if not, why
 `photos`                bytes of a JPEG, PNG or WebP → pixels, safely (needs Pillow: extra `photos`)
-`enrolment`             a photo → one aligned, assessed, embedded face (needs Pillow)
+`faces.alignment`       five landmarks → the 112x112 crop that ArcFace embedders expect
+`faces.quality`         how good is this face; may this photo be enrolled, and if not, why
+`faces.enrolment`       a photo → one aligned, assessed, embedded face (needs Pillow)
+`faces.models`          the detector and the embedder, served by Triton
 `triton`                the inference client
 ======================  =============================================================================
 

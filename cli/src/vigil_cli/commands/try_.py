@@ -13,9 +13,9 @@ from vigil_cli.errors import CommandError
 from vigil_cli.inference import local_inference
 from vigil_cli.standalone.models import prepare
 from vigil_cli.view.preparation import show_preparation
-from vigil_vision.enrolment import enrol_photo, find_faces
+from vigil_vision.faces.enrolment import enrol_photo, find_faces
+from vigil_vision.faces.models import FaceModels
 from vigil_vision.photos import PhotoError, decode_photo
-from vigil_vision.triton import FaceModels
 
 GREEN, GREY = (46, 160, 67), (130, 130, 130)
 
@@ -42,7 +42,7 @@ def run(known: Path, other: Path, picture: Path, pack: str) -> None:
         models = prepare(pack, observer)
     name = known.stem
     with local_inference(models.folder) as client:
-        threshold = client.recognition_card().match_threshold
+        threshold = client.embedder_info().match_threshold
         image = _decode(second, other)
         faces = compare(client, _enrol(client, first, known), image)
     try:
@@ -69,12 +69,12 @@ def compare(models: FaceModels, person: NDArray[np.float32], image: NDArray[np.u
     image
         [H,W,3] uint8 RGB.
     """
-    card = models.recognition_card()
+    card = models.embedder_info()
     found = find_faces(models, image)
-    sure = found.detections.scores >= found.card.enrol_score_threshold
+    sure = found.detections.scores >= found.detector.enrol_score_threshold
     if not sure.any():
         return []
-    similarities = models.embed_answer(found.crops[sure]).values @ person
+    similarities = models.embed(found.crops[sure]).values @ person
     best = int(np.argmax(similarities))
     return sorted(
         (

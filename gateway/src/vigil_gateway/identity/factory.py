@@ -26,7 +26,7 @@ from vigil_gateway.services.status import StatusReader
 from vigil_gateway.settings import IdentitySettings
 from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.qdrant.gallery import Gallery
-from vigil_vision.triton import InferenceClient
+from vigil_vision.faces.models import TritonFaceModels
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Parts:
     database: Database
     bus: Bus
     gallery: Gallery
-    inference: InferenceClient
+    inference: TritonFaceModels
     models: Models
     keeper: GalleryKeeper
     replayer: Replayer
@@ -73,7 +73,7 @@ def build(settings: IdentitySettings, gallery: Gallery | None = None) -> Parts:
     )
     database = Database(settings.database_url.get_secret_value(), "vigil-gateway identity")
     gallery = gallery or make_gallery(settings)
-    inference = InferenceClient(
+    inference = TritonFaceModels(
         settings.triton_endpoints, deadline_s=settings.inference_deadline_s, shared_memory="off"
     )
     metrics = Metrics()

@@ -9,7 +9,8 @@ import grpc
 import structlog
 
 from vigil_contracts.registry import DetectorStatus
-from vigil_vision.triton import DETECTION, wire
+from vigil_vision.faces.model_info import DETECTION
+from vigil_vision.triton import wire
 
 log = structlog.get_logger(__name__)
 

@@ -31,7 +31,8 @@ from vigil_gateway.storage.postgres import register
 from vigil_gateway.storage.postgres.erasures import Erasures
 from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.postgres.register import PhotoRow, SubjectRow
-from vigil_vision.triton import InferenceClient, InferenceError
+from vigil_vision.faces.models import TritonFaceModels
+from vigil_vision.triton import InferenceError
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +61,7 @@ class Enrolment:
         models: Models,
         keeper: GalleryKeeper,
         eraser: Eraser,
-        inference: InferenceClient,
+        inference: TritonFaceModels,
         metrics: ServiceMetrics,
         *,
         deadline_s: float = 20.0,

@@ -10,7 +10,9 @@ from vigil_gateway.storage.errors import DatabaseError, GalleryError
 from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.qdrant.gallery import Gallery
 from vigil_gateway.storage.qdrant.reconcile import reconcile
-from vigil_vision.triton import InferenceClient, InferenceError, RecognitionCard
+from vigil_vision.faces.model_info import EmbedderInfo
+from vigil_vision.faces.models import TritonFaceModels
+from vigil_vision.triton import InferenceError
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +46,7 @@ class Models:
         Why Triton did not answer when it was last asked; empty when it did.
     """
 
-    def __init__(self, database: Database, gallery: Gallery, inference: InferenceClient) -> None:
+    def __init__(self, database: Database, gallery: Gallery, inference: TritonFaceModels) -> None:
         self.known: dict[str, Model] = {}
         self.current: Model | None = None
         self.loaded = False
@@ -83,7 +85,7 @@ class Models:
         """
         try:
             async with asyncio.timeout(ASK_TIMEOUT_S * 2):
-                card = await asyncio.to_thread(self._inference.recognition_card)
+                card = await asyncio.to_thread(self._inference.embedder_info)
         except (InferenceError, TimeoutError) as error:
             self.reason = str(error) or "Triton did not answer in time"
             raise
@@ -130,5 +132,5 @@ class Models:
             self._ask_now.clear()
 
 
-def _model(card: RecognitionCard) -> Model:
+def _model(card: EmbedderInfo) -> Model:
     return Model(card.model_id, card.embedding_size, card.match_threshold, card.match_margin)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from vigil_contracts.registry import PhotoReason
 from vigil_gateway.storage.postgres.register import PhotoRow
-from vigil_vision.enrolment import enrol_photo
-from vigil_vision.triton import FaceModels
+from vigil_vision.faces.enrolment import enrol_photo
+from vigil_vision.faces.models import FaceModels
 
 RELATIVE: Final = frozenset({PhotoReason.NOT_THE_SAME_PERSON, PhotoReason.MISSING, PhotoReason.CHECKSUM_MISMATCH})
 """Reasons that lie in the other photos or in the manifest: the same bytes may be accepted next time."""

@@ -1,7 +1,5 @@
 """The inference client: two models behind one or more Triton servers, over gRPC, with deadlines everywhere."""
 
-from vigil_vision.triton.cards import DETECTION, RECOGNITION, DetectionCard, ModelCard, RecognitionCard
-from vigil_vision.triton.client import Answer, InferenceClient
 from vigil_vision.triton.endpoint import EndpointState
 from vigil_vision.triton.errors import (
     InferenceError,
@@ -10,21 +8,14 @@ from vigil_vision.triton.errors import (
     InferenceTimeout,
     InferenceUnavailable,
 )
-from vigil_vision.triton.face_models import FaceModels
+from vigil_vision.triton.result import InferenceResult
 
 __all__ = [
-    "DETECTION",
-    "RECOGNITION",
-    "Answer",
-    "DetectionCard",
     "EndpointState",
-    "FaceModels",
-    "InferenceClient",
     "InferenceError",
     "InferenceOverloaded",
     "InferenceRejected",
+    "InferenceResult",
     "InferenceTimeout",
     "InferenceUnavailable",
-    "ModelCard",
-    "RecognitionCard",
 ]

@@ -1,6 +1,6 @@
 """One gRPC channel to a Triton server, with all that must be learnt anew when the server has restarted.
 
-A connection is thrown away when its server fails, and with it the channel's own reconnection pauses, the cards of the
+A connection is thrown away when its server fails, and with it the channel's own reconnection pauses, the infos of the
 models and the list of registered shared memory regions.
 """
 
@@ -15,8 +15,8 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
+from vigil_vision.faces.model_info import DETECTION, DetectorInfo, EmbedderInfo, detector_info, embedder_info
 from vigil_vision.triton import wire
-from vigil_vision.triton.cards import DETECTION, DetectionCard, RecognitionCard, detection_card, recognition_card
 from vigil_vision.triton.errors import InferenceError, InferenceUnavailable, RegionKnown, RegionLost, from_grpc
 from vigil_vision.triton.shared_memory import RegionStore
 
@@ -44,21 +44,21 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.enable_http_proxy", 0),
 )
 
-CARD_FRESH_S = 1.0
+INFO_FRESH_S = 1.0
 """After a silence this long the server may have restarted with other models (no Triton restarts faster), so that the
-card is read again before the next request."""
+model's info is read again before the next request."""
 
-CARD_EXPIRES_S = 30.0
+INFO_EXPIRES_S = 30.0
 """Also without a silence, for models that are reloaded in a running server."""
 
 REGISTRATIONS_TOLERATED = 3
 """Times in a row that a server may lose a region; then frames take the wire (as with several pods behind one name)."""
 
-Card = DetectionCard | RecognitionCard
+Info = DetectorInfo | EmbedderInfo
 
 
 class Connection:
-    """A channel, the cards and the registered regions; thread-safe. Connects at the first call."""
+    """A channel, the infos of the models and the registered regions; thread-safe. Connects at the first call."""
 
     def __init__(self, address: str, regions: RegionStore | None) -> None:
         self.address = address
@@ -66,7 +66,7 @@ class Connection:
         self._channel = grpc.insecure_channel(address, options=_OPTIONS)
         self._infer = self._method("ModelInfer")
         self._lock = threading.Lock()
-        self._cards: dict[str, tuple[Card, float]] = {}
+        self._infos: dict[str, tuple[Info, float]] = {}
         self._registered: set[str] = set()
         self._lost_in_a_row = 0
         self._last_answer = 0.0
@@ -114,22 +114,22 @@ class Connection:
         request = wire.infer_request(model, tensors[0], pixels.shape, timeout_s=timeout_s)
         return self._send(wire.with_pixels(request, pixels), tensors[1], timeout_s)
 
-    def card(self, model: str, timeout_s: float) -> Card:
-        """Read a model's card, or give the one that was read a moment ago."""
+    def info(self, model: str, timeout_s: float) -> Info:
+        """Read a model's info, or return the one that was read a moment ago."""
         now = time.monotonic()
-        known = self._cards.get(model)
-        if known and now - self._last_answer < CARD_FRESH_S and now - known[1] < CARD_EXPIRES_S:
+        known = self._infos.get(model)
+        if known and now - self._last_answer < INFO_FRESH_S and now - known[1] < INFO_EXPIRES_S:
             return known[0]
         request = wire.messages.ModelConfigRequest(name=model)
         raw = self._call("ModelConfig", request.SerializeToString(), timeout_s)
         config = wire.messages.ModelConfigResponse.FromString(raw).config
-        card = _read_card(config, self.address)
-        if known and known[0].model_id != card.model_id:
+        info = _read_info(config, self.address)
+        if known and known[0].model_id != info.model_id:
             logging.getLogger(__name__).warning(
-                "%s serves %s as %s now, not %s", self.address, card.model_id, model, known[0].model_id
+                "%s serves %s as %s now, not %s", self.address, info.model_id, model, known[0].model_id
             )
-        self._cards[model] = (card, now)
-        return card
+        self._infos[model] = (info, now)
+        return info
 
     def model_ready(self, model: str, timeout_s: float) -> bool:
         """Ask whether the server could run a model now."""
@@ -232,7 +232,7 @@ class Connection:
 
     def _forget(self) -> None:
         with self._lock:
-            self._cards.clear()
+            self._infos.clear()
             self._registered.clear()
             self._lost_in_a_row += 1
             if self._lost_in_a_row >= REGISTRATIONS_TOLERATED:
@@ -253,13 +253,13 @@ def probe_result(future: "grpc.Future") -> bool:
     return bool(wire.messages.ModelReadyResponse.FromString(raw).ready)
 
 
-def _read_card(config: wire.Message, address: str) -> Card:
+def _read_info(config: wire.Message, address: str) -> Info:
     parameters: Mapping[str, str] = {name: value.string_value for name, value in config.parameters.items()}
     try:
         if config.name == DETECTION:
             dims = next(tuple(one.dims) for one in config.input if one.name == "image")
-            return detection_card(parameters, dims=dims, max_batch=config.max_batch_size)
-        return recognition_card(parameters, max_batch=config.max_batch_size)
+            return detector_info(parameters, dims=dims, max_batch=config.max_batch_size)
+        return embedder_info(parameters, max_batch=config.max_batch_size)
     except StopIteration:
         msg = f"{address}: {config.name} has no input 'image'; was it exported by vigil-models?"
         raise InferenceUnavailable(msg) from None

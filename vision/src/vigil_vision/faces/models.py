@@ -1,20 +1,19 @@
-"""The client: endpoints in order of preference, one deadline over all attempts."""
+"""The two face models, and the client that infers them: endpoints in order of preference, one deadline over all."""
 
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Generic, Literal, Self, TypeVar, cast
+from typing import Literal, Protocol, Self, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vigil_vision.alignment import CROP
 from vigil_vision.detection import ROW
+from vigil_vision.faces.alignment import CROP
+from vigil_vision.faces.model_info import DETECTION, RECOGNITION, DetectorInfo, EmbedderInfo, ModelInfo
 from vigil_vision.letterbox import STRIDE
 from vigil_vision.triton.breaker import Circuit
-from vigil_vision.triton.cards import DETECTION, RECOGNITION, DetectionCard, ModelCard, RecognitionCard
 from vigil_vision.triton.connection import Connection
 from vigil_vision.triton.endpoint import Endpoint, EndpointState
 from vigil_vision.triton.errors import (
@@ -24,32 +23,38 @@ from vigil_vision.triton.errors import (
     InferenceTimeout,
     InferenceUnavailable,
 )
+from vigil_vision.triton.result import InferenceResult
 from vigil_vision.triton.shared_memory import RegionStore
 
-Card = TypeVar("Card", bound=ModelCard)
 Result = TypeVar("Result")
 
+DetectorResult: TypeAlias = InferenceResult[DetectorInfo]
+"""Values [N,K,15] float32 in pixels of the input, for `detection.decode`."""
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Answer(Generic[Card]):
-    """An answer and where it came from.
+EmbedderResult: TypeAlias = InferenceResult[EmbedderInfo]
+"""Values [N,D] float32, rows of unit length."""
 
-    Attributes
-    ----------
-    values
-        Rows [N,K,15] or embeddings [N,D], float32.
-    card
-        Of the model that answered: after a failover it may be another than before.
-    endpoint
-        `host:port` that answered.
+
+class FaceModels(Protocol):
+    """Two models; `TritonFaceModels` asks Triton servers for them, others may run them in their own process.
+
+    Every call raises InferenceError when it cannot be answered.
     """
 
-    values: NDArray[np.float32]
-    card: Card
-    endpoint: str
+    def detector_info(self) -> DetectorInfo:
+        """Return what is served as detector."""
+
+    def embedder_info(self) -> EmbedderInfo:
+        """Return what is served as embedder."""
+
+    def detect(self, image: NDArray[np.uint8], *, deadline_s: float | None = None) -> DetectorResult:
+        """Find faces in a picture [H,W,3] uint8 RGB; see `TritonFaceModels.detect`."""
+
+    def embed(self, faces: NDArray[np.uint8], *, deadline_s: float | None = None) -> EmbedderResult:
+        """Embed aligned faces [N,112,112,3] uint8 RGB; see `TritonFaceModels.embed`."""
 
 
-class InferenceClient:
+class TritonFaceModels:
     """Calls `face_detection` and `face_recognition` on the first endpoint that works.
 
     All methods may be called from several threads; from asyncio through `asyncio.to_thread`. Creating a client
@@ -91,15 +96,7 @@ class InferenceClient:
         self._endpoints = tuple(Endpoint(address, self._regions) for address in addresses)
         self._closed = threading.Event()
 
-    def detect(self, image: NDArray[np.uint8], *, deadline_s: float | None = None) -> NDArray[np.float32]:
-        """Find faces; as `detect_answer` without the origin. [N,K,15] float32."""
-        return self.detect_answer(image, deadline_s=deadline_s).values
-
-    def embed(self, faces: NDArray[np.uint8], *, deadline_s: float | None = None) -> NDArray[np.float32]:
-        """Embed aligned faces; as `embed_answer` without the origin. [N,D] float32, unit length."""
-        return self.embed_answer(faces, deadline_s=deadline_s).values
-
-    def detect_answer(self, image: NDArray[np.uint8], *, deadline_s: float | None = None) -> Answer[DetectionCard]:
+    def detect(self, image: NDArray[np.uint8], *, deadline_s: float | None = None) -> DetectorResult:
         """Find faces in one picture or a batch of equal size.
 
         Parameters
@@ -112,7 +109,7 @@ class InferenceClient:
 
         Returns
         -------
-        Answer with values [N,K,15] in pixels of that picture (N is 1 for a single picture), for `detection.decode`.
+        Values [N,K,15] in pixels of that picture (N is 1 for a single picture), for `detection.decode`.
 
         Raises
         ------
@@ -126,16 +123,16 @@ class InferenceClient:
             msg = f"pictures of {size} cannot be analysed; sides must be multiples of {STRIDE}"
             raise InferenceRejected(msg)
 
-        def work(connection: Connection, timeout_s: float) -> Answer[DetectionCard]:
+        def work(connection: Connection, timeout_s: float) -> DetectorResult:
             until = time.monotonic() + timeout_s
-            card = cast("DetectionCard", connection.card(DETECTION, timeout_s))
-            values = _infer(connection, card, (DETECTION, "image", "detections"), batch, until)
-            _check_answer(values, (len(batch), card.top_k, ROW), connection.address)
-            return Answer(values, card, connection.address)
+            info = cast("DetectorInfo", connection.info(DETECTION, timeout_s))
+            values = _infer(connection, info, (DETECTION, "image", "detections"), batch, until)
+            _check_answer(values, (len(batch), info.top_k, ROW), connection.address)
+            return InferenceResult(values, info, connection.address)
 
         return self._run(work, DETECTION, deadline_s)
 
-    def embed_answer(self, faces: NDArray[np.uint8], *, deadline_s: float | None = None) -> Answer[RecognitionCard]:
+    def embed(self, faces: NDArray[np.uint8], *, deadline_s: float | None = None) -> EmbedderResult:
         """Embed aligned faces: in one request, or in several when there are more than the model takes at once.
 
         Parameters
@@ -147,7 +144,7 @@ class InferenceClient:
 
         Returns
         -------
-        Answer with values [N,D], rows of unit length.
+        Values [N,D], rows of unit length.
 
         Raises
         ------
@@ -159,26 +156,26 @@ class InferenceClient:
             msg = f"faces of {faces.shape[2]}x{faces.shape[1]} cannot be embedded; align them to {CROP}x{CROP}"
             raise InferenceRejected(msg)
 
-        def work(connection: Connection, timeout_s: float) -> Answer[RecognitionCard]:
+        def work(connection: Connection, timeout_s: float) -> EmbedderResult:
             until = time.monotonic() + timeout_s
-            card = cast("RecognitionCard", connection.card(RECOGNITION, timeout_s))
+            info = cast("EmbedderInfo", connection.info(RECOGNITION, timeout_s))
             if not len(faces):
-                return Answer(np.empty((0, card.embedding_size), np.float32), card, connection.address)
-            values = _infer(connection, card, (RECOGNITION, "face", "embedding"), faces, until)
-            _check_answer(values, (len(faces), card.embedding_size), connection.address)
-            return Answer(values, card, connection.address)
+                return InferenceResult(np.empty((0, info.embedding_size), np.float32), info, connection.address)
+            values = _infer(connection, info, (RECOGNITION, "face", "embedding"), faces, until)
+            _check_answer(values, (len(faces), info.embedding_size), connection.address)
+            return InferenceResult(values, info, connection.address)
 
         return self._run(work, RECOGNITION, deadline_s)
 
-    def detection_card(self) -> DetectionCard:
-        """Read the detector's card from the first endpoint that works; raises InferenceError."""
-        card = self._run(lambda connection, left: connection.card(DETECTION, left), DETECTION, None)
-        return cast("DetectionCard", card)
+    def detector_info(self) -> DetectorInfo:
+        """Read what is served as detector from the first endpoint that works; raises InferenceError."""
+        info = self._run(lambda connection, left: connection.info(DETECTION, left), DETECTION, None)
+        return cast("DetectorInfo", info)
 
-    def recognition_card(self) -> RecognitionCard:
-        """Read the embedder's card from the first endpoint that works; raises InferenceError."""
-        card = self._run(lambda connection, left: connection.card(RECOGNITION, left), RECOGNITION, None)
-        return cast("RecognitionCard", card)
+    def embedder_info(self) -> EmbedderInfo:
+        """Read what is served as embedder from the first endpoint that works; raises InferenceError."""
+        info = self._run(lambda connection, left: connection.info(RECOGNITION, left), RECOGNITION, None)
+        return cast("EmbedderInfo", info)
 
     def ready(self, *, deadline_s: float = 1.0) -> bool:
         """Tell whether at least one endpoint serves both models now; asks past circuit breakers."""
@@ -298,11 +295,11 @@ def _share(until: float, candidates: int) -> float:
 
 
 def _infer(
-    connection: Connection, card: ModelCard, names: tuple[str, str, str], pixels: NDArray[np.uint8], until: float
+    connection: Connection, info: ModelInfo, names: tuple[str, str, str], pixels: NDArray[np.uint8], until: float
 ) -> NDArray[np.float32]:
     """Run a model (its name, input, output) on pixels [N,...], at most as many at once as its configuration allows."""
     model, *tensors = names
-    size = card.max_batch or len(pixels)
+    size = info.max_batch or len(pixels)
     parts = [
         connection.infer(model, (tensors[0], tensors[1]), pixels[start : start + size], _share(until, 1))
         for start in range(0, len(pixels), size)

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vigil_vision import alignment, detection, letterbox
+from vigil_vision import detection, letterbox
 from vigil_vision.detection import Detections
+from vigil_vision.faces import alignment
+from vigil_vision.faces.model_info import DetectorInfo
+from vigil_vision.faces.models import FaceModels
+from vigil_vision.faces.quality import Assessment, PhotoReason, assess_enrolment
 from vigil_vision.photos import PhotoError, PhotoTooLarge, decode_photo, scale_into
-from vigil_vision.quality import Assessment, PhotoReason, assess_enrolment
-from vigil_vision.triton import DetectionCard, FaceModels
 
 DETECTOR_SIDES = (640, 320)
 """Longer sides of a photo as the detector sees it, in pixels; the next one is tried when the one before shows no face.
@@ -32,13 +34,13 @@ class PhotoFaces:
         n faces in photo pixels, down to doubtful ones.
     crops
         [n,112,112,3] uint8 RGB, aligned.
-    card
-        Of the detector that found them.
+    detector
+        The detector that found them.
     """
 
     detections: Detections
     crops: NDArray[np.uint8]
-    card: DetectionCard
+    detector: DetectorInfo
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,29 +72,29 @@ def find_faces(models: FaceModels, image: NDArray[np.uint8], *, deadline_s: floa
     image
         [H,W,3] uint8 RGB, upright.
     deadline_s
-        Seconds per picture that is sent, instead of the models' own; the detector's card is read within theirs.
+        Seconds per picture that is sent, instead of the models' own; the detector's info is read within theirs.
 
     Raises
     ------
     InferenceError
         When no server answers.
     """
-    card = models.detection_card()
+    detector = models.detector_info()
     height, width = image.shape[:2]
-    found = PhotoFaces(Detections.empty(), np.empty((0, alignment.CROP, alignment.CROP, 3), np.uint8), card)
+    found = PhotoFaces(Detections.empty(), np.empty((0, alignment.CROP, alignment.CROP, 3), np.uint8), detector)
     for side in DETECTOR_SIDES:
-        box = _letterbox(card, width, height, side)
-        answer = models.detect_answer(scale_into(image, box), deadline_s=deadline_s)
-        card = answer.card
+        box = _letterbox(detector, width, height, side)
+        answer = models.detect(scale_into(image, box), deadline_s=deadline_s)
+        detector = answer.info
         faces = detection.decode(
             answer.values[0],
             box,
-            score_threshold=card.enrol_score_threshold * DOUBTFUL,
-            iou_threshold=card.nms_iou,
+            score_threshold=detector.enrol_score_threshold * DOUBTFUL,
+            iou_threshold=detector.nms_iou,
         )
         if len(faces) and (not len(found.detections) or faces.scores.max() > found.detections.scores.max()):
-            found = PhotoFaces(faces, alignment.align(image, faces.landmarks), card)
-        if card.height is not None or (len(faces) and faces.scores.max() >= card.enrol_score_threshold):
+            found = PhotoFaces(faces, alignment.align(image, faces.landmarks), detector)
+        if detector.height is not None or (len(faces) and faces.scores.max() >= detector.enrol_score_threshold):
             break
     return found
 
@@ -120,14 +122,14 @@ def enrol_photo(models: FaceModels, data: bytes, *, deadline_s: float | None = N
         reason = PhotoReason.TOO_LARGE if isinstance(error, PhotoTooLarge) else PhotoReason.NOT_AN_IMAGE
         return PhotoEnrolment(Assessment(reason, str(error)))
     faces = find_faces(models, image, deadline_s=deadline_s)
-    assessment = assess_enrolment(faces.detections, faces.crops, min_confidence=faces.card.enrol_score_threshold)
+    assessment = assess_enrolment(faces.detections, faces.crops, min_confidence=faces.detector.enrol_score_threshold)
     if not assessment.accepted or assessment.face is None:
         return PhotoEnrolment(assessment)
-    answer = models.embed_answer(faces.crops[assessment.face : assessment.face + 1], deadline_s=deadline_s)
-    return PhotoEnrolment(assessment, answer.values[0], answer.card.model_id)
+    answer = models.embed(faces.crops[assessment.face : assessment.face + 1], deadline_s=deadline_s)
+    return PhotoEnrolment(assessment, answer.values[0], answer.info.model_id)
 
 
-def _letterbox(card: DetectionCard, width: int, height: int, side: int) -> letterbox.Letterbox:
-    if card.width is not None and card.height is not None:
-        return letterbox.exact(width, height, card.width, card.height)
+def _letterbox(detector: DetectorInfo, width: int, height: int, side: int) -> letterbox.Letterbox:
+    if detector.width is not None and detector.height is not None:
+        return letterbox.exact(width, height, detector.width, detector.height)
     return letterbox.fit(width, height, side, side)

@@ -1,6 +1,6 @@
 import pytest
 
-from vigil_vision.triton import cards
+from vigil_vision.faces import model_info
 
 DETECTION = {
     "vigil_model_id": "scrfd@0123456789ab",
@@ -19,24 +19,24 @@ RECOGNITION = {
 
 
 def test_a_detector_of_any_size() -> None:
-    assert cards.detection_card(DETECTION, dims=(-1, -1, 3)) == cards.DetectionCard(
+    assert model_info.detector_info(DETECTION, dims=(-1, -1, 3)) == model_info.DetectorInfo(
         "scrfd@0123456789ab", 0.5, 0.6, 0.4, 128, None, None
     )
 
 
 def test_a_detector_of_one_size() -> None:
-    card = cards.detection_card(DETECTION, dims=(384, 640, 3), max_batch=8)
-    assert (card.height, card.width, card.max_batch) == (384, 640, 8)
+    info = model_info.detector_info(DETECTION, dims=(384, 640, 3), max_batch=8)
+    assert (info.height, info.width, info.max_batch) == (384, 640, 8)
 
 
 def test_an_embedder() -> None:
-    assert cards.recognition_card(RECOGNITION) == cards.RecognitionCard("arcface@0123456789ab", 512, 0.36, 0.05)
+    assert model_info.embedder_info(RECOGNITION) == model_info.EmbedderInfo("arcface@0123456789ab", 512, 0.36, 0.05)
 
 
 @pytest.mark.parametrize("name", DETECTION)
 def test_a_missing_detector_parameter_is_named(name: str) -> None:
     with pytest.raises(ValueError, match=f"parameter {name} is missing"):
-        cards.detection_card({key: value for key, value in DETECTION.items() if key != name}, dims=(-1, -1, 3))
+        model_info.detector_info({key: value for key, value in DETECTION.items() if key != name}, dims=(-1, -1, 3))
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def test_a_missing_detector_parameter_is_named(name: str) -> None:
 )
 def test_a_wrong_embedder_parameter_is_named(name: str, value: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        cards.recognition_card({**RECOGNITION, name: value})
+        model_info.embedder_info({**RECOGNITION, name: value})
 
 
 def test_a_planar_detector_is_refused() -> None:
     with pytest.raises(ValueError, match=r"not \[H, W, 3\]"):
-        cards.detection_card(DETECTION, dims=(3, 640, 640))
+        model_info.detector_info(DETECTION, dims=(3, 640, 640))

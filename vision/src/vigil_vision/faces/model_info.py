@@ -11,7 +11,7 @@ _MODEL_ID = re.compile(r"\S+@[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
-class ModelCard:
+class ModelInfo:
     """A served model.
 
     Attributes
@@ -27,7 +27,7 @@ class ModelCard:
 
 
 @dataclass(frozen=True, slots=True)
-class DetectionCard(ModelCard):
+class DetectorInfo(ModelInfo):
     """The served detector.
 
     Attributes
@@ -51,7 +51,7 @@ class DetectionCard(ModelCard):
 
 
 @dataclass(frozen=True, slots=True)
-class RecognitionCard(ModelCard):
+class EmbedderInfo(ModelInfo):
     """The served embedder.
 
     Attributes
@@ -70,8 +70,8 @@ class RecognitionCard(ModelCard):
     alignment_template: str = "arcface_112"
 
 
-def detection_card(parameters: Mapping[str, str], *, dims: tuple[int, ...], max_batch: int = 0) -> DetectionCard:
-    """Read the detector's card; ValueError names the parameter that is missing or wrong.
+def detector_info(parameters: Mapping[str, str], *, dims: tuple[int, ...], max_batch: int = 0) -> DetectorInfo:
+    """Read what the detector's parameters hold; ValueError names the parameter that is missing or wrong.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def detection_card(parameters: Mapping[str, str], *, dims: tuple[int, ...], max_
     if len(dims) != 3 or dims[2] not in {3, -1}:
         msg = f"input dims {list(dims)} are not [H, W, 3]"
         raise ValueError(msg)
-    return DetectionCard(
+    return DetectorInfo(
         model_id=_model_id(parameters),
         score_threshold=_permille(parameters, "score_threshold_permille"),
         enrol_score_threshold=_permille(parameters, "enrol_score_threshold_permille"),
@@ -97,13 +97,13 @@ def detection_card(parameters: Mapping[str, str], *, dims: tuple[int, ...], max_
     )
 
 
-def recognition_card(parameters: Mapping[str, str], *, max_batch: int = 0) -> RecognitionCard:
-    """Read the embedder's card; ValueError names the parameter that is missing or wrong."""
+def embedder_info(parameters: Mapping[str, str], *, max_batch: int = 0) -> EmbedderInfo:
+    """Read what the embedder's parameters hold; ValueError names the parameter that is missing or wrong."""
     template = _text(parameters, "alignment_template")
     if template != "arcface_112":
         msg = f"alignment_template is {template!r}; this version aligns to 'arcface_112' only"
         raise ValueError(msg)
-    return RecognitionCard(
+    return EmbedderInfo(
         model_id=_model_id(parameters),
         embedding_size=_integer(parameters, "embedding_size", 1, 65_536),
         match_threshold=_permille(parameters, "match_threshold_permille"),

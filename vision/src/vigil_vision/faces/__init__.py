@@ -1,0 +1,1 @@
+"""Faces: the two models, alignment, quality, and enrolment of a photo."""
