@@ -80,7 +80,7 @@ MEMORY = Part("memory", "Memory", ABOUT + "RSS and PSS from /proc at the end of 
 STAGES = Part(
     "stages",
     "Where the time goes",
-    ABOUT + "Means of the stream processes' own stage timings (`vigil_stream_stage_seconds`) over the run.",
+    ABOUT + "Means of the stream processes' own stage timings (`vigil_stream_stage_duration_seconds`) over the run.",
     (CORES,),
     stages,
 )

@@ -1,13 +1,16 @@
 """What two snapshots of the system tell about the time between them. Pure."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.subscriber import Heard
 from bench.system import Metrics, Snapshot
 
-STAGES = ("motion", "convert", "detect", "look", "embed", "journal", "publish")
-"""Stages of `vigil_stream_stage_seconds`, in the order of a picture's way."""
+STAGES = ("motion", "convert", "detect", "quality", "embed", "journal", "publish")
+"""Stages of `vigil_stream_stage_duration_seconds`, in their order."""
+
+LATENCY = "vigil_stream_capture_to_detections_duration_seconds"
 
 ON_TIME = 0.95
 """A camera is sustained when at least this share of the pictures it was asked for was analysed."""
@@ -18,7 +21,7 @@ LATENCY_LIMIT_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class CameraWindow:
-    """One camera over a window; `latency_p95_s` is the stream process's own figure over the last minute."""
+    """One camera over a window; `latency_p95_s` is read from the stream process's histogram of latencies."""
 
     analysed_fps: float
     captured_fps: float
@@ -40,13 +43,33 @@ def camera_windows(before: Snapshot, after: Snapshot) -> dict[str, CameraWindow]
             _delta(then, now, f"vigil_stream_frames_{kind}_total") / seconds
             for kind in ("analysed", "captured", "dropped")
         )
-        latency = now.get("vigil_stream_latency_p95_seconds", 0.0)
-        found[name] = CameraWindow(analysed, captured, dropped, latency)
+        found[name] = CameraWindow(analysed, captured, dropped, quantile(then, now, LATENCY, 0.95))
     return found
 
 
 def _delta(then: Metrics, now: Metrics, name: str) -> float:
     return max(now.get(name, 0.0) - then.get(name, 0.0), 0.0) if then and now else 0.0
+
+
+def quantile(then: Metrics, now: Metrics, histogram: str, share: float) -> float:
+    """Return a quantile of a histogram's growth as Prometheus' histogram_quantile does; 0 when nothing was observed.
+
+    What lies above the last finite bound counts as that bound.
+    """
+    start = f'{histogram}_bucket{{le="'
+    bounds = sorted(
+        (float(name.removeprefix(start).removesuffix('"}')), _delta(then, now, name))
+        for name in now
+        if name.startswith(start)
+    )
+    rank = share * (bounds[-1][1] if bounds else 0.0)
+    lower, below = 0.0, 0.0
+    for bound, count in bounds:
+        if count >= rank > 0 and math.isfinite(bound):
+            return lower + (bound - lower) * (rank - below) / (count - below)
+        if math.isfinite(bound):
+            lower, below = bound, count
+    return lower if rank else 0.0
 
 
 def total(before: Snapshot, after: Snapshot, name: str) -> float:
@@ -61,8 +84,8 @@ def stages(before: Snapshot, after: Snapshot) -> list[dict[str, float | str]]:
     found: list[dict[str, float | str]] = []
     for stage in STAGES:
         label = f'{{stage="{stage}"}}'
-        count = total(before, after, f"vigil_stream_stage_seconds_count{label}")
-        spent = total(before, after, f"vigil_stream_stage_seconds_sum{label}")
+        count = total(before, after, f"vigil_stream_stage_duration_seconds_count{label}")
+        spent = total(before, after, f"vigil_stream_stage_duration_seconds_sum{label}")
         if count:
             found.append(
                 {

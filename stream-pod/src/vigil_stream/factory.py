@@ -68,7 +68,8 @@ def build(settings: Settings, camera: Camera, folder: Path, *, stop: threading.E
     counters = Counters(journal, partial(status.wrong, "journal"))
     metrics = Metrics(status.heartbeat)
     token = settings.nats_token.get_secret_value() if settings.nats_token is not None else None
-    wrong, took = status.wrong, metrics.took
+    status.observe_latency = metrics.observe_latency
+    wrong, took = status.wrong, metrics.observe_stage
     publisher = Publisher(
         journal, settings.nats_url, token, settings.site, key, partial(wrong, "bus"), partial(took, "publish")
     )

@@ -1,66 +1,86 @@
-"""Prometheus metrics of one camera. Labels are few: which camera it is, the scraper's target labels say."""
+"""Prometheus metrics of one camera; the scraper's target labels name the camera."""
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.process_collector import ProcessCollector
 
 from vigil_contracts.events import CameraHeartbeat, CameraState
+from vigil_runtime.build_info import program_registry
 
-STAGES = ("motion", "convert", "detect", "look", "embed", "journal", "publish")
-"""Where the time of a picture goes."""
+STAGES: Final = ("motion", "convert", "detect", "quality", "embed", "journal", "publish")
+"""Stages of the work on a frame, in their order."""
 
-_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+_STAGE_BUCKETS: Final = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+_LATENCY_BUCKETS: Final = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0)
+
+_COUNTERS: Final = {
+    "frames_captured": "Frames that capture received.",
+    "frames_analysed": "Frames in which faces were searched for.",
+    "frames_without_motion": "Frames that the motion gate skipped.",
+    "frames_duplicate": "Frames skipped because they equal the frame before.",
+    "frames_dropped": "Frames replaced by a newer frame before they were analysed.",
+    "reconnects": "Losses of the source.",
+    "inference_errors": "Frames and faces that could not be analysed.",
+    "sightings_opened": "Sightings opened.",
+    "events_created": "Sighting events written to the journal.",
+    "events_published": "Sighting events acknowledged by the bus.",
+    "events_dropped": "Sighting events lost because the journal was full.",
+    "embeddings": "Faces embedded.",
+}
+"""Help text of each field of CameraCounters; they count from the creation of the state folder, across restarts."""
 
 
 class Metrics:
-    """Stage timings as histograms; state and counters read from the heartbeat when somebody scrapes.
+    """Durations as histograms; state and counters read from the heartbeat at each scrape.
 
     Parameters
     ----------
     heartbeat
-        Gives the newest.
+        Returns the newest heartbeat.
     """
 
     def __init__(self, heartbeat: Callable[[], CameraHeartbeat]) -> None:
-        self._registry = CollectorRegistry()
+        self.registry = program_registry("stream")
         self._heartbeat = heartbeat
         stages = Histogram(
-            "vigil_stream_stage_seconds",
-            "Time that one stage took.",
+            "vigil_stream_stage_duration_seconds",
+            "Time that one stage of the work on a frame took.",
             ["stage"],
-            registry=self._registry,
-            buckets=_BUCKETS,
+            registry=self.registry,
+            buckets=_STAGE_BUCKETS,
         )
         self._stages = {stage: stages.labels(stage) for stage in STAGES}
-        ProcessCollector(registry=self._registry)
-        self._registry.register(self)
+        self._latency = Histogram(
+            "vigil_stream_capture_to_detections_duration_seconds",
+            "Time from the capture of a frame to its detections.",
+            registry=self.registry,
+            buckets=_LATENCY_BUCKETS,
+        )
+        self.registry.register(self)
 
-    def took(self, stage: str, seconds: float) -> None:
-        """Note how long a stage took."""
+    def observe_stage(self, stage: str, seconds: float) -> None:
+        """Add one duration of a stage."""
         self._stages[stage].observe(seconds)
 
+    def observe_latency(self, seconds: float) -> None:
+        """Add the age of a frame when its detections were known."""
+        self._latency.observe(seconds)
+
     def collect(self) -> Iterable[Metric]:
-        """Read the heartbeat; called by the registry."""
+        """Yield what the heartbeat holds; called by the registry."""
         beat = self._heartbeat()
         for name, value in beat.counters.model_dump().items():
-            yield CounterMetricFamily(f"vigil_stream_{name}", f"{name.replace('_', ' ')}, since ever.", value=value)
-        state = GaugeMetricFamily(
-            "vigil_stream_state", "1 for the state that the camera is in.", labels=["state", "reason"]
-        )
+            yield CounterMetricFamily(f"vigil_stream_{name}", _COUNTERS[name], value=value)
+        state = GaugeMetricFamily("vigil_stream_state", "1 for the camera's state, else 0.", labels=["state", "reason"])
         for name in CameraState:
             state.add_metric([name, beat.reason if name is beat.state else ""], float(name is beat.state))
         yield state
-        gauges = {
-            "captured_fps": beat.captured_fps,
-            "analysed_fps": beat.analysed_fps,
-            "outbox_pending": beat.outbox_pending,
-            "latency_p95_seconds": (beat.latency_p95_ms or 0.0) / 1000,
-        }
-        for name, number in gauges.items():
-            yield GaugeMetricFamily(f"vigil_stream_{name}", f"{name.replace('_', ' ')}.", value=number)
+        yield GaugeMetricFamily(
+            "vigil_stream_journal_events", "Events in the journal that wait for the bus.", value=beat.outbox_pending
+        )
 
     def text(self) -> bytes:
-        """Give all metrics in Prometheus' text format."""
-        return generate_latest(self._registry)
+        """Return all metrics in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -170,7 +170,7 @@ class ShotTaker:
         started = time.perf_counter()
         crops = self._crops(scene, [look.index for look in looks])
         measured = quality.measure(scene.faces.select(np.array([look.index for look in looks])), crops)
-        self._took("look", time.perf_counter() - started)
+        self._took("quality", time.perf_counter() - started)
         wanted = self._choose(looks, measured, scene.at)
         chosen = [looks[position] for position in wanted]
         taken = [_shot(scene, looks[position].index, measured[position]) for position in wanted]

@@ -73,6 +73,7 @@ class Status:
         """Why the last picture could not be analysed; empty: it could."""
         self.outbox_pending: Callable[[], int] = lambda: 0
         self.counters: Callable[[], CameraCounters] = CameraCounters
+        self.observe_latency: Callable[[float], None] = lambda _: None
 
     @property
     def state(self) -> CameraState:
@@ -158,6 +159,7 @@ class Status:
         with self._lock:
             self._analysed_at = time.monotonic()
             self._latencies.append((self._analysed_at, latency_s))
+        self.observe_latency(latency_s)
 
     def fitness(self, reason: FitnessReason, message: str) -> None:
         """Note what the faces say of the camera's place."""

@@ -75,7 +75,7 @@ async def test_a_sighting_is_identified_and_told(bus: Bus, identity: Start) -> N
     async with client_of(program.port) as http:
         metrics = (await http.get("/metrics")).text
     assert 'vigil_identity_events_total{result="recorded"} 2.0' in metrics
-    assert "vigil_identity_unpublished 0.0" in metrics
+    assert "vigil_identity_outbox_events 0.0" in metrics
 
 
 async def acknowledged(bus: Bus) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -83,8 +84,9 @@ async def test_sightings_with_embeddings_and_heartbeats(start: Start, bus: Bus) 
     await eventually(lambda: process.get("/readyz")[0] == 200, 10, "it is ready")
     assert process.get("/healthz")[0] == 200
     metrics = process.get("/metrics")[1]
-    assert 'vigil_stream_stage_seconds_bucket{le="0.01",stage="detect"}' in metrics
+    assert 'vigil_stream_stage_duration_seconds_bucket{le="0.01",stage="detect"}' in metrics
     assert "vigil_stream_frames_analysed_total" in metrics
+    assert float(re.findall(r"capture_to_detections_duration_seconds_count ([\d.]+)", metrics)[0]) > 0
     assert process.memory_mib() <= 120
 
     assert process.end() == runner.EXIT_OK
@@ -156,7 +158,7 @@ async def test_the_bus_may_be_away(start: Start, bus: Bus, own_nats: NatsServer)
     def waiting() -> float:
         lines = process.get("/metrics")[1].splitlines()
         return max(
-            (float(line.split()[1]) for line in lines if line.startswith("vigil_stream_outbox_pending")), default=0
+            (float(line.split()[1]) for line in lines if line.startswith("vigil_stream_journal_events")), default=0
         )
 
     await eventually(lambda: waiting() > 5, 40, "events wait on disk")

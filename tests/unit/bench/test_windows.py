@@ -7,13 +7,19 @@ from bench.profiling import hottest
 from bench.subscriber import Heard, read_event
 from bench.system import Snapshot, parse_metrics
 
-DETECT = 'vigil_stream_stage_seconds_{}{{stage="detect"}}'
+DETECT = 'vigil_stream_stage_duration_seconds_{}{{stage="detect"}}'
+
+
+def histogram(name: str, count: float, seconds: float) -> dict[str, float]:
+    """Return the buckets of a histogram in which every observation took so many seconds."""
+    bounds = (0.1, 0.5, 1.0, 2.0, float("inf"))
+    return {f'{name}_bucket{{le="{bound}"}}': count if seconds <= bound else 0 for bound in bounds}
 
 
 def snapshot(at: float, pictures: int, *, cpu_s: float = 0.0, machine_s: float = 0.0, p95: float = 0.1) -> Snapshot:
     metrics = {
         "vigil_stream_frames_analysed_total": pictures,
-        "vigil_stream_latency_p95_seconds": p95,
+        **histogram(windows.LATENCY, pictures, p95),
         DETECT.format("count"): pictures,
         DETECT.format("sum"): pictures * 0.02,
     }
@@ -28,6 +34,15 @@ def test_a_camera_is_sustained_at_95_percent_and_fresh_frames(pictures: int, p95
     """A camera is sustained at 95 percent and with fresh frames."""
     seen = windows.camera_windows(snapshot(0, 100), snapshot(10, 100 + pictures, p95=p95))
     assert seen["c0"].sustained(5) is held
+
+
+def test_quantile_interpolates_the_growth_of_a_histogram() -> None:
+    then, now = histogram("h", 10, 3.0), histogram("h", 110, 0.3)
+    now['h_bucket{le="+Inf"}'] = now.pop('h_bucket{le="inf"}')
+    then['h_bucket{le="+Inf"}'] = then.pop('h_bucket{le="inf"}')
+    assert windows.quantile(then, now, "h", 0.5) == pytest.approx(0.1 + 0.4 * 0.5, abs=0.03)
+    assert windows.quantile(now, now, "h", 0.95) == 0.0
+    assert windows.quantile(histogram("h", 0, 3.0), histogram("h", 7, 3.0), "h", 0.95) == 2.0
 
 
 @pytest.mark.parametrize("missing", ["before", "after"])

@@ -1,45 +1,52 @@
-"""Prometheus metrics: read from the parts when they are asked for, so that counting costs the hot path nothing."""
+"""Prometheus metrics of the API: read from the parts at each scrape, so that counting costs the hot path nothing."""
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from vigil_gateway.api.factory import Process
 from vigil_gateway.handlers.graphql.live.render import Renderers
+from vigil_runtime.build_info import program_registry
 
 
 class ApiCollector(Collector):
-    """What the API's parts have counted."""
+    """Exports the counts of the API's parts."""
 
     def __init__(self, parts: Process, renderers: Renderers) -> None:
         self._parts = parts
         self._renderers = renderers
 
     def collect(self) -> Iterable[Metric]:
-        """Give all metrics."""
+        """Yield all metrics; called by the registry."""
         hub, gate = self._parts.services.hub, self._parts.gate
         gauges = {
-            "vigil_api_subscribers": ("Subscriptions of sightings.", len(hub.followers)),
-            "vigil_api_connections": ("WebSockets open.", gate.open),
-            "vigil_api_selections": ("Distinct selections among subscriptions.", len(self._renderers)),
-            "vigil_api_newest_seq": ("Newest event that subscribers can hear.", hub.feed.ring.head),
-            "vigil_api_database_up": ("1 when Postgres answered last.", int(hub.feed.away is None)),
-            "vigil_api_bus_up": ("1 when NATS is connected.", int(self._parts.bus.connected)),
+            "vigil_api_subscribers": ("Open subscriptions to sightings.", len(hub.followers)),
+            "vigil_api_connections": ("Open WebSockets.", gate.open),
+            "vigil_api_selections": ("Distinct selections of fields among the subscriptions.", len(self._renderers)),
+            "vigil_api_newest_cursor": (
+                "Position of the newest event that subscribers can receive.",
+                hub.feed.ring.head,
+            ),
+            "vigil_api_database_up": ("1 while Postgres answers, else 0.", int(hub.feed.away is None)),
+            "vigil_api_bus_up": ("1 while NATS is connected, else 0.", int(self._parts.bus.connected)),
         }
         counters = {
             "vigil_api_messages_sent": ("Messages sent to WebSockets.", gate.sent),
-            "vigil_api_connections_refused": ("WebSockets refused because all were taken.", gate.refused),
-            "vigil_api_subscribers_dropped": ("WebSockets closed by the gateway.", gate.dropped),
-            "vigil_api_catch_up_reads": ("Pages read from Postgres for subscribers behind.", hub.history.reads),
+            "vigil_api_connections_refused": ("WebSockets refused because the limit was reached.", gate.refused),
+            "vigil_api_subscribers_dropped": (
+                "WebSockets that the API closed, for instance because the client read too slowly.",
+                gate.dropped,
+            ),
+            "vigil_api_catch_up_reads": ("Pages read from Postgres for subscribers that lag.", hub.history.reads),
         }
-        for name, (told, value) in gauges.items():
-            yield GaugeMetricFamily(name, told, value=value)
-        for name, (told, value) in counters.items():
-            yield CounterMetricFamily(name, told, value=value)
+        for name, (text, value) in gauges.items():
+            yield GaugeMetricFamily(name, text, value=value)
+        for name, (text, value) in counters.items():
+            yield CounterMetricFamily(name, text, value=value)
         events = CounterMetricFamily(
-            "vigil_api_events", "Events appended, by where they were first had.", labels=["source"]
+            "vigil_api_events", "Events received, by the source that delivered them first.", labels=["source"]
         )
         events.add_metric(["bus"], hub.feed.from_bus)
         events.add_metric(["database"], hub.feed.from_database)
@@ -47,14 +54,17 @@ class ApiCollector(Collector):
 
 
 class QueryTimer:
-    """The histogram of query durations, in its own registry, so that a process can hold several APIs."""
+    """The histogram of the durations of operations, and the registry of one API."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._seconds = Histogram(
-            "vigil_api_operation_seconds", "Duration of GraphQL operations.", ["kind"], registry=self.registry
+        self.registry = program_registry("api", "vigil-gateway")
+        self._duration = Histogram(
+            "vigil_api_operation_duration_seconds",
+            "Duration of GraphQL operations, by kind.",
+            ["kind"],
+            registry=self.registry,
         )
 
     def observe(self, kind: str, seconds: float) -> None:
-        """Count one operation."""
-        self._seconds.labels(kind).observe(seconds)
+        """Add the duration of one operation."""
+        self._duration.labels(kind).observe(seconds)

@@ -115,10 +115,9 @@ async def _refresh(health: Health, metrics: Metrics, parts: RegistryParts) -> No
     backlog = await parts.status.backlog()
     metrics.backlog.set(float("nan") if backlog is None else backlog)
     metrics.bus_up.set(int(health.bus.ready))
-    metrics.bus_errors.set(health.bus.errors)
     try:
         async with asyncio.timeout(ASK_S), health.database.connection() as connection:
-            metrics.unpublished.set(await outbox.count_pending(connection))
+            metrics.outbox.set(await outbox.count_pending(connection))
         metrics.database_up.set(1)
     except (DatabaseError, TimeoutError):
         metrics.database_up.set(0)

@@ -77,6 +77,7 @@ def build(settings: IdentitySettings, gallery: Gallery | None = None) -> Parts:
         settings.triton_endpoints, deadline_s=settings.inference_deadline_s, shared_memory="off"
     )
     metrics = Metrics()
+    metrics.watch_bus_errors(lambda: bus.errors)
     models = Models(database, gallery, inference)
     keeper = GalleryKeeper(database, gallery, models)
     replayer = Replayer(database, lambda: list(models.known))

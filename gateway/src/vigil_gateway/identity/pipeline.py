@@ -112,7 +112,7 @@ class Pipeline:
                 by_model.setdefault(one.face.model_id, []).append(number)
         for model_id, numbers in by_model.items():
             faces = np.stack([face.vector for number in numbers if (face := judged[number].face) is not None])
-            with self._metrics.search_seconds.time():
+            with self._metrics.search_duration.time():
                 answers = await self._stores.gallery.search(model_id, faces, decision.SEARCH_LIMIT)
             for number, answer in zip(numbers, answers, strict=True):
                 found[number] = replace(judged[number], found=answer)
@@ -126,7 +126,7 @@ class Pipeline:
             self._months |= months
 
     async def _record(self, judged: Sequence[Judged]) -> list[Outcome]:
-        with self._metrics.transaction_seconds.time():
+        with self._metrics.transaction_duration.time():
             async with self._stores.database.transaction() as connection:
                 return await self._recorder.record(connection, judged)
 

@@ -83,7 +83,7 @@ class ReconcileLoop:
             outcome = result.outcome
             self._succeeded(key, result)
         self._metrics.reconciles.labels(key.kind.value, outcome).inc()
-        self._metrics.seconds.labels(key.kind.value).observe(time.monotonic() - started)
+        self._metrics.reconcile_duration.labels(key.kind.value).observe(time.monotonic() - started)
 
     def _failed(self, key: Key, error: Exception, least_s: float) -> None:
         queue = self._queues.of(key.kind)
