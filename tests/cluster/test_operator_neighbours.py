@@ -18,7 +18,7 @@ from tests.support.kubernetes.audit import Request
 from tests.support.operators import Operator, World, camera, operating, secret, site
 from tests.support.waiting import wait_until
 
-from vigil_operator.reconcile.camera.foreign_installations import SAYINGS
+from vigil_operator.reconcile.camera.foreign_installations import MAX_CLAIM_REPORTS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -225,7 +225,7 @@ def test_who_may_not_ask_whether_the_other_is_at_work_says_it_some_times_and_is_
         world.wait_reason("front", "PodPending")
         before = deployment(world, "front")
         with operating(world.cluster, world.namespace, tmp_path / "second", **as_granted(world)) as second:
-            wait_until(lambda: len(told(world, "front")) > SAYINGS, 60, "it gives up")
+            wait_until(lambda: len(told(world, "front")) > MAX_CLAIM_REPORTS, 60, "it gives up")
             world.wait_reason("front", "PodPending")
             mark = world.cluster.audit_size()
             end = time.monotonic() + WATCHED_S

@@ -13,7 +13,8 @@ from tests.support.waiting import eventually
 
 from vigil_operator.kube.errors import AwayError
 from vigil_operator.kube.kinds import Key, Kind
-from vigil_operator.reconcile.camera import reconciler as module
+from vigil_operator.reconcile.camera import orphans
+from vigil_operator.reconcile.camera.memory import CameraMemories
 from vigil_operator.reconcile.camera.reconciler import CameraReconciler
 from vigil_operator.reconcile.context import World
 
@@ -44,7 +45,7 @@ async def serves(world: World, key: Key) -> bool:
 def test_what_a_camera_leaves_is_removed_only_when_the_camera_is_gone_for_sure(
     own_api_cluster: ApiCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "COLLECTED_S", 0.0)
+    monkeypatch.setattr(orphans, "COLLECTED_S", 0.0)
     own_api_cluster.install_crds()
     own_api_cluster.apply(secret("vigil-bus", "default", token="for-tests"))
     own_api_cluster.apply(listed(camera("front", "default")))
@@ -53,7 +54,7 @@ def test_what_a_camera_leaves_is_removed_only_when_the_camera_is_gone_for_sure(
 
 async def _lose_sight_of(cluster: ApiCluster, key: Key) -> None:
     world = world_of(cluster)
-    reconciler = CameraReconciler(world, None)
+    reconciler = CameraReconciler(world, CameraMemories(), None)
 
     async def left() -> set[str]:
         await reconciler.reconcile(key)
@@ -82,7 +83,7 @@ async def _lose_sight_of(cluster: ApiCluster, key: Key) -> None:
 def test_a_pod_that_its_replica_set_let_go_goes_with_its_camera(
     api_cluster: ApiCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "COLLECTED_S", 0.0)
+    monkeypatch.setattr(orphans, "COLLECTED_S", 0.0)
     api_cluster.install_crds()
     here = Namespace(api_cluster, api_cluster.new_namespace("orphaned"))
     api_cluster.apply(secret("vigil-bus", here.namespace, token="for-tests"))
@@ -92,7 +93,7 @@ def test_a_pod_that_its_replica_set_let_go_goes_with_its_camera(
 
 async def _let_go(cluster: ApiCluster, here: Namespace, key: Key) -> None:
     world, kubectl = world_of(cluster), cluster.kubectl
-    reconciler = CameraReconciler(world, None)
+    reconciler = CameraReconciler(world, CameraMemories(), None)
     try:
         world.cache.put(Kind.SECRET, await world.api.get(Key(Kind.SECRET, key.namespace, "vigil-bus")))
         world.cache.put(Kind.CAMERA, await world.api.get(key))

@@ -15,9 +15,11 @@ from vigil_contracts.events import CameraRef
 from vigil_contracts.ids import ResourceKey
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.reconcile import conditions as statuses
+from vigil_operator.reconcile.camera.memory import CameraMemories
 from vigil_operator.reconcile.camera.reconciler import CameraReconciler
 from vigil_operator.reconcile.conditions import Verdict
 from vigil_operator.reconcile.context import Result, World
+from vigil_operator.reconcile.status_memory import StatusMemory
 from vigil_operator.reconcile.status_writer import StatusWriter
 
 pytestmark = pytest.mark.cluster
@@ -29,6 +31,7 @@ class Desk:
     def __init__(self, world: World, namespace: Namespace, name: str) -> None:
         self.world, self.namespace, self.name = world, namespace, name
         self.key = Key(Kind.CAMERA, namespace.namespace, name)
+        self.memory = StatusMemory()
         self.writer = StatusWriter(world, "Reconcile", calm=frozenset({"Calm"}), quiet=frozenset({"Quiet"}))
         namespace.apply(camera(name, namespace.namespace))
 
@@ -37,7 +40,8 @@ class Desk:
         obj = await self.look()
         verdict = Verdict("Ready", true, reason, message)
         made = statuses.conditions(statuses.status_of(obj), [verdict], 1, self.world.now())
-        return await self.writer.write(self.key, obj, {"observedGeneration": 1, "conditions": made, **more})
+        status = {"observedGeneration": 1, "conditions": made, **more}
+        return await self.writer.write(self.key, obj, status, self.memory)
 
     async def look(self) -> Object:
         self.world.cache.put(Kind.CAMERA, await self.world.api.get(self.key))
@@ -112,7 +116,7 @@ async def test_what_another_writer_owns_is_left_after_one_attempt(desk: Desk, wh
     assert await desk.status() == there
     outcomes = [(await desk.write("Frozen")).outcome for _ in range(3)]
     assert outcomes == ["Changed", "Unchanged", "Unchanged"], "other news is no repetition"
-    desk.writer.forget(desk.key)
+    desk.memory.clear()
     assert (await desk.write("Frozen")).outcome == "Changed", "nothing is remembered of one that went"
 
 
@@ -131,7 +135,7 @@ async def test_of_an_object_that_is_gone_nothing_is_written(desk: Desk) -> None:
     desk.namespace.cluster.kubectl("delete", "camera", desk.name, "-n", desk.namespace.namespace)
     made = statuses.conditions({}, [Verdict("Ready", False, "Frozen")], 1, desk.world.now())
     status = {"observedGeneration": 1, "conditions": made}
-    assert await desk.writer.write(desk.key, seen, status) == Result("Gone")
+    assert await desk.writer.write(desk.key, seen, status, desk.memory) == Result("Gone")
     assert desk.events() == [("Normal", "Streaming", "Streaming")]
 
 
@@ -154,7 +158,8 @@ async def test_a_camera_names_its_inference_endpoint_only_while_it_runs_and_is_h
     where, key = namespace.namespace, Key(Kind.CAMERA, namespace.namespace, "front")
     namespace.cluster.apply(secret("vigil-bus", where, token="for-tests"))
     world.cache.put(Kind.SECRET, await world.api.get(Key(Kind.SECRET, where, "vigil-bus")))
-    reconciler = CameraReconciler(world, None)
+    memories = CameraMemories()
+    reconciler = CameraReconciler(world, memories, None)
     said = beat(camera=CameraRef(namespace=where, name="front"), inference_endpoint="triton:8001")
 
     async def endpoint(age_s: float, *, suspend: bool = False) -> object:
@@ -162,7 +167,7 @@ async def test_a_camera_names_its_inference_endpoint_only_while_it_runs_and_is_h
         world.cache.put(Kind.CAMERA, await world.api.get(key))
         world.heartbeats.forget(ResourceKey(where, "front"))
         world.heartbeats.note(ResourceKey(where, "front"), said, age_s)
-        reconciler._written.clear()  # whatever was written just now, this is written now
+        memories.of(key).written_at = float("-inf")  # a status of a moment ago delays this one no more
         await reconciler.reconcile(key)
         return statuses.status_of(await world.api.get(key)).get("endpoint")
 

@@ -19,6 +19,7 @@ from vigil_operator.kube.watch import Scope, Watch
 from vigil_operator.metrics import Metrics
 from vigil_operator.queues import KindQueues, Wishes
 from vigil_operator.reconcile.camera.capacity import Capacities
+from vigil_operator.reconcile.camera.memory import CameraMemories
 from vigil_operator.reconcile.camera.reconciler import CameraReconciler
 from vigil_operator.reconcile.camera.registrar import CameraRegistrar
 from vigil_operator.reconcile.camera.registrations import Registrations
@@ -80,10 +81,11 @@ def build(settings: Settings) -> Parts:
     leadership = Leadership(api, settings.namespace, settings.lease_name, identity, settings.lease_s)
     watches = [Watch(api, cache, metrics, scope) for scope in scopes(settings)]
     registry = make_registry(settings)
-    registrations = Registrations(cache, CameraRegistrar(registry)) if registry is not None else None
+    memories = CameraMemories()
+    registrations = Registrations(cache, CameraRegistrar(registry), memories) if registry is not None else None
     sites, subjects = site_and_subject(world, registry)
     made: dict[Kind, Reconciler] = {
-        Kind.CAMERA: CameraReconciler(world, registrations),
+        Kind.CAMERA: CameraReconciler(world, memories, registrations),
         Kind.SITE: sites,
         Kind.SUBJECT: subjects,
     }

@@ -10,6 +10,7 @@ from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.reconcile.camera.admission import Admission
 from vigil_operator.reconcile.camera.capacity import Capacities
+from vigil_operator.reconcile.camera.memory import CameraMemories
 
 SITE = "default"
 
@@ -50,7 +51,7 @@ class Place:
             self.cache.put(Kind.SITE, one)
         self.called: list[Key] = []
         heartbeats = Heartbeats(lambda _: None, lambda _: None)
-        self.admission = Admission(self.cache, heartbeats, self.called.append)
+        self.admission = Admission(self.cache, heartbeats, CameraMemories(), self.called.append)
 
     def enters(self, name: str, namespace: str = "one", reported: int | None = 10, *, known: bool = True) -> bool:
         decision = self.admission.decide(key(name, namespace), SITE, reported, known=known)

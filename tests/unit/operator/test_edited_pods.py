@@ -4,9 +4,9 @@ import pytest
 
 from vigil_operator.kube.errors import AwayError, NotFoundError
 from vigil_operator.kube.kinds import Key, Kind, Object
-from vigil_operator.reconcile import conflicts as quarrels
-from vigil_operator.reconcile.camera.edited_pods import REWRITES, EditedPods
-from vigil_operator.reconcile.conflicts import QUARREL
+from vigil_operator.reconcile import conflicts
+from vigil_operator.reconcile.camera.edited_pods import MAX_EDITS, EditedPods, PodMemory
+from vigil_operator.reconcile.conflicts import MAX_REPAIRS
 from vigil_operator.resources.names import CONFIG_HASH, MANAGED_BY, labels
 
 CAMERA = Key(Kind.CAMERA, "default", "front")
@@ -72,64 +72,66 @@ TEMPLATE = made(OURS)
 @pytest.mark.parametrize("generation", [1, None])
 async def test_what_a_webhook_rewrites_at_the_making_is_not_removed_for_ever(generation: int | None) -> None:
     pods = Pods()
-    edited = EditedPods(pods.delete, pods.read)
+    edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
     for number in range(20):
         for one in (pod(f"p{number}", MIRROR, generation), pod(f"p{number}", MIRROR, generation)):
-            await edited.replace(CAMERA, TEMPLATE, [one])
-        await edited.replace(CAMERA, TEMPLATE, [leaving(one)])
+            await edited.replace(CAMERA, memory, TEMPLATE, [one])
+        await edited.replace(CAMERA, memory, TEMPLATE, [leaving(one)])
     assert pods.removed == ([] if generation else ["p0"])
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (None, None)])
 async def test_an_edit_of_a_pod_that_was_made_well_is_undone_each_time(before: int | None, after: int | None) -> None:
     pods = Pods()
-    edited = EditedPods(pods.delete, pods.read)
+    edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
     for name in "ab":
-        assert not await edited.replace(CAMERA, TEMPLATE, [pod(name, OURS, before)])
-        assert await edited.replace(CAMERA, TEMPLATE, [pod(name, EVIL, after)])
-        assert not await edited.replace(CAMERA, TEMPLATE, [pod(name, EVIL, after)]), "it is on its way out already"
+        assert not await edited.replace(CAMERA, memory, TEMPLATE, [pod(name, OURS, before)])
+        assert await edited.replace(CAMERA, memory, TEMPLATE, [pod(name, EVIL, after)])
+        assert not await edited.replace(CAMERA, memory, TEMPLATE, [pod(name, EVIL, after)]), (
+            "it is on its way out already"
+        )
     assert pods.removed == ["a", "b"]
 
 
 @pytest.mark.parametrize("generation", [2, None])
 async def test_an_edit_that_nobody_saw_is_undone(generation: int | None) -> None:
     pods = Pods()
-    assert await EditedPods(pods.delete, pods.read).replace(CAMERA, TEMPLATE, [pod("a", EVIL, generation)])
+    assert await EditedPods(pods.delete, pods.read).replace(CAMERA, PodMemory(), TEMPLATE, [pod("a", EVIL, generation)])
     assert pods.removed == ["a"]
 
 
 async def test_a_pod_that_was_made_so_may_change_otherwise() -> None:
     pods = Pods()
-    edited = EditedPods(pods.delete, pods.read)
-    await edited.replace(CAMERA, TEMPLATE, [pod("a", MIRROR, 1)])
-    await edited.replace(CAMERA, TEMPLATE, [pod("a", MIRROR, 2)])  # resized in place
+    edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
+    await edited.replace(CAMERA, memory, TEMPLATE, [pod("a", MIRROR, 1)])
+    await edited.replace(CAMERA, memory, TEMPLATE, [pod("a", MIRROR, 2)])  # resized in place
     assert pods.removed == []
-    await edited.replace(CAMERA, TEMPLATE, [pod("a", EVIL, 3)])
+    await edited.replace(CAMERA, memory, TEMPLATE, [pod("a", EVIL, 3)])
     assert pods.removed == ["a"]
 
 
 async def test_who_edits_again_and_again_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     pods = Pods()
-    edited = EditedPods(pods.delete, pods.read)
+    edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
 
     async def edit(name: str) -> None:
-        await edited.replace(CAMERA, TEMPLATE, [pod(name, OURS, 1)])
-        await edited.replace(CAMERA, TEMPLATE, [pod(name, f"evil:{name}", 2)])
-        await edited.replace(CAMERA, TEMPLATE, [leaving(pod(name, f"evil:{name}", 2))])
+        await edited.replace(CAMERA, memory, TEMPLATE, [pod(name, OURS, 1)])
+        await edited.replace(CAMERA, memory, TEMPLATE, [pod(name, f"evil:{name}", 2)])
+        await edited.replace(CAMERA, memory, TEMPLATE, [leaving(pod(name, f"evil:{name}", 2))])
 
-    for number in range(3 * QUARREL):
+    for number in range(3 * MAX_REPAIRS):
         await edit(f"p{number}")
-    assert len(pods.removed) == QUARREL
-    monkeypatch.setattr(quarrels, "QUARREL_S", 0.0)
+    assert len(pods.removed) == MAX_REPAIRS
+    monkeypatch.setattr(conflicts, "WINDOW_S", 0.0)
     await edit("later")
     assert pods.removed[-1] == "later"
 
 
 async def test_pods_of_another_configuration_and_pods_that_go_are_the_deployments() -> None:
     pods = Pods()
-    edited = EditedPods(pods.delete, pods.read)
+    edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
     old, other = pod("old", "vigil/stream:0", 2, config="old"), leaving(pod("leaving", EVIL, 2))
-    assert not await edited.replace(CAMERA, TEMPLATE, [old, other])
+    assert not await edited.replace(CAMERA, memory, TEMPLATE, [old, other])
     assert pods.removed == []
 
 
@@ -146,74 +148,78 @@ def let_go(one: Object) -> Object:
 @pytest.mark.parametrize("seen_before", [True, False])
 async def test_a_pod_without_a_label_that_it_was_made_with_is_removed(seen_before: bool) -> None:
     pods = Pods()
-    edited = EditedPods(pods.delete, pods.read)
+    edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
     if seen_before:
-        assert not await edited.replace(CAMERA, TEMPLATE, [pod("a", OURS, 1)])
-    assert await edited.replace(CAMERA, TEMPLATE, [without(pod("a", OURS, 1), MANAGED_BY)])
-    assert not await edited.replace(CAMERA, TEMPLATE, [pod("b", OURS, 1)])
-    assert await edited.replace(CAMERA, TEMPLATE, [without(pod("b", OURS, 1), MANAGED_BY)]), "and the next one as well"
+        assert not await edited.replace(CAMERA, memory, TEMPLATE, [pod("a", OURS, 1)])
+    assert await edited.replace(CAMERA, memory, TEMPLATE, [without(pod("a", OURS, 1), MANAGED_BY)])
+    assert not await edited.replace(CAMERA, memory, TEMPLATE, [pod("b", OURS, 1)])
+    assert await edited.replace(CAMERA, memory, TEMPLATE, [without(pod("b", OURS, 1), MANAGED_BY)]), (
+        "and the next one as well"
+    )
     assert pods.removed == ["a", "b"]
 
 
 async def test_a_label_that_each_pod_is_made_without_is_not_missed_for_ever() -> None:
     pods = Pods()
-    edited = EditedPods(pods.delete, pods.read)
+    edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
     for number in range(20):
         one = without(pod(f"p{number}", OURS, 1), "app.kubernetes.io/part-of")
-        await edited.replace(CAMERA, TEMPLATE, [one])
-        await edited.replace(CAMERA, TEMPLATE, [leaving(one)])
+        await edited.replace(CAMERA, memory, TEMPLATE, [one])
+        await edited.replace(CAMERA, memory, TEMPLATE, [leaving(one)])
     assert pods.removed == ["p0"]
 
 
 async def test_a_label_that_a_webhook_gave_another_value_is_left_and_one_that_was_edited_is_not() -> None:
     pods = Pods()
-    edited = EditedPods(pods.delete, pods.read)
+    edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
     theirs = pod("a", OURS, 1)
     theirs["metadata"]["labels"] |= {"app.kubernetes.io/part-of": "acme"}
-    assert not await edited.replace(CAMERA, TEMPLATE, [theirs])
+    assert not await edited.replace(CAMERA, memory, TEMPLATE, [theirs])
     again = pod("a", OURS, 1)
     again["metadata"]["labels"] |= {"app.kubernetes.io/part-of": "hers"}
-    assert await edited.replace(CAMERA, TEMPLATE, [again])
+    assert await edited.replace(CAMERA, memory, TEMPLATE, [again])
 
 
 @pytest.mark.parametrize("template", [TEMPLATE, None])
 async def test_a_pod_that_its_replica_set_let_go_is_removed_and_a_copy_of_one_is_not(template: Object | None) -> None:
     pods = Pods()
-    edited = EditedPods(pods.delete, pods.read)
+    edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
     copy = let_go(pod("copy", OURS, 1))
     del copy["metadata"]["generateName"]
-    assert await edited.replace(CAMERA, template, [let_go(pod("a", OURS, 1, config="old")), copy, pod("b", OURS, 1)])
+    assert await edited.replace(
+        CAMERA, memory, template, [let_go(pod("a", OURS, 1, config="old")), copy, pod("b", OURS, 1)]
+    )
     assert pods.removed == ["a"]
 
 
 async def test_a_pod_that_is_seen_no_more_and_was_not_on_its_way_out_is_removed_once() -> None:
     pods = Pods(fails=1)
-    edited = EditedPods(pods.delete, pods.read)
+    edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
     seen = [pod("bare", OURS, 1), leaving(pod("leaving", OURS, 1)), pod("stays", OURS, 1)]
-    await edited.replace(CAMERA, TEMPLATE, seen)
+    await edited.replace(CAMERA, memory, TEMPLATE, seen)
     with pytest.raises(AwayError):
-        await edited.replace(CAMERA, TEMPLATE, [pod("stays", OURS, 1)])
+        await edited.replace(CAMERA, memory, TEMPLATE, [pod("stays", OURS, 1)])
     for _ in range(2):
-        await edited.replace(CAMERA, TEMPLATE, [pod("stays", OURS, 1)])
+        await edited.replace(CAMERA, memory, TEMPLATE, [pod("stays", OURS, 1)])
     assert pods.removed == ["bare"]
 
 
 @pytest.mark.parametrize("after", ["x", None])
 async def test_another_configuration_written_on_a_pod_is_an_edit(after: str | None) -> None:
     pods = Pods()
-    edited = EditedPods(pods.delete, pods.read)
-    await edited.replace(CAMERA, TEMPLATE, [pod("a", OURS, 1)])
+    edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
+    await edited.replace(CAMERA, memory, TEMPLATE, [pod("a", OURS, 1)])
     changed = pod("a", OURS, 1)
     changed["metadata"]["annotations"] = {} if after is None else {CONFIG_HASH: after}
-    assert await edited.replace(CAMERA, TEMPLATE, [changed])
+    assert await edited.replace(CAMERA, memory, TEMPLATE, [changed])
     assert (pods.removed, pods.asked) == (["a"], 0)
 
 
 async def test_a_pod_of_the_template_before_is_the_deployments_and_nobody_is_asked() -> None:
     pods = Pods(rolled_out=2)
-    edited = EditedPods(pods.delete, pods.read)
-    edited.see(CAMERA, made("vigil/stream:0", config="old"), [pod("a", "vigil/stream:0", 1, config="old")])
-    assert not await edited.replace(CAMERA, TEMPLATE, [pod("a", "vigil/stream:0", 1, config="old")])
+    edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
+    memory.observe(made("vigil/stream:0", config="old"), [pod("a", "vigil/stream:0", 1, config="old")])
+    assert not await edited.replace(CAMERA, memory, TEMPLATE, [pod("a", "vigil/stream:0", 1, config="old")])
     assert (pods.removed, pods.asked) == ([], 0)
 
 
@@ -222,27 +228,24 @@ async def test_of_another_configuration_that_nobody_saw_written_the_deployment_t
     rolled_out: int | None, removed: list[str]
 ) -> None:
     pods = Pods(rolled_out=rolled_out)
-    edited = EditedPods(pods.delete, pods.read)
-    await edited.replace(CAMERA, TEMPLATE, [pod("a", OURS, 1, config="x")])
+    edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
+    await edited.replace(CAMERA, memory, TEMPLATE, [pod("a", OURS, 1, config="x")])
     assert pods.removed == removed
 
 
 async def test_a_removal_that_failed_is_tried_again() -> None:
     pods = Pods(fails=1)
-    edited = EditedPods(pods.delete, pods.read)
+    edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
     with pytest.raises(AwayError):
-        await edited.replace(CAMERA, TEMPLATE, [pod("a", EVIL, 2)])
-    assert await edited.replace(CAMERA, TEMPLATE, [pod("a", EVIL, 2)])
+        await edited.replace(CAMERA, memory, TEMPLATE, [pod("a", EVIL, 2)])
+    assert await edited.replace(CAMERA, memory, TEMPLATE, [pod("a", EVIL, 2)])
     assert pods.removed == ["a"]
 
 
-async def test_what_is_remembered_is_bounded_and_goes_with_the_camera() -> None:
+async def test_what_is_remembered_is_bounded() -> None:
     pods = Pods()
-    edited = EditedPods(pods.delete, pods.read)
+    edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
     for number in range(100):
-        await edited.replace(CAMERA, TEMPLATE, [pod(f"p{number}", f"evil:{number}", 2)])
-    known = edited._known[CAMERA]
-    assert (len(known.made_with), len(known.removed)) <= (1, 1)
-    assert len(known.replaced) <= REWRITES
-    edited.forget(CAMERA)
-    assert edited.size == 0
+        await edited.replace(CAMERA, memory, TEMPLATE, [pod(f"p{number}", f"evil:{number}", 2)])
+    assert (len(memory.made_with), len(memory.removed)) <= (1, 1)
+    assert len(memory.replaced) <= MAX_EDITS

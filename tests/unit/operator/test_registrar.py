@@ -10,8 +10,9 @@ from tests.unit.operator.builders import camera_object
 from tests.unit.operator.worlds import identity_that
 
 from vigil_operator.kube.kinds import Key, Kind
-from vigil_operator.reconcile.camera import registrar as module
+from vigil_operator.reconcile import registration
 from vigil_operator.reconcile.camera.registrar import CameraRegistrar
+from vigil_operator.reconcile.registration import RegistrationMemory
 from vigil_runtime.registry.client import RegistryClient as Registry
 
 KEY = Key(Kind.CAMERA, "default", "front")
@@ -41,20 +42,20 @@ async def test_a_refused_camera_is_told_once_counted_and_tried_again(
     answers, registry = identity
     counted: list[tuple[str, str]] = []
     registry.on_refused = lambda method, kind: counted.append((method, kind))
-    monkeypatch.setattr(module, "FIRST_REFUSED_S", 0.01)
-    registrar = CameraRegistrar(registry)
+    monkeypatch.setattr(registration, "FIRST_REFUSED_S", 0.01)
+    registrar, memory = CameraRegistrar(registry), RegistrationMemory()
     with capture_logs() as told:
-        again_s = await registrar.put(KEY, camera_object())
+        again_s = await registrar.put(KEY, camera_object(), memory)
         assert again_s is not None
-        waiting_s = await registrar.put(KEY, camera_object())  # another reconcile asks nothing meanwhile
+        waiting_s = await registrar.put(KEY, camera_object(), memory)  # another reconcile asks nothing meanwhile
         assert answers.asked == 1
         assert waiting_s is not None
         await asyncio.sleep(waiting_s)
-        assert await registrar.put(KEY, camera_object()) is not None
+        assert await registrar.put(KEY, camera_object(), memory) is not None
     assert [one["log_level"] for one in told] == ["warning"]
     assert "unknown field" in told[0]["reason"]
     assert counted == [("PUT", "cameras")] * 2
     answers.status = 204
-    assert await registrar.put(KEY, camera_object(source={"url": "rtsp://10.0.0.6/"})) is None
-    assert await registrar.put(KEY, camera_object(source={"url": "rtsp://10.0.0.6/"})) is None
+    assert await registrar.put(KEY, camera_object(source={"url": "rtsp://10.0.0.6/"}), memory) is None
+    assert await registrar.put(KEY, camera_object(source={"url": "rtsp://10.0.0.6/"}), memory) is None
     assert answers.asked == 3

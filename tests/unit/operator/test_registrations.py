@@ -9,8 +9,9 @@ from tests.support.waiting import eventually
 from tests.unit.operator.builders import cache, camera_object
 
 from vigil_operator.kube.kinds import Key, Kind
+from vigil_operator.reconcile.camera.memory import CameraMemories
 from vigil_operator.reconcile.camera.registrar import CameraRegistrar
-from vigil_operator.reconcile.camera.registrations import AT_ONCE, Registrations
+from vigil_operator.reconcile.camera.registrations import CONCURRENT, Registrations
 from vigil_runtime.registry.client import RegistryClient as Registry
 
 
@@ -58,11 +59,11 @@ def key(name: str) -> Key:
 
 async def test_an_identity_that_hangs_keeps_nobody_but_its_own_workers(identity: Identity, registry: Registry) -> None:
     names = [f"camera-{number}" for number in range(20)]
-    made = Registrations(cache(*map(camera_object, names)), CameraRegistrar(registry))
+    made = Registrations(cache(*map(camera_object, names)), CameraRegistrar(registry), CameraMemories())
     running = asyncio.create_task(made.run())
     for name in names:
-        made.wish(key(name))  # returns at once
-    await eventually(lambda: len(identity.asked) == AT_ONCE, 5, "as many requests as are allowed")
+        made.request(key(name))  # returns at once
+    await eventually(lambda: len(identity.asked) == CONCURRENT, 5, "as many requests as are allowed")
     identity.answers.set()
     await eventually(lambda: len(set(identity.asked)) == 20, 10, "every Camera is registered when it answers")
     running.cancel()
@@ -72,9 +73,9 @@ async def test_an_identity_that_hangs_keeps_nobody_but_its_own_workers(identity:
 async def test_what_identity_could_not_take_is_told_again(identity: Identity, registry: Registry) -> None:
     identity.answers.set()
     identity.failures = 1
-    made = Registrations(cache(camera_object("front")), CameraRegistrar(registry))
+    made = Registrations(cache(camera_object("front")), CameraRegistrar(registry), CameraMemories())
     running = asyncio.create_task(made.run())
-    made.wish(key("front"))
+    made.request(key("front"))
     await eventually(lambda: len(identity.asked) == 2, 10, "it is told again")
     assert len(set(identity.asked)) == 1
     running.cancel()
@@ -86,14 +87,14 @@ async def test_a_camera_that_is_wrong_is_not_registered_and_one_that_is_gone_is_
 ) -> None:
     identity.answers.set()
     seen = cache(camera_object("front"), camera_object("odd", sampling={"fps": "many"}))
-    made = Registrations(seen, CameraRegistrar(registry))
+    made = Registrations(seen, CameraRegistrar(registry), CameraMemories())
     running = asyncio.create_task(made.run())
-    made.wish(key("odd"))
-    made.wish(key("front"))
+    made.request(key("odd"))
+    made.request(key("front"))
     await eventually(lambda: identity.asked, 5, "front is registered")
     seen.remove(Kind.CAMERA, camera_object("front", 2))
     await eventually(lambda: made.idle, 5, "all is told")
-    made.wish(key("front"))
+    made.request(key("front"))
     await eventually(lambda: len(identity.asked) > 1, 5, "front is taken out")
     assert [one.split()[0] for one in identity.asked[:2]] == ["PUT", "DELETE"]
     assert not [one for one in identity.asked if "odd" in one]
@@ -107,22 +108,22 @@ async def test_a_camera_whose_registration_was_not_confirmed_or_that_became_wron
     identity.answers.set()
     identity.failures = 1  # identity may have written it down all the same
     seen = cache(camera_object("front"), camera_object("odd", sampling={"fps": "many"}))
-    made = Registrations(seen, CameraRegistrar(registry))
+    made = Registrations(seen, CameraRegistrar(registry), CameraMemories())
     running = asyncio.create_task(made.run())
-    made.wish(key("front"))
+    made.request(key("front"))
     await eventually(lambda: identity.asked and made.idle, 5, "it was tried")
     for name in ("front", "odd"):
         seen.remove(Kind.CAMERA, camera_object(name, 2))
     for _ in range(2):  # what is left of a Camera has it looked at again
-        made.wish(key("front"))
-        made.wish(key("odd"))
+        made.request(key("front"))
+        made.request(key("odd"))
         await eventually(lambda: len(identity.asked) >= 3 and made.idle, 5, "both are taken out")
     assert sorted(identity.asked[1:]) == ["DELETE cameras/default/front", "DELETE cameras/default/odd"]
     seen.put(Kind.CAMERA, camera_object("front", 3))
-    made.wish(key("front"))
+    made.request(key("front"))
     await eventually(lambda: len(identity.asked) == 4 and made.idle, 5, "it is registered anew")
     seen.remove(Kind.CAMERA, camera_object("front", 4))
-    made.wish(key("front"))
+    made.request(key("front"))
     await eventually(lambda: len(identity.asked) == 5, 5, "and taken out anew")
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

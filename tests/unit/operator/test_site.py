@@ -14,8 +14,8 @@ from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import AwayError
 from vigil_operator.kube.kinds import Key, Kind, Object
-from vigil_operator.reconcile.camera.registrar import FIRST_REFUSED_S
 from vigil_operator.reconcile.context import World
+from vigil_operator.reconcile.registration import FIRST_REFUSED_S
 from vigil_operator.reconcile.site import endpoints as site_endpoints
 from vigil_operator.reconcile.site.reconciler import SiteReconciler
 from vigil_operator.registry.gallery import Gallery
@@ -112,8 +112,9 @@ async def test_what_identity_refuses_is_told_until_it_is_taken(
     assert told["galleryVersion"] == "m@1/0", "how identity stands is told all the same"
     assert world.capacities.get("default") == 200
     answers.code = 204
-    assert 0 < reconciler._known[KEY].again_at - time.monotonic() <= FIRST_REFUSED_S
-    reconciler._known[KEY].again_at = 0.0
+    registration = reconciler._memories[KEY].registration
+    assert 0 < registration.retry_at - time.monotonic() <= FIRST_REFUSED_S
+    registration.retry_at = 0.0
     await reconciler.reconcile(KEY)
     assert ready(world)[0] == "Resolved"
     assert answers.puts == 2

@@ -9,6 +9,7 @@ from vigil_operator.bus.heartbeats import Heartbeats
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.queues import KindQueues
 from vigil_operator.reconcile.camera.admission import Admission
+from vigil_operator.reconcile.camera.memory import CameraMemories
 from vigil_operator.reconcile.camera.wiring import resolve
 from vigil_operator.routes import Router
 
@@ -53,7 +54,9 @@ def test_it_costs_nothing_and_the_others_of_its_site_have_their_place(name: str)
     seen = cache(camera_object("front"), broken("odd", SPECS[name]))
     queues = KindQueues([Kind.CAMERA])
     heartbeats = Heartbeats(lambda _: None, lambda _: None)
-    decision = Admission(seen, heartbeats, queues.add).decide(Key(Kind.CAMERA, "default", "front"), "default", 5)
+    decision = Admission(seen, heartbeats, CameraMemories(), queues.add).decide(
+        Key(Kind.CAMERA, "default", "front"), "default", 5
+    )
     assert decision is not None
     assert decision.verdict is not None
     assert (decision.verdict.admitted, decision.verdict.used, decision.verdict.running) == (True, 5000, 1)

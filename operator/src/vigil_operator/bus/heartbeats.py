@@ -16,7 +16,7 @@ from vigil_contracts.ids import ResourceKey
 STALE_S: Final = 15.0
 """A stream process that has said nothing for so long is taken for silent."""
 
-LOOK_S: Final = 2.0
+CHECK_S: Final = 2.0
 """How often silence is looked for."""
 
 Meaning = tuple[object, ...]
@@ -42,6 +42,26 @@ class Heard:
         return self.age_s > STALE_S
 
 
+@dataclass(slots=True)
+class _Last:
+    """What is remembered of one camera.
+
+    Attributes
+    ----------
+    heard_at
+        When the heartbeat was sent, as far as the clocks agree; seconds of the monotonic clock.
+    meaning
+        The fields of which `meaning` is made, as they came; None: unknown.
+    silent
+        Its silence was reported.
+    """
+
+    beat: CameraHeartbeat
+    heard_at: float
+    meaning: Meaning | None = None
+    silent: bool = False
+
+
 class Heartbeats:
     """The last heartbeat of each camera.
 
@@ -56,76 +76,69 @@ class Heartbeats:
     def __init__(self, changed: Callable[[ResourceKey], None], bus_changed: Callable[[str], None]) -> None:
         self._changed = changed
         self._bus_changed = bus_changed
-        self._last: dict[ResourceKey, tuple[CameraHeartbeat, float]] = {}
-        self._said: dict[ResourceKey, Meaning] = {}
-        self._silent: set[ResourceKey] = set()
+        self._last: dict[ResourceKey, _Last] = {}
         self._bus_trouble: dict[tuple[str | None, str], str] = {}
 
     def get(self, camera: ResourceKey) -> Heard | None:
-        """Give the last heartbeat of a camera; None: never heard."""
-        found = self._last.get(camera)
-        return Heard(found[0], time.monotonic() - found[1]) if found else None
+        """Return the last heartbeat of a camera; None: there was none."""
+        last = self._last.get(camera)
+        return Heard(last.beat, time.monotonic() - last.heard_at) if last is not None else None
 
     @property
     def size(self) -> int:
-        """How many cameras something is remembered of."""
-        return len(self._last.keys() | self._said.keys() | self._silent)
+        """The number of cameras of which something is remembered."""
+        return len(self._last)
 
-    def note(self, camera: ResourceKey, beat: CameraHeartbeat, age_s: float = 0.0, said: Meaning | None = None) -> None:
+    def note(
+        self, camera: ResourceKey, beat: CameraHeartbeat, age_s: float = 0.0, received: Meaning | None = None
+    ) -> None:
         """Note a heartbeat.
 
         Parameters
         ----------
         age_s
-            How old it is already, for one that JetStream had kept.
-        said
-            The fields that `meaning` is made of, as they came; the next that says the same need not be parsed.
+            Its age, when JetStream had kept it.
+        received
+            The fields of which `meaning` is made, as they came; the next heartbeat with the same need not be parsed.
         """
         before = self._last.get(camera)
         heard_at = time.monotonic() - max(age_s, 0.0)
-        if before is not None and beat.session_id == before[0].session_id and heard_at < before[1]:
+        if before is not None and beat.session_id == before.beat.session_id and heard_at < before.heard_at:
             return
-        self._last[camera] = (beat, heard_at)
-        if said is None:
-            self._said.pop(camera, None)
-        else:
-            self._said[camera] = said
-        was_silent = camera in self._silent
-        self._silent.discard(camera)
-        if before is None or was_silent or meaning(before[0]) != meaning(beat):
+        self._last[camera] = _Last(beat, heard_at, received)
+        if before is None or before.silent or meaning(before.beat) != meaning(beat):
             self._changed(camera)
 
     def touch(self, camera: ResourceKey) -> None:
-        """Note that a camera said the same again, just now."""
-        found = self._last.get(camera)
-        if found is not None:
-            self._last[camera] = (found[0], time.monotonic())
-            if camera in self._silent:
-                self._silent.discard(camera)
+        """Note that a camera sent the same heartbeat again, just now."""
+        last = self._last.get(camera)
+        if last is not None:
+            last.heard_at = time.monotonic()
+            if last.silent:
+                last.silent = False
                 self._changed(camera)
 
-    def repeats(self, camera: ResourceKey, said: Meaning) -> bool:
-        """Note that a camera was heard just now, if it said what it said last; tells whether it did."""
-        if camera not in self._last or self._said.get(camera) != said:
+    def repeats(self, camera: ResourceKey, received: Meaning) -> bool:
+        """Return whether a heartbeat has the meaning of the one before, and note it if so."""
+        last = self._last.get(camera)
+        if last is None or last.meaning != received:
             return False
         self.touch(camera)
         return True
 
     async def watch_silence(self) -> None:
-        """Tell of each camera that falls silent, until cancelled."""
+        """Report each camera that falls silent, until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(CHECK_S)
             since = time.monotonic() - STALE_S
-            for camera, (_, heard_at) in list(self._last.items()):
-                if heard_at < since and camera not in self._silent:
-                    self._silent.add(camera)
+            for camera, last in list(self._last.items()):
+                if last.heard_at < since and not last.silent:
+                    last.silent = True
                     self._changed(camera)
 
     def forget(self, camera: ResourceKey) -> None:
         """Forget a camera that is gone."""
         self._last.pop(camera, None)
-        self._said.pop(camera, None)
-        self._silent.discard(camera)
 
     def bus_trouble(self, site: str, namespace: str | None = None) -> str:
         """Give what is wrong with a site's bus; empty: nothing is known to be.

@@ -1,7 +1,7 @@
-"""Write the status of one of Vigil's own kinds, and tell of transitions; nothing when nothing changed.
+"""Write the status of one of Vigil's own kinds and an event for each transition; nothing when nothing changed.
 
-A status that somebody else writes over is written again, but not for ever: two installations over one namespace would
-else write the statuses of its Sites and Subjects as fast as the API server lets them.
+A status that another writer overwrites is restored, but not for ever: two installations over one namespace would write
+the statuses of its Sites and Subjects as fast as the API server lets them.
 """
 
 from collections.abc import Set as AbstractSet
@@ -12,8 +12,8 @@ from vigil_operator.kube.compare import fingerprint
 from vigil_operator.kube.errors import NotFoundError
 from vigil_operator.kube.kinds import Key, Object
 from vigil_operator.reconcile import conditions as statuses
-from vigil_operator.reconcile.conflicts import Quarrels
 from vigil_operator.reconcile.context import Result, World
+from vigil_operator.reconcile.status_memory import StatusMemory
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ class StatusWriter:
     calm
         Reasons for which Ready is not true and that are no cause for a warning.
     quiet
-        Reasons of Ready that no event tells of.
+        Reasons of Ready without an event.
     """
 
     def __init__(
@@ -44,70 +44,60 @@ class StatusWriter:
         self._action = action
         self._calm = calm
         self._quiet = quiet
-        self._unkept: dict[Key, str] = {}
-        self._stored: dict[Key, str] = {}
-        self._quarrels: Quarrels[Key] = Quarrels()
 
-    def is_due(self, key: Key, obj: Object, status: Object) -> bool:
-        """Say whether a status has to be written; what the API server does not keep of it is not written again."""
-        seen = statuses.status_of(obj)
-        return statuses.differs(seen, status) and self._unkept.get(key) != _mark(obj, seen, status)
-
-    async def write(self, key: Key, obj: Object, status: Object) -> Result:
-        """Write a status, unless it is there already; raises KubeError.
+    async def write(self, key: Key, obj: Object, status: Object, memory: StatusMemory) -> Result:
+        """Write a status unless it is there already; raise KubeError when it cannot be written.
 
         Parameters
         ----------
         obj
             The object as last seen.
         status
-            All of it: what is not in it is taken away.
+            The whole status: what is not in it is removed.
         """
-        if not self.is_due(key, obj, status):
+        if not is_due(obj, status, memory):
             return Result()
         seen = statuses.status_of(obj)
-        quarrel_s = self._quarrel_s(key, seen)
-        if quarrel_s > 0:
-            return Result("Waiting", quarrel_s)
+        left_s = _left_s(key, seen, memory)
+        if left_s > 0:
+            return Result("Waiting", left_s)
         try:
             answer = await self._world.api.apply_status(key, str(obj["metadata"].get("uid", "")), status)
         except NotFoundError:
-            self.forget(key)
-            return Result("Gone")  # the watch will say so
+            memory.clear()
+            return Result("Gone")  # the watch will report it
         stored = statuses.status_of(answer)
-        self._stored[key] = fingerprint(stored)
-        self._unkept.pop(key, None)
-        if statuses.differs(stored, status):
-            self._unkept[key] = _mark(obj, stored, status)
-        await self._tell(key, obj, statuses.transition(seen, status["conditions"], READY))
+        memory.stored = fingerprint(stored)
+        memory.ineffective = _mark(obj, stored, status) if statuses.differs(stored, status) else None
+        await self._write_event(key, obj, statuses.transition(seen, status["conditions"], READY))
         return Result("Changed")
 
-    def _quarrel_s(self, key: Key, seen: Object) -> float:
-        """Give the seconds for which a status is left to whoever writes over it again and again; 0: it is written."""
-        stored = self._stored.get(key)
-        if stored is None or stored == fingerprint(seen):
-            return 0.0
-        left_s = self._quarrels.left_s(key)
-        if left_s == 0 and self._quarrels.note(key):
-            why = "somebody else writes it, too; look for another installation of Vigil over this namespace"
-            log.warning("a status is written once more and then left as it is for a while", key=str(key), reason=why)
-        return left_s
-
-    async def _tell(self, key: Key, obj: Object, ready: Object | None) -> None:
+    async def _write_event(self, key: Key, obj: Object, ready: Object | None) -> None:
         if ready is None or ready["reason"] in self._quiet:
             return
         well = ready["status"] == "True" or ready["reason"] in self._calm
         note = ready["message"] or ready["reason"]
         await self._world.events.tell(obj, key, "Normal" if well else "Warning", ready["reason"], note, self._action)
 
-    def forget(self, key: Key) -> None:
-        """Forget an object that is gone."""
-        self._unkept.pop(key, None)
-        self._stored.pop(key, None)
-        self._quarrels.forget(key)
+
+def is_due(obj: Object, status: Object, memory: StatusMemory) -> bool:
+    """Return whether a status has to be written; what the API server does not keep of it is not written again."""
+    seen = statuses.status_of(obj)
+    return statuses.differs(seen, status) and memory.ineffective != _mark(obj, seen, status)
+
+
+def _left_s(key: Key, seen: Object, memory: StatusMemory) -> float:
+    """Return the seconds for which a status is left to another writer; 0: it is written."""
+    if memory.stored is None or memory.stored == fingerprint(seen):
+        return 0.0
+    left_s = memory.conflicts.left_s()
+    if left_s == 0 and memory.conflicts.note():
+        why = "another program writes it, too; look for another installation of Vigil over this namespace"
+        log.warning("a status is written once more and then left as it is for a while", key=str(key), reason=why)
+    return left_s
 
 
 def _mark(obj: Object, seen: Object, status: Object) -> str:
-    """Tell one attempt to write a status from another; when it was does not matter."""
+    """Return a fingerprint of an attempt to write a status; its time does not matter."""
     conditions = [one | {"lastTransitionTime": None} for one in status["conditions"]]
     return fingerprint([obj["metadata"].get("uid"), seen, status | {"conditions": conditions}])

@@ -19,6 +19,7 @@ from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.reconcile import conditions as statuses
 from vigil_operator.reconcile.camera.budget import Demand, Place, Verdict, admit, camera_cost
+from vigil_operator.reconcile.camera.memory import CameraMemories, CameraMemory
 from vigil_operator.resources.names import child_name
 from vigil_operator.routes import BY_SITE
 
@@ -75,12 +76,13 @@ class Admission:
         Called with every other Camera that has room now.
     """
 
-    def __init__(self, cache: Cache, heartbeats: Heartbeats, again: Callable[[Key], None]) -> None:
+    def __init__(
+        self, cache: Cache, heartbeats: Heartbeats, memories: CameraMemories, again: Callable[[Key], None]
+    ) -> None:
         self._cache = cache
         self._heartbeats = heartbeats
+        self._memories = memories
         self._again = again
-        self._granted: dict[Key, str] = {}
-        self._aside: set[Key] = set()
 
     def decide(self, key: Key, site: str, reported: int | None, *, known: bool = True) -> Decision | None:
         """Say whether a Camera may run; None: nothing is limited.
@@ -93,12 +95,13 @@ class Admission:
             Somebody has said what Triton reports. Before that a Camera of which the status says that it waits for room
             goes on waiting: who is let in once keeps its place, and the limit would be broken for good.
         """
-        self._aside.discard(key)
+        memory = self._memories.of(key)
+        memory.yields = False
         declared = self._declared_by(key.namespace, site)
         if declared is None and reported is None:
             if not known and self._waited(key):
                 return Decision(None, shared=True)
-            self._granted[key] = site
+            memory.granted_site = site
             return None
         own = None
         if reported is not None:
@@ -108,19 +111,21 @@ class Admission:
         if own is None:
             return None
         if own.admitted:
-            self._granted[key] = site
+            memory.granted_site = site
         return Decision(own, shared=declared is None)
 
     def free(self, key: Key) -> None:
         """Take the place of a Camera that needs none back, and let those that wait try."""
-        self._aside.discard(key)
-        self._release(key)
+        if (memory := self._memories.find(key)) is not None:
+            memory.yields = False
+            self._release(key, memory)
 
     def stand_aside(self, key: Key) -> None:
         """Keep no place for a Camera that cannot start for another reason; one that runs keeps its own."""
-        self._aside.add(key)
+        memory = self._memories.of(key)
+        memory.yields = True
         if not self._runs(key):
-            self._release(key)
+            self._release(key, memory)
 
     def _admit(self, key: Key, line: Iterator[Demand], capacity: int) -> dict[Key, Verdict]:
         """Decide about a line, and call those of it that have room now and do not know."""
@@ -132,14 +137,14 @@ class Admission:
                 self._again(other)
         return found
 
-    def _release(self, key: Key) -> None:
-        site = self._granted.pop(key, None)
+    def _release(self, key: Key, memory: CameraMemory) -> None:
+        site, memory.granted_site = memory.granted_site, None
         if site is None:
             return
         for namespace in self._namespaces():
             for other in self._cache.find(Kind.CAMERA, BY_SITE, namespace, site):
                 candidate = Key(Kind.CAMERA, namespace, other["metadata"]["name"])
-                if candidate != key and candidate not in self._granted:
+                if candidate != key and not self._is_granted(candidate):
                     self._again(candidate)
 
     def _shared_line(self, site: str) -> Iterator[Demand]:
@@ -164,7 +169,7 @@ class Admission:
             if spec is None or spec.suspend or "deletionTimestamp" in obj["metadata"]:
                 continue  # the first: it gets no other pod than it has, and what that costs nobody can tell
             demand = self._demand(obj, spec)
-            if demand.runs or self._key(demand) not in self._aside:
+            if demand.runs or not self._yields(self._key(demand)):
                 yield demand
 
     def _demand(self, obj: Object, spec: CameraSpec) -> Demand:
@@ -176,7 +181,7 @@ class Admission:
             key.namespace,
             key.name,
         )
-        return Demand(place, self._cost(key, spec), runs=key in self._granted or self._runs(key))
+        return Demand(place, self._cost(key, spec), runs=self._is_granted(key) or self._runs(key))
 
     def _cost(self, key: Key, spec: CameraSpec) -> int:
         heard = self._heartbeats.get(ResourceKey(key.namespace, key.name))
@@ -189,11 +194,19 @@ class Admission:
 
     def _waited(self, key: Key) -> bool:
         """Say whether a Camera waits for room, as far as its status tells, which outlives the operator."""
-        if key in self._granted or self._runs(key):
+        if self._is_granted(key) or self._runs(key):
             return False
         conditions = statuses.entries(statuses.status_of(self._cache.get(key) or {}), "conditions")
         ready = next((one for one in conditions if one.get("type") == CameraCondition.READY), {})
         return ready.get("reason") == Reason.INSUFFICIENT_INFERENCE_CAPACITY
+
+    def _is_granted(self, key: Key) -> bool:
+        memory = self._memories.find(key)
+        return memory is not None and memory.granted_site is not None
+
+    def _yields(self, key: Key) -> bool:
+        memory = self._memories.find(key)
+        return memory is not None and memory.yields
 
     def _key(self, demand: Demand) -> Key:
         return Key(Kind.CAMERA, demand.place.namespace, demand.place.name)

@@ -1,13 +1,12 @@
-"""Whose a Camera is, where more than one installation of Vigil serves its namespace.
+"""Which installation of Vigil runs a Camera, where more than one serves its namespace.
 
-Every child carries the name of the installation that made it. The Deployment says whose the Camera is, and where there
-is none its ServiceAccount, which is made first; the other children follow, so that of two installations that begin at
-the same moment neither has a half for good. A Camera of another installation is left alone, and so is its status while
-that one is at work: two that write one status would do so for ever.
+Every child carries the name of the installation that made it. The Deployment decides, and where there is none the
+ServiceAccount, which is made first; the other children follow, so that of two installations that begin at the same
+moment neither keeps a half for good. A Camera of another installation is left alone, and so is its status while that
+installation is at work: two operators that write one status would do so for ever.
 """
 
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,21 +27,21 @@ log = structlog.get_logger(__name__)
 
 DECIDING: Final = (Kind.DEPLOYMENT, Kind.SERVICE_ACCOUNT)
 LOOK_S: Final = 5.0
-"""Another installation's Lease is read at most so often."""
+"""The Lease of another installation is read at most so often."""
 LEASE_S: Final = 15
-"""Of a Lease that does not say how long it lasts."""
-SAYINGS: Final = 3
-"""So often a Camera says whose it is, when nobody can tell whether that one is at work: who is takes it back."""
+"""Of a Lease that does not name its duration."""
+MAX_CLAIM_REPORTS: Final = 3
+"""How often a Camera's status names the other installation when its Lease cannot be read: one at work overwrites it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """That a Camera is another installation's.
+    """Another installation runs a Camera.
 
     Attributes
     ----------
     silent
-        The other one is at work, and tells how the Camera is.
+        The other installation is at work and writes the Camera's status.
     """
 
     problem: Problem
@@ -50,40 +49,58 @@ class Claim:
 
 
 @dataclass(slots=True)
-class _Neighbour:
+class ClaimMemory:
+    """What is remembered of a Camera that another installation runs.
+
+    Attributes
+    ----------
+    reports
+        How often the status had to name the other installation.
+    announced
+        An event has named it.
+    """
+
+    reports: int = 0
+    announced: bool = False
+
+    def clear(self) -> None:
+        """Forget everything: the Camera is ours."""
+        self.reports, self.announced = 0, False
+
+
+@dataclass(slots=True)
+class _ForeignInstallation:
     """Another installation as its Lease shows it; times of the monotonic clock."""
 
-    looked: float = field(default_factory=lambda: time.monotonic() - LOOK_S)
+    read_at: float = field(default_factory=lambda: time.monotonic() - LOOK_S)
     record: object = None
-    changed: float = 0.0
+    changed_at: float = 0.0
     works: bool | None = None
 
 
-class Neighbours:
-    """Tells this installation's Cameras from another's."""
+class ForeignInstallations:
+    """Distinguishes this installation's Cameras from those of others."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._own = installation(world.settings)
-        self._known: dict[str, _Neighbour] = {}
-        self._said: Counter[Key] = Counter()
-        self._told: set[Key] = set()
+        self._others: dict[str, _ForeignInstallation] = {}
 
     def owner(self, key: Key) -> str | None:
-        """Name the other installation that a Camera is run by; None: it is ours, or nobody's yet."""
+        """Return the other installation that runs a Camera; None: it is ours, or no installation's yet."""
         for kind in DECIDING:
             child = self._world.cache.get(Key(kind, key.namespace, child_name(key.name)))
             if child is not None:
-                return self.stamp(child)
+                return self.maker(child)
         return None
 
-    def stamp(self, child: Object) -> str | None:
-        """Name the other installation that made a child; None: ours, or an earlier version that did not say."""
+    def maker(self, child: Object) -> str | None:
+        """Return the other installation that made a child; None: ours, or an earlier version without the annotation."""
         found = (child["metadata"].get("annotations") or {}).get(INSTALLATION)
         return found if found and found != self._own else None
 
-    async def claim(self, key: Key, camera: Object) -> Claim | None:
-        """Say whether another installation runs a Camera; raises KubeError.
+    async def claim(self, key: Key, camera: Object, memory: ClaimMemory) -> Claim | None:
+        """Return the claim of another installation on a Camera; raise KubeError when that cannot be decided.
 
         Parameters
         ----------
@@ -92,22 +109,17 @@ class Neighbours:
         """
         other = self.owner(key)
         if other is None:
-            self.forget(key)
+            memory.clear()
             return None
-        problem = Problem(Reason.APPLY_CONFLICT, self._words(key, other))
+        problem = Problem(Reason.APPLY_CONFLICT, self._message(key, other))
         works = await self._works(other)
-        silent = works if works is not None else self._has_said(key, camera, problem.message)
-        if silent and key not in self._told:
-            self._told.add(key)
+        silent = works if works is not None else _is_overwritten(camera, problem.message, memory)
+        if silent and not memory.announced:
+            memory.announced = True
             await self._world.events.tell(camera, key, "Warning", problem.reason, problem.message, "Reconcile")
         return Claim(problem, silent)
 
-    def forget(self, key: Key) -> None:
-        """Forget a Camera that is gone, or ours."""
-        self._told.discard(key)
-        self._said.pop(key, None)
-
-    def _words(self, key: Key, other: str) -> str:
+    def _message(self, key: Key, other: str) -> str:
         return (
             f"the Camera is run by another installation of Vigil, {other}, and {self._own} leaves it alone; uninstall "
             f"one of the two, or give them different operator.namespaces. If {other} is gone for good, take over what "
@@ -115,29 +127,21 @@ class Neighbours:
             f"kubectl annotate deployments,serviceaccounts -n {key.namespace} -l {CAMERA_LABEL} {INSTALLATION}-"
         )
 
-    def _has_said(self, key: Key, camera: Object, message: str) -> bool:
-        """Say whether a Camera was told often enough whose it is, and somebody took that back each time."""
-        conditions = statuses.entries(statuses.status_of(camera), "conditions")
-        if any(one.get("type") == CameraCondition.READY and one.get("message") == message for one in conditions):
-            return False
-        self._said[key] += 1
-        return self._said[key] > SAYINGS
+    async def _works(self, name: str) -> bool | None:
+        """Return whether another installation is at work; None: its Lease may not be read."""
+        other = self._others.get(name)
+        if other is None:
+            other = self._others[name] = _ForeignInstallation()
+            log.warning("another installation of Vigil runs Cameras in the same namespaces", other=name, own=self._own)
+        if time.monotonic() - other.read_at >= LOOK_S:
+            other.works = await self._read_lease(name, other)
+            other.read_at = time.monotonic()
+        return other.works
 
-    async def _works(self, other: str) -> bool | None:
-        """Say whether another installation is at work; None: its Lease may not be read."""
-        known = self._known.get(other)
-        if known is None:
-            known = self._known[other] = _Neighbour()
-            log.warning("another installation of Vigil runs Cameras in the same namespaces", other=other, own=self._own)
-        if time.monotonic() - known.looked >= LOOK_S:
-            known.works = await self._look(other, known)
-            known.looked = time.monotonic()
-        return known.works
-
-    async def _look(self, other: str, known: _Neighbour) -> bool | None:
-        namespace, _, name = other.partition("/")
+    async def _read_lease(self, installation_name: str, other: _ForeignInstallation) -> bool | None:
+        namespace, _, name = installation_name.partition("/")
         if not (DNS_LABEL.fullmatch(namespace) and DNS_LABEL.fullmatch(name)):
-            return None  # somebody else's words; they lead to no request
+            return None  # anybody may write the annotation; only a valid name leads to a request
         try:
             lease = await self._world.api.get(Key(Kind.LEASE, namespace, name))
         except NotFoundError:
@@ -146,7 +150,16 @@ class Neighbours:
             return None
         spec = lease.get("spec") or {}
         record = (spec.get("holderIdentity"), spec.get("renewTime"), spec.get("leaseTransitions"))
-        if record != known.record:  # by our own clock, as who waits for a Lease does
-            known.record, known.changed = record, time.monotonic()
+        if record != other.record:  # by our own clock, as client-go waits for a Lease
+            other.record, other.changed_at = record, time.monotonic()
         lasts_s = spec.get("leaseDurationSeconds") or LEASE_S
-        return bool(spec.get("holderIdentity")) and time.monotonic() - known.changed <= lasts_s
+        return bool(spec.get("holderIdentity")) and time.monotonic() - other.changed_at <= lasts_s
+
+
+def _is_overwritten(camera: Object, message: str, memory: ClaimMemory) -> bool:
+    """Return whether the status named the other installation several times and was overwritten each time."""
+    conditions = statuses.entries(statuses.status_of(camera), "conditions")
+    if any(one.get("type") == CameraCondition.READY and one.get("message") == message for one in conditions):
+        return False
+    memory.reports += 1
+    return memory.reports > MAX_CLAIM_REPORTS

@@ -1,7 +1,7 @@
-"""Of whom a heartbeat is: of the process in a Camera's newest pod, or of one before it.
+"""Which heartbeats come from a Camera's newest pod, and which from a pod before it.
 
-A heartbeat names its session and no pod. What was heard already when a pod was first seen cannot be of that pod's
-process. No clocks are compared: the cameras', the nodes' and the API server's need not agree.
+A heartbeat names its session and no pod. A session that was heard before a pod was first seen cannot be that of the
+pod's process. No clocks are compared: those of the cameras, the nodes and the API server need not agree.
 """
 
 import time
@@ -10,43 +10,38 @@ from dataclasses import dataclass
 from typing import Final
 
 from vigil_operator.bus.heartbeats import STALE_S, Heard
-from vigil_operator.kube.kinds import Key, Object
+from vigil_operator.kube.kinds import Object
 from vigil_operator.reconcile.camera import pods
 
 ENDED: Final = frozenset({"Failed", "Succeeded"})
 
 
+_NO_POD: Final = object()
+"""No pod was seen yet."""
+
+
 @dataclass(slots=True)
-class _Known:
-    """What is remembered of a Camera.
+class HeartbeatAttribution:
+    """Attributes the heartbeats of one Camera to its newest pod.
+
+    The first pod that is seen counts as the one that is heard: an operator that starts finds Cameras that stream.
 
     Attributes
     ----------
     pod
-        The uid of its newest pod.
-    before
-        The session that was heard when that pod was first seen.
+        The uid of the newest pod.
+    previous
+        The session that was heard when that pod was first seen; None: none, or it turned out to be the pod's own.
     alone_since
-        Since when no other pod could speak in that session, on the monotonic clock.
+        Since when no other pod could send in that session; seconds of the monotonic clock.
     """
 
-    pod: object
-    before: str | None = None
+    pod: object = _NO_POD
+    previous: str | None = None
     alone_since: float | None = None
 
-
-class Voices:
-    """Tells which heartbeats count for the newest pod of each Camera.
-
-    The first pod that is seen of a Camera is taken for the one that is heard: an operator that starts finds Cameras
-    that stream.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[Key, _Known] = {}
-
-    def of_newest(self, camera: Key, there: Sequence[Object], heard: Heard | None) -> tuple[Heard | None, float | None]:
-        """Give what was heard, if it is of the newest pod; and the seconds after which to ask again, if time may tell.
+    def attribute(self, there: Sequence[Object], heard: Heard | None) -> tuple[Heard | None, float | None]:
+        """Return the heartbeat if it is the newest pod's, and the seconds after which time alone may decide it.
 
         Parameters
         ----------
@@ -57,33 +52,29 @@ class Voices:
         if newest is None:
             return heard, None
         uid = newest["metadata"].get("uid")
-        known = self._known.get(camera)
-        if known is None:
-            known = self._known[camera] = _Known(uid)
-        elif known.pod != uid:
-            known = self._known[camera] = _Known(uid, heard.beat.session_id if heard is not None else None)
-        if heard is None or heard.beat.session_id != known.before:
+        if self.pod is _NO_POD:
+            self.pod = uid
+        elif self.pod != uid:
+            self.pod, self.alone_since = uid, None
+            self.previous = heard.beat.session_id if heard is not None else None
+        if heard is None or heard.beat.session_id != self.previous:
             return heard, None
-        return self._once_alone(known, there, heard)
+        return self._once_alone(there, heard)
 
-    def _once_alone(self, known: _Known, there: Sequence[Object], heard: Heard) -> tuple[Heard | None, float | None]:
-        """Take a session for the newest pod's after all, when it is heard for longer than any other can have been.
+    def _once_alone(self, there: Sequence[Object], heard: Heard) -> tuple[Heard | None, float | None]:
+        """Attribute a session to the newest pod when it is heard for longer than any other pod can have sent.
 
-        So it is when the operator saw the pod later than it heard its process.
+        This happens when the operator saw the pod later than it heard its process.
         """
         others = [pod for pod in there if (pod.get("status") or {}).get("phase") not in ENDED]
         if len(others) > 1:
-            known.alone_since = None
-            return None, None  # the watch tells when one goes
+            self.alone_since = None
+            return None, None  # the watch reports when one goes
         now = time.monotonic()
-        if known.alone_since is None:
-            known.alone_since = now
-        left_s = STALE_S - (now - known.alone_since)
+        if self.alone_since is None:
+            self.alone_since = now
+        left_s = STALE_S - (now - self.alone_since)
         if left_s > 0:
             return None, left_s + 0.5
-        known.before = None
+        self.previous = None
         return heard, None
-
-    def forget(self, camera: Key) -> None:
-        """Forget a Camera that is gone."""
-        self._known.pop(camera, None)

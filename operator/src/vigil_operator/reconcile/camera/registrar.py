@@ -1,4 +1,8 @@
-"""Tell identity of Cameras: their sightings are taken only then, and kept as long as they say."""
+"""Register Cameras with identity, which records the sightings of registered Cameras only, for as long as they declare.
+
+An accepted manifest is remembered and sent again after a restart. A Camera that is gone is removed unless its removal
+is known: identity may have registered it although the response was lost.
+"""
 
 import time
 from typing import Final
@@ -8,89 +12,68 @@ import structlog
 from vigil_contracts.ids import ResourceKey
 from vigil_operator.kube.compare import fingerprint
 from vigil_operator.kube.kinds import Key, Object
-from vigil_operator.queue import Backoff
-from vigil_runtime.registry.client import RegistryClient as Registry
-from vigil_runtime.registry.client import registered
+from vigil_operator.reconcile.registration import FIRST_RETRY_S, LONGEST_RETRY_S, RegistrationMemory
+from vigil_runtime.backoff import KeyedBackoff
+from vigil_runtime.registry.client import RegistryClient, registered
 from vigil_runtime.registry.errors import RegistryError, RegistryRefusedError
 
 log = structlog.get_logger(__name__)
 
-FIRST_REFUSED_S: Final = 10.0
-MOST_REFUSED_S: Final = 600.0
-"""What was refused is refused again until somebody changes it or brings both programs to one version."""
-
-MOST_OUT: Final = 4096
-"""Cameras that were taken out are remembered, so that what is left of them for a while asks for it no second time."""
+MAX_REMOVED: Final = 4096
+"""Removed Cameras of which the removal is remembered: reconciles of their last children request it no second time."""
 
 
 class CameraRegistrar:
-    """Keeps identity's register of Cameras; what it was told is remembered, and told again after a restart.
+    """Keeps identity's register of Cameras."""
 
-    Whatever is not known to be out of the register is taken out when it is gone: identity may have written down a
-    Camera although its answer was lost, and one that was registered before a restart may have become wrong since.
-    """
-
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: RegistryClient) -> None:
         self._registry = registry
-        self._told: dict[Key, str] = {}
-        self._out: dict[Key, None] = {}
-        self._refused: dict[Key, tuple[str, float]] = {}
-        self._backoff: Backoff[Key] = Backoff(first_s=1.0)
-        self._later: Backoff[Key] = Backoff(FIRST_REFUSED_S, MOST_REFUSED_S)
+        self._removed: dict[Key, None] = {}
+        self._removals: KeyedBackoff[Key] = KeyedBackoff(FIRST_RETRY_S, LONGEST_RETRY_S)
 
-    async def put(self, key: Key, obj: Object) -> float | None:
-        """Register a Camera when it is another than was told; gives the seconds to try again after, when it failed."""
+    async def put(self, key: Key, obj: Object, memory: RegistrationMemory) -> float | None:
+        """Register a Camera unless identity has it so; return the seconds until the next attempt after a failure."""
         manifest = registered("Camera", obj)
         manifest["metadata"].pop("generation", None)
         mark = fingerprint(manifest)
-        if self._told.get(key) == mark:
+        if memory.registered == mark:
             return None
-        refused, again_at = self._refused.get(key, ("", 0.0))
-        if refused == mark and time.monotonic() < again_at:
-            return again_at - time.monotonic()
-        self._out.pop(key, None)
+        now = time.monotonic()
+        if memory.refused == mark and now < memory.retry_at:
+            return memory.retry_at - now
+        self._removed.pop(key, None)
         try:
             await self._registry.put_camera(obj)
         except RegistryRefusedError as error:
-            return self._note_refusal(key, mark, error)
+            return _note_refusal(key, mark, error, memory)
         except RegistryError as error:
-            return max(self._backoff.next_s(key), error.retry_after_s or 0.0)
-        self._forget(key)
-        self._told[key] = mark
+            return max(memory.backoff.next_s(), error.retry_after_s or 0.0)
+        memory.accept(mark)
         return None
 
     async def delete(self, key: Key) -> float | None:
-        """Take a Camera out that is gone; what it saw stays."""
-        if key in self._out:
+        """Remove a Camera, but not its sightings; return the seconds until the next attempt after a failure."""
+        if key in self._removed:
             return None
         try:
             await self._registry.delete_camera(ResourceKey(key.namespace, key.name))
         except RegistryRefusedError as error:
-            log.warning("identity does not take a Camera out", camera=str(key), reason=str(error))
+            log.warning("identity does not remove a Camera", camera=str(key), reason=str(error))
         except RegistryError as error:
-            return max(self._backoff.next_s(key), error.retry_after_s or 0.0)
-        self._forget(key)
-        self._out[key] = None
-        if len(self._out) > MOST_OUT:
-            del self._out[next(iter(self._out))]
+            return max(self._removals.next_s(key), error.retry_after_s or 0.0)
+        self._removals.forget(key)
+        self._removed[key] = None
+        if len(self._removed) > MAX_REMOVED:
+            del self._removed[next(iter(self._removed))]
         return None
 
-    def _note_refusal(self, key: Key, mark: str, error: RegistryRefusedError) -> float:
-        before, _ = self._refused.get(key, ("", 0.0))
-        if before != mark:  # one line for each content
-            self._later.forget(key)
-            log.warning(
-                "identity does not register a Camera, so nothing that it sees is recorded; correct its spec as the "
-                "reason says, or bring operator and identity to one version",
-                camera=str(key),
-                reason=str(error),
-            )
-        pause_s = self._later.next_s(key)
-        self._refused[key] = (mark, time.monotonic() + pause_s)
-        return pause_s
 
-    def _forget(self, key: Key) -> None:
-        self._told.pop(key, None)
-        self._refused.pop(key, None)
-        self._backoff.forget(key)
-        self._later.forget(key)
+def _note_refusal(key: Key, mark: str, error: RegistryRefusedError, memory: RegistrationMemory) -> float:
+    if memory.refused != mark:  # one line for each content
+        log.warning(
+            "identity does not register a Camera, so none of its sightings is recorded; correct its spec as the "
+            "reason says, or bring operator and identity to one version",
+            camera=str(key),
+            reason=str(error),
+        )
+    return memory.refuse(mark, str(error), time.monotonic())

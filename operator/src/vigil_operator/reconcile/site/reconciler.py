@@ -2,7 +2,8 @@
 
 import random
 import time
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from vigil_contracts.ids import ResourceKey
@@ -11,14 +12,14 @@ from vigil_contracts.resources import Site, check
 from vigil_contracts.resources.site import Bus, EndpointStatus, InferenceEndpoint
 from vigil_operator.kube.compare import fingerprint
 from vigil_operator.kube.kinds import Key, Kind, Object
-from vigil_operator.queue import Backoff
 from vigil_operator.reconcile import conditions as statuses
-from vigil_operator.reconcile.camera.registrar import FIRST_REFUSED_S, MOST_REFUSED_S
 from vigil_operator.reconcile.conditions import Verdict
 from vigil_operator.reconcile.context import Result, World
+from vigil_operator.reconcile.registration import RegistrationMemory
 from vigil_operator.reconcile.site import conditions as site_verdicts
 from vigil_operator.reconcile.site import endpoints as site_endpoints
 from vigil_operator.reconcile.site.conditions import Seen
+from vigil_operator.reconcile.status_memory import StatusMemory
 from vigil_operator.reconcile.status_writer import StatusWriter
 from vigil_operator.registry.gallery import Gallery
 from vigil_operator.resources.names import BUS_TOKEN
@@ -35,25 +36,18 @@ NO_TRITON: Final = "default"
 
 
 @dataclass(slots=True)
-class _Known:
+class SiteMemory:
     """What is remembered of a Site; all of it may be lost.
 
     Attributes
     ----------
-    registered
-        Fingerprint of what identity was told.
-    refused
-        Fingerprint of what identity refused.
-    refusal
-        Why, while that is what the Site is; empty when nothing is refused.
-    again_at
-        When to try the same again; seconds of the monotonic clock.
+    may_be_registered
+        Identity was asked to register it, whatever came of that.
     """
 
-    registered: str = ""
-    refused: str = ""
-    refusal: str = ""
-    again_at: float = 0.0
+    may_be_registered: bool = False
+    registration: RegistrationMemory = field(default_factory=RegistrationMemory)
+    status: StatusMemory = field(default_factory=StatusMemory)
 
 
 class SiteReconciler:
@@ -63,10 +57,8 @@ class SiteReconciler:
         self._world = world
         self._registry = registry
         self._gallery = gallery
-        self._known: dict[Key, _Known] = {}
+        self._memories: defaultdict[Key, SiteMemory] = defaultdict(SiteMemory)
         self._statuses = StatusWriter(world, "Look")
-        self._again: Backoff[Key] = Backoff(1.0, 60.0)
-        self._later: Backoff[Key] = Backoff(FIRST_REFUSED_S, MOST_REFUSED_S)
 
     async def reconcile(self, key: Key) -> Result:
         """Look at one Site and its parts."""
@@ -92,27 +84,24 @@ class SiteReconciler:
 
     async def _register(self, key: Key, obj: Object) -> str:
         """Tell identity of the Site, so that its retention holds; gives why that could not be done now."""
-        mark = fingerprint(registered("Site", obj))
-        known = self._known.setdefault(key, _Known())
         if self._registry is None:
             return ""
-        if known.registered == mark:
-            known.refused = known.refusal = ""
+        mark, memory = fingerprint(registered("Site", obj)), self._memories[key]
+        memory.may_be_registered = True
+        registration = memory.registration
+        if registration.registered == mark:
+            registration.accept(mark)
             return ""
-        if known.refused == mark and time.monotonic() < known.again_at:
+        if registration.refused == mark and time.monotonic() < registration.retry_at:
             return ""
         try:
             await self._registry.put_site(obj)
         except RegistryRefusedError as error:
-            if known.refused != mark:
-                self._later.forget(key)
-            known.refused, known.refusal = mark, str(error)
-            known.again_at = time.monotonic() + self._later.next_s(key)
+            registration.refuse(mark, str(error), time.monotonic())
             return ""
         except RegistryError as error:
             return str(error)
-        self._later.forget(key)
-        self._known[key] = _Known(registered=mark)
+        registration.accept(mark)
         return ""
 
     async def _look(self, key: Key, site: Site, trouble: str, gallery: RegistryStatus | str) -> Seen:
@@ -123,7 +112,7 @@ class SiteReconciler:
             bus_trouble=self._world.heartbeats.bus_trouble(key.name, key.namespace),
             bus_secret_missing=self._secret_missing(key, site),
             gallery=trouble or gallery,
-            refusal=self._known[key].refusal,
+            refusal=self._memories[key].registration.refusal,
             listened=key.name == self._world.settings.site or site.spec.bus != Bus(),
         )
 
@@ -185,26 +174,25 @@ class SiteReconciler:
         """Write what is to be said, unless it is said already."""
         generation = int(obj["metadata"].get("generation") or 0)
         made = statuses.conditions(statuses.status_of(obj), verdicts, generation, self._world.now())
-        return await self._statuses.write(key, obj, {"observedGeneration": generation, "conditions": made, **parts})
+        status = {"observedGeneration": generation, "conditions": made, **parts}
+        return await self._statuses.write(key, obj, status, self._memories[key].status)
 
     async def _leave(self, key: Key) -> Result:
         """Let go of a Site; its Cameras say themselves that it is not there."""
-        self._statuses.forget(key)
+        self._memories[key].status.clear()
         again_s, look_s = await self._take_out(key), await self._measure_without(key)
         waits = [wait for wait in (again_s, look_s) if wait is not None]
         return Result("Gone" if again_s is None else "Waiting", min(waits, default=None))
 
     async def _take_out(self, key: Key) -> float | None:
         """Tell identity that a Site is gone; gives the seconds to try again after, when it failed."""
-        if self._registry is None or key not in self._known:
-            return None
-        try:
-            await self._registry.delete_site(ResourceKey(key.namespace, key.name))
-        except RegistryError as error:
-            return max(self._again.next_s(key), error.retry_after_s or 0.0)
-        self._known.pop(key)
-        self._again.forget(key)
-        self._later.forget(key)
+        memory = self._memories[key]
+        if self._registry is not None and memory.may_be_registered:
+            try:
+                await self._registry.delete_site(ResourceKey(key.namespace, key.name))
+            except RegistryError as error:
+                return max(memory.registration.backoff.next_s(), error.retry_after_s or 0.0)
+        self._memories.pop(key, None)
         return None
 
     async def _measure_without(self, key: Key) -> float | None:

@@ -1,5 +1,6 @@
 """Write a Subject's status and tell of transitions; nothing when nothing changed."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from vigil_contracts.registry import EnrolmentReport, PhotoResult
@@ -7,6 +8,7 @@ from vigil_operator.kube.kinds import Key, Object
 from vigil_operator.reconcile import conditions as statuses
 from vigil_operator.reconcile.conditions import Verdict
 from vigil_operator.reconcile.context import Result, World
+from vigil_operator.reconcile.status_memory import StatusMemory
 from vigil_operator.reconcile.status_writer import StatusWriter
 from vigil_operator.reconcile.subject import conditions as subject_verdicts
 
@@ -17,6 +19,7 @@ class SubjectReporter:
     def __init__(self, world: World) -> None:
         self._world = world
         self._statuses = StatusWriter(world, "Enrol", calm=subject_verdicts.CALM)
+        self._memories: defaultdict[Key, StatusMemory] = defaultdict(StatusMemory)
 
     async def write(
         self,
@@ -33,11 +36,11 @@ class SubjectReporter:
             status["subjectId"] = str(report.subject_id)
             if report.model_id is not None:
                 status["modelId"] = report.model_id
-        return await self._statuses.write(key, obj, status)
+        return await self._statuses.write(key, obj, status, self._memories[key])
 
     async def write_erasing(self, key: Key, obj: Object, verdicts: Sequence[Verdict]) -> None:
         """Write how an erasure goes; of the photos nothing is said any more."""
-        await self._statuses.write(key, obj, self._status(obj, verdicts))
+        await self._statuses.write(key, obj, self._status(obj, verdicts), self._memories[key])
 
     def _status(self, obj: Object, verdicts: Sequence[Verdict]) -> Object:
         generation = int(obj["metadata"].get("generation") or 0)
@@ -46,4 +49,4 @@ class SubjectReporter:
 
     def forget(self, key: Key) -> None:
         """Forget a Subject that is gone."""
-        self._statuses.forget(key)
+        self._memories.pop(key, None)

@@ -1,0 +1,50 @@
+"""What is remembered of the registration of a Camera or a Site with identity."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from vigil_runtime.backoff import Backoff
+
+FIRST_RETRY_S: Final = 1.0
+LONGEST_RETRY_S: Final = 60.0
+FIRST_REFUSED_S: Final = 10.0
+LONGEST_REFUSED_S: Final = 600.0
+"""A refused manifest is refused again until it changes or both programs have the same version."""
+
+
+@dataclass(slots=True)
+class RegistrationMemory:
+    """The state of one object in identity's registry, as far as it is known.
+
+    Attributes
+    ----------
+    registered
+        Fingerprint of the manifest that identity took; empty: unknown.
+    refused
+        Fingerprint of the manifest that identity refused; empty: none.
+    refusal
+        The reason; empty when nothing is refused.
+    retry_at
+        When the refused manifest may be sent again; seconds of the monotonic clock.
+    """
+
+    registered: str = ""
+    refused: str = ""
+    refusal: str = ""
+    retry_at: float = 0.0
+    backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_RETRY_S, LONGEST_RETRY_S))
+    refusals: Backoff = field(default_factory=lambda: Backoff(FIRST_REFUSED_S, LONGEST_REFUSED_S))
+
+    def accept(self, mark: str) -> None:
+        """Note that identity took the manifest with this fingerprint."""
+        self.registered, self.refused, self.refusal = mark, "", ""
+        self.backoff.reset()
+        self.refusals.reset()
+
+    def refuse(self, mark: str, reason: str, now: float) -> float:
+        """Note that identity refused the manifest with this fingerprint, and return the seconds to wait."""
+        if mark != self.refused:
+            self.refusals.reset()
+        pause_s = self.refusals.next_s()
+        self.refused, self.refusal, self.retry_at = mark, reason, now + pause_s
+        return pause_s

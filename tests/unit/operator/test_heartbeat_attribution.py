@@ -1,0 +1,63 @@
+"""Heartbeats count for the pod whose process sends them, and for no other."""
+
+from typing import Any
+
+import pytest
+from tests.unit.operator.builders import beat
+
+from vigil_operator.bus.heartbeats import Heard
+from vigil_operator.kube.kinds import Object
+from vigil_operator.reconcile.camera.heartbeat_attribution import HeartbeatAttribution
+
+
+def pod(uid: str, created: str = "2026-05-01T11:00:00Z", phase: str = "Running", **metadata: Any) -> Object:
+    given = {"uid": uid, "name": uid, "creationTimestamp": created, **metadata}
+    return {"metadata": given, "status": {"phase": phase}}
+
+
+OLD = pod("old")
+ENDING = pod("old", deletionTimestamp="2026-05-01T12:00:00Z")
+NEW = pod("new", "2026-05-01T12:00:00Z")
+
+
+def heard(session: str) -> Heard:
+    return Heard(beat(session_id=session), 1.0)
+
+
+def test_what_a_starting_operator_hears_is_of_the_pod_that_runs() -> None:
+    assert HeartbeatAttribution().attribute([OLD], heard("one")) == (heard("one"), None)
+
+
+def test_a_session_heard_before_the_newest_pod_was_seen_does_not_count_for_it() -> None:
+    attribution = HeartbeatAttribution()
+    attribution.attribute([OLD], heard("one"))
+    assert attribution.attribute([ENDING, NEW], heard("one")) == (None, None)
+    assert attribution.attribute([NEW], heard("one"))[0] is None
+    assert attribution.attribute([NEW], heard("two")) == (heard("two"), None)
+
+
+def test_a_session_heard_before_a_pause_without_a_pod_does_not_count_for_the_next_one() -> None:
+    attribution = HeartbeatAttribution()
+    attribution.attribute([OLD], heard("one"))
+    attribution.attribute([], heard("one"))
+    assert attribution.attribute([NEW], heard("one"))[0] is None
+
+
+def test_a_container_that_is_started_again_in_its_pod_is_heard() -> None:
+    attribution = HeartbeatAttribution()
+    attribution.attribute([OLD], heard("one"))
+    assert attribution.attribute([OLD], heard("two")) == (heard("two"), None)
+
+
+def test_a_pod_that_is_seen_later_than_it_is_heard_counts_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    attribution = HeartbeatAttribution()
+    attribution.attribute([OLD], heard("one"))
+    assert attribution.attribute([ENDING, NEW], heard("two")) == (None, None)
+    found, again_s = attribution.attribute([NEW, pod("evicted", phase="Failed")], heard("two"))
+    assert found is None
+    assert again_s is not None
+    assert again_s > 0
+    monkeypatch.setattr("vigil_operator.reconcile.camera.heartbeat_attribution.STALE_S", 0.0)
+    assert attribution.attribute([NEW], heard("two")) == (heard("two"), None)
+    monkeypatch.undo()
+    assert attribution.attribute([NEW], heard("two")) == (heard("two"), None)
