@@ -142,7 +142,7 @@ class System:
     def streaming(self) -> set[str]:
         """Name the cameras that stream and whose process is alive."""
         return {
-            name for name, beat in self.cameras().items() if beat.get("state") == "Streaming" and not beat.get("stale")
+            name for name, beat in self.cameras().items() if beat.get("state") == "STREAMING" and not beat.get("stale")
         }
 
     def enrolled(self) -> set[str]:

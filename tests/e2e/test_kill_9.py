@@ -42,7 +42,7 @@ def settled(vigil: System) -> bool:
     """Tell whether all cameras are suspended and have nothing left to send."""
     beats = vigil.cameras()
     return set(beats) == set(NAMES) and all(
-        beat.get("state") == "Suspended"
+        beat.get("state") == "SUSPENDED"
         and beat.get("outboxPending") == 0
         and beat["counters"]["eventsCreated"] == beat["counters"]["eventsPublished"]
         for beat in beats.values()

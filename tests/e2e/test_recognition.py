@@ -73,7 +73,7 @@ async def test_who_is_on_screen_is_heard_in_every_pass_and_who_is_not_never(
     assert passes([moment for moment in opened(client.heard, MIRANDA) if moment <= until]) == PASSES + 1
     assert "joe-biden" not in told
     assert set(told) == {MIRANDA, None}
-    unknown = {event["sighting"]["id"] for event in client.heard if event["identity"]["status"] == "Unknown"}
+    unknown = {event["sighting"]["id"] for event in client.heard if event["identity"]["status"] == "UNKNOWN"}
     assert len(unknown) >= PASSES
     assert vigil.stop() == 0
     report(pack, client.heard)
@@ -85,7 +85,7 @@ def report(pack: str, events: list[dict[str, Any]]) -> None:
     for event in events:
         if named(event) == MIRANDA and event["identity"]["similarity"]:
             best[event["sighting"]["id"]] = event["identity"]["similarity"]
-    others = [event["identity"]["similarity"] or 0 for event in events if event["identity"]["status"] == "Unknown"]
+    others = [event["identity"]["similarity"] or 0 for event in events if event["identity"]["status"] == "UNKNOWN"]
     print(  # noqa: T201 - shown by pytest -rP
         f"{pack}: {len(best)} sightings of Miranda, similarity {min(best.values()):.2f} to {max(best.values()):.2f}; "
         f"unknown at most {max(others):.2f}; {len(events)} events"

@@ -38,14 +38,14 @@ async def test_a_camera_streams_again_at_its_next_attempt_after_its_server_came_
     await eventually(lambda: vigil.streaming() == {DOOR}, 60, "the camera streams")
     server.running.kill()
     gone = time.monotonic()
-    lost = await eventually(lambda: in_state(vigil, "Reconnecting"), 30, "it is told")
+    lost = await eventually(lambda: in_state(vigil, "RECONNECTING"), 30, "it is told")
     assert lost is not None
     print(f"told {time.monotonic() - gone:.1f} s after: {lost['reason']}: {lost['message']}")  # noqa: T201 - for -rP
     await eventually(lambda: time.monotonic() - gone > AWAY_S, AWAY_S + 5, "the server was away")
     server.running.start()
     back = time.time()
-    waiting = await eventually(lambda: in_state(vigil, "Reconnecting"), 10, "it says when it tries again")
-    again = await eventually(lambda: in_state(vigil, "Streaming"), 90, "it streams again")
+    waiting = await eventually(lambda: in_state(vigil, "RECONNECTING"), 10, "it says when it tries again")
+    again = await eventually(lambda: in_state(vigil, "STREAMING"), 90, "it streams again")
     assert waiting is not None
     assert again is not None
     since, promised = seconds(again["since"]), seconds(waiting["nextAttemptAt"])
@@ -71,7 +71,7 @@ async def test_a_picture_that_freezes_is_told(system: Callable[..., System]) -> 
         vigil.write("camera.yaml", camera(DOOR, "HTTPMJPEG", source.url))
         vigil.start()
         told = await eventually(
-            lambda: (beat := in_state(vigil, "Reconnecting")) and beat["reason"] == "Frozen" and beat, 90, "it is told"
+            lambda: (beat := in_state(vigil, "RECONNECTING")) and beat["reason"] == "FROZEN" and beat, 90, "it is told"
         )
         assert told
         print(f"told {seconds(told['since']) - frozen_since[0]:.1f} s after it froze: {told['message']}")  # noqa: T201

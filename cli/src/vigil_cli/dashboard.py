@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from vigil_cli.client.enums import resource_word
 from vigil_cli.manifests import Finding
 from vigil_cli.supervisor import ProcessStatus
+from vigil_contracts.conditions import SourceReason
+from vigil_contracts.events import CameraState, IdentityStatus, SightingState
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import EnrolmentReport, PhotoReason
 from vigil_contracts.resources import Camera, Subject
@@ -161,10 +164,11 @@ class DashboardState:
         if row is None:
             return
         beat = event["heartbeat"]
-        if row.state == "Starting" and beat["state"] == "Stopped":
+        state, reason = resource_word(CameraState, beat["state"]), resource_word(SourceReason, beat["reason"])
+        if row.state == "Starting" and state == "Stopped":
             return  # the last word of the run before this one
         before = (row.state, row.reason)
-        row.state, row.reason, row.message = beat["state"], beat["reason"], beat["message"]
+        row.state, row.reason, row.message = state, reason, beat["message"]
         row.captured_fps, row.analysed_fps, row.stale = beat["capturedFps"], beat["analysedFps"], beat["stale"]
         if (row.state, row.reason) != before:
             style = "good" if row.state == "Streaming" else "warning" if row.state == "Reconnecting" else "info"
@@ -212,8 +216,8 @@ def _sighting_row(event: dict[str, Any]) -> SightingRow:
         camera=_key(sighting["camera"]),
         opened_at=dt.datetime.fromisoformat(sighting["openedAt"]),
         last_seen_at=dt.datetime.fromisoformat(sighting["lastSeenAt"]),
-        state=sighting["state"],
-        status=identity["status"],
+        state=resource_word(SightingState, sighting["state"]),
+        status=resource_word(IdentityStatus, identity["status"]),
         name=subject.get("displayName", ""),
         similarity=identity["similarity"],
     )

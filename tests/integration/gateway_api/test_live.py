@@ -23,7 +23,7 @@ async def test_hears_events_live_and_in_order(api: Api, identity: Identity) -> N
         await eventually(lambda: len(listener.heard) == 20, "20 events")
     assert listener.seqs == list(range(1, 21))
     assert listener.heard[0]["sighting"]["camera"] == {"name": "camera-0"}
-    assert listener.heard[0]["identity"] == {"status": "Unknown"}
+    assert listener.heard[0]["identity"] == {"status": "UNKNOWN"}
 
 
 async def test_resumes_after_a_cursor_without_loss_or_repetition(api: Api, identity: Identity) -> None:
@@ -76,7 +76,7 @@ async def test_superseded_revisions_say_so(api: Api, identity: Identity) -> None
 
 async def test_filters_leave_out_what_is_not_meant(api: Api, identity: Identity) -> None:
     wanted = '{ cameras: [{ name: "door" }], subjects: [{ name: "ada" }] }'
-    async with listening(api, filter_=wanted) as listener, listening(api, filter_="{ identity: [Unknown] }") as unknown:
+    async with listening(api, filter_=wanted) as listener, listening(api, filter_="{ identity: [UNKNOWN] }") as unknown:
         for match in (
             a_match("gate", who="ada"),
             a_match("door"),
@@ -93,7 +93,7 @@ async def test_filters_leave_out_what_is_not_meant(api: Api, identity: Identity)
 async def test_equal_selections_are_executed_once(api: Api, identity: Identity) -> None:
     async with contextlib.AsyncExitStack() as stack:
         listeners = [await stack.enter_async_context(listening(api)) for _ in range(5)]
-        listeners.append(await stack.enter_async_context(listening(api, filter_="{ identity: [Unknown] }")))
+        listeners.append(await stack.enter_async_context(listening(api, filter_="{ identity: [UNKNOWN] }")))
         other = await stack.enter_async_context(listening(api, fields="cursor seq"))
         for _ in range(3):
             await identity.tell(a_match())

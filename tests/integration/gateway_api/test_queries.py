@@ -76,7 +76,7 @@ async def test_filters_of_the_list(api: Api, identity: Identity) -> None:
     matches = await told(identity, 12)
     ada = str(uuid.uuid5(uuid.NAMESPACE_DNS, "ada"))
     cases: list[tuple[dict[str, Any], list[Match]]] = [
-        ({"identity": ["Known"]}, [m for m in matches if m.identity.subject]),
+        ({"identity": ["KNOWN"]}, [m for m in matches if m.identity.subject]),
         ({"cameras": [{"name": "camera-1"}]}, [m for m in matches if m.sighting.camera.name == "camera-1"]),
         ({"cameras": []}, []),
         ({"subjects": [{"name": "ada"}]}, [m for m in matches if m.identity.subject]),
@@ -85,7 +85,7 @@ async def test_filters_of_the_list(api: Api, identity: Identity) -> None:
             [m for m in matches if m.identity.subject],
         ),
         ({"subjects": [{"name": "bob"}]}, []),
-        ({"states": ["Closed"]}, []),
+        ({"states": ["CLOSED"]}, []),
         (
             {"openedFrom": "2026-01-01T00:00:03Z", "openedBefore": "2026-01-01T01:00:06+01:00"},
             [m for m in matches if 3 <= (m.sighting.opened_at - START).total_seconds() < 6],
@@ -141,15 +141,15 @@ async def test_cameras_with_their_last_heartbeat(api: Api, identity: Identity) -
     door, gate = page["nodes"]
     assert (door["name"], door["sourceType"], door["url"], door["fps"]) == ("door", "RTSP", "rtsp://camera/1", 5)
     assert door["heartbeat"] == {
-        "state": "Streaming",
+        "state": "STREAMING",
         "stale": False,
         "analysedFps": 4.9,
         "counters": {"framesCaptured": 0},
     }
     assert {c["type"]: (c["status"], c["reason"]) for c in door["conditions"]} == {
-        "Streaming": ("True", "Connected"),
-        "SourceReachable": ("True", "Connected"),
-        "FitForRecognition": ("False", "FacesTooSmall"),
+        "Streaming": ("TRUE", "Connected"),
+        "SourceReachable": ("TRUE", "Connected"),
+        "FitForRecognition": ("FALSE", "FacesTooSmall"),
     }
     assert (gate["heartbeat"], gate["conditions"]) == (None, [])
     one = await ask(api, '{ camera(name: "gate") { name } none: camera(name: "roof") { name } }')

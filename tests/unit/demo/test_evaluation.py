@@ -33,7 +33,7 @@ def event(
             "camera": {"namespace": "default", "name": camera},
         },
         "identity": {
-            "status": "Known" if who else "Unknown",
+            "status": "KNOWN" if who else "UNKNOWN",
             "similarity": similarity,
             "subject": {"namespace": "default", "name": who, "displayName": who.title()} if who else None,
         },

@@ -18,10 +18,10 @@ def test_checked_in_sdl_is_up_to_date() -> None:
     assert CHECKED_IN.read_text(encoding="utf-8") == sdl(), told
 
 
-def test_enums_have_the_contracts_values() -> None:
+def test_enums_have_the_contracts_names() -> None:
     text = sdl()
     for enum in (IdentityStatus, SightingState):
-        values = "\n".join(f"  {member.value}" for member in enum)
+        values = "\n".join(f"  {member.name}" for member in enum)
         assert f"enum {enum.__name__} {{\n{values}\n}}" in text
 
 

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vigil_cli.client import ApiError
+from vigil_cli.client.enums import resource_word
 from vigil_cli.commands.running import api_of, running
 from vigil_cli.commands.status_report import (
     CameraReport,
@@ -22,6 +23,9 @@ from vigil_cli.console import out
 from vigil_cli.errors import CommandError
 from vigil_cli.standalone.state import StateFolder
 from vigil_cli.view.table import STATE_STYLES
+from vigil_contracts.conditions import FitnessReason, SourceReason
+from vigil_contracts.events import CameraState, IdentityStatus, SightingState
+from vigil_contracts.resources.camera import SourceType
 
 
 def run(state: Path, *, as_json: bool = False) -> None:
@@ -67,23 +71,24 @@ def _processes(processes: Iterable[ProcessReport]) -> Table:
 def _cameras(cameras: Iterable[CameraReport]) -> Table:
     table = _table("Cameras", "name", "source", "state", "fps in", "analysed", "p95 ms", "fit for recognition")
     for camera in cameras:
-        beat = camera.heartbeat
+        beat, source = camera.heartbeat, resource_word(SourceType, camera.source_type)
         if beat is None:
-            table.add_row(_name(camera), camera.source_type, Text("NoHeartbeat", "yellow"))
+            table.add_row(_name(camera), source, Text("NoHeartbeat", "yellow"))
             continue
-        state = "NoHeartbeat" if beat.stale else beat.state
+        state = "NoHeartbeat" if beat.stale else resource_word(CameraState, beat.state)
         latency = "" if beat.latency_p95_ms is None else f"{beat.latency_p95_ms:.0f}"
-        cells = (f"{beat.captured_fps:.1f}", f"{beat.analysed_fps:.1f}", latency, beat.fitness_message or beat.fitness)
-        table.add_row(_name(camera), camera.source_type, Text(state, STATE_STYLES.get(state, "yellow")), *cells)
+        fitness = beat.fitness_message or resource_word(FitnessReason, beat.fitness)
+        cells = (f"{beat.captured_fps:.1f}", f"{beat.analysed_fps:.1f}", latency, fitness)
+        table.add_row(_name(camera), source, Text(state, STATE_STYLES.get(state, "yellow")), *cells)
     return table
 
 
 def _errors(cameras: Iterable[CameraReport]) -> list[str]:
     """Return why cameras do not stream: too long for a column."""
     return [
-        f"  {_name(camera)}: {beat.reason}: {beat.message}"
+        f"  {_name(camera)}: {resource_word(SourceReason, beat.reason)}: {beat.message}"
         for camera in cameras
-        if (beat := camera.heartbeat) and beat.message and (beat.stale or beat.state != "Streaming")
+        if (beat := camera.heartbeat) and beat.message and (beat.stale or beat.state != CameraState.STREAMING.name)
     ]
 
 
@@ -102,11 +107,14 @@ def _sightings(sightings: Iterable[SightingReport]) -> Table:
     table = _table("Last sightings", "opened", "camera", "who", "similarity", "state")
     for sighting in sightings:
         identity = sighting.identity
-        who = identity.subject.display_name if identity.subject else identity.status.lower()
+        status = resource_word(IdentityStatus, identity.status)
+        who = identity.subject.display_name if identity.subject else status.lower()
         similarity = "" if identity.similarity is None else f"{identity.similarity:.2f}"
-        style = "bold green" if identity.status == "Known" else "yellow"
+        style = "bold green" if status == IdentityStatus.KNOWN else "yellow"
         opened = f"{sighting.opened_at.astimezone():%Y-%m-%d %H:%M:%S}"
-        table.add_row(opened, _name(sighting.camera), Text(who, style), similarity, sighting.state)
+        table.add_row(
+            opened, _name(sighting.camera), Text(who, style), similarity, resource_word(SightingState, sighting.state)
+        )
     return table
 
 

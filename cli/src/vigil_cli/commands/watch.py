@@ -31,7 +31,7 @@ def run(
     if url is not None and not token:
         raise CommandError("An API on another machine needs its token: --token, or the variable VIGIL_TOKEN.")
     api = Api(url, token or "") if url else api_of(state)
-    selected = {"identity": ["Known"]} if known_only else None
+    selected = {"identity": ["KNOWN"]} if known_only else None
     handle = _print_json if json_lines else _printer()
     try:
         asyncio.run(_listen(api, selected, after, handle))

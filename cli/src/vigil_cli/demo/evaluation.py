@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-KNOWN, UNKNOWN = "Known", "Unknown"
+KNOWN, UNKNOWN = "KNOWN", "UNKNOWN"
 
 
 @dataclass(frozen=True, slots=True)

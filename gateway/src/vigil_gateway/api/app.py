@@ -13,6 +13,7 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from vigil_gateway.api.factory import Process
 from vigil_gateway.api.metrics import ApiCollector, QueryTimer
 from vigil_gateway.handlers.graphql.context import RequestContext
+from vigil_gateway.handlers.graphql.errors import Code, RequestError, error_body, limit_error
 from vigil_gateway.handlers.graphql.schema import build_schema
 from vigil_gateway.handlers.graphql.transport import Router, bearer
 from vigil_gateway.handlers.rest.health import health_router
@@ -80,12 +81,10 @@ def _graphql(parts: Process, token: str, timer: QueryTimer) -> Router:
 
 async def _refused(_request: Request, error: Any) -> JSONResponse:  # noqa: ANN401 - starlette's handlers take any error
     headers = {"WWW-Authenticate": "Bearer"} if error.status_code == 401 else None
-    code = "UNAUTHENTICATED" if error.status_code == 401 else "BAD_REQUEST"
-    body = {"errors": [{"message": error.detail, "extensions": {"code": code}}]}
+    code = Code.UNAUTHENTICATED if error.status_code == 401 else Code.BAD_REQUEST
+    body = error_body(RequestError(code, error.detail))
     return JSONResponse(body, status_code=error.status_code, headers=headers)
 
 
 def _too_large(given: int, allowed: int) -> bytes:
-    message = f"bytes in the request's body: {given} given, at most {allowed} allowed"
-    details = {"code": "LIMIT", "limit": "bodyBytes", "allowed": allowed, "given": given}
-    return json.dumps({"errors": [{"message": message, "extensions": details}]}).encode()
+    return json.dumps(error_body(limit_error("bodyBytes", allowed, given, "bytes in the request's body"))).encode()

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias, cast
 
 import structlog
 from cross_web import HTTPException
+from fastapi import HTTPException as Refusal
 from graphql import (
     DocumentNode,
     ExecutionResult,
@@ -40,7 +41,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 )
 
 from vigil_gateway.handlers.graphql.context import RequestContext
-from vigil_gateway.handlers.graphql.errors import formatted, limit_error
+from vigil_gateway.handlers.graphql.errors import Code, RequestError, formatted, limit_error, mask
 from vigil_gateway.handlers.graphql.limits import check_document, check_text
 from vigil_gateway.handlers.graphql.live.hub import TOO_SLOW, FollowEnded, SightingStream
 from vigil_gateway.handlers.graphql.live.render import Renderers
@@ -254,21 +255,20 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
         """Parse, measure and validate; raises GraphQLError for the first thing that is wrong."""
         limits = self.context.services.limits
         if not isinstance(operation.query, str):
-            raise GraphQLError("`query` must be a text")
+            raise RequestError(Code.BAD_REQUEST, "`query` must be a text")
         check_text(operation.query, limits)
         found = self.view.documents.get(operation.query)
         node = get_operation_ast(found.node, operation.operation_name)
         if node is None:
-            raise GraphQLError(
-                f"the document has no operation {operation.operation_name!r}, or several and none was named"
-            )
+            msg = f"the document has no operation {operation.operation_name!r}, or several and none was named"
+            raise RequestError(Code.BAD_DOCUMENT, msg)
         variables = operation.variables
         if variables is not None and not isinstance(variables, Mapping):
-            raise GraphQLError("`variables` must be an object")
+            raise RequestError(Code.BAD_REQUEST, "`variables` must be an object")
         if (refused := check_document(found.node, node, variables or {}, limits)) is not None:
             raise refused
         if found.errors:
-            raise found.errors[0]
+            raise mask(found.errors[0], Code.BAD_DOCUMENT)
         return found.node, node
 
     async def _follow(
@@ -341,6 +341,13 @@ class Router(GraphQLRouter[RequestContext, None]):
         self.documents = Documents(schema)
         self.core_schema = schema._schema  # noqa: SLF001 - see Documents
         self.renderers = Renderers(self.core_schema)
+
+    async def run(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - strawberry's overloads
+        """Answer a request; strawberry would answer a malformed one with plain text."""
+        try:
+            return await super().run(*args, **options)
+        except HTTPException as error:
+            raise Refusal(error.status_code, error.reason) from None
 
     def parse_json(self, data: str | bytes) -> Any:  # noqa: ANN401 - strawberry's signature
         """Read a request's body; strawberry takes it for granted that it is an object."""

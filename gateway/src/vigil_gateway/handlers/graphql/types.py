@@ -9,9 +9,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from vigil_contracts.conditions import ConditionStatus, FitnessReason, SourceReason
 from vigil_contracts.events import CameraState, CloseReason, IdentityStatus, SightingState
-from vigil_contracts.registry import PhotoReason
 from vigil_contracts.resources.camera import SourceType
-from vigil_contracts.resources.subject import Category
 
 Count = NewType("Count", int)
 
@@ -26,19 +24,17 @@ CONFIG = StrawberryConfig(
     }
 )
 
-for _enum, _told in {
+for _enum, _description in {
     ConditionStatus: "Kubernetes' three-valued truth.",
     FitnessReason: "Why faces at a camera are, or are not, good enough to recognise.",
-    SourceReason: "Why a camera's source is, or is not, giving pictures.",
-    CameraState: "What a camera's stream process is doing.",
-    CloseReason: "Why nothing more will come of a sighting.",
-    IdentityStatus: "What the gallery said; Undetermined: no shot was good enough to compare.",
+    SourceReason: "Why a camera's source delivers frames, or does not.",
+    CameraState: "The state of a camera's stream process.",
+    CloseReason: "Why a sighting ended.",
+    IdentityStatus: "The result of the search in the gallery; UNDETERMINED: no shot was good enough to compare.",
     SightingState: "A sighting opens, is updated, closes.",
-    PhotoReason: "Why a photo was taken into the gallery, or refused.",
-    SourceType: "How a camera hands out its pictures.",
-    Category: "What a person is to the site.",
+    SourceType: "How a camera delivers its video.",
 }.items():
-    strawberry.enum(_enum, description=_told, graphql_name_from="value")
+    strawberry.enum(_enum, description=_description)  # by the members' names: `True` breaks generated clients
 
 
 @strawberry.type(description="The camera that a sighting was made by.")

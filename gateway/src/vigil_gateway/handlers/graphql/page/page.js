@@ -24,7 +24,7 @@ subscription Live {
 }
 `,
   "Known people only": `subscription Known {
-  sightings(filter: { identity: [Known] }) {
+  sightings(filter: { identity: [KNOWN] }) {
     cursor
     sighting { state camera { name } lastSeenAt }
     identity { similarity threshold subject { name displayName } }
