@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; what a person can mend is told in a sentence, without a traceback."""
+    """Run the command line; an error that the user can correct is one sentence, without a traceback."""
     try:
         _run()
     except KeyboardInterrupt:
@@ -13,8 +13,8 @@ def main() -> None:
 
 
 def _run() -> None:
-    """Run it; returns only after an error that was told."""
-    # Here, not above: they take half a second, in which a person may think better of it and press Ctrl-C.
+    """Run it; return only after an error that was shown."""
+    # Not at the top: these imports take half a second, in which the user may press Ctrl-C.
     from vigil_cli.app import app
     from vigil_cli.console import show_error, show_findings
     from vigil_cli.errors import CommandError

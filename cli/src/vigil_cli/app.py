@@ -1,4 +1,4 @@
-"""The commands and their options; the code of each is in `commands`, imported only when it runs: help is instant."""
+"""The commands and their options. The code of a command is imported when it runs, so that help is fast."""
 
 from enum import StrEnum
 from functools import partial
@@ -52,7 +52,7 @@ def _vigil(
         bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
-    """Take the options that stand before a command."""
+    """Read the options before a command."""
 
 
 @command()

@@ -1,4 +1,4 @@
-"""Where text goes: results to standard output, everything else to standard error."""
+"""Output: results to standard output, everything else to standard error."""
 
 from collections.abc import Iterable
 
@@ -14,17 +14,17 @@ MARKS = {Severity.ERROR: ("error", "bold red"), Severity.WARNING: ("warning", "b
 
 
 def show_error(message: str) -> None:
-    """Show one error, as a sentence."""
+    """Show one error."""
     err.print(Text.assemble(("vigil: ", "bold red"), message))
 
 
 def show_findings(findings: Iterable[Finding]) -> None:
-    """Show what is wrong with manifests, each with its place and its line, the value marked."""
+    """Show findings about manifests, each with its position and its line, the value marked."""
     for finding in findings:
         word, style = MARKS[finding.severity]
         where = f"{finding.path}: " if finding.path else ""
-        place = f"{finding.file}:{finding.line}:{finding.column}: "
-        err.print(Text.assemble((place, "bold"), (f"{word}: ", style), (where, "cyan"), finding.message))
+        position = f"{finding.file}:{finding.line}:{finding.column}: "
+        err.print(Text.assemble((position, "bold"), (f"{word}: ", style), (where, "cyan"), finding.message))
         if finding.excerpt.strip():
             _excerpt(finding, style)
 

@@ -1,4 +1,4 @@
-"""What is known of everything that runs; written by events, read by whoever draws it."""
+"""The state that the dashboard shows: written by events, read by the view."""
 
 import datetime as dt
 from collections import OrderedDict
@@ -37,7 +37,7 @@ class CameraRow:
 
 @dataclass(slots=True)
 class SubjectRow:
-    """One Subject and what became of its photos."""
+    """One Subject and the results of its photos."""
 
     key: ResourceKey
     display_name: str
@@ -48,7 +48,7 @@ class SubjectRow:
 
 @dataclass(slots=True)
 class SightingRow:
-    """One sighting as of its newest revision."""
+    """One sighting at its newest revision."""
 
     id: str
     camera: ResourceKey
@@ -60,25 +60,25 @@ class SightingRow:
     similarity: float | None
 
 
-Told = Callable[[str, str], None]
+EmitLine = Callable[[str, str], None]
 """Called with a style (`info`, `good`, `warning`, `error`, `dim`) and a line, for plain output and the log."""
 
 
 @dataclass(slots=True)
 class DashboardState:
-    """Everything that is shown.
+    """The state of the dashboard.
 
     Attributes
     ----------
-    tell
-        Gets a line for each change that matters.
+    emit
+        Called with a line for each important change.
     on_change
         Called after every change of `processes`.
     notices
-        Lines that stay until what they speak of is over, by topic.
+        Lines that are shown until their cause is over, by topic.
     """
 
-    tell: Told
+    emit: EmitLine
     cameras: dict[ResourceKey, CameraRow] = field(default_factory=dict)
     subjects: dict[ResourceKey, SubjectRow] = field(default_factory=dict)
     sightings: OrderedDict[str, SightingRow] = field(default_factory=OrderedDict)
@@ -94,7 +94,7 @@ class DashboardState:
     on_change: Callable[[], None] = lambda: None
 
     def declare(self, cameras: dict[ResourceKey, Camera], subjects: dict[ResourceKey, Subject]) -> None:
-        """Show these cameras and Subjects, and no others."""
+        """Show these Cameras and Subjects, and no others."""
         self.cameras = {
             key: self.cameras.get(key) or CameraRow(key, str(camera.spec.source.type))
             for key, camera in sorted(cameras.items())
@@ -111,72 +111,72 @@ class DashboardState:
         return row
 
     def enrolled(self, key: ResourceKey, report: EnrolmentReport) -> None:
-        """Take in what became of a Subject's photos."""
+        """Set the result of an enrolment."""
         row = self.subjects.get(key)
         if row is None:
             return
         row.report, row.problem = report, ""
         accepted = sum(photo.accepted for photo in report.photos)
         if report.enrolled:
-            self.tell("good", f"{row.display_name} enrolled with {accepted} of {row.photos} photos")
+            self.emit("good", f"{row.display_name} enrolled with {accepted} of {row.photos} photos")
         else:
-            self.tell("warning", f"{row.display_name} is not enrolled: {report.message or report.reason}")
+            self.emit("warning", f"{row.display_name} is not enrolled: {report.message or report.reason}")
         for photo in report.photos:
             if not photo.accepted:
                 state = "missing" if photo.reason is PhotoReason.NOT_FOUND else "refused"
-                told = photo.message or photo.reason
-                self.tell("warning", f"  photo {photo.name} of {row.display_name} {state}: {told}")
+                cause = photo.message or photo.reason
+                self.emit("warning", f"  photo {photo.name} of {row.display_name} {state}: {cause}")
 
     def subject_problem(self, key: ResourceKey, problem: str) -> None:
-        """Take in why a Subject could not be enrolled yet."""
+        """Set why a Subject could not be enrolled yet."""
         row = self.subjects.get(key)
         if row is not None and row.problem != problem:
             row.problem = problem
             if problem:
-                self.tell("warning", f"{row.display_name} cannot be enrolled yet: {problem}")
+                self.emit("warning", f"{row.display_name} cannot be enrolled yet: {problem}")
 
-    def problem(self, what: str, told: str) -> None:
-        """Take in what keeps a thing from being applied; empty: nothing any more."""
-        if told:
-            self.notices[what] = ("warning", f"{what}: {told}")
-            self.tell(*self.notices[what])
-        elif self.notices.pop(what, None):
-            self.tell("info", f"{what}: that is over")
+    def problem(self, item: str, problem: str) -> None:
+        """Set why an item cannot be applied; empty: it can."""
+        if problem:
+            self.notices[item] = ("warning", f"{item}: {problem}")
+            self.emit(*self.notices[item])
+        elif self.notices.pop(item, None):
+            self.emit("info", f"{item}: solved")
 
     def process(self, status: ProcessStatus) -> None:
-        """Take in a change of a child process."""
+        """Set the status of a child process."""
         self.processes[status.name] = status
         self.on_change()
         if status.state == "BackingOff":
             last = f": {status.last_line}" if status.last_line else ""
-            self.tell("warning", f"{status.name} ended ({_exit(status.exit_code)}) and is started again{last}")
+            self.emit("warning", f"{status.name} ended ({_exit(status.exit_code)}) and is started again{last}")
         elif status.state == "Ready" and status.starts > 1:
-            self.tell("info", f"{status.name} is back")
+            self.emit("info", f"{status.name} is back")
 
     def forget_process(self, name: str) -> None:
-        """Show a process no longer that was taken away for good."""
+        """Remove a process that was stopped for good."""
         if self.processes.pop(name, None) is not None:
             self.on_change()
 
     def heartbeat(self, event: dict[str, Any]) -> None:
-        """Take in a camera's heartbeat."""
+        """Set the state of a camera from its heartbeat."""
         row = self.cameras.get(_key(event["camera"]))
         if row is None:
             return
         beat = event["heartbeat"]
         state, reason = resource_word(CameraState, beat["state"]), resource_word(SourceReason, beat["reason"])
         if row.state == "Starting" and state == "Stopped":
-            return  # the last word of the run before this one
+            return  # the last heartbeat of the previous run
         before = (row.state, row.reason)
         row.state, row.reason, row.message = state, reason, beat["message"]
         row.captured_fps, row.analysed_fps, row.stale = beat["capturedFps"], beat["analysedFps"], beat["stale"]
         if (row.state, row.reason) != before:
             style = "good" if row.state == "Streaming" else "warning" if row.state == "Reconnecting" else "info"
-            told = f"{row.reason}: {row.message}" if row.message else row.reason
-            self.tell(style, f"camera {short(row.key)} is {row.state} ({told})")
+            cause = f"{row.reason}: {row.message}" if row.message else row.reason
+            self.emit(style, f"camera {short(row.key)} is {row.state} ({cause})")
 
     def sighting(self, event: dict[str, Any]) -> None:
-        """Take in one event of the sightings subscription."""
+        """Add one event of the sightings subscription."""
         if event["superseded"]:
             return
         row = _sighting_row(event)
@@ -191,18 +191,18 @@ class DashboardState:
         self._count(row, before)
 
     def _count(self, row: SightingRow, before: SightingRow | None) -> None:
-        """Tell of a person once: when recognised, or when gone and still unknown."""
+        """Emit one line for each person: when recognised, or when gone and still unknown."""
         was_known = before is not None and before.status == "Known" and before.name == row.name
         if row.status == "Known" and not was_known:
             self.known += 1
-            self.tell("good", f"{short(row.camera)}: {who(row)}")
+            self.emit("good", f"{short(row.camera)}: {who(row)}")
         elif row.status == "Unknown" and row.state == "Closed":
             self.unknown += 1
-            self.tell("dim", f"{short(row.camera)}: {who(row)}, {_seconds(row)} s")
+            self.emit("dim", f"{short(row.camera)}: {who(row)}, {_seconds(row)} s")
 
 
 def who(row: SightingRow) -> str:
-    """Name the person of a sighting with the similarity."""
+    """Return the name of the person of a sighting, with the similarity."""
     if row.status == "Known":
         return row.name if row.similarity is None else f"{row.name} {row.similarity:.2f}"
     return row.status.lower()
@@ -228,7 +228,7 @@ def _key(camera: dict[str, Any]) -> ResourceKey:
 
 
 def short(key: ResourceKey) -> str:
-    """Name a resource as briefly as kubectl does: without the namespace `default`."""
+    """Return the name of a resource as kubectl prints it: without the namespace `default`."""
     return key.name if key.namespace == "default" else str(key)
 
 

@@ -1,5 +1,5 @@
-"""Errors that end a command: one clear sentence for the person at the terminal."""
+"""Errors that end a command with one sentence."""
 
 
 class CommandError(Exception):
-    """The text says what is wrong and what to do; it is shown without a traceback, and the command exits with 1."""
+    """The command cannot go on; the text has the fault and the remedy (shown without a traceback, exit code 1)."""

@@ -1,6 +1,6 @@
-"""The exported models in this process, for commands that look at a photo or two.
+"""The exported models in this process, for commands that assess a few photos.
 
-The same files that Triton serves, called through the same vision code; only the way to them is shorter.
+These are the files that Triton serves, called by the same vision code.
 """
 
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ class LocalInference:
 
 @contextmanager
 def local_inference(repository: Path) -> Iterator[FaceModels]:
-    """Open exported models; what is given can be passed to `vigil_vision.faces.enrolment`."""
+    """Open exported models for `vigil_vision.faces.enrolment`."""
     yield LocalInference(repository)
 
 

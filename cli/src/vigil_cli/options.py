@@ -1,4 +1,4 @@
-"""Options that several commands share, and how options look in help."""
+"""Options that several commands share, and the format of options in help."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 
 def _without_types(parameters: list[Any]) -> list[Any]:
-    """Show no type beside a flag, which takes no value, or beside an argument, whose name says it."""
+    """Return parameters without the type beside a flag, which takes no value, and beside an argument."""
     for parameter in parameters:
         if getattr(parameter, "is_flag", False):
             parameter.metavar = ""

@@ -1,4 +1,4 @@
-"""Look at photos as enrolment will, before anything is started."""
+"""Assess photos as enrolment does, before anything is started."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +10,13 @@ from vigil_vision.faces.enrolment import PhotoEnrolment, enrol_photo
 from vigil_vision.faces.models import FaceModels
 
 SAME_PERSON = 0.30
-"""Cosine below which two photos of one Subject are doubted: clearly below every model's threshold, so that age, glasses
-and light do not raise it."""
+"""Cosine below which two photos may show two people: clearly below the threshold of every model, so that age, glasses
+and light do not cause a warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedPhoto:
-    """A photo and what enrolment makes of it."""
+    """A photo and the result of its enrolment."""
 
     path: Path
     data: bytes
@@ -24,12 +24,12 @@ class CheckedPhoto:
 
 
 def check_photos(models: FaceModels, photos: dict[Path, bytes]) -> list[CheckedPhoto]:
-    """Run every photo through detection, assessment and embedding."""
+    """Return the result of detection, assessment and embedding of every photo."""
     return [CheckedPhoto(path, data, enrol_photo(models, data)) for path, data in photos.items()]
 
 
 def strangers(photos: list[CheckedPhoto]) -> list[tuple[CheckedPhoto, float]]:
-    """Give the photos that resemble none of the others, with their highest similarity."""
+    """Return the photos that resemble none of the others, with their highest similarity."""
     usable = [photo for photo in photos if photo.enrolment.embedding is not None]
     found = []
     for photo in usable:
@@ -40,7 +40,7 @@ def strangers(photos: list[CheckedPhoto]) -> list[tuple[CheckedPhoto, float]]:
 
 
 def similarity(one: CheckedPhoto, other: CheckedPhoto) -> float:
-    """Compare two usable photos; cosine, -1 to 1."""
+    """Return the similarity of two usable photos: the cosine, -1 to 1."""
     return float(np.dot(_embedding(one), _embedding(other)))
 
 

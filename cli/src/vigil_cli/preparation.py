@@ -1,4 +1,4 @@
-"""How the preparation of models and photos is observed: whatever fetches or exports calls these, `view` shows them."""
+"""The observer of the preparation of models and photos; `view` shows what fetching and exporting report to it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

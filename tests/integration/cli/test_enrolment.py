@@ -35,7 +35,7 @@ async def one_run(registry: RegistryClient, folder: Path) -> AsyncIterator[list[
     """Apply what is in the folder for as long as inside; gives what was told of enrolments."""
     heard: list[EnrolmentReport] = []
     made = an_applier(registry, folder, heard)
-    made.want(desired(load([folder]), "any"))
+    made.set_desired(desired(load([folder]), "any"))
     task = asyncio.create_task(made.run())
     yield heard
     task.cancel()

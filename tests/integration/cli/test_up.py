@@ -199,7 +199,7 @@ def test_changed_manifests_are_applied_and_bad_ones_are_not(vigil: Vigil) -> Non
     camera(vigil, "gate")
     vigil.wait_told("camera gate is Streaming")
     (vigil.manifests / "gate.yaml").write_text("kind: Camera\napiVersion: vigil.dev/v1alpha1\nmetadata: {name: gate}\n")
-    vigil.wait_told("what ran before goes on")
+    vigil.wait_told("the previous state goes on")
     assert "gate.yaml:1:1: error: spec: is required" in vigil.told
     assert vigil.processes()["stream-default_gate"]["state"] == "Ready"
 

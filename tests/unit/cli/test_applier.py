@@ -191,7 +191,7 @@ async def apply_once(registry: RegistryClient, folder: Path, text: str) -> None:
     (folder / "a.yaml").write_text(text)
     made = an_applier(registry, folder)
     before = made.ledger.stat().st_mtime_ns if made.ledger.exists() else 0
-    made.want(desired(load([folder]), "new@1"))
+    made.set_desired(desired(load([folder]), "new@1"))
     task = asyncio.create_task(made.run())
     assert await made.settle(10)
     await eventually(lambda: made.ledger.exists() and made.ledger.stat().st_mtime_ns > before, 10, "it was kept")
@@ -232,12 +232,12 @@ async def test_what_cannot_be_done_is_told_tried_again_and_holds_up_nothing_else
     async with registry_of(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
         made = an_applier(registry, tmp_path, problems=problems)
         assert isinstance(made.supervisor, Started)
-        made.want(desired(load([manifest]), "new@1"))
+        made.set_desired(desired(load([manifest]), "new@1"))
         made.start_streams()
         task = asyncio.create_task(made.run())
         await eventually(lambda: problems, 10, "it is told")
         manifest.write_text(CAMERA + SITE.replace("30d", "7d"))
-        made.want(desired(load([manifest]), "new@1"))
+        made.set_desired(desired(load([manifest]), "new@1"))
         path = "/registry/v1/sites/shop/hq"
         await eventually(lambda: identity.sites[path].spec.retention.sightings == "7d", 10, "the Site is changed")
         assert not made.settled
@@ -259,12 +259,12 @@ async def test_what_could_not_be_done_is_no_problem_once_it_is_not_wanted(identi
     problems: list[Problem] = []
     async with registry_of(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
         made = an_applier(registry, tmp_path, problems=problems)
-        made.want(desired(load([tmp_path]), "new@1"))
+        made.set_desired(desired(load([tmp_path]), "new@1"))
         made.start_streams()
         task = asyncio.create_task(made.run())
         await eventually(lambda: problems, 10, "it is told")
 
-        made.want(Desired())
+        made.set_desired(Desired())
 
         assert problems[-1] == ("stream", LOBBY, "")
         task.cancel()
@@ -299,14 +299,14 @@ async def test_what_was_refused_is_tried_and_told_of_again_when_it_is_put_back(
     camera = wanted(tmp_path, CAMERA)
     identity.refusing = True
     async with applying(identity, tmp_path) as (made, problems):
-        made.want(camera)
+        made.set_desired(camera)
         await eventually(lambda: problems == [REFUSED], 10, "it is told")
-        made.want(camera)
+        made.set_desired(camera)
         assert made.settled
 
-        made.want(Desired())
+        made.set_desired(Desired())
         assert problems == [REFUSED, OVER]
-        made.want(camera)
+        made.set_desired(camera)
 
         await eventually(lambda: problems == [REFUSED, OVER, REFUSED], 10, "it is told again")
         assert len(identity.put) == 2
@@ -317,16 +317,16 @@ async def test_a_refused_change_is_no_problem_once_it_is_taken_back_and_is_one_w
 ) -> None:
     camera, changed = wanted(tmp_path, CAMERA), wanted(tmp_path, CAMERA.replace("10.0.0.5", "10.0.0.6"))
     async with applying(identity, tmp_path) as (made, problems):
-        made.want(camera)
+        made.set_desired(camera)
         assert await made.settle(10)
         identity.refusing = True
-        made.want(changed)
+        made.set_desired(changed)
         await eventually(lambda: problems == [REFUSED], 10, "it is told")
 
-        made.want(camera)
+        made.set_desired(camera)
         assert made.settled
         assert problems == [REFUSED, OVER]
-        made.want(changed)
+        made.set_desired(changed)
 
         await eventually(lambda: problems == [REFUSED, OVER, REFUSED], 10, "it is told again")
 
@@ -337,15 +337,15 @@ async def test_what_is_refused_when_it_is_no_longer_wanted_is_no_problem(identit
     async with applying(identity, tmp_path) as (made, problems):
         before = len(asyncio.all_tasks())
         identity.answering.clear()
-        made.want(camera)
+        made.set_desired(camera)
         await eventually(lambda: identity.put, 10, "it is tried")
-        made.want(Desired())
+        made.set_desired(Desired())
         identity.answering.set()
         await eventually(lambda: len(asyncio.all_tasks()) == before, 10, "it was refused")
         assert problems == []
 
         identity.refusing = False
-        made.want(camera)
+        made.set_desired(camera)
 
         assert await made.settle(10)
         assert problems == []
@@ -357,12 +357,12 @@ async def test_who_may_have_been_enrolled_when_vigil_ended_is_erased_at_the_next
     (tmp_path / "a.jpg").write_bytes(PHOTO)
     identity.answering.clear()
     async with applying(identity, tmp_path) as (made, _):
-        made.want(wanted(tmp_path, SUBJECTS.split("---", maxsplit=1)[0]))
+        made.set_desired(wanted(tmp_path, SUBJECTS.split("---", maxsplit=1)[0]))
         await eventually(lambda: identity.put, 10, "identity works on it")
     identity.answering.set()
 
     async with applying(identity, tmp_path) as (made, _):
-        made.want(Desired())
+        made.set_desired(Desired())
         assert await made.settle(10)
 
     assert identity.removed == ["ada"]
@@ -374,16 +374,16 @@ async def test_what_was_before_is_told_again_after_a_change_that_may_have_been_d
     monkeypatch.setattr(progress, "backoff_s", lambda *_: 3600.0)
     camera, changed = wanted(tmp_path, CAMERA), wanted(tmp_path, CAMERA.replace("10.0.0.5", "10.0.0.6"))
     async with applying(identity, tmp_path) as (made, _):
-        made.want(camera)
+        made.set_desired(camera)
         assert await made.settle(10)
         identity.failing = True
         before = len(asyncio.all_tasks())
-        made.want(changed)
+        made.set_desired(changed)
         await eventually(lambda: len(identity.put) == 2, 10, "it is tried")
         await eventually(lambda: len(asyncio.all_tasks()) == before, 10, "it failed")
         identity.failing = False
 
-        made.want(camera)
+        made.set_desired(camera)
 
         await eventually(lambda: len(identity.put) == 3, 10, "it is told again")
 
@@ -403,13 +403,13 @@ def test_a_camera_gets_its_credentials_as_they_are_in_the_secret(tmp_path: Path)
 async def test_subjects_are_put_again_when_another_model_is_served(
     identity: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(applier, "MODEL_LOOK_S", 0.01)
+    monkeypatch.setattr(applier, "MODEL_POLL_S", 0.01)
     (tmp_path / "a.yaml").write_text(SUBJECTS)
     (tmp_path / "a.jpg").write_bytes(PHOTO)
     heard: list[EnrolmentReport] = []
     async with registry_of(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
         made = an_applier(registry, tmp_path, heard)
-        made.want(desired(load([tmp_path]), "new@1"))
+        made.set_desired(desired(load([tmp_path]), "new@1"))
         tasks = [asyncio.create_task(made.run()), asyncio.create_task(made.follow_model())]
         await eventually(lambda: len(heard) == 2, 10, "both were put")
         before = identity.asked
@@ -430,7 +430,7 @@ async def test_subjects_are_put_again_when_another_model_is_served(
 
 @pytest.fixture
 def many_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(applier, "MODEL_LOOK_S", 0.01)
+    monkeypatch.setattr(applier, "MODEL_POLL_S", 0.01)
 
 
 async def several_looks(identity: Identity) -> None:
@@ -442,7 +442,7 @@ async def several_looks(identity: Identity) -> None:
 async def test_who_is_refused_with_another_model_is_put_once_for_that_model(identity: Identity, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(PHOTO)
     async with applying(identity, tmp_path) as (made, problems):
-        made.want(wanted(tmp_path, SUBJECTS.split("---", maxsplit=1)[0]))
+        made.set_desired(wanted(tmp_path, SUBJECTS.split("---", maxsplit=1)[0]))
         assert await made.settle(10)
         following = asyncio.create_task(made.follow_model())
         identity.refusing, identity.model_id = True, "new@1"
@@ -466,7 +466,7 @@ async def test_looks_at_the_model_do_not_bring_forward_what_was_put_off(
     monkeypatch.setattr(progress, "backoff_s", lambda *_: 3600.0)
     (tmp_path / "a.jpg").write_bytes(PHOTO)
     async with applying(identity, tmp_path) as (made, _):
-        made.want(wanted(tmp_path, SUBJECTS.split("---", maxsplit=1)[0]))
+        made.set_desired(wanted(tmp_path, SUBJECTS.split("---", maxsplit=1)[0]))
         assert await made.settle(10)
         following = asyncio.create_task(made.follow_model())
         identity.failing, identity.model_id = True, "new@1"

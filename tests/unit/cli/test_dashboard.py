@@ -22,7 +22,7 @@ SUBJECT = Subject.model_validate(
 
 def a_dashboard() -> tuple[DashboardState, list[str]]:
     told: list[str] = []
-    dashboard = DashboardState(tell=lambda _, line: told.append(line))
+    dashboard = DashboardState(emit=lambda _, line: told.append(line))
     dashboard.declare({}, {ADA: SUBJECT})
     return dashboard, told
 
@@ -39,7 +39,7 @@ def test_a_problem_stays_in_sight_until_it_is_over() -> None:
     assert dashboard.notices == {}
     assert [line.partition(": ")[2] for line in told] == [
         "No space left on device: /x; it is tried again",
-        "that is over",
+        "solved",
     ]
 
 

@@ -45,14 +45,14 @@ async def test_a_defect_in_one_thing_is_told_of_once_with_its_traceback(tmp_path
     with serving() as identity:
         async with applying(identity, tmp_path) as (made, problems):
             made.supervisor = supervisor
-            made.want(wanted(tmp_path, CAMERA))
+            made.set_desired(wanted(tmp_path, CAMERA))
             made.start_streams()
             await eventually(lambda: supervisor.tries > 5, 10, "it is tried again and again")
 
             supervisor.defect = None
 
             assert await made.settle(10)
-    told = "LookupError: no such thing (`vigil logs defects` shows where it comes from); it is tried again"
+    told = "LookupError: no such thing (`vigil logs defects` shows the traceback); it is tried again"
     assert problems == [("stream", LOBBY, told), ("stream", LOBBY, "")]
     found = shown(tmp_path / "state" / "logs" / "defects.log")
     assert "stream default/lobby cannot be applied\nTraceback" in found
@@ -70,11 +70,11 @@ async def test_a_task_that_fails_begins_again_and_its_traceback_is_kept(tmp_path
             raise LookupError("no such thing")
         began.set()
 
-    dashboard = DashboardState(tell=lambda style, line: lines.append((style, line)))
+    dashboard = DashboardState(emit=lambda style, line: lines.append((style, line)))
     async with session._background(dashboard, Defects(log, "vigil logs defects"), {"a look": run}):
         await asyncio.wait_for(began.wait(), 10)
 
-    told = "LookupError: no such thing (`vigil logs defects` shows where it comes from)"
+    told = "LookupError: no such thing (`vigil logs defects` shows the traceback)"
     assert lines == [("error", f"a look failed and starts again: {told}")]
     assert "a look failed\nTraceback" in shown(log)
     assert "in run\n" in shown(log)
@@ -84,7 +84,7 @@ async def test_a_task_that_fails_begins_again_and_its_traceback_is_kept(tmp_path
 def test_a_traceback_is_kept_up_to_a_bound_its_end_above_all(tmp_path: Path, size: int) -> None:
     log = tmp_path / "logs" / "defects.log"
 
-    Defects(log, "vigil logs defects").keep("a try", LookupError("x" * size + "the end"))
+    Defects(log, "vigil logs defects").record("a try", LookupError("x" * size + "the end"))
 
     (line,) = log.read_text().splitlines()
     kept = json.loads(line)["exception"]

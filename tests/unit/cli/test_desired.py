@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vigil_cli.manifests import load
-from vigil_cli.standalone.desired import Desired, desired, only_at_a_start
+from vigil_cli.standalone.desired import Desired, desired, needs_restart
 from vigil_contracts.ids import ResourceKey
 
 LOBBY = ResourceKey("default", "lobby")
@@ -110,4 +110,4 @@ spec:
 def test_what_needs_a_new_start_is_told(tmp_path: Path, old: str, new: str, told: str) -> None:
     before, after = goal(tmp_path, TEXT + SITE), goal(tmp_path, (TEXT + SITE).replace(old, new))
 
-    assert only_at_a_start(before, after) == (f"end Vigil and start it again to {told}" if told else "")
+    assert needs_restart(before, after) == (f"end Vigil and start it again to {told}" if told else "")

@@ -71,4 +71,7 @@ def test_every_value_has_a_place_inside_the_text(data: dict[str, Any]) -> None:
     document = next(iter(documents(text)))
 
     lines = text.count("\n") + 1
-    assert all(1 <= spot.key.line <= lines and 1 <= spot.value.line <= lines for spot in document.spots.values())
+    assert all(
+        1 <= position.key.line <= lines and 1 <= position.value.line <= lines
+        for position in document.positions.values()
+    )

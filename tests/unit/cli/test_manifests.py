@@ -207,7 +207,7 @@ def test_a_camera_with_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
 
     (found,) = raised.value.findings
     assert (found.file.name, found.line, found.path) == ("a.yaml", 4, "metadata.name")
-    assert "--webcam adds a Camera default/webcam; give this one another name" in found.message
+    assert "--webcam adds a Camera default/webcam; rename this one" in found.message
     assert load([tmp_path], taken=[ResourceKey("elsewhere", "webcam")]).cameras
 
 
@@ -217,7 +217,7 @@ def test_other_kinds_are_left_aside_with_a_warning(tmp_path: Path) -> None:
     manifests = load([tmp_path])
 
     assert list(manifests.cameras) == [ResourceKey("default", "lobby")]
-    assert "Deployment (apps/v1) is left aside" in manifests.warnings[0].message
+    assert "Deployment (apps/v1) is ignored" in manifests.warnings[0].message
 
 
 IDLE = {

@@ -109,7 +109,7 @@ class Run:
 
     def want(self, *texts: str) -> None:
         (self._folder / "a.yaml").write_text("".join(texts))
-        self.applier.want(desired(load([self._folder / "a.yaml"]), "one@1"))
+        self.applier.set_desired(desired(load([self._folder / "a.yaml"]), "one@1"))
 
 
 class Bench:
@@ -154,8 +154,8 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(applier, "FIRST_PHOTO_AGAIN_S", 0.01)
-    monkeypatch.setattr(applier, "MOST_PHOTO_AGAIN_S", 0.05)
+    monkeypatch.setattr(applier, "FIRST_PHOTO_RETRY_S", 0.01)
+    monkeypatch.setattr(applier, "LONGEST_PHOTO_RETRY_S", 0.05)
 
 
 def subject(server: PhotoServer, name: str, *photos: tuple[str, bytes]) -> str:
@@ -223,8 +223,8 @@ async def test_what_only_a_person_can_mend_is_not_tried_again(
 async def test_a_changed_manifest_does_not_wait_for_what_is_missing(
     bench: Bench, server: PhotoServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(applier, "FIRST_PHOTO_AGAIN_S", 3600.0)
-    monkeypatch.setattr(applier, "MOST_PHOTO_AGAIN_S", 3600.0)
+    monkeypatch.setattr(applier, "FIRST_PHOTO_RETRY_S", 3600.0)
+    monkeypatch.setattr(applier, "LONGEST_PHOTO_RETRY_S", 3600.0)
     server.there = {"two": b"2"}
     async with bench.run(subject(server, "ada", ("one", b"1"))) as run:
         await eventually(lambda: run.heard, DEADLINE_S, "it was tried")

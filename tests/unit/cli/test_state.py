@@ -69,9 +69,9 @@ async def test_a_disk_that_fills_is_told_while_it_is_full(tmp_path: Path, monkey
     async def restart() -> None:
         restarts.append(None)
 
-    dashboard = DashboardState(tell=lambda _, line: told.append(line))
+    dashboard = DashboardState(emit=lambda _, line: told.append(line))
     running = Session(StateFolder(tmp_path), Models("open", tmp_path, "d", "r"), Options([]), dashboard)
-    monkeypatch.setattr(session, "DISK_LOOK_S", 0.01)
+    monkeypatch.setattr(session, "DISK_POLL_S", 0.01)
     monkeypatch.setattr(state, "LEAST_FREE", 1 << 60)
     task = asyncio.create_task(running._watch_disk(restart))
     await eventually(lambda: "disk" in dashboard.notices, 10, "the dashboard shows it")
@@ -93,28 +93,28 @@ def test_no_webcam_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_the_doctor_looks_at_everything_and_finds_this_machine_fit(tmp_path: Path) -> None:
-    found = {finding.what: finding for finding in examine(tmp_path)}
+    found = {finding.name: finding for finding in examine(tmp_path)}
 
     assert {"Python", "libpython", "Triton", "NATS", "Postgres", "models", "/dev/shm", "GPU"} <= set(found)  # noqa: S108 - its name
-    assert [finding.told for finding in found.values() if finding.mark == "missing"] == []
+    assert [finding.message for finding in found.values() if finding.mark == "missing"] == []
 
 
 def test_the_doctor_says_how_to_get_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
 
-    found = {finding.what: finding for finding in examine(tmp_path / "file" / "state")}
+    found = {finding.name: finding for finding in examine(tmp_path / "file" / "state")}
 
     assert found["state folder"].mark == "missing"
-    assert "--state" in found["state folder"].told
+    assert "--state" in found["state folder"].message
 
 
 def test_the_doctor_says_where_another_cache_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("VIGIL_CACHE_DIR", str(tmp_path / "file" / "cache"))
 
-    found = {finding.what: finding for finding in examine(tmp_path)}
+    found = {finding.name: finding for finding in examine(tmp_path)}
 
     assert found["cache"].mark == "missing"
-    assert f"The cache {tmp_path}/file/cache cannot be written" in found["cache"].told
-    assert "VIGIL_CACHE_DIR" in found["cache"].told
-    assert "--state" not in found["cache"].told
+    assert f"The cache {tmp_path}/file/cache cannot be written" in found["cache"].message
+    assert "VIGIL_CACHE_DIR" in found["cache"].message
+    assert "--state" not in found["cache"].message

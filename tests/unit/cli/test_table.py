@@ -18,7 +18,7 @@ TOLD = "the camera at rtsp://10.0.0.5:554/stream1 refused the connection; check 
 
 
 def busy_dashboard() -> DashboardState:
-    dashboard = DashboardState(tell=lambda *_: None, api_url="http://127.0.0.1:8000", token="t" * 32)
+    dashboard = DashboardState(emit=lambda *_: None, api_url="http://127.0.0.1:8000", token="t" * 32)
     source = CameraSource(type=SourceType.RTSP, url="rtsp://10.0.0.5:554/stream1")
     dashboard.declare({KEY: Camera(metadata=Metadata(name="lobby"), spec=CameraSpec(source=source))}, {})
     row = dashboard.cameras[KEY]

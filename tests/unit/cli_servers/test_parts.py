@@ -125,7 +125,7 @@ def test_an_address_of_this_machine_can_be_listened_on(host: str) -> None:
     [
         (
             "203.0.113.9",
-            r"203\.0\.113\.9 is no address of this machine; it has 127\.0\.0\.1.*, and 0\.0\.0\.0 stands for all",
+            r"203\.0\.113\.9 is not an address of this machine; it has 127\.0\.0\.1.*, and 0\.0\.0\.0 stands for all",
         ),
         ("no such name", r"no such name cannot be listened on \(.+\); it has 127\.0\.0\.1"),
     ],
@@ -176,7 +176,7 @@ def test_a_full_disk_is_refused_in_one_sentence(tmp_path: Path) -> None:
 
 
 def test_ports_that_cannot_be_kept_are_refused_in_one_sentence() -> None:
-    with pytest.raises(StartError, match=r"The chosen ports cannot be kept in /proc/vigil/ports\.json"):
+    with pytest.raises(StartError, match=r"The chosen ports cannot be stored in /proc/vigil/ports\.json"):
         Ports(Path("/proc/vigil/ports.json")).get("nats")
 
 
@@ -221,7 +221,7 @@ def test_a_failing_build_says_what_go_said(monkeypatch: pytest.MonkeyPatch, tmp_
     go.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setenv("VIGIL_CACHE_DIR", str(tmp_path / "cache"))
-    with pytest.raises(StartError, match=r"could not be built \(once, its modules have to be downloaded\): dial tcp"):
+    with pytest.raises(StartError, match=r"could not be built \(the first build downloads its modules\): dial tcp"):
         go2rtc.build()
 
 
@@ -235,5 +235,5 @@ def test_a_path_is_told_to_go2rtc_in_its_own_quotes(video: str, told: str) -> No
 
 @pytest.mark.parametrize("video", ["/a/b#c.mp4", '/a/"b".mp4', "/a/{b}.mp4"])
 def test_a_path_that_go2rtc_cannot_be_told_is_refused(video: str) -> None:
-    with pytest.raises(ValueError, match="go2rtc cannot be told of"):
+    with pytest.raises(ValueError, match="go2rtc cannot use"):
         go2rtc.ffmpeg_loop(Path("/bin/ffmpeg"), Path(video))

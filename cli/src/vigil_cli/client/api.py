@@ -1,4 +1,4 @@
-"""Queries, and subscriptions that go on where they stopped after every lost connection."""
+"""Queries, and subscriptions that resume after a lost connection."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -28,11 +28,11 @@ Json = dict[str, Any]
 
 
 class ApiError(Exception):
-    """The API did not answer; trying again may help."""
+    """The API did not answer; another attempt may succeed."""
 
 
 class ApiRefusedError(ApiError):
-    """The API answered that it will not do this; trying again does not help."""
+    """The API refused the request; another attempt fails as well."""
 
 
 class Api:
@@ -51,26 +51,26 @@ class Api:
         self._token = token
 
     async def query(self, document: str, variables: Json | None = None) -> Json:
-        """Ask once.
+        """Return the data of one query.
 
         Raises
         ------
         ApiError
-            There is no answer.
+            The API did not answer.
         ApiRefusedError
-            There is one, with errors.
+            The response has errors.
         """
         headers = {"Authorization": f"Bearer {self._token}"}
         try:
             async with httpx.AsyncClient(timeout=QUERY_TIMEOUT_S, headers=headers, trust_env=False) as http:
                 body = {"query": document, "variables": variables or {}}
                 response = await http.post(f"{self._url}/graphql", json=body)
-                answer = response.json()
+                content = response.json()
         except (httpx.HTTPError, ValueError) as error:
             raise ApiError(f"the API at {self._url} does not answer ({type(error).__name__})") from None
-        if answer.get("errors"):
-            raise _error(answer["errors"])
-        data: Json = answer["data"]
+        if content.get("errors"):
+            raise _error(content["errors"])
+        data: Json = content["data"]
         return data
 
     async def sightings(
@@ -80,7 +80,7 @@ class Api:
         on_lost: Callable[[str], None] = lambda _: None,
         on_back: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[Json, None]:
-        """Hear every event behind a cursor, each once, for ever; after a lost connection it goes on behind the last.
+        """Yield every event after a cursor, each once, for ever; resume after the last one on a new connection.
 
         Parameters
         ----------
@@ -89,9 +89,9 @@ class Api:
         selected
             A SightingFilter.
         on_lost
-            Told once why there is no connection, or no longer one; further attempts that fail are not told.
+            Called once for each outage, with its cause.
         on_back
-            Told once there is one again.
+            Called once when the connection is back.
 
         Raises
         ------
@@ -99,42 +99,44 @@ class Api:
             The token, the cursor or the filter is not accepted.
         """
         cursor = after
-        line = _Line(on_lost, on_back)
+        connection = _ConnectionState(on_lost, on_back)
         while True:
             try:
                 if cursor is None:  # so that nothing between two connections is missed
                     cursor = (await self.query(documents.CURSOR))["site"]["cursor"]
                 variables = {"after": cursor, "filter": selected}
-                async with aclosing(self._listen(documents.SIGHTINGS, variables, line)) as events:
+                async with aclosing(self._subscribe(documents.SIGHTINGS, variables, connection)) as events:
                     async for data in events:
-                        line.heard()
+                        connection.received()
                         cursor = data["sightings"]["cursor"]
                         yield data["sightings"]
-                told = "the API closed the subscription"
+                cause = "the API closed the subscription"
             except ApiRefusedError:
                 raise
             except ApiError as error:
-                told = str(error)
-            await asyncio.sleep(line.lost(told))
+                cause = str(error)
+            await asyncio.sleep(connection.lost(cause))
 
     async def cameras(self) -> AsyncGenerator[Json, None]:
-        """Hear every camera's heartbeats, for ever; raises ApiRefusedError."""
-        line = _Line()
+        """Yield the heartbeats of all cameras, for ever; raise ApiRefusedError."""
+        connection = _ConnectionState()
         while True:
             try:
-                async with aclosing(self._listen(documents.CAMERAS, {}, line)) as events:
+                async with aclosing(self._subscribe(documents.CAMERAS, {}, connection)) as events:
                     async for data in events:
-                        line.heard()
+                        connection.received()
                         yield data["cameras"]
-                told = "the API closed the subscription"
+                cause = "the API closed the subscription"
             except ApiRefusedError:
                 raise
             except ApiError as error:
-                told = str(error)
-            await asyncio.sleep(line.lost(told))
+                cause = str(error)
+            await asyncio.sleep(connection.lost(cause))
 
-    async def _listen(self, document: str, variables: Json, line: "_Line") -> AsyncGenerator[Json, None]:
-        """One subscription over one connection."""
+    async def _subscribe(
+        self, document: str, variables: Json, connection: "_ConnectionState"
+    ) -> AsyncGenerator[Json, None]:
+        """Yield the events of one subscription over one connection."""
         transport = WebsocketsTransport(
             url=f"{self._url.replace('http', 'ws', 1)}/graphql",
             init_payload={"authorization": f"Bearer {self._token}"},
@@ -146,7 +148,7 @@ class Api:
         )
         try:
             async with Client(transport=transport, fetch_schema_from_transport=False) as session:
-                line.connected()
+                connection.connected()
                 request = gql(document)
                 request.variable_values = variables
                 async for data in session.subscribe(request):
@@ -161,43 +163,43 @@ class Api:
 
 
 @dataclass(slots=True)
-class _Line:
-    """Whether there is a connection, told at every change; and how long to wait before the next one is tried."""
+class _ConnectionState:
+    """Whether there is a connection, and the wait before the next attempt; each change is reported once."""
 
     on_lost: Callable[[str], None] = lambda _: None
     on_back: Callable[[], None] = lambda: None
-    _told: bool = False
+    _reported: bool = False
     _backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S))
 
     def connected(self) -> None:
-        if self._told:
-            self._told = False
+        if self._reported:
+            self._reported = False
             self.on_back()
 
-    def heard(self) -> None:
-        """Forget earlier failures: only what is heard proves that a connection is of use."""
+    def received(self) -> None:
+        """Forget earlier failures: only a received event proves that the connection works."""
         self._backoff.reset()
 
-    def lost(self, why: str) -> float:
-        """Give the seconds to wait."""
-        if not self._told:
-            self._told = True
-            self.on_lost(why)
+    def lost(self, cause: str) -> float:
+        """Return the seconds to wait before the next attempt."""
+        if not self._reported:
+            self._reported = True
+            self.on_lost(cause)
         return self._backoff.next_s()
 
 
 def _lost(error: Exception) -> ApiError:
-    """Say in a few words why a connection ended; a gateway's own words stand in the close frame."""
+    """Return why a connection ended; the reason of the gateway is in the close frame."""
     cause = error.__cause__ or error
     close = getattr(cause, "rcvd", None)
-    words = getattr(close, "reason", "") or str(cause) or type(cause).__name__
+    text = getattr(close, "reason", "") or str(cause) or type(cause).__name__
     kind = ApiRefusedError if getattr(close, "code", None) in REFUSED else ApiError
-    return kind(words.splitlines()[0][:200])
+    return kind(text.splitlines()[0][:200])
 
 
 def _error(errors: list[Any]) -> ApiError:
-    """Tell apart what may pass and what will not, by the code of the first error."""
-    told = "; ".join(str(error.get("message", error)) if isinstance(error, dict) else str(error) for error in errors)
+    """Return the error by the code of the first one: whether another attempt may succeed."""
+    text = "; ".join(str(error.get("message", error)) if isinstance(error, dict) else str(error) for error in errors)
     first = errors[0] if errors and isinstance(errors[0], dict) else {}
     passing = (first.get("extensions") or {}).get("code") in PASSING
-    return ApiError(told) if passing else ApiRefusedError(told)
+    return ApiError(text) if passing else ApiRefusedError(text)

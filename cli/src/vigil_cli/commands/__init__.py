@@ -1,1 +1,1 @@
-"""What each command does; one module each."""
+"""The commands, one module each."""

@@ -10,7 +10,7 @@ from vigil_contracts.ids import ResourceKey
 
 
 def run(paths: tuple[Path, ...]) -> None:
-    """Check manifests and say what they hold."""
+    """Check manifests and print a summary."""
     manifests = load_all(paths)
     show_findings(manifests.warnings)
     out.print(summary(manifests))
@@ -22,17 +22,17 @@ def load_all(paths: tuple[Path, ...], taken: Collection[ResourceKey] = ()) -> Ma
     Raises
     ------
     CommandError
-        None were named.
+        No manifest was named.
     ManifestError
         They cannot be used.
     """
     if not paths:
-        raise CommandError("No manifests were named; use -f DIR (samples/ has some to begin with), or --webcam.")
+        raise CommandError("No manifests were named; use -f DIR (samples/ has some to start with), or --webcam.")
     return load(paths, taken=taken)
 
 
 def summary(manifests: Manifests) -> str:
-    """Say what there is, in words."""
+    """Return the numbers of resources in words."""
     counts = (
         (len(manifests.cameras), "camera", "cameras"),
         (len(manifests.subjects), "Subject", "Subjects"),

@@ -45,12 +45,12 @@ GROUND_TRUTH = GroundTruth(
 
 
 def run(duration: float | None, state: Path, *, plain: bool, seed: int) -> None:
-    """Run the demo until Ctrl-C, or for a time and with a evaluation.
+    """Run the demo until Ctrl-C, or for a time and with an evaluation.
 
     Raises
     ------
     CommandError, StartError
-        It cannot be started; or, with a duration, somebody enrolled was not recognised or somebody else was named.
+        It cannot be started; or, with a duration, an enrolled person was not recognised or another one was named.
     """
     began = time.monotonic()
     folder = StateFolder(state)
@@ -68,26 +68,26 @@ def run(duration: float | None, state: Path, *, plain: bool, seed: int) -> None:
 
 
 def _prepare(root: Path, seed: int) -> tuple[Models, DemoSite]:
-    """Make everything ready that the demo needs, with progress."""
+    """Prepare models, photos, films and servers; show the progress."""
     cache = models_api.cache_dir()
     with show_preparation() as observer:
         photos = ensure_photos(cache, observer)
     with ThreadPoolExecutor(1) as pool:
-        server: Future[Path] = pool.submit(go2rtc.build)  # beside all else; mostly it waits for the network
+        server: Future[Path] = pool.submit(go2rtc.build)  # at the same time; mostly it waits for the network
         with show_preparation() as observer:
             models = prepare(PACK, observer)
         for line in credits_of_photos():
             err.print(Text(f"  Photo {line}", "dim"))
-        hopeful = not (server.done() and server.exception())  # without Go it fails at once
-        films = _compose(cache, photos, seed, rtsp=hopeful)
+        expected = not (server.done() and server.exception())  # without Go it fails at once
+        films = _compose(cache, photos, seed, rtsp=expected)
         rtsp = _wait_for_rtsp(server)
-    if rtsp != hopeful:
+    if rtsp != expected:
         films = _compose(cache, photos, seed, rtsp=rtsp)
     return models, build_site(root, films, photos, rtsp=rtsp)
 
 
 def _compose(cache: Path, photos: dict[str, Path], seed: int, *, rtsp: bool) -> dict[str, Path]:
-    """Give the film of each camera."""
+    """Return the film of each camera."""
     wanted = wanted_films(rtsp=rtsp)
     with _progress("Composing the cameras' scenes") as progress:
         films = ensure_films(cache, photos, list(wanted.values()), seed, progress)
@@ -95,19 +95,19 @@ def _compose(cache: Path, photos: dict[str, Path], seed: int, *, rtsp: bool) -> 
 
 
 def _wait_for_rtsp(server: "Future[Path]") -> bool:
-    """Tell whether there is an RTSP server; without one, the third camera is of another type."""
+    """Return whether there is an RTSP server; without one, the third camera is of another type."""
     try:
         with err.status("Building go2rtc, the RTSP server (once; about a minute)"):
             server.result()
     except StartError as error:
-        err.print(Text(f"No RTSP here, so the third camera sends over a TCP socket: {error}", "yellow"))
+        err.print(Text(f"There is no RTSP server, so the third camera sends over a TCP socket: {error}", "yellow"))
         return False
     return True
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar from the first report on."""
+def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar from the first call on."""
     share = TextColumn("{task.percentage:.0f} %")
     columns = (
         TextColumn("{task.description}"),
@@ -121,7 +121,7 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
         def progress(done: int, total: int) -> None:
             nonlocal task
             if task is None:
-                task = bars.add_task(what, total=total)
+                task = bars.add_task(title, total=total)
             bars.update(task, completed=done)
 
         yield progress
@@ -129,16 +129,16 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 @dataclass(slots=True)
 class _Watcher:
-    """A GraphQL subscriber that hears everything from the start.
+    """A GraphQL subscriber from the start of the cameras.
 
     Attributes
     ----------
     started
-        When the cameras were, on the monotonic clock; None: never.
+        Start of the cameras on the monotonic clock; None: they did not start.
     ended
         Whether the whole duration is over.
-    troubles
-        Cameras that did not stream at the end, and why.
+    errors
+        The error of each camera that did not stream at the end.
     """
 
     dashboard: DashboardState
@@ -147,13 +147,13 @@ class _Watcher:
     evaluator: Evaluator = field(default_factory=lambda: Evaluator(GROUND_TRUTH, dt.datetime.now(dt.UTC)))
     started: float | None = None
     ended: bool = False
-    troubles: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     async def watch(self, session: Session) -> None:
-        """Listen until the duration is over; without one, for ever."""
+        """Receive events until the duration is over; without one, for ever."""
         self.started = time.monotonic()
         self.evaluator.since = dt.datetime.now(dt.UTC)
-        self._invite()
+        self._show_examples()
         try:
             async with asyncio.timeout(self.duration) as limit:
                 await self._listen(session, self.started)
@@ -164,7 +164,7 @@ class _Watcher:
         except ApiRefusedError as error:
             raise CommandError(f"The API refuses the demo's subscription: {error}") from None
         finally:
-            self.troubles = _troubles(self.dashboard)
+            self.errors = _camera_errors(self.dashboard)
             self.dashboard.notices.clear()
 
     async def _listen(self, session: Session, started: float) -> None:
@@ -172,22 +172,22 @@ class _Watcher:
             async for event in events:
                 self.evaluator.add_event(event, time.monotonic() - started)
                 missing = [person.name for person in ENROLLED if person.key not in self.evaluator.recognised]
-                told = f"still to come: {', '.join(missing)}" if missing else "everybody who is enrolled was recognised"
-                self.dashboard.notices["demo"] = ("info" if missing else "good", f"Demo: {told}")
+                line = f"still to come: {', '.join(missing)}" if missing else "all enrolled people were recognised"
+                self.dashboard.notices["demo"] = ("info" if missing else "good", f"Demo: {line}")
 
-    def _invite(self) -> None:
-        """Say how to look at it from outside."""
+    def _show_examples(self) -> None:
+        """Show how to subscribe from outside."""
         lines = (
-            "The GraphQL address opens in a browser with a ready subscription: press Run. Elsewhere, ask for",
+            "The GraphQL address opens in a browser with a ready subscription: press Run. Elsewhere, send",
             f"  {EXAMPLE}",
         )
         for number, line in enumerate(lines):
-            self.dashboard.notices[f"invitation {number}"] = ("dim", line)
-            self.dashboard.tell("info", line)
+            self.dashboard.notices[f"example {number}"] = ("dim", line)
+            self.dashboard.emit("info", line)
 
 
-def _troubles(dashboard: DashboardState) -> list[str]:
-    """Say of each camera that does not stream why, which explains better than any evaluation what is wrong."""
+def _camera_errors(dashboard: DashboardState) -> list[str]:
+    """Return why cameras do not stream, which explains a failed evaluation best."""
     found = []
     for key, row in dashboard.cameras.items():
         if row.state == "Streaming" and not row.stale:
@@ -199,7 +199,7 @@ def _troubles(dashboard: DashboardState) -> list[str]:
 
 
 def _conclude(watcher: _Watcher, began: float, duration: float | None) -> None:
-    """Show what was recognised, and fail when a whole run should have shown more."""
+    """Print the evaluation; raise CommandError when a complete run did not pass."""
     if watcher.started is None:
         raise CommandError("The demo was ended before its cameras had started.")
     evaluation = watcher.evaluator.evaluate()
@@ -210,5 +210,5 @@ def _conclude(watcher: _Watcher, began: float, duration: float | None) -> None:
         raise CommandError("The demo was ended before its time was over, so there is no evaluation.")
     if not evaluation.passed:
         short = f" (a scene takes {SECONDS} s: allow at least {2 * SECONDS})" if duration < 2 * SECONDS else ""
-        raise CommandError(f"The demo failed: {'; '.join([*watcher.troubles, *evaluation.problems])}{short}.")
-    out.print(Text("Everybody who is enrolled was recognised, and nobody else was named.", "bold green"))
+        raise CommandError(f"The demo failed: {'; '.join([*watcher.errors, *evaluation.problems])}{short}.")
+    out.print(Text("All enrolled people were recognised, and no other name appeared.", "bold green"))

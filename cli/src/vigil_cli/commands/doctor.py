@@ -23,48 +23,50 @@ from vigil_models import api
 from vigil_models.fetch import store
 
 DISK_NEEDED = 2 << 30
-"""The bus keeps up to 1 GiB of events a site; the rest is Postgres, logs and models."""
-SHARED_MEMORY = "/dev/shm"  # noqa: S108 - where POSIX shared memory lives
+"""The bus stores up to 1 GiB of events of a Site; the rest is for Postgres, logs and models."""
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the folder of POSIX shared memory
 SHARED_MEMORY_NEEDED = 256 << 20
-"""A picture of 640x640 for each camera and Triton's own channels; containers give 64 MiB by default."""
+"""For an image of 640x640 of each camera and the channels of Triton; containers have 64 MiB by default."""
 PORTS = {"NATS": 4222, "Postgres": 5432, "Triton": 8001, "the API": 8000}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes
     ----------
     mark
-        `ok`, `missing` (Vigil cannot run without) or `note` (it runs; something is less than it could be).
+        `ok`, `missing` (Vigil cannot run without it) or `note` (Vigil runs, with a limit).
     """
 
-    what: str
+    name: str
     mark: str
-    told: str
+    message: str
 
 
 MARKS = {"ok": ("✓", "green"), "missing": ("✗", "bold red"), "note": ("•", "yellow")}
 
 
 def run(state: Path) -> None:
-    """Look at everything that Vigil needs; exits with 1 when something is missing."""
+    """Check all that Vigil needs; exit with 1 when a part is missing."""
     findings = list(examine(state))
     table = Table(box=None, show_header=False, pad_edge=False)
     for finding in findings:
         sign, style = MARKS[finding.mark]
-        table.add_row(Text(sign, style), finding.what, Text(finding.told, "" if finding.mark == "ok" else style))
+        table.add_row(Text(sign, style), finding.name, Text(finding.message, "" if finding.mark == "ok" else style))
     out.print(table)
     missing = sum(finding.mark == "missing" for finding in findings)
     if missing:
-        out.print(Text(f"\n{missing} missing; do what is said above, and run `vigil doctor` again.", "bold red"))
+        out.print(
+            Text(f"\n{missing} missing; follow the instructions above, and run `vigil doctor` again.", "bold red")
+        )
         raise typer.Exit(1)
     out.print(Text("\nVigil can run on this machine.", "bold green"))
 
 
 def examine(state: Path) -> Iterator[Finding]:
-    """Look at one thing after another."""
+    """Yield the result of each check."""
     yield _python()
     yield _server("libpython", lambda: str(triton.libpython()))
     yield _server("Triton", lambda: str(triton.program()))
@@ -85,8 +87,8 @@ def examine(state: Path) -> Iterator[Finding]:
 def _python() -> Finding:
     version, machine = platform.python_version(), platform.machine()
     if sys.platform != "linux" or machine not in {"x86_64", "aarch64"}:
-        told = f"{platform.system()} on {machine}: Triton's wheel needs Linux on x86_64 or aarch64"
-        return Finding("system", "missing", told)
+        message = f"{platform.system()} on {machine}: Triton's wheel needs Linux on x86_64 or aarch64"
+        return Finding("system", "missing", message)
     return Finding("Python", "ok", f"{version} on {machine}")
 
 
@@ -110,29 +112,29 @@ def _folder(what: str, folder: Path, chosen: str) -> Finding:
     except CommandError as error:
         return Finding(what, "missing", str(error))
     free = shutil.disk_usage(folder).free
-    told = f"{folder}, {free / 2**30:.1f} GiB free"
+    message = f"{folder}, {free / 2**30:.1f} GiB free"
     if free < DISK_NEEDED:
-        return Finding(what, "note", f"{told}; Vigil keeps up to {DISK_NEEDED >> 30} GiB: free some space")
-    return Finding(what, "ok", told)
+        return Finding(what, "note", f"{message}; Vigil stores up to {DISK_NEEDED >> 30} GiB: free some space")
+    return Finding(what, "ok", message)
 
 
 def _shared_memory() -> Finding:
     try:
         size = shutil.disk_usage(SHARED_MEMORY).total
     except OSError:
-        return Finding(SHARED_MEMORY, "missing", "not there, and Triton's Python backend needs it; mount a tmpfs on it")
-    told = f"{size / 2**20:.0f} MiB"
+        return Finding(SHARED_MEMORY, "missing", "missing, and Triton's Python backend needs it; mount a tmpfs on it")
+    message = f"{size / 2**20:.0f} MiB"
     if size < SHARED_MEMORY_NEEDED:
-        return Finding(SHARED_MEMORY, "missing", f"{told}; give it 256 MiB (docker run --shm-size=256m)")
-    return Finding(SHARED_MEMORY, "ok", told)
+        return Finding(SHARED_MEMORY, "missing", f"{message}; 256 MiB are needed (docker run --shm-size=256m)")
+    return Finding(SHARED_MEMORY, "ok", message)
 
 
 def _cores() -> Finding:
     count = len(os.sched_getaffinity(0))
-    told = f"{count} usable"
+    message = f"{count} usable"
     if count < 2:
-        return Finding("CPU cores", "note", f"{told}; two cameras or more want two cores")
-    return Finding("CPU cores", "ok", told)
+        return Finding("CPU cores", "note", f"{message}; two cameras or more need two cores")
+    return Finding("CPU cores", "ok", message)
 
 
 def _gpu() -> Finding:
@@ -140,8 +142,8 @@ def _gpu() -> Finding:
     if program is None:
         return Finding("GPU", "note", "none found (no nvidia-smi); Vigil runs on the CPU")
     try:
-        asked = [program, "--query-gpu=name,driver_version", "--format=csv,noheader"]
-        done = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603 - our own arguments
+        command = [program, "--query-gpu=name,driver_version", "--format=csv,noheader"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603 - our own arguments
     except (OSError, subprocess.SubprocessError) as error:
         return Finding("GPU", "note", f"nvidia-smi fails ({type(error).__name__}); Vigil runs on the CPU")
     names = "; ".join(done.stdout.strip().splitlines())
@@ -157,10 +159,10 @@ def _rtsp_server() -> Finding:
     found = go2rtc.find()
     if found:
         return Finding("go2rtc", "ok", f"{found} (only the demo and the tests use it)")
-    return Finding("go2rtc", "note", "not there; the demo builds it where there is Go, and does without it elsewhere")
+    return Finding("go2rtc", "note", "missing; the demo builds it with Go, or runs without it")
 
 
 def _ports() -> Finding:
     taken = [f"{port} ({name})" for name, port in PORTS.items() if not is_free(port)]
-    told = f"usual ports taken: {', '.join(taken)}; Vigil chooses free ones" if taken else "Vigil chooses free ones"
-    return Finding("ports", "ok", told)
+    message = f"usual ports taken: {', '.join(taken)}; Vigil chooses free ones" if taken else "Vigil chooses free ones"
+    return Finding("ports", "ok", message)

@@ -10,11 +10,11 @@ from vigil_cli.errors import CommandError
 from vigil_cli.standalone.state import StateFolder
 
 TIMEOUT_S = 90
-"""Postgres has 30 s for its last checkpoint, and the others go first."""
+"""Postgres has 30 s for its last checkpoint, and the others stop before it."""
 
 
 def run(state: Path) -> None:
-    """End what runs with the state folder, and wait until it has ended.
+    """End the Vigil that runs with the state folder, and wait until it has ended.
 
     Raises
     ------
@@ -24,8 +24,8 @@ def run(state: Path) -> None:
     folder = StateFolder(state)
     found = folder.running()
     if found is None:
-        told = " (it is still starting: end it with Ctrl-C there)" if folder.is_locked else ""
-        out.print(f"No Vigil runs with the state folder {state}{told}.")
+        note = " (it is still starting: end it with Ctrl-C there)" if folder.is_locked else ""
+        out.print(f"No Vigil runs with the state folder {state}{note}.")
         return
     os.kill(found.pid, signal.SIGTERM)
     deadline = time.monotonic() + TIMEOUT_S

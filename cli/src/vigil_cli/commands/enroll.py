@@ -44,16 +44,16 @@ def run(request: EnrollRequest) -> None:
     """
     target = request.out or Path(f"{slug(request.name)}.yaml")
     if target.exists() and not request.force:
-        raise CommandError(f"{target} is there already; choose another with --out, or replace it with --force.")
+        raise CommandError(f"{target} exists already; choose another with --out, or replace it with --force.")
     photos = _read(request.photos)
     if request.check:
         photos = _good(request, photos)
     document = manifest(request.name, photos, target.resolve().parent)
     found = check(document)
     if isinstance(found, list):
-        raise CommandError(f"This would make no valid Subject: {found[0].where}: {found[0].message}")
+        raise CommandError(f"This is not a valid Subject: {found[0].where}: {found[0].message}")
     text = (
-        "# Written by `vigil enroll`. Only keep it if the person has agreed to be recognised.\n"
+        "# Written by `vigil enroll`. Use it only if the person has agreed to be recognised.\n"
         f"{yaml.safe_dump(document, sort_keys=False, allow_unicode=True)}"
     )
     try:
@@ -66,7 +66,7 @@ def run(request: EnrollRequest) -> None:
 
 
 def manifest(name: str, photos: dict[Path, bytes], folder: Path) -> dict[str, Any]:
-    """Give the Subject that names these photos, by a path relative to the manifest where they lie below it."""
+    """Return the Subject with these photos, by a relative path where they lie below the manifest."""
     return {
         "apiVersion": API_VERSION,
         "kind": "Subject",
@@ -87,7 +87,7 @@ def manifest(name: str, photos: dict[Path, bytes], folder: Path) -> dict[str, An
 
 
 def slug(name: str) -> str:
-    """Make a resource name of a person's: `Renée O'Hara` gives `renee-o-hara`."""
+    """Return a resource name for the name of a person: `renee-o-hara` for `Renée O'Hara`."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:63].strip("-")
     return words or f"subject-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
@@ -99,7 +99,9 @@ def _relative(path: Path, folder: Path) -> Path:
 
 def _read(paths: tuple[Path, ...]) -> dict[Path, bytes]:
     if len(paths) > MAX_PHOTOS:
-        raise CommandError(f"{len(paths)} photos were given; a Subject has at most {MAX_PHOTOS}, and five are plenty.")
+        raise CommandError(
+            f"{len(paths)} photos are too many; a Subject has at most {MAX_PHOTOS}, and five are enough."
+        )
     photos = {}
     for path in paths:
         try:
@@ -112,25 +114,25 @@ def _read(paths: tuple[Path, ...]) -> dict[Path, bytes]:
 
 
 def _good(request: EnrollRequest, photos: dict[Path, bytes]) -> dict[Path, bytes]:
-    """Keep the photos that enrolment will accept, and say why the others are left out."""
+    """Return the photos that enrolment accepts; print the result of each photo."""
     with show_preparation() as observer:
         models = prepare(request.pack, observer)
     with local_inference(models.folder) as client:
         checked = check_photos(client, photos)
     for photo in checked:
-        _tell(photo)
+        _print_result(photo)
     for photo, highest in strangers(checked):
         err.print(
             Text(f"• {photo.path}: resembles none of the others ({highest:.2f}); is it the same person?", "yellow")
         )
     good = {photo.path: photo.data for photo in checked if photo.enrolment.assessment.accepted}
     if not good:
-        raise CommandError("None of the photos can be enrolled; see above why. No manifest was written.")
+        raise CommandError("None of the photos can be enrolled, for the reasons above. No manifest was written.")
     return good
 
 
-def _tell(photo: CheckedPhoto) -> None:
+def _print_result(photo: CheckedPhoto) -> None:
     assessment = photo.enrolment.assessment
     sign, style = ("✓", "green") if assessment.accepted else ("✗", "red")
-    told = assessment.message if assessment.accepted else f"left out: {assessment.message} ({assessment.reason})"
-    err.print(Text.assemble((f"{sign} ", style), f"{photo.path}: ", (told, style)))
+    line = assessment.message if assessment.accepted else f"refused: {assessment.message} ({assessment.reason})"
+    err.print(Text.assemble((f"{sign} ", style), f"{photo.path}: ", (line, style)))

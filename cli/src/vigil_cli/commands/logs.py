@@ -19,17 +19,17 @@ COLOURS = ("cyan", "magenta", "green", "blue", "yellow", "red")
 POLL_S = 0.3
 MAX_READ = 4 << 20
 LEVELS = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "bold red"}
-SAID_ALREADY = {"timestamp", "level", "event", "logger", "program", "camera", "exception"}
-"""Fields that have their own place in a line, or that its process's name tells."""
+SHOWN_ALREADY = {"timestamp", "level", "event", "logger", "program", "camera", "exception"}
+"""Fields that have their own place in a line, or that the name of the process repeats."""
 
 
 def run(state: Path, process: str | None, *, follow: bool, lines: int) -> None:
-    """Print the last lines of one process or of all, and go on with what comes.
+    """Print the last lines of one process or of all, and follow them.
 
     Raises
     ------
     CommandError
-        There are no logs, or none of that name.
+        There are no logs, or none of this process.
     """
     files = {file.stem: file for file in sorted(StateFolder(state).logs.glob("*.log"))}
     if not files:
@@ -49,7 +49,7 @@ def run(state: Path, process: str | None, *, follow: bool, lines: int) -> None:
 
 
 class _Tail:
-    """Reads what was added to a file, also after it was moved aside."""
+    """Reads new lines of a file, also after it was moved aside."""
 
     def __init__(self, name: str, path: Path, colour: str) -> None:
         self._name = name
@@ -88,17 +88,17 @@ class _Tail:
 
 
 def for_people(line: str) -> Text:
-    """Write a line of our programs' JSON as time, level, message and the fields beside it; any other as it is."""
+    """Return a line of JSON as time, level, message and other fields; any other line unchanged."""
     try:
-        told: Any = json.loads(line) if line.startswith("{") else None
-        event, level = str(told["event"]), str(told["level"])
-        moment = dt.datetime.fromisoformat(told["timestamp"]).astimezone()
+        fields: Any = json.loads(line) if line.startswith("{") else None
+        event, level = str(fields["event"]), str(fields["level"])
+        moment = dt.datetime.fromisoformat(fields["timestamp"]).astimezone()
     except (ValueError, TypeError, KeyError):
         return Text.from_ansi(line)
     text = Text.assemble((f"{moment:%H:%M:%S} ", "dim"), (f"{level:<8}", LEVELS.get(level, "")), event)
-    for name, value in told.items():
-        if name not in SAID_ALREADY:
+    for name, value in fields.items():
+        if name not in SHOWN_ALREADY:
             text.append(f" {name}={value}", "dim")
-    if told.get("exception"):
-        text.append(f"\n{told['exception']}", "dim")
+    if fields.get("exception"):
+        text.append(f"\n{fields['exception']}", "dim")
     return text

@@ -1,4 +1,4 @@
-"""What runs with a state folder, for the commands that talk with it."""
+"""The Vigil that runs with a state folder."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ from vigil_cli.standalone.state import Running, StateFolder
 
 
 def running(state: Path) -> Running:
-    """Give what runs with this state folder.
+    """Return the Vigil that runs with this state folder.
 
     Raises
     ------
     CommandError
-        Nothing does, or it is still starting.
+        There is none, or it is still starting.
     """
     folder = StateFolder(state)
     found = folder.running()
@@ -25,5 +25,5 @@ def running(state: Path) -> Running:
 
 
 def api_of(state: Path) -> Api:
-    """Give the API of what runs; raises CommandError."""
+    """Return the API of the Vigil that runs; raise CommandError."""
     return Api(running(state).api_url, StateFolder(state).secrets().api)

@@ -34,7 +34,7 @@ def run(state: Path, *, as_json: bool = False) -> None:
     Raises
     ------
     CommandError
-        Nothing runs here, or the API does not answer.
+        Vigil does not run, or the API does not answer.
     """
     found, folder = running(state), StateFolder(state)
     if not as_json:  # also when the API does not answer

@@ -30,7 +30,7 @@ class ProcessReport(_Report):
 
 
 class HeartbeatReport(_Report):
-    """The newest heartbeat of a camera; stale: none came for too long."""
+    """The newest heartbeat of a camera; stale: it is too old."""
 
     state: str
     reason: str
@@ -63,7 +63,7 @@ class PhotoReport(_Report):
 
 
 class SubjectReport(_Report):
-    """A Subject; only one that is enrolled and active is recognised."""
+    """A Subject; it is recognised when it is enrolled and active."""
 
     namespace: str
     name: str
@@ -81,13 +81,13 @@ class ResourceName(_Report):
 
 
 class PersonReport(_Report):
-    """The person that was recognised."""
+    """A recognised person."""
 
     display_name: str
 
 
 class IdentityReport(_Report):
-    """Who it was; similarity is a cosine."""
+    """The identity of a sighting; similarity is a cosine."""
 
     status: str
     similarity: float | None
@@ -106,7 +106,7 @@ class SightingReport(_Report):
 
 
 class StatusReport(_Report):
-    """Everything that `vigil status` shows; `error`: what keeps this machine from working as it should, or null."""
+    """The report of `vigil status`; `error`: a fault of this machine, such as a full disk, or null."""
 
     pid: int
     site: str
@@ -119,7 +119,7 @@ class StatusReport(_Report):
 
 
 def read_processes(folder: StateFolder) -> list[ProcessReport]:
-    """Return the processes as the supervisor last wrote them down."""
+    """Return the processes as the supervisor wrote them last."""
     with contextlib.suppress(OSError, ValueError):
         return TypeAdapter(list[ProcessReport]).validate_json((folder.root / "processes.json").read_bytes())
     return []
@@ -133,7 +133,7 @@ async def read_status(found: Running, folder: StateFolder, api: Api) -> StatusRe
     ApiError
         The API does not answer.
     """
-    answer: dict[str, Any] = await api.query(STATUS)
-    nodes = {name: answer[name]["nodes"] for name in ("cameras", "subjects", "sightings")}
+    response: dict[str, Any] = await api.query(STATUS)
+    nodes = {name: response[name]["nodes"] for name in ("cameras", "subjects", "sightings")}
     fields = {"pid": found.pid, "site": found.site, "api_url": found.api_url, "error": folder.disk_error() or None}
     return StatusReport.model_validate({**fields, "processes": read_processes(folder), **nodes})

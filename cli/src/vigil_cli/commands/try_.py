@@ -29,13 +29,13 @@ class Face:
     known: bool
 
 
-def run(known: Path, other: Path, picture: Path, pack: str) -> None:
+def run(known: Path, other: Path, drawing: Path, pack: str) -> None:
     """Compare two photos and draw the second with boxes and names.
 
     Raises
     ------
     CommandError
-        A photo cannot be used, or the picture cannot be written.
+        A photo cannot be used, or the drawing cannot be written.
     """
     first, second = _read(known), _read(other)
     with show_preparation() as observer:
@@ -46,21 +46,21 @@ def run(known: Path, other: Path, picture: Path, pack: str) -> None:
         image = _decode(second, other)
         faces = compare(client, _enrol(client, first, known), image)
     try:
-        draw(image, faces, name).save(picture)
+        draw(image, faces, name).save(drawing)
     except (OSError, ValueError) as error:
-        raise CommandError(f"{picture} cannot be written ({error}).") from None
+        raise CommandError(f"{drawing} cannot be written ({error}).") from None
     found = [face for face in faces if face.known]
     if found:
-        told_line = f"{name} is in {other} (similarity {found[0].similarity:.2f}, {threshold:.2f} needed)."
-        out.print(Text(told_line, "bold green"))
+        line = f"{name} is in {other} (similarity {found[0].similarity:.2f}, {threshold:.2f} needed)."
+        out.print(Text(line, "bold green"))
     else:
         nearest = f"; the nearest of {len(faces)} has {faces[0].similarity:.2f}" if faces else "; no face was found"
         out.print(Text(f"{name} is not in {other}{nearest} ({threshold:.2f} needed).", "yellow"))
-    err.print(f"Drawn: {picture}")
+    err.print(f"Drawn: {drawing}")
 
 
 def compare(models: FaceModels, person: NDArray[np.float32], image: NDArray[np.uint8]) -> list[Face]:
-    """Find all faces of a photo and compare each with a person; most similar first, at most one is the person.
+    """Return all faces of a photo, compared with a person: most similar first, at most one of them known.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def compare(models: FaceModels, person: NDArray[np.float32], image: NDArray[np.u
 
 
 def draw(image: NDArray[np.uint8], faces: list[Face], name: str) -> Image.Image:
-    """Draw boxes, the name and similarities on a copy of a photo."""
+    """Return a copy of a photo with boxes, the name and similarities."""
     canvas = Image.fromarray(image)
     pen = ImageDraw.Draw(canvas)
     line = max(2, round(max(canvas.size) / 300))
@@ -121,8 +121,8 @@ def _decode(data: bytes, path: Path) -> NDArray[np.uint8]:
 def _enrol(models: FaceModels, data: bytes, path: Path) -> NDArray[np.float32]:
     enrolment = enrol_photo(models, data)
     if enrolment.embedding is None:
-        told = enrolment.assessment.message
-        raise CommandError(f"{path} cannot be used as the known person: {told} ({enrolment.assessment.reason}).")
+        fault = enrolment.assessment.message
+        raise CommandError(f"{path} cannot be used as the known person: {fault} ({enrolment.assessment.reason}).")
     return enrolment.embedding
 
 

@@ -43,7 +43,7 @@ class UpRequest:
     accept_licence: bool = False
 
     def in_background(self) -> list[str]:
-        """Give the command line of the same request for a process without a terminal."""
+        """Return the arguments of the same request for a process without a terminal."""
         options: list[str] = ["up", "--plain", "--state", str(self.state), "--pack", self.pack, "--host", self.host]
         options += ["--photo-networks", self.photo_networks]
         for path in self.paths:
@@ -61,13 +61,13 @@ def run(request: UpRequest) -> None:
     Raises
     ------
     CommandError, StartError, ManifestError
-        It cannot be started.
+        Vigil cannot be started.
     """
     extra = (webcam(),) if request.webcam else ()
     taken = [camera.metadata.key for camera in extra]
     manifests = Manifests() if extra and not request.paths else load_all(request.paths, taken)
     if not manifests.cameras and not extra:
-        raise CommandError("The manifests declare no Camera, so there is nothing to watch; samples/ has some.")
+        raise CommandError("The manifests declare no Camera; declare one, as those in samples/ do.")
     show_findings(manifests.warnings)
     check_host(request.host)
     networks = read_networks(request.photo_networks)
@@ -98,12 +98,12 @@ def read_networks(text: str) -> tuple[IpNetwork, ...]:
 
 
 def webcam(device: Path = WEBCAM) -> Camera:
-    """Declare the first USB camera of this machine.
+    """Return a Camera for the first USB camera of this machine.
 
     Raises
     ------
     CommandError
-        There is none, or it may not be opened.
+        It does not exist, or cannot be opened.
     """
     if not device.exists():
         raise CommandError(
@@ -141,7 +141,7 @@ def _detach(request: UpRequest) -> None:
         while (running := state.running()) is None:
             if process.poll() is not None or time.monotonic() > deadline:
                 process.kill()
-                last = (log.read_text().strip().splitlines() or ["it said nothing"])[-1]
+                last = (log.read_text().strip().splitlines() or ["it wrote nothing"])[-1]
                 raise CommandError(f"Vigil did not start: {last.removeprefix('vigil: ')}")
             time.sleep(0.2)
     out.print(

@@ -21,12 +21,12 @@ from vigil_cli.view.table import STYLES
 def run(
     state: Path, url: str | None, token: str | None, *, known_only: bool, json_lines: bool, after: str | None
 ) -> None:
-    """Print who is seen until Ctrl-C.
+    """Print sightings until Ctrl-C.
 
     Raises
     ------
     CommandError
-        Nothing runs here, or the API refuses.
+        Vigil does not run, or the API refuses.
     """
     if url is not None and not token:
         raise CommandError("An API on another machine needs its token: --token, or the variable VIGIL_TOKEN.")
@@ -43,7 +43,7 @@ async def _listen(
     api: Api, selected: dict[str, Any] | None, after: str | None, handle: Callable[[dict[str, Any]], None]
 ) -> None:
     def lost(why: str) -> None:
-        err.print(Text(f"No connection ({why}); trying again until there is one, nothing will be missed", "yellow"))
+        err.print(Text(f"No connection ({why}); trying again, and no event will be missed", "yellow"))
 
     def back() -> None:
         err.print(Text("Connected again", "green"))
@@ -58,13 +58,13 @@ def _print_json(event: dict[str, Any]) -> None:
 
 
 def _printer() -> Callable[[dict[str, Any]], None]:
-    """Print a line when somebody is recognised, and when an unknown person has left."""
+    """Return a handler that prints a line for each recognised person, and for each unknown one that has left."""
     moment = ""
 
-    def tell(style: str, line: str) -> None:
+    def emit(style: str, line: str) -> None:
         out.print(Text(f"{moment} ", "dim").append(line, STYLES[style]))
 
-    dashboard = DashboardState(tell=tell)
+    dashboard = DashboardState(emit=emit)
 
     def handle(event: dict[str, Any]) -> None:
         nonlocal moment

@@ -1,14 +1,14 @@
 """Manifests from files: YAML with positions → resources, Secrets and ConfigMaps → references checked.
 
 ================  ==========================================================================================
-`findings`        one thing that is wrong, with file, line and column
-`documents`       text of a file → plain data, each value with its place; bounded against bombs
+`findings`        an error or a warning, with file, line and column
+`documents`       text of a file → plain data, each value with its position; bounded against bombs
 `files`           which files a `-f` names
 `stores`          Secret and ConfigMap of Kubernetes' core/v1, so that references work without a cluster
-`declared`        resources with where each was declared
+`declared`        resources, each with its origin
 `load`            everything together: all findings at once, or the manifests
-`references`      what resources name must be there
-`changes`         what may not change while Vigil runs
+`references`      checks that whatever resources name exists
+`changes`         fields that cannot change while Vigil runs
 `photos`          the bytes of a Subject's photos
 ================  ==========================================================================================
 """

@@ -1,4 +1,4 @@
-"""What may not change while Vigil runs, as the API server refuses it too."""
+"""Fields that cannot change while Vigil runs; the API server refuses the same changes."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +9,7 @@ from vigil_contracts.resources import check_update
 
 
 def check_changes(before: Manifests, after: Manifests) -> list[Finding]:
-    """List the fields that differ from what runs although they cannot be changed."""
+    """Return a finding for each changed field that cannot change."""
     kinds: Iterable[tuple[dict[Any, Declared[Any]], dict[Any, Declared[Any]]]] = (
         (before.cameras, after.cameras),
         (before.subjects, after.subjects),

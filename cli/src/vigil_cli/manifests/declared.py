@@ -1,4 +1,4 @@
-"""What manifests declared, each with the place where it stands."""
+"""Declared resources, each with its position in a file."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ LoadedT = TypeVar("LoadedT", Camera, Subject, Site)
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a document came from; makes findings about it.
+    """The file and document of a resource; makes findings about it.
 
     Attributes
     ----------
@@ -29,38 +29,38 @@ class Origin:
     prefix: tuple[str | int, ...] = ()
 
     def finding(self, problem: Problem, severity: Severity = Severity.ERROR) -> Finding:
-        """Say where a problem is."""
-        of_key = problem.message.startswith(("unknown field", "is there twice"))
-        place = self.document.place((*self.prefix, *problem.path), of_key=of_key)
-        line = self.lines[place.line - 1] if place.line <= len(self.lines) else ""
+        """Return a problem with its position."""
+        of_key = problem.message.startswith(("unknown field", "appears twice"))
+        position = self.document.position((*self.prefix, *problem.path), of_key=of_key)
+        line = self.lines[position.line - 1] if position.line <= len(self.lines) else ""
         message = without_userinfo(problem.message)
         excerpt = without_userinfo(line)
-        return Finding(self.file, place.line, place.column, problem.where, message, severity, excerpt)
+        return Finding(self.file, position.line, position.column, problem.where, message, severity, excerpt)
 
 
 @dataclass(frozen=True, slots=True)
 class Declared(Generic[LoadedT]):
-    """A resource and where it was declared."""
+    """A resource and its origin."""
 
     resource: LoadedT
     origin: Origin
 
     @property
     def folder(self) -> Path:
-        """What relative `file:` addresses are relative to."""
+        """Base folder of relative `file:` addresses."""
         return self.origin.file.resolve().parent
 
 
 @dataclass(slots=True)
 class Manifests:
-    """All that was declared.
+    """All declared resources.
 
     Attributes
     ----------
     secrets, config_maps
         Values by namespace and name.
     warnings
-        What a person should know although it keeps nothing from running.
+        Findings with which the manifests can be used all the same.
     """
 
     cameras: dict[ResourceKey, Declared[Camera]] = field(default_factory=dict)

@@ -1,8 +1,8 @@
-"""The text of a file as plain data, each value with the place where it stands.
+"""The text of a file as plain data, each value with its position.
 
-PyYAML composes nodes, which know their marks; they are turned into plain data here instead of by its constructor, to
-keep the marks, to find keys that are there twice, to leave timestamps the text they were, and to count: aliases of
-aliases ("billion laughs") are a few nodes to the composer and gigabytes to whoever expands them.
+PyYAML composes nodes, which have positions. They are turned into plain data here and not by its constructor, in order
+to keep the positions, to find duplicate keys, to leave timestamps as text, and to count values: aliases of aliases
+("billion laughs") are a few nodes, and gigabytes when they are expanded.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ import yaml
 from vigil_contracts.resources import Problem
 
 MAX_VALUES = 100_000
-"""Of one document after aliases are expanded; a Subject with everything in it has about 100."""
+"""Of one document after aliases are expanded; a complete Subject has about 100."""
 MAX_DEPTH = 64
 MAX_DOCUMENTS = 10_000
 
@@ -28,7 +28,7 @@ Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """Line and column, from 1."""
 
     line: int
@@ -36,11 +36,11 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
-    """Where an entry stands: its key (or, in a list, its value) and its value."""
+class EntryPosition:
+    """Position of an entry: of its key (in a list, of its value) and of its value."""
 
-    key: Place
-    value: Place
+    key: Position
+    value: Position
     scalar: bool
 
 
@@ -53,38 +53,38 @@ class Document:
     data
         Plain data; None when it is empty.
     problems
-        What is wrong with it as YAML.
+        Errors of the document as YAML.
     """
 
     data: Any = None
     problems: list[Problem] = field(default_factory=list)
-    spots: dict[Path, Spot] = field(default_factory=dict)
+    positions: dict[Path, EntryPosition] = field(default_factory=dict)
 
-    def place(self, path: Path, *, of_key: bool = False) -> Place:
-        """Find the place of a value, or of the nearest one around it that is there."""
+    def position(self, path: Path, *, of_key: bool = False) -> Position:
+        """Return the position of a value, or of the nearest existing value around it."""
         for end in range(len(path), -1, -1):
-            spot = self.spots.get(path[:end])
-            if spot is not None:
+            entry = self.positions.get(path[:end])
+            if entry is not None:
                 whole = end == len(path)
-                return spot.value if whole and spot.scalar and not of_key else spot.key
-        return Place(1, 1)
+                return entry.value if whole and entry.scalar and not of_key else entry.key
+        return Position(1, 1)
 
 
 class NotYamlError(Exception):
-    """The file cannot be read as YAML from here on."""
+    """The file cannot be read as YAML from this position on."""
 
-    def __init__(self, message: str, place: Place) -> None:
+    def __init__(self, message: str, position: Position) -> None:
         super().__init__(message)
-        self.place = place
+        self.position = position
 
 
 def documents(text: str) -> Iterator[Document]:
-    """Give the documents of a file one by one.
+    """Yield the documents of a file.
 
     Raises
     ------
     NotYamlError
-        At the first place that is not YAML; the documents before it were given.
+        At the first position that is not YAML, after the documents before it.
     """
     try:
         _check_shape(text)
@@ -93,24 +93,24 @@ def documents(text: str) -> Iterator[Document]:
             yield _Reader(loader).read(loader.get_node())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        told = " ".join(part for part in (error.problem, error.context) if part)
-        raise NotYamlError(f"not YAML: {told}", _place(mark)) from None
+        message = " ".join(part for part in (error.problem, error.context) if part)
+        raise NotYamlError(f"not YAML: {message}", _position(mark)) from None
     except (yaml.YAMLError, ValueError) as error:
-        raise NotYamlError(f"not YAML: {' '.join(str(error).split())}", Place(1, 1)) from None
+        raise NotYamlError(f"not YAML: {' '.join(str(error).split())}", Position(1, 1)) from None
 
 
 def _check_shape(text: str) -> None:
-    """Refuse what is nested so deep that the composer, which recurses in C, would overflow its stack."""
+    """Refuse a document so deep that the composer, which recurses in C, would overflow its stack."""
     depth = count = 0
     try:
         for event in yaml.parse(text, Loader=_LOADER):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             count += isinstance(event, yaml.DocumentStartEvent)
             if depth > MAX_DEPTH:
-                raise NotYamlError(f"nested more than {MAX_DEPTH} levels deep", _place(event.start_mark))
+                raise NotYamlError(f"nested more than {MAX_DEPTH} levels deep", _position(event.start_mark))
             if count > MAX_DOCUMENTS:
                 raise NotYamlError(
-                    f"the file holds more than {MAX_DOCUMENTS} documents; split it", _place(event.start_mark)
+                    f"the file holds more than {MAX_DOCUMENTS} documents; split it", _position(event.start_mark)
                 )
     except yaml.MarkedYAMLError:
         return  # reported by the composer, after the documents before it
@@ -126,8 +126,8 @@ class _Reader:
 
     def read(self, node: yaml.Node | None) -> Document:
         if node is not None:
-            place = _place(node.start_mark)
-            self._document.spots[()] = Spot(place, place, isinstance(node, yaml.ScalarNode))
+            position = _position(node.start_mark)
+            self._document.positions[()] = EntryPosition(position, position, isinstance(node, yaml.ScalarNode))
             self._document.data = self._value(node, ())
             if self._left < 0:
                 self._problem((), f"holds more than {MAX_VALUES} values once its aliases are expanded")
@@ -154,8 +154,10 @@ class _Reader:
         for index, child in enumerate(node.value):
             if self._left < 0:
                 break
-            place = _place(child.start_mark)
-            self._document.spots[*path, index] = Spot(place, place, isinstance(child, yaml.ScalarNode))
+            position = _position(child.start_mark)
+            self._document.positions[*path, index] = EntryPosition(
+                position, position, isinstance(child, yaml.ScalarNode)
+            )
             found.append(self._value(child, (*path, index)))
         return found
 
@@ -169,15 +171,17 @@ class _Reader:
                 merged = {**self._merge(child, path), **merged}
                 continue
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-            at = _place(key_node.start_mark)
+            at = _position(key_node.start_mark)
             if not isinstance(key, str) or key_node.tag not in _TEXT:
                 self._problem(path, f"line {at.line}: a key must be text; put it in quotes")
                 continue
             here = (*path, key)
             if key in found:
-                first = self._document.spots[here].key.line
-                self._problem(here, f"is there twice, first in line {first}; leave one of them out")
-            self._document.spots[here] = Spot(at, _place(child.start_mark), isinstance(child, yaml.ScalarNode))
+                first = self._document.positions[here].key.line
+                self._problem(here, f"appears twice, first in line {first}; remove one of the two")
+            self._document.positions[here] = EntryPosition(
+                at, _position(child.start_mark), isinstance(child, yaml.ScalarNode)
+            )
             found[key] = self._value(child, here)
         return {**merged, **found}
 
@@ -212,5 +216,5 @@ class _Reader:
         return value
 
 
-def _place(mark: Any) -> Place:  # noqa: ANN401 - PyYAML's two parsers have mark types of their own
-    return Place(mark.line + 1, mark.column + 1) if mark is not None else Place(1, 1)
+def _position(mark: Any) -> Position:  # noqa: ANN401 - PyYAML's two parsers have different types of marks
+    return Position(mark.line + 1, mark.column + 1) if mark is not None else Position(1, 1)

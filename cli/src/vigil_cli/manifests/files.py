@@ -1,4 +1,4 @@
-"""Which files `-f` names, and their text."""
+"""The files that `-f` names, and their text."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +10,7 @@ MAX_FILES = 2_000
 
 
 class ManifestFileError(Exception):
-    """A file or folder that cannot be used; the text says what and why."""
+    """A file or folder cannot be used; the text has the reason."""
 
     def __init__(self, path: Path, message: str) -> None:
         super().__init__(message)
@@ -18,12 +18,12 @@ class ManifestFileError(Exception):
 
 
 def manifest_files(path: Path) -> list[Path]:
-    """List the manifests that one `-f` names: the file itself, or all of a folder but hidden ones, which tools own.
+    """Return the manifests that one `-f` names: the file itself, or all of a folder but hidden ones.
 
     Raises
     ------
     ManifestFileError
-        It is not there, cannot be read, or holds no manifest.
+        It does not exist, cannot be read, or holds no manifest.
     """
     if path.is_file():
         return [path]
@@ -45,7 +45,7 @@ def _is_manifest(file: Path) -> bool:
 
 
 def all_files(paths: Iterable[Path]) -> tuple[list[Path], list[ManifestFileError]]:
-    """List the manifests of several `-f`, each once, and what cannot be used."""
+    """Return the manifests of several `-f`, each once, and the errors of those that cannot be used."""
     found: dict[Path, None] = {}
     problems = []
     for path in paths:
@@ -57,7 +57,7 @@ def all_files(paths: Iterable[Path]) -> tuple[list[Path], list[ManifestFileError
 
 
 def read_text(file: Path) -> str:
-    """Read a manifest.
+    """Return the text of a manifest.
 
     Raises
     ------

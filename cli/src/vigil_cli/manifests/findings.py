@@ -1,4 +1,4 @@
-"""One thing that is wrong with a manifest, and where."""
+"""Errors and warnings about manifests, with their positions."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ _USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
 class Severity(StrEnum):
-    """An error keeps the manifests from being used; a warning does not."""
+    """Manifests with an error are refused; those with a warning are used."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -17,7 +17,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a person should know about a manifest.
+    """An error or a warning about a manifest.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class Finding:
     path
         As kubectl writes it: `spec.photos[0].url`; empty for the document itself.
     message
-        What is wrong and what to do.
+        The fault and the remedy.
     excerpt
         The line of the file; empty where it must not be shown (Secrets).
     """
@@ -60,5 +60,5 @@ class ManifestError(Exception):
 
 
 def without_userinfo(text: str) -> str:
-    """Hide user and password of every address in a text, so that an error message does not repeat them."""
+    """Return a text without the user and password of its addresses, so that no error message repeats them."""
     return _USERINFO.sub("…", text)

@@ -1,4 +1,4 @@
-"""All manifests of some files and folders: everything that is wrong at once, or resources that can be used."""
+"""Load the manifests of files and folders: all findings at once, or resources that can be used."""
 
 import difflib
 import json
@@ -17,7 +17,7 @@ from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources import API_VERSION, KINDS, Camera, Problem, Subject, check
 from vigil_contracts.resources.common import GROUP
 
-RENAME = "give this one another name, or leave --webcam out"
+RENAME = "rename this one, or omit --webcam"
 
 
 def load(paths: Iterable[Path], before: Manifests | None = None, taken: Collection[ResourceKey] = ()) -> Manifests:
@@ -28,14 +28,14 @@ def load(paths: Iterable[Path], before: Manifests | None = None, taken: Collecti
     paths
         Files and folders; of a folder its `.yaml`, `.yml` and `.json` files, not hidden ones or those of folders in it.
     before
-        What runs; fields that cannot be changed are compared with it.
+        The running manifests; fields that cannot change are compared with theirs.
     taken
-        Names of Cameras that are there without a manifest, such as the webcam's.
+        Names of Cameras without a manifest, such as the webcam's.
 
     Raises
     ------
     ManifestError
-        With every finding at once.
+        With all findings.
     """
     loader = _Loader()
     files, problems = all_files(paths)
@@ -57,7 +57,7 @@ def load(paths: Iterable[Path], before: Manifests | None = None, taken: Collecti
 
 
 class _Loader:
-    """Gathers resources and findings over all files."""
+    """Collects resources and findings of all files."""
 
     def __init__(self) -> None:
         self.manifests = Manifests()
@@ -76,8 +76,8 @@ class _Loader:
             for document in documents(text):
                 self._document(Origin(shown, document, lines))
         except NotYamlError as error:
-            excerpt = lines[error.place.line - 1] if error.place.line <= len(lines) else ""
-            line, column = error.place.line, error.place.column
+            excerpt = lines[error.position.line - 1] if error.position.line <= len(lines) else ""
+            line, column = error.position.line, error.position.column
             self.findings.append(Finding(shown, line, column, "", str(error), excerpt=without_userinfo(excerpt)))
 
     def _document(self, origin: Origin) -> None:
@@ -100,11 +100,11 @@ class _Loader:
         elif kind in KINDS or str(data.get("apiVersion")).startswith(f"{GROUP}/") or not isinstance(kind, str):
             self._ours(data, origin)
         else:
-            told = f"{kind} ({data.get('apiVersion')}) is left aside; Vigil reads {_kinds()}"
+            message = f"{kind} ({data.get('apiVersion')}) is ignored; Vigil reads {_kinds()}"
             close = difflib.get_close_matches(kind, [*KINDS, *stores.KINDS], n=1, cutoff=0.75)
             severity = Severity.ERROR if close else Severity.WARNING
-            told = f"there is no kind {kind}; did you mean {close[0]}?" if close else told
-            self.findings.append(origin.finding(Problem(("kind",), told), severity))
+            message = f"there is no kind {kind}; did you mean {close[0]}?" if close else message
+            self.findings.append(origin.finding(Problem(("kind",), message), severity))
 
     def _list(self, data: Mapping[str, Any], origin: Origin) -> None:
         items = data.get("items")
@@ -146,7 +146,7 @@ class _Loader:
             self.manifests.sites[key] = Declared(found, origin)
 
     def _seen_name(self, data: Mapping[str, Any], origin: Origin) -> None:
-        """Remember the name of a broken resource too, so that references to it are not errors of their own."""
+        """Remember the name of a broken resource too, so that references to it are no additional errors."""
         metadata = data.get("metadata")
         if isinstance(metadata, Mapping) and isinstance(metadata.get("name"), str) and data.get("kind") in KINDS:
             namespace = metadata.get("namespace", "default")
@@ -159,8 +159,8 @@ class _Loader:
         if first is None:
             self._seen[kind, namespace, name] = finding
             return True
-        told = f"{kind} {namespace}/{name} is declared twice, first in {first.file}:{first.line}; rename one of them"
-        self.findings.append(origin.finding(Problem(("metadata", "name"), told)))
+        message = f"{kind} {namespace}/{name} is declared twice, first in {first.file}:{first.line}; rename one of them"
+        self.findings.append(origin.finding(Problem(("metadata", "name"), message)))
         return False
 
 
@@ -177,7 +177,7 @@ def _kinds() -> str:
 
 
 def _shown(file: Path) -> Path:
-    """Give a path as short as it can be for reading, relative to where the person is."""
+    """Return a path relative to the working folder where it lies below it."""
     try:
         return file.resolve().relative_to(Path.cwd())
     except ValueError:

@@ -1,4 +1,4 @@
-"""What resources name must be there: Sites, Secrets, ConfigMaps, photos, videos."""
+"""Check that all that resources name exists: Sites, Secrets, ConfigMaps, photos, videos."""
 
 import hashlib
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ CREDENTIAL_KEYS = ("username", "password")
 
 
 def check_references(manifests: Manifests) -> list[Finding]:
-    """List all references that lead nowhere, and fields that have no effect without a cluster."""
+    """Return findings for all broken references, and for fields that have no effect without a cluster."""
     found: list[Finding] = []
     for camera in manifests.cameras.values():
         found += [camera.origin.finding(problem) for problem in _camera(camera, manifests)]
@@ -38,8 +38,8 @@ def _sites(manifests: Manifests) -> list[Finding]:
     for number, site in enumerate(manifests.sites.values()):
         if number:
             first = next(iter(manifests.sites.values()))
-            told = f"one machine runs one Site, and {first.resource.metadata.name} is declared too; keep one of them"
-            found.append(site.origin.finding(Problem(("metadata", "name"), told)))
+            message = f"one machine runs one Site, and {first.resource.metadata.name} is declared too; keep one of them"
+            found.append(site.origin.finding(Problem(("metadata", "name"), message)))
         found += [site.origin.finding(problem, Severity.WARNING) for problem in _site_without_effect(site.resource)]
     return found
 
@@ -48,16 +48,16 @@ def _site_without_effect(site: Site) -> Iterator[Problem]:
     if site.spec.bus.url or site.spec.bus.credentials_secret_ref:
         yield Problem(("spec", "bus"), "has no effect here: vigil up runs a NATS of its own")
     if site.spec.inference.detections_per_second is not None:
-        told = "has no effect without a cluster; no camera waits for room, all run"
-        yield Problem(("spec", "inference", "detectionsPerSecond"), told)
+        message = "has no effect without a cluster; all cameras run"
+        yield Problem(("spec", "inference", "detectionsPerSecond"), message)
 
 
 def _camera(camera: Declared[Camera], manifests: Manifests) -> Iterator[Problem]:
     spec, namespace = camera.resource.spec, camera.resource.metadata.namespace
     if spec.site_ref and not _has_site(manifests, namespace, spec.site_ref.name):
         names = ", ".join(key.name for key in manifests.sites if key.namespace == namespace) or "none"
-        told = f"there is no Site {namespace}/{spec.site_ref.name} (declared: {names}); declare it or leave siteRef out"
-        yield Problem(("spec", "siteRef", "name"), told)
+        message = f"there is no Site {namespace}/{spec.site_ref.name} (declared: {names}); declare it or omit siteRef"
+        yield Problem(("spec", "siteRef", "name"), message)
     too_long = retention_problem(camera.resource, _site(camera.resource, manifests))
     if too_long:
         yield too_long
@@ -68,15 +68,16 @@ def _camera(camera: Declared[Camera], manifests: Manifests) -> Iterator[Problem]
         if secret is None:
             yield Problem(path, f"there is no Secret {namespace}/{reference.name}; declare it in one of the files")
         else:
-            yield from (Problem(path, f"the Secret {namespace}/{reference.name} {told}") for told in _unusable(secret))
+            name = f"{namespace}/{reference.name}"
+            yield from (Problem(path, f"the Secret {name} {fault}") for fault in _secret_faults(secret))
     if spec.source.type is SourceType.FILE:
         video = local_path(spec.source.url, camera.folder)
         if not video.is_file():
             yield Problem(("spec", "source", "url"), f"there is no file {video}")
 
 
-def _unusable(secret: Store) -> Iterator[str]:
-    """Say what keeps a Secret from being a camera's user and password."""
+def _secret_faults(secret: Store) -> Iterator[str]:
+    """Yield why a Secret cannot be the user and password of a camera."""
     missing = [key for key in CREDENTIAL_KEYS if key not in secret]
     if missing:
         yield f"has no key {' and no key '.join(missing)}"
@@ -88,7 +89,7 @@ def _unusable(secret: Store) -> Iterator[str]:
 
 
 def _site(camera: Camera, manifests: Manifests) -> Site | None:
-    """Give the Site that a Camera belongs to here: the one that it names, else the one that there is."""
+    """Return the Site of a Camera: the one that it names, else the declared one."""
     named = camera.spec.site_ref
     if named is None:
         return site_of(manifests)
@@ -122,14 +123,14 @@ def _key_reference(
     stores = manifests.secrets if kind == "Secret" else manifests.config_maps
     store = stores.get((namespace, reference.name))
     if store is None:
-        told = f"there is no {kind} {namespace}/{reference.name}; declare it in one of the files"
-        return [Problem((field, "name"), told)]
+        message = f"there is no {kind} {namespace}/{reference.name}; declare it in one of the files"
+        return [Problem((field, "name"), message)]
     data = store.get(reference.key)
     if data is None:
-        told = (
+        message = (
             f"the {kind} {namespace}/{reference.name} has no key {reference.key} (it has: {', '.join(store) or 'none'})"
         )
-        return [Problem((field, "key"), told)]
+        return [Problem((field, "key"), message)]
     return _checksum(photo, data)
 
 
@@ -154,7 +155,7 @@ def _checksum(photo: Photo, data: bytes) -> list[Problem]:
 
 
 def local_path(url: str, folder: Path) -> Path:
-    """Give the path of a `file:` address: `file:///absolute`, `file:/absolute` or `file:relative/to/the/manifest`."""
+    """Return the path of a `file:` address: `file:///absolute`, `file:/absolute` or `file:relative/to/the/manifest`."""
     path = url.removeprefix("file:")
     if path.startswith("//"):
         path = "/" + path.removeprefix("//").lstrip("/")
@@ -162,5 +163,5 @@ def local_path(url: str, folder: Path) -> Path:
 
 
 def site_of(manifests: Manifests) -> Site | None:
-    """Give the one Site that is declared, or None."""
+    """Return the declared Site; None without one."""
     return next((declared.resource for declared in manifests.sites.values()), None)

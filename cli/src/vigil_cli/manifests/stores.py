@@ -1,4 +1,4 @@
-"""Secret and ConfigMap of Kubernetes' core/v1, as far as references into them go."""
+"""Secret and ConfigMap of Kubernetes' core/v1, as far as manifests refer to them."""
 
 import base64
 import binascii
@@ -18,7 +18,7 @@ Store = dict[str, bytes]
 
 
 def read_store(document: Mapping[str, Any]) -> tuple[tuple[str, str], Store] | list[Problem]:
-    """Take the namespace, name and values out of a Secret or ConfigMap, or list what is wrong with it."""
+    """Return the namespace, name and values of a Secret or ConfigMap, or its faults."""
     problems: list[Problem] = []
     if document.get("apiVersion") != "v1":
         problems.append(Problem(("apiVersion",), f"{document.get('apiVersion')!r} is not v1"))

@@ -1,9 +1,9 @@
-"""Make what runs equal to what is desired, and keep trying.
+"""Bring the registry and the stream processes to the desired state, with retries.
 
-Each thing (a Site, camera or Subject in the registry, a stream process) is a task of its own with its own backoff, so
-that one that cannot be done holds up no other. Each kind has places of its own, so that what hangs holds up its own
-kind at most; an erasure waits for no enrolment, and an enrolment for no photo of another. What the registry was told
-outlives a run in `applied.json`, so that what is gone from the manifests at the next start is erased then.
+Each item (a Site, Camera or Subject in the registry, a stream process) has its own task and backoff, so that one that
+fails delays no other. Each kind has its own slots, so that one that hangs delays its own kind at most. An erasure never
+waits for an enrolment, nor an enrolment for the photos of another Subject. `applied.json` lists the contents of the
+registry beyond the end of a run, so that resources without a manifest at the next start are erased then.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ from vigil_runtime.registry.client import RegistryClient
 from vigil_runtime.registry.errors import RegistryAwayError, RegistryError
 
 AT_ONCE = 2
-"""Of a kind: processes that start share the CPU with the cameras that run."""
-FIRST_PHOTO_AGAIN_S = 1.0
-MOST_PHOTO_AGAIN_S = 300.0
-"""Between two looks for a photo that could not be had."""
-MODEL_LOOK_S = 5.0
-"""Between two looks at which recognition model identity works with."""
+"""Items of one kind at the same time: processes that start share the CPU with the running cameras."""
+FIRST_PHOTO_RETRY_S = 1.0
+LONGEST_PHOTO_RETRY_S = 300.0
+"""Between two attempts to read an unavailable photo."""
+MODEL_POLL_S = 5.0
+"""Between two requests for the recognition model of identity."""
 
 SITE, CAMERA, SUBJECT, STREAM = "site", "camera", "subject", "stream"
 Item = tuple[str, ResourceKey]
@@ -40,7 +40,7 @@ Item = tuple[str, ResourceKey]
 
 @dataclass(slots=True)
 class Listener:
-    """Who is told how it goes."""
+    """Callbacks about the progress."""
 
     enrolled: Callable[[ResourceKey, EnrolmentReport], None]
     problem: Callable[[str, ResourceKey, str], None]
@@ -49,12 +49,12 @@ class Listener:
 
 @dataclass(slots=True)
 class Applier:
-    """Applies what is desired; `run` is its task.
+    """Applies the desired state; `run` is its task.
 
     Attributes
     ----------
     ledger
-        File in which the registry's contents are kept over runs.
+        File that lists the contents of the registry from one run to the next.
     """
 
     registry: RegistryClient
@@ -70,8 +70,8 @@ class Applier:
     _busy: set[Item] = field(default_factory=set)
     _streams_on: bool = False
     _enrolled_with: dict[ResourceKey, str | None] = field(default_factory=dict)
-    """Model of each enrolment; None: it has none, such as one without consent."""
-    _places: dict[str, asyncio.Semaphore] = field(
+    """Model of each enrolment; None: an enrolment without one, such as one without consent."""
+    _slots: dict[str, asyncio.Semaphore] = field(
         default_factory=lambda: {kind: asyncio.Semaphore(AT_ONCE) for kind in (SITE, CAMERA, SUBJECT, STREAM)}
     )
 
@@ -80,33 +80,33 @@ class Applier:
             for kind, namespace, name in json.loads(self.ledger.read_text()):
                 self._progress[kind, ResourceKey(namespace, name)] = Progress(exists=True)
 
-    def want(self, desired: Desired) -> None:
-        """Name what is to run from now on."""
+    def set_desired(self, desired: Desired) -> None:
+        """Set the state to apply from now on."""
         self._desired = desired
         for item, progress in list(self._progress.items()):
             digest = self._digest(item)
             if progress.refused != digest:
-                progress.refused = None  # whoever comes back to it has it tried, and is told of it, again
+                progress.refused = None  # when the same state is wanted later, it is attempted and reported again
             if digest != progress.tried and digest in {None, progress.applied}:
-                self._complain(item, progress, "")
-            self._forget_undone(item)
+                self._report(item, progress, "")
+            self._forget_removed(item)
         for kind, key in self._busy:
             if kind == SUBJECT and self._of((kind, key)).tried != self._digest((kind, key)):
                 self.enroller.cancel(key)
         self._wake.set()
 
     def start_streams(self) -> None:
-        """Let cameras run; before that only the registry is told."""
+        """Start stream processes too; before this call only the registry is changed."""
         self._streams_on = True
         self._wake.set()
 
     @property
     def settled(self) -> bool:
-        """Whether everything was done, as far as it can be for now, or refused for good."""
-        return not any(self._is_open(item) and not self._is_lacking(item) for item in self._items())
+        """Whether every item was applied, as far as it can be now, or refused for good."""
+        return not any(self._is_open(item) and not self._is_incomplete(item) for item in self._items())
 
     async def settle(self, timeout_s: float) -> bool:
-        """Wait until everything is done; False when it is not in that time."""
+        """Wait until `settled`; return whether it was in that time."""
         deadline = time.monotonic() + timeout_s
         while not self.settled:
             if time.monotonic() > deadline:
@@ -122,28 +122,28 @@ class Applier:
                 self._wake.clear()
                 for item in self._due():
                     self._busy.add(item)
-                    tasks.create_task(self._try(item))
+                    tasks.create_task(self._run_item(item))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._pause()):  # wait_for of Python 3.11 may lose a cancellation
                         await self._wake.wait()
 
     async def follow_model(self) -> None:
-        """Put Subjects again that were enrolled with another model than is used now, until cancelled.
+        """Enrol Subjects again whose model is no longer the served one, until cancelled.
 
-        Identity works with the model of the last run until Triton has told of its own, and a Triton server elsewhere
-        may be given another one at any time. Embeddings of two models never meet: such a Subject is not recognised.
+        Identity uses the model of the last run until it has read the model of Triton, and a remote Triton server may
+        change its model at any time. Only embeddings of one model are compared: such a Subject is not recognised.
         """
         while True:
-            with contextlib.suppress(RegistryError):  # identity is away; it is asked again
+            with contextlib.suppress(RegistryError):  # identity is away; the next request may succeed
                 served = (await self.registry.status()).model_id
                 if served is not None:
-                    self._enrol_anew(served)
-            await asyncio.sleep(MODEL_LOOK_S)
+                    self._enrol_again(served)
+            await asyncio.sleep(MODEL_POLL_S)
 
-    def _enrol_anew(self, served: str) -> None:
+    def _enrol_again(self, served: str) -> None:
         for key, model_id in self._enrolled_with.items():
             if model_id not in {None, served}:
-                self._enrolled_with[key] = served  # once a model: what fails by it is put off as anything else
+                self._enrolled_with[key] = served  # once for each model; a failure is retried like any other
                 self._of((SUBJECT, key)).renew()
                 self._wake.set()
 
@@ -151,7 +151,7 @@ class Applier:
         return self._progress.setdefault(item, Progress())
 
     def _items(self) -> list[Item]:
-        """Give all things that are desired or there, Subjects first: who is enrolled early is recognised early."""
+        """Return all items that are desired or exist, in the order of their start."""
         found: dict[Item, None] = {}
         found |= dict.fromkeys((SITE, key) for key in self._desired.sites)
         found |= dict.fromkeys((CAMERA, key) for key in self._desired.cameras)
@@ -162,7 +162,7 @@ class Applier:
         return list(found)
 
     def _digest(self, item: Item) -> str | None:
-        """Give the digest of what is desired; None: that it be gone."""
+        """Return the digest of the desired state of an item; None: it is to be removed."""
         kind, key = item
         if kind == SUBJECT:
             subject = self._desired.subjects.get(key)
@@ -179,9 +179,9 @@ class Applier:
         digest, progress = self._digest(item), self._of(item)
         return progress.exists if digest is None else digest not in {progress.applied, progress.refused}
 
-    def _is_lacking(self, item: Item) -> bool:
+    def _is_incomplete(self, item: Item) -> bool:
         digest = self._digest(item)
-        return digest is not None and self._of(item).lacking == digest
+        return digest is not None and self._of(item).incomplete == digest
 
     def _due_at(self, item: Item) -> float:
         return self._of(item).due_at(self._digest(item))
@@ -197,35 +197,35 @@ class Applier:
         now = time.monotonic()
         return max(0.05, min((self._due_at(item) - now for item in self._waiting()), default=3600.0))
 
-    async def _try(self, item: Item) -> None:
+    async def _run_item(self, item: Item) -> None:
         is_wanted = self._digest(item) is not None
         try:
-            async with self._place(item, is_wanted):
+            async with self._slot(item, is_wanted):
                 digest = self._digest(item)
-                if self._is_open(item) and (digest is not None) is is_wanted:  # it may have been undone meanwhile
-                    await self._try_now(item, self._of(item), digest)
+                if self._is_open(item) and (digest is not None) is is_wanted:  # it may have changed meanwhile
+                    await self._attempt(item, self._of(item), digest)
         finally:
             self._busy.discard(item)
-            self._forget_undone(item)
+            self._forget_removed(item)
             self._wake.set()
 
-    def _forget_undone(self, item: Item) -> None:
-        """Forget what is gone before it could be done."""
+    def _forget_removed(self, item: Item) -> None:
+        """Forget an item that is neither desired nor there."""
         if item not in self._busy and self._digest(item) is None and not self._of(item).exists:
             del self._progress[item]
 
-    def _place(self, item: Item, is_wanted: bool) -> contextlib.AbstractAsyncContextManager[None]:
-        """Give where to wait for one's turn; enrolments wait for theirs when they have their photos."""
+    def _slot(self, item: Item, is_wanted: bool) -> contextlib.AbstractAsyncContextManager[None]:
+        """Return the slot of an item; an enrolment takes one of its own after its photos were read."""
         is_enrolment = item[0] == SUBJECT and is_wanted
-        return contextlib.nullcontext() if is_enrolment else self._places[item[0]]
+        return contextlib.nullcontext() if is_enrolment else self._slots[item[0]]
 
     def _begin(self, item: Item, progress: Progress, digest: str | None) -> None:
         progress.begin(digest)
         if item[0] != STREAM and digest is not None and not progress.exists:
-            progress.exists = True  # from now on it may: an answer can be lost, and Vigil may end before it comes
-            self._keep()
+            progress.exists = True  # it may exist from now on: a response can be lost
+            self._write_ledger()
 
-    async def _try_now(self, item: Item, progress: Progress, digest: str | None) -> None:
+    async def _attempt(self, item: Item, progress: Progress, digest: str | None) -> None:
         self._begin(item, progress, digest)
         try:
             await self._do(item, digest)
@@ -233,44 +233,44 @@ class Applier:
             return
         except RegistryError as error:
             lasting = not isinstance(error, RegistryAwayError)
-            told = str(error) if lasting or progress.failures else ""
+            message = str(error) if lasting or progress.failures else ""
         except OSError as error:  # such as a full disk
-            lasting, told = False, f"{_told(error)}; it is tried again"
-        except Exception as error:  # noqa: BLE001 - a defect in one thing must not end the cameras that run
-            lasting, told = False, f"{self.defects.told(error)}; it is tried again"
-            if told != progress.problem:
-                self.defects.keep(f"{item[0]} {item[1]} cannot be applied", error)
+            lasting, message = False, f"{_describe(error)}; it is tried again"
+        except Exception as error:  # noqa: BLE001 - a defect in one item must not end the running cameras
+            lasting, message = False, f"{self.defects.describe(error)}; it is tried again"
+            if message != progress.problem:
+                self.defects.record(f"{item[0]} {item[1]} cannot be applied", error)
         else:
             self._done(item, progress, digest)
             return
-        self._failed(item, progress, digest, told, lasting=lasting)
+        self._failed(item, progress, digest, message, lasting=lasting)
 
-    def _failed(self, item: Item, progress: Progress, digest: str | None, told: str, *, lasting: bool) -> None:
-        progress.put_off()
+    def _failed(self, item: Item, progress: Progress, digest: str | None, message: str, *, lasting: bool) -> None:
+        progress.postpone()
         if item[0] != STREAM and not lasting:
-            progress.applied = None  # it may have been done nevertheless
+            progress.applied = None  # it may have been applied nevertheless
         if digest != self._digest(item):
-            return  # what is wanted by now will tell of itself
+            return  # the new desired state is attempted by itself
         if lasting:
             progress.refused = digest
-        if told:
-            self._complain(item, progress, told)
+        if message:
+            self._report(item, progress, message)
 
     def _done(self, item: Item, progress: Progress, digest: str | None) -> None:
-        self._complain(item, progress, "")
+        self._report(item, progress, "")
         if digest is None:
             self._progress.pop(item, None)
-        elif progress.lacking == digest:
-            progress.put_off(FIRST_PHOTO_AGAIN_S, MOST_PHOTO_AGAIN_S)
+        elif progress.incomplete == digest:
+            progress.postpone(FIRST_PHOTO_RETRY_S, LONGEST_PHOTO_RETRY_S)
         else:
             self._progress[item] = Progress(applied=digest, exists=True)
-        self._keep()
+        self._write_ledger()
 
-    def _complain(self, item: Item, progress: Progress, told: str) -> None:
-        """Say what is wrong with a thing, once; empty: nothing any more."""
-        if told != progress.problem:
-            progress.problem = told
-            self.listener.problem(*item, told)
+    def _report(self, item: Item, progress: Progress, problem: str) -> None:
+        """Report the problem of an item once; empty: it is solved."""
+        if problem != progress.problem:
+            progress.problem = problem
+            self.listener.problem(*item, problem)
 
     async def _do(self, item: Item, digest: str | None) -> None:
         kind, key = item
@@ -302,9 +302,9 @@ class Applier:
         subject, progress = self._desired.subjects[key], self._of((SUBJECT, key))
         enrolled = await self.enroller.enrol(subject)
         self._enrolled_with[key] = enrolled.report.model_id
-        if progress.lacking != subject.digest or progress.told != enrolled.gist:
+        if progress.incomplete != subject.digest or progress.reported != enrolled.gist:
             self.listener.enrolled(key, enrolled.report)
-        progress.lacking, progress.told = None if enrolled.is_whole else subject.digest, enrolled.gist
+        progress.incomplete, progress.reported = None if enrolled.is_whole else subject.digest, enrolled.gist
 
     async def _erase_subject(self, key: ResourceKey) -> None:
         await self.registry.erase_subject(key)
@@ -321,15 +321,15 @@ class Applier:
             await self.supervisor.remove(name)
             self.listener.process_removed(name)
 
-    def _keep(self) -> None:
-        told = sorted(
+    def _write_ledger(self) -> None:
+        rows = sorted(
             [kind, *key] for (kind, key), progress in self._progress.items() if progress.exists and kind != STREAM
         )
         with contextlib.suppress(OSError):
-            write_private(self.ledger, json.dumps(told))
+            write_private(self.ledger, json.dumps(rows))
 
 
-def _told(error: OSError) -> str:
+def _describe(error: OSError) -> str:
     if error.strerror is None:
         return f"{type(error).__name__}: {error}"
     return f"{error.strerror}: {error.filename}" if error.filename else error.strerror

@@ -1,4 +1,4 @@
-"""What nobody foresaw, kept with where it came from: whoever mends it needs more than the sentence that is shown."""
+"""Unforeseen errors, recorded with their tracebacks; the screen shows one sentence only."""
 
 import datetime as dt
 import json
@@ -12,26 +12,26 @@ MAX_TRACE = 32 << 10
 
 
 class Defects:
-    """Keeps tracebacks in a log of bounded size, as lines of JSON like those of the programs.
+    """Records tracebacks in a log of bounded size, as lines of JSON like those of the programs.
 
     Parameters
     ----------
     log
-        File; `vigil logs` shows it by its name.
+        File that `vigil logs` shows by its name.
     shown_by
-        Command that shows it.
+        Command that shows the log.
     """
 
     def __init__(self, log: Path, shown_by: str) -> None:
         self._log = ProcessLog(log)
         self._shown_by = shown_by
 
-    def told(self, error: Exception) -> str:
-        """Say in a sentence what went wrong, and how to see the rest."""
-        return f"{type(error).__name__}: {error} (`{self._shown_by}` shows where it comes from)"
+    def describe(self, error: Exception) -> str:
+        """Return the error in one sentence, with the command that shows its traceback."""
+        return f"{type(error).__name__}: {error} (`{self._shown_by}` shows the traceback)"
 
-    def keep(self, what: str, error: Exception) -> None:
-        """Write down an error with its traceback; a full disk loses it."""
+    def record(self, what: str, error: Exception) -> None:
+        """Record an error with its traceback; a full disk loses it."""
         line = {
             "timestamp": dt.datetime.now(dt.UTC).isoformat(),
             "level": "error",

@@ -1,4 +1,4 @@
-"""What is to run, worked out from the manifests; pure, so that two of them can be compared."""
+"""The desired state, computed from the manifests; pure, so that two states can be compared."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ DEFAULT_SITE = "default"
 
 @dataclass(frozen=True, slots=True)
 class DesiredCamera:
-    """One camera as its process gets it.
+    """One camera as its process reads it.
 
     Attributes
     ----------
@@ -25,9 +25,9 @@ class DesiredCamera:
     credentials
         Contents of the files in its credentials folder.
     digest
-        Of all that makes the process start anew when it changes.
+        Of all that needs a restart of the process when it changes.
     registry_digest
-        Of all that the registry keeps.
+        Of all that the registry stores.
     """
 
     key: ResourceKey
@@ -39,7 +39,7 @@ class DesiredCamera:
 
 @dataclass(frozen=True, slots=True)
 class DesiredSubject:
-    """One Subject with where its photos are found; the digest covers both."""
+    """One Subject with the sources of its photos; the digest covers both."""
 
     key: ResourceKey
     declared: Declared[Subject]
@@ -49,7 +49,7 @@ class DesiredSubject:
 
 @dataclass(frozen=True, slots=True)
 class DesiredSite:
-    """One Site as the registry keeps it; the digest covers all of it."""
+    """One Site as the registry stores it; the digest covers all of it."""
 
     key: ResourceKey
     resource: Site
@@ -58,7 +58,7 @@ class DesiredSite:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """All that is to run."""
+    """The desired state of one machine."""
 
     site: str = DEFAULT_SITE
     sites: Mapping[ResourceKey, DesiredSite] = field(default_factory=dict)
@@ -69,14 +69,14 @@ class Desired:
 
 
 def desired(manifests: Manifests, recogniser_id: str, extra: tuple[Camera, ...] = ()) -> Desired:
-    """Work out what is to run.
+    """Return the desired state.
 
     Parameters
     ----------
     recogniser_id
-        Subjects are enrolled anew when it changes: no photo is kept, and embeddings of two models never meet.
+        Subjects are enrolled again when it changes: no photo is stored, and only embeddings of one model are compared.
     extra
-        Cameras that no manifest declares, such as the webcam.
+        Cameras without a manifest, such as the webcam.
     """
     cameras = [_camera(declared, manifests) for declared in manifests.cameras.values()]
     cameras += [_plain_camera(camera, {}) for camera in extra]
@@ -92,8 +92,8 @@ def desired(manifests: Manifests, recogniser_id: str, extra: tuple[Camera, ...] 
     )
 
 
-def only_at_a_start(running: Desired, wanted: Desired) -> str:
-    """Say what of a change the running programs do not take up; empty: they take up all of it."""
+def needs_restart(running: Desired, wanted: Desired) -> str:
+    """Return an instruction when the running programs cannot apply a change; empty when they can."""
     changes = []
     if wanted.site != running.site:
         changes.append(f"its name from {running.site} to {wanted.site}")
@@ -117,12 +117,12 @@ def _camera(declared: Declared[Camera], manifests: Manifests) -> DesiredCamera:
 
 def _plain_camera(camera: Camera, credentials: Mapping[str, bytes]) -> DesiredCamera:
     resource = as_json(camera)
-    told = {key: value.hex() for key, value in credentials.items()}
+    secret = {key: value.hex() for key, value in credentials.items()}
     return DesiredCamera(
         key=camera.metadata.key,
         resource=camera,
         credentials=credentials,
-        digest=_digest(resource["spec"], told),
+        digest=_digest(resource["spec"], secret),
         registry_digest=_digest(resource),
     )
 
@@ -145,7 +145,7 @@ def _site(site: Site) -> DesiredSite:
 
 
 def as_json(resource: Camera | Subject | Site) -> dict[str, Any]:
-    """Give a resource as the plain data that programs exchange."""
+    """Return a resource as the plain data that programs exchange."""
     found: dict[str, Any] = resource.model_dump(mode="json", by_alias=True, exclude_none=True)
     return found
 

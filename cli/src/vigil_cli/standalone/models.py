@@ -1,4 +1,4 @@
-"""A model pack, fetched and exported for this machine's Triton; kept in the cache, so that it is done once."""
+"""A model pack, fetched and exported for this machine's Triton, once: the result stays in the cache."""
 
 import fcntl
 import hashlib
@@ -47,7 +47,7 @@ def prepare(pack_name: str, observer: PreparationObserver, cache: Path | None = 
     Raises
     ------
     CommandError
-        There is no such pack, it cannot be fetched, or it cannot be exported; says what to do.
+        The pack does not exist, or cannot be fetched or exported; the text names the remedy.
     """
     where = cache or api.cache_dir()
     try:
@@ -60,13 +60,13 @@ def prepare(pack_name: str, observer: PreparationObserver, cache: Path | None = 
     except ModelsError as error:
         raise CommandError(f"The model pack '{pack_name}' cannot be used: {error}") from None
     except OSError as error:
-        raise CommandError(f"The model pack cannot be kept in {where} ({error.strerror}); free some space.") from None
+        raise CommandError(f"The model pack cannot be stored in {where} ({error.strerror}); free some space.") from None
     ids = {model.name: model.model_id for model in manifest.models}
     return Models(pack_name, folder, ids["face_detection"], ids["face_recognition"])
 
 
 def _exporter_digest() -> str:
-    """Name this version of catalogue and exporter: another one exports anew."""
+    """Return a digest of catalogue and exporter; another version exports again."""
     digest = hashlib.sha256()
     package = Path(vigil_models.__file__).parent
     for file in sorted(path for path in package.rglob("*") if path.suffix in {".py", ".yaml"}):

@@ -1,4 +1,4 @@
-"""How Vigil's own programs are started; pure but for the readiness questions."""
+"""The specs of Vigil's own programs."""
 
 import json
 import os
@@ -13,22 +13,22 @@ from vigil_cli.supervisor import ProcessSpec
 from vigil_contracts.ids import ResourceKey
 
 PYTHON = (sys.executable, "-P")
-"""A numpy.py that happens to lie in the folder where Vigil is started is not for us to run."""
+"""With -P, a file such as numpy.py in the working folder is not imported."""
 
 START_TIMEOUT_S = 60
-"""Imports alone take seconds on a busy machine."""
+"""On a busy machine the imports alone take seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where everything of one state folder listens.
+    """Addresses of the programs of one state folder.
 
     Attributes
     ----------
     triton
         host:port of gRPC, in order of preference.
     api_host
-        Address that the GraphQL API listens on; all else stays on loopback.
+        Address on which the GraphQL API listens; all others listen on loopback.
     """
 
     nats: int
@@ -57,12 +57,12 @@ class Programs:
         }
 
     def migrate(self) -> ProcessSpec:
-        """Bring the database to this version; runs once and ends."""
+        """Return the spec of the migration of the database, which runs once."""
         environment = {**self._common, "VIGIL_DATABASE_URL": self._addresses.postgres_url}
         return ProcessSpec("migrate", [*PYTHON, "-m", "vigil_gateway", "migrate"], environment)
 
     def identity(self) -> ProcessSpec:
-        """Describe the program that knows who it was."""
+        """Return the spec of identity."""
         port = self._addresses.identity
         environment = {
             **self._common,
@@ -84,11 +84,11 @@ class Programs:
         )
 
     def _gallery(self) -> dict[str, str]:
-        """Use the Qdrant server that the environment names; else the engine runs inside identity."""
+        """Return the settings of the gallery: the Qdrant server of the environment, else Qdrant inside identity."""
         return {} if os.environ.get("VIGIL_QDRANT_URL") else {"VIGIL_QDRANT_PATH": str(self._root / "qdrant")}
 
     def api(self) -> ProcessSpec:
-        """Describe the GraphQL API."""
+        """Return the spec of the GraphQL API."""
         port = self._addresses.api
         environment = {
             **self._common,
@@ -108,7 +108,7 @@ class Programs:
         )
 
     def stream(self, camera: DesiredCamera) -> ProcessSpec:
-        """Write what a camera's process reads, and describe it."""
+        """Write the files that the process of a camera reads; return its spec."""
         folder = self._root / "cameras" / camera.key.token
         file = folder / "camera.json"
         write_private(file, json.dumps(as_json(camera.resource)))
@@ -146,7 +146,7 @@ class Programs:
 
 
 def stream_name(key: ResourceKey) -> str:
-    """Name a camera's process."""
+    """Return the name of the process of a camera."""
     return f"stream-{key.token}"
 
 

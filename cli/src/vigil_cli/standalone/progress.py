@@ -1,4 +1,4 @@
-"""How far each thing is that is to be applied, and when it is tried again."""
+"""The progress of each item that is applied, and the time of its next attempt."""
 
 import time
 from dataclasses import dataclass
@@ -8,48 +8,48 @@ from vigil_runtime.backoff import backoff_s
 
 @dataclass(slots=True)
 class Progress:
-    """How far one thing is.
+    """The progress of one item.
 
     Attributes
     ----------
     applied
-        Digest of what was done; None: nothing, or something unknown of an earlier run.
+        Digest of the applied state; None: nothing was applied, or an unknown state by an earlier run.
     exists
-        It is there, or may be, and must be taken away when it is no longer desired.
+        It exists, or may exist, and is removed when it is no longer desired.
     """
 
     applied: str | None = None
     exists: bool = False
     failures: int = 0
-    """So far, of what was tried last."""
+    """Failures in a row of the last attempted state."""
     not_before: float = 0.0
-    """When to try the same again; seconds of the monotonic clock."""
+    """Time of the next attempt for the same state; seconds of the monotonic clock."""
     tried: str | None = None
-    """Digest of what was tried last."""
+    """Digest of the last attempted state."""
     refused: str | None = None
-    """Digest that was refused for good."""
-    lacking: str | None = None
-    """Digest that was done but for photos that may be had later."""
-    told: object = None
-    """What was told of it then."""
+    """Digest of a state that was refused for good."""
+    incomplete: str | None = None
+    """Digest of a state that was applied without photos that may appear later."""
+    reported: object = None
+    """The gist that was reported then."""
     problem: str = ""
-    """What a person was told to be wrong with it."""
+    """The problem that was reported last; empty: none."""
 
     def begin(self, digest: str | None) -> None:
-        """Note what is tried now."""
+        """Record that an attempt for a state starts."""
         if self.tried != digest:
             self.tried, self.failures, self.not_before = digest, 0, 0.0
 
     def renew(self) -> None:
-        """Have it done anew, at once, though nothing else is desired than was done."""
+        """Apply the same state again, at once."""
         self.applied = self.refused = None
         self.failures, self.not_before = 0, 0.0
 
-    def put_off(self, first_s: float = 0.3, longest_s: float = 15.0) -> None:
-        """Have it tried again later, and later each time."""
+    def postpone(self, first_s: float = 0.3, longest_s: float = 15.0) -> None:
+        """Postpone the next attempt, with backoff."""
         self.failures += 1
         self.not_before = time.monotonic() + backoff_s(self.failures, first_s, longest_s)
 
     def due_at(self, digest: str | None) -> float:
-        """Give when to try this; what was never tried is due at once."""
+        """Return the time of the next attempt for a state; one that was never attempted is due at once."""
         return self.not_before if self.tried == digest else 0.0

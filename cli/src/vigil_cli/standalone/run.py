@@ -1,4 +1,4 @@
-"""Run a session until it is over, however that comes about."""
+"""Run a session until a signal, the end of its duration or an error."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,7 @@ from vigil_cli.standalone.session import Session
 from vigil_cli.supervisor import until_interrupted
 
 Until = Callable[[Session], Awaitable[None]]
-"""Returns when the run is to end; may raise."""
+"""Returns when the session is to end; may raise."""
 
 
 def run_session(session: Session, manifests: Manifests, until: Until) -> None:
@@ -17,7 +17,7 @@ def run_session(session: Session, manifests: Manifests, until: Until) -> None:
     Raises
     ------
     CommandError, StartError
-        Something cannot be started; what was started is stopped.
+        A part cannot be started; the parts that were started are stopped.
     """
     asyncio.run(until_interrupted(_work(session, manifests, until)))
 
@@ -28,12 +28,12 @@ async def _work(session: Session, manifests: Manifests, until: Until) -> None:
 
 
 async def for_ever(_: Session) -> None:
-    """Never end by itself."""
+    """Never return."""
     await asyncio.Event().wait()
 
 
 def for_seconds(seconds: float | None) -> Until:
-    """End after so many seconds of running; None: never."""
+    """Return a function that ends a session after so many seconds; None: never."""
     if seconds is None:
         return for_ever
 

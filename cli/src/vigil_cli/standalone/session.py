@@ -1,4 +1,4 @@
-"""One run of the whole system: servers, programs, cameras, Subjects, until it is told to stop."""
+"""One run of the whole system: servers, programs, cameras and Subjects."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from vigil_cli.errors import CommandError
 from vigil_cli.manifests import ManifestError, Manifests, load
 from vigil_cli.standalone.applier import Applier, Listener
 from vigil_cli.standalone.defects import Defects
-from vigil_cli.standalone.desired import Desired, desired, only_at_a_start
+from vigil_cli.standalone.desired import Desired, desired, needs_restart
 from vigil_cli.standalone.enrolment import Enroller
 from vigil_cli.standalone.models import Models
 from vigil_cli.standalone.programs import Addresses, Programs
@@ -35,28 +35,28 @@ from vigil_runtime.photos import Downloader, IpNetwork
 from vigil_runtime.registry.client import RegistryClient
 
 SERVERS_TIMEOUT_S = 180
-"""Postgres may have to replay its log, Triton loads models on a busy machine."""
+"""Postgres may replay its log, and Triton loads its models on a busy machine."""
 MIGRATE_TIMEOUT_S = 120
 ENROL_TIMEOUT_S = 60
-DISK_LOOK_S = 5
+DISK_POLL_S = 5
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.3, 15.0
 """Before a background task that failed starts again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `vigil up` was asked for.
+    """The options of a session.
 
     Attributes
     ----------
     paths
         Files and folders of manifests; watched for changes.
     extra_cameras
-        Cameras that no manifest declares.
+        Cameras without a manifest.
     extra_processes
-        Started before the cameras; the demo's video servers.
+        Started before the cameras, such as the video servers of the demo.
     port
-        Of the GraphQL API; None: the one of last time, or a free one.
+        Port of the GraphQL API; None: the one of last time, or a free one.
     photo_networks
         Private networks from which photos may be downloaded.
     """
@@ -77,7 +77,7 @@ class Session:
     state
         Locked by the caller.
     dashboard
-        Is told everything.
+        Receives every change.
     """
 
     def __init__(self, state: StateFolder, models: Models, options: Options, dashboard: DashboardState) -> None:
@@ -88,7 +88,7 @@ class Session:
         self._secrets: Secrets = state.secrets()
         self._defects = Defects(state.logs / "defects.log", state.command("logs defects"))
         self.api = Api("http://unset", "")
-        dashboard.on_change = self._keep_processes
+        dashboard.on_change = self._write_processes
 
     @asynccontextmanager
     async def running(self, manifests: Manifests) -> AsyncIterator["Session"]:
@@ -101,9 +101,9 @@ class Session:
         """
         goal = desired(manifests, self._models.recogniser_id, self._options.extra_cameras)
         async with AsyncExitStack() as stack:
-            stack.callback(self._say, "Stopped")
+            stack.callback(self._set_phase, "Stopped")
             supervisor = await stack.enter_async_context(Supervisor(self._state.root, self._dashboard.process))
-            stack.callback(self._say, "Stopping")
+            stack.callback(self._set_phase, "Stopping")
             addresses = await self._start_servers(supervisor, goal)
             programs = Programs(self._state.root, goal.site, addresses, self._secrets)
             await self._start_programs(supervisor, programs)
@@ -125,31 +125,31 @@ class Session:
             await self._begin(applier, manifests, goal)
             yield self
 
-    def _keep_processes(self) -> None:
-        """Write down how the processes are, for `vigil status`."""
-        told = [
+    def _write_processes(self) -> None:
+        """Write the states of the processes to a file for `vigil status`."""
+        rows = [
             {"name": one.name, "state": str(one.state), "pid": one.pid, "starts": one.starts}
             for one in self._dashboard.processes.values()
         ]
         with contextlib.suppress(OSError):
-            write_private(self._state.root / "processes.json", json.dumps(told))
+            write_private(self._state.root / "processes.json", json.dumps(rows))
 
-    def tell(self, line: str) -> None:
-        """Show a line to the person who watches."""
-        self._dashboard.notices["told"] = ("good", line)
-        self._dashboard.tell("good", line)
+    def notify(self, line: str) -> None:
+        """Show a line on the dashboard."""
+        self._dashboard.notices["session"] = ("good", line)
+        self._dashboard.emit("good", line)
 
-    def _say(self, phase: str) -> None:
+    def _set_phase(self, phase: str) -> None:
         self._dashboard.phase = phase
-        self._dashboard.tell("info", phase)
+        self._dashboard.emit("info", phase)
 
     async def _start_servers(self, supervisor: Supervisor, goal: Desired) -> Addresses:
-        self._say("Starting NATS, Postgres and Triton")
+        self._set_phase("Starting NATS, Postgres and Triton")
         root = self._state.root
         ports = Ports(root / "ports.json")
         triton_ports = TritonPorts(ports.get("triton-grpc"), ports.get("triton-http"), ports.get("triton-metrics"))
         bus, database = ports.get("nats"), ports.get("postgres")
-        api = ports.get("api", self._options.port, self._options.host)  # a taken port is told before anything starts
+        api = ports.get("api", self._options.port, self._options.host)  # fails before anything starts
         try:
             supervisor.add(nats(root / "nats", bus, self._secrets.nats))
             supervisor.add(await asyncio.to_thread(triton, root / "triton", self._models.folder, triton_ports))
@@ -169,9 +169,9 @@ class Session:
         )
 
     async def _start_programs(self, supervisor: Supervisor, programs: Programs) -> None:
-        self._say("Preparing the database")
+        self._set_phase("Preparing the database")
         await run_to_completion(programs.migrate(), MIGRATE_TIMEOUT_S)
-        self._say("Starting identity and the API")
+        self._set_phase("Starting identity and the API")
         supervisor.add(programs.identity())
         supervisor.add(programs.api())
         await supervisor.wait_ready(["identity", "api"], SERVERS_TIMEOUT_S)
@@ -182,34 +182,34 @@ class Session:
         self._dashboard.token = self._secrets.api
         self.api = Api(self._dashboard.api_url, self._secrets.api)
         self._state.announce(self._dashboard.api_url, site)
-        self._dashboard.tell("info", f"GraphQL: {self._dashboard.api_url}/graphql#token={self._secrets.api}")
+        self._dashboard.emit("info", f"GraphQL: {self._dashboard.api_url}/graphql#token={self._secrets.api}")
         if addresses.api_host in EVERYWHERE and (own := own_addresses()):
-            told = f"From other machines the address is http://{own[0]}:{addresses.api}, with the same token"
-            self._dashboard.notices["address"] = ("info", told)
-            self._dashboard.tell("info", told)
+            line = f"From other machines the address is http://{own[0]}:{addresses.api}, with the same token"
+            self._dashboard.notices["address"] = ("info", line)
+            self._dashboard.emit("info", line)
 
     def _applier(
         self, registry: RegistryClient, downloader: Downloader, supervisor: Supervisor, programs: Programs
     ) -> Applier:
-        listener = Listener(self._dashboard.enrolled, self._problem, self._dashboard.forget_process)
+        listener = Listener(self._dashboard.enrolled, self._report_problem, self._dashboard.forget_process)
         ledger = self._state.root / "applied.json"
         enroller = Enroller(registry, downloader)
         return Applier(registry, enroller, supervisor, programs, ledger, listener, self._defects)
 
-    def _problem(self, kind: str, key: ResourceKey, told: str) -> None:
+    def _report_problem(self, kind: str, key: ResourceKey, problem: str) -> None:
         if kind == "subject":
-            self._dashboard.subject_problem(key, told)
+            self._dashboard.subject_problem(key, problem)
         else:
-            self._dashboard.problem(f"{kind} {key}", told)
+            self._dashboard.problem(f"{kind} {key}", problem)
 
     async def _begin(self, applier: Applier, manifests: Manifests, goal: Desired) -> None:
         self._declare(manifests)
-        applier.want(goal)
+        applier.set_desired(goal)
         if manifests.subjects:
-            self._say(f"Enrolling {len(manifests.subjects)} Subjects")
+            self._set_phase(f"Enrolling {len(manifests.subjects)} Subjects")
             await applier.settle(ENROL_TIMEOUT_S)
         applier.start_streams()
-        self._say("Running")
+        self._set_phase("Running")
 
     def _declare(self, manifests: Manifests) -> None:
         cameras = {key: declared.resource for key, declared in manifests.cameras.items()}
@@ -217,7 +217,7 @@ class Session:
         self._dashboard.declare(cameras, {key: declared.resource for key, declared in manifests.subjects.items()})
 
     async def _follow_manifests(self, applier: Applier, before: Manifests, running: Desired) -> None:
-        """Apply every change of a manifest, or of a file that one names; a bad one changes nothing but the notice."""
+        """Apply every change of a manifest or of a file that it names; a faulty one only changes the notice."""
         if not self._options.paths:
             return
         taken = {camera.metadata.key for camera in self._options.extra_cameras}
@@ -226,28 +226,28 @@ class Session:
                 manifests = await asyncio.to_thread(load, self._options.paths, before, taken)
             except ManifestError as error:
                 self._dashboard.findings = error.findings
-                self._dashboard.notices["manifests"] = ("error", f"{error}; what ran before goes on")
-                self._dashboard.tell("error", f"{error}; what ran before goes on")
+                self._dashboard.notices["manifests"] = ("error", f"{error}; the previous state goes on")
+                self._dashboard.emit("error", f"{error}; the previous state goes on")
                 for finding in error.findings:
-                    self._dashboard.tell("error", str(finding))
+                    self._dashboard.emit("error", str(finding))
                 continue
             self._dashboard.findings = []
             self._dashboard.notices.pop("manifests", None)
             goal = desired(manifests, self._models.recogniser_id, self._options.extra_cameras)
-            self._dashboard.problem("Site", only_at_a_start(running, goal))
+            self._dashboard.problem("Site", needs_restart(running, goal))
             before = manifests
             self._declare(manifests)
-            self._dashboard.tell("info", "Manifests read; changes are applied")
-            applier.want(replace(goal, site=running.site))
+            self._dashboard.emit("info", "Manifests read; changes are applied")
+            applier.set_desired(replace(goal, site=running.site))
 
     def _watched(self) -> list[Path]:
-        """Give the folders to watch: editors replace files, so a file itself is the wrong thing to watch."""
+        """Return the folders to watch; a file cannot be watched itself, because editors replace it."""
         return list({path if path.is_dir() else path.resolve().parent for path in self._options.paths})
 
     async def _watch_disk(self, restart_nats: Callable[[], Awaitable[None]]) -> None:
-        """Say while it is so that the disk is about to be full, and mend afterwards what that leaves behind.
+        """Show an error while the disk is almost full, and restart NATS afterwards.
 
-        A NATS server that met a full disk takes no event until it is started anew, however much room there is then.
+        After a full disk a NATS server accepts no event until it is restarted, even when there is room again.
         """
         full = False
         while True:
@@ -255,13 +255,13 @@ class Session:
             if error:
                 self._dashboard.notices["disk"] = ("error", error)
                 if not full:
-                    self._dashboard.tell("error", error)
+                    self._dashboard.emit("error", error)
             elif full:
                 self._dashboard.notices.pop("disk", None)
-                self._dashboard.tell("good", f"The disk of {self._state.root} has room again; NATS is started anew")
+                self._dashboard.emit("good", f"The disk of {self._state.root} has room again; NATS is restarted")
                 await restart_nats()
             full = bool(error)
-            await asyncio.sleep(DISK_LOOK_S)
+            await asyncio.sleep(DISK_POLL_S)
 
     async def _sightings(self) -> None:
         with contextlib.suppress(ApiRefusedError):
@@ -280,14 +280,14 @@ async def _background(
 ) -> AsyncIterator[None]:
     """Keep tasks running while inside; an unforeseen error is shown and recorded, and the task starts again."""
 
-    async def keep(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    async def supervise(name: str, run: Callable[[], Awaitable[None]]) -> None:
         def failed(error: Exception) -> None:
-            dashboard.tell("error", f"{name} failed and starts again: {defects.told(error)}")
-            defects.keep(f"{name} failed", error)
+            dashboard.emit("error", f"{name} failed and starts again: {defects.describe(error)}")
+            defects.record(f"{name} failed", error)
 
         await retry(run, on=(Exception,), backoff=Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S), failed=failed)
 
-    tasks = [asyncio.create_task(keep(name, run), name=name) for name, run in runs.items()]
+    tasks = [asyncio.create_task(supervise(name, run), name=name) for name, run in runs.items()]
     try:
         yield
     finally:

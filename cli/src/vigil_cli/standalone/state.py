@@ -1,4 +1,4 @@
-"""The state folder: one running `vigil up` at a time, its secrets, and what others must know to talk with it."""
+"""The state folder: the lock of the running `vigil up`, its secrets, and its address for other commands."""
 
 import contextlib
 import fcntl
@@ -17,7 +17,7 @@ import psutil
 from vigil_cli.errors import CommandError
 
 LEAST_FREE = 256 << 20
-"""Bytes: Postgres' log and the first hours of events. With less, Postgres stops in the middle of its work."""
+"""Bytes for the log of Postgres and the first hours of events. With less, Postgres stops while it works."""
 
 
 def default_folder() -> Path:
@@ -26,29 +26,29 @@ def default_folder() -> Path:
 
 
 def demo_folder() -> Path:
-    """Return the demo's state folder: its people and sightings stay apart from a user's own."""
+    """Return the state folder of the demo, which keeps its people and sightings apart from the user's own."""
     return platformdirs.user_state_path("vigil-demo")
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Made once for a state folder; readable by its owner only."""
+    """Tokens and passwords, made once for a state folder; only its owner can read them."""
 
     nats: str
     database: str
     registry: str
     api: str
-    """What GraphQL clients show."""
+    """Token of GraphQL clients."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What is known of the `vigil up` that uses a state folder.
+    """The `vigil up` that uses a state folder.
 
     Attributes
     ----------
     started
-        Creation time of the process in seconds since 1970; with the pid it names one process for ever.
+        Creation time of the process in seconds since 1970; with the pid it identifies one process.
     api_url
         `http://host:port` of the GraphQL API.
     """
@@ -60,7 +60,7 @@ class Running:
 
     @property
     def alive(self) -> bool:
-        """Whether that very process still runs."""
+        """Whether this process still runs."""
         try:
             process = psutil.Process(self.pid)
             return process.create_time() == self.started and process.status() != psutil.STATUS_ZOMBIE
@@ -69,49 +69,49 @@ class Running:
 
 
 class StateFolder:
-    """A folder on disk that outlives runs."""
+    """A folder on disk that is used by one run after another."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def create(self) -> None:
-        """Make the folder, and see to it that it can be written; raises CommandError."""
+        """Make the folder and check that it can be written; raise CommandError."""
         make_usable(self.root, "state folder", "with --state")
 
     def disk_error(self) -> str:
-        """Say that the disk is about to be full, while Vigil runs; empty when there is room."""
+        """Return an error when the disk is almost full; empty when there is room."""
         try:
             free = shutil.disk_usage(self.root).free
         except OSError as error:
-            return f"The state folder {self.root} cannot be looked at ({error.strerror}); is its disk still there?"
+            return f"The state folder {self.root} cannot be read ({error.strerror}); check whether its disk is mounted."
         if free >= LEAST_FREE:
             return ""
         return (
             f"The disk of {self.root} has {free >> 20} MiB left: free {(LEAST_FREE - free >> 20) + 1} MiB or more. "
-            "Without room sightings are not kept, and Postgres stops."
+            "Without room sightings are lost, and Postgres stops."
         )
 
     def command(self, name: str) -> str:
-        """Say how a command reaches what runs with this folder."""
+        """Return the command line of a command for this folder."""
         return f"vigil {name}" if self.root == default_folder() else f"vigil {name} --state {self.root}"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep every other `vigil up` away from this folder; the kernel gives the lock back even after kill -9.
+        """Lock this folder against any other `vigil up`; the kernel releases the lock even after SIGKILL.
 
         Raises
         ------
         CommandError
-            Another one is using it.
+            Another one holds the lock.
         """
         with (self.root / "lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 running = self.running()
-                told = f" (pid {running.pid})" if running else ""
+                process = f" (pid {running.pid})" if running else ""
                 raise CommandError(
-                    f"Vigil is already running{told} with the state folder {self.root}; "
+                    f"Vigil is already running{process} with the state folder {self.root}; "
                     f"end it with `{self.command('down')}`, or choose another folder with --state."
                 ) from None
             try:
@@ -132,7 +132,7 @@ class StateFolder:
         return False
 
     def secrets(self) -> Secrets:
-        """Give the secrets of this folder, made at the first time."""
+        """Return the secrets of this folder; make them the first time."""
         file = self.root / "secrets.json"
         with contextlib.suppress(OSError, ValueError, TypeError):
             return Secrets(**json.loads(file.read_text()))
@@ -145,12 +145,12 @@ class StateFolder:
         return self.root / "run.json"
 
     def announce(self, api_url: str, site: str) -> None:
-        """Tell other commands where to find what runs."""
+        """Write the address of this process for other commands."""
         started = psutil.Process().create_time()
         write_private(self._run_file, json.dumps(asdict(Running(os.getpid(), started, api_url, site))))
 
     def running(self) -> Running | None:
-        """Give what runs with this folder; None when nothing does."""
+        """Return the process that runs with this folder; None without one."""
         with contextlib.suppress(OSError, ValueError, TypeError):
             found = Running(**json.loads(self._run_file.read_text()))
             return found if found.alive else None
@@ -163,14 +163,14 @@ class StateFolder:
 
 
 def make_usable(folder: Path, what: str, chosen: str) -> None:
-    """Make a folder, and see to it that it can be written and has room.
+    """Make a folder; check that it can be written and has room.
 
     Parameters
     ----------
     what
-        Whose folder it is, for the sentence: `state folder`.
+        Name of the folder for the message, such as `state folder`.
     chosen
-        How another one is chosen: `with --state`.
+        How another folder is chosen, such as `with --state`.
 
     Raises
     ------

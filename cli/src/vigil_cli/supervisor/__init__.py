@@ -1,4 +1,4 @@
-"""Child processes that are started in order, restarted when they die, and never left behind."""
+"""Child processes: started in order, restarted after each end, and ended together with this process."""
 
 from vigil_cli.supervisor.interruption import until_interrupted
 from vigil_cli.supervisor.orphans import end_orphans

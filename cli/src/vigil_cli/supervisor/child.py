@@ -1,4 +1,4 @@
-"""One child process, and the task that keeps it running."""
+"""One child process, and the task that supervises it."""
 
 import asyncio
 import contextlib
@@ -17,17 +17,17 @@ from vigil_runtime.backoff import Backoff
 
 READY_POLL_S = 0.05
 GIVE_UP_AFTER = 5
-"""Failed starts in a row after which nobody waits for it any longer; it is still started again and again."""
+"""Failed starts in a row after which `wait_ready` gives up. The process is started again all the same."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 15.0
-"""Before a restart. Most ends are single ones, and the restart is there for a camera that nobody watches."""
+"""Before a restart. Most ends are single ones, and the restart is there for a camera without a viewer."""
 HEALTHY_AFTER_S = 60.0
-"""A process that was ready for so long has got over its earlier failures."""
-LAST_WORDS_S = 1.0
-"""For reading what is left in the pipe of a process that ended."""
+"""After so many healthy seconds earlier failures no longer count."""
+DRAIN_S = 1.0
+"""For reading the rest of the pipe of a process that ended."""
 
 
 class Child:
-    """Starts a process once those before it are ready, and again whenever it ends.
+    """Starts a process when those before it are ready, and again after each end.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Child:
 
     @property
     def is_failing(self) -> bool:
-        """It, or one that it waits for, has failed again and again, or has ended for good."""
+        """Whether this process, or one that it waits for, failed several times or ended for good."""
         if any(child.is_failing for child in self._before):
             return True
         return not self.ready.is_set() and (
@@ -65,37 +65,37 @@ class Child:
         )
 
     def start(self) -> None:
-        """Begin; returns at once."""
+        """Start the task of this process; return at once."""
         self._task = asyncio.create_task(self._keep_running(), name=f"supervise {self.spec.name}")
 
     def describe_failure(self) -> str:
-        """Say in one sentence why it is not ready."""
+        """Return in one sentence why the process is not ready."""
         if missing := [child.spec.name for child in self._before if not child.ready.is_set()]:
             return f"{self.spec.name} waits for {', '.join(missing)}"
-        words = self._log.last_line or "it wrote nothing"
+        last = self._log.last_line or "it wrote nothing"
         meaning = explain(self._log.tail)
-        cause = f"{meaning} ({words})" if meaning else words
+        cause = f"{meaning} ({last})" if meaning else last
         code = "" if self.status.exit_code is None else f", last exit code {self.status.exit_code}"
         return f"{self.spec.name} does not start (tried {self.status.starts}x{code}): {cause}; log: {self._log.path}"
 
     async def stop(self) -> None:
-        """End the process: politely, and after the time it has for that, for certain."""
+        """End the process by its stop signal, and after the stop timeout by SIGKILL."""
         self._stopping = True
-        self._tell(ProcessState.STOPPING)
-        await self._ask_to_end()
+        self._set_state(ProcessState.STOPPING)
+        await self._send_stop_signal()
         if self._task is not None:
-            self._task.cancel()  # its clean-up ends what is still there
+            self._task.cancel()  # its clean-up ends the rest
             await asyncio.gather(self._task, return_exceptions=True)
-        self._tell(ProcessState.STOPPED)
+        self._set_state(ProcessState.STOPPED)
 
     async def restart(self) -> None:
-        """End the process, as `stop` does; it is started again as after every other end."""
+        """End the process as `stop` does; the task then starts it again."""
         process = self._process
-        await self._ask_to_end()
+        await self._send_stop_signal()
         if process is not None and process.returncode is None:
             orphans.kill_group(process.pid)
 
-    async def _ask_to_end(self) -> None:
+    async def _send_stop_signal(self) -> None:
         process = self._process
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -110,25 +110,25 @@ class Child:
             await asyncio.gather(*(child.ready.wait() for child in self._before))
             code, healthy_s = await self._run_once()
             if code in self.spec.final_exit_codes or self._stopping:
-                self._tell(ProcessState.ENDED, exit_code=code)
+                self._set_state(ProcessState.ENDED, exit_code=code)
                 return
             pause = pause_s(backoff, healthy_s)
-            self._tell(ProcessState.BACKING_OFF, exit_code=code, next_start_in_s=pause)
+            self._set_state(ProcessState.BACKING_OFF, exit_code=code, next_start_in_s=pause)
             await asyncio.sleep(pause)
 
     async def _run_once(self) -> tuple[int, float]:
-        """Run it from start to end; gives the exit code and for how long it was ready."""
-        self._tell(ProcessState.STARTING, starts=self.status.starts + 1)
+        """Run the process from start to end; return the exit code and the seconds for which it was ready."""
+        self._set_state(ProcessState.STARTING, starts=self.status.starts + 1)
         became_ready: float | None = None
         pump: asyncio.Task[None] | None = None
         try:
             await asyncio.to_thread(self.spec.before_start)
             process, pump = await self._spawn()
-            if await self._becomes_ready(process):
+            if await self._wait_until_ready(process):
                 became_ready = time.monotonic()
                 self._failed_starts = 0
                 self.ready.set()
-                self._tell(ProcessState.READY)
+                self._set_state(ProcessState.READY)
                 await process.wait()
             else:
                 self._failed_starts += 1
@@ -145,9 +145,9 @@ class Child:
                 await _finish(pump)
 
     async def _spawn(self) -> tuple[asyncio.subprocess.Process, asyncio.Task[None]]:
-        """Start it with a pipe of our own for its output.
+        """Start the process with a pipe of our own for its output.
 
-        With asyncio's, waiting for its end would also wait for every grandchild that holds the pipe.
+        With a pipe of asyncio, waiting for its end would also wait for every grandchild that holds the pipe.
         """
         read_end, write_end = os.pipe()
         try:
@@ -171,7 +171,7 @@ class Child:
         return self._process, pump
 
     async def _pump(self, read_end: int) -> None:
-        """Move all that it writes into its log."""
+        """Copy the output of the process into its log."""
         with os.fdopen(read_end, "rb", buffering=0) as pipe:
             reader = asyncio.StreamReader()
             loop = asyncio.get_running_loop()
@@ -183,30 +183,30 @@ class Child:
             finally:
                 transport.close()
 
-    async def _becomes_ready(self, process: asyncio.subprocess.Process) -> bool:
+    async def _wait_until_ready(self, process: asyncio.subprocess.Process) -> bool:
         deadline = time.monotonic() + self.spec.ready_timeout_s
         ending = asyncio.ensure_future(process.wait())
         try:
             while time.monotonic() < deadline and not ending.done():
-                if await self._says_ready() and not ending.done():
+                if await self._probe() and not ending.done():
                     return True
                 await asyncio.wait([ending], timeout=READY_POLL_S)
         finally:
             ended = ending.done()
             ending.cancel()
         if not ended:
-            self._log.write(f"not ready after {self.spec.ready_timeout_s:.0f} s; starting anew\n".encode())
+            self._log.write(f"not ready after {self.spec.ready_timeout_s:.0f} s; starting it again\n".encode())
         return False
 
-    async def _says_ready(self) -> bool:
+    async def _probe(self) -> bool:
         try:
             return await asyncio.to_thread(self.spec.ready)
-        except Exception as error:  # noqa: BLE001 - one probe's fault must not end the watch over its process
+        except Exception as error:  # noqa: BLE001 - a defect of a probe must not end the supervision
             self._log.write(f"the readiness probe failed: {error!r}\n".encode())
             return False
 
     async def _end(self, process: asyncio.subprocess.Process) -> int:
-        """End it with all of its process group, and forget it; gives its exit code."""
+        """End the process with all of its group, and remove its record; return its exit code."""
         self.ready.clear()
         self._process = None
         orphans.kill_group(process.pid)
@@ -215,7 +215,7 @@ class Child:
         await asyncio.to_thread(self._reaper.forget, self.spec.name)
         return code
 
-    def _tell(
+    def _set_state(
         self,
         state: ProcessState,
         *,
@@ -239,7 +239,7 @@ def pause_s(backoff: Backoff, healthy_s: float) -> float:
 
 
 async def _finish(pump: asyncio.Task[None]) -> None:
-    """Read what the ended process left in its pipe; a grandchild that still holds the pipe is not waited for."""
-    await asyncio.wait([pump], timeout=LAST_WORDS_S)
+    """Read the rest of the pipe of an ended process, without waiting for a grandchild that still holds it."""
+    await asyncio.wait([pump], timeout=DRAIN_S)
     pump.cancel()
     await asyncio.gather(pump, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""The command line by which a child is bound to this process."""
+"""The command line of a child, which binds it to this process."""
 
 import functools
 import os
@@ -17,7 +17,7 @@ def _launch(user: str) -> list[str]:
 
 @functools.cache
 def unprivileged_mode() -> str:
-    """Tell as whom programs run that refuse to run as root: `same`, `namespace` or `nobody` (see `launch`)."""
+    """Return the user for programs that refuse to run as root: `same`, `namespace` or `nobody` (see `launch`)."""
     if os.geteuid() != 0:
         return "same"
     probe = [*_launch("namespace"), sys.executable, "-I", "-S", "-c", "pass"]
@@ -26,5 +26,5 @@ def unprivileged_mode() -> str:
 
 
 def command(spec: ProcessSpec) -> list[str]:
-    """Give the full command of a process, with the bond to this one."""
+    """Return the full command of a process, which ends with this one."""
     return [*_launch(unprivileged_mode() if spec.pretend_unprivileged else "same"), *spec.argv]

@@ -1,4 +1,4 @@
-"""A program that does one thing and ends."""
+"""Programs that run once and end."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ async def run_to_completion(spec: ProcessSpec, timeout_s: float) -> None:
     Raises
     ------
     StartError
-        It failed or took too long; with the last line that it wrote.
+        It failed or did not end in time; the text has its last line of output.
     """
     process = await asyncio.create_subprocess_exec(
         *command(spec),
@@ -34,5 +34,5 @@ async def run_to_completion(spec: ProcessSpec, timeout_s: float) -> None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
     if process.returncode:
-        lines = output.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        lines = output.decode(errors="replace").strip().splitlines() or ["it wrote nothing"]
         raise StartError(f"{spec.name} failed: {readable(lines[-1])}")

@@ -9,10 +9,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 async def until_interrupted(work: Coroutine[Any, Any, None]) -> bool:
-    """Run `work` until it is done or somebody asks this process to end; call it in the main thread.
+    """Run `work` until it is done or a signal arrives; call it in the main thread.
 
     The first signal cancels the work, so that every `async with` inside it stops what it started. A second one is not
-    caught any more: this process ends at once, and the reaper ends its children.
+    caught: this process ends at once, and the reaper ends its children.
 
     Returns
     -------

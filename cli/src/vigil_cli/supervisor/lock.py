@@ -15,7 +15,7 @@ def _file(state: Path) -> Path:
 
 @contextlib.contextmanager
 def held(state: Path) -> Iterator[None]:
-    """Hold a state folder; the kernel lets go of it when this process ends, however it does.
+    """Hold the lock of a state folder; the kernel releases it when this process ends, also after SIGKILL.
 
     Raises
     ------

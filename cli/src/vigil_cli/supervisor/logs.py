@@ -1,4 +1,4 @@
-"""What child processes write: one file for each, of bounded size."""
+"""Log files of child processes, one for each, of bounded size."""
 
 import contextlib
 import json
@@ -6,11 +6,11 @@ from collections import deque
 from pathlib import Path
 
 MAX_BYTES = 8 << 20
-"""Of one file; with its predecessor a process takes at most twice this."""
+"""Of one file. With the file before it, a process takes at most twice this."""
 MAX_LINE = 500
-"""Of the characters of a line that are kept for `last_line` and `tail`; the file has all of it."""
+"""Characters of a line in `last_line` and `tail`; the file has the whole line."""
 MAX_READ = 64 << 10
-"""Bytes of a line that are looked at: a line of JSON, with a whole traceback in it, can be read as such."""
+"""Bytes of a line that are parsed: enough for a line of JSON with a whole traceback in it."""
 TAIL_LINES = 20
 
 
@@ -33,7 +33,7 @@ class ProcessLog:
 
     @property
     def last_line(self) -> str:
-        """What the last line that was not empty says, up to 500 characters; the unfinished one if it is the last."""
+        """The last line that is not empty, as `readable` returns it; an unfinished one counts too."""
         unfinished = self._rest.decode(errors="replace").strip()
         return readable(unfinished or self._last)
 
@@ -53,17 +53,17 @@ class ProcessLog:
 
 
 def readable(line: str) -> str:
-    """Give what a line of a log tells a person, up to 500 characters: of our programs' JSON the message and its cause.
+    """Return a line of a log for a person, up to 500 characters: the message and its cause of a line of JSON.
 
-    Any other line is given as it is, its end when it is too long.
+    Any other line is returned unchanged, or its end when it is too long.
     """
     try:
-        told = json.loads(line) if line.startswith("{") else None
+        fields = json.loads(line) if line.startswith("{") else None
     except ValueError:
-        told = None
-    if not isinstance(told, dict) or not isinstance(told.get("event"), str):
+        fields = None
+    if not isinstance(fields, dict) or not isinstance(fields.get("event"), str):
         return line[-MAX_LINE:]
-    causes = [str(told[name]) for name in ("reason", "error") if told.get(name)]
-    if isinstance(told.get("exception"), str):
-        causes += told["exception"].strip().splitlines()[-1:]
-    return ": ".join([told["event"], *causes])[:MAX_LINE]
+    causes = [str(fields[name]) for name in ("reason", "error") if fields.get(name)]
+    if isinstance(fields.get("exception"), str):
+        causes += fields["exception"].strip().splitlines()[-1:]
+    return ": ".join([fields["event"], *causes])[:MAX_LINE]

@@ -5,7 +5,7 @@ of its start and the boot it belongs to. Once the supervisor is gone, a process 
 exactly the recorded process, or is in its session; no other process ever is, whatever its pid.
 
 Run as a script (`orphans.py RECORDS MARK`, standard library only) it is the reaper of one supervisor: it waits until
-its standard input ends, which the kernel sees to however the supervisor dies, and then ends that supervisor's children
+its standard input ends, which the kernel ensures however the supervisor ends, and then ends that supervisor's children
 with all that they started.
 """
 
@@ -42,7 +42,7 @@ class ProcessInstance:
 
 @dataclass(frozen=True, slots=True)
 class ChildRecord:
-    """What a supervisor records of a child."""
+    """The record that a supervisor keeps of a child."""
 
     pid: int
     started: int
@@ -79,7 +79,7 @@ def forget(folder: Path, name: str) -> None:
 
 
 def end_orphans(folder: Path, supervisor: str = "") -> list[str]:
-    """End what a supervisor left running, with all that it started; return the names.
+    """End the children that a supervisor left running, with all that they started; return their names.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a child process is, and how it is doing."""
+"""The specification and the status of a child process."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 class StartError(Exception):
-    """A process or server that cannot be started; the text is one sentence for a person, with what to do."""
+    """A process or server cannot be started; the text is one sentence with the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """How one child process is started, known to be ready, and stopped.
+    """How to start, probe and stop one child process.
 
     Attributes
     ----------
@@ -24,20 +24,20 @@ class ProcessSpec:
     env
         Added to the supervisor's own environment.
     ready
-        Asked again and again in a thread until it says yes; it must answer within a second or two and not raise.
+        Readiness probe, called in a thread until it returns true; it must return within two seconds and not raise.
     ready_timeout_s
-        After so long without a yes the process is ended and started anew.
+        Seconds after which a process that is not ready is ended and started again.
     after
         Names of processes that must be ready first; they are stopped later.
     stop_timeout_s
-        From the polite signal to SIGKILL.
+        Seconds from `stop_signal` to SIGKILL.
     pretend_unprivileged
-        Started by root, it sees itself as another user (Postgres refuses to run as root).
+        When started by root, the process runs as another user (Postgres refuses to run as root).
     before_start
-        Run in a thread before every start, for example to remove what a killed predecessor left. It may raise
-        StartError or OSError: that counts as a failed start.
+        Called in a thread before every start, for example to remove the leftovers of a killed predecessor. It may
+        raise StartError or OSError, which counts as a failed start.
     final_exit_codes
-        Exit codes after which it is not started again.
+        Exit codes after which the process is not started again.
     """
 
     name: str
@@ -55,7 +55,7 @@ class ProcessSpec:
 
 
 class ProcessState(StrEnum):
-    """Where a child process is in its life."""
+    """The states of a child process."""
 
     WAITING = "Waiting"
     STARTING = "Starting"
@@ -68,18 +68,18 @@ class ProcessState(StrEnum):
 
 @dataclass(slots=True)
 class ProcessStatus:
-    """How a child process is doing, as last known.
+    """The last known status of a child process.
 
     Attributes
     ----------
     exit_code
         Of the last run; negative: the signal that ended it.
     last_line
-        The last line that it wrote.
+        Its last line of output.
     since
-        When it came into this state.
+        Time of the last change of state.
     next_start_in_s
-        While backing off: the pause, counted from `since`.
+        While backing off: seconds from `since` to the next start.
     """
 
     name: str

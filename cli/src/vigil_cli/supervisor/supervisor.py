@@ -1,10 +1,10 @@
-"""Keep a set of child processes running.
+"""Supervise a set of child processes.
 
-Every process has one task, which starts it once the processes named in `after` are ready, waits until it is ready
-itself and then until it ends, and starts it again after a pause that doubles with each failure and is forgotten after
-a healthy minute. Stopping goes in the reverse order of the dependencies. Should this process be killed, the kernel
-kills its children and the reaper what those had started; should the reaper be killed too, the next supervisor on the
-same state folder recognises what is left.
+Every process has one task. It starts the process when those named in `after` are ready, waits until the process is
+ready and then until it ends, and starts it again after a pause, which doubles with each failure and starts small again
+after a healthy minute. Stopping goes in the reverse order of the dependencies. When this process is killed, the kernel
+kills its children, and the reaper kills what those had started. When the reaper is killed too, the next supervisor on
+the same state folder recognises and ends the rest.
 """
 
 import asyncio
@@ -26,15 +26,15 @@ __all__ = ["Supervisor", "command"]
 class Supervisor:
     """Starts, watches and stops child processes; use it as an async context manager, in the main thread.
 
-    Entering it takes the state folder (StartError when another supervisor has it) and ends the orphans of a predecessor
-    that was killed; choose ports after that. Leaving it stops everything.
+    Entering it locks the state folder (StartError when another supervisor holds the lock) and ends the orphans of a
+    killed predecessor, so choose ports afterwards. Leaving it stops everything.
 
     Parameters
     ----------
     state
-        Folder for logs (`logs/<name>.log`) and for the notes by which a successor recognises orphans (`run/`).
+        Folder for logs (`logs/<name>.log`) and for the records by which a successor recognises orphans (`run/`).
     changed
-        Called in the event loop after every change of a process's state.
+        Called in the event loop after every change of the state of a process.
     """
 
     def __init__(self, state: Path, changed: Callable[[ProcessStatus], None] = lambda _: None) -> None:
@@ -65,11 +65,11 @@ class Supervisor:
 
     @property
     def statuses(self) -> dict[str, ProcessStatus]:
-        """How each process is doing."""
+        """The status of each process by name."""
         return {name: child.status for name, child in self._children.items()}
 
     def add(self, spec: ProcessSpec) -> None:
-        """Start a process as soon as those that it comes after are ready.
+        """Start a process as soon as those named in its `after` are ready.
 
         Raises
         ------
@@ -97,13 +97,13 @@ class Supervisor:
         await child.stop()
 
     async def replace(self, spec: ProcessSpec) -> None:
-        """Stop the process of this name, if there is one, and start the new one."""
+        """Stop the process of this name, if it exists, and start the new one."""
         if spec.name in self._children:
             await self.remove(spec.name)
         self.add(spec)
 
     async def restart(self, name: str) -> None:
-        """End a process, so that it is started anew with the same spec; what comes after it goes on."""
+        """End a process and start it again with the same spec; those that depend on it go on."""
         await self._children[name].restart()
 
     async def wait_ready(self, names: Iterable[str], timeout_s: float) -> None:
@@ -112,8 +112,8 @@ class Supervisor:
         Raises
         ------
         StartError
-            One of them is not, in that time, or it has failed to start five times in a row; the text says which, with
-            the cause where it is a known one, the last line that it wrote and its log.
+            One of them is not ready in that time, or failed to start five times in a row; the text names it, the
+            cause where it is known, its last line of output and its log.
         """
         children = [self._children[name] for name in names]
         deadline = time.monotonic() + timeout_s

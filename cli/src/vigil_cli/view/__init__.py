@@ -1,1 +1,1 @@
-"""What a person sees while Vigil runs: a live table in a terminal, plain lines elsewhere."""
+"""The view of the dashboard: a live table in a terminal, plain lines elsewhere."""

@@ -1,4 +1,4 @@
-"""Show how models and photos are prepared."""
+"""Show the preparation of models and photos."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ def show_preparation(*, accept_licence: bool = False) -> Iterator[PreparationObs
         try:
             return typer.confirm("Do you accept these licences?", err=True)
         except typer.Abort:
-            return False  # there is no terminal to answer on
+            return False  # no terminal to answer on
 
     try:
         yield PreparationObserver(step=bars.console.print, progress=progress, accept=accept)

@@ -1,4 +1,4 @@
-"""How the dashboard reaches a person: a live table in a terminal, lines where there is none, and a log file always."""
+"""Show the dashboard as a live table in a terminal or as plain lines, and write its lines to a log file."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from vigil_cli.view.table import STYLES, DashboardView, draw
 
 REFRESH_PER_S = 4
 LEVELS = {"good": "info", "dim": "info"}
-"""A line's level in the log, where it is not called like its style."""
+"""Levels of styles that are no levels themselves."""
 MAX_LOG_BYTES = 8 << 20
 
 
@@ -25,9 +25,9 @@ def screen(console: Console, log: Path, *, plain: bool) -> Iterator[DashboardSta
     Parameters
     ----------
     console
-        A live table is drawn when it is a terminal and `plain` is not asked for; its last state stays on the screen.
+        A live table is drawn when it is a terminal and `plain` is false; its last state stays on the screen.
     log
-        File that gets every line; moved aside when it has grown large.
+        File for all lines; moved aside when it is larger than 8 MiB.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
@@ -35,17 +35,17 @@ def screen(console: Console, log: Path, *, plain: bool) -> Iterator[DashboardSta
     live = console.is_terminal and not plain
     with log.open("a", buffering=1) as file:
 
-        def tell(style: str, line: str) -> None:
+        def emit(style: str, line: str) -> None:
             now = dt.datetime.now().astimezone()
             try:
                 file.write(f"{now.isoformat(timespec='seconds')} {LEVELS.get(style, style)} {line}\n")
             except OSError:
-                return  # a full disk loses lines of a log, nothing else
+                return  # a full disk loses lines of the log, nothing else
             finally:
                 if not live:
                     console.print(Text(f"{now:%H:%M:%S} ", "dim").append(line, STYLES[style]), soft_wrap=True)
 
-        dashboard = DashboardState(tell=tell)
+        dashboard = DashboardState(emit=emit)
         if not live:
             yield dashboard
             return

@@ -16,7 +16,7 @@ STYLES = {"info": "", "good": "green", "warning": "yellow", "error": "bold red",
 
 
 class DashboardView:
-    """A rich renderable that always shows the dashboard as it is, cut to the terminal's height."""
+    """A rich renderable of the present state of the dashboard, cut to the height of the terminal."""
 
     def __init__(self, dashboard: DashboardState) -> None:
         self._dashboard = dashboard
@@ -39,9 +39,9 @@ def draw(dashboard: DashboardState, console: Console, width: int, height: int, n
     texts = [head, *foot]
     used = SIGHTINGS_HEAD
     if dashboard.cameras:
-        troubles = _troubles(dashboard.cameras.values())
-        parts += [_cameras(dashboard.cameras.values(), now), *troubles]
-        texts += troubles
+        problems = _problems(dashboard.cameras.values())
+        parts += [_cameras(dashboard.cameras.values(), now), *problems]
+        texts += problems
         used += len(dashboard.cameras) + 2
     if dashboard.subjects:
         parts.append(_subjects(dashboard.subjects.values()))
@@ -54,10 +54,10 @@ def draw(dashboard: DashboardState, console: Console, width: int, height: int, n
 
 
 def _head(dashboard: DashboardState) -> Text:
-    troubled = [status for status in dashboard.processes.values() if status.state not in {"Ready", "Stopped"}]
+    not_ready = [status for status in dashboard.processes.values() if status.state not in {"Ready", "Stopped"}]
     running = sum(status.state == "Ready" for status in dashboard.processes.values())
     text = Text.assemble(("Vigil  ", "bold"), dashboard.phase, "  ", (f"{running} processes", "dim"))
-    for status in troubled[:4]:
+    for status in not_ready[:4]:
         text.append(f"  {status.name} {status.state}", "yellow")
     return text
 
@@ -85,15 +85,15 @@ def _cameras(rows: Iterable[CameraRow], now: dt.datetime) -> Table:
 
 
 def _span(time: dt.timedelta) -> str:
-    """Say in a few characters how long ago something was."""
+    """Return a duration in a few characters."""
     seconds = max(0, round(time.total_seconds()))
     if seconds < 100:
         return f"{seconds} s"
     return f"{seconds // 60} min" if seconds < 6000 else f"{seconds // 3600} h"
 
 
-def _troubles(rows: Iterable[CameraRow]) -> list[Text]:
-    """Say below the table what is wrong with a camera: it is too long for a column."""
+def _problems(rows: Iterable[CameraRow]) -> list[Text]:
+    """Return the problems of cameras, which are too long for a column of the table."""
     return [
         Text(f"  {short(row.key)}: {row.reason}: {row.message}", "yellow")
         for row in rows
@@ -108,8 +108,10 @@ def _subjects(rows: Iterable[SubjectRow]) -> RenderableType:
             table.add_row(row.display_name, Text("waiting", "yellow"), str(row.photos), Text(row.problem, "yellow"))
             continue
         accepted = [photo for photo in row.report.photos if photo.accepted]
-        told = [f"{photo.name}: {photo.message or photo.reason}" for photo in row.report.photos if not photo.accepted]
-        refused = "; ".join([row.problem] * bool(row.problem) + told)
+        reasons = [
+            f"{photo.name}: {photo.message or photo.reason}" for photo in row.report.photos if not photo.accepted
+        ]
+        refused = "; ".join([row.problem] * bool(row.problem) + reasons)
         state = Text("yes", "green") if row.report.enrolled else Text(row.report.reason, "yellow")
         table.add_row(row.display_name, state, f"{len(accepted)}/{row.photos}", Text(refused, "yellow"))
     return table
@@ -140,10 +142,10 @@ def _sighting(row: SightingRow) -> list[RenderableType]:
 
 
 def _foot(dashboard: DashboardState) -> list[Text]:
-    lines = [Text(told, STYLES[style]) for style, told in dashboard.notices.values()]
+    lines = [Text(line, STYLES[style]) for style, line in dashboard.notices.values()]
     lines += [Text(str(finding), "red") for finding in dashboard.findings[:5]]
     if len(dashboard.findings) > 5:
-        lines.append(Text(f"… and {len(dashboard.findings) - 5} more; `vigil logs up` has them all", "red"))
+        lines.append(Text(f"… and {len(dashboard.findings) - 5} more; `vigil logs up` shows all of them", "red"))
     if dashboard.api_url:
         lines.append(Text.assemble(("GraphQL  ", "dim"), f"{dashboard.api_url}/graphql#token={dashboard.token}"))
         lines.append(Text(f"Ctrl-C ends everything. In another terminal: {dashboard.watch_command}", "dim"))

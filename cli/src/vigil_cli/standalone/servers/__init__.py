@@ -1,1 +1,1 @@
-"""Real servers as children: NATS, Postgres, Triton, go2rtc. Each module makes a folder ready and gives a spec."""
+"""Real servers as children: NATS, Postgres, Triton, go2rtc. Each module prepares a folder and returns a spec."""

@@ -1,4 +1,4 @@
-"""Folders for servers: made ready, or refused in one sentence."""
+"""Folders of servers."""
 
 import contextlib
 import os
@@ -10,21 +10,21 @@ from vigil_cli.supervisor.spec import StartError
 
 
 def prepare(folder: Path, what: str, need_bytes: int = 0) -> Path:
-    """Make a folder, see to it that it can be written and has room, and give its absolute path.
+    """Make a folder, check that it can be written and has room, and return its absolute path.
 
     Parameters
     ----------
     what
-        Whose folder it is, for the sentence: `Postgres`.
+        Name of the server for the message, such as `Postgres`.
     need_bytes
-        Free space without which the server would soon stop.
+        Free bytes that the server needs.
 
     Raises
     ------
     StartError
         It cannot be made or written, or the disk is full.
     """
-    with told(f"{what} cannot use its folder {folder}"):
+    with as_start_error(f"{what} cannot use its folder {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe-{os.getpid()}"
         probe.write_bytes(b"0" * 4096)
@@ -40,8 +40,8 @@ def prepare(folder: Path, what: str, need_bytes: int = 0) -> Path:
 
 
 @contextlib.contextmanager
-def told(what: str) -> Iterator[None]:
-    """Tell of an error of the operating system in one sentence.
+def as_start_error(what: str) -> Iterator[None]:
+    """Turn an error of the operating system into a StartError with a remedy.
 
     Raises
     ------

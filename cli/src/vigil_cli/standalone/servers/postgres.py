@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from vigil_cli.standalone.servers.folders import prepare, told
+from vigil_cli.standalone.servers.folders import as_start_error, prepare
 from vigil_cli.standalone.servers.ports import LOOPBACK, check_free
 from vigil_cli.supervisor.command import command, unprivileged_mode
 from vigil_cli.supervisor.launch import NOBODY
@@ -22,9 +22,9 @@ DATABASE = "postgres"
 MAJOR = "18"
 INITDB_TIMEOUT_S = 120
 ORPHANS_S = 5.0
-"""The children of a killed Postgres notice within a second and end by themselves."""
+"""The children of a killed Postgres end by themselves within a second."""
 NEED_BYTES = 256 << 20
-"""A new cluster takes 40 MB; it stops when it cannot write its log, 16 MB at a time."""
+"""A new cluster takes 40 MB. Postgres stops when it cannot write its log, which grows by 16 MB at a time."""
 
 SETTINGS = {
     "shared_buffers": "64MB",
@@ -43,7 +43,7 @@ SETTINGS = {
 
 
 def programs() -> Path:
-    """Find the folder with Postgres' programs.
+    """Return the folder with the programs of Postgres.
 
     Raises
     ------
@@ -59,19 +59,19 @@ def programs() -> Path:
 
 
 def url(port: int, password: str, database: str = DATABASE) -> str:
-    """Give the address of a database of this server."""
+    """Return the address of a database of this server."""
     return f"postgresql://{USER}:{password}@{LOOPBACK}:{port}/{database}"
 
 
 def initialise(data: Path, password: str) -> None:
-    """Make the database cluster unless it is there; it appears whole or not at all.
+    """Make the database cluster unless it exists; it appears whole or not at all.
 
     Parameters
     ----------
     data
-        Where it is to be.
+        Folder of the cluster.
     password
-        Of the user `vigil`; kept by the cluster from then on.
+        Of the user `vigil`; stored in the cluster from then on.
 
     Raises
     ------
@@ -85,8 +85,8 @@ def initialise(data: Path, password: str) -> None:
             msg = f"{data} was made by Postgres {found}, not {MAJOR}; choose another state folder, or dump and restore."
             raise StartError(msg)
         return
-    partial = data.with_name(f"{data.name}.partial")  # what initdb leaves when it is killed looks finished to a server
-    with told(f"Postgres cannot make its folder {data}"):
+    partial = data.with_name(f"{data.name}.partial")  # a folder of a killed initdb looks complete
+    with as_start_error(f"Postgres cannot make its folder {data}"):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True, mode=0o700)
         _change_owner(partial)
@@ -112,28 +112,28 @@ def _initdb(data: Path, password: str) -> None:
     finally:
         secret.unlink()
     if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()
-        cause = next((line for line in said if "error" in line.lower()), said[-1])
+        lines = (done.stderr.strip() or done.stdout.strip() or "it wrote nothing").splitlines()
+        cause = next((line for line in lines if "error" in line.lower()), lines[-1])
         msg = f"Postgres could not make its folder {data}: {cause}"
         raise StartError(msg)
 
 
 def is_ready(port: int) -> bool:
-    """Ask Postgres whether it accepts connections (during recovery it does not)."""
-    asked = [str(programs() / "pg_isready"), "-q", "-h", LOOPBACK, "-p", str(port), "-t", "1"]
+    """Return whether Postgres accepts connections, which it does not during recovery."""
+    arguments = [str(programs() / "pg_isready"), "-q", "-h", LOOPBACK, "-p", str(port), "-t", "1"]
     try:
-        return subprocess.run(asked, check=False, timeout=3).returncode == 0  # noqa: S603 - our own arguments
+        return subprocess.run(arguments, check=False, timeout=3).returncode == 0  # noqa: S603 - our own arguments
     except subprocess.TimeoutExpired:
         return False
 
 
 def postgres(folder: Path, port: int, password: str) -> ProcessSpec:
-    """Describe a Postgres server with its data in a folder, which is made (1 s, blocking) when it is not there.
+    """Return the spec of a Postgres server; its folder is made when it does not exist (1 s, blocking).
 
     Parameters
     ----------
     password
-        The one with which the folder was first made; `scram-sha-256` asks for it.
+        The one with which the folder was first made; `scram-sha-256` checks it.
 
     Raises
     ------
@@ -145,8 +145,8 @@ def postgres(folder: Path, port: int, password: str) -> ProcessSpec:
     initialise(data, password)
     settings = [argument for name, value in SETTINGS.items() for argument in ("-c", f"{name}={value}")]
 
-    def clear_the_way() -> None:
-        outlive_orphans(data)
+    def prepare_start() -> None:
+        end_orphans(data)
         _change_owner(data)
         check_free(port, "postgres")
 
@@ -158,14 +158,14 @@ def postgres(folder: Path, port: int, password: str) -> ProcessSpec:
         stop_signal=signal.SIGINT,  # fast shutdown: does not wait for clients
         stop_timeout_s=30,
         pretend_unprivileged=True,
-        before_start=clear_the_way,
+        before_start=prepare_start,
     )
 
 
-def outlive_orphans(data: Path) -> None:
-    """Wait for the children of a killed server, kill those that stay, and take away its lock file.
+def end_orphans(data: Path) -> None:
+    """Wait for the children of a killed server, kill those that remain, and remove its lock file.
 
-    The lock file names a pid that may by now be somebody else's, before which Postgres would give way for ever.
+    The pid in the lock file may belong to another process by now, and Postgres would never start beside it.
 
     Raises
     ------
@@ -175,9 +175,11 @@ def outlive_orphans(data: Path) -> None:
     lock = data / "postmaster.pid"
     deadline = time.monotonic() + ORPHANS_S
     while users := _servers_in(data):
-        told_pid = int((lock.read_text().split() or ["0"])[0]) if lock.exists() else 0
-        if any(user.pid == told_pid for user in users):
-            msg = f"Postgres (process {told_pid}) is already running on {data}; end it or choose another state folder."
+        locked_pid = int((lock.read_text().split() or ["0"])[0]) if lock.exists() else 0
+        if any(user.pid == locked_pid for user in users):
+            msg = (
+                f"Postgres (process {locked_pid}) is already running on {data}; end it or choose another state folder."
+            )
             raise StartError(msg)
         if time.monotonic() > deadline:
             for user in users:
@@ -188,7 +190,7 @@ def outlive_orphans(data: Path) -> None:
 
 
 def _servers_in(data: Path) -> list[psutil.Process]:
-    """Find the processes of Postgres whose working folder is this one; each of a server's processes has it."""
+    """Return the processes of Postgres with this working folder, which all processes of a server share."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
@@ -199,7 +201,7 @@ def _servers_in(data: Path) -> list[psutil.Process]:
 
 
 def _change_owner(data: Path) -> None:
-    """Make the user as whom Postgres runs the owner of its files; another may have made them (`unprivileged_mode`)."""
+    """Make the user of Postgres the owner of its files; another user may have made them (`unprivileged_mode`)."""
     if os.geteuid() != 0:
         return
     user = NOBODY if unprivileged_mode() == "nobody" else 0

@@ -1,6 +1,6 @@
 """Triton, from the `nvidia-pytriton` wheel; only the server in it is used, not its Python code.
 
-The wheel brings the Python backend alone, which is why models for this machine are exported for `cpu-python`.
+The wheel has only the Python backend; models for this machine are therefore exported for `cpu-python`.
 """
 
 import contextlib
@@ -13,18 +13,18 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-from vigil_cli.standalone.servers.folders import prepare, told
+from vigil_cli.standalone.servers.folders import as_start_error, prepare
 from vigil_cli.standalone.servers.ports import LOOPBACK, answers, check_free
 from vigil_cli.supervisor.spec import ProcessSpec, StartError
 
 NEED_BYTES = 16 << 20
 READY_TIMEOUT_S = 120
-"""Each instance loads its model and answers its warm-up first."""
+"""Each instance loads its model and runs its warm-up first."""
 
 
 @dataclass(frozen=True, slots=True)
 class TritonPorts:
-    """Where Triton listens, on the loopback address."""
+    """Ports of Triton on the loopback address."""
 
     grpc: int
     http: int
@@ -41,7 +41,7 @@ def _package() -> Path:
 
 
 def _stub() -> Path:
-    """Find the wheel's program that runs models for this Python."""
+    """Return the program of the wheel that runs models with this Python."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     stub = _package() / "python_backend_stubs" / version / "triton_python_backend_stub"
     if not stub.exists():
@@ -52,24 +52,24 @@ def _stub() -> Path:
 
 
 def program() -> Path:
-    """Find the server, whole: with what it needs to run models by this Python.
+    """Return the path of the server, after checking that it can run models with this Python.
 
     Raises
     ------
     StartError
-        The wheel, or its stub for this Python, is missing; the text says how to get it.
+        The wheel, or its stub for this Python, is missing; the text names the remedy.
     """
     _stub()
     return _package() / "bin" / "tritonserver"
 
 
 def libpython() -> Path:
-    """Find the folder of the shared library of this Python, which Triton's Python backend loads.
+    """Return the folder of the shared library of this Python, which Triton's Python backend loads.
 
     Raises
     ------
     StartError
-        It is nowhere; the text says which package brings it.
+        It is missing; the text names its package.
     """
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     name = f"libpython{version}.so.1.0"
@@ -89,15 +89,15 @@ def libpython() -> Path:
 
 
 def _backends(folder: Path) -> Path:
-    """Copy the Python backend and put the stub for this Python beside it."""
+    """Copy the Python backend with the stub for this Python; return the folder of backends."""
     stub = _stub()
     release = importlib.metadata.version("nvidia-pytriton")
     target = folder / f"backends-{release}-python{stub.parent.name}" / "python"
     if not (target / stub.name).exists():
-        with told(f"Triton cannot copy its backend to {target}"):
+        with as_start_error(f"Triton cannot copy its backend to {target}"):
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(_package() / "backends" / "python", target)
-            partial = target / ".stub"  # the stub is what is asked for above, so it must appear last and whole
+            partial = target / ".stub"  # its existence is checked above, so it must appear last and whole
             shutil.copy2(stub, partial)
             partial.replace(target / stub.name)
     return target.parent
@@ -108,14 +108,14 @@ def _prefix(ports: TritonPorts) -> str:
 
 
 def _remove_stale_memory(ports: TritonPorts) -> None:
-    """Remove the shared memory by which a killed server talked with its Python processes."""
-    for region in Path("/dev/shm").glob(f"{_prefix(ports)}*"):  # noqa: S108 - where POSIX shared memory lives
+    """Remove the shared memory between a killed server and its Python processes."""
+    for region in Path("/dev/shm").glob(f"{_prefix(ports)}*"):  # noqa: S108 - the folder of POSIX shared memory
         with contextlib.suppress(OSError):
             region.unlink()
 
 
 def triton(folder: Path, models: Path, ports: TritonPorts) -> ProcessSpec:
-    """Describe a Triton server for a model repository.
+    """Return the spec of a Triton server for a model repository.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def triton(folder: Path, models: Path, ports: TritonPorts) -> ProcessSpec:
     models
         A repository exported with the `cpu-python` target.
     ports
-        Where it is to listen.
+        Ports to listen on.
 
     Raises
     ------
@@ -168,12 +168,12 @@ def triton(folder: Path, models: Path, ports: TritonPorts) -> ProcessSpec:
         ready=lambda: answers(ports.http, "/v2/health/ready"),
         ready_timeout_s=READY_TIMEOUT_S,
         stop_timeout_s=10,
-        before_start=lambda: _clear_the_way(ports),
+        before_start=lambda: _prepare_start(ports),
     )
 
 
-def _clear_the_way(ports: TritonPorts) -> None:
+def _prepare_start(ports: TritonPorts) -> None:
     check_free(ports.grpc, "triton's gRPC")
     check_free(ports.http, "triton's HTTP")
     check_free(ports.metrics, "triton's metrics")
-    _remove_stale_memory(ports)  # nobody listens there, so nobody uses it
+    _remove_stale_memory(ports)  # the ports are free, so no server uses it
