@@ -60,7 +60,7 @@ def test_make_demo_ends_by_itself_with_everybody_recognised_and_nobody_else_name
     )
     told = done.stdout + done.stderr
     assert done.returncode == 0, told
-    assert "Everybody who is enrolled was recognised, and nobody else was named." in told
+    assert "All enrolled people were recognised, and no other name appeared." in told
     assert "First recognition" in told
     for person in ENROLLED:
         assert person.name in told
