@@ -45,21 +45,21 @@ class LocalInference:
         self._embedder_info = embedder_info(parameters[RECOGNITION])
 
     def detector_info(self) -> DetectorInfo:
-        """Give the detector's card."""
+        """Return the model info of the detector."""
         return self._detector_info
 
     def embedder_info(self) -> EmbedderInfo:
-        """Give the embedder's card."""
+        """Return the model info of the embedder."""
         return self._embedder_info
 
     def detect(self, image: NDArray[np.uint8], *, deadline_s: float | None = None) -> DetectorResult:
-        """Find faces in a picture [H,W,3] uint8 RGB; as `FaceModels.detect`."""
+        """Return the faces of an image [H,W,3] uint8 RGB; as `FaceModels.detect`."""
         del deadline_s
         values = self._detector.run(None, {self._detector.get_inputs()[0].name: image[None]})[0]
         return InferenceResult(values, self._detector_info, HERE)
 
     def embed(self, faces: NDArray[np.uint8], *, deadline_s: float | None = None) -> EmbedderResult:
-        """Embed aligned faces [N,112,112,3] uint8 RGB; as `FaceModels.embed`."""
+        """Return the embeddings of aligned faces [N,112,112,3] uint8 RGB; as `FaceModels.embed`."""
         del deadline_s
         values = self._recogniser.run(None, {self._recogniser.get_inputs()[0].name: faces})[0]
         return InferenceResult(values, self._embedder_info, HERE)
