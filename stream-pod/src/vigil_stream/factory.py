@@ -24,6 +24,7 @@ from vigil_stream.settings import Settings
 from vigil_stream.sink import Sink
 from vigil_stream.status import Status
 from vigil_vision.faces.models import TritonFaceModels
+from vigil_vision.triton import TritonClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def build(settings: Settings, camera: Camera, folder: Path, *, stop: threading.E
     )
     wake = _from_any_thread(loop, publisher.wake)
     sink = Sink(journal, counters, wake, partial(wrong, "outbox"), partial(took, "journal"))
-    client = TritonFaceModels(settings.triton_endpoints, shared_memory=settings.shared_memory)
+    client = TritonFaceModels(TritonClient(settings.triton_endpoints, shared_memory=settings.shared_memory))
     book = SightingBook(settings.site, ref, session)
     slot, sampler, guards = Slot(), Sampler(camera.spec.sampling.fps), (Guard(), Guard())
     analyser = Analyser(camera.spec, client, book, sink.tell, took, slot.wake, settings.detector_side)

@@ -33,6 +33,7 @@ from vigil_gateway.settings import IdentitySettings
 from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.qdrant.embedded import EmbeddedGallery
 from vigil_vision.faces.models import TritonFaceModels
+from vigil_vision.triton import TritonClient
 
 TOKEN = "registry-token-of-the-tests"
 NOWHERE = "127.0.0.1:9"
@@ -65,7 +66,7 @@ class Bench:
 @contextlib.asynccontextmanager
 async def bench(url: str, site: str, folder: Path) -> AsyncIterator[Bench]:
     database, gallery, metrics = Database(url, "test"), EmbeddedGallery(folder), Metrics()
-    inference = TritonFaceModels([NOWHERE], deadline_s=1, shared_memory="off")
+    inference = TritonFaceModels(TritonClient([NOWHERE], deadline_s=1, shared_memory="off"))
     models = Models(database, gallery, inference)
     replayer = Replayer(database, lambda: list(models.known))
     pipeline = Pipeline(site, Stores(database, gallery, models), metrics, replayer)

@@ -1,6 +1,7 @@
 """Clients of the shared Triton servers, and real faces."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from tests.support.servers import ARCFACE_PACK, OPEN_PACK, TritonServer
 from tests.support.shared import shared
 
 from vigil_vision.faces.models import TritonFaceModels
+from vigil_vision.triton import TritonClient
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +26,6 @@ def server(request: pytest.FixtureRequest) -> TritonServer:
 
 
 @pytest.fixture
-def client(server: TritonServer) -> Iterator[TritonFaceModels]:
-    with TritonFaceModels([server.address], deadline_s=20) as made:
+def models(server: TritonServer) -> Iterator[TritonFaceModels]:
+    with closing(TritonFaceModels(TritonClient([server.address], deadline_s=20))) as made:
         yield made

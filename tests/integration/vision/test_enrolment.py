@@ -29,8 +29,8 @@ def opened(path: Path) -> Image.Image:
     return Image.fromarray(decode_photo(path.read_bytes()))
 
 
-def test_every_portrait_is_accepted_and_people_are_told_apart(client: TritonFaceModels, faces: Path) -> None:
-    results = {path: enrol_photo(client, path.read_bytes()) for path in portraits(faces)}
+def test_every_portrait_is_accepted_and_people_are_told_apart(models: TritonFaceModels, faces: Path) -> None:
+    results = {path: enrol_photo(models, path.read_bytes()) for path in portraits(faces)}
     refused = {f"{path.parent.name}/{path.name}": r.assessment for path, r in results.items() if r.embedding is None}
     assert refused == {}
     people = [path.parent.name for path in results]
@@ -38,50 +38,50 @@ def test_every_portrait_is_accepted_and_people_are_told_apart(client: TritonFace
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-4)
     similarity = embeddings @ embeddings.T
     same = np.array([[one == other for other in people] for one in people]) & ~np.eye(len(people), dtype=bool)
-    threshold = client.embedder_info().match_threshold
+    threshold = models.embedder_info().match_threshold
     assert similarity[same].min() >= max(0.45, threshold)
     different = similarity[~same & ~np.eye(len(people), dtype=bool)]
     assert different.max() <= min(0.37, threshold)
 
 
-def test_a_group_is_refused(client: TritonFaceModels, faces: Path) -> None:
+def test_a_group_is_refused(models: TritonFaceModels, faces: Path) -> None:
     for path in sorted((faces / "groups").iterdir()):
-        assert enrol_photo(client, path.read_bytes()).assessment.reason is PhotoReason.SEVERAL_FACES
+        assert enrol_photo(models, path.read_bytes()).assessment.reason is PhotoReason.SEVERAL_FACES
 
 
 @pytest.mark.parametrize(
     "portrait", ["barack-obama/1.jpg", "rose-leslie/2.jpg", "kit-harington/1.jpg", "lin-manuel-miranda/1.png"]
 )
-def test_a_degraded_portrait_is_refused_with_its_reason(client: TritonFaceModels, faces: Path, portrait: str) -> None:
+def test_a_degraded_portrait_is_refused_with_its_reason(models: TritonFaceModels, faces: Path, portrait: str) -> None:
     image = opened(faces / portrait)
-    face = float(find_faces(client, np.asarray(image)).detections.face_pixels.max())
+    face = float(find_faces(models, np.asarray(image)).detections.face_pixels.max())
     blurred = image.filter(ImageFilter.GaussianBlur(face / 30))
     tiny = image.resize((round(image.width * 40 / face), round(image.height * 40 / face)))
     dark = ImageEnhance.Brightness(image).enhance(0.1)
-    assert enrol_photo(client, saved(blurred)).assessment.reason is PhotoReason.FACE_BLURRED
-    small = enrol_photo(client, saved(tiny)).assessment
+    assert enrol_photo(models, saved(blurred)).assessment.reason is PhotoReason.FACE_BLURRED
+    small = enrol_photo(models, saved(tiny)).assessment
     assert small.reason is PhotoReason.FACE_TOO_SMALL
     assert "60 are needed" in small.message
-    assert enrol_photo(client, saved(dark)).assessment.reason is PhotoReason.TOO_DARK
+    assert enrol_photo(models, saved(dark)).assessment.reason is PhotoReason.TOO_DARK
 
 
-def test_a_turned_face_is_refused(client: TritonFaceModels, faces: Path) -> None:
+def test_a_turned_face_is_refused(models: TritonFaceModels, faces: Path) -> None:
     image = opened(faces / "groups/obama-and-biden.jpg")
-    found = find_faces(client, np.asarray(image)).detections
+    found = find_faces(models, np.asarray(image)).detections
     # The man behind the two presidents looks aside by about 35 degrees; narrowing the picture turns him further.
     aside = found.select(np.argsort(found.face_pixels)[-3:-2])
     x1, y1, x2, y2 = (float(value) for value in aside.boxes[0])
     margin = (x2 - x1) * 0.5
     crop = image.crop((round(x1 - margin), round(y1 - margin), round(x2 + margin), round(y2 + margin)))
     narrowed = crop.resize((round(crop.width * 0.62), crop.height))
-    assert enrol_photo(client, saved(narrowed)).assessment.reason is PhotoReason.FACE_TURNED
+    assert enrol_photo(models, saved(narrowed)).assessment.reason is PhotoReason.FACE_TURNED
 
 
-def test_a_face_that_fills_the_photo_is_found(client: TritonFaceModels, faces: Path) -> None:
+def test_a_face_that_fills_the_photo_is_found(models: TritonFaceModels, faces: Path) -> None:
     image = opened(faces / "joe-biden/2.jpg")
-    whole = find_faces(client, np.asarray(image)).detections
+    whole = find_faces(models, np.asarray(image)).detections
     x1, y1, x2, y2 = (round(float(value)) for value in whole.boxes[0])
-    assert enrol_photo(client, saved(image.crop((x1, y1, x2, y2)))).assessment.accepted
+    assert enrol_photo(models, saved(image.crop((x1, y1, x2, y2)))).assessment.accepted
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_a_face_that_fills_the_photo_is_found(client: TritonFaceModels, faces: P
     ],
     ids=["text", "grey", "one pixel", "64 megapixels"],
 )
-def test_what_shows_nobody_is_refused(client: TritonFaceModels, data: bytes, reason: PhotoReason) -> None:
-    result = enrol_photo(client, data)
+def test_what_shows_nobody_is_refused(models: TritonFaceModels, data: bytes, reason: PhotoReason) -> None:
+    result = enrol_photo(models, data)
     assert result.assessment.reason is reason
     assert result.embedding is None
     assert result.assessment.message

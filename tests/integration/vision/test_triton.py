@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from tests.support.waiting import wait_until
 
 from vigil_vision import letterbox, photos
 from vigil_vision.faces.models import TritonFaceModels
-from vigil_vision.triton import InferenceError, InferenceRejected, shared_memory
+from vigil_vision.triton import InferenceError, InferenceRejected, TritonClient, shared_memory
 from vigil_vision.triton.breaker import Circuit
 
 pytestmark = pytest.mark.integration
@@ -31,49 +32,53 @@ def mortal(own_triton: Callable[[], TritonServer]) -> TritonServer:
     return own_triton()
 
 
-def test_the_server_says_what_it_serves(client: TritonFaceModels) -> None:
-    assert client.ready(deadline_s=10)
-    assert client.detector_info().top_k == 128
-    assert client.embedder_info().alignment_template == "arcface_112"
+def models_on(*servers: TritonServer, deadline_s: float) -> closing[TritonFaceModels]:
+    return closing(TritonFaceModels(TritonClient([server.address for server in servers], deadline_s=deadline_s)))
 
 
-def test_a_batch_equals_its_pictures_one_by_one(client: TritonFaceModels, picture: NDArray[np.uint8]) -> None:
+def test_the_server_says_what_it_serves(models: TritonFaceModels) -> None:
+    assert models.ready(deadline_s=10)
+    assert models.detector_info().top_k == 128
+    assert models.embedder_info().alignment_template == "arcface_112"
+
+
+def test_a_batch_equals_its_pictures_one_by_one(models: TritonFaceModels, picture: NDArray[np.uint8]) -> None:
     batch = np.stack([picture, picture[:, ::-1], np.zeros_like(picture)])
-    together = client.detect(batch).values
-    alone = np.concatenate([client.detect(one).values for one in batch])
+    together = models.detect(batch).values
+    alone = np.concatenate([models.detect(one).values for one in batch])
     np.testing.assert_allclose(together, alone, atol=0.02)
 
 
 def test_shared_memory_and_wire_agree_and_one_knows_which_was_used(
-    client: TritonFaceModels, picture: NDArray[np.uint8]
+    models: TritonFaceModels, picture: NDArray[np.uint8]
 ) -> None:
-    on_wire = client.detect(picture).values
-    assert not client.endpoint_states()[0].shared_memory
-    buffer = client.frame_buffer(*picture.shape[:2])
+    on_wire = models.detect(picture).values
+    assert not models.client.endpoint_states()[0].shared_memory
+    buffer = models.frame_buffer(*picture.shape[:2])
     buffer[:] = picture
-    np.testing.assert_array_equal(client.detect(buffer).values, on_wire)
-    assert client.endpoint_states()[0].shared_memory
-    batch = client.frame_buffer(*picture.shape[:2], batch=2)
+    np.testing.assert_array_equal(models.detect(buffer).values, on_wire)
+    assert models.client.endpoint_states()[0].shared_memory
+    batch = models.client.frame_buffer(*picture.shape[:2], batch=2)
     batch[:] = picture
-    np.testing.assert_allclose(client.detect(batch[1]).values, on_wire, atol=1e-4)
+    np.testing.assert_allclose(models.detect(batch[1]).values, on_wire, atol=1e-4)
 
 
-def test_frames_of_changing_size_leave_no_memory_behind(client: TritonFaceModels) -> None:
+def test_frames_of_changing_size_leave_no_memory_behind(models: TritonFaceModels) -> None:
     own = f"{shared_memory.PREFIX}{os.getpid()}-*"  # other processes on this machine may hold regions of their own
     for width in (64, 128, 256, 320, 640):
-        buffer = client.frame_buffer(96, width)
-        assert client.detect(buffer).values.shape[0] == 1
+        buffer = models.frame_buffer(96, width)
+        assert models.detect(buffer).values.shape[0] == 1
         assert len(list(shared_memory.SHM.glob(own))) == 1
         del buffer
     assert list(shared_memory.SHM.glob(own)) == []
 
 
-def test_triton_itself_refuses_what_slips_through(client: TritonFaceModels) -> None:
-    endpoint = client._endpoints[0]
+def test_triton_itself_refuses_what_slips_through(models: TritonFaceModels) -> None:
+    endpoint = models.client._endpoints[0]
     with pytest.raises(InferenceRejected):
         endpoint.attempt(
             lambda connection, left: connection.infer(
-                "face_recognition", ("face", "embedding"), np.zeros((1, 50, 50, 3), np.uint8), left
+                "face_recognition", {"face": np.zeros((1, 50, 50, 3), np.uint8)}, left
             ),
             5.0,
         )
@@ -83,73 +88,74 @@ def test_triton_itself_refuses_what_slips_through(client: TritonFaceModels) -> N
 def test_a_killed_server_is_used_again_with_shared_memory_when_it_is_back(
     mortal: TritonServer, picture: NDArray[np.uint8]
 ) -> None:
-    with TritonFaceModels([mortal.address], deadline_s=3) as client:
-        buffer = client.frame_buffer(*picture.shape[:2])
+    with models_on(mortal, deadline_s=3) as models:
+        buffer = models.frame_buffer(*picture.shape[:2])
         buffer[:] = picture
-        expected = client.detect(buffer).values
+        expected = models.detect(buffer).values
         mortal.running.kill()
         with pytest.raises(InferenceError):
-            client.detect(buffer, deadline_s=0.5)
+            models.detect(buffer, deadline_s=0.5)
         mortal.running.start()
-        np.testing.assert_array_equal(client.detect(buffer, deadline_s=20).values, expected)
-        assert client.endpoint_states()[0].shared_memory
+        np.testing.assert_array_equal(models.detect(buffer, deadline_s=20).values, expected)
+        assert models.client.endpoint_states()[0].shared_memory
 
 
 def test_a_connection_that_is_made_anew_finds_its_frames_in_shared_memory_again(
-    client: TritonFaceModels, picture: NDArray[np.uint8]
+    models: TritonFaceModels, picture: NDArray[np.uint8]
 ) -> None:
-    buffer = client.frame_buffer(*picture.shape[:2])
+    buffer = models.frame_buffer(*picture.shape[:2])
     buffer[:] = picture
-    expected = client.detect(buffer).values
-    endpoint = client._endpoints[0]
+    expected = models.detect(buffer).values
+    endpoint = models.client._endpoints[0]
     endpoint._drop(endpoint.connect())
-    np.testing.assert_array_equal(client.detect(buffer).values, expected)
-    assert client.endpoint_states()[0].shared_memory
+    np.testing.assert_array_equal(models.detect(buffer).values, expected)
+    assert models.client.endpoint_states()[0].shared_memory
 
 
-def test_forty_faces_of_a_crowd_are_embedded(client: TritonFaceModels) -> None:
+def test_forty_faces_of_a_crowd_are_embedded(models: TritonFaceModels) -> None:
     faces = np.random.default_rng(4).integers(0, 256, (40, 112, 112, 3), dtype=np.uint8)
-    together = client.embed(faces).values
-    np.testing.assert_allclose(together[-1:], client.embed(faces[-1:]).values, atol=1e-4)
+    together = models.embed(faces).values
+    np.testing.assert_allclose(together[-1:], models.embed(faces[-1:]).values, atol=1e-4)
 
 
 def test_a_restart_between_two_calls_loses_no_frame(mortal: TritonServer, picture: NDArray[np.uint8]) -> None:
-    with TritonFaceModels([mortal.address], deadline_s=15) as client:
-        buffer = client.frame_buffer(*picture.shape[:2])
+    with models_on(mortal, deadline_s=15) as models:
+        buffer = models.frame_buffer(*picture.shape[:2])
         buffer[:] = picture
-        expected = client.detect(buffer).values
+        expected = models.detect(buffer).values
         mortal.running.kill()
         mortal.running.start()
         for _ in range(3):
-            np.testing.assert_array_equal(client.detect(buffer).values, expected)
-        assert client.endpoint_states()[0].shared_memory
+            np.testing.assert_array_equal(models.detect(buffer).values, expected)
+        assert models.client.endpoint_states()[0].shared_memory
 
 
 def test_the_second_endpoint_serves_while_the_first_is_dead(mortal: TritonServer, server: TritonServer) -> None:
     faces = np.zeros((2, 112, 112, 3), np.uint8)
-    with TritonFaceModels([mortal.address, server.address], deadline_s=10) as client:
-        first = client.embed(faces)
+    with models_on(mortal, server, deadline_s=10) as models:
+        first = models.embed(faces)
         assert first.endpoint == mortal.address
         mortal.running.kill()
-        second = client.embed(faces)
+        second = models.embed(faces)
         assert second.endpoint == server.address
         # Each answer carries the id of the model that made it, so that vectors of two models never meet.
-        assert second.info == TritonFaceModels([server.address], deadline_s=10).embedder_info()
-        assert client.endpoint_states()[0].circuit is not Circuit.CLOSED
+        with models_on(server, deadline_s=10) as other:
+            assert second.info == other.embedder_info()
+        assert models.client.endpoint_states()[0].circuit is not Circuit.CLOSED
         mortal.running.start()
-        wait_until(lambda: client.embed(faces).endpoint == mortal.address, 60, "the preferred endpoint is back")
+        wait_until(lambda: models.embed(faces).endpoint == mortal.address, 60, "the preferred endpoint is back")
 
 
-def test_many_threads_share_one_client(client: TritonFaceModels, picture: NDArray[np.uint8]) -> None:
-    expected = client.detect(picture).values
+def test_many_threads_share_one_client(models: TritonFaceModels, picture: NDArray[np.uint8]) -> None:
+    expected = models.detect(picture).values
     wrong: list[object] = []
 
     def work() -> None:
-        buffer = client.frame_buffer(*picture.shape[:2])
+        buffer = models.frame_buffer(*picture.shape[:2])
         buffer[:] = picture
         for _ in range(5):
             try:
-                if not np.allclose(client.detect(buffer).values, expected, atol=1e-3):
+                if not np.allclose(models.detect(buffer).values, expected, atol=1e-3):
                     wrong.append("another answer")
             except InferenceError as error:
                 wrong.append(error)

@@ -1,426 +1,159 @@
-"""The client against a server that speaks the protocol and fails on demand: what a real Triton cannot be made to do."""
+"""Any model by its name: inputs, outputs and what is known of it."""
 
-import asyncio
-import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent import futures
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Literal
 
-import grpc
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from tests.support.faulty_triton import FaultyTriton
 
-from vigil_vision.faces.model_info import DETECTION
-from vigil_vision.faces.models import TritonFaceModels
-from vigil_vision.triton import InferenceOverloaded, InferenceRejected, InferenceTimeout, InferenceUnavailable, wire
-from vigil_vision.triton.breaker import Circuit
+from vigil_vision.triton import InferenceRejected, InferenceUnavailable, ModelInfo, TensorInfo, TritonClient
+from vigil_vision.triton.wire import Tensors
 
-IMAGE = np.zeros((32, 64, 3), np.uint8)
-FACES = np.zeros((2, 112, 112, 3), np.uint8)
-M = wire.messages
-
-CARDS = {
-    "face_detection": {
-        "vigil_model_id": "detector@0123456789ab",
-        "score_threshold_permille": "500",
-        "enrol_score_threshold_permille": "600",
-        "nms_iou_permille": "400",
-        "top_k": "8",
-    },
-    "face_recognition": {
-        "vigil_model_id": "embedder@0123456789ab",
-        "embedding_size": "4",
-        "match_threshold_permille": "360",
-        "match_margin_permille": "50",
-        "alignment_template": "arcface_112",
-    },
-}
-
-
-class FaultyServer:
-    """Answers like Triton, unless `fault` is set."""
-
-    def __init__(self) -> None:
-        self.fault: Callable[[grpc.ServicerContext], None] | None = None
-        self.answer: np.ndarray[Any, np.dtype[np.float32]] | None = None
-        self.cards = {model: dict(card) for model, card in CARDS.items()}
-        self.max_batch = 8
-        self.knows_memory = False
-        self.registers: threading.Event | None = None
-        self.infers = 0
-        self.requests: list[Any] = []
-        self._server: grpc.Server | None = None
-        self.port = self.start(0)
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def start(self, port: int | None = None) -> int:
-        self._server = grpc.server(futures.ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
-        methods = {
-            "ModelInfer": (self._infer, M.ModelInferRequest),
-            "ModelConfig": (self._config, M.ModelConfigRequest),
-            "ModelReady": (lambda *_: M.ModelReadyResponse(ready=True), M.ModelReadyRequest),
-            "SystemSharedMemoryRegister": (self._register_memory, M.SystemSharedMemoryRegisterRequest),
-        }
-        handlers = {
-            name: grpc.unary_unary_rpc_method_handler(
-                behaviour, request_deserializer=kind.FromString, response_serializer=lambda m: m.SerializeToString()
-            )
-            for name, (behaviour, kind) in methods.items()
-        }
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler("inference.GRPCInferenceService", handlers),)
-        )
-        bound: int = self._server.add_insecure_port(f"127.0.0.1:{self.port if port is None else port}")
-        self._server.start()
-        return bound
-
-    def stop(self) -> None:
-        if self._server is not None:
-            self._server.stop(0).wait(5)
-
-    def _config(self, request: Any, _: grpc.ServicerContext) -> Any:
-        response = M.ModelConfigResponse()
-        response.config.name = request.name
-        response.config.max_batch_size = self.max_batch
-        for name, value in self.cards[request.name].items():
-            response.config.parameters[name].string_value = value
-        response.config.input.add(name="image", dims=[-1, -1, 3])
-        return response
-
-    def _register_memory(self, request: Any, context: grpc.ServicerContext) -> Any:
-        if self.registers is not None:
-            self.registers.wait(10)
-        if self.knows_memory:
-            told = f"shared memory region '{request.name}' already in manager"
-            context.abort(grpc.StatusCode.ALREADY_EXISTS, told)
-        context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"Unable to open shared memory region: '{request.key}'")
-
-    def _infer(self, request: Any, context: grpc.ServicerContext) -> Any:
-        self.infers += 1
-        self.requests.append(request)
-        if self.fault is not None:
-            self.fault(context)
-        count = request.inputs[0].shape[0]
-        detection = request.model_name == DETECTION
-        values = self.answer
-        if values is None:
-            values = np.ones((count, 8, 15) if detection else (count, 4), np.float32)
-        response = M.ModelInferResponse(model_name=request.model_name)
-        response.outputs.add(name="detections" if detection else "embedding", datatype="FP32", shape=values.shape)
-        response.raw_output_contents.append(values.tobytes())
-        return response
+IMAGE = np.arange(2 * 32 * 64 * 3, dtype=np.uint64).astype(np.uint8).reshape(2, 32, 64, 3)
+SCALE = np.array([[0.5, 0.25], [1, 2]], np.float32)
 
 
 @pytest.fixture
-def server() -> Iterator[FaultyServer]:
-    faulty = FaultyServer()
+def server() -> Iterator[FaultyTriton]:
+    faulty = FaultyTriton()
     yield faulty
     faulty.stop()
 
 
 @pytest.fixture
-def spare() -> Iterator[FaultyServer]:
-    faulty = FaultyServer()
+def spare() -> Iterator[FaultyTriton]:
+    faulty = FaultyTriton()
     yield faulty
     faulty.stop()
 
 
-def client_of(*servers: FaultyServer, deadline_s: float = 5.0) -> TritonFaceModels:
-    return TritonFaceModels([one.address for one in servers], deadline_s=deadline_s, shared_memory="off")
+def client_of(
+    *servers: FaultyTriton, deadline_s: float = 5.0, shared_memory: Literal["auto", "off"] = "off"
+) -> TritonClient:
+    return TritonClient([one.address for one in servers], deadline_s=deadline_s, shared_memory=shared_memory)
 
 
-def aborts(code: grpc.StatusCode, details: str) -> Callable[[grpc.ServicerContext], None]:
-    return lambda context: context.abort(code, details)
-
-
-def hangs_until(released: threading.Event) -> Callable[[grpc.ServicerContext], None]:
-    def fault(_: grpc.ServicerContext) -> None:
-        released.wait(10)
-
-    return fault
-
-
-def wait_until(condition: Callable[[], bool], what: str, deadline_s: float = 10.0) -> None:
-    until = time.monotonic() + deadline_s
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < until, f"not within {deadline_s} s: {what}"
-        pause.wait(0.02)
-
-
-def test_both_models_answer_with_their_card_and_origin(server: FaultyServer) -> None:
+def test_the_configuration_of_a_model_is_typed(server: FaultyTriton) -> None:
     with client_of(server) as client:
-        assert client.ready()
-        found = client.detect(IMAGE)
-        assert found.values.shape == (1, 8, 15)
-        assert found.info.model_id == "detector@0123456789ab"
-        assert found.endpoint == server.address
-        assert client.detect(np.zeros((3, 32, 32, 3), np.uint8)).values.shape == (3, 8, 15)
-        assert client.embed(FACES).values.shape == (2, 4)
-        assert client.embedder_info().embedding_size == 4
-        assert client.embed(FACES[:0]).values.shape == (0, 4)
+        info = client.model_info("objects")
+        detector = client.model_info("face_detection")
+    assert (info.name, info.max_batch, info.model_id) == ("objects", 8, "")
+    assert info.inputs == (
+        TensorInfo("image", (-1, -1, 3), np.dtype(np.uint8)),
+        TensorInfo("scale", (2,), np.dtype(np.float32)),
+    )
+    assert info.outputs[1] == TensorInfo("classes", (-1,), np.dtype(np.int32))
+    assert info.parameters == {"labels": "car,dog"}
+    assert info.input_dims("scale") == (2,)
+    with pytest.raises(ValueError, match="no input 'picture'"):
+        info.input_dims("picture")
+    assert detector.model_id == "detector@0123456789ab"
 
 
-def test_more_faces_than_the_model_takes_at_once_go_in_several_requests(server: FaultyServer) -> None:
-    server.max_batch = 3
+def test_several_inputs_travel_and_all_outputs_return(server: FaultyTriton) -> None:
     with client_of(server) as client:
-        assert client.embed(np.zeros((7, 112, 112, 3), np.uint8)).values.shape == (7, 4)
-    assert [request.inputs[0].shape[0] for request in server.requests] == [3, 3, 1]
-
-
-def test_the_request_carries_pixels_shape_and_a_queue_timeout(server: FaultyServer) -> None:
-    pixels = np.random.default_rng(1).integers(0, 256, (2, 32, 64, 3), dtype=np.uint8)
-    with client_of(server) as client:
-        client.detect(pixels[:, ::-1])
+        result = client.infer("objects", {"image": IMAGE[:, ::-1], "scale": SCALE})
+    assert {name: (array.shape, array.dtype) for name, array in result.values.items()} == {
+        "boxes": ((2, 5, 4), np.dtype(np.float32)),
+        "classes": ((2, 5), np.dtype(np.int32)),
+    }
+    assert (result.info.name, result.endpoint) == ("objects", server.address)
     request = server.requests[0]
-    assert list(request.inputs[0].shape) == [2, 32, 64, 3]
-    assert request.inputs[0].datatype == "UINT8"
-    assert request.raw_input_contents[0] == pixels[:, ::-1].tobytes()
-    assert 0 < request.parameters["timeout"].int64_param <= 5_000_000
+    assert [(one.name, one.datatype, list(one.shape)) for one in request.inputs] == [
+        ("image", "UINT8", [2, 32, 64, 3]),
+        ("scale", "FP32", [2, 2]),
+    ]
+    assert list(request.raw_input_contents) == [IMAGE[:, ::-1].tobytes(), SCALE.tobytes()]
 
 
-def test_it_works_from_asyncio(server: FaultyServer) -> None:
-    async def several() -> list[Any]:
-        answers: list[Any] = await asyncio.gather(*(asyncio.to_thread(client.detect, IMAGE) for _ in range(8)))
-        return answers
+def test_only_inputs_outside_shared_memory_take_the_wire(server: FaultyTriton) -> None:
+    server.knows_memory = True
+    with client_of(server, shared_memory="auto") as client:
+        buffer = client.frame_buffer(32, 64, batch=2)
+        buffer[:] = IMAGE
+        client.infer("objects", {"image": buffer, "scale": SCALE})
+        assert client.endpoint_states()[0].shared_memory
+    request = server.requests[0]
+    assert request.inputs[0].parameters["shared_memory_byte_size"].int64_param == IMAGE.nbytes
+    assert not request.inputs[1].parameters
+    assert list(request.raw_input_contents) == [SCALE.tobytes()]
 
+
+def test_a_large_batch_is_divided_alike_for_all_inputs(server: FaultyTriton) -> None:
+    server.max_batch = 2
     with client_of(server) as client:
-        assert len(asyncio.run(several())) == 8
+        inputs: Tensors = {"image": np.zeros((5, 32, 32, 3), np.uint8), "scale": np.zeros((5, 2), np.float32)}
+        result = client.infer("objects", inputs)
+    assert {name: array.shape for name, array in result.values.items()} == {"boxes": (5, 5, 4), "classes": (5, 5)}
+    assert [[one.shape[0] for one in request.inputs] for request in server.requests] == [[2, 2], [2, 2], [1, 1]]
+
+
+def test_a_model_without_batches_gets_its_inputs_as_they_are(server: FaultyTriton) -> None:
+    server.max_batch = 0
+    server.answer = np.ones((3, 4), np.float32)
+    with client_of(server) as client:
+        inputs = {"image": IMAGE[0], "scale": SCALE[0]}
+        result = client.infer("objects", inputs, expect=lambda _: {"boxes": (-1, 4)})
+    assert result.values["boxes"].shape == (3, 4)
+    assert [list(one.shape) for one in server.requests[0].inputs] == [[32, 64, 3], [2]]
+
+
+def test_nothing_is_sent_for_no_items(server: FaultyTriton) -> None:
+    with client_of(server) as client:
+        result = client.infer("objects", {"image": IMAGE[:0], "scale": SCALE[:0]})
+    assert server.infers == 0
+    assert result.values["boxes"].shape == (0, 0, 4)
+    assert result.values["classes"].dtype == np.int32
 
 
 @pytest.mark.parametrize(
-    ("code", "details", "error"),
+    ("inputs", "words"),
     [
-        (grpc.StatusCode.UNAVAILABLE, "[request id: 1] Exceeds maximum queue size", InferenceOverloaded),
-        (grpc.StatusCode.UNAVAILABLE, "Request timeout expired", InferenceOverloaded),
-        (grpc.StatusCode.INVALID_ARGUMENT, "unexpected shape for input 'image'", InferenceRejected),
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, "Received message larger than max", InferenceRejected),
-        (grpc.StatusCode.NOT_FOUND, "Request for unknown model: 'face_detection' is not found", InferenceUnavailable),
-        (grpc.StatusCode.INTERNAL, "Stub process 'face_detection_0_0' is not healthy.", InferenceUnavailable),
+        ({"image": IMAGE, "scale": SCALE[:1]}, "the same number of items"),
+        ({"image": IMAGE.astype("datetime64[s]")}, r"datetime64\[s\] cannot be sent; BOOL, UINT8"),
     ],
+    ids=["unequal batches", "no such type"],
 )
-def test_what_triton_says_becomes_an_error_of_ours(
-    server: FaultyServer, code: grpc.StatusCode, details: str, error: type[Exception]
-) -> None:
-    server.fault = aborts(code, details)
-    with client_of(server, deadline_s=0.5) as client, pytest.raises(error) as caught:
-        client.detect(IMAGE)
-    assert details in str(caught.value)
-    assert server.address in str(caught.value)
-
-
-def test_overload_and_bad_input_do_not_open_the_circuit(server: FaultyServer) -> None:
-    with client_of(server) as client:
-        for details in ("Exceeds maximum queue size",) * 5:
-            server.fault = aborts(grpc.StatusCode.UNAVAILABLE, details)
-            with pytest.raises(InferenceOverloaded):
-                client.detect(IMAGE)
-        assert client.endpoint_states()[0].circuit is Circuit.CLOSED
-        server.fault = None
-        client.detect(IMAGE)
-        assert client.endpoint_states()[0].last_error == ""
-
-
-def test_bad_input_is_not_tried_again(server: FaultyServer, spare: FaultyServer) -> None:
-    server.fault = aborts(grpc.StatusCode.INVALID_ARGUMENT, "unexpected shape")
-    with client_of(server, spare) as client, pytest.raises(InferenceRejected):
-        client.detect(IMAGE)
-    assert (server.infers, spare.infers) == (1, 0)
-
-
-def test_a_dead_endpoint_is_passed_over_and_used_again_when_it_is_back(
-    server: FaultyServer, spare: FaultyServer
-) -> None:
-    server.stop()
-    with client_of(server, spare) as client:
-        assert client.detect(IMAGE).endpoint == spare.address
-        first, second = client.endpoint_states()
-        assert first.circuit is not Circuit.CLOSED
-        assert first.last_error
-        assert second.answered == 1
-        server.start()
-        wait_until(lambda: client.detect(IMAGE).endpoint == server.address, "the first endpoint is used again")
-
-
-def test_an_endpoint_that_hangs_leaves_time_for_the_next(server: FaultyServer, spare: FaultyServer) -> None:
-    released = threading.Event()
-    server.fault = hangs_until(released)
-    with client_of(server, spare, deadline_s=1.0) as client:
-        for _ in range(3):
-            assert client.detect(IMAGE).endpoint == spare.address
-        assert client.endpoint_states()[0].circuit is not Circuit.CLOSED
-        released.set()
-
-
-def test_an_overloaded_endpoint_gives_way_to_the_next(server: FaultyServer, spare: FaultyServer) -> None:
-    server.fault = aborts(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
-    with client_of(server, spare) as client:
-        assert client.detect(IMAGE).endpoint == spare.address
-
-
-def test_a_call_waits_out_a_short_outage_inside_its_deadline(server: FaultyServer) -> None:
-    with client_of(server, deadline_s=10) as client:
-        client.detect(IMAGE)
-        server.stop()
-        starter = threading.Timer(0.5, server.start)
-        starter.start()
-        assert client.detect(IMAGE).values.shape == (1, 8, 15)
-        starter.join(5)
-
-
-def test_a_call_whose_time_is_up_leaves_the_probe_to_the_next(server: FaultyServer) -> None:
-    with client_of(server, deadline_s=0.3) as client:
-        server.stop()
-        with pytest.raises(InferenceUnavailable):
-            client.detect(IMAGE)
-        breaker = client._endpoints[0].breaker
-        wait_until(lambda: breaker.wait_s() == 0, "a probe is due")
-        with pytest.raises(InferenceUnavailable):
-            client.detect(IMAGE, deadline_s=0)
-        assert breaker.try_probe()
-
-
-def test_a_probe_on_a_connection_that_was_closed_meanwhile_counts_as_failed(server: FaultyServer) -> None:
-    with client_of(server) as client:
-        endpoint = client._endpoints[0]
-        endpoint.connect().abandon()
-        endpoint.breaker.failed(decisive=True)
-        wait_until(lambda: endpoint.breaker.wait_s() == 0, "a probe is due")
-        endpoint.probe(DETECTION)
-        assert endpoint.breaker.circuit is Circuit.OPEN
-        assert client.detect(IMAGE).values.shape == (1, 8, 15)
-
-
-def test_silence_is_a_timeout(server: FaultyServer) -> None:
-    released = threading.Event()
-    server.fault = hangs_until(released)
-    with client_of(server, deadline_s=0.3) as client:
-        with pytest.raises(InferenceTimeout, match="no answer: within"):
-            client.detect(IMAGE)
-        released.set()
-
-
-def test_what_an_endpoint_said_is_told_though_it_is_silent_when_the_time_runs_out(server: FaultyServer) -> None:
-    released = threading.Event()
-
-    def fault(context: grpc.ServicerContext) -> None:
-        server.fault = hangs_until(released)
-        context.abort(grpc.StatusCode.NOT_FOUND, "Request for unknown model")
-
-    server.fault = fault
-    with client_of(server, deadline_s=1.5) as client:
-        with pytest.raises(InferenceUnavailable, match="Request for unknown model"):
-            client.detect(IMAGE)
-        assert server.infers > 1, "it was tried again"
-        released.set()
-
-
-def test_nobody_there_is_unavailable_with_every_endpoint_named(server: FaultyServer, spare: FaultyServer) -> None:
-    server.stop()
-    spare.stop()
-    with client_of(server, spare, deadline_s=0.4) as client:
-        with pytest.raises(InferenceUnavailable) as caught:
-            client.detect(IMAGE)
-        assert server.address in str(caught.value)
-        assert spare.address in str(caught.value)
-        assert not client.ready(deadline_s=0.4)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [np.ones((1, 7, 15), np.float32), np.ones((1, 8, 14), np.float32), np.full((1, 8, 15), np.nan, np.float32)],
-    ids=["other top k", "other columns", "not finite"],
-)
-def test_an_answer_that_breaks_the_contract_is_not_passed_on(
-    server: FaultyServer, answer: np.ndarray[Any, np.dtype[np.float32]]
-) -> None:
-    server.answer = answer
-    with client_of(server, deadline_s=0.3) as client, pytest.raises(InferenceUnavailable):
-        client.detect(IMAGE)
-
-
-def test_another_model_behind_the_same_address_is_noticed(server: FaultyServer) -> None:
-    with client_of(server) as client:
-        assert client.embed(FACES).info.model_id == "embedder@0123456789ab"
-        server.stop()
-        server.cards["face_recognition"] |= {"vigil_model_id": "newer@ba9876543210", "embedding_size": "6"}
-        server.answer = np.ones((2, 6), np.float32)
-        server.start()
-
-        def newer() -> bool:
-            answer = client.embed(FACES)
-            return answer.info.model_id == "newer@ba9876543210" and answer.values.shape == (2, 6)
-
-        wait_until(newer, "the new model's card is used")
-
-
-def test_a_model_that_was_not_exported_by_us_is_told(server: FaultyServer) -> None:
-    server.cards["face_detection"].pop("top_k")
-    words = "parameter top_k is missing; was the model exported"
-    with client_of(server, deadline_s=0.3) as client, pytest.raises(InferenceUnavailable, match=words):
-        client.detect(IMAGE)
-
-
-@pytest.mark.parametrize(
-    ("image", "words"),
-    [
-        (np.zeros((30, 64, 3), np.uint8), "64x30 cannot be analysed; sides must be multiples of 32"),
-        (np.zeros((0, 32, 32, 3), np.uint8), "cannot be analysed"),
-        (np.zeros((32, 64), np.uint8), r"\[32, 64\]"),
-        (np.zeros((32, 64, 4), np.uint8), r"\[1, 32, 64, 4\]"),
-        (np.zeros((32, 64, 3), np.float32), "float32, cannot be sent"),
-    ],
-)
-def test_wrong_pictures_are_refused_before_they_travel(server: FaultyServer, image: Any, words: str) -> None:
+def test_impossible_inputs_are_rejected(server: FaultyTriton, inputs: dict[str, NDArray[Any]], words: str) -> None:
     with client_of(server) as client, pytest.raises(InferenceRejected, match=words):
-        client.detect(image)
+        client.infer("objects", inputs)
     assert server.infers == 0
 
 
-def test_faces_that_are_not_aligned_are_refused(server: FaultyServer) -> None:
-    with client_of(server) as client, pytest.raises(InferenceRejected, match="align them to 112x112"):
-        client.embed(np.zeros((1, 64, 64, 3), np.uint8))
+def test_outputs_other_than_configured_are_refused(server: FaultyTriton) -> None:
+    server.answer = np.ones((2, 5, 3), np.float32)
+    with client_of(server, deadline_s=0.3) as client, pytest.raises(InferenceUnavailable, match=r"\[2, -1, 4\]"):
+        client.infer("objects", {"image": IMAGE, "scale": SCALE})
 
 
-@pytest.mark.parametrize("endpoints", [[], [""], ["a:1", "a:1"]])
-def test_impossible_endpoints_are_refused(endpoints: list[str]) -> None:
-    with pytest.raises(ValueError, match="at least one host:port, each once"):
-        TritonFaceModels(endpoints)
+def test_a_missing_output_is_named(server: FaultyTriton) -> None:
+    with client_of(server, deadline_s=0.3) as client, pytest.raises(InferenceUnavailable, match="'masks' is expected"):
+        client.infer("objects", {"image": IMAGE}, expect=lambda _: {"masks": (2, 5)})
 
 
-def test_a_server_that_cannot_open_shared_memory_gets_frames_over_the_wire(server: FaultyServer) -> None:
-    with TritonFaceModels([server.address], deadline_s=5) as client:
-        buffer = client.frame_buffer(32, 64)
-        buffer[:] = 9
-        client.detect(buffer)
-        client.detect(buffer)
-        assert [len(request.raw_input_contents[0]) for request in server.requests] == [32 * 64 * 3] * 2
-        assert not client.endpoint_states()[0].shared_memory
+def test_an_endpoint_with_an_unusable_model_is_passed_over(server: FaultyTriton, spare: FaultyTriton) -> None:
+    server.parameters["objects"].clear()
+
+    def labels(info: ModelInfo) -> str:
+        if "labels" not in info.parameters:
+            raise ValueError("parameter labels is missing")
+        return info.parameters["labels"]
+
+    def expect(info: ModelInfo) -> dict[str, tuple[int, ...]]:
+        labels(info)
+        return {"boxes": (2, -1, 4)}
+
+    with client_of(server, spare) as client:
+        assert client.infer("objects", {"image": IMAGE}, expect=expect).endpoint == spare.address
+        assert client.read_info("objects", labels) == "car,dog"
+        assert "objects: parameter labels is missing" in client.endpoint_states()[0].last_error
+    assert server.infers == 0
 
 
-def test_a_region_that_the_server_has_from_a_connection_before_is_used(server: FaultyServer) -> None:
-    server.knows_memory = True
-    with TritonFaceModels([server.address], deadline_s=5) as client:
-        client.detect(client.frame_buffer(32, 64))
-        assert client.endpoint_states()[0].shared_memory
-    assert "shared_memory_region" in server.requests[0].inputs[0].parameters
-
-
-def test_a_server_that_hangs_over_shared_memory_still_gets_the_frame_in_time(server: FaultyServer) -> None:
-    server.registers = threading.Event()
-    server.fault = lambda _: time.sleep(0.1)  # what inference takes, so that the last millisecond is not enough
-    with TritonFaceModels([server.address], deadline_s=2.0) as client:
-        assert client.detect(client.frame_buffer(32, 64)).values.shape == (1, 8, 15)
-        server.registers.set()
-
-
-def test_a_closed_client_says_so(server: FaultyServer) -> None:
-    client = client_of(server)
-    client.close()
-    with pytest.raises(InferenceUnavailable, match="closed"):
-        client.detect(IMAGE)
-    assert not client.ready()
+def test_ready_asks_for_every_model(server: FaultyTriton) -> None:
+    with client_of(server) as client:
+        assert client.ready(("objects", "face_detection", "face_recognition"))
+        server.stop()
+        assert not client.ready(("objects",), deadline_s=0.4)

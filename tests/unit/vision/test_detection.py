@@ -1,3 +1,6 @@
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,6 +27,33 @@ def faces(draw: st.DrawFn) -> Detections:
     sizes = draw(hnp.arrays(np.float32, (count, 2), elements=st.floats(1, 200, width=32)))
     scores = draw(hnp.arrays(np.float32, count, elements=st.floats(0.125, 1, width=32)))
     return Detections(np.hstack([corners, corners + sizes]), scores, np.zeros((count, 5, 2), np.float32))
+
+
+@st.composite
+def objects(draw: st.DrawFn) -> Detections:
+    """Make detections in which every column holds the number of the detection."""
+    plain = draw(faces())
+    count = len(plain)
+    ids = np.arange(count)
+    return replace(
+        plain,
+        landmarks=np.broadcast_to(ids[:, None, None], (count, 5, 2)).astype(np.float32),
+        class_id=ids.astype(np.int32) % 3,
+        data={"id": ids, "name": np.array([f"object {one}" for one in ids], np.object_)},
+    )
+
+
+def check_columns(kept: Detections, source: Detections) -> None:
+    """Check that each row of each column is still that of one detection."""
+    ids = kept.data["id"]
+    assert source.class_id is not None
+    assert kept.class_id is not None
+    np.testing.assert_array_equal(kept.boxes, source.boxes[ids])
+    np.testing.assert_array_equal(kept.scores, source.scores[ids])
+    np.testing.assert_array_equal(kept.landmarks, source.landmarks[ids])
+    np.testing.assert_array_equal(kept.class_id, source.class_id[ids])
+    assert kept.class_id.dtype == np.int32
+    assert kept.data["name"].tolist() == source.data["name"][ids].tolist()
 
 
 @pytest.mark.parametrize(
@@ -115,3 +145,48 @@ def test_faces_can_be_walked_one_by_one() -> None:
     found = detection.parse(rows(row(0, 0, 9, 9, 0.9), row(20, 0, 29, 9, 0.8)), 0.1)
     assert [len(face) for face in found] == [1, 1]
     assert [float(face.scores[0]) for face in found] == pytest.approx([0.9, 0.8])
+
+
+@given(objects(), st.data())
+def test_select_keeps_all_columns_aligned(found: Detections, data: st.DataObject) -> None:
+    mask = data.draw(hnp.arrays(np.bool_, len(found)))
+    order = np.array(data.draw(st.permutations(range(len(found)))), np.intp)
+    start = data.draw(st.integers(0, len(found)))
+    for which, ids in (
+        (mask, np.flatnonzero(mask)),
+        (order, order),
+        (slice(start, None), np.arange(len(found))[start:]),
+    ):
+        kept = found.select(which)
+        np.testing.assert_array_equal(kept.data["id"], ids)
+        check_columns(kept, found)
+    assert [one.data["id"].item() for one in found] == list(range(len(found)))
+
+
+@given(objects(), st.floats(0, 1), st.floats(0, 200), st.integers(0, 5))
+def test_filters_keep_all_columns_aligned(found: Detections, threshold: float, least: float, most: int) -> None:
+    check_columns(detection.suppress(found, threshold), found)
+    kept = detection.filter_faces(found, min_face_pixels=least, max_faces=most)
+    assert len(kept) <= most
+    check_columns(kept, found)
+
+
+def test_boxes_of_two_classes_do_not_suppress_each_other() -> None:
+    found = detection.parse(rows(row(0, 0, 10, 10, 0.9), row(0, 0, 10, 10, 0.8), row(0, 0, 10, 10, 0.7)), 0.1)
+    classes = replace(found, class_id=np.array([1, 2, 1], np.int32))
+    np.testing.assert_allclose(detection.suppress(classes, 0.3).scores, [0.9, 0.8])
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"boxes": np.zeros((1, 4), np.float32)},
+        {"class_id": np.zeros(3, np.int32)},
+        {"data": {"label": np.array(["a", "b", "c"])}},
+    ],
+    ids=["boxes", "class", "data"],
+)
+def test_columns_of_unequal_length_are_refused(columns: dict[str, Any]) -> None:
+    found = detection.parse(rows(row(0, 0, 10, 10, 0.9), row(0, 0, 20, 20, 0.8)), 0.1)
+    with pytest.raises(ValueError, match="do not belong to 2 detections"):
+        replace(found, **columns)

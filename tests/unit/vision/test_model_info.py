@@ -25,8 +25,8 @@ def test_a_detector_of_any_size() -> None:
 
 
 def test_a_detector_of_one_size() -> None:
-    info = model_info.detector_info(DETECTION, dims=(384, 640, 3), max_batch=8)
-    assert (info.height, info.width, info.max_batch) == (384, 640, 8)
+    info = model_info.detector_info(DETECTION, dims=(384, 640, 3))
+    assert (info.height, info.width) == (384, 640)
 
 
 def test_an_embedder() -> None:

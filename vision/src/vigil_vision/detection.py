@@ -5,8 +5,8 @@ The model answers with [K,15] rows x1, y1, x2, y2, score, (x, y) x 5, sorted by 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ LEAST_SPREAD = 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """Faces in one picture, most confident first.
+    """What was detected in one image, most confident first; row i of every column belongs to detection i.
 
     Attributes
     ----------
@@ -31,28 +31,59 @@ class Detections:
     scores
         [n] float32, 0 to 1.
     landmarks
-        [n,5,2] float32 in pixels: right eye (left in the picture), left eye, nose, right and left mouth corner.
+        [n,5,2] float32 in pixels: right eye (left in the image), left eye, nose, right and left mouth corner; [n,0,2]
+        from a model that finds no landmarks.
+    class_id
+        [n] int32, the class of each detection; None from a model of one class.
+    data
+        Further columns by name, n rows each.
+
+    Raises
+    ------
+    ValueError
+        When columns differ in their number of rows.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     landmarks: NDArray[np.float32]
+    class_id: NDArray[np.int32] | None = None
+    data: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = len(self.scores)
+        if not len(self.boxes) == len(self.landmarks) == count:
+            msg = f"{len(self.boxes)} boxes and {len(self.landmarks)} landmarks do not belong to {count} detections"
+            raise ValueError(msg)
+        if self.class_id is not None and len(self.class_id) != count:
+            msg = f"{len(self.class_id)} classes do not belong to {count} detections"
+            raise ValueError(msg)
+        for name, column in self.data.items():
+            if len(column) != count:
+                msg = f"{len(column)} rows of {name} do not belong to {count} detections"
+                raise ValueError(msg)
 
     @classmethod
     def empty(cls) -> Self:
-        """Make detections of no face."""
+        """Return no detections."""
         return cls(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 5, 2), np.float32))
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def __iter__(self) -> Iterator["Detections"]:
-        """Give each face as detections of one."""
+        """Yield each detection by itself."""
         return (self.select(slice(i, i + 1)) for i in range(len(self)))
 
     def select(self, which: slice | NDArray[np.bool_] | NDArray[np.intp]) -> "Detections":
-        """Keep some faces: a slice, a mask [n] or indices."""
-        return Detections(self.boxes[which], self.scores[which], self.landmarks[which])
+        """Return some of the detections, with all their columns: a slice, a mask [n] or indices."""
+        return Detections(
+            self.boxes[which],
+            self.scores[which],
+            self.landmarks[which],
+            self.class_id[which] if self.class_id is not None else None,
+            {name: column[which] for name, column in self.data.items()} if self.data else {},
+        )
 
     @property
     def widths(self) -> NDArray[np.float32]:
@@ -115,19 +146,21 @@ def intersection_over_union(a: NDArray[np.float32], b: NDArray[np.float32]) -> N
 
 
 def suppress(detections: Detections, iou_threshold: float) -> Detections:
-    """Keep the best of boxes that overlap by more than `iou_threshold` (greedy non-maximum suppression).
+    """Keep the best of boxes that overlap by more than `iou_threshold` (greedy non-maximum suppression in each class).
 
     Parameters
     ----------
     detections
         Any order; the result is sorted by score, descending.
     iou_threshold
-        0 to 1: two boxes with a greater intersection over union are one face.
+        0 to 1: two boxes of one class with a greater intersection over union are one detection.
     """
     if len(detections) < 2:
         return detections
     ordered = detections.select(np.argsort(-detections.scores, kind="stable"))
     overlaps = intersection_over_union(ordered.boxes, ordered.boxes) > iou_threshold
+    if ordered.class_id is not None:
+        overlaps &= ordered.class_id[:, None] == ordered.class_id[None, :]
     alive = np.ones(len(ordered), np.bool_)
     for index in range(len(ordered)):
         if alive[index]:
@@ -168,5 +201,6 @@ def decode(
     Boxes are not clipped to the picture: a face at its edge keeps its true size.
     """
     faces = suppress(parse(rows, score_threshold), iou_threshold)
-    in_source = Detections(letterbox.to_source(faces.boxes), faces.scores, letterbox.to_source(faces.landmarks))
+    boxes, landmarks = letterbox.to_source(faces.boxes), letterbox.to_source(faces.landmarks)
+    in_source = Detections(boxes, faces.scores, landmarks, faces.class_id, faces.data)
     return filter_faces(in_source, min_face_pixels=min_face_pixels, max_faces=max_faces)

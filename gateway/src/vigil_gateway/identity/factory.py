@@ -27,6 +27,7 @@ from vigil_gateway.settings import IdentitySettings
 from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.qdrant.gallery import Gallery
 from vigil_vision.faces.models import TritonFaceModels
+from vigil_vision.triton import TritonClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def build(settings: IdentitySettings, gallery: Gallery | None = None) -> Parts:
     database = Database(settings.database_url.get_secret_value(), "vigil-gateway identity")
     gallery = gallery or make_gallery(settings)
     inference = TritonFaceModels(
-        settings.triton_endpoints, deadline_s=settings.inference_deadline_s, shared_memory="off"
+        TritonClient(settings.triton_endpoints, deadline_s=settings.inference_deadline_s, shared_memory="off")
     )
     metrics = Metrics()
     metrics.watch_bus_errors(lambda: bus.errors)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 DETECTION = "face_detection"
 RECOGNITION = "face_recognition"
@@ -11,23 +11,20 @@ _MODEL_ID = re.compile(r"\S+@[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
-class ModelInfo:
-    """A served model.
+class FaceModelInfo:
+    """A model of faces.
 
     Attributes
     ----------
     model_id
         `<name>@<first 12 hex digits of the sha256 of the source ONNX file>`; embeddings of different ids never meet.
-    max_batch
-        Pictures that one request may hold; 0 when the server does not say.
     """
 
     model_id: str
-    max_batch: int = field(default=0, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
-class DetectorInfo(ModelInfo):
+class DetectorInfo(FaceModelInfo):
     """The served detector.
 
     Attributes
@@ -51,7 +48,7 @@ class DetectorInfo(ModelInfo):
 
 
 @dataclass(frozen=True, slots=True)
-class EmbedderInfo(ModelInfo):
+class EmbedderInfo(FaceModelInfo):
     """The served embedder.
 
     Attributes
@@ -70,7 +67,7 @@ class EmbedderInfo(ModelInfo):
     alignment_template: str = "arcface_112"
 
 
-def detector_info(parameters: Mapping[str, str], *, dims: tuple[int, ...], max_batch: int = 0) -> DetectorInfo:
+def detector_info(parameters: Mapping[str, str], *, dims: tuple[int, ...]) -> DetectorInfo:
     """Read what the detector's parameters hold; ValueError names the parameter that is missing or wrong.
 
     Parameters
@@ -79,8 +76,6 @@ def detector_info(parameters: Mapping[str, str], *, dims: tuple[int, ...], max_b
         Of the model configuration, text values.
     dims
         Of the input `image` without the batch: H, W, 3; -1 where any size goes.
-    max_batch
-        `max_batch_size` of the model configuration.
     """
     if len(dims) != 3 or dims[2] not in {3, -1}:
         msg = f"input dims {list(dims)} are not [H, W, 3]"
@@ -93,11 +88,10 @@ def detector_info(parameters: Mapping[str, str], *, dims: tuple[int, ...], max_b
         top_k=_integer(parameters, "top_k", 1, 10_000),
         height=dims[0] if dims[0] > 0 else None,
         width=dims[1] if dims[1] > 0 else None,
-        max_batch=max_batch,
     )
 
 
-def embedder_info(parameters: Mapping[str, str], *, max_batch: int = 0) -> EmbedderInfo:
+def embedder_info(parameters: Mapping[str, str]) -> EmbedderInfo:
     """Read what the embedder's parameters hold; ValueError names the parameter that is missing or wrong."""
     template = _text(parameters, "alignment_template")
     if template != "arcface_112":
@@ -109,7 +103,6 @@ def embedder_info(parameters: Mapping[str, str], *, max_batch: int = 0) -> Embed
         match_threshold=_permille(parameters, "match_threshold_permille"),
         match_margin=_permille(parameters, "match_margin_permille"),
         alignment_template=template,
-        max_batch=max_batch,
     )
 
 

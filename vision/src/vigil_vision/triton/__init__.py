@@ -1,5 +1,6 @@
-"""The inference client: two models behind one or more Triton servers, over gRPC, with deadlines everywhere."""
+"""The inference client: models behind one or more Triton servers, over gRPC, with deadlines everywhere."""
 
+from vigil_vision.triton.client import InferenceResult, TritonClient
 from vigil_vision.triton.endpoint import EndpointState
 from vigil_vision.triton.errors import (
     InferenceError,
@@ -8,7 +9,7 @@ from vigil_vision.triton.errors import (
     InferenceTimeout,
     InferenceUnavailable,
 )
-from vigil_vision.triton.result import InferenceResult
+from vigil_vision.triton.model_info import ModelInfo, TensorInfo
 
 __all__ = [
     "EndpointState",
@@ -18,4 +19,7 @@ __all__ = [
     "InferenceResult",
     "InferenceTimeout",
     "InferenceUnavailable",
+    "ModelInfo",
+    "TensorInfo",
+    "TritonClient",
 ]

@@ -12,13 +12,20 @@ from contextlib import suppress
 from typing import Any
 
 import grpc
-import numpy as np
 from numpy.typing import NDArray
 
-from vigil_vision.faces.model_info import DETECTION, DetectorInfo, EmbedderInfo, detector_info, embedder_info
 from vigil_vision.triton import wire
-from vigil_vision.triton.errors import InferenceError, InferenceUnavailable, RegionKnown, RegionLost, from_grpc
+from vigil_vision.triton.errors import (
+    InferenceError,
+    InferenceRejected,
+    InferenceUnavailable,
+    RegionKnown,
+    RegionLost,
+    from_grpc,
+)
+from vigil_vision.triton.model_info import ModelInfo, read_model_info
 from vigil_vision.triton.shared_memory import RegionStore
+from vigil_vision.triton.wire import Tensors
 
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 """A batch of eight 4K pictures is 200 MB."""
@@ -54,8 +61,6 @@ INFO_EXPIRES_S = 30.0
 REGISTRATIONS_TOLERATED = 3
 """Times in a row that a server may lose a region; then frames take the wire (as with several pods behind one name)."""
 
-Info = DetectorInfo | EmbedderInfo
-
 
 class Connection:
     """A channel, the infos of the models and the registered regions; thread-safe. Connects at the first call."""
@@ -66,7 +71,7 @@ class Connection:
         self._channel = grpc.insecure_channel(address, options=_OPTIONS)
         self._infer = self._method("ModelInfer")
         self._lock = threading.Lock()
-        self._infos: dict[str, tuple[Info, float]] = {}
+        self._infos: dict[str, tuple[ModelInfo, float]] = {}
         self._registered: set[str] = set()
         self._lost_in_a_row = 0
         self._last_answer = 0.0
@@ -76,45 +81,37 @@ class Connection:
         """Whether frames went through shared memory."""
         return self.regions is not None and bool(self._registered)
 
-    def infer(
-        self, model: str, tensors: tuple[str, str], pixels: NDArray[np.uint8], timeout_s: float
-    ) -> NDArray[np.float32]:
-        """Run a model on pixels; through shared memory when they lie in a region, else over the wire.
+    def infer(self, model: str, inputs: Tensors, timeout_s: float) -> Tensors:
+        """Run a model once; inputs that lie in a region travel through shared memory, the others over the wire.
 
         Parameters
         ----------
         model
             Its name.
-        tensors
-            Names of its input and output.
-        pixels
-            The input, with batch.
+        inputs
+            Arrays by the name of the input, with the batch.
         timeout_s
             Seconds for the whole.
+
+        Returns
+        -------
+        All outputs by name.
         """
         until = time.monotonic() + timeout_s
         # Registering is worth a part of the time only: when it hangs, the wire must still have its chance.
-        region = self._region_of(pixels, timeout_s / 2)
-        if region is None:
-            return self.infer_on_wire(model, tensors, pixels, _left(until))
-        request = wire.infer_request(model, tensors[0], pixels.shape, timeout_s=_left(until), region=region)
+        regions = self._regions_of(inputs, timeout_s / 2)
+        if not regions:
+            return self._send(model, inputs, regions, _left(until))
         try:
-            answer = self._send(request, tensors[1], _left(until))
+            outputs = self._send(model, inputs, regions, _left(until))
         except RegionLost:
             # The server restarted between two calls, so nothing learnt from it holds any more. The wire is certain.
             self._forget()
-            return self.infer_on_wire(model, tensors, pixels, _left(until))
+            return self._send(model, inputs, {}, _left(until))
         self._lost_in_a_row = 0
-        return answer
+        return outputs
 
-    def infer_on_wire(
-        self, model: str, tensors: tuple[str, str], pixels: NDArray[np.uint8], timeout_s: float
-    ) -> NDArray[np.float32]:
-        """As `infer`, never through shared memory."""
-        request = wire.infer_request(model, tensors[0], pixels.shape, timeout_s=timeout_s)
-        return self._send(wire.with_pixels(request, pixels), tensors[1], timeout_s)
-
-    def info(self, model: str, timeout_s: float) -> Info:
+    def info(self, model: str, timeout_s: float) -> ModelInfo:
         """Read a model's info, or return the one that was read a moment ago."""
         now = time.monotonic()
         known = self._infos.get(model)
@@ -123,7 +120,7 @@ class Connection:
         request = wire.messages.ModelConfigRequest(name=model)
         raw = self._call("ModelConfig", request.SerializeToString(), timeout_s)
         config = wire.messages.ModelConfigResponse.FromString(raw).config
-        info = _read_info(config, self.address)
+        info = read_model_info(config)
         if known and known[0].model_id != info.model_id:
             logging.getLogger(__name__).warning(
                 "%s serves %s as %s now, not %s", self.address, info.model_id, model, known[0].model_id
@@ -168,10 +165,16 @@ class Connection:
     def _call(self, method: str, request: bytes, timeout_s: float) -> bytes:
         return self._invoke(self._method(method), request, timeout_s)
 
-    def _send(self, request: bytes, tensor: str, timeout_s: float) -> NDArray[np.float32]:
+    def _send(self, model: str, inputs: Tensors, regions: Mapping[str, tuple[str, int]], timeout_s: float) -> Tensors:
+        try:
+            request = wire.infer_request(model, inputs, timeout_s=timeout_s, regions=regions)
+        except ValueError as error:
+            raise InferenceRejected(str(error)) from error
+        if len(regions) < len(inputs):
+            request = wire.with_contents(request, (array for name, array in inputs.items() if name not in regions))
         raw = self._invoke(self._infer, request, timeout_s)
         try:
-            return wire.read_output(raw, tensor)
+            return wire.read_outputs(raw)
         except ValueError as error:
             msg = f"{self.address}: the answer cannot be read: {error}"
             raise InferenceUnavailable(msg) from error
@@ -190,11 +193,19 @@ class Connection:
         """Word the ValueError that grpcio raises when another thread has closed the channel meanwhile."""
         return InferenceUnavailable(f"{self.address}: connection closed")
 
-    def _region_of(self, pixels: NDArray[np.uint8], timeout_s: float) -> tuple[str, int] | None:
-        """Name the registered region in which pixels lie; registers it first where needed. None: take the wire."""
+    def _regions_of(self, inputs: Tensors, timeout_s: float) -> dict[str, tuple[str, int]]:
+        """Return, for each input that lies in a registered region, the region's name and the offset."""
+        if self.regions is None:
+            return {}
+        until = time.monotonic() + timeout_s
+        found = {name: self._region_of(array, _left(until)) for name, array in inputs.items()}
+        return {name: region for name, region in found.items() if region is not None}
+
+    def _region_of(self, array: NDArray[Any], timeout_s: float) -> tuple[str, int] | None:
+        """Return the registered region of an array; registers it first where needed. None: take the wire."""
         if self.regions is None:
             return None
-        found = self.regions.find(pixels)
+        found = self.regions.find(array)
         if found is None:
             return None
         region, offset = found
@@ -251,18 +262,3 @@ def probe_result(future: "grpc.Future") -> bool:
     except (grpc.RpcError, grpc.FutureTimeoutError, grpc.FutureCancelledError):
         return False
     return bool(wire.messages.ModelReadyResponse.FromString(raw).ready)
-
-
-def _read_info(config: wire.Message, address: str) -> Info:
-    parameters: Mapping[str, str] = {name: value.string_value for name, value in config.parameters.items()}
-    try:
-        if config.name == DETECTION:
-            dims = next(tuple(one.dims) for one in config.input if one.name == "image")
-            return detector_info(parameters, dims=dims, max_batch=config.max_batch_size)
-        return embedder_info(parameters, max_batch=config.max_batch_size)
-    except StopIteration:
-        msg = f"{address}: {config.name} has no input 'image'; was it exported by vigil-models?"
-        raise InferenceUnavailable(msg) from None
-    except ValueError as error:
-        msg = f"{address}: {config.name}: {error}"
-        raise InferenceUnavailable(msg) from error

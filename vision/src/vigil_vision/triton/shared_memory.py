@@ -15,6 +15,7 @@ import weakref
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +88,7 @@ class RegionStore:
             self._finalizers.append(weakref.finalize(array, self._release, region))
         return array
 
-    def find(self, array: NDArray[np.uint8]) -> tuple[Region, int] | None:
+    def find(self, array: NDArray[Any]) -> tuple[Region, int] | None:
         """Tell in which region an array lies, and at which offset; None when in none or not contiguous."""
         if not array.flags.c_contiguous:
             return None
