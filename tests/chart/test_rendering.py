@@ -24,9 +24,9 @@ from tests.chart.rendering import (
 from tests.support.shared import ROOT
 
 from vigil_gateway.settings import ApiSettings, IdentitySettings
-from vigil_gateway.settings import load as load_gateway
 from vigil_operator.kube.errors import KubeError
 from vigil_operator.settings import Settings, load
+from vigil_runtime.settings import load as load_gateway
 
 pytestmark = pytest.mark.usefixtures("helm")
 

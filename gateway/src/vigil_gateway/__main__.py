@@ -1,13 +1,13 @@
 """`vigil-gateway identity | api | migrate`.
 
-Exit status: 0 ended as told; 1 migration failed; 2 the environment is wrong; 78 the database's schema is not this
-program's.
+Exit status: 0 after SIGTERM or SIGINT; 1 the program failed; 2 the environment is invalid; 78 the schema of the
+database is not this program's.
 """
 
 import asyncio
 import os
 import sys
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeVar
 
 # Before NumPy is loaded: its BLAS would start a thread, with its stack and buffers, for every core.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -15,7 +15,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import typer
 
 from vigil_gateway import settings
-from vigil_gateway.logging import set_up
+from vigil_runtime.logs import configure_logging
+from vigil_runtime.settings import ProgramSettings, SettingsError, load
+from vigil_runtime.structured import configure_structlog
+
+Settings = TypeVar("Settings", bound=ProgramSettings)
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -27,19 +31,19 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Who was it, and who wants to know. Settings come from VIGIL_* variables.",
+    help="Identify sightings, and serve them over GraphQL. Settings come from VIGIL_* variables.",
 )
 
 
 @app.command()
 def identity() -> None:
-    """Consume sightings, find who they are of, remember it, tell it; and take Cameras and Subjects."""
-    told = _load(settings.IdentitySettings, "identity")
+    """Identify and record sightings, publish matches, and serve the registry of Cameras, Sites and Subjects."""
+    loaded = _load(settings.IdentitySettings, "identity")
     from vigil_gateway.identity.program import run
     from vigil_gateway.migrations.check import SchemaError
 
     try:
-        run(told)
+        run(loaded)
     except SchemaError as error:
         _fail(str(error), EXIT_SCHEMA)
     except (OSError, RuntimeError) as error:
@@ -48,40 +52,42 @@ def identity() -> None:
 
 @app.command()
 def api() -> None:
-    """Serve GraphQL: what is declared, what was seen, and what is being seen."""
-    told = _load(settings.ApiSettings, "api")
+    """Serve Cameras, Subjects and sightings over GraphQL, with live subscriptions."""
+    loaded = _load(settings.ApiSettings, "api")
     from vigil_gateway.migrations.check import SchemaError
     from vigil_gateway.storage.postgres.pool import check_schema_now
 
     try:
-        asyncio.run(check_schema_now(told.database_url.get_secret_value()))
+        asyncio.run(check_schema_now(loaded.database_url.get_secret_value()))
     except SchemaError as error:
         _fail(str(error), EXIT_SCHEMA)
     from vigil_gateway.api import run
 
-    run(told)
+    run(loaded)
 
 
 @app.command()
 def migrate() -> None:
-    """Bring the database to this program's schema; safe to run at any time, by several at once, and again."""
-    told = _load(settings.MigrateSettings, "migrate")
+    """Bring the database to this program's schema; safe to repeat, and to run several times at once."""
+    loaded = _load(settings.MigrateSettings, "migrate")
     from vigil_gateway.migrations.upgrade import MigrationError, upgrade
 
     try:
-        newest = asyncio.run(upgrade(told.database_url.get_secret_value()))
+        newest = asyncio.run(upgrade(loaded.database_url.get_secret_value()))
     except MigrationError as error:
         _fail(str(error), EXIT_FAILED)
     typer.echo(f"the database has schema {newest}")
 
 
-def _load(kind: type[settings.Settings], program: str) -> settings.Settings:
+def _load(kind: type[Settings], program: str) -> Settings:
     try:
-        told = settings.load(kind)
-    except settings.SettingsError as error:
+        loaded = load(kind)
+    except SettingsError as error:
         _fail(str(error), EXIT_USAGE)
-    set_up(told.log_level, told.log_format, program)
-    return told
+    fields = {"site": loaded.site} if isinstance(loaded, settings.ServerSettings) else {}
+    configure_logging(loaded.log_level, loaded.log_format, program, fields=fields)
+    configure_structlog()
+    return loaded
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -20,7 +20,7 @@ from vigil_gateway.api.factory import Endpoints, Process, process
 from vigil_gateway.api.limits import ApiLimits
 from vigil_gateway.api.program import server
 from vigil_gateway.api.server import listen
-from vigil_gateway.bus.connection import ensure_stream
+from vigil_runtime.bus import ensure_stream
 
 TOKEN = "a-token-of-the-tests"
 DEADLINE_S = 20.0

@@ -21,7 +21,6 @@ from vigil_contracts import events
 from vigil_contracts.bus import MSG_ID_HEADER, Kind, event_stream, streams, subject
 from vigil_contracts.events import Match, Sighting
 from vigil_contracts.ids import ResourceKey
-from vigil_gateway.bus.connection import ensure_stream
 from vigil_gateway.identity.incoming import Incoming
 from vigil_gateway.identity.metrics import Metrics
 from vigil_gateway.identity.pipeline import Pipeline, Stores
@@ -32,6 +31,7 @@ from vigil_gateway.services.models import Models
 from vigil_gateway.settings import IdentitySettings
 from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.qdrant.embedded import EmbeddedGallery
+from vigil_runtime.bus import ensure_stream
 from vigil_vision.faces.models import TritonFaceModels
 from vigil_vision.triton import TritonClient
 

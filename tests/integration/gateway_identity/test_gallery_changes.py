@@ -12,11 +12,12 @@ from tests.integration.gateway_identity.running import DEADLINE_S, NOWHERE, Benc
 from tests.support.waiting import eventually
 
 from vigil_contracts.ids import ResourceKey
-from vigil_gateway.bus.connection import Bus, BusAddress
+from vigil_gateway.bus.site_bus import SiteBus
 from vigil_gateway.services.erasure import Eraser
 from vigil_gateway.services.gallery_keeper import GalleryKeeper
 from vigil_gateway.storage.qdrant.gallery import Entry
 from vigil_gateway.storage.qdrant.reconcile import reconcile
+from vigil_runtime.bus import BusAddress
 
 pytestmark = pytest.mark.integration
 
@@ -98,7 +99,7 @@ async def test_who_is_erased_while_the_gallery_is_rebuilt_does_not_come_back(
         await put(model_id, entries)
 
     monkeypatch.setattr(pipeline.gallery, "put", put_slowly)
-    eraser = Eraser(pipeline.database, keeper, Bus(BusAddress(f"nats://{NOWHERE}", None, site), "test"))
+    eraser = Eraser(pipeline.database, keeper, SiteBus(BusAddress(f"nats://{NOWHERE}", None, site), "test"))
     rebuilding = asyncio.create_task(reconcile(pipeline.database, pipeline.gallery, MODEL))
     await putting.wait()
     erasing = asyncio.create_task(eraser.erase_subject(ResourceKey("default", "ann")))

@@ -14,10 +14,10 @@ from tests.support.waiting import eventually
 from vigil_contracts.bus import event_stream
 from vigil_contracts.events import Sighting
 from vigil_contracts.ids import new_sighting_id
-from vigil_gateway.bus.connection import Bus as GatewayBus
-from vigil_gateway.bus.connection import BusAddress
+from vigil_gateway.bus.site_bus import SiteBus
 from vigil_gateway.services.retention import Retention
 from vigil_gateway.storage.postgres import expired
+from vigil_runtime.bus import BusAddress
 
 pytestmark = pytest.mark.integration
 
@@ -52,9 +52,7 @@ async def left(url: str) -> dict[str, list[str]]:
 
 @pytest.fixture
 def retention(pipeline: Bench) -> Retention:
-    return Retention(
-        pipeline.database, GatewayBus(BusAddress(NOWHERE.url, None, pipeline.site), "test"), pipeline.metrics
-    )
+    return Retention(pipeline.database, SiteBus(BusAddress(NOWHERE.url, None, pipeline.site), "test"), pipeline.metrics)
 
 
 async def prepare(bench: Bench) -> None:

@@ -9,13 +9,13 @@ from nats.js.api import StreamConfig
 from tests.support.servers import NatsServer
 
 from vigil_contracts.bus import Stream, event_stream, streams
-from vigil_gateway.bus import connection
+from vigil_runtime import bus as runtime_bus
 from vigil_stream.publish import bus
 
 pytestmark = pytest.mark.integration
 
 Ensure = Callable[[JetStreamContext, Stream], Awaitable[None]]
-BOTH = pytest.mark.parametrize("ensure", [bus.ensure_stream, connection.ensure_stream], ids=["stream", "gateway"])
+BOTH = pytest.mark.parametrize("ensure", [bus.ensure_stream, runtime_bus.ensure_stream], ids=["stream", "gateway"])
 
 
 async def config_of(jetstream: JetStreamContext, stream: Stream) -> StreamConfig:
@@ -26,7 +26,7 @@ async def test_both_make_the_same_streams(own_nats: NatsServer) -> None:
     client = await nats.connect(own_nats.url, token=own_nats.token)
     jetstream = client.jetstream()
     made = {}
-    for ensure in (bus.ensure_stream, connection.ensure_stream):
+    for ensure in (bus.ensure_stream, runtime_bus.ensure_stream):
         for stream in streams("hq"):
             await ensure(jetstream, stream)
             await ensure(jetstream, stream)
@@ -35,7 +35,7 @@ async def test_both_make_the_same_streams(own_nats: NatsServer) -> None:
     await client.close()
 
     for stream in streams("hq"):
-        assert made[bus.ensure_stream, stream.name] == made[connection.ensure_stream, stream.name]
+        assert made[bus.ensure_stream, stream.name] == made[runtime_bus.ensure_stream, stream.name]
 
 
 @BOTH

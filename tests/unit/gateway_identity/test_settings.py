@@ -1,6 +1,7 @@
 import pytest
 
-from vigil_gateway.settings import ApiSettings, IdentitySettings, MigrateSettings, SettingsError, load
+from vigil_gateway.settings import ApiSettings, IdentitySettings, MigrateSettings
+from vigil_runtime.settings import SettingsError, load
 
 NEEDED = {"DATABASE_URL": "postgresql://u:p-secret@h/d", "TOKEN": "t-secret", "QDRANT_PATH": "/q"}
 

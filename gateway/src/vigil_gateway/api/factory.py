@@ -1,13 +1,10 @@
 """Wire the API's parts: one place that knows how they belong together."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Protocol
-
-import structlog
+from typing import Final
 
 from vigil_gateway.api.limits import ApiLimits
 from vigil_gateway.handlers.graphql.context import Services
@@ -22,8 +19,10 @@ from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.postgres.reader import Reader
 from vigil_gateway.storage.postgres.resource_reader import CameraReader, SubjectReader
 from vigil_gateway.storage.postgres.sighting_reader import SightingReader
+from vigil_runtime.tasks import BackgroundTasks
 
-log = structlog.get_logger(__name__)
+STOP_S: Final = 5.0
+"""For the background tasks to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +76,15 @@ async def process(endpoints: Endpoints, limits: ApiLimits) -> AsyncIterator[Proc
     database = Database(endpoints.database_url, "vigil-gateway api", limits.database_connections)
     await database.open()
     parts = _parts(endpoints, limits, Reader(database, limits.query_timeout_s))
-    tasks = [
-        asyncio.create_task(_for_ever(parts.services.hub.feed.run, "feed")),
-        asyncio.create_task(_for_ever(parts.bus.run, "bus")),
-        asyncio.create_task(_for_ever(lambda: _follow_cameras(parts.services), "cameras")),
-    ]
+    tasks = BackgroundTasks()
+    tasks.start("feed", parts.services.hub.feed.run)
+    tasks.start("bus", parts.bus.run)
+    tasks.start("cameras", lambda: _follow_cameras(parts.services))
     try:
         yield parts
     finally:
         parts.services.hub.close("the gateway goes down; connect again and resume after your last cursor")
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await tasks.stop(STOP_S)
         await database.close()
 
 
@@ -122,20 +118,3 @@ def _parts(endpoints: Endpoints, limits: ApiLimits, reader: Reader) -> Process:
 
 async def _follow_cameras(services: Services) -> None:
     await services.cameras.follow(services.registered_cameras.keys)
-
-
-async def _for_ever(run: "Runs", name: str) -> None:
-    """Start a part again when it ends by an error that nobody foresaw."""
-    while True:
-        try:
-            await run()
-        except Exception:
-            log.exception("part failed; it is started again in a second", part=name)
-        await asyncio.sleep(1)
-
-
-class Runs(Protocol):
-    """Something that runs until cancelled."""
-
-    async def __call__(self) -> None:
-        """Run."""

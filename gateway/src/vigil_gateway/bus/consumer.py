@@ -16,7 +16,8 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.client import JetStreamContext as Context
 
 from vigil_contracts.bus import Kind, event_stream, subjects
-from vigil_gateway.bus.connection import BUS_ERRORS, Bus
+from vigil_gateway.bus.site_bus import SiteBus
+from vigil_runtime.bus import BUS_ERRORS
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +63,7 @@ class Received:
 class SightingConsumer:
     """The durable consumer `identity` of a site's stream."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: SiteBus) -> None:
         self._bus = bus
         self._site = bus.address.site
         self._stream = event_stream(self._site).name
@@ -74,7 +75,7 @@ class SightingConsumer:
 
         Raises
         ------
-        nats.errors.Error, TimeoutError, OSError
+        BusAwayError, nats.errors.Error, TimeoutError, OSError
             The bus is away or has forgotten the consumer, which is made anew at the next call.
         """
         subscription = self._subscription or await self._subscribe()

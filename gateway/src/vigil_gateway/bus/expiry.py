@@ -11,8 +11,8 @@ from nats.js.errors import NotFoundError
 
 from vigil_contracts.bus import Kind, event_stream, subject
 from vigil_contracts.ids import ResourceKey
-from vigil_gateway.bus.connection import Bus
 from vigil_gateway.bus.consumer import DURABLE
+from vigil_gateway.bus.site_bus import SiteBus
 
 PROBE_LIVES_S: Final = 30.0
 """Should this process end before it deleted the probe, the server does."""
@@ -37,7 +37,7 @@ class Places:
 class Expiry:
     """Deletes what identity has dealt with and nobody may keep."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: SiteBus) -> None:
         self._bus = bus
         self._site = bus.address.site
         self._stream = event_stream(self._site)

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from vigil_gateway.bus.connection import Bus
+from vigil_gateway.bus.site_bus import SiteBus
 from vigil_gateway.http.body import BodyLimit
 from vigil_gateway.identity.metrics import Metrics
 from vigil_gateway.identity.registry import HANDLED, RegistryParts, error_answer, registry_router
@@ -35,7 +35,7 @@ class Health:
     """
 
     database: Database
-    bus: Bus
+    bus: SiteBus
     gallery: Gallery
     models: Models
     starting: str = "not started yet"
@@ -45,7 +45,7 @@ class Health:
         """Ask each, and give `ok` or what is wrong by its name."""
         return {
             "database": await self._database(),
-            "bus": "ok" if self.bus.ready else f"NATS is away: {self.bus.reason}",
+            "bus": "ok" if self.bus.ready else f"NATS is away: {self.bus.last_error}",
             "gallery": await self._gallery(),
             "model": "ok" if self.models.current else f"no recognition model is known yet: {self.models.reason}",
             "consumer": self.starting or "ok",

@@ -1,19 +1,20 @@
 """The loop from the bus to the pipeline: acknowledged after the commit, handed back when there could be none."""
 
 import asyncio
-import random
 from collections.abc import Sequence
 from typing import Final
 
 import structlog
 
-from vigil_gateway.bus.connection import BUS_ERRORS, Bus, BusAwayError
 from vigil_gateway.bus.consumer import Received, SightingConsumer, acknowledge, hand_back, refuse
+from vigil_gateway.bus.site_bus import SiteBus
 from vigil_gateway.identity.incoming import Incoming
 from vigil_gateway.identity.metrics import Metrics
 from vigil_gateway.identity.pipeline import Pipeline
 from vigil_gateway.identity.recorder import Outcome, Result
 from vigil_gateway.storage.errors import DatabaseError, GalleryError
+from vigil_runtime.backoff import Backoff
+from vigil_runtime.bus import BUS_ERRORS
 
 log = structlog.get_logger(__name__)
 
@@ -28,12 +29,12 @@ TRANSIENT: Final = (DatabaseError, GalleryError, TimeoutError)
 class Consumption:
     """Takes sightings from the bus until told to stop."""
 
-    def __init__(self, bus: Bus, pipeline: Pipeline, metrics: Metrics) -> None:
+    def __init__(self, bus: SiteBus, pipeline: Pipeline, metrics: Metrics) -> None:
         self.consumer = SightingConsumer(bus)
         self._bus = bus
         self._pipeline = pipeline
         self._metrics = metrics
-        self._pause = FIRST_PAUSE_S
+        self._backoff = Backoff(FIRST_PAUSE_S, MAX_PAUSE_S)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Go on until `stopping` is set; a batch that is being recorded then is finished."""
@@ -55,10 +56,10 @@ class Consumption:
     async def _fetch(self) -> list[Received]:
         try:
             return await self.consumer.fetch()
-        except (BusAwayError, *BUS_ERRORS) as error:
+        except BUS_ERRORS as error:
             self._metrics.errors.labels("bus").inc()
             log.info("no sightings from the bus; trying again", reason=f"{type(error).__name__}: {error}")
-            await self._wait()
+            await asyncio.sleep(self._backoff.next_s())
             return []
 
     async def _deal_with(self, received: Sequence[Received]) -> None:
@@ -75,13 +76,13 @@ class Consumption:
             self._metrics.errors.labels(part).inc()
             log.warning("sightings not recorded yet; they come again", count=len(received), reason=str(error))
             await hand_back(list(received))
-            await self._wait()
+            await asyncio.sleep(self._backoff.next_s())
         except Exception:
             self._metrics.errors.labels("identity").inc()
             log.exception("sightings not recorded by an error of ours; they come again", count=len(received))
             await self._after_surprise(received)
         else:
-            self._pause = FIRST_PAUSE_S
+            self._backoff.reset()
             await self._settle(received, outcomes)
 
     async def _settle(self, received: Sequence[Received], outcomes: Sequence[Outcome]) -> None:
@@ -104,7 +105,3 @@ class Consumption:
             except Exception as error:  # noqa: BLE001 - told above in full; whatever it is, the others go on
                 log.warning("sighting not recorded yet", reason=f"{type(error).__name__}: {error}")
                 await hand_back([one])
-
-    async def _wait(self) -> None:
-        await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
-        self._pause = min(self._pause * 2, MAX_PAUSE_S)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
-from vigil_gateway.bus.connection import Bus, BusAddress
+from vigil_gateway.bus.site_bus import SiteBus
 from vigil_gateway.identity.app import Health, create_app
 from vigil_gateway.identity.consume import Consumption
 from vigil_gateway.identity.metrics import Metrics
@@ -26,6 +26,7 @@ from vigil_gateway.services.status import StatusReader
 from vigil_gateway.settings import IdentitySettings
 from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.qdrant.gallery import Gallery
+from vigil_runtime.bus import BusAddress
 from vigil_vision.faces.models import TritonFaceModels
 from vigil_vision.triton import TritonClient
 
@@ -35,7 +36,7 @@ class Parts:
     """All long-lived parts of one identity process."""
 
     database: Database
-    bus: Bus
+    bus: SiteBus
     gallery: Gallery
     inference: TritonFaceModels
     models: Models
@@ -67,11 +68,7 @@ def make_gallery(settings: IdentitySettings) -> Gallery:
 
 def build(settings: IdentitySettings, gallery: Gallery | None = None) -> Parts:
     """Make all parts; connects to nothing yet."""
-    token = settings.nats_token
-    bus = Bus(
-        BusAddress(settings.nats_url, token.get_secret_value() if token else None, settings.site),
-        "vigil-gateway identity",
-    )
+    bus = SiteBus(BusAddress(settings.nats_url, settings.bus_token, settings.site), "vigil-gateway identity")
     database = Database(settings.database_url.get_secret_value(), "vigil-gateway identity")
     gallery = gallery or make_gallery(settings)
     inference = TritonFaceModels(

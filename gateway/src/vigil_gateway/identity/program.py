@@ -6,7 +6,6 @@ When something goes away later, whoever needs it tries again with growing pauses
 
 import asyncio
 import contextlib
-import random
 import signal
 import socket
 from collections.abc import Callable, Coroutine
@@ -22,6 +21,8 @@ from vigil_gateway.services import housekeeping
 from vigil_gateway.settings import IdentitySettings
 from vigil_gateway.storage.errors import DatabaseError, GalleryError
 from vigil_gateway.storage.postgres import outbox
+from vigil_runtime.backoff import Backoff, retry
+from vigil_runtime.tasks import BackgroundTasks, run_forever
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +62,7 @@ class Program:
         self.stopping = asyncio.Event()
         self.port = 0
         self._settings = settings
-        self._background: list[asyncio.Task[None]] = []
+        self._background = BackgroundTasks()
         self._consuming: asyncio.Task[None] | None = None
         self._fatal: Exception | None = None
         self._schema_fits = asyncio.Event()
@@ -89,13 +90,10 @@ class Program:
 
     def _start(self) -> None:
         parts = self.parts
-        self._spawn("bus", parts.bus.run)
-        self._spawn("relay", self._relay)
-        self._spawn("repair", self._repair)
+        self._background.start("bus", parts.bus.run)
+        self._background.start("relay", self._relay)
+        self._background.start("repair", self._repair)
         self._consuming = asyncio.create_task(self._consume())
-
-    def _spawn(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._background.append(asyncio.create_task(_for_ever(name, work), name=name))
 
     async def _consume(self) -> None:
         """Wait for all that is needed, then take sightings until told to stop."""
@@ -108,25 +106,25 @@ class Program:
         parts = self.parts
         parts.health.starting = ""
         log.info("identity takes sightings", model=parts.models.current and parts.models.current.model_id)
-        await _for_ever("consumer", lambda: parts.consumption.run(self.stopping), until=self.stopping)
+        await run_forever("consumer", lambda: parts.consumption.run(self.stopping), until=self.stopping)
 
     async def _prepare(self) -> None:
         parts, health = self.parts, self.parts.health
         health.starting = "waiting for the database"
         await self._patiently(self._check_schema)
         self._schema_fits.set()
-        self._spawn("housekeeping", lambda: housekeeping.run(parts.database))
-        self._spawn("retention", parts.retention.run)
+        self._background.start("housekeeping", lambda: housekeeping.run(parts.database))
+        self._background.start("retention", parts.retention.run)
         health.starting = "bringing the gallery up to date"
         await self._patiently(self._open_gallery)
         health.starting = "waiting for Triton to say which recognition model it serves"
         changed = asyncio.Event()
-        self._spawn("models", lambda: parts.models.watch(changed))
+        self._background.start("models", lambda: parts.models.watch(changed))
         while parts.models.current is None:
             await changed.wait()
             changed.clear()
-        self._spawn("replay", lambda: parts.replayer.run(parts.pipeline.process))
-        self._spawn("new models", lambda: self._wake_replay(changed))
+        self._background.start("replay", lambda: parts.replayer.run(parts.pipeline.process))
+        self._background.start("new models", lambda: self._wake_replay(changed))
 
     async def _check_schema(self) -> None:
         async with self.parts.database.connection() as connection:
@@ -139,16 +137,12 @@ class Program:
 
     async def _patiently(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Try until it works; SchemaError and RuntimeError are final."""
-        pause = FIRST_PAUSE_S
-        while True:
-            try:
-                await work()
-            except (DatabaseError, GalleryError) as error:
-                log.info("waiting", reason=str(error))
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
-                pause = min(pause * 2, MAX_PAUSE_S)
-            else:
-                return
+        await retry(
+            work,
+            on=(DatabaseError, GalleryError),
+            backoff=Backoff(FIRST_PAUSE_S, MAX_PAUSE_S),
+            failed=lambda error: log.info("waiting", reason=str(error)),
+        )
 
     async def _wake_replay(self, changed: asyncio.Event) -> None:
         while True:
@@ -180,9 +174,7 @@ class Program:
         with contextlib.suppress(TimeoutError, DatabaseError):
             async with asyncio.timeout(DRAIN_S):
                 await self._drained()
-        for task in self._background:
-            task.cancel()
-        await asyncio.wait(self._background, timeout=2)
+        await self._background.stop(2)
         with contextlib.suppress(GalleryError, TimeoutError):
             async with asyncio.timeout(self._settings.shutdown_s):
                 await factory.close(self.parts)
@@ -227,16 +219,3 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         msg = f"cannot listen on {host}:{port}: {error}; choose another with VIGIL_HTTP_HOST or VIGIL_HTTP_PORT"
         raise RuntimeError(msg) from None
-
-
-async def _for_ever(
-    name: str, work: Callable[[], Coroutine[Any, Any, None]], until: asyncio.Event | None = None
-) -> None:
-    """Start a part again when it ends by an error that nobody foresaw."""
-    while until is None or not until.is_set():
-        try:
-            await work()
-        except Exception:
-            log.exception("part failed; it is started again in a second", part=name)
-        if until is None or not until.is_set():
-            await asyncio.sleep(1)

@@ -19,12 +19,13 @@ from nats.js.errors import NotFoundError
 from vigil_contracts.bus import MSG_ID_HEADER, event_stream
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import ErasureReceipt
-from vigil_gateway.bus.connection import BUS_ERRORS, Bus, BusAwayError
+from vigil_gateway.bus.site_bus import SiteBus
 from vigil_gateway.services.gallery_keeper import GalleryKeeper
 from vigil_gateway.storage.postgres import register
 from vigil_gateway.storage.postgres.erasures import Erasures
 from vigil_gateway.storage.postgres.expired import affected
 from vigil_gateway.storage.postgres.pool import Database
+from vigil_runtime.bus import BUS_ERRORS
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +46,7 @@ class ErasureUnfinishedError(Exception):
 class Eraser:
     """Erases Subjects."""
 
-    def __init__(self, database: Database, keeper: GalleryKeeper, bus: Bus) -> None:
+    def __init__(self, database: Database, keeper: GalleryKeeper, bus: SiteBus) -> None:
         self._database = database
         self._erasures = Erasures(database)
         self._keeper = keeper
@@ -125,7 +126,7 @@ class Eraser:
                 pass
         try:
             await self._erase_all_events(subject_id)
-        except (BusAwayError, *BUS_ERRORS) as error:
+        except BUS_ERRORS as error:
             told = str(error) or type(error).__name__
             msg = f"messages of the Subject cannot be deleted from the bus now ({told}); the next request goes on"
             raise ErasureUnfinishedError(msg) from error
@@ -151,7 +152,7 @@ class Eraser:
         told = f"waiting until events of the Subject are published, to erase them then ({left} are left)"
         if self._bus.ready:
             return f"{told}; the bus is there, and the next request goes on"
-        return f"{told}; the bus is away ({self._bus.reason}), and the next request goes on once it is there"
+        return f"{told}; the bus is away ({self._bus.last_error}), and the next request goes on once it is there"
 
     async def _erase_events(self, subject_id: uuid.UUID) -> int:
         """Erase some published events; their messages are counted before, so that a crash in between loses no count."""

@@ -8,26 +8,26 @@ moment, JetStream drops what comes twice, because `Nats-Msg-Id` is the event's p
 import asyncio
 import datetime as dt
 import json
-import random
 import re
 from contextlib import suppress
 from typing import Any, Final
 
 import asyncpg
 import structlog
-from nats.errors import Error as NatsError
 from nats.js.api import PubAck
 
 from vigil_contracts.bus import CONTENT_TYPE, MSG_ID_HEADER
 from vigil_contracts.events import AnyEvent
 from vigil_contracts.ids import ResourceKey
-from vigil_gateway.bus.connection import BUS_ERRORS, Bus, BusAwayError
+from vigil_gateway.bus.site_bus import SiteBus
 from vigil_gateway.services.metrics import ServiceMetrics
 from vigil_gateway.storage.errors import DatabaseError
 from vigil_gateway.storage.postgres import outbox
 from vigil_gateway.storage.postgres.ledger import NOTIFY_CHANNEL
 from vigil_gateway.storage.postgres.pool import Database, told_as_away
 from vigil_gateway.storage.postgres.rows import EventRow, PublishedRow
+from vigil_runtime.backoff import Backoff, jittered
+from vigil_runtime.bus import BUS_ERRORS, BusAwayError
 
 log = structlog.get_logger(__name__)
 
@@ -52,26 +52,24 @@ class Relay:
         Set after each commit of this process; those of others come as notifications of Postgres.
     """
 
-    def __init__(self, database: Database, bus_: Bus, wake: asyncio.Event, metrics: ServiceMetrics) -> None:
+    def __init__(self, database: Database, bus: SiteBus, wake: asyncio.Event, metrics: ServiceMetrics) -> None:
         self._database = database
-        self._bus = bus_
+        self._bus = bus
         self._wake = wake
         self._metrics = metrics
+        self._backoff = Backoff(FIRST_PAUSE_S, MAX_PAUSE_S)
 
     async def run(self) -> None:
         """Be the relay whenever no other is, until cancelled."""
-        pause = FIRST_PAUSE_S
         while True:
             try:
                 await self._bus.wait_ready()
                 await self._serve()
-                pause = FIRST_PAUSE_S
-            except (DatabaseError, BusAwayError, *BUS_ERRORS) as error:
+            except (DatabaseError, *BUS_ERRORS) as error:
                 part = "database" if isinstance(error, DatabaseError) else "bus"
                 self._metrics.errors.labels(part).inc()
                 log.warning("relay interrupted; it goes on when it can", reason=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
-            pause = min(pause * 2, MAX_PAUSE_S)
+            await asyncio.sleep(self._backoff.next_s())
 
     async def _serve(self) -> None:
         connection = await self._database.dedicated()
@@ -79,7 +77,7 @@ class Relay:
             while True:
                 if await self._is_leader(connection):
                     await self._lead(connection)
-                await asyncio.sleep(LEAD_EVERY_S * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+                await asyncio.sleep(jittered(LEAD_EVERY_S))
         finally:
             self._metrics.leading.set(0)
             with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
@@ -114,6 +112,7 @@ class Relay:
         if len(published) < len(rows):
             msg = f"JetStream accepted only {len(published)} of {len(rows)} events"
             raise BusAwayError(msg)
+        self._backoff.reset()
         return len(rows)
 
     async def _publish(self, rows: list[EventRow]) -> list[PublishedRow]:
@@ -126,7 +125,7 @@ class Relay:
                     sent.append((row.seq, future))
                 if pending := [future for _, future in sent if future is not None]:
                     await asyncio.wait(pending)
-        except (TimeoutError, NatsError) as error:
+        except BUS_ERRORS as error:
             log.warning("events not accepted by the bus in time", reason=f"{type(error).__name__}: {error}")
         published: list[PublishedRow] = []
         for seq, future in sent:

@@ -11,7 +11,6 @@ retention are deleted too, as soon as identity has dealt with them: they hold th
 
 import asyncio
 import datetime as dt
-import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -21,12 +20,14 @@ import structlog
 from vigil_contracts.bus import Kind, subject
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources.common import parse_duration
-from vigil_gateway.bus.connection import BUS_ERRORS, Bus, BusAwayError
 from vigil_gateway.bus.expiry import Expiry, Places
+from vigil_gateway.bus.site_bus import SiteBus
 from vigil_gateway.services.metrics import ServiceMetrics
 from vigil_gateway.storage.errors import DatabaseError
 from vigil_gateway.storage.postgres import expired
 from vigil_gateway.storage.postgres.pool import Database
+from vigil_runtime.backoff import jittered
+from vigil_runtime.bus import BUS_ERRORS
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +57,7 @@ def shorter(camera: str | None, site: str | None) -> dt.timedelta | None:
 class Retention:
     """Deletes what is too old, in this process or in whichever is at it."""
 
-    def __init__(self, database: Database, bus: Bus, metrics: ServiceMetrics) -> None:
+    def __init__(self, database: Database, bus: SiteBus, metrics: ServiceMetrics) -> None:
         self._database = database
         self._expiry = Expiry(bus)
         self._site = bus.address.site
@@ -70,7 +71,7 @@ class Retention:
             except DatabaseError as error:
                 self._metrics.errors.labels("database").inc()
                 log.info("retention put off", reason=str(error))
-            await asyncio.sleep(EVERY_S * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
+            await asyncio.sleep(jittered(EVERY_S))
 
     async def enforce(self) -> None:
         """Delete all that is too old now; raises DatabaseError."""
@@ -81,7 +82,7 @@ class Retention:
         await self._delete_rejected(kept, now)
         try:
             await self._purge(kept, now)
-        except (BusAwayError, *BUS_ERRORS) as error:
+        except BUS_ERRORS as error:
             self._metrics.errors.labels("bus").inc()
             log.info("messages on the bus not deleted yet", reason=f"{type(error).__name__}: {error}")
             return
