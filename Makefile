@@ -12,7 +12,7 @@ TEST ?= tests
 WORKERS ?= 3
 PYTEST_WHOLE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-cluster cluster cluster-down cluster-packages lint format bench generate lock clean
+.PHONY: help setup demo test test-cluster cluster cluster-down cluster-packages lint format bench generate schema lock clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -69,6 +69,9 @@ generate: $(STAMP) ## write the generated files (event schemas, GraphQL SDL, CRD
 	@$(BIN)/python -m vigil_contracts.crds $(if $(OUT),$(OUT)/crds,crds)
 	@$(if $(OUT),,cp crds/*.yaml charts/vigil/files/crds/)
 	@$(BIN)/python -m vigil_contracts.reference > $(if $(OUT),$(OUT)/docs/reference.md,docs/reference.md)
+
+schema: $(STAMP) ## write gateway/schema.sql anew, from a migrated Postgres
+	@$(BIN)/python -m tests.support.schema
 
 bench: $(STAMP) ## measure, print and keep the figures (bench/results/latest.json, docs/performance.md)
 	@$(BIN)/python -m bench

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 from alembic import command
 from sqlalchemy import Connection
+from tests.support import schema
 from tests.support.servers import PostgresServer, environment
 
 from vigil_contracts.events import MATCH_TYPE
@@ -31,6 +32,11 @@ async def test_several_may_migrate_at_once_and_again(shared_postgres: PostgresSe
     assert await upgrade(url) == revisions()[-1]
     await check_schema(connection)
     await connection.close()
+
+
+def test_schema_sql_is_the_migrated_schema(shared_postgres: PostgresServer, template: str) -> None:
+    migrated = schema.dump(shared_postgres.url(template))
+    assert schema.FILE.read_text() == migrated, "gateway/schema.sql is out of date; run: make schema"
 
 
 async def test_a_newer_database_is_left_alone(shared_postgres: PostgresServer, template: str) -> None:
