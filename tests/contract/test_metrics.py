@@ -14,12 +14,14 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
 
 from vigil_contracts.events import CameraCounters, CameraRef
 from vigil_gateway.api.app import create_app
-from vigil_gateway.api.factory import Endpoints, process
+from vigil_gateway.api.factory import build
 from vigil_gateway.api.limits import ApiLimits
 from vigil_gateway.identity.metrics import Metrics as IdentityMetrics
+from vigil_gateway.settings import ApiSettings
 from vigil_operator.metrics import Metrics as OperatorMetrics
 from vigil_stream.metrics import Metrics as StreamMetrics
 from vigil_stream.status import Status
@@ -53,11 +55,10 @@ def operator() -> CollectorRegistry:
 
 async def scraped_api() -> str:
     """Return the API's metrics over HTTP, while neither Postgres nor NATS is there."""
-    nowhere = Endpoints("default", "nats://127.0.0.1:9", None, "postgresql://u:p@127.0.0.1:9/d", "t")
-    async with process(nowhere, ApiLimits()) as parts:
-        transport = httpx.ASGITransport(create_app(parts, "t"))
-        async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
-            return (await http.get("/metrics")).text
+    nowhere = ApiSettings(database_url=SecretStr("postgresql://u:p@127.0.0.1:9/d"), token=SecretStr("t"))
+    transport = httpx.ASGITransport(create_app(build(nowhere, ApiLimits()), "t"))
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
+        return (await http.get("/metrics")).text
 
 
 async def scrape(program: str) -> list[Metric]:

@@ -30,7 +30,7 @@ def dump(url: str) -> str:
     url
         `postgresql://…`, with password.
     """
-    command = [programs() / "pg_dump", "--schema-only", "--no-owner", "--no-privileges", "--dbname", url]
+    command = [str(programs() / "pg_dump"), "--schema-only", "--no-owner", "--no-privileges", "--dbname", url]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     lines = [line for line in done.stdout.splitlines() if not _NOISE.match(line)]
     return HEAD + re.sub(r"\n{3,}", "\n\n", "\n".join(lines).strip()) + "\n"

@@ -7,18 +7,23 @@ database is not this program's.
 import asyncio
 import os
 import sys
-from typing import Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 # Before NumPy is loaded: its BLAS would start a thread, with its stack and buffers, for every core.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
+from pydantic_settings import BaseSettings
 
 from vigil_gateway import settings
 from vigil_runtime.logs import configure_logging
 from vigil_runtime.settings import ProgramSettings, SettingsError, load
 from vigil_runtime.structured import configure_structlog
 
+if TYPE_CHECKING:
+    from vigil_gateway.program import Program
+
+AnySettings = TypeVar("AnySettings", bound=BaseSettings)
 Settings = TypeVar("Settings", bound=ProgramSettings)
 
 EXIT_FAILED: Final = 1
@@ -39,31 +44,21 @@ app = typer.Typer(
 def identity() -> None:
     """Identify and record sightings, publish matches, and serve the registry of Cameras, Sites and Subjects."""
     loaded = _load(settings.IdentitySettings, "identity")
-    from vigil_gateway.identity.program import run
-    from vigil_gateway.migrations.check import SchemaError
+    from vigil_gateway.identity.program import IdentityProgram
 
-    try:
-        run(loaded)
-    except SchemaError as error:
-        _fail(str(error), EXIT_SCHEMA)
-    except (OSError, RuntimeError) as error:
-        _fail(str(error), EXIT_FAILED)
+    _serve(IdentityProgram(loaded))
 
 
 @app.command()
 def api() -> None:
     """Serve Cameras, Subjects and sightings over GraphQL, with live subscriptions."""
     loaded = _load(settings.ApiSettings, "api")
-    from vigil_gateway.migrations.check import SchemaError
-    from vigil_gateway.storage.postgres.pool import check_schema_now
+    from vigil_gateway.api.limits import ApiLimits
 
-    try:
-        asyncio.run(check_schema_now(loaded.database_url.get_secret_value()))
-    except SchemaError as error:
-        _fail(str(error), EXIT_SCHEMA)
-    from vigil_gateway.api import run
+    limits = _read(ApiLimits)
+    from vigil_gateway.api.program import ApiProgram
 
-    run(loaded)
+    _serve(ApiProgram(loaded, limits))
 
 
 @app.command()
@@ -79,15 +74,31 @@ def migrate() -> None:
     typer.echo(f"the database has schema {newest}")
 
 
-def _load(kind: type[Settings], program: str) -> Settings:
+def _serve(program: "Program") -> None:
+    from vigil_gateway.migrations.check import SchemaError
+    from vigil_runtime.health import ListenError
+
     try:
-        loaded = load(kind)
-    except SettingsError as error:
-        _fail(str(error), EXIT_USAGE)
+        asyncio.run(program.serve())
+    except SchemaError as error:
+        _fail(str(error), EXIT_SCHEMA)
+    except (ListenError, OSError, RuntimeError) as error:
+        _fail(str(error), EXIT_FAILED)
+
+
+def _load(kind: type[Settings], program: str) -> Settings:
+    loaded = _read(kind)
     fields = {"site": loaded.site} if isinstance(loaded, settings.ServerSettings) else {}
     configure_logging(loaded.log_level, loaded.log_format, program, fields=fields)
     configure_structlog()
     return loaded
+
+
+def _read(kind: type[AnySettings]) -> AnySettings:
+    try:
+        return load(kind)
+    except SettingsError as error:
+        _fail(str(error), EXIT_USAGE)
 
 
 def _fail(message: str, code: int) -> NoReturn:

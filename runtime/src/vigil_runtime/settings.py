@@ -61,16 +61,17 @@ def load(kind: type[Settings]) -> Settings:
     SettingsError
         The message names every variable that is wrong, and never the value of one.
     """
+    prefix = kind.model_config.get("env_prefix", PREFIX)
     try:
         return kind()
     except UnreadableError as error:
         field = re.search(r'field "(\w+)"', str(error))
-        variable = f"{PREFIX}{field[1].upper()}" if field else "a variable"
-        msg = f"{variable}: not JSON; set it to a JSON object"
+        variable = f"{prefix}{field[1].upper()}" if field else "a variable"
+        msg = f"{variable}: not JSON; set it to a JSON value"
         raise SettingsError(msg) from None
     except ValidationError as error:
         faults = [
-            f"{PREFIX}{'_'.join(map(str, d['loc'])).upper()}: {d['msg']}"
+            f"{prefix}{'_'.join(map(str, d['loc'])).upper()}: {d['msg']}"
             if d["loc"]
             else d["msg"].removeprefix("Value error, ")
             for d in error.errors(include_input=False)

@@ -10,16 +10,16 @@ import httpx
 import nats
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
+from pydantic import SecretStr
 from tests.integration.gateway_api.identity import SITE
 from tests.support import waiting
 from tests.support.servers import NatsServer
 
 from vigil_contracts.bus import streams
-from vigil_gateway.api.app import create_app
-from vigil_gateway.api.factory import Endpoints, Process, process
+from vigil_gateway.api.factory import Process
 from vigil_gateway.api.limits import ApiLimits
-from vigil_gateway.api.program import server
-from vigil_gateway.api.server import listen
+from vigil_gateway.api.program import ApiProgram
+from vigil_gateway.settings import ApiSettings
 from vigil_runtime.bus import ensure_stream
 
 TOKEN = "a-token-of-the-tests"
@@ -51,23 +51,21 @@ class Api:
 @contextlib.asynccontextmanager
 async def running_api(database_url: str, nats_server: NatsServer, **limits: Any) -> AsyncIterator[Api]:
     """Run the API in this event loop, on a free port."""
-    bounds = ApiLimits(**limits)
-    endpoints = Endpoints(SITE, nats_server.url, nats_server.token, database_url, TOKEN)
-    async with process(endpoints, bounds) as parts:
-        uvicorn_server = server(create_app(parts, TOKEN), bounds)
-        opened = listen("127.0.0.1", 0)
-        port = opened.getsockname()[1]
-        task = asyncio.create_task(uvicorn_server.serve(sockets=[opened]))
-        await eventually(lambda: uvicorn_server.started or task.done(), "the server listens")
-
-        def stop() -> None:
-            uvicorn_server.should_exit = True
-
-        try:
-            yield Api(port, parts, stop)
-        finally:
-            stop()
-            await asyncio.wait_for(task, DEADLINE_S)
+    settings = ApiSettings(
+        site=SITE,
+        nats_url=nats_server.url,
+        nats_token=SecretStr(nats_server.token),
+        database_url=SecretStr(database_url),
+        token=SecretStr(TOKEN),
+    )
+    program = ApiProgram(settings, ApiLimits(**limits))
+    task = asyncio.create_task(program.serve())
+    await eventually(lambda: program.started or task.done(), "the server listens")
+    try:
+        yield Api(program.port, program.parts, program.stopping.set)
+    finally:
+        program.stopping.set()
+        await asyncio.wait_for(task, DEADLINE_S)
 
 
 async def httpx_get(api: Api, path: str) -> httpx.Response:

@@ -73,8 +73,8 @@ async def test_a_taken_port_is_one_sentence(nats_server: NatsServer, database_ur
         process = await program(nats_server, database_url, port, TOKEN)
         output, _ = await asyncio.wait_for(process.communicate(), DEADLINE_S)
     assert process.returncode == 1
-    told = f"cannot listen on 127.0.0.1:{port}: Address already in use"
-    assert output.decode().strip() == f"{told}; choose another with VIGIL_HTTP_HOST or VIGIL_HTTP_PORT"
+    sentence = f"vigil-gateway: cannot listen on 127.0.0.1:{port} (Address already in use)"
+    assert output.decode().strip() == f"{sentence}; set VIGIL_HTTP_HOST or VIGIL_HTTP_PORT"
 
 
 async def test_a_missing_token_is_one_sentence(nats_server: NatsServer, database_url: str) -> None:

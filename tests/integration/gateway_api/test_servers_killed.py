@@ -83,7 +83,7 @@ async def test_starts_without_bus_and_database(
         await asyncio.to_thread(nats_server.running.start)
         await eventually(api.parts.services.hub.feed.ready.is_set, "the newest event is known")
         await eventually(lambda: api.parts.bus.connected, "the bus is there")
-        assert (await client.get("/readyz")).json()["ready"]
+        assert (await client.get("/readyz")).json()["ok"]
         async with listening(api, after=encode_event(1)) as listener:
             await eventually(lambda: len(listener.heard) == 2, "the history")
         assert listener.seqs == [2, 3]

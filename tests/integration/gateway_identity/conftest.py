@@ -12,7 +12,7 @@ from tests.integration.gateway_identity.making import axis
 from tests.integration.gateway_identity.running import Bench, Bus, bench, connect_bus, running_program
 from tests.support.servers import NatsServer, PostgresServer
 
-from vigil_gateway.identity.program import Program
+from vigil_gateway.identity.program import IdentityProgram
 from vigil_gateway.migrations.upgrade import upgrade
 
 
@@ -73,7 +73,7 @@ async def identity(
     assert bus.site == site
     async with AsyncExitStack() as stack:
 
-        async def start(**settings: Any) -> Program:
+        async def start(**settings: Any) -> IdentityProgram:
             given = {
                 "site": site,
                 "nats_url": shared_nats.url,

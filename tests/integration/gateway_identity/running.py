@@ -24,7 +24,7 @@ from vigil_contracts.ids import ResourceKey
 from vigil_gateway.identity.incoming import Incoming
 from vigil_gateway.identity.metrics import Metrics
 from vigil_gateway.identity.pipeline import Pipeline, Stores
-from vigil_gateway.identity.program import Program
+from vigil_gateway.identity.program import IdentityProgram
 from vigil_gateway.identity.recorder import Outcome
 from vigil_gateway.identity.replay import Replayer
 from vigil_gateway.services.models import Models
@@ -130,9 +130,9 @@ def make_settings(**given: Any) -> IdentitySettings:
 
 
 @contextlib.asynccontextmanager
-async def running_program(**given: Any) -> AsyncIterator[Program]:
+async def running_program(**given: Any) -> AsyncIterator[IdentityProgram]:
     """Run the program in this event loop."""
-    program = Program(make_settings(**given))
+    program = IdentityProgram(make_settings(**given))
     task = asyncio.create_task(program.serve())
     try:
         await eventually(lambda: program.port or task.done(), DEADLINE_S, "identity listens")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vigil_contracts import events
 from vigil_contracts.ids import new_sighting_id, sighting_time
-from vigil_gateway.api.server import frame_head
+from vigil_gateway.api.websocket import frame_head
 from vigil_gateway.handlers.graphql.live.feed import Feed
 from vigil_gateway.handlers.graphql.live.ring import Entry, Ring
 from vigil_gateway.storage.postgres.rows import EventRow

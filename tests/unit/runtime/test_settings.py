@@ -4,6 +4,7 @@ from typing import Annotated
 
 import pytest
 from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from vigil_runtime.settings import BusSettings, HttpSettings, SettingsError, load, split_list
 
@@ -33,6 +34,22 @@ def test_every_wrong_variable_is_named_and_no_value(monkeypatch: pytest.MonkeyPa
         assert f"{name}: " in str(raised.value)
     assert "tulip" not in str(raised.value)
     assert "Not A Label" not in str(raised.value)
+
+
+class Limits(BaseSettings):
+    """As the API has them, with a prefix of its own."""
+
+    model_config = SettingsConfigDict(env_prefix="VIGIL_API_")
+
+    depth: Annotated[int, Field(ge=1)] = 12
+    origins: list[str] = []
+
+
+@pytest.mark.parametrize(("name", "value"), [("VIGIL_API_DEPTH", "0"), ("VIGIL_API_ORIGINS", "tulip")])
+def test_a_prefix_of_its_own_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"{name}: "):
+        load(Limits)
 
 
 def test_a_variable_that_is_not_json_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,15 +19,16 @@ from vigil_gateway.handlers.graphql.transport import Router, bearer
 from vigil_gateway.handlers.rest.health import health_router
 from vigil_gateway.handlers.rest.page import page_router
 from vigil_gateway.http.body import BodyLimit
+from vigil_runtime import health
 
 
 def create_app(parts: Process, token: str) -> FastAPI:
-    """Make the application; `parts` run already, or are started by whoever serves it.
+    """Return the application; starting and stopping the parts is left to the program.
 
     Parameters
     ----------
     token
-        Bearer token that every GraphQL request must show.
+        Bearer token that every GraphQL request must carry.
     """
     timer = QueryTimer()
     limits = parts.limits
@@ -41,7 +42,7 @@ def create_app(parts: Process, token: str) -> FastAPI:
 
     app.include_router(page_router())
     app.include_router(router, prefix="/graphql", include_in_schema=False)
-    app.include_router(health_router(parts, timer.registry))
+    app.include_router(health_router(lambda: _ready(parts), timer.registry))
     app.add_exception_handler(HTTPException, _refused)
     app.add_middleware(BodyLimit, max_bytes=limits.max_body_bytes, answer=_too_large)
     if limits.cors_origins:
@@ -77,6 +78,14 @@ def _graphql(parts: Process, token: str, timer: QueryTimer) -> Router:
         max_subscriptions_per_connection=parts.limits.max_operations,
         allowed_origins=parts.limits.cors_origins,
     )
+
+
+async def _ready(parts: Process) -> health.Response:
+    """Return whether requests can be answered now; without NATS they can, but events come up to a second later."""
+    feed = parts.services.hub.feed
+    database = feed.away or ("" if feed.ready.is_set() else "the newest event is not known yet")
+    bus = "ok" if parts.bus.connected else "NATS is not connected; events come from the database meanwhile"
+    return health.probe({"database": database}, {"bus": bus})
 
 
 async def _refused(_request: Request, error: Any) -> JSONResponse:  # noqa: ANN401 - starlette's handlers take any error

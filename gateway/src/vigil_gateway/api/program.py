@@ -1,107 +1,70 @@
-"""Run the API until it is told to stop."""
+"""The program `vigil-gateway api`."""
 
-import asyncio
-from typing import Protocol
+import resource
+from typing import Final
 
 import structlog
 import uvicorn
-from fastapi import FastAPI
-from pydantic import SecretStr
 
+from vigil_gateway.api import factory
 from vigil_gateway.api.app import create_app
-from vigil_gateway.api.factory import Endpoints, process
 from vigil_gateway.api.limits import ApiLimits
-from vigil_gateway.api.server import GatewayServer, GatewayWebSocket, ListenError, listen, raise_file_limit
+from vigil_gateway.api.websocket import GOODBYE, GatewayWebSocket
+from vigil_gateway.program import Program, http_config
+from vigil_gateway.settings import ApiSettings
+from vigil_gateway.storage.errors import DatabaseError
 
 log = structlog.get_logger(__name__)
 
-PING_S = 20.0
+PING_S: Final = 20.0
 """Seconds between pings, and for their answer: a client that vanished is noticed within 40 s."""
 
-
-class TokenError(Exception):
-    """There is no token for clients."""
+TASKS_END_S: Final = 5.0
 
 
-class ApiSettings(Protocol):
-    """What the program needs of the process's settings; `vigil_gateway.settings` has it."""
+class ApiProgram(Program):
+    """One API process; `start` also raises SchemaError (the database is older or newer than this program)."""
 
-    @property
-    def site(self) -> str:
-        """Name of the site."""
+    def __init__(self, settings: ApiSettings, limits: ApiLimits) -> None:
+        super().__init__(settings)
+        self.parts = factory.build(settings, limits)
+        self._token = settings.token.get_secret_value()
 
-    @property
-    def nats_url(self) -> str:
-        """Address of the bus."""
+    def http(self) -> uvicorn.Config:
+        """Return GraphQL, its page, probes and metrics."""
+        limits = self.parts.limits
+        return http_config(
+            create_app(self.parts, self._token),
+            limits.shutdown_s,
+            ws=GatewayWebSocket,
+            ws_max_size=limits.max_body_bytes,
+            ws_per_message_deflate=False,  # 300 KiB and a millisecond per client, to save 1 KB per event
+            ws_ping_interval=PING_S,
+            ws_ping_timeout=PING_S,
+        )
 
-    @property
-    def nats_token(self) -> SecretStr | None:
-        """Token for the bus."""
+    async def start(self) -> None:
+        """Start the event feed, the bus listener and the list of registered cameras."""
+        raise_file_limit()
+        parts = self.parts
+        await parts.database.open()
+        try:
+            await parts.database.check_schema()
+        except DatabaseError as error:
+            log.warning("schema not checked", reason=str(error))
+        self.tasks.start("feed", parts.services.hub.feed.run)
+        self.tasks.start("bus", parts.bus.run)
+        self.tasks.start("cameras", lambda: parts.services.cameras.follow(parts.services.registered_cameras.keys))
 
-    @property
-    def database_url(self) -> SecretStr | str:
-        """Address of Postgres, with user and password where they are needed."""
-
-    @property
-    def http_host(self) -> str:
-        """Address to listen on."""
-
-    @property
-    def http_port(self) -> int:
-        """Port to listen on; 0: any."""
-
-    @property
-    def token(self) -> SecretStr:
-        """Bearer token of the clients."""
-
-
-def run(settings: ApiSettings) -> None:
-    """Serve the API until SIGTERM or SIGINT; a missing token or a taken port ends it with one sentence."""
-    raise_file_limit()
-    try:
-        asyncio.run(serve(settings, ApiLimits()))
-    except (ListenError, TokenError) as error:
-        raise SystemExit(str(error)) from None
-
-
-async def serve(settings: ApiSettings, limits: ApiLimits) -> None:
-    """Serve the API in this event loop."""
-    endpoints = Endpoints(
-        site=settings.site,
-        nats_url=settings.nats_url,
-        nats_token=_plain(settings.nats_token),
-        database_url=_plain(settings.database_url) or "",
-        token=_plain(settings.token) or "",
-    )
-    if not endpoints.token:
-        msg = "the API has no token; set VIGIL_TOKEN to a long random text"
-        raise TokenError(msg)
-    opened = listen(settings.http_host, settings.http_port)
-    host, port = opened.getsockname()[:2]
-    with opened:
-        async with process(endpoints, limits) as parts:
-            log.info("listening", host=host, port=port, site=settings.site, page=f"http://{host}:{port}/graphql")
-            await server(create_app(parts, endpoints.token), limits).serve(sockets=[opened])
-    log.info("stopped")
+    async def close(self) -> None:
+        """End the subscriptions that are left, and release everything."""
+        self.parts.services.hub.close(GOODBYE)
+        await self.tasks.stop(TASKS_END_S)
+        await self.parts.database.close()
 
 
-def server(app: FastAPI, limits: ApiLimits) -> GatewayServer:
-    """Make the server, as it is run in production and in tests."""
-    config = uvicorn.Config(
-        app,
-        ws=GatewayWebSocket,
-        ws_max_size=limits.max_body_bytes,
-        ws_per_message_deflate=False,  # 300 KiB and a millisecond per client, to save 1 KB per event
-        ws_ping_interval=PING_S,
-        ws_ping_timeout=PING_S,
-        timeout_graceful_shutdown=max(1, round(limits.shutdown_s)),
-        log_config=None,
-        log_level="warning",  # at info uvicorn writes two lines per connection
-        access_log=False,
-        server_header=False,
-    )
-    return GatewayServer(config)
-
-
-def _plain(value: SecretStr | str | None) -> str | None:
-    return value.get_secret_value() if isinstance(value, SecretStr) else value
+def raise_file_limit() -> None:
+    """Let the process open as many sockets as the system allows: 5,000 subscribers need more than the usual 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,53 +1,45 @@
-"""Liveness, readiness and metrics; open to all, and without any person's data."""
+"""Liveness, readiness and metrics of a program, open to all and without personal data."""
 
-from typing import Protocol
+from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from vigil_runtime import health
 
 
-class Probed(Protocol):
-    """What is asked about its health."""
+def health_router(
+    ready: Callable[[], Awaitable[health.Response]],
+    registry: CollectorRegistry,
+    refresh: Callable[[], Awaitable[None]] | None = None,
+) -> APIRouter:
+    """Return the routes /healthz, /readyz and /metrics.
 
-    @property
-    def database_trouble(self) -> str | None:
-        """Why the database cannot be read; None when it can."""
-
-    @property
-    def caught_up(self) -> bool:
-        """Whether the newest event is known, behind which subscriptions begin."""
-
-    @property
-    def bus_up(self) -> bool:
-        """Whether NATS is connected."""
-
-
-def health_router(parts: Probed, registry: CollectorRegistry) -> APIRouter:
-    """Make the routes /healthz, /readyz and /metrics."""
-    router = APIRouter(tags=["operating"])
+    Parameters
+    ----------
+    ready
+        Makes the response to /readyz, with `vigil_runtime.health.probe`.
+    refresh
+        Called before each scrape, for metrics that have to be asked for.
+    """
+    router = APIRouter(include_in_schema=False)
 
     @router.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        """Say that the process runs and answers."""
-        return {"status": "ok"}
+    async def healthz() -> Response:
+        return _http(health.probe({}))
 
     @router.get("/readyz")
-    async def readyz() -> JSONResponse:
-        """Say whether requests can be answered now; 503 names what is missing.
+    async def readyz() -> Response:
+        return _http(await ready())
 
-        Without NATS the API goes on: events then come from the database, up to a second later.
-        """
-        ready = parts.database_trouble is None and parts.caught_up
-        told = {
-            "database": parts.database_trouble or "ok",
-            "bus": "ok" if parts.bus_up else "NATS is not connected; events come from the database meanwhile",
-        }
-        return JSONResponse({"ready": ready, **told}, status_code=200 if ready else 503)
-
-    @router.get("/metrics", include_in_schema=False)
+    @router.get("/metrics")
     async def metrics() -> Response:
-        """Give all metrics for Prometheus."""
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        if refresh is not None:
+            await refresh()
+        return _http(health.metrics(generate_latest(registry)))
 
     return router
+
+
+def _http(response: health.Response) -> Response:
+    return Response(response.body, response.status, media_type=response.content_type)

@@ -10,12 +10,9 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import asyncpg
-import structlog
 
 from vigil_gateway.migrations.check import check_schema
-from vigil_gateway.storage.errors import DatabaseAwayError, DatabaseError, DatabaseSlowError
-
-log = structlog.get_logger(__name__)
+from vigil_gateway.storage.errors import DatabaseAwayError, DatabaseSlowError
 
 ACQUIRE_TIMEOUT_S: Final = 5.0
 """To get a connection, opening it included."""
@@ -107,6 +104,11 @@ class Database:
             "tcp_keepalives_count": "3",
         }
 
+    async def check_schema(self) -> None:
+        """Compare the schema with this program's; raises as `connection`, and SchemaError."""
+        async with self.connection() as connection:
+            await check_schema(connection)
+
     async def close(self) -> None:
         """Close all connections, at once."""
         if self._pool is not None:
@@ -150,22 +152,3 @@ class Database:
                 return await asyncpg.connect(
                     self._url, command_timeout=STATEMENT_TIMEOUT_S, server_settings=self._server_settings()
                 )
-
-
-async def check_schema_now(url: str) -> None:
-    """Compare the schema with this program's, once; a database that cannot be reached is left to come back.
-
-    Raises
-    ------
-    SchemaError
-        It is older or newer.
-    """
-    database = Database(url, "vigil-gateway check", connections=1)
-    await database.open()
-    try:
-        async with database.connection() as connection:
-            await check_schema(connection)
-    except DatabaseError as error:
-        log.warning("schema not checked", reason=str(error))
-    finally:
-        await database.close()

@@ -1,20 +1,11 @@
-"""The HTTP server: uvicorn, told how to let go of clients.
+"""The WebSocket of the HTTP server: uvicorn's, which can also be closed without the client's help.
 
-uvicorn closes a WebSocket politely, which never ends when the client does not read. Here a close that the client does
-not take is followed by an abort, and a shutdown is told as 1001 with a reason, so that clients know to come back.
+uvicorn waits for the client to answer a close frame, for ever when the client does not read. Here an abort follows, and
+a shutdown closes with 1001 and a reason, so that clients connect again.
 """
 
-import asyncio
-import os
-import resource
-import signal
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
-import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from vigil_gateway.handlers.graphql.live.hub import GOING_AWAY
@@ -74,41 +65,6 @@ class GatewayWebSocket(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
 
 
-class GatewayServer(uvicorn.Server):
-    """uvicorn, ended by SIGTERM or SIGINT with everything tidied up and exit code 0."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Stop on a signal; uvicorn's own way raises it again before the program could end its other parts."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Open the listening socket; raises ListenError, which says what to do."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        code = error.errno or 0  # below 0: of getaddrinfo, which has words of its own
-        told = os.strerror(code) if code > 0 else error.strerror or str(error)
-        msg = f"cannot listen on {host}:{port}: {told}; choose another with VIGIL_HTTP_HOST or VIGIL_HTTP_PORT"
-        raise ListenError(msg) from None
-
-
-class ListenError(Exception):
-    """The address cannot be listened on."""
-
-
 def frame_head(length: int) -> bytes:
     """Give the head of an unmasked text frame with all of a message in it (RFC 6455 §5.2)."""
     if length < 126:
@@ -116,10 +72,3 @@ def frame_head(length: int) -> bytes:
     if length < 65536:
         return b"\x81\x7e" + length.to_bytes(2, "big")
     return b"\x81\x7f" + length.to_bytes(8, "big")
-
-
-def raise_file_limit() -> None:
-    """Let the process open as many sockets as the system allows: 5,000 subscribers need more than the usual 1,024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
