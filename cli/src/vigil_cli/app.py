@@ -116,9 +116,9 @@ def watch(
     token: Annotated[str | None, typer.Option(metavar="TOKEN", envvar="VIGIL_TOKEN", help="Token of that API.")] = None,
     known: Annotated[bool, typer.Option("--known", help="Show only recognised people.")] = False,
     json_lines: Annotated[bool, typer.Option("--json", help="Print each event as one line of JSON.")] = False,
-    after: Annotated[str | None, typer.Option(metavar="CURSOR", help="Start behind this cursor.")] = None,
+    after: Annotated[str | None, typer.Option(metavar="CURSOR", help="Start after this cursor.")] = None,
 ) -> None:
-    """Print live who is seen, as a GraphQL subscriber."""
+    """Print sightings live, as a GraphQL subscriber."""
     from vigil_cli.commands.watch import run
 
     run(state, url, token, known_only=known, json_lines=json_lines, after=after)

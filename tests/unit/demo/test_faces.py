@@ -24,7 +24,7 @@ from vigil_vision.faces.enrolment import enrol_photo, find_faces
 from vigil_vision.faces.models import FaceModels
 
 EVERY = FPS // 3
-"""Three pictures a second are looked at."""
+"""Three frames per second are analysed."""
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +67,8 @@ def test_the_enrolled_are_recognised_and_nobody_else_is(
     threshold = client.embedder_info().match_threshold
     best = dict.fromkeys(gallery, -1.0)
     unknown = 0
-    for picture in itertools.islice(compose(scene, figures, 7), 0, None, EVERY):
-        faces = find_faces(client, picture)
+    for frame in itertools.islice(compose(scene, figures, 7), 0, None, EVERY):
+        faces = find_faces(client, frame)
         clear = faces.detections.scores >= client.detector_info().score_threshold
         if not clear.any():
             continue

@@ -67,7 +67,7 @@ def test_several_people_are_there_at_once() -> None:
 @pytest.mark.parametrize("scene", SCENES, ids=[scene.name for scene in SCENES])
 def test_no_two_frames_are_equal(scene: Scene) -> None:
     """No two frames are equal, so that no camera counts as frozen."""
-    seen = [picture.tobytes() for picture in itertools.islice(compose(scene, FIGURES, 7), 20)]
+    seen = [frame.tobytes() for frame in itertools.islice(compose(scene, FIGURES, 7), 20)]
     assert len(set(seen)) == len(seen)
 
 

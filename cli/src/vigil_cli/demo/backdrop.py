@@ -1,4 +1,4 @@
-"""The drawn rooms: what stands behind the people, and the furniture in front of those who walk at the back."""
+"""The drawn rooms: a background behind the people, and furniture in front of those who walk at the back."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,14 +35,14 @@ class Backdrop:
 
 
 def draw_backdrop(name: str, rng: np.random.Generator) -> Backdrop:
-    """Draw a room.
+    """Return a drawn room.
 
     Parameters
     ----------
     name
         One of `ROOMS`.
     rng
-        Places and tints what hangs and stands there.
+        Varies the places and tints of objects.
     """
     wall, floor, draw, furnish, edge = ROOMS[name]
     behind = Image.fromarray(_lit_wall(wall)).resize((WIDTH * SCALE, HEIGHT * SCALE))
@@ -74,7 +74,7 @@ def _shade(colour: Colour, factor: float) -> Colour:
 
 
 def _lit_wall(colour: Colour) -> NDArray[np.uint8]:
-    """Give a wall that is brighter under three lamps."""
+    """Return a wall that is brighter under three lamps."""
     x, y = np.linspace(0, 1, WIDTH)[None, :], np.linspace(0, 1, HEIGHT)[:, None]
     lamps = sum(np.exp(-(((x - at) / 0.16) ** 2) - (y / 0.55) ** 2) for at in (0.2, 0.5, 0.8))
     pixels = np.array(colour)[None, None] * (0.8 + 0.26 * np.asarray(lamps)[..., None])
@@ -107,7 +107,7 @@ def _plant(pen: Pen, x: float, foot: float, rng: np.random.Generator) -> None:
     pen.polygon([(a * SCALE, b * SCALE) for a, b in pot], fill=(150, 100, 76))
 
 
-def _picture(pen: Pen, left: float, top: float, rng: np.random.Generator) -> None:
+def _painting(pen: Pen, left: float, top: float, rng: np.random.Generator) -> None:
     pen.rectangle(_box(left - 3, top - 3, left + 73, top + 51), fill=(60, 56, 52))
     pen.rectangle(_box(left, top, left + 70, top + 48), fill=(232, 228, 220))
     for _ in range(4):
@@ -137,8 +137,8 @@ def _entrance(pen: Pen, rng: np.random.Generator) -> None:
     for left in (150, 236, 322, 408):
         _window(pen, left, 30, left + 78, 230)
     pen.rectangle(_box(146, 14, 490, 27), fill=(70, 84, 96))
-    _picture(pen, 40, 70 + rng.uniform(-8, 8), rng)
-    _picture(pen, 534, 66 + rng.uniform(-8, 8), rng)
+    _painting(pen, 40, 70 + rng.uniform(-8, 8), rng)
+    _painting(pen, 534, 66 + rng.uniform(-8, 8), rng)
 
 
 def _gates(pen: Pen, rng: np.random.Generator) -> None:
@@ -156,8 +156,8 @@ def _corridor(pen: Pen, rng: np.random.Generator) -> None:
     colour = _shade((112, 128, 118), rng.uniform(0.9, 1.1))
     for left in (64, 290, 520):
         _door(pen, left, 64, colour)
-    _picture(pen, 172 + rng.uniform(-6, 6), 76, rng)
-    _picture(pen, 398 + rng.uniform(-6, 6), 80, rng)
+    _painting(pen, 172 + rng.uniform(-6, 6), 76, rng)
+    _painting(pen, 398 + rng.uniform(-6, 6), 80, rng)
 
 
 def _shelf(pen: Pen, rng: np.random.Generator) -> None:
@@ -179,4 +179,4 @@ ROOMS: dict[str, tuple[Colour, Colour, Draw, Draw, int]] = {
     "entrance": ((178, 190, 198), (112, 116, 120), _entrance, _gates, 259),
     "corridor": ((206, 200, 190), (124, 108, 96), _corridor, _shelf, 254),
 }
-"""Wall, floor, what hangs on the wall, the furniture, and its upper edge."""
+"""Colours of wall and floor, functions that draw the wall and the furniture, and the upper edge of the furniture."""

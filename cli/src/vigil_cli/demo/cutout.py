@@ -1,4 +1,4 @@
-"""A photo becomes a figure that can be moved: head and shoulders cut out along their outline, at several sizes."""
+"""Figures that can be moved: head and shoulders, cut out of a photo along their outline, at several sizes."""
 
 import io
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw, ImageFilter
 from vigil_cli.demo.people import Crop, Person
 
 FACES = (150, 112, 84, 63)
-"""Widths of the face at which a figure is kept, in pixels; walking scales down from the next larger, so that little is
-left to scale: cheap, and without aliasing."""
+"""Widths of the face of the stored sizes, in pixels. A walk scales down from the next larger size, which is cheap and
+without aliasing."""
 
 SOFT = 0.02
 """Softness of a figure's edge, as a share of the face's width."""
@@ -49,13 +49,13 @@ class Figure:
     sprites: tuple[Sprite, ...]
 
     def sprite(self, face_width: float) -> Sprite:
-        """Give the smallest one that needs no enlarging."""
+        """Return the smallest sprite that needs no enlarging."""
         fitting = [sprite for sprite in self.sprites if sprite.face_width >= face_width]
         return fitting[-1] if fitting else self.sprites[0]
 
 
 def cut_out(person: Person, photo: Image.Image) -> Figure:
-    """Cut a person out of the photo that the cameras show.
+    """Return a person, cut out of the photo that the cameras show.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def cut_out(person: Person, photo: Image.Image) -> Figure:
 
 
 def _mask(person: Person, box: tuple[int, int, int, int]) -> Image.Image:
-    """Draw the outline with rounded corners and a soft edge inside it, so that no background shines through."""
+    """Return the mask of an outline, with rounded corners and a soft inner edge, so that no background is visible."""
     width = person.face[2] - person.face[0]
     size = (box[2] - box[0], box[3] - box[1])
     mask = Image.new("L", size, 0)
@@ -90,7 +90,7 @@ def _mask(person: Person, box: tuple[int, int, int, int]) -> Image.Image:
 
 
 def enrolment_photo(person: Person, paths: dict[str, Path]) -> bytes:
-    """Give the bytes of the photo that somebody is enrolled from; never the picture that the cameras show.
+    """Return the bytes of the photo for enrolment, which always differs from the one that the cameras show.
 
     Raises
     ------

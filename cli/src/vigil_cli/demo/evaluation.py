@@ -1,4 +1,4 @@
-"""The names that the system gave to people, compared with the ground truth; pure."""
+"""Recognised names, compared with the ground truth; pure."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ KNOWN, UNKNOWN = "KNOWN", "UNKNOWN"
 
 @dataclass(frozen=True, slots=True)
 class GroundTruth:
-    """Which person appears on which camera.
+    """The people on each camera.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Identification:
 
 @dataclass(frozen=True, slots=True)
 class PersonResult:
-    """Where, how well and how soon one enrolled person was recognised.
+    """The recognitions of one enrolled person.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Evaluation:
     unknown
         Sightings that stayed unknown, by camera.
     problems
-        Why the run failed, one sentence each; empty: it passed.
+        The reasons of a failed run, one sentence each; empty: it passed.
     """
 
     rows: tuple[PersonResult, ...]
@@ -77,12 +77,12 @@ class Evaluation:
 
     @property
     def passed(self) -> bool:
-        """Whether everybody enrolled was recognised and nobody else was named."""
+        """Whether all enrolled people were recognised and no other name appeared."""
         return not self.problems
 
     @property
     def first_s(self) -> float | None:
-        """Seconds from the start to the first recognition of anybody."""
+        """Seconds from the start to the first recognition."""
         return min((row.first_s for row in self.rows if row.first_s is not None), default=None)
 
 
@@ -93,7 +93,7 @@ class Evaluator:
     Attributes
     ----------
     since
-        Sightings that opened before are of an earlier run and do not count.
+        Sightings that opened before belong to an earlier run and do not count.
     """
 
     truth: GroundTruth
@@ -122,7 +122,7 @@ class Evaluator:
 
     @property
     def recognised(self) -> frozenset[str]:
-        """Keys of all who were named on a camera on which they appear."""
+        """Keys of the people who were recognised on a camera on which they appear."""
         return frozenset(found.person for found in self.identifications if self._is_correct(found))
 
     def evaluate(self) -> Evaluation:
@@ -162,7 +162,7 @@ class Evaluator:
         ]
 
     def _missed_strangers(self, unknown: Mapping[str, int]) -> list[str]:
-        """List the cameras on which no stranger stayed unknown: not seen, or matched to somebody who appears there."""
+        """Return the cameras on which no stranger stayed unknown: not seen, or matched to another person there."""
         problems = []
         for camera, people in self.truth.cameras.items():
             strangers = [self.truth.strangers[key] for key in sorted(people) if key in self.truth.strangers]

@@ -1,4 +1,4 @@
-"""Pictures become video files in the cache: H.264 for what is a video stream, JPEG for what is sent one by one."""
+"""Frames become video files in the cache: H.264 for video streams, JPEG for frames that are sent one by one."""
 
 import hashlib
 import threading
@@ -27,36 +27,36 @@ H264_ENCODERS: tuple[tuple[str, dict[str, str]], ...] = (
     ("libopenh264", {}),
     ("mpeg4", {"qscale": "3"}),
 )
-"""The first that this build of FFmpeg has; MPEG-4 is the last resort, which every decoder reads as well."""
+"""The first encoder that this build of FFmpeg has is used; MPEG-4 is the last resort, which every decoder reads."""
 
 AT_ONCE = 2
-"""Pillow and FFmpeg let go of the interpreter, so threads are enough."""
+"""Pillow and FFmpeg release the interpreter, so threads are enough."""
 KEPT = 3
 """Sets of films of other seeds or versions that stay in the cache."""
 
 
 class Kind(StrEnum):
-    """How a film is kept."""
+    """The format of a film."""
 
     H264 = "mp4"
     JPEG = "mkv"
 
 
 Wanted = tuple[str, Kind]
-"""A scene by name, and how its film is kept."""
+"""The name of a scene and the format of its film."""
 
 
 def ensure_films(
     cache: Path, photos: Mapping[str, Path], wanted: Sequence[Wanted], seed: int, progress: Callable[[int, int], None]
 ) -> dict[Wanted, Path]:
-    """See to it that films are in the cache; the second time they are there at once.
+    """Return the films, made in the cache where they are missing.
 
     Parameters
     ----------
     photos
         Paths by name.
     progress
-        Called with pictures done and pictures in all; not at all when nothing is to be done.
+        Called with the number of finished frames and of all frames; not called when no film is missing.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def ensure_films(
     scenes = {scene.name: scene for scene in SCENES}
     step = _counter(len(missing) * FRAMES, progress)
     try:
-        _forget_old(folder)
+        _remove_old(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             jobs = [
@@ -82,7 +82,7 @@ def ensure_films(
             for job in jobs:
                 job.result()
     except OSError as error:
-        raise CommandError(f"The films cannot be kept in {folder} ({error.strerror}); free some space.") from None
+        raise CommandError(f"The films cannot be stored in {folder} ({error.strerror}); free some space.") from None
     return paths
 
 
@@ -99,14 +99,14 @@ def _counter(total: int, progress: Callable[[int, int], None]) -> Callable[[], N
 
 
 def _version() -> str:
-    """Name this version of all that makes films: another one makes them anew."""
+    """Return a digest of the code that makes films; another version makes them again."""
     digest = hashlib.sha256()
     for name in ("people", "cutout", "backdrop", "scene", "compose", "film"):
         digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     return digest.hexdigest()[:12]
 
 
-def _forget_old(folder: Path) -> None:
+def _remove_old(folder: Path) -> None:
     old = sorted(folder.parent.glob("*/"), key=lambda path: path.stat().st_mtime, reverse=True)
     for stale in [path for path in old if path != folder][KEPT:]:
         for file in stale.iterdir():
@@ -115,12 +115,12 @@ def _forget_old(folder: Path) -> None:
 
 
 def write_film(path: Path, kind: Kind, frames: Iterable[NDArray[np.uint8]], step: Callable[[], None]) -> None:
-    """Write pictures [H,W,3] uint8 RGB to a video file, which appears when it is whole.
+    """Write frames [H,W,3] uint8 RGB to a video file, which appears when it is complete.
 
     Parameters
     ----------
     step
-        Called after each picture.
+        Called after each frame.
     """
     partial = path.with_name(f".{path.name}")
     with av.open(str(partial), "w", format="matroska" if kind is Kind.JPEG else "mp4") as container:
@@ -128,9 +128,9 @@ def write_film(path: Path, kind: Kind, frames: Iterable[NDArray[np.uint8]], step
         for number, frame in enumerate(frames):
             if stream is None:
                 stream = _stream(container, frame, kind)
-            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-            picture.pts, picture.time_base = number, Fraction(1, FPS)
-            container.mux(stream.encode(picture))
+            encoded = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            encoded.pts, encoded.time_base = number, Fraction(1, FPS)
+            container.mux(stream.encode(encoded))
             step()
         if stream is not None:
             container.mux(stream.encode(None))
@@ -142,17 +142,17 @@ def _stream(container: OutputContainer, frame: NDArray[np.uint8], kind: Kind) ->
     stream = cast("VideoStream", container.add_stream(name, rate=FPS, options=options))
     stream.height, stream.width = frame.shape[:2]
     stream.pix_fmt = "yuvj420p" if kind is Kind.JPEG else "yuv420p"
-    stream.codec_context.gop_size = FPS  # who joins waits for a second at most
+    stream.codec_context.gop_size = FPS  # a client that joins waits for a second at most
     stream.codec_context.thread_count = 1
     return stream
 
 
 def h264_encoder() -> tuple[str, dict[str, str]]:
-    """Choose the encoder that there is."""
+    """Return the first available encoder with its options."""
     return next((name, options) for name, options in H264_ENCODERS if name in av.codecs_available)
 
 
-def pictures(path: Path) -> list[bytes]:
-    """Give the JPEG pictures of a film of kind JPEG."""
+def jpeg_frames(path: Path) -> list[bytes]:
+    """Return the frames of a film of kind JPEG, each as a JPEG file."""
     with av.open(str(path)) as container:
         return [bytes(packet) for packet in container.demux(video=0) if packet.size]

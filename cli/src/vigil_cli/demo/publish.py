@@ -1,6 +1,6 @@
 """A film as a live RTSP stream: its packets are sent as they are, in real time, again and again.
 
-go2rtc starts it when somebody watches: `python -m vigil_cli.demo.publish FILM rtsp://…`.
+go2rtc starts it when a client connects: `python -m vigil_cli.demo.publish FILM rtsp://…`.
 """
 
 import itertools
@@ -15,13 +15,13 @@ MAX_LATE_S = 1.0
 
 
 def publish(film: Path, url: str) -> None:
-    """Send a film until the other side goes away, which raises OSError."""
+    """Send a film until the receiver closes the connection, which raises OSError."""
     with av.open(str(film)) as source:
         video = source.streams.video[0]
         packets = [packet for packet in source.demux(video) if packet.dts is not None]
         base, rate = packets[0].time_base, video.average_rate
         if rate is None:
-            msg = f"{film} does not say its frame rate"
+            msg = f"{film} has no frame rate"
             raise ValueError(msg)
         lap_ticks = round(len(packets) / rate / base)
         options = {"rtsp_transport": "tcp"}
@@ -42,4 +42,4 @@ if __name__ == "__main__":
     try:
         publish(Path(sys.argv[1]), sys.argv[2])
     except (OSError, KeyboardInterrupt):
-        sys.exit(0)  # nobody watches any more
+        sys.exit(0)  # no client is left

@@ -1,4 +1,4 @@
-"""The evaluation, printed."""
+"""Print the evaluation."""
 
 from rich.console import Console
 from rich.table import Table
@@ -8,12 +8,12 @@ from vigil_cli.demo.evaluation import Evaluation, PersonResult
 
 
 def print_evaluation(console: Console, evaluation: Evaluation, *, preparing_s: float) -> None:
-    """Print who was recognised, where and how fast.
+    """Print the recognitions of each enrolled person.
 
     Parameters
     ----------
     preparing_s
-        From the command to the start of the cameras.
+        Seconds from the command to the start of the cameras.
     """
     table = Table("enrolled", "recognised on", "not on", "similarity", "first after", title="Who was recognised")
     table.columns[3].justify = table.columns[4].justify = "right"

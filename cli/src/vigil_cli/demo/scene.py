@@ -1,4 +1,4 @@
-"""Who walks where and when: the ground truth of the demo."""
+"""The walks of people through the scenes: the ground truth of the demo."""
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -10,11 +10,11 @@ from vigil_cli.demo.backdrop import WIDTH
 FPS = 15
 SECONDS = 22
 FRAMES = FPS * SECONDS
-"""A loop begins and ends without anybody in the picture, so that it can be played again and again."""
+"""A loop starts and ends without a person in the frame, so that it can be repeated."""
 
 
 class Lane(StrEnum):
-    """Where somebody walks: at the back, behind the furniture, or in front of it."""
+    """The lane of a walk: at the back, behind the furniture, or in front of it."""
 
     BACK = "back"
     FRONT = "front"
@@ -22,20 +22,20 @@ class Lane(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """One person crossing the picture once.
+    """One person crossing the frame once.
 
     Attributes
     ----------
     person
         Key of `people.PEOPLE`.
     start, seconds
-        When and how long, in seconds of the loop.
+        Start and duration in seconds of the loop.
     faces
         Width of the face in pixels at the beginning and at the end.
     leftward
         From right to left.
     height
-        Of the face's centre in the picture, in pixels; lower where the figure would not reach down to the furniture.
+        Of the face's centre in the frame, in pixels; lower where the figure does not reach down to the furniture.
     gain, warmth
         Light: factor, and more red than blue by this share.
     blur
@@ -57,16 +57,16 @@ class Walk:
     phase: float = 0.0
 
     def along(self, seconds: float) -> float | None:
-        """Give the share of the way at a time of the loop; None before and after."""
+        """Return the share of the way at a time of the loop; None before and after."""
         share = (seconds - self.start) / self.seconds
         return share if 0 <= share < 1 else None
 
     def face_at(self, share: float) -> float:
-        """Give the width of the face on the way, in pixels."""
+        """Return the width of the face on the way, in pixels."""
         return self.faces[0] + (self.faces[1] - self.faces[0]) * share
 
     def x_at(self, share: float) -> float:
-        """Give the face's centre on the way, in pixels; outside the picture at both ends."""
+        """Return the face's centre on the way, in pixels; outside the frame at both ends."""
         margin = 1.6 * max(self.faces)
         x = -margin + share * (WIDTH + 2 * margin)
         return WIDTH - x if self.leftward else x
@@ -74,7 +74,7 @@ class Walk:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What one camera sees.
+    """The scene of one camera.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Scene:
 
     @property
     def people(self) -> frozenset[str]:
-        """Keys of all who appear."""
+        """Keys of the people in the scene."""
         return frozenset(walk.person for walk in self.walks)
 
 
@@ -124,7 +124,7 @@ SCENES = (
 
 
 def varied(scene: Scene, rng: np.random.Generator) -> Scene:
-    """Vary everything about a scene but who appears in it."""
+    """Return a variation of a scene with the same people."""
     return replace(scene, walks=tuple(_varied(walk, rng) for walk in scene.walks))
 
 

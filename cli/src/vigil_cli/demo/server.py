@@ -1,7 +1,7 @@
 """The demo's cameras on the network: films as HTTP MJPEG, and as length-prefixed JPEG on a socket, in real time.
 
-`python -m vigil_cli.demo.server --http PORT --film NAME=FILE … --socket PORT=FILE …`; each client sees the film from
-its beginning, and again and again.
+`python -m vigil_cli.demo.server --http PORT --film NAME=FILE … --socket PORT=FILE …`; each client receives
+the film from its start, in a loop.
 """
 
 import argparse
@@ -18,11 +18,11 @@ REQUEST_TIMEOUT_S = 5.0
 WRITE_TIMEOUT_S = 10.0
 MAX_CLIENTS = 16
 MAX_LATE_S = 1.0
-"""A server that fell further behind goes on from there instead of hurrying after."""
+"""A server that is later than this skips the delay instead of sending faster."""
 
 
 async def play(film: Sequence[bytes], fps: float = FPS) -> AsyncIterator[bytes]:
-    """Give a film's pictures when they are due, for ever."""
+    """Yield the frames of a film in real time, for ever."""
     clock = asyncio.get_running_loop().time
     due, number = clock(), 0
     while True:
@@ -38,7 +38,7 @@ class VideoServer:
     Parameters
     ----------
     films
-        JPEG pictures by name: `GET /<name>` answers with multipart/x-mixed-replace, as cameras do.
+        JPEG frames by name: `GET /<name>` answers with multipart/x-mixed-replace, as cameras do.
     """
 
     def __init__(self, films: Mapping[str, Sequence[bytes]]) -> None:
@@ -67,26 +67,26 @@ class VideoServer:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: " + kind + b"\r\nConnection: close\r\n\r\n")
         if head_only:
             return
-        async for picture in play(film):
-            head = b"--%s\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % (BOUNDARY, len(picture))
-            writer.write(head + picture + b"\r\n")
+        async for frame in play(film):
+            head = b"--%s\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % (BOUNDARY, len(frame))
+            writer.write(head + frame + b"\r\n")
             async with asyncio.timeout(WRITE_TIMEOUT_S):
                 await writer.drain()
 
     async def socket(self, film: Sequence[bytes], writer: asyncio.StreamWriter) -> None:
-        """Send each picture as its length in 4 bytes, big-endian, and its bytes."""
+        """Send each frame as its length in 4 bytes, big-endian, and its bytes."""
         async with self._serving(writer):
             if self._clients.locked():
                 return
             async with self._clients:
-                async for picture in play(film):
-                    writer.write(len(picture).to_bytes(4, "big") + picture)
+                async for frame in play(film):
+                    writer.write(len(frame).to_bytes(4, "big") + frame)
                     async with asyncio.timeout(WRITE_TIMEOUT_S):
                         await writer.drain()
 
     @contextlib.asynccontextmanager
     async def _serving(self, writer: asyncio.StreamWriter) -> AsyncIterator[None]:
-        """Close the connection however it ends: clients come and go as they like."""
+        """Close the connection in the end, and ignore that the client closed it first."""
         try:
             with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
                 yield
@@ -104,26 +104,28 @@ async def serve(http: int, films: Mapping[str, Sequence[bytes]], sockets: Mappin
     async with contextlib.AsyncExitStack() as stack:
         for port, film in sockets.items():
 
-            async def talk(_: object, writer: asyncio.StreamWriter, film: Sequence[bytes] = film) -> None:
+            async def send(_: object, writer: asyncio.StreamWriter, film: Sequence[bytes] = film) -> None:
                 await server.socket(film, writer)
 
-            await stack.enter_async_context(await asyncio.start_server(talk, HOST, port))
+            await stack.enter_async_context(await asyncio.start_server(send, HOST, port))
         await stack.enter_async_context(await asyncio.start_server(server.http, HOST, http))
         await asyncio.Event().wait()
 
 
 def _main() -> None:
-    from vigil_cli.demo.film import pictures
+    from vigil_cli.demo.film import jpeg_frames
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--http", type=int, required=True)
     parser.add_argument("--film", action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--socket", action="append", default=[], metavar="PORT=FILE")
-    given = parser.parse_args()
-    films = {name: pictures(Path(path)) for name, _, path in (text.partition("=") for text in given.film)}
-    sockets = {int(port): pictures(Path(path)) for port, _, path in (text.partition("=") for text in given.socket)}
+    arguments = parser.parse_args()
+    films = {name: jpeg_frames(Path(path)) for name, _, path in (text.partition("=") for text in arguments.film)}
+    sockets = {
+        int(port): jpeg_frames(Path(path)) for port, _, path in (text.partition("=") for text in arguments.socket)
+    }
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(given.http, films, sockets))
+        asyncio.run(serve(arguments.http, films, sockets))
 
 
 if __name__ == "__main__":

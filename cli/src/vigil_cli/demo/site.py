@@ -1,4 +1,4 @@
-"""What one run of the demo consists of: manifests as a user would write them, and servers in place of cameras."""
+"""One run of the demo: manifests as a user writes them, and servers in place of cameras."""
 
 import hashlib
 import sys
@@ -22,12 +22,12 @@ from vigil_contracts.resources import API_VERSION, SourceType
 SITE = "demo"
 VIDEO = "demo-video"
 START_TIMEOUT_S = 60
-"""Imports alone take seconds on a busy machine."""
+"""On a busy machine the imports alone take seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoSite:
-    """Manifests, and what stands in for cameras.
+    """Manifests, and servers in place of cameras.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class DemoSite:
 
 
 def wanted_films(*, rtsp: bool) -> dict[str, Wanted]:
-    """Give the film that each camera needs."""
+    """Return the film that each camera needs."""
     return {
         "lobby": ("lobby", Kind.H264),
         "entrance": ("entrance", Kind.JPEG),
@@ -51,7 +51,7 @@ def wanted_films(*, rtsp: bool) -> dict[str, Wanted]:
 
 
 def build_site(root: Path, films: Mapping[str, Path], photos: dict[str, Path], *, rtsp: bool) -> DemoSite:
-    """Write the manifests and describe the servers.
+    """Write the manifests; return them with the specs of the servers.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def build_site(root: Path, films: Mapping[str, Path], photos: dict[str, Path], *
     CommandError
         The state folder cannot be written.
     StartError
-        A port cannot be had.
+        A port cannot be used.
     """
     ports = Ports(root / "ports.json")
     http, third = ports.get(VIDEO), ports.get("demo-rtsp" if rtsp else "demo-socket")
@@ -124,16 +124,16 @@ def _subject(person: Person, photos: dict[str, Path], folder: Path) -> dict[str,
 
 def _write(path: Path, *documents: dict[str, Any]) -> None:
     text = yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True)
-    path.write_text(f"# Written anew by every `vigil demo`.\n---\n{text}", encoding="utf-8")
+    path.write_text(f"# Written by every `vigil demo`.\n---\n{text}", encoding="utf-8")
 
 
 def video_server(http: int, entrance: Path, sockets: Mapping[int, Path]) -> ProcessSpec:
-    """Describe the server of films.
+    """Return the spec of the server of films.
 
     Parameters
     ----------
     http
-        Port on which `/entrance` is the film of that name.
+        Port of HTTP; `/entrance` is the film of that name.
     sockets
         Film by port.
     """
