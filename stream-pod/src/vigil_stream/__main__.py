@@ -26,9 +26,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 sys.modules["aiohttp"] = None  # type: ignore[assignment]  # how Python says: not to be imported
 
 from vigil_contracts.resources import Camera
-from vigil_stream import logs, runner
+from vigil_runtime.health import ListenError
+from vigil_runtime.logs import configure_logging
+from vigil_runtime.settings import SettingsError
+from vigil_stream import runner
 from vigil_stream.publish.journal import JournalError
-from vigil_stream.settings import Settings, SettingsError, load_camera, load_settings
+from vigil_stream.settings import Settings, load_camera, load_settings
 
 TIDY_S = 0.2
 """For what is still under way at the very end."""
@@ -63,12 +66,13 @@ def _run(path: Path, *, only_check: bool) -> int:
     if only_check:
         sys.stdout.write(f"{camera.metadata.key} is valid\n")
         return runner.EXIT_OK
-    logs.set_up(settings.log_level, settings.log_format, {"camera": str(camera.metadata.key)})
+    fields = {"camera": str(camera.metadata.key), "site": settings.site}
+    configure_logging(settings.log_level, settings.log_format, "stream", fields=fields)
     runner.spare_memory()
     try:
         # Not asyncio.run: that would wait for threads that resolve names, and those cannot be interrupted.
         return asyncio.new_event_loop().run_until_complete(_go(settings, camera, path.resolve().parent))
-    except (JournalError, OSError) as error:
+    except (JournalError, ListenError, OSError) as error:
         logging.getLogger("vigil_stream").critical("%s", error)
         return runner.EXIT_STATE
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vigil_contracts.events import CameraRef
 from vigil_contracts.resources import Camera, SourceType
+from vigil_runtime.bus import BusAddress
 from vigil_stream.analyser import Analyser
 from vigil_stream.analysis import AnalysisLoop
 from vigil_stream.capture import Guard, Sampler, Source, make_source
@@ -68,12 +69,10 @@ def build(settings: Settings, camera: Camera, folder: Path, *, stop: threading.E
     status = Status(settings.site, ref, session, _from_any_thread(loop, changed.set))
     counters = Counters(journal, partial(status.wrong, "journal"))
     metrics = Metrics(status.heartbeat)
-    token = settings.nats_token.get_secret_value() if settings.nats_token is not None else None
     status.observe_latency = metrics.observe_latency
     wrong, took = status.wrong, metrics.observe_stage
-    publisher = Publisher(
-        journal, settings.nats_url, token, settings.site, key, partial(wrong, "bus"), partial(took, "publish")
-    )
+    address = BusAddress(settings.nats_url, settings.bus_token, settings.site)
+    publisher = Publisher(journal, address, key, partial(wrong, "bus"), partial(took, "publish"))
     wake = _from_any_thread(loop, publisher.wake)
     sink = Sink(journal, counters, wake, partial(wrong, "outbox"), partial(took, "journal"))
     client = TritonFaceModels(TritonClient(settings.triton_endpoints, shared_memory=settings.shared_memory))

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from vigil_contracts.events import CameraHeartbeat, encode_heartbeat
 from vigil_contracts.resources import Camera
+from vigil_runtime.deadline import Deadline
+from vigil_runtime.health import HealthServer, Response, metrics, probe
 from vigil_stream import factory
 from vigil_stream.capture import Guard
-from vigil_stream.deadline import Deadline
-from vigil_stream.health import Answer, HealthServer, probe
 from vigil_stream.pipeline.sightings import closed_after_restart
 from vigil_stream.publish.journal import keep_small
 from vigil_stream.settings import Settings
@@ -73,7 +73,7 @@ class Runner:
 
         Raises
         ------
-        OSError
+        ListenError
             The HTTP port is taken.
         """
         ending = asyncio.Event()
@@ -192,11 +192,11 @@ class Runner:
             # Aside, because it may ask the server to let shared memory go.
             threading.Thread(target=self._parts.client.close, name="close inference", daemon=True).start()
 
-    def _healthz(self) -> Answer:
+    def _healthz(self) -> Response:
         hung = [guard.doing for guard in self._guards() if guard.overdue()]
         return probe({"threads": f"{hung[0]} does not return" if hung else ""})
 
-    def _readyz(self) -> Answer:
+    def _readyz(self) -> Response:
         """Ready when it could analyse and publish; a camera that is off is told by its heartbeat, not by the pod."""
         trouble = self._parts.status.trouble
         bus = trouble.get("bus", "") or ("" if self._parts.publisher.connected else "not connected yet")
@@ -208,8 +208,8 @@ class Runner:
             }
         )
 
-    def _metrics(self) -> Answer:
-        return 200, "text/plain; version=0.0.4; charset=utf-8", self._parts.metrics.text()
+    def _metrics(self) -> Response:
+        return metrics(self._parts.metrics.text())
 
 
 async def _joined(thread: threading.Thread, deadline_s: float) -> None:

@@ -1,39 +1,26 @@
-"""What the process is told by its environment, and the one Camera that it is told by a file."""
+"""The settings of a stream process from its environment, and its one Camera from a file."""
 
 import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field
+from pydantic_settings import NoDecode
 
-from vigil_contracts.ids import DNS_LABEL
 from vigil_contracts.resources import Camera, check
+from vigil_runtime.settings import BusSettings, HttpSettings, SettingsError, load, split_list
 
 MAX_MANIFEST_BYTES = 1 << 20
 
 
-class SettingsError(Exception):
-    """The environment or the Camera file is wrong; the message lists all that is."""
-
-
-class Settings(BaseSettings):
+class Settings(BusSettings, HttpSettings):
     """Read from variables with the prefix VIGIL_."""
 
-    model_config = SettingsConfigDict(env_prefix="VIGIL_", use_attribute_docstrings=True)
-
-    site: Annotated[str, Field(pattern=f"^{DNS_LABEL.pattern}$")] = "default"
-    """Name of the site; part of every subject on the bus."""
-    nats_url: str = "nats://127.0.0.1:4222"
-    nats_token: SecretStr | None = None
     triton_urls: Annotated[str, NoDecode] = "127.0.0.1:8001"
     """host:port of Triton's gRPC, in order of preference, with commas."""
     state_dir: Path
-    """Journal of unsent events and open sightings; must outlive the process."""
-    http_host: str = "127.0.0.1"
-    """In a pod: 0.0.0.0, for the kubelet's probes."""
-    http_port: Annotated[int, Field(ge=0, le=65535)] = 0
-    """0: chosen by the system, printed, and written to <state dir>/http.port."""
+    """Journal of unsent events and open sightings; must outlive the process. The file `http.port` in it names the port
+    of HTTP."""
     source_credentials_dir: Path | None = None
     """Folder with the files `username` and `password`."""
     shared_memory: Literal["auto", "off"] = "auto"
@@ -46,30 +33,24 @@ class Settings(BaseSettings):
     outbox_max_events: Annotated[int, Field(ge=100)] = 50_000
     shutdown_deadline_s: Annotated[float, Field(gt=0, le=300)] = 8.0
     """For closing sightings and sending the last events after SIGTERM; what remains is sent after the next start."""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["json", "console"] = "json"
 
     @property
     def triton_endpoints(self) -> list[str]:
         """The endpoints one by one."""
-        return [url.strip() for url in self.triton_urls.split(",") if url.strip()]
+        return split_list(self.triton_urls)
 
 
 def load_settings() -> Settings:
-    """Read the environment; SettingsError names each variable that is wrong."""
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        told = [f"VIGIL_{'_'.join(map(str, d['loc'])).upper()}: {d['msg']}" for d in error.errors()]
-        raise SettingsError("; ".join(told)) from None
+    """Return the settings from the environment; raise SettingsError that names each variable that is wrong."""
+    settings = load(Settings)
     if not settings.triton_endpoints:
-        msg = "VIGIL_TRITON_URLS: names no endpoint; give host:port of at least one Triton"
+        msg = "VIGIL_TRITON_URLS: names no endpoint; set it to host:port of at least one Triton"
         raise SettingsError(msg)
     return settings
 
 
 def load_camera(path: Path) -> Camera:
-    """Read one Camera resource from JSON or YAML; SettingsError lists all that is wrong with it."""
+    """Return the Camera resource of a JSON or YAML file; raise SettingsError that lists all its faults."""
     try:
         text = path.read_bytes()[: MAX_MANIFEST_BYTES + 1].decode()
     except (OSError, UnicodeDecodeError) as error:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vigil_contracts.conditions import FitnessReason, SourceReason
-from vigil_stream.backoff import FIRST_S, LONGEST_S, Backoff
+from vigil_runtime.backoff import FIRST_S, LONGEST_S, Backoff
+from vigil_runtime.deadline import Deadline
 from vigil_stream.capture import credentials, errors
 from vigil_stream.capture.container import _Pace
 from vigil_stream.capture.convert import Converter
@@ -21,7 +22,6 @@ from vigil_stream.capture.jpeg import jpeg_fingerprint, jpeg_size
 from vigil_stream.capture.luma import LumaReader, fingerprint
 from vigil_stream.capture.slot import Lost, Picture, Slot
 from vigil_stream.capture.source import Guard, Sampler
-from vigil_stream.deadline import Deadline
 from vigil_stream.pipeline import places
 from vigil_stream.pipeline.fitness import ENOUGH, Fitness
 from vigil_vision import letterbox
@@ -82,17 +82,17 @@ def test_the_slot_wakes_who_waits() -> None:
 
 def test_backoff_doubles_with_jitter_up_to_its_limit() -> None:
     backoff = Backoff()
-    waits = [backoff.next() for _ in range(12)]
+    waits = [backoff.next_s() for _ in range(12)]
     for n, wait in enumerate(waits):
         step = min(FIRST_S * 2**n, LONGEST_S)
         assert step / 2 <= wait <= step
     backoff.reset()
-    assert backoff.next() <= FIRST_S
+    assert backoff.next_s() <= FIRST_S
 
 
 def test_several_waits_never_add_up_to_more_than_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("vigil_stream.deadline.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("vigil_runtime.deadline.time.monotonic", lambda: now[0])
     deadline = Deadline(8)
     for _ in range(10):
         now[0] += deadline.left(3)

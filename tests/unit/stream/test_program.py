@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from vigil_stream.health import HealthServer, probe
-from vigil_stream.logs import JsonFormatter
-from vigil_stream.settings import SettingsError, load_camera, load_settings
+from vigil_runtime.health import HealthServer, probe
+from vigil_runtime.logs import JsonFormatter
+from vigil_runtime.settings import SettingsError
+from vigil_stream.settings import load_camera, load_settings
 
 YAML = """
 apiVersion: vigil.dev/v1alpha1
@@ -69,7 +70,7 @@ async def test_an_endless_request_is_cut_off() -> None:
 
 def test_a_log_line_is_one_json_object() -> None:
     record = logging.LogRecord("vigil_stream", logging.WARNING, "f", 1, "lost %s\nagain", ("x",), None)
-    line = JsonFormatter({"camera": "default/door"}).format(record)
+    line = JsonFormatter("stream", {"camera": "default/door"}).format(record)
     assert "\n" not in line
     found = json.loads(line)
     assert found["event"] == "lost x\nagain"

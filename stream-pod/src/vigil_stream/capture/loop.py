@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from vigil_contracts.conditions import SourceReason
-from vigil_stream.backoff import Backoff
+from vigil_runtime.backoff import Backoff
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.frozen import FROZEN_AFTER_S, FrozenDetector
 from vigil_stream.capture.luma import LumaReader
@@ -84,7 +84,7 @@ class CaptureLoop:
         if stop.is_set():
             # Whatever broke off, broke off because it was told to end.
             return
-        wait_s = self._backoff.next()
+        wait_s = self._backoff.next_s()
         self._slot.lose()
         self._listener.lost(error, wait_s)
         stop.wait(wait_s)
