@@ -21,6 +21,7 @@ from vigil_contracts import events
 from vigil_contracts.bus import MSG_ID_HEADER, Kind, event_stream, streams, subject
 from vigil_contracts.events import Match, Sighting
 from vigil_contracts.ids import ResourceKey
+from vigil_gateway.identity.factory import GALLERY
 from vigil_gateway.identity.incoming import Incoming
 from vigil_gateway.identity.metrics import Metrics
 from vigil_gateway.identity.pipeline import Pipeline, Stores
@@ -67,7 +68,7 @@ class Bench:
 async def bench(url: str, site: str, folder: Path) -> AsyncIterator[Bench]:
     database, gallery, metrics = Database(url, "test"), EmbeddedGallery(folder), Metrics()
     inference = TritonFaceModels(TritonClient([NOWHERE], deadline_s=1, shared_memory="off"))
-    models = Models(database, gallery, inference)
+    models = Models(GALLERY, database, gallery, inference)
     replayer = Replayer(database, lambda: list(models.known))
     pipeline = Pipeline(site, Stores(database, gallery, models), metrics, replayer)
     await database.open()

@@ -13,8 +13,10 @@ from tests.support.waiting import eventually
 
 from vigil_contracts.ids import ResourceKey
 from vigil_gateway.bus.site_bus import SiteBus
+from vigil_gateway.identity.factory import GALLERY
+from vigil_gateway.principal import TOKEN_HOLDER
 from vigil_gateway.services.erasure import Eraser
-from vigil_gateway.services.gallery_keeper import GalleryKeeper
+from vigil_gateway.services.gallery_sync import GallerySync
 from vigil_gateway.storage.qdrant.gallery import Entry
 from vigil_gateway.storage.qdrant.reconcile import reconcile
 from vigil_runtime.bus import BusAddress
@@ -29,19 +31,19 @@ class GivenUpError(Exception):
 
 
 @pytest.fixture
-async def keeper(pipeline: Bench) -> GalleryKeeper:
+async def sync(pipeline: Bench) -> GallerySync:
     await database.add_model(pipeline.url)
     await pipeline.models.load()
-    return GalleryKeeper(pipeline.database, pipeline.gallery, pipeline.models)
+    return GallerySync(pipeline.database, pipeline.gallery, pipeline.models)
 
 
-async def enrol(connection: Any, keeper: GalleryKeeper, subject_id: uuid.UUID) -> None:
+async def enrol(connection: Any, sync: GallerySync, subject_id: uuid.UUID) -> None:
     """Do what an enrolment does in its transaction."""
     named = "INSERT INTO subjects (id, namespace, name, display_name, consent) VALUES ($1, 'default', 'ann', 'Ann', $2)"
     await connection.execute(named, subject_id, "Granted")
     vector = axis(0).astype("<f4").tobytes()
     await connection.execute("INSERT INTO subject_embeddings VALUES ($1, 'one', $2, $3)", subject_id, MODEL, vector)
-    await keeper.follow(connection, subject_id)
+    await sync.follow(GALLERY, connection, subject_id)
 
 
 async def waits(pipeline: Bench, *tasks: "asyncio.Task[Any]") -> None:
@@ -54,41 +56,41 @@ async def waits(pipeline: Bench, *tasks: "asyncio.Task[Any]") -> None:
     await eventually(so, DEADLINE_S, "what must wait, waits")
 
 
-async def test_who_is_enrolled_while_the_gallery_is_repaired_is_in_it(pipeline: Bench, keeper: GalleryKeeper) -> None:
+async def test_who_is_enrolled_while_the_gallery_is_repaired_is_in_it(pipeline: Bench, sync: GallerySync) -> None:
     ann = uuid.uuid4()
-    keeper.doubtful.add(ann)
-    async with keeper.changing(ann), pipeline.database.transaction() as connection:
-        await enrol(connection, keeper, ann)
-        repairing = asyncio.create_task(keeper.repair())
+    sync.doubtful.add(ann)
+    async with sync.changing(ann), pipeline.database.transaction() as connection:
+        await enrol(connection, sync, ann)
+        repairing = asyncio.create_task(sync.repair(GALLERY))
         rebuilding = asyncio.create_task(reconcile(pipeline.database, pipeline.gallery, MODEL))
         await waits(pipeline, repairing, rebuilding)
     await asyncio.gather(repairing, rebuilding)
     (found,) = await pipeline.gallery.search(MODEL, axis(0)[None], 5)
     assert [one.subject_id for one in found.nearest] == [ann]
-    assert not keeper.doubtful
+    assert not sync.doubtful
 
 
 async def test_an_enrolment_that_is_given_up_is_taken_out_of_the_gallery_by_the_repair(
-    pipeline: Bench, keeper: GalleryKeeper
+    pipeline: Bench, sync: GallerySync
 ) -> None:
     ann = uuid.uuid4()
 
     async def give_up() -> None:
-        async with keeper.changing(ann), pipeline.database.transaction() as connection:
-            await enrol(connection, keeper, ann)
+        async with sync.changing(ann), pipeline.database.transaction() as connection:
+            await enrol(connection, sync, ann)
             raise GivenUpError
 
     with pytest.raises(GivenUpError):
         await give_up()
     assert await pipeline.gallery.points(MODEL, ann)
-    assert keeper.doubtful == {ann}
-    await keeper.repair()
+    assert sync.doubtful == {ann}
+    await sync.repair(GALLERY)
     assert not await pipeline.gallery.points(MODEL, ann)
-    assert not keeper.doubtful
+    assert not sync.doubtful
 
 
 async def test_who_is_erased_while_the_gallery_is_rebuilt_does_not_come_back(
-    pipeline: Bench, keeper: GalleryKeeper, site: str, monkeypatch: pytest.MonkeyPatch
+    pipeline: Bench, sync: GallerySync, site: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ann = await database.add_subject(pipeline.url, "ann", axis(0))
     putting, go_on, put = asyncio.Event(), asyncio.Event(), pipeline.gallery.put
@@ -99,10 +101,10 @@ async def test_who_is_erased_while_the_gallery_is_rebuilt_does_not_come_back(
         await put(model_id, entries)
 
     monkeypatch.setattr(pipeline.gallery, "put", put_slowly)
-    eraser = Eraser(pipeline.database, keeper, SiteBus(BusAddress(f"nats://{NOWHERE}", None, site), "test"))
+    eraser = Eraser(pipeline.database, sync, SiteBus(BusAddress(f"nats://{NOWHERE}", None, site), "test"))
     rebuilding = asyncio.create_task(reconcile(pipeline.database, pipeline.gallery, MODEL))
     await putting.wait()
-    erasing = asyncio.create_task(eraser.erase_subject(ResourceKey("default", "ann")))
+    erasing = asyncio.create_task(eraser.erase_subject(TOKEN_HOLDER, ResourceKey("default", "ann")))
     await waits(pipeline, erasing)
     go_on.set()
     assert await rebuilding == (1, 0)

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from vigil_contracts.ids import ResourceKey
-from vigil_gateway.storage.postgres import register
+from vigil_gateway.storage.postgres import resources
 
 pytestmark = pytest.mark.integration
 
@@ -15,24 +15,22 @@ async def test_the_register_is_read_behind_a_key_and_without_what_was_taken_out(
     connection = await asyncpg.connect(database_url)
     try:
         uid, registrar = uuid.uuid4(), uuid.uuid4()
-        origin = register.Origin(uid, registrar)
+        origin = resources.Origin(uid, registrar)
         for namespace, name in (("b", "one"), ("a", "two"), ("a", "one")):
-            await register.put_camera(connection, ResourceKey(namespace, name), origin, "default", "{}")
-            await register.put_site(connection, ResourceKey(namespace, name), origin, "{}")
-        for kind in register.KINDS:
-            rows = await register.registered(connection, kind, None, 2)
-            assert [(row["namespace"], row["name"]) for row in rows] == (
+            await resources.put_camera(connection, ResourceKey(namespace, name), origin, "default", "{}")
+            await resources.put_site(connection, ResourceKey(namespace, name), origin, "{}")
+        for kind in resources.KINDS:
+            rows = await resources.registered(connection, kind, None, 2)
+            assert [(row.namespace, row.name) for row in rows] == (
                 [] if kind == "subjects" else [("a", "one"), ("a", "two")]
             )
-            behind = await register.registered(connection, kind, ResourceKey("a", "two"), 2)
-            assert [(row["uid"], row["registrar"]) for row in behind] == (
-                [] if kind == "subjects" else [(uid, registrar)]
-            )
-        for remove in (register.remove_camera, register.remove_site):
+            behind = await resources.registered(connection, kind, ResourceKey("a", "two"), 2)
+            assert [(row.uid, row.registrar) for row in behind] == ([] if kind == "subjects" else [(uid, registrar)])
+        for remove in (resources.remove_camera, resources.remove_site):
             assert not await remove(connection, ResourceKey("a", "one"), uuid.uuid4())
             assert await remove(connection, ResourceKey("a", "one"), uid)
             assert await remove(connection, ResourceKey("a", "two"), None)
-        assert len(await register.registered(connection, "cameras", None, 9)) == 1
-        assert len(await register.registered(connection, "sites", None, 9)) == 1
+        assert len(await resources.registered(connection, "cameras", None, 9)) == 1
+        assert len(await resources.registered(connection, "sites", None, 9)) == 1
     finally:
         await connection.close()

@@ -10,9 +10,9 @@ from tests.integration.gateway_identity.running import DEADLINE_S, Bus
 from tests.support.waiting import eventually
 
 from vigil_contracts.bus import event_stream
-from vigil_gateway.storage.postgres import ledger
-from vigil_gateway.storage.postgres.ledger import NewEvent
+from vigil_gateway.storage.postgres import sightings
 from vigil_gateway.storage.postgres.pool import Database
+from vigil_gateway.storage.postgres.sightings import NewEvent
 
 pytestmark = pytest.mark.integration
 
@@ -28,8 +28,8 @@ async def test_an_event_of_an_invented_type_is_published(
     await database.open()
     invented = NewEvent("dev.vigil.crossing.v1", f"vigil.{site}.alert.crossing.line-1", '{"direction": "in"}')
     async with database.transaction() as connection:
-        first = await ledger.take(connection, 1)
-        await ledger.insert_events(connection, first, [invented])
+        first = await sightings.take_positions(connection, 1)
+        await sightings.insert_events(connection, first, [invented])
     await database.close()
     stream = event_stream(site).name
 

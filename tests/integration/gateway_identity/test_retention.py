@@ -15,8 +15,9 @@ from vigil_contracts.bus import event_stream
 from vigil_contracts.events import Sighting
 from vigil_contracts.ids import new_sighting_id
 from vigil_gateway.bus.site_bus import SiteBus
+from vigil_gateway.identity.factory import RETENTION
 from vigil_gateway.services.retention import Retention
-from vigil_gateway.storage.postgres import expired
+from vigil_gateway.storage.postgres import retention as stored
 from vigil_runtime.bus import BusAddress
 
 pytestmark = pytest.mark.integration
@@ -52,7 +53,9 @@ async def left(url: str) -> dict[str, list[str]]:
 
 @pytest.fixture
 def retention(pipeline: Bench) -> Retention:
-    return Retention(pipeline.database, SiteBus(BusAddress(NOWHERE.url, None, pipeline.site), "test"), pipeline.metrics)
+    return Retention(
+        RETENTION, pipeline.database, SiteBus(BusAddress(NOWHERE.url, None, pipeline.site), "test"), pipeline.metrics
+    )
 
 
 async def prepare(bench: Bench) -> None:
@@ -127,13 +130,17 @@ async def test_rows_go_in_batches_and_one_process_at_a_time(pipeline: Bench) -> 
     await database.add_camera(pipeline.url, pipeline.site, "door")
     await pipeline.process(*(seen(pipeline.site, 2 * HOUR + n * dt.timedelta(seconds=1), "door") for n in range(5)))
     before, camera = dt.datetime.now(dt.UTC) - HOUR, a_sighting(site="x").camera.key
-    first = await expired.delete_sightings(pipeline.database, camera, before, 3)
-    assert first == {"sightings": 3, "sighting_revisions": 3, "matches": 3, "events": 3}
+
+    async def delete() -> dict[str, int] | None:
+        async with pipeline.database.transaction() as connection:
+            return await stored.delete_sightings(connection, camera, before, 3)
+
+    assert await delete() == {"sightings": 3, "sighting_revisions": 3, "matches": 3, "events": 3}
     async with pipeline.database.transaction() as other:
-        await other.execute("SELECT pg_advisory_xact_lock($1)", expired.TURN)
-        assert await expired.delete_sightings(pipeline.database, camera, before, 3) is None
-    assert (await expired.delete_sightings(pipeline.database, camera, before, 3) or {})["sightings"] == 2
-    assert await expired.delete_sightings(pipeline.database, camera, before, 3) == {}
+        await other.execute("SELECT pg_advisory_xact_lock($1)", stored.TURN)
+        assert await delete() is None
+    assert (await delete() or {})["sightings"] == 2
+    assert await delete() == {}
 
 
 async def test_messages_that_were_set_aside_go_with_their_cameras_retention(

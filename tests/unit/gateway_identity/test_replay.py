@@ -1,6 +1,8 @@
 """What waits for events to be taken up again ends when it is told to."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from vigil_gateway.identity.replay import Replayer
@@ -12,6 +14,10 @@ class NothingWaits:
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator["NothingWaits"]:
+        yield self
 
     async def fetch(self, *_: Any) -> list[Any]:
         self.asked.set()

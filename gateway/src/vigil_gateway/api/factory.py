@@ -1,4 +1,4 @@
-"""Wire the API's parts: one place that knows how they belong together."""
+"""Wiring of the API's parts, and the principal as which live events are read."""
 
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -31,7 +31,7 @@ class Process:
 
 
 def build(settings: ApiSettings, limits: ApiLimits) -> Process:
-    """Make all parts; connects to nothing yet."""
+    """Return all parts; connects to nothing yet."""
     database = Database(settings.database_url.get_secret_value(), "vigil-gateway api", limits.database_connections)
     reader = Reader(database, limits.query_timeout_s)
     hub = Hub(

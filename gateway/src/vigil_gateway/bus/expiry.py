@@ -1,4 +1,4 @@
-"""Delete a camera's messages from the site's stream before the stream's own age does it."""
+"""Delete a camera's messages from the site's stream before the stream's own maximum age does."""
 
 import datetime as dt
 from contextlib import suppress
@@ -15,19 +15,19 @@ from vigil_gateway.bus.consumer import DURABLE
 from vigil_gateway.bus.site_bus import SiteBus
 
 PROBE_LIVES_S: Final = 30.0
-"""Should this process end before it deleted the probe, the server does."""
+"""After which the server deletes a probe that this process did not delete."""
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """The last messages that may go, by their place in the stream.
+class Positions:
+    """The last messages to delete, by their sequence number in the stream.
 
     Attributes
     ----------
     sighting
-        Of sightings: none that identity has not dealt with.
+        Of sightings: none that identity has not processed.
     match
-        Of what was told of them.
+        Of their matches.
     """
 
     sighting: int
@@ -35,23 +35,23 @@ class Places:
 
 
 class Expiry:
-    """Deletes what identity has dealt with and nobody may keep."""
+    """Deletes messages that identity has processed and whose retention has ended."""
 
     def __init__(self, bus: SiteBus) -> None:
         self._bus = bus
         self._site = bus.address.site
         self._stream = event_stream(self._site)
-        self._purged: dict[ResourceKey, Places] = {}
+        self._purged: dict[ResourceKey, Positions] = {}
 
     @property
     def max_age(self) -> dt.timedelta:
-        """After which the stream deletes by itself; what is kept longer needs nothing of us."""
+        """Age at which the stream deletes by itself, so that a longer retention needs nothing here."""
         return dt.timedelta(seconds=self._stream.max_age_s)
 
-    async def before(self, moment: dt.datetime) -> Places:
-        """Find the last messages that were stored before a moment.
+    async def before(self, moment: dt.datetime) -> Positions:
+        """Return the last messages that were stored before a moment.
 
-        A consumer that begins at a moment is placed by the server when it is made, without handing anything out.
+        The server positions a consumer with a start time when it is made, before it delivers anything.
 
         Raises
         ------
@@ -71,21 +71,21 @@ class Expiry:
         with suppress(NotFoundError):
             await jetstream.delete_consumer(self._stream.name, name)
         last = placed.delivered.stream_seq if placed.delivered else 0
-        return Places(sighting=min(last, await self._dealt_with()), match=last)
+        return Positions(sighting=min(last, await self._processed()), match=last)
 
-    async def _dealt_with(self) -> int:
+    async def _processed(self) -> int:
         try:
             info = await self._bus.jetstream.consumer_info(self._stream.name, DURABLE)
         except NotFoundError:
             return 0
         return info.ack_floor.stream_seq if info.ack_floor else 0
 
-    async def purge(self, camera: ResourceKey, last: Places) -> None:
-        """Delete a camera's messages up to and including these places; raises as `before`."""
+    async def purge(self, camera: ResourceKey, last: Positions) -> None:
+        """Delete a camera's messages up to and including these positions; raises as `before`."""
         if self._purged.get(camera) == last:
             return
-        for kind, place in ((Kind.SIGHTING, last.sighting), (Kind.MATCH, last.match)):
-            if place > 0:
+        for kind, position in ((Kind.SIGHTING, last.sighting), (Kind.MATCH, last.match)):
+            if position > 0:
                 name = subject(self._site, kind, camera)
-                await self._bus.jetstream.purge_stream(self._stream.name, seq=place + 1, subject=name)
+                await self._bus.jetstream.purge_stream(self._stream.name, seq=position + 1, subject=name)
         self._purged[camera] = last

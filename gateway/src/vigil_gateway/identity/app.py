@@ -9,9 +9,9 @@ from fastapi import FastAPI
 
 from vigil_gateway.bus.site_bus import SiteBus
 from vigil_gateway.handlers.rest.health import health_router
+from vigil_gateway.handlers.rest.registry import HANDLED, RegistryParts, error_response, registry_router
 from vigil_gateway.http.body import BodyLimit
 from vigil_gateway.identity.metrics import Metrics
-from vigil_gateway.identity.registry import HANDLED, RegistryParts, error_answer, registry_router
 from vigil_gateway.services.models import Models
 from vigil_gateway.storage.errors import DatabaseError, GalleryError
 from vigil_gateway.storage.postgres import outbox
@@ -67,7 +67,7 @@ class Health:
     async def _database(self) -> str:
         try:
             async with asyncio.timeout(ASK_S):
-                await self.database.value("SELECT 1")
+                await self.database.ping()
         except (DatabaseError, TimeoutError) as error:
             return str(error) or f"the database did not answer within {ASK_S:g} s"
         return ""
@@ -85,7 +85,7 @@ def create_app(parts: RegistryParts, health: Health, metrics: Metrics, max_uploa
     app.include_router(health_router(health.ready, metrics.registry, lambda: _refresh(health, metrics, parts)))
     app.include_router(registry_router(parts))
     for kind in HANDLED:
-        app.add_exception_handler(kind, error_answer)
+        app.add_exception_handler(kind, error_response)
     app.add_middleware(BodyLimit, max_bytes=max_upload_bytes, answer=_too_large)
     return app
 

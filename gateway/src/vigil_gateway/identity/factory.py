@@ -1,22 +1,24 @@
-"""Wire identity's parts: one place that knows how they belong together."""
+"""Wiring of identity's parts, and the principals as which its background work acts."""
 
 import asyncio
 from dataclasses import dataclass
+from typing import Final
 
 from fastapi import FastAPI
 
 from vigil_gateway.bus.site_bus import SiteBus
+from vigil_gateway.handlers.rest.registry import RegistryParts
 from vigil_gateway.identity.app import Health, create_app
 from vigil_gateway.identity.consume import Consumption
 from vigil_gateway.identity.metrics import Metrics
 from vigil_gateway.identity.pipeline import Pipeline, Stores
-from vigil_gateway.identity.registry import RegistryParts
 from vigil_gateway.identity.replay import Replayer
+from vigil_gateway.principal import Permission, system
 from vigil_gateway.services.cameras import Cameras
 from vigil_gateway.services.detector import DetectorReader
 from vigil_gateway.services.enrolment import Enrolment
 from vigil_gateway.services.erasure import Eraser
-from vigil_gateway.services.gallery_keeper import GalleryKeeper
+from vigil_gateway.services.gallery_sync import GallerySync
 from vigil_gateway.services.inventory import Inventory
 from vigil_gateway.services.models import Models
 from vigil_gateway.services.relay import Relay
@@ -30,6 +32,11 @@ from vigil_runtime.bus import BusAddress
 from vigil_vision.faces.models import TritonFaceModels
 from vigil_vision.triton import TritonClient
 
+GALLERY: Final = system("gallery", Permission.READ_SUBJECTS, Permission.ENROLL_SUBJECTS)
+RELAY: Final = system("relay", Permission.READ_SIGHTINGS)
+RETENTION: Final = system("retention", Permission.DELETE_SIGHTINGS)
+HOUSEKEEPING: Final = system("housekeeping", Permission.DELETE_SIGHTINGS)
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -40,7 +47,7 @@ class Parts:
     gallery: Gallery
     inference: TritonFaceModels
     models: Models
-    keeper: GalleryKeeper
+    gallery_sync: GallerySync
     replayer: Replayer
     pipeline: Pipeline
     consumption: Consumption
@@ -52,7 +59,7 @@ class Parts:
 
 
 def make_gallery(settings: IdentitySettings) -> Gallery:
-    """Make the gallery that the settings ask for; only its own client is imported."""
+    """Return the gallery of the settings; the client of the other kind is not imported."""
     if settings.qdrant_url is not None:
         from vigil_gateway.storage.qdrant.server import server_gallery
 
@@ -67,7 +74,7 @@ def make_gallery(settings: IdentitySettings) -> Gallery:
 
 
 def build(settings: IdentitySettings, gallery: Gallery | None = None) -> Parts:
-    """Make all parts; connects to nothing yet."""
+    """Return all parts; connects to nothing yet."""
     bus = SiteBus(BusAddress(settings.nats_url, settings.bus_token, settings.site), "vigil-gateway identity")
     database = Database(settings.database_url.get_secret_value(), "vigil-gateway identity")
     gallery = gallery or make_gallery(settings)
@@ -76,18 +83,18 @@ def build(settings: IdentitySettings, gallery: Gallery | None = None) -> Parts:
     )
     metrics = Metrics()
     metrics.watch_bus_errors(lambda: bus.errors)
-    models = Models(database, gallery, inference)
-    keeper = GalleryKeeper(database, gallery, models)
+    models = Models(GALLERY, database, gallery, inference)
+    gallery_sync = GallerySync(database, gallery, models)
     replayer = Replayer(database, lambda: list(models.known))
     pipeline = Pipeline(settings.site, Stores(database, gallery, models), metrics, replayer)
     consumption = Consumption(bus, pipeline, metrics)
     health = Health(database, bus, gallery, models)
-    eraser = Eraser(database, keeper, bus)
+    eraser = Eraser(database, gallery_sync, bus)
     registry = RegistryParts(
         sites=Sites(database),
         cameras=Cameras(database, settings.site, replayer.wake),
         enrolment=Enrolment(
-            database, models, keeper, eraser, inference, metrics, deadline_s=settings.inference_deadline_s
+            database, models, gallery_sync, eraser, inference, metrics, deadline_s=settings.inference_deadline_s
         ),
         eraser=eraser,
         inventory=Inventory(database),
@@ -107,12 +114,12 @@ def build(settings: IdentitySettings, gallery: Gallery | None = None) -> Parts:
         gallery=gallery,
         inference=inference,
         models=models,
-        keeper=keeper,
+        gallery_sync=gallery_sync,
         replayer=replayer,
         pipeline=pipeline,
         consumption=consumption,
-        relay=Relay(database, bus, pipeline.on_commit, metrics),
-        retention=Retention(database, bus, metrics),
+        relay=Relay(RELAY, database, bus, pipeline.on_commit, metrics),
+        retention=Retention(RETENTION, database, bus, metrics),
         health=health,
         metrics=metrics,
         app=create_app(registry, health, metrics, settings.max_upload_bytes),
@@ -120,7 +127,7 @@ def build(settings: IdentitySettings, gallery: Gallery | None = None) -> Parts:
 
 
 async def close(parts: Parts) -> None:
-    """Let go of everything."""
+    """Release everything."""
     await asyncio.to_thread(parts.inference.close)
     await parts.gallery.close()
     await parts.database.close()

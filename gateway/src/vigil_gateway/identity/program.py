@@ -96,7 +96,7 @@ class IdentityProgram(Program):
         health.starting = "waiting for the database"
         await _until_available(parts.database.check_schema)
         self._schema_fits.set()
-        self.tasks.start("housekeeping", lambda: housekeeping.run(parts.database))
+        self.tasks.start("housekeeping", lambda: housekeeping.run(factory.HOUSEKEEPING, parts.database))
         self.tasks.start("retention", parts.retention.run)
         health.starting = "bringing the gallery up to date"
         await _until_available(self._open_gallery)
@@ -127,9 +127,9 @@ class IdentityProgram(Program):
     async def _repair(self) -> None:
         while True:
             await asyncio.sleep(REPAIR_EVERY_S)
-            if self.parts.keeper.doubtful:
+            if self.parts.gallery_sync.doubtful:
                 with contextlib.suppress(DatabaseError, GalleryError):
-                    await self.parts.keeper.repair()
+                    await self.parts.gallery_sync.repair(factory.GALLERY)
 
     async def _wait_published(self) -> None:
         """Wait until the relay, in this process or another, has published all events."""

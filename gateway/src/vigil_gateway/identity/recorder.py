@@ -20,9 +20,10 @@ from vigil_gateway.identity.decision import Decision, Template
 from vigil_gateway.identity.incoming import Incoming, Rejection, waits_for_camera
 from vigil_gateway.identity.state import Standing
 from vigil_gateway.services.model import Model
-from vigil_gateway.storage.postgres import ledger
-from vigil_gateway.storage.postgres.ledger import Connection, NewEvent
+from vigil_gateway.storage.postgres import rejected, sightings
+from vigil_gateway.storage.postgres.pool import Connection
 from vigil_gateway.storage.postgres.rows import CameraRuleRow, RejectedRow, RevisionRow, SightingRow, SubjectRow
+from vigil_gateway.storage.postgres.sightings import NewEvent
 from vigil_gateway.storage.qdrant.gallery import Gallery, Neighbours
 
 _NOBODY: Final = Neighbours((), complete=True)
@@ -104,26 +105,26 @@ class Recorder:
             With an open transaction (READ COMMITTED).
         """
         again = [one.incoming.rejected_id for one in judged if one.incoming.rejected_id is not None]
-        await ledger.delete_rejected(connection, again)
+        await rejected.delete(connection, again)
         batch = await self._read(connection, [one.sighting for one in judged if one.sighting is not None])
         found = await self._look_up(connection, batch, judged)
         outcomes = [_judge(batch, one, near) for one, near in zip(judged, found, strict=True)]
         await self._write(connection, batch)
         return outcomes
 
-    async def _read(self, connection: Connection, sightings: Sequence[Sighting]) -> _Batch:
+    async def _read(self, connection: Connection, revisions: Sequence[Sighting]) -> _Batch:
         now = dt.datetime.now(dt.UTC)
-        if not sightings:
+        if not revisions:
             return _Batch(now, {}, {}, set(), {})
-        keys = [state.revision_key(one) for one in sightings]
-        await ledger.lock(connection, {key.sighting_id for key in keys})
-        cameras = await ledger.cameras(connection, {one.camera.key for one in sightings})
-        rows = await ledger.current(connection, {(key.opened_at, key.sighting_id) for key in keys})
+        keys = [state.revision_key(one) for one in revisions]
+        await sightings.lock(connection, {key.sighting_id for key in keys})
+        cameras = await sightings.cameras(connection, {one.camera.key for one in revisions})
+        rows = await sightings.current_sightings(connection, {(key.opened_at, key.sighting_id) for key in keys})
         return _Batch(
             now=now,
             cameras={row.key: row for row in cameras},
             standing={row.id: state.from_row(row) for row in rows},
-            recorded=await ledger.known_revisions(connection, keys),
+            recorded=await sightings.known_revisions(connection, keys),
             subjects={},
         )
 
@@ -141,28 +142,28 @@ class Recorder:
 
     async def _add_subjects(self, connection: Connection, batch: _Batch, found: Sequence[Neighbours]) -> None:
         ids = {near.subject_id for one in found for near in one.nearest} - batch.subjects.keys()
-        for row in await ledger.subjects(connection, ids):
+        for row in await sightings.subjects(connection, ids):
             batch.subjects[row.id] = row
 
     async def _write(self, connection: Connection, batch: _Batch) -> None:
         if batch.rejected:
-            await ledger.insert_rejected(connection, batch.rejected)
+            await rejected.insert(connection, batch.rejected)
         if not batch.events:
             return
-        await ledger.insert_revisions(connection, batch.revisions)
+        await sightings.insert_revisions(connection, batch.revisions)
         decisions = [
             state.match_row(state.revision_key(standing.sighting), decided)
             for standing, decided, _ in batch.changed.values()
         ]
-        await ledger.upsert_matches(connection, decisions)
+        await sightings.upsert_matches(connection, decisions)
         # The places come last: from here to the commit all other batches of the site wait.
-        first = await ledger.take(connection, len(batch.events))
+        first = await sightings.take_positions(connection, len(batch.events))
         rows = [
             SightingRow.from_events(standing.sighting, standing.identity, first + index)
             for standing, _, index in batch.changed.values()
         ]
-        await ledger.upsert_sightings(connection, rows)
-        await ledger.insert_events(connection, first, batch.events)
+        await sightings.upsert_sightings(connection, rows)
+        await sightings.insert_events(connection, first, batch.events)
 
 
 def _judge(batch: _Batch, one: Judged, found: Neighbours) -> Outcome:

@@ -1,4 +1,4 @@
-"""Take events up again that waited for their camera to be registered or their model to be served."""
+"""Process events that waited for their camera to be registered or their model to be served."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,28 +9,26 @@ import structlog
 
 from vigil_gateway.identity.incoming import Incoming
 from vigil_gateway.storage.errors import DatabaseError, GalleryError
+from vigil_gateway.storage.postgres import rejected
 from vigil_gateway.storage.postgres.pool import Database
 
 log = structlog.get_logger(__name__)
 
 BATCH: Final = 64
 LOOK_EVERY_S: Final = 30.0
-"""Another identity process may have registered the camera and been killed before it took up what waited for it."""
-
-_RIPE: Final = """
-    SELECT id, subject, stream_seq, payload FROM rejected_events r
-    WHERE waits_for IS NOT NULL AND (
-        EXISTS (SELECT FROM cameras c
-            WHERE r.waits_for = 'camera:' || c.namespace || '/' || c.name AND c.deleted_at IS NULL)
-        OR waits_for = ANY($1::text[]))
-    ORDER BY id LIMIT $2
-"""
+"""Another identity process may have registered the camera and been killed before it processed what waited."""
 
 Process = Callable[[Sequence[Incoming]], Awaitable[object]]
 
 
 class Replayer:
-    """Looks for such events when woken, and every half minute."""
+    """Looks for such events when woken, and every half minute.
+
+    Parameters
+    ----------
+    known_models
+        Returns the ids of the models that events may be of.
+    """
 
     def __init__(self, database: Database, known_models: Callable[[], Sequence[str]]) -> None:
         self._database = database
@@ -38,31 +36,31 @@ class Replayer:
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
-        """Look soon: a camera or a model has become known, or an event was set aside that waits for one."""
+        """Look soon: a camera or a model has become known, or an event was rejected that waits for one."""
         self._wake.set()
 
     async def replay(self, process: Process) -> int:
-        """Take up all that can be; gives how many. Raises DatabaseError, GalleryError."""
+        """Process all events that can be, and return how many; raises DatabaseError, GalleryError."""
         count = 0
         while True:
-            models = [f"model:{model_id}" for model_id in self._known_models()]
-            rows = await self._database.fetch(_RIPE, models, BATCH)
+            async with self._database.connection() as connection:
+                rows = await rejected.processable(connection, self._known_models(), BATCH)
             if not rows:
                 return count
-            batch = [Incoming(row["subject"], row["payload"], row["stream_seq"], row["id"]) for row in rows]
+            batch = [Incoming(row.subject, row.payload, row.stream_seq, row.id) for row in rows]
             await process(batch)
             count += len(batch)
 
     async def run(self, process: Process) -> None:
-        """Look again and again until cancelled."""
+        """Look when woken and periodically until cancelled."""
         while True:
             self._wake.clear()
             try:
                 count = await self.replay(process)
                 if count:
-                    log.info("events taken up again", count=count)
+                    log.info("waiting events processed", count=count)
             except (DatabaseError, GalleryError, TimeoutError) as error:
-                log.debug("waiting events not taken up yet", reason=str(error))
+                log.debug("waiting events not processed yet", reason=str(error))
                 await asyncio.sleep(1)
                 continue
             with suppress(TimeoutError):

@@ -1,19 +1,18 @@
-"""Put Subjects into the gallery: photos in, embeddings and reasons kept, photos forgotten.
+"""Enrol Subjects: embeddings and reasons of their photos are stored, the photos themselves never.
 
-Doing it again changes nothing, and costs nothing either: a photo that was assessed under the served model is known by
-its sha256. Postgres is written first and the gallery inside the same transaction, so that neither is ever ahead of what
-was committed for longer than a crash takes; after one, the gallery is brought to Postgres at the next start.
+Enrolling again changes nothing and costs nothing: a photo that was assessed under the served model is recognised by its
+sha256. The gallery is changed inside the transaction of Postgres, so that a crash alone can make them differ; the next
+start brings the gallery to what Postgres holds.
 """
 
 import asyncio
 import dataclasses
 import datetime as dt
 import hashlib
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -21,32 +20,32 @@ from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import EnrolmentReport, PhotoReason, PhotoResult, enrolment_digest
 from vigil_contracts.resources import ConsentStatus, Subject, check
 from vigil_contracts.resources.subject import Photo
+from vigil_gateway.principal import Permission, Principal
 from vigil_gateway.services import photos as photo_rules
 from vigil_gateway.services.erasure import Eraser
-from vigil_gateway.services.gallery_keeper import GalleryKeeper
+from vigil_gateway.services.gallery_sync import GallerySync
 from vigil_gateway.services.metrics import ServiceMetrics
 from vigil_gateway.services.model import Model
 from vigil_gateway.services.models import Models
-from vigil_gateway.storage.postgres import register
-from vigil_gateway.storage.postgres.erasures import Erasures
+from vigil_gateway.storage.postgres import erasures, subjects
 from vigil_gateway.storage.postgres.pool import Database
-from vigil_gateway.storage.postgres.register import PhotoRow, SubjectRow
+from vigil_gateway.storage.postgres.rows import NewSubjectRow, PhotoRow
 from vigil_vision.faces.models import TritonFaceModels
 from vigil_vision.triton import InferenceError
 
 log = structlog.get_logger(__name__)
 
 PARALLEL_PHOTOS: Final = 2
-"""Photos in work at once, over all requests: each may take 150 MB while it is decoded."""
+"""Photos assessed at once, over all requests: each may take 150 MB while it is decoded."""
 
 
 class EnrolmentUnavailableError(Exception):
-    """What enrolment needs is away; trying again later may work."""
+    """A server that enrolment needs is away; another attempt later may succeed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Given:
-    """What came of a Subject's photos: bytes, or the sha256 of what was sent before, by name."""
+class _SentPhotos:
+    """The photos of a request by name: their bytes, or the sha256 of those that were sent before."""
 
     uploads: Mapping[str, bytes]
     kept: Mapping[str, str]
@@ -59,7 +58,7 @@ class Enrolment:
         self,
         database: Database,
         models: Models,
-        keeper: GalleryKeeper,
+        gallery: GallerySync,
         eraser: Eraser,
         inference: TritonFaceModels,
         metrics: ServiceMetrics,
@@ -68,31 +67,32 @@ class Enrolment:
     ) -> None:
         self._database = database
         self._models = models
-        self._keeper = keeper
+        self._gallery = gallery
         self._eraser = eraser
         self._inference = inference
         self._metrics = metrics
         self._deadline_s = deadline_s
-        self._places = asyncio.Semaphore(PARALLEL_PHOTOS)
+        self._slots = asyncio.Semaphore(PARALLEL_PHOTOS)
 
     async def put(
         self,
+        principal: Principal,
         subject: Subject,
         uploads: Mapping[str, bytes],
         kept: Mapping[str, str] = MappingProxyType({}),
         registrar: uuid.UUID | None = None,
     ) -> EnrolmentReport:
-        """Bring the gallery to what this Subject and these photos say.
+        """Register a Subject with these photos and return the report.
 
         Parameters
         ----------
         uploads
-            Bytes by the photo's name; photos of the Subject that are not among them are reported as missing.
+            Bytes by the name of the photo; the Subject's photos that are not among them are reported as missing.
         kept
-            sha256 by the name of photos that cannot be sent again. What is known of such a photo stays, if the Subject
-            says this sha256, or takes the photo from the same place as when it was put last.
+            sha256 by the name of photos that cannot be sent again. The assessment of such a photo stays if the Subject
+            declares this sha256, or still takes the photo from the same source.
         registrar
-            Which installation puts it; None: it does not tell.
+            The installation that registers it; None: not known.
 
         Raises
         ------
@@ -101,8 +101,9 @@ class Enrolment:
         DatabaseError, GalleryError
             Nothing was changed.
         """
+        principal.require(Permission.ENROLL_SUBJECTS)
         key = subject.metadata.key
-        subject_id, last_erasure = await self._subject_id(subject)
+        subject_id, last_erasure = await self._subject_id(principal, subject)
         barred = _barred(subject, dt.datetime.now(dt.UTC))
         rows: list[PhotoRow] = []
         model = self._models.current
@@ -110,105 +111,117 @@ class Enrolment:
             if model is None:
                 msg = f"no recognition model is known yet ({self._models.reason}); try again when Triton serves one"
                 raise EnrolmentUnavailableError(msg)
-            rows = await self._assess_all(subject, subject_id, _Given(uploads, kept), model)
+            rows = await self._assess_all(subject, subject_id, _SentPhotos(uploads, kept), model)
         row = _row(subject, subject_id, rows, registrar)
-        async with self._keeper.changing(subject_id), self._database.transaction() as connection:
-            await register.lock_subject(connection, key)
-            there = await register.find_subject(connection, key)
-            if there is not None and there["id"] != subject_id:
-                msg = f"Subject {key} was put by somebody else at the same time; try again"
+        async with self._gallery.changing(subject_id), self._database.transaction() as connection:
+            await subjects.lock_subject(connection, key)
+            if await subjects.find_subject(connection, key) not in {None, subject_id}:
+                msg = f"Subject {key} was registered by another request at the same time; try again"
                 raise EnrolmentUnavailableError(msg)
-            if await Erasures.last_begun(connection, register.key_digest(key)) != last_erasure:
-                msg = f"Subject {key} was erased while its photos were assessed; put it again if it is still wanted"
+            if await erasures.last_begun(connection, key) != last_erasure:
+                msg = (
+                    f"Subject {key} was erased while its photos were assessed; register it again if it is still wanted"
+                )
                 raise EnrolmentUnavailableError(msg)
-            await register.put_subject(connection, row, rows, model.model_id if model and not barred else None)
-            await self._keeper.follow(connection, subject_id)
+            await subjects.put_subject(connection, row, rows, model.model_id if model and not barred else None)
+            await self._gallery.follow(principal, connection, subject_id)
         report = _report(subject, subject_id, rows, barred, model.model_id if model else None)
         report = report.model_copy(update={"registrar": registrar})
-        log.info("subject put", subject=str(key), enrolled=report.enrolled, reason=report.reason, photos=len(rows))
+        log.info(
+            "subject registered",
+            subject=str(key),
+            enrolled=report.enrolled,
+            reason=report.reason,
+            photos=len(rows),
+            principal=principal.id,
+        )
         return report
 
-    async def stored(self, key: ResourceKey) -> EnrolmentReport | None:
-        """Give the report of what was put last, without looking at any photo; None without such a Subject.
+    async def stored(self, principal: Principal, key: ResourceKey) -> EnrolmentReport | None:
+        """Return the report of the Subject as it is registered, without assessing a photo; None when it is not.
 
         Raises
         ------
         DatabaseError
-            It is away.
+            Postgres is away.
         """
+        principal.require(Permission.READ_SUBJECTS)
         async with self._database.connection() as connection:
-            found = await register.stored_subject(connection, key)
+            found = await subjects.stored_subject(connection, key)
         if found is None:
             return None
         row, photos = found
-        subject = check(json.loads(row["resource"]))
-        if not isinstance(subject, Subject):  # put by an earlier version, under other rules
-            log.warning("stored Subject breaks today's rules", subject=str(key), problems=[str(one) for one in subject])
+        subject = check(row.resource)
+        if not isinstance(subject, Subject):  # registered by an earlier version, under other rules
+            log.warning("stored Subject is not valid", subject=str(key), problems=[str(one) for one in subject])
             return None
         order = {photo.name: place for place, photo in enumerate(subject.spec.photos)}
         rows = sorted(photos, key=lambda photo: order.get(photo.name, len(order)))
         served = next((photo.model_id for photo in rows if photo.accepted), None) or next(
             (photo.model_id for photo in rows if photo.model_id), None
         )
-        report = _report(subject, row["id"], rows, _barred(subject, dt.datetime.now(dt.UTC)), served)
-        return report.model_copy(update={"registrar": row["registrar"]})
+        report = _report(subject, row.id, rows, _barred(subject, dt.datetime.now(dt.UTC)), served)
+        return report.model_copy(update={"registrar": row.registrar})
 
-    async def claim(self, key: ResourceKey, subject_id: uuid.UUID, registrar: uuid.UUID) -> bool:
-        """Write down that a Subject is another installation's from now on; gives whether that very one is there.
+    async def claim(self, principal: Principal, key: ResourceKey, subject_id: uuid.UUID, registrar: uuid.UUID) -> bool:
+        """Transfer a Subject to another installation and return whether the Subject with this id is registered.
 
         Raises
         ------
         DatabaseError
-            It is away.
+            Postgres is away.
         """
+        principal.require(Permission.ENROLL_SUBJECTS)
         async with self._database.transaction() as connection:
-            return await register.claim_subject(connection, key, subject_id, registrar)
+            return await subjects.claim_subject(connection, key, subject_id, registrar)
 
-    async def _subject_id(self, subject: Subject) -> tuple[uuid.UUID, dt.datetime | None]:
-        """Find the Subject's id, and when one of its name was erased last.
+    async def _subject_id(self, principal: Principal, subject: Subject) -> tuple[uuid.UUID, dt.datetime | None]:
+        """Return the Subject's id, and when a Subject of its name was erased last.
 
-        One that was deleted and made anew under the same name is another Subject.
+        A Subject that was deleted and created again under the same name is another one; the earlier one is erased.
         """
         key, uid = subject.metadata.key, subject.metadata.uid
         async with self._database.connection() as connection:
-            last_erasure = await Erasures.last_begun(connection, register.key_digest(key))
-            there = await register.find_subject(connection, key)
-        if there is None:
+            last_erasure = await erasures.last_begun(connection, key)
+            registered = await subjects.find_subject(connection, key)
+        if registered is None:
             return uid or uuid.uuid4(), last_erasure
-        if uid is not None and there["id"] != uid:
-            await self._eraser.erase_subject(key)
-            return await self._subject_id(subject)
-        return there["id"], last_erasure
+        if uid is not None and registered != uid:
+            await self._eraser.erase_subject(principal, key)
+            return await self._subject_id(principal, subject)
+        return registered, last_erasure
 
-    async def _assess_all(self, subject: Subject, subject_id: uuid.UUID, given: _Given, model: Model) -> list[PhotoRow]:
+    async def _assess_all(
+        self, subject: Subject, subject_id: uuid.UUID, sent: _SentPhotos, model: Model
+    ) -> list[PhotoRow]:
         async with self._database.connection() as connection:
-            known = await register.known_photos(connection, subject_id, model.model_id)
-            stored = await register.stored_subject(connection, subject.metadata.key) if given.kept else None
-        is_stored = stored is not None and stored[0]["id"] == subject_id
-        kept = _still_meant(subject, stored[0]["resource"], given.kept) if stored and is_stored else {}
-        given = _Given(given.uploads, kept)
-        rows = await asyncio.gather(*(self._assess(photo, given, known, model) for photo in subject.spec.photos))
+            known = await subjects.known_photos(connection, subject_id, model.model_id)
+            stored = await subjects.stored_subject(connection, subject.metadata.key) if sent.kept else None
+        is_stored = stored is not None and stored[0].id == subject_id
+        kept = _unchanged(subject, stored[0].resource, sent.kept) if stored and is_stored else {}
+        sent = _SentPhotos(sent.uploads, kept)
+        rows = await asyncio.gather(*(self._assess(photo, sent, known, model) for photo in subject.spec.photos))
         if {row.model_id for row in rows if row.accepted} - {model.model_id}:
             self._models.ask()
             msg = "Triton changed its recognition model during the enrolment; try again"
             raise EnrolmentUnavailableError(msg)
-        judged = photo_rules.same_person(rows, model.threshold - model.margin)
-        for row in judged:
+        assessed = photo_rules.same_person(rows, model.threshold - model.margin)
+        for row in assessed:
             self._metrics.photos.labels(row.reason).inc()
-        return judged
+        return assessed
 
-    async def _assess(self, photo: Photo, given: _Given, known: Mapping[str, PhotoRow], model: Model) -> PhotoRow:
-        data = given.uploads.get(photo.name)
+    async def _assess(self, photo: Photo, sent: _SentPhotos, known: Mapping[str, PhotoRow], model: Model) -> PhotoRow:
+        data = sent.uploads.get(photo.name)
         if data is None:
-            return _unsent(photo, given.kept.get(photo.name), known)
+            return _not_sent(photo, sent.kept.get(photo.name), known)
         digest = hashlib.sha256(data).hexdigest()
         if photo.sha256 is not None and photo.sha256 != digest:
-            told = f"the photo has sha256 {digest}; the Subject says {photo.sha256}"
-            return photo_rules.refused(photo.name, PhotoReason.CHECKSUM_MISMATCH, told, digest)
+            message = f"the photo has sha256 {digest}; the Subject declares {photo.sha256}"
+            return photo_rules.refused(photo.name, PhotoReason.CHECKSUM_MISMATCH, message, digest)
         before = known.get(digest)
         if before is not None and PhotoReason(before.reason) not in photo_rules.RELATIVE:
             return dataclasses.replace(before, name=photo.name)
-        async with self._places:
+        async with self._slots:
             try:
                 return await asyncio.to_thread(
                     photo_rules.assess, self._inference, photo.name, data, model.model_id, self._deadline_s
@@ -218,36 +231,33 @@ class Enrolment:
                 raise EnrolmentUnavailableError(msg) from error
 
 
-def _unsent(photo: Photo, sha256: str | None, known: Mapping[str, PhotoRow]) -> PhotoRow:
-    """Give what is known of a photo that cannot be sent again, or say that it is missing."""
+def _not_sent(photo: Photo, sha256: str | None, known: Mapping[str, PhotoRow]) -> PhotoRow:
+    """Return the earlier assessment of a photo that cannot be sent again, or that it is missing."""
     before = known.get(sha256) if sha256 is not None else None
     if before is None:
         return photo_rules.refused(photo.name, PhotoReason.MISSING, "the photo was not sent with the Subject")
     return dataclasses.replace(before, name=photo.name)
 
 
-def _still_meant(subject: Subject, resource: str, kept: Mapping[str, str]) -> dict[str, str]:
-    """Leave of photos that cannot be sent again those that the Subject means as it did when it was put last.
-
-    By the place that it takes them from, or by the sha256 that it says.
-    """
-    before = check(json.loads(resource))
-    places = {photo.name: _place(photo) for photo in before.spec.photos} if isinstance(before, Subject) else {}
-    meant = dict[str, str]()
+def _unchanged(subject: Subject, resource: dict[str, Any], kept: Mapping[str, str]) -> dict[str, str]:
+    """Return those of the photos that cannot be sent again whose source, or declared sha256, is that of `resource`."""
+    before = check(resource)
+    sources = {photo.name: _source(photo) for photo in before.spec.photos} if isinstance(before, Subject) else {}
+    unchanged = dict[str, str]()
     for photo in subject.spec.photos:
         sha256 = kept.get(photo.name)
-        same = places.get(photo.name) == _place(photo) if photo.sha256 is None else photo.sha256 == sha256
+        same = sources.get(photo.name) == _source(photo) if photo.sha256 is None else photo.sha256 == sha256
         if sha256 is not None and same:
-            meant[photo.name] = sha256
-    return meant
+            unchanged[photo.name] = sha256
+    return unchanged
 
 
-def _place(photo: Photo) -> tuple[object, ...]:
+def _source(photo: Photo) -> tuple[object, ...]:
     return photo.secret_key_ref, photo.config_map_key_ref, photo.url
 
 
 def _barred(subject: Subject, now: dt.datetime) -> str:
-    """Say why the Subject must not be in the gallery at all; empty when it may."""
+    """Return why the Subject must not be in the gallery; empty when it may."""
     if subject.spec.consent.status is not ConsentStatus.GRANTED:
         return "ConsentNotGranted"
     if subject.active_until is not None and subject.active_until <= now:
@@ -255,18 +265,21 @@ def _barred(subject: Subject, now: dt.datetime) -> str:
     return ""
 
 
-def _row(subject: Subject, subject_id: uuid.UUID, rows: Sequence[PhotoRow], registrar: uuid.UUID | None) -> SubjectRow:
+def _row(
+    subject: Subject, subject_id: uuid.UUID, rows: Sequence[PhotoRow], registrar: uuid.UUID | None
+) -> NewSubjectRow:
     spec = subject.spec
     content = hashlib.sha256(spec.model_dump_json(by_alias=True).encode())
     for row in rows:
         content.update(f"{row.name}/{row.sha256}/{row.model_id}".encode())
-    return SubjectRow(
-        subject_id=subject_id,
-        key=subject.metadata.key,
+    return NewSubjectRow(
+        id=subject_id,
+        namespace=subject.metadata.key.namespace,
+        name=subject.metadata.key.name,
         display_name=spec.display_name,
         external_id=spec.external_id,
         category=str(spec.category),
-        resource=subject.model_dump_json(by_alias=True, exclude_none=True),
+        resource=subject.model_dump(mode="json", by_alias=True, exclude_none=True),
         content_hash=content.hexdigest(),
         consent=str(spec.consent.status),
         active_from=subject.active_from,
@@ -279,10 +292,10 @@ def _report(
     subject: Subject, subject_id: uuid.UUID, rows: Sequence[PhotoRow], barred: str, model_id: str | None
 ) -> EnrolmentReport:
     accepted = sum(row.accepted for row in rows)
-    told = {
-        "ConsentNotGranted": "consent is not granted; nothing of the photos was looked at or kept",
-        "Expired": "validity or consent has ended; nothing of the photos was looked at or kept",
-        "NoUsablePhoto": "no photo could be used; each says why",
+    messages = {
+        "ConsentNotGranted": "consent is not granted; no photo was assessed or kept",
+        "Expired": "validity or consent has ended; no photo was assessed or kept",
+        "NoUsablePhoto": "no photo could be used; see the reason of each",
         "Enrolled": f"{accepted} of {len(rows)} photos are in the gallery",
     }
     reason = barred or ("Enrolled" if accepted else "NoUsablePhoto")
@@ -290,7 +303,7 @@ def _report(
         subject_id=subject_id,
         enrolled=reason == "Enrolled",
         reason=reason,
-        message=told[reason],
+        message=messages[reason],
         photos=[_result(row) for row in rows],
         model_id=None if barred else model_id,
         digest=enrolment_digest(subject.spec.model_dump_json(by_alias=True), {row.name: row.sha256 for row in rows}),
@@ -298,12 +311,11 @@ def _report(
 
 
 def _result(row: PhotoRow) -> PhotoResult:
-    quality = json.loads(row.quality)["score"] if row.quality else None
     return PhotoResult(
         name=row.name,
         accepted=row.accepted,
         reason=PhotoReason(row.reason),
         message=row.message,
-        quality=quality,
+        quality=row.score,
         sha256=row.sha256,
     )

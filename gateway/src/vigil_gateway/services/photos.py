@@ -1,8 +1,7 @@
-"""From a Subject's photos to what is kept of them: each assessed alone, then held against each other."""
+"""Assessment of a Subject's photos: each alone, then against each other. Pure but for the calls to Triton."""
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil_contracts.registry import PhotoReason
-from vigil_gateway.storage.postgres.register import PhotoRow
+from vigil_gateway.storage.postgres.rows import PhotoRow
 from vigil_vision.faces.enrolment import enrol_photo
 from vigil_vision.faces.models import FaceModels
 
 RELATIVE: Final = frozenset({PhotoReason.NOT_THE_SAME_PERSON, PhotoReason.MISSING, PhotoReason.CHECKSUM_MISMATCH})
-"""Reasons that lie in the other photos or in the manifest: the same bytes may be accepted next time."""
+"""Reasons that depend on the other photos or on the manifest: the same bytes may be accepted later."""
 
 
 def assess(models: FaceModels, name: str, data: bytes, model_id: str, deadline_s: float) -> PhotoRow:
-    """Take one photo to an embedding or a reason; blocks for as long as two calls take.
+    """Return the assessment of one photo, with its embedding when accepted; blocks for two calls of Triton.
 
     Raises
     ------
@@ -31,27 +30,26 @@ def assess(models: FaceModels, name: str, data: bytes, model_id: str, deadline_s
     return PhotoRow(
         name=name,
         sha256=hashlib.sha256(data).hexdigest(),
-        # A refusal is the detector's word, but belongs to the enrolment under this model.
+        # The detector refuses, but the refusal belongs to the enrolment under this model.
         model_id=made.model_id or model_id,
         accepted=made.embedding is not None,
         reason=str(made.assessment.reason),
         message=made.assessment.message,
-        quality=json.dumps(dataclasses.asdict(measured)) if measured is not None else None,
+        quality=dataclasses.asdict(measured) if measured is not None else None,
         vector=made.embedding.astype("<f4").tobytes() if made.embedding is not None else None,
     )
 
 
 def refused(name: str, reason: PhotoReason, message: str, sha256: str | None = None) -> PhotoRow:
-    """Say that a photo was not even looked at."""
+    """Return the assessment of a photo that is refused unseen."""
     return PhotoRow(name, sha256, None, accepted=False, reason=str(reason), message=message, quality=None)
 
 
 def same_person(photos: Sequence[PhotoRow], least: float) -> list[PhotoRow]:
-    """Refuse photos that do not show the person whom most of the photos show.
+    """Return the assessments, with photos refused that do not show the person whom most of the photos show.
 
-    The photo that resembles the most others stands for the person; who does not resemble it is refused. Where no photo
-    has more friends than strangers, nobody can say who is meant, and all are refused: to enrol the wrong person is
-    worse than to enrol nobody.
+    The photo that resembles the most others stands for the person; photos that do not resemble it are refused. Where no
+    photo resembles more than half of them, all are refused: to enrol the wrong person is worse than to enrol nobody.
 
     Parameters
     ----------
@@ -65,20 +63,24 @@ def same_person(photos: Sequence[PhotoRow], least: float) -> list[PhotoRow]:
         return list(photos)
     vectors = np.array([np.frombuffer(photos[number].vector or b"", "<f4") for number in good])
     similar = vectors @ vectors.T
-    friends = (similar >= least).sum(axis=1)
-    centre = int(np.argmax(friends * 10.0 + similar.sum(axis=1) / len(good)))
-    majority = int(friends[centre]) * 2 > len(good)
-    judged = list(photos)
+    resembling = (similar >= least).sum(axis=1)
+    centre = int(np.argmax(resembling * 10.0 + similar.sum(axis=1) / len(good)))
+    majority = int(resembling[centre]) * 2 > len(good)
+    assessed = list(photos)
     for place, number in enumerate(good):
         if not majority or similar[centre, place] < least:
-            told = _told([photos[n].name for n in good], similar, (place, centre), least, majority=majority)
-            judged[number] = dataclasses.replace(
-                photos[number], accepted=False, reason=str(PhotoReason.NOT_THE_SAME_PERSON), message=told, vector=None
+            message = _message([photos[n].name for n in good], similar, (place, centre), least, majority=majority)
+            assessed[number] = dataclasses.replace(
+                photos[number],
+                accepted=False,
+                reason=str(PhotoReason.NOT_THE_SAME_PERSON),
+                message=message,
+                vector=None,
             )
-    return judged
+    return assessed
 
 
-def _told(
+def _message(
     names: list[str], similar: NDArray[np.float32], pair: tuple[int, int], least: float, *, majority: bool
 ) -> str:
     place, centre = pair

@@ -1,8 +1,8 @@
-"""Publish what was committed, in the site's order. Of all identity processes of a site one does it at a time.
+"""Publish committed events in the site's order; of all identity processes of a site, one does so at a time.
 
-Who holds an advisory lock of Postgres is the relay, as long as its connection lives: when the process or its machine
-dies, Postgres frees the lock and another takes over within seconds. Should the old one still be publishing at that
-moment, JetStream drops what comes twice, because `Nats-Msg-Id` is the event's place in the order.
+The relay is the process that holds an advisory lock of Postgres, as long as its connection lives. When the process or
+its machine dies, Postgres frees the lock and another process takes over within seconds. If the old one still publishes
+at that moment, JetStream drops the repeated events, because `Nats-Msg-Id` contains the event's position in the order.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import datetime as dt
 import json
 import re
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import structlog
@@ -20,12 +20,13 @@ from vigil_contracts.bus import CONTENT_TYPE, MSG_ID_HEADER
 from vigil_contracts.events import AnyEvent
 from vigil_contracts.ids import ResourceKey
 from vigil_gateway.bus.site_bus import SiteBus
+from vigil_gateway.principal import Permission, Principal
 from vigil_gateway.services.metrics import ServiceMetrics
 from vigil_gateway.storage.errors import DatabaseError
 from vigil_gateway.storage.postgres import outbox
-from vigil_gateway.storage.postgres.ledger import NOTIFY_CHANNEL
-from vigil_gateway.storage.postgres.pool import Database, told_as_away
+from vigil_gateway.storage.postgres.pool import Connection, Database, storage_errors
 from vigil_gateway.storage.postgres.rows import EventRow, PublishedRow
+from vigil_gateway.storage.postgres.sightings import NOTIFY_CHANNEL
 from vigil_runtime.backoff import Backoff, jittered
 from vigil_runtime.bus import BUS_ERRORS, BusAwayError
 
@@ -37,22 +38,27 @@ LEAD_EVERY_S: Final = 1.0
 """Between two attempts to become the relay, with jitter."""
 
 LOOK_EVERY_S: Final = 2.0
-"""Should a notification be lost; it also notices a connection that is dead."""
+"""Between two looks at the outbox, in case a notification is lost; a dead connection is noticed so too."""
 
 FIRST_PAUSE_S: Final = 0.1
 MAX_PAUSE_S: Final = 2.0
 
 
 class Relay:
-    """Carries the outbox to the bus.
+    """Publishes the outbox on the bus.
 
     Parameters
     ----------
+    principal
+        As which events are read.
     wake
-        Set after each commit of this process; those of others come as notifications of Postgres.
+        Set after each commit of this process; Postgres notifies of commits of others.
     """
 
-    def __init__(self, database: Database, bus: SiteBus, wake: asyncio.Event, metrics: ServiceMetrics) -> None:
+    def __init__(
+        self, principal: Principal, database: Database, bus: SiteBus, wake: asyncio.Event, metrics: ServiceMetrics
+    ) -> None:
+        self._principal = principal
         self._database = database
         self._bus = bus
         self._wake = wake
@@ -60,7 +66,8 @@ class Relay:
         self._backoff = Backoff(FIRST_PAUSE_S, MAX_PAUSE_S)
 
     async def run(self) -> None:
-        """Be the relay whenever no other is, until cancelled."""
+        """Be the relay whenever no other process is, until cancelled."""
+        self._principal.require(Permission.READ_SIGHTINGS)
         while True:
             try:
                 await self._bus.wait_ready()
@@ -68,7 +75,7 @@ class Relay:
             except (DatabaseError, *BUS_ERRORS) as error:
                 part = "database" if isinstance(error, DatabaseError) else "bus"
                 self._metrics.errors.labels(part).inc()
-                log.warning("relay interrupted; it goes on when it can", reason=f"{type(error).__name__}: {error}")
+                log.warning("relay interrupted; retrying", reason=f"{type(error).__name__}: {error}")
             await asyncio.sleep(self._backoff.next_s())
 
     async def _serve(self) -> None:
@@ -83,14 +90,14 @@ class Relay:
             with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                 await connection.close(timeout=1)
 
-    async def _is_leader(self, connection: Any) -> bool:  # noqa: ANN401 - asyncpg has no types
-        with told_as_away():
+    async def _is_leader(self, connection: Connection) -> bool:
+        with storage_errors():
             return await outbox.try_lock(connection)
 
-    async def _lead(self, connection: Any) -> None:  # noqa: ANN401 - asyncpg has no types
+    async def _lead(self, connection: Connection) -> None:
         log.info("this process is the relay")
         self._metrics.leading.set(1)
-        with told_as_away():
+        with storage_errors():
             await connection.add_listener(NOTIFY_CHANNEL, lambda *_: self._wake.set())
         while True:
             self._wake.clear()
@@ -100,13 +107,13 @@ class Relay:
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await self._wake.wait()
 
-    async def _publish_page(self, connection: Any) -> int:  # noqa: ANN401 - asyncpg has no types
-        with told_as_away():
+    async def _publish_page(self, connection: Connection) -> int:
+        with storage_errors():
             rows = await outbox.pending(connection, BATCH)
         if not rows:
             return 0
         published = await self._publish(rows)
-        with told_as_away():
+        with storage_errors():
             await outbox.mark_published(connection, published)
         self._metrics.published.inc(len(published))
         if len(published) < len(rows):

@@ -1,12 +1,12 @@
-"""Delete what was seen longer ago than its camera or its Site says.
+"""Delete sightings that are older than the retention of their camera or Site.
 
-A Camera may say how long its sightings are kept, a Site says it for all of its cameras; the shorter of the two holds,
-so that a Site that is shortened needs no change of its cameras. Where nobody says anything, sightings are kept. A
-camera or Site that was removed goes on counting: what it saw is still there.
+A Camera may set a retention, and a Site one for all of its cameras; the shorter one applies, so that a shorter Site
+needs no change of its cameras. Without either, sightings are kept. The retention of a removed camera or Site still
+applies, because its sightings are still stored.
 
-With a sighting go its revisions, the gallery's answers and its events in the resume log, so that the log gets holes,
-which subscribers step over. On the bus, where messages are kept for a week in any case, those of cameras with a shorter
-retention are deleted too, as soon as identity has dealt with them: they hold the embeddings of strangers.
+A sighting's revisions, match and events are deleted with it; the event log then has gaps, which subscribers skip. The
+bus keeps messages for a week. Those of cameras with a shorter retention are deleted there too, as soon as identity has
+processed them, because they contain embeddings of unknown persons.
 """
 
 import asyncio
@@ -20,118 +20,126 @@ import structlog
 from vigil_contracts.bus import Kind, subject
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources.common import parse_duration
-from vigil_gateway.bus.expiry import Expiry, Places
+from vigil_gateway.bus.expiry import Expiry, Positions
 from vigil_gateway.bus.site_bus import SiteBus
+from vigil_gateway.principal import Permission, Principal
 from vigil_gateway.services.metrics import ServiceMetrics
 from vigil_gateway.storage.errors import DatabaseError
-from vigil_gateway.storage.postgres import expired
+from vigil_gateway.storage.postgres import rejected
+from vigil_gateway.storage.postgres import retention as stored
 from vigil_gateway.storage.postgres.pool import Database
+from vigil_gateway.storage.postgres.rows import RetentionRow
 from vigil_runtime.backoff import jittered
 from vigil_runtime.bus import BUS_ERRORS
 
 log = structlog.get_logger(__name__)
 
 EVERY_S: Final = 300.0
-"""Between two rounds, with jitter: nothing is kept for much longer than was said."""
+"""Between two rounds, at most: nothing is kept for much longer than its retention."""
 
 BATCH: Final = 500
 """Sightings in one transaction: some thousand rows, well below a statement's time."""
 
-BREATH_S: Final = 0.05
-"""Between two transactions, so that live sightings have the database too."""
+PAUSE_S: Final = 0.05
+"""Between two transactions, so that live sightings are not delayed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """How long a camera's sightings are kept."""
+class CameraRetention:
+    """How long the sightings of a camera are kept."""
 
     camera: ResourceKey
     retention: dt.timedelta
 
 
 def shorter(camera: str | None, site: str | None) -> dt.timedelta | None:
-    """Give the shorter of two Durations, either of which may be unsaid; None when both are."""
+    """Return the shorter of two Durations, each of which may be missing; None when both are."""
     return min((parse_duration(text) for text in (camera, site) if text), default=None)
 
 
 class Retention:
-    """Deletes what is too old, in this process or in whichever is at it."""
+    """Deletes sightings whose retention has ended; of several processes, one deletes at a time."""
 
-    def __init__(self, database: Database, bus: SiteBus, metrics: ServiceMetrics) -> None:
+    def __init__(self, principal: Principal, database: Database, bus: SiteBus, metrics: ServiceMetrics) -> None:
+        self._principal = principal
         self._database = database
         self._expiry = Expiry(bus)
         self._site = bus.address.site
         self._metrics = metrics
 
     async def run(self) -> None:
-        """Enforce again and again until cancelled."""
+        """Enforce periodically until cancelled."""
         while True:
             try:
                 await self.enforce()
             except DatabaseError as error:
                 self._metrics.errors.labels("database").inc()
-                log.info("retention put off", reason=str(error))
+                log.info("retention postponed", reason=str(error))
             await asyncio.sleep(jittered(EVERY_S))
 
     async def enforce(self) -> None:
-        """Delete all that is too old now; raises DatabaseError."""
+        """Delete everything whose retention has ended; raises DatabaseError."""
+        self._principal.require(Permission.DELETE_SIGHTINGS)
         now = dt.datetime.now(dt.UTC)
-        kept = list(self._read(await expired.cameras(self._database)))
-        for one in kept:
+        async with self._database.connection() as connection:
+            rows = await stored.retentions(connection)
+        cameras = list(self._read(rows))
+        for one in cameras:
             await self._delete_sightings(one.camera, _back(now, one.retention))
-        await self._delete_rejected(kept, now)
+        await self._delete_rejected(cameras, now)
         try:
-            await self._purge(kept, now)
+            await self._purge(cameras, now)
         except BUS_ERRORS as error:
             self._metrics.errors.labels("bus").inc()
             log.info("messages on the bus not deleted yet", reason=f"{type(error).__name__}: {error}")
             return
         self._metrics.retention_round.set(now.timestamp())
 
-    def _read(self, rows: Iterable[dict[str, str]]) -> Iterable[Kept]:
+    def _read(self, rows: Iterable[RetentionRow]) -> Iterable[CameraRetention]:
         for row in rows:
-            key = ResourceKey(row["namespace"], row["name"])
             try:
-                retention = shorter(row["camera"], row["site"])
+                retention = shorter(row.camera, row.site)
             except ValueError as error:
-                log.warning(
-                    "retention cannot be read; nothing of the camera is deleted", camera=str(key), why=str(error)
-                )
+                log.warning("invalid retention; nothing is deleted", camera=str(row.key), reason=str(error))
                 continue
             if retention is not None:
-                yield Kept(key, retention)
+                yield CameraRetention(row.key, retention)
 
     async def _delete_sightings(self, camera: ResourceKey, before: dt.datetime) -> None:
         deleted = 0
         while True:
-            counts = await expired.delete_sightings(self._database, camera, before, BATCH)
+            async with self._database.transaction() as connection:
+                counts = await stored.delete_sightings(connection, camera, before, BATCH)
             if not counts:
                 break
             deleted += counts["sightings"]
             for table, count in counts.items():
                 self._metrics.retained_out.labels(f"postgres.{table}").inc(count)
-            await asyncio.sleep(BREATH_S)
+            await asyncio.sleep(PAUSE_S)
         if deleted:
             log.info("sightings deleted by retention", camera=str(camera), count=deleted, before=before.isoformat())
 
-    async def _delete_rejected(self, kept: list[Kept], now: dt.datetime) -> None:
-        since = [(subject(self._site, Kind.SIGHTING, one.camera), _back(now, one.retention)) for one in kept]
-        while since and (count := await expired.delete_rejected(self._database, since, BATCH)):
+    async def _delete_rejected(self, cameras: list[CameraRetention], now: dt.datetime) -> None:
+        since = [(subject(self._site, Kind.SIGHTING, one.camera), _back(now, one.retention)) for one in cameras]
+        count = 1
+        while since and count:
+            async with self._database.connection() as connection:
+                count = await rejected.delete_of_subjects(connection, since, BATCH)
             self._metrics.retained_out.labels("postgres.rejected_events").inc(count)
-            await asyncio.sleep(BREATH_S)
+            await asyncio.sleep(PAUSE_S)
 
-    async def _purge(self, kept: list[Kept], now: dt.datetime) -> None:
-        places: dict[dt.timedelta, Places] = {}
-        for one in kept:
+    async def _purge(self, cameras: list[CameraRetention], now: dt.datetime) -> None:
+        positions: dict[dt.timedelta, Positions] = {}
+        for one in cameras:
             if one.retention >= self._expiry.max_age:
                 continue
-            if one.retention not in places:
-                places[one.retention] = await self._expiry.before(now - one.retention)
-            await self._expiry.purge(one.camera, places[one.retention])
+            if one.retention not in positions:
+                positions[one.retention] = await self._expiry.before(now - one.retention)
+            await self._expiry.purge(one.camera, positions[one.retention])
 
 
 def _back(now: dt.datetime, retention: dt.timedelta) -> dt.datetime:
-    """Go back from now; never before the beginning of the calendar that Postgres and Python share."""
+    """Return now less the retention, not before the beginning of the calendar that Postgres and Python share."""
     try:
         return max(now - retention, dt.datetime(1, 1, 3, tzinfo=dt.UTC))
     except OverflowError:

@@ -1,4 +1,4 @@
-"""Register Sites: what they say of retention holds for their cameras."""
+"""Registration of Sites, whose retention applies to their cameras."""
 
 import datetime as dt
 import uuid
@@ -8,9 +8,9 @@ import structlog
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import ErasureReceipt
 from vigil_contracts.resources import Site
-from vigil_gateway.storage.postgres import register
+from vigil_gateway.storage.postgres import resources
 from vigil_gateway.storage.postgres.pool import Database
-from vigil_gateway.storage.postgres.register import Origin
+from vigil_gateway.storage.postgres.resources import Origin
 
 log = structlog.get_logger(__name__)
 
@@ -27,26 +27,25 @@ class Sites:
         Parameters
         ----------
         registrar
-            Which installation does; None: it does not tell.
+            The installation that registers it; None: not known.
         """
         key = site.metadata.key
         resource = site.model_dump_json(by_alias=True, exclude_none=True, exclude={"status"})
         async with self._database.transaction() as connection:
-            await register.put_site(connection, key, Origin(site.metadata.uid, registrar), resource)
-        log.info("site put", site=str(key), retention=site.spec.retention.sightings)
+            await resources.put_site(connection, key, Origin(site.metadata.uid, registrar), resource)
+        log.info("site registered", site=str(key), retention=site.spec.retention.sightings)
 
     async def remove(self, key: ResourceKey, uid: uuid.UUID | None = None) -> ErasureReceipt:
-        """Take a Site out; raises DatabaseError.
+        """Remove a Site; raises DatabaseError.
 
-        Its retention goes on bounding what was seen there: whoever deletes a Site must not thereby keep people's data
-        for longer than was promised.
+        Its retention still applies to its sightings, so that deleting a Site keeps no personal data for longer.
 
         Parameters
         ----------
         uid
-            Only that very one; None: whichever has this name.
+            Remove the Site with this uid only; None: whatever its uid.
         """
         async with self._database.transaction() as connection:
-            removed = await register.remove_site(connection, key, uid)
-        log.info("site removed", site=str(key), was_there=removed)
+            removed = await resources.remove_site(connection, key, uid)
+        log.info("site removed", site=str(key), was_registered=removed)
         return ErasureReceipt(erased_at=dt.datetime.now(dt.UTC), counts={"postgres.sites": int(removed)})

@@ -73,17 +73,21 @@ class Columns(Generic[RowT]):
         parameters = ", ".join(f"${n}{'::jsonb' if one.is_json else ''}" for n, one in enumerate(self._written, 1))
         return f"INSERT INTO {table} ({', '.join(self.names)}) VALUES ({parameters})"
 
-    def upsert(self, table: str, key: Sequence[str], *, where: str = "", also: Sequence[str] = ()) -> str:
+    def upsert(
+        self, table: str, key: Sequence[str], *, keep: Sequence[str] = (), where: str = "", also: Sequence[str] = ()
+    ) -> str:
         """Return the statement that inserts a row, or replaces the one of the same key.
 
         Parameters
         ----------
+        keep
+            Columns that an existing row keeps.
         where
-            Condition under which a row that is there is replaced.
+            Condition under which an existing row is replaced.
         also
-            Further assignments for a row that is there.
+            Further assignments for an existing row.
         """
-        changes = [f"{name} = EXCLUDED.{name}" for name in self.names if name not in key]
+        changes = [f"{name} = EXCLUDED.{name}" for name in self.names if name not in {*key, *keep}]
         update = f"UPDATE SET {', '.join([*changes, *also])}" + (f" WHERE {where}" if where else "")
         return f"{self.insert(table)} ON CONFLICT ({', '.join(key)}) DO {update}"
 

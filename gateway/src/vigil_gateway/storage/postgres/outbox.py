@@ -1,12 +1,10 @@
 """The outbox: events that are committed and not yet published, whatever their type."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
+from vigil_gateway.storage.postgres.pool import Connection
 from vigil_gateway.storage.postgres.rows import EVENTS, EventRow, PublishedRow
-
-Connection = Any
-"""asyncpg's, which has no types."""
 
 _TRY_LOCK: Final = "SELECT pg_try_advisory_lock($1)"
 _PENDING: Final = f"SELECT {EVENTS.select} FROM events WHERE published_at IS NULL ORDER BY seq LIMIT $1"

@@ -1,11 +1,13 @@
-"""Monthly partitions of what was seen, made when they are needed.
+"""Monthly partitions of the tables of sightings, made when they are needed.
 
-A new table is attached instead of created in place: that takes a lock under which others go on reading and writing.
+A new table is attached instead of created in place, because that lock lets others read and write.
 """
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
+
+from vigil_gateway.storage.postgres.pool import Connection
 
 PARTITIONED: Final = ("sightings", "sighting_revisions", "matches")
 
@@ -14,17 +16,17 @@ LOCK: Final = 0x7669_6769_6C02
 
 
 def month_of(at: dt.datetime) -> dt.date:
-    """Give the first day of the month, in UTC, in which a moment lies."""
+    """Return the first day of the month, in UTC, of a moment."""
     return at.astimezone(dt.UTC).date().replace(day=1)
 
 
 def following(month: dt.date) -> dt.date:
-    """Give the first day of the next month."""
+    """Return the first day of the next month."""
     return (month + dt.timedelta(days=32)).replace(day=1)
 
 
-async def ensure(connection: Any, months: Iterable[dt.date]) -> None:  # noqa: ANN401 - asyncpg has no types
-    """Make the partitions of these months unless they are there; several programs may try at once.
+async def ensure(connection: Connection, months: Iterable[dt.date]) -> None:
+    """Make the partitions of these months that are missing; several programs may do so at once.
 
     Parameters
     ----------
@@ -49,12 +51,12 @@ _MISSING: Final = """
 """Not to_regclass: within a transaction it answers from a cache that does not know what others have just made."""
 
 
-async def _missing(connection: Any, month: dt.date) -> list[str]:  # noqa: ANN401 - asyncpg has no types
+async def _missing(connection: Connection, month: dt.date) -> list[str]:
     rows = await connection.fetch(_MISSING, list(PARTITIONED), _suffix(month))
     return [row["parent"] for row in rows]
 
 
-async def _attach(connection: Any, parent: str, month: dt.date) -> None:  # noqa: ANN401 - asyncpg has no types
+async def _attach(connection: Connection, parent: str, month: dt.date) -> None:
     name, start, end = parent + _suffix(month), f"{month}T00:00:00Z", f"{following(month)}T00:00:00Z"
     await connection.execute(f"CREATE TABLE {name} (LIKE {parent} INCLUDING ALL)")
     await connection.execute(f"ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM ('{start}') TO ('{end}')")

@@ -1,7 +1,7 @@
-"""Connections to Postgres for a program that outlives it: nothing waits for ever, and nothing has to be there at start.
+"""Connections to Postgres: every wait has a deadline, and Postgres need not be there at the start.
 
-The pool opens connections when they are needed and opens new ones after Postgres was away. Every failure that trying
-again may cure comes out as one of `reader`'s errors, so that callers need to know no driver.
+The pool opens connections when they are needed, and opens new ones after Postgres was away. Every failure that another
+attempt may cure is raised as a DatabaseError, so that callers know nothing of the driver.
 """
 
 import asyncio
@@ -14,11 +14,14 @@ import asyncpg
 from vigil_gateway.migrations.check import check_schema
 from vigil_gateway.storage.errors import DatabaseAwayError, DatabaseSlowError
 
+Connection = Any
+"""asyncpg's, which has no types."""
+
 ACQUIRE_TIMEOUT_S: Final = 5.0
-"""To get a connection, opening it included."""
+"""For a connection from the pool, opening it included."""
 
 STATEMENT_TIMEOUT_S: Final = 10.0
-"""For one statement; also told to Postgres, so that it does not go on with what nobody waits for."""
+"""For one statement, here and in Postgres, so that it does not continue when nobody waits."""
 
 IDLE_IN_TRANSACTION_S: Final = 60.0
 """After which Postgres itself ends a transaction whose program was stopped or cut off, and frees its locks."""
@@ -38,14 +41,14 @@ TRANSIENT: Final = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InvalidAuthorizationSpecificationError,
 )
-"""Trying again may help: Postgres is away, starting, full or failing over; a deadlock; a password being changed."""
+"""Another attempt may help: Postgres is away, starting, full or failing over; a deadlock; a password being changed."""
 
 _SLOW: Final = (TimeoutError, asyncpg.QueryCanceledError)
 
 
 @contextmanager
-def told_as_away() -> Iterator[None]:
-    """Turn the driver's transient errors into DatabaseAwayError and DatabaseSlowError."""
+def storage_errors() -> Iterator[None]:
+    """Raise the driver's transient errors as DatabaseAwayError and DatabaseSlowError."""
     try:
         yield
     except _SLOW as error:
@@ -59,7 +62,7 @@ def told_as_away() -> Iterator[None]:
 
 
 async def _nothing_to_reset(_connection: object) -> None:
-    """Spare a round trip: what is done on the pool's connections leaves no session state behind."""
+    """Spare a round trip: nothing that the pool's connections do leaves session state behind."""
 
 
 class Database:
@@ -70,7 +73,7 @@ class Database:
     url
         `postgresql://…`, a unix socket included.
     name
-        How Postgres names the connections in pg_stat_activity.
+        Of the connections in pg_stat_activity.
     connections
         At most.
     """
@@ -82,7 +85,7 @@ class Database:
         self._pool: Any = None
 
     async def open(self) -> None:
-        """Make the pool; connects to nothing."""
+        """Make the pool, which connects to nothing yet."""
         self._pool = await asyncpg.create_pool(
             self._url,
             min_size=0,
@@ -116,39 +119,44 @@ class Database:
             self._pool = None
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Any]:
+    async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection.
 
         Raises
         ------
         DatabaseAwayError, DatabaseSlowError
-            No connection, or what was done with it failed in a way that trying again may cure.
+            No connection, or what was done with it failed in a way that another attempt may cure.
         """
-        with told_as_away():
+        with storage_errors():
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
                 yield connection
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Any]:
+    async def transaction(self) -> AsyncIterator[Connection]:
         """Lend a connection with an open transaction, which is committed at the end; raises as `connection`."""
         async with self.connection() as connection, connection.transaction():
             yield connection
 
     async def fetch(self, query: str, *args: object) -> list[Any]:
-        """Run one query and give its rows; raises as `connection`."""
+        """Return the rows of one query; raises as `connection`."""
         async with self.connection() as connection:
             rows: list[Any] = await connection.fetch(query, *args)
             return rows
 
-    async def value(self, query: str, *args: object) -> Any:  # noqa: ANN401 - whatever type the column has
-        """Run one query and give the first column of its first row; raises as `connection`."""
+    async def ping(self) -> None:
+        """Raise as `connection` unless Postgres answers."""
         async with self.connection() as connection:
-            return await connection.fetchval(query, *args)
+            await connection.fetchval("SELECT 1")
 
-    async def dedicated(self) -> Any:  # noqa: ANN401 - asyncpg has no types
-        """Open a connection outside the pool, for session locks and LISTEN; the caller closes it. Raises as above."""
-        with told_as_away():
+    async def dedicated(self) -> Connection:
+        """Return a connection outside the pool, for session locks and LISTEN; the caller closes it. Raises as above."""
+        with storage_errors():
             async with asyncio.timeout(ACQUIRE_TIMEOUT_S):
                 return await asyncpg.connect(
                     self._url, command_timeout=STATEMENT_TIMEOUT_S, server_settings=self._server_settings()
                 )
+
+
+def affected(status: str) -> int:
+    """Return the number of rows in the status of a statement, such as `UPDATE 12`."""
+    return int(status.rpartition(" ")[2])

@@ -1,7 +1,7 @@
 """The rows of the database, typed: the fields of each are the columns of its table.
 
-A new column of a sighting is a field here, beside the field of the contract's event, the step of the schema, and the
-field of the GraphQL type.
+A new column of a sighting is a field here (and in `SightingRow`'s two conversions), beside the field of the contract's
+event, the migration, and the field of the GraphQL type.
 """
 
 import datetime as dt
@@ -176,7 +176,7 @@ class MatchRow:
 
 @dataclass(frozen=True, slots=True)
 class RejectedRow:
-    """A message that was set aside.
+    """A message that was rejected.
 
     Attributes
     ----------
@@ -194,7 +194,7 @@ class RejectedRow:
 
 @dataclass(frozen=True, slots=True)
 class WaitingRow:
-    """A message that was set aside and can be processed now."""
+    """A rejected message that can be processed now."""
 
     id: int
     subject: str
@@ -277,6 +277,8 @@ class PhotoRow:
     ----------
     quality
         Measurements by name; None when no face was measured.
+    vector
+        The embedding under the same model, little-endian float32, where enrolment needs it; None when refused.
     """
 
     name: str
@@ -286,6 +288,7 @@ class PhotoRow:
     reason: str
     message: str
     quality: dict[str, Any] | None
+    vector: bytes | None = None
 
     @property
     def score(self) -> float | None:
@@ -316,19 +319,6 @@ class EmbeddingDigestRow:
     subject_id: uuid.UUID
     photo: str
     digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class KnownPhotoRow:
-    """The assessment of a photo with its embedding under the same model, if the photo was accepted."""
-
-    sha256: str
-    model_id: str
-    accepted: bool
-    reason: str
-    message: str
-    quality: dict[str, Any] | None
-    vector: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,6 +445,26 @@ class ModelRow:
     margin_permille: int
 
 
+@dataclass(frozen=True, slots=True)
+class CountsRow:
+    """The numbers of the registry's status.
+
+    Attributes
+    ----------
+    vectors
+        Embeddings of the current model.
+    last_seq
+        Of the newest event.
+    """
+
+    cameras: int
+    subjects: int
+    vectors: int
+    last_seq: int
+    rejected_events: int
+    gallery_version: int
+
+
 SIGHTINGS: Final = Columns(SightingRow)
 REVISIONS: Final = Columns(RevisionRow)
 MATCHES: Final = Columns(MatchRow)
@@ -469,11 +479,33 @@ CAMERA_RULES: Final = Columns(
 )
 PHOTOS: Final = Columns(PhotoRow)
 EMBEDDINGS: Final = Columns(EmbeddingRow)
+EMBEDDING_DIGESTS: Final = Columns(EmbeddingDigestRow, {"digest": "encode(sha256(vector), 'hex')"})
+REGISTERED: Final = Columns(RegisteredRow)
+RETENTIONS: Final = Columns(
+    RetentionRow,
+    {
+        "namespace": "c.namespace",
+        "name": "c.name",
+        "camera": "c.resource #>> '{spec,retention,sightings}'",
+        "site": "s.resource #>> '{spec,retention,sightings}'",
+    },
+)
 SUBJECTS: Final = Columns(SubjectRow)
 NEW_SUBJECTS: Final = Columns(NewSubjectRow)
 SUBJECT_RESOURCES: Final = Columns(SubjectResourceRow)
 ERASURES: Final = Columns(ErasureRow)
 MODELS: Final = Columns(ModelRow)
+COUNTS: Final = Columns(
+    CountsRow,
+    {
+        "cameras": "(SELECT count(*) FROM cameras WHERE deleted_at IS NULL)",
+        "subjects": "(SELECT count(*) FROM subjects)",
+        "vectors": "(SELECT count(*) FROM subject_embeddings WHERE model_id = $1)",
+        "last_seq": "(SELECT last FROM event_counter)",
+        "rejected_events": "(SELECT count(*) FROM rejected_events)",
+        "gallery_version": "(SELECT last FROM gallery_version)",
+    },
+)
 _MATCH_SUBJECT: Final = """
     'vigil.' || (payload #>> '{sighting,site}') || '.match.'
     || (payload #>> '{sighting,camera,namespace}') || '_' || (payload #>> '{sighting,camera,name}')

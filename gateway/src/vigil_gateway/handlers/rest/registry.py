@@ -1,7 +1,7 @@
-"""The registry over HTTP: the operator, or `vigil up`, puts Sites, Cameras and Subjects in and takes them out.
+"""The registry over HTTP: the operator, or `vigil up`, registers and removes Sites, Cameras and Subjects.
 
-Every request may be repeated. What is wrong with a request is told as `detail` (and `problems`, one per field) with
-4xx; 503 says that the same request may work later.
+Every request may be repeated. An invalid request is answered with 4xx and `detail` (and `problems`, one per field);
+503 means that the same request may succeed later.
 """
 
 import hmac
@@ -20,6 +20,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from vigil_contracts.ids import DNS_LABEL, ResourceKey
 from vigil_contracts.registry import KEPT_FIELD, EnrolmentReport, ErasureReceipt, RegisteredPage, RegistryStatus
 from vigil_contracts.resources import Camera, Problem, Resource, Site, Subject, check
+from vigil_gateway.principal import TOKEN_HOLDER, PermissionDeniedError, Principal
 from vigil_gateway.services.cameras import Cameras
 from vigil_gateway.services.enrolment import Enrolment, EnrolmentUnavailableError
 from vigil_gateway.services.erasure import Eraser, ErasureUnfinishedError
@@ -27,7 +28,7 @@ from vigil_gateway.services.inventory import Inventory
 from vigil_gateway.services.sites import Sites
 from vigil_gateway.services.status import StatusReader
 from vigil_gateway.storage.errors import DatabaseError, GalleryError
-from vigil_gateway.storage.postgres.register import KINDS, RegisteredKind
+from vigil_gateway.storage.postgres.resources import KINDS, RegisteredKind
 
 MAX_RESOURCE_BYTES: Final = 1 << 20
 MAX_PHOTOS: Final = 10
@@ -36,6 +37,15 @@ _SHA256: Final = re.compile("[0-9a-f]{64}")
 
 Kind = TypeVar("Kind", bound=Resource)
 Segment = Annotated[str, Path(pattern=f"^{DNS_LABEL.pattern}$")]
+
+
+def _caller(request: Request) -> Principal:
+    """Return the principal that `_authenticate` found."""
+    found: Principal = request.state.principal
+    return found
+
+
+Caller = Annotated[Principal, Depends(_caller)]
 After = Annotated[str, Query(pattern=f"^{DNS_LABEL.pattern}/{DNS_LABEL.pattern}$")]
 
 
@@ -60,14 +70,14 @@ class RegistryParts:
 
 
 class _InMemoryParser(MultiPartParser):
-    """Keeps photos out of temporary files: they are never written to a disk."""
+    """Keeps photos in memory, so that they are never written to a disk."""
 
     spool_max_size = 1 << 30  # the body's size is limited before
 
 
 def registry_router(parts: RegistryParts) -> APIRouter:
-    """Make the routes under /registry/v1."""
-    router = APIRouter(prefix="/registry/v1", dependencies=[Depends(_bearer(parts.token))])
+    """Return the routes under /registry/v1."""
+    router = APIRouter(prefix="/registry/v1", dependencies=[Depends(_authenticate(parts.token))])
 
     @router.put("/cameras/{namespace}/{name}", status_code=204)
     async def put_camera(
@@ -106,9 +116,9 @@ def registry_router(parts: RegistryParts) -> APIRouter:
 def _add_lists(router: APIRouter, parts: RegistryParts) -> None:
     def add(kind: RegisteredKind) -> None:
         @router.get(f"/{kind}")
-        async def registered(after: After | None = None) -> Response:
+        async def registered(caller: Caller, after: After | None = None) -> Response:
             namespace, _, name = (after or "").partition("/")
-            return _json(await parts.inventory.page(kind, ResourceKey(namespace, name) if after else None))
+            return _json(await parts.inventory.page(caller, kind, ResourceKey(namespace, name) if after else None))
 
     for kind in KINDS:
         add(kind)
@@ -117,7 +127,7 @@ def _add_lists(router: APIRouter, parts: RegistryParts) -> None:
 def _add_subjects(router: APIRouter, parts: RegistryParts) -> None:
     @router.put("/subjects/{namespace}/{name}")
     async def put_subject(
-        namespace: Segment, name: Segment, request: Request, registrar: uuid.UUID | None = None
+        caller: Caller, namespace: Segment, name: Segment, request: Request, registrar: uuid.UUID | None = None
     ) -> Response:
         form = await _form(request)
         try:
@@ -126,45 +136,51 @@ def _add_subjects(router: APIRouter, parts: RegistryParts) -> None:
             photos, kept = await _photos(form, named, parts.max_photo_bytes), _kept(form, named)
         finally:
             await form.close()
-        return _json(await parts.enrolment.put(subject, photos, kept, registrar))
+        return _json(await parts.enrolment.put(caller, subject, photos, kept, registrar))
 
     @router.put("/subjects/{namespace}/{name}/registrar", status_code=204)
-    async def claim_subject(namespace: Segment, name: Segment, uid: uuid.UUID, registrar: uuid.UUID) -> Response:
+    async def claim_subject(
+        caller: Caller, namespace: Segment, name: Segment, uid: uuid.UUID, registrar: uuid.UUID
+    ) -> Response:
         key = ResourceKey(namespace, name)
-        if not await parts.enrolment.claim(key, uid, registrar):
+        if not await parts.enrolment.claim(caller, key, uid, registrar):
             raise HTTPException(404, f"no Subject {key} with uid {uid} is registered")
         return Response(status_code=204)
 
     @router.get("/subjects/{namespace}/{name}")
-    async def get_subject(namespace: Segment, name: Segment) -> Response:
+    async def get_subject(caller: Caller, namespace: Segment, name: Segment) -> Response:
         key = ResourceKey(namespace, name)
-        found = await parts.enrolment.stored(key)
+        found = await parts.enrolment.stored(caller, key)
         if found is None:
             raise HTTPException(404, f"no Subject {key} is registered")
         return _json(found)
 
     @router.delete("/subjects/{namespace}/{name}")
-    async def delete_subject(namespace: Segment, name: Segment, uid: uuid.UUID | None = None) -> Response:
-        return _json(await parts.eraser.erase_subject(ResourceKey(namespace, name), uid))
+    async def delete_subject(
+        caller: Caller, namespace: Segment, name: Segment, uid: uuid.UUID | None = None
+    ) -> Response:
+        return _json(await parts.eraser.erase_subject(caller, ResourceKey(namespace, name), uid))
 
     @router.get("/erasures/{subject_id}")
-    async def get_erasure(subject_id: uuid.UUID) -> Response:
-        found = await parts.eraser.receipt(subject_id)
+    async def get_erasure(caller: Caller, subject_id: uuid.UUID) -> Response:
+        found = await parts.eraser.receipt(caller, subject_id)
         if found is None:
             raise HTTPException(404, f"no erasure of a Subject with id {subject_id} is known")
         return _json(found)
 
 
-def _bearer(token: str) -> Any:  # noqa: ANN401 - what FastAPI's Depends takes
-    wanted = token.encode()
+def _authenticate(token: str) -> Any:  # noqa: ANN401 - what FastAPI's Depends takes
+    """Return a dependency that refuses requests without the token and names the caller of the others."""
+    expected = token.encode()
 
-    async def authorize(request: Request) -> None:
+    async def authenticate(request: Request) -> None:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), wanted):
-            told = "the token is missing or wrong: send the header `Authorization: Bearer TOKEN`"
-            raise HTTPException(401, told, {"WWW-Authenticate": "Bearer"})
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), expected):
+            message = "the token is missing or wrong: send the header `Authorization: Bearer TOKEN`"
+            raise HTTPException(401, message, {"WWW-Authenticate": "Bearer"})
+        request.state.principal = TOKEN_HOLDER
 
-    return authorize
+    return authenticate
 
 
 def _json(model: EnrolmentReport | ErasureReceipt | RegisteredPage | RegistryStatus) -> Response:
@@ -172,7 +188,7 @@ def _json(model: EnrolmentReport | ErasureReceipt | RegisteredPage | RegistrySta
 
 
 class ProblemsError(Exception):
-    """A manifest is wrong; `problems` tells all that is."""
+    """A manifest is invalid; `problems` lists each fault."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("; ".join(f"{problem.where}: {problem.message}" for problem in problems))
@@ -239,7 +255,7 @@ async def _photos(form: FormData, named: set[str], max_bytes: int) -> Mapping[st
 
 
 def _kept(form: FormData, named: set[str]) -> Mapping[str, str]:
-    """Read which photos are not sent again; raises HTTPException."""
+    """Return the sha256 of photos that are not sent again, by name; raises HTTPException."""
     text = form.get(KEPT_FIELD)
     if text is None:
         return {}
@@ -247,23 +263,32 @@ def _kept(form: FormData, named: set[str]) -> Mapping[str, str]:
         found = json.loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):
         found = None
-    wrong = not isinstance(found, dict) or any(
+    invalid = not isinstance(found, dict) or any(
         name not in named or not isinstance(sha256, str) or not _SHA256.fullmatch(sha256)
         for name, sha256 in found.items()
     )
-    if wrong or not isinstance(found, dict):
+    if invalid or not isinstance(found, dict):
         known = ", ".join(sorted(named))
-        told = f"the form's field `{KEPT_FIELD}` is no JSON object of sha256 (64 of 0-9a-f) by photo ({known})"
-        raise HTTPException(422, told)
+        message = f"the form's field `{KEPT_FIELD}` is no JSON object of sha256 (64 of 0-9a-f) by photo ({known})"
+        raise HTTPException(422, message)
     return found
 
 
-def error_answer(_request: Request, error: Exception) -> JSONResponse:
-    """Turn what the services raise into an answer."""
+def error_response(_request: Request, error: Exception) -> JSONResponse:
+    """Return the response to an error that a service raised."""
+    if isinstance(error, PermissionDeniedError):
+        return JSONResponse({"detail": str(error)}, status_code=403)
     if isinstance(error, ProblemsError):
         problems = [{"path": problem.where, "message": problem.message} for problem in error.problems]
         return JSONResponse({"detail": str(error), "problems": problems}, status_code=422)
     return JSONResponse({"detail": f"{error}"}, status_code=503, headers={"Retry-After": "2"})
 
 
-HANDLED: Final = (ProblemsError, EnrolmentUnavailableError, ErasureUnfinishedError, DatabaseError, GalleryError)
+HANDLED: Final = (
+    ProblemsError,
+    PermissionDeniedError,
+    EnrolmentUnavailableError,
+    ErasureUnfinishedError,
+    DatabaseError,
+    GalleryError,
+)

@@ -1,30 +1,30 @@
-"""Change the gallery together with Postgres, and know when the two may have come apart."""
+"""Change the gallery together with Postgres, and remember where the two may differ."""
 
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import numpy as np
 import structlog
 
+from vigil_gateway.principal import Permission, Principal
 from vigil_gateway.services.models import Models
 from vigil_gateway.storage.errors import GalleryError
-from vigil_gateway.storage.postgres import register
-from vigil_gateway.storage.postgres.pool import Database
+from vigil_gateway.storage.postgres import embeddings
+from vigil_gateway.storage.postgres.pool import Connection, Database
 from vigil_gateway.storage.qdrant.gallery import Entry, Gallery
 from vigil_gateway.storage.qdrant.reconcile import reconcile
 
 log = structlog.get_logger(__name__)
 
 
-class GalleryKeeper:
+class GallerySync:
     """Changes one Subject's embeddings in all collections.
 
     Attributes
     ----------
     doubtful
-        Subjects whose change was given up when it may have reached the gallery already.
+        Subjects whose change was rolled back when it may have reached the gallery already.
     """
 
     def __init__(self, database: Database, gallery: Gallery, models: Models) -> None:
@@ -35,23 +35,24 @@ class GalleryKeeper:
 
     @asynccontextmanager
     async def changing(self, subject_id: uuid.UUID) -> AsyncIterator[None]:
-        """Put around the transaction: should it fail after the gallery was changed, `repair` knows."""
+        """Surround a transaction that changes the gallery; when it fails, `repair` compares the Subject."""
         try:
             yield
         except BaseException:
             self.doubtful.add(subject_id)
             raise
 
-    async def follow(self, connection: Any, subject_id: uuid.UUID) -> None:  # noqa: ANN401 - asyncpg has no types
+    async def follow(self, principal: Principal, connection: Connection, subject_id: uuid.UUID) -> None:
         """Make a Subject's embeddings in the gallery those of an open transaction; raises GalleryError."""
-        await register.hold_gallery(connection)
-        rows = await register.embeddings(connection, subject_id)
+        principal.require(Permission.ENROLL_SUBJECTS)
+        await embeddings.hold_gallery(connection)
+        rows = await embeddings.of_subject(connection, subject_id)
         changed = False
         for model_id in list(self._models.known):
             entries = [
-                Entry(subject_id, row["photo"], np.frombuffer(row["vector"], "<f4"))
+                Entry(subject_id, row.photo, np.frombuffer(row.vector, "<f4"))
                 for row in rows
-                if row["model_id"] == model_id
+                if row.model_id == model_id
             ]
             wanted = {entry.point_id for entry in entries}
             there = await self._gallery.points(model_id, subject_id)
@@ -59,20 +60,22 @@ class GalleryKeeper:
             await self._gallery.discard(model_id, sorted(there - wanted))
             changed = changed or there != wanted
         if changed:
-            await register.gallery_changed(connection)
+            await embeddings.count_gallery_change(connection)
 
-    async def vectors(self, subject_id: uuid.UUID) -> int:
-        """Count a Subject's vectors in all collections; raises GalleryError."""
+    async def vectors(self, principal: Principal, subject_id: uuid.UUID) -> int:
+        """Return the number of a Subject's vectors in all collections; raises GalleryError."""
+        principal.require(Permission.ERASE_SUBJECTS)
         self._check_open()
         return sum([len(await self._gallery.points(model_id, subject_id)) for model_id in list(self._models.known)])
 
     def _check_open(self) -> None:
         if not self._models.loaded:
-            msg = "the gallery is not open yet, so nothing can be taken out of it; try again"
+            msg = "the gallery is not open yet, so nothing can be removed from it; try again"
             raise GalleryError(msg)
 
-    async def remove(self, subject_id: uuid.UUID) -> int:
-        """Take a Subject out of all collections, and give the number of vectors; raises GalleryError."""
+    async def remove(self, principal: Principal, subject_id: uuid.UUID) -> int:
+        """Remove a Subject from all collections and return the number of vectors; raises GalleryError."""
+        principal.require(Permission.ERASE_SUBJECTS)
         self._check_open()
         count = 0
         for model_id in list(self._models.known):
@@ -81,13 +84,14 @@ class GalleryKeeper:
             count += len(there)
         if count:
             async with self._database.connection() as connection:
-                await register.gallery_changed(connection)
+                await embeddings.count_gallery_change(connection)
         return count
 
-    async def repair(self) -> None:
-        """Bring doubtful Subjects to what Postgres says; raises DatabaseError, GalleryError."""
+    async def repair(self, principal: Principal) -> None:
+        """Bring doubtful Subjects to what Postgres holds; raises DatabaseError, GalleryError."""
+        principal.require(Permission.ENROLL_SUBJECTS)
         for subject_id in list(self.doubtful):
-            self.doubtful.discard(subject_id)  # first: another change of it may be given up meanwhile
+            self.doubtful.discard(subject_id)  # first: another change of it may be rolled back meanwhile
             async with self.changing(subject_id):
                 for model_id in list(self._models.known):
                     await reconcile(self._database, self._gallery, model_id, subject_id)

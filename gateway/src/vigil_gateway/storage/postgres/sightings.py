@@ -1,13 +1,13 @@
 """The statements with which identity records sightings, inside its one transaction per batch."""
 
 import datetime as dt
-import hashlib
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from vigil_contracts.ids import ResourceKey
+from vigil_gateway.storage.postgres.pool import Connection
 from vigil_gateway.storage.postgres.rows import (
     CAMERA_RULES,
     MATCHES,
@@ -16,17 +16,13 @@ from vigil_gateway.storage.postgres.rows import (
     SUBJECTS,
     CameraRuleRow,
     MatchRow,
-    RejectedRow,
     RevisionRow,
     SightingRow,
     SubjectRow,
 )
 
-Connection = Any
-"""asyncpg's, which has no types."""
-
 NOTIFY_CHANNEL: Final = "vigil_events"
-"""Told at commit, so that the relay runs at once wherever it runs."""
+"""Notified at the commit, so that the relay runs at once, in whichever process it is."""
 
 _LOCK: Final = "SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key"
 _CAMERAS: Final = f"""
@@ -42,7 +38,7 @@ _REVISIONS: Final = """
     WHERE (opened_at, sighting_id, revision) IN (SELECT * FROM unnest($1::timestamptz[], $2::uuid[], $3::int[]))
 """
 _SUBJECTS: Final = f"SELECT {SUBJECTS.select} FROM subjects WHERE id = ANY($1::uuid[]) ORDER BY id FOR KEY SHARE"
-_TAKE: Final = "UPDATE event_counter SET last = last + $1 RETURNING last, pg_notify($2, '')"
+_TAKE_POSITIONS: Final = "UPDATE event_counter SET last = last + $1 RETURNING last, pg_notify($2, '')"
 _INSERT_REVISION: Final = REVISIONS.insert("sighting_revisions")
 _UPSERT_SIGHTING: Final = SIGHTINGS.upsert(
     "sightings", ("opened_at", "id"), where="sightings.revision < EXCLUDED.revision"
@@ -53,10 +49,6 @@ _UPSERT_MATCH: Final = MATCHES.upsert(
 _INSERT_EVENT: Final = """
     INSERT INTO events (seq, type, subject, sighting_id, sighting_opened_at, revision, payload)
     VALUES ($1, $2, $3, $4, $5, $6, jsonb_build_object('seq', $1::bigint) || $7::jsonb)
-"""
-_INSERT_REJECTED: Final = """
-    INSERT INTO rejected_events (digest, subject, stream_seq, reason, message, waits_for, payload)
-    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (digest) DO NOTHING
 """
 
 
@@ -90,7 +82,7 @@ class NewEvent:
 
 
 async def lock(connection: Connection, sighting_ids: Collection[uuid.UUID]) -> None:
-    """Keep other transactions away from these sightings, also from those that have no row yet, until the commit."""
+    """Lock these sightings until the commit, those without a row included."""
     # Always in the same order, so that two batches cannot wait for each other.
     await connection.execute(_LOCK, sorted({(one.int & (1 << 63) - 1) - (1 << 62) for one in sighting_ids}))
 
@@ -103,13 +95,15 @@ async def cameras(connection: Connection, keys: Collection[ResourceKey]) -> list
     )
 
 
-async def current(connection: Connection, keys: Collection[tuple[dt.datetime, uuid.UUID]]) -> list[SightingRow]:
+async def current_sightings(
+    connection: Connection, keys: Collection[tuple[dt.datetime, uuid.UUID]]
+) -> list[SightingRow]:
     """Return the rows of these sightings."""
     return SIGHTINGS.read_all(await connection.fetch(_CURRENT, [at for at, _ in keys], [one for _, one in keys]))
 
 
 async def known_revisions(connection: Connection, keys: Sequence[RevisionKey]) -> set[tuple[uuid.UUID, int]]:
-    """Tell which of these revisions are recorded already."""
+    """Return those of these revisions that are recorded."""
     rows = await connection.fetch(
         _REVISIONS, [key.opened_at for key in keys], [key.sighting_id for key in keys], [key.revision for key in keys]
     )
@@ -133,12 +127,12 @@ async def upsert_matches(connection: Connection, rows: Sequence[MatchRow]) -> No
     await connection.executemany(_UPSERT_MATCH, [MATCHES.values(row) for row in rows])
 
 
-async def take(connection: Connection, count: int) -> int:
-    """Take the next places in the site's order, and give the first; others wait for theirs until the commit.
+async def take_positions(connection: Connection, count: int) -> int:
+    """Take the next positions in the site's order and return the first; other transactions wait until the commit.
 
-    The relay is told at the commit.
+    The relay is notified at the commit.
     """
-    last: int = await connection.fetchval(_TAKE, count, NOTIFY_CHANNEL)
+    last: int = await connection.fetchval(_TAKE_POSITIONS, count, NOTIFY_CHANNEL)
     return last - count + 1
 
 
@@ -161,33 +155,3 @@ async def insert_events(connection: Connection, first: int, events: Sequence[New
         for seq, event in enumerate(events, first)
     ]
     await connection.executemany(_INSERT_EVENT, rows)
-
-
-async def insert_rejected(connection: Connection, rows: Sequence[RejectedRow]) -> None:
-    """Set messages aside; the same message is kept once."""
-    await connection.executemany(
-        _INSERT_REJECTED,
-        [
-            (
-                hashlib.sha256(row.subject.encode() + b"\0" + row.payload).digest(),
-                _text(row.subject),
-                row.stream_seq,
-                row.reason,
-                _text(row.message),
-                _text(row.waits_for) if row.waits_for else None,
-                row.payload,
-            )
-            for row in rows
-        ],
-    )
-
-
-async def delete_rejected(connection: Connection, ids: Collection[int]) -> None:
-    """Forget messages that are taken after all."""
-    if ids:
-        await connection.execute("DELETE FROM rejected_events WHERE id = ANY($1::bigint[])", list(ids))
-
-
-def _text(value: str) -> str:
-    """Make text that Postgres takes out of what anybody may have sent."""
-    return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()[:2000]
