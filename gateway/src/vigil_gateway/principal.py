@@ -1,4 +1,4 @@
-"""Who is asking: made once at the edge of a program, and passed to all that touches personal data."""
+"""The principal: who makes a request. Made once at the edge of a program, passed to all that reads personal data."""
 
 import enum
 from collections.abc import Hashable
@@ -8,12 +8,12 @@ from vigil_contracts.ids import ResourceKey
 
 
 class PrincipalKind(enum.StrEnum):
-    """How a principal proved itself."""
+    """How a principal was authenticated."""
 
     TOKEN = "Token"  # noqa: S105 - a kind, no secret
-    """It holds the program's bearer token."""
+    """By the program's bearer token."""
     SYSTEM = "System"
-    """It is a part of this program that runs by itself."""
+    """Not at all: it is background work of this program."""
 
 
 class Permission(enum.StrEnum):
@@ -53,7 +53,7 @@ EVERYTHING = Scope()
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is asking.
+    """Who makes a request.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Principal:
 
     @property
     def render_key(self) -> Hashable:
-        """All that decides what this principal sees: principals with equal keys may share what is rendered."""
+        """Everything that decides what this principal sees; principals with equal keys may share rendered responses."""
         return self.permissions, self.scope
 
     def require(self, permission: Permission) -> None:
@@ -89,5 +89,5 @@ TOKEN_HOLDER = Principal(PrincipalKind.TOKEN, "token", ALL_PERMISSIONS)
 
 
 def system(part: str, *permissions: Permission) -> Principal:
-    """Return the principal as which a part of this program acts."""
+    """Return the principal of background work of this program."""
     return Principal(PrincipalKind.SYSTEM, part, frozenset(permissions))

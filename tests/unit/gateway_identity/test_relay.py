@@ -33,5 +33,5 @@ def test_an_event_of_an_unknown_type_is_wrapped_by_its_subject() -> None:
     "subject", ["", "vigil.home.match", "vigil.away.match.default_door", "vigil.home.alert.>", "vigil.home.alert.a b"]
 )
 def test_a_subject_of_another_site_or_with_wildcards_is_refused(subject: str) -> None:
-    with pytest.raises(ValueError, match="no subject of site 'home'"):
+    with pytest.raises(ValueError, match="not a subject of site 'home'"):
         envelope(EventRow(1, "x", subject, "{}"), "home", NOW)

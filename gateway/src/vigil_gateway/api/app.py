@@ -44,7 +44,7 @@ def create_app(parts: Process, token: str) -> FastAPI:
     app.include_router(router, prefix="/graphql", include_in_schema=False)
     app.include_router(health_router(lambda: _ready(parts), timer.registry))
     app.add_exception_handler(HTTPException, _refused)
-    app.add_middleware(BodyLimit, max_bytes=limits.max_body_bytes, answer=_too_large)
+    app.add_middleware(BodyLimit, max_bytes=limits.max_body_bytes, make_body=_too_large)
     if limits.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -81,7 +81,7 @@ def _graphql(parts: Process, token: str, timer: QueryTimer) -> Router:
 
 
 async def _ready(parts: Process) -> health.Response:
-    """Return whether requests can be answered now; without NATS they can, but events come up to a second later."""
+    """Return whether requests can be answered now; without NATS they can, with events up to a second later."""
     feed = parts.services.hub.feed
     database = feed.away or ("" if feed.ready.is_set() else "the newest event is not known yet")
     bus = "ok" if parts.bus.connected else "NATS is not connected; events come from the database meanwhile"

@@ -1,4 +1,4 @@
-"""What the API allows, each with its unit and its reason; settable as VIGIL_API_<NAME>."""
+"""The limits of the API, each with its unit and reason; settable as VIGIL_API_<NAME>."""
 
 from typing import Annotated
 
@@ -12,34 +12,34 @@ class ApiLimits(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="VIGIL_API_", frozen=True, use_attribute_docstrings=True)
 
     max_connections: Annotated[int, Field(ge=1)] = 5_500
-    """WebSockets open at once: 5,000 subscribers and those who are coming back."""
+    """WebSockets open at once: 5,000 subscribers and those that reconnect."""
     max_operations: Annotated[int, Field(ge=1)] = 50
     """Subscriptions (and queries) at once on one WebSocket."""
     init_timeout_s: Annotated[float, Field(gt=0)] = 10.0
     """Seconds for a client to send connection_init."""
     send_timeout_s: Annotated[float, Field(gt=0)] = 20.0
-    """Seconds that one message may wait for its client to read; then the client is dropped."""
+    """Seconds that one message may wait for its client to read; then the client is disconnected."""
     query_timeout_s: Annotated[float, Field(gt=0)] = 5.0
     """Seconds for one query of the database."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 65_536
     """Size of a request's body and of a WebSocket's message: four times the longest document."""
     ring_events: Annotated[int, Field(ge=1)] = 2_000
-    """Newest events kept in memory for all subscribers together: some 10 MB."""
+    """Newest events in memory for all subscribers together: some 10 MB."""
     ring_age_s: Annotated[float, Field(gt=0)] = 600.0
     """Seconds after which an event leaves memory, so that an erasure reaches it."""
     max_lag_events: Annotated[int, Field(ge=1)] = 50_000
-    """Events that a connected subscriber may fall behind; then it is dropped, and may resume."""
+    """Events that a connected subscriber may lag; then it is disconnected, and may resume."""
     database_connections: Annotated[int, Field(ge=2)] = 10
     """Size of the pool."""
     max_depth: Annotated[int, Field(ge=1)] = 12
     """Levels of fields in a document."""
     max_cost: Annotated[int, Field(ge=1)] = 20_000
-    """Fields to answer times page sizes; see `vigil_gateway.handlers.graphql.limits`."""
+    """Fields in a response times page sizes; see `vigil_gateway.handlers.graphql.limits`."""
     max_aliases: Annotated[int, Field(ge=0)] = 20
     """Aliases in a document."""
     max_tokens: Annotated[int, Field(ge=1)] = 1_000
     """Tokens in a document."""
     shutdown_s: Annotated[float, Field(gt=0)] = 5.0
-    """Seconds for requests to finish when the process is told to stop."""
+    """Seconds for requests to finish when the process stops."""
     cors_origins: list[str] = []
     """Origins of web pages that may call this API, as a JSON list; none when empty. `["*"]`: every page."""

@@ -9,7 +9,7 @@ import uvicorn
 from vigil_gateway.api import factory
 from vigil_gateway.api.app import create_app
 from vigil_gateway.api.limits import ApiLimits
-from vigil_gateway.api.websocket import GOODBYE, GatewayWebSocket
+from vigil_gateway.api.websocket import GOING_AWAY_REASON, GatewayWebSocket
 from vigil_gateway.program import Program, http_config
 from vigil_gateway.settings import ApiSettings
 from vigil_gateway.storage.errors import DatabaseError
@@ -58,7 +58,7 @@ class ApiProgram(Program):
 
     async def close(self) -> None:
         """End the subscriptions that are left, and release everything."""
-        self.parts.services.hub.close(GOODBYE)
+        self.parts.services.hub.close(GOING_AWAY_REASON)
         await self.tasks.stop(TASKS_END_S)
         await self.parts.database.close()
 

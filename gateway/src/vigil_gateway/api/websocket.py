@@ -1,4 +1,4 @@
-"""The WebSocket of the HTTP server: uvicorn's, which can also be closed without the client's help.
+"""The WebSocket of the HTTP server: uvicorn's, which can also be closed without an answer.
 
 uvicorn waits for the client to answer a close frame, for ever when the client does not read. Here an abort follows, and
 a shutdown closes with 1001 and a reason, so that clients connect again.
@@ -12,13 +12,13 @@ from vigil_gateway.handlers.graphql.live.hub import GOING_AWAY
 from vigil_gateway.handlers.graphql.transport import EXTENSION, Direct
 
 GRACE_S: Final = 2.0
-"""Seconds for a client that did not read to take its close frame."""
+"""Seconds for a client that does not read to answer its close frame."""
 
-GOODBYE: Final = "the gateway goes down; connect again and resume after your last cursor"
+GOING_AWAY_REASON: Final = "the gateway goes down; connect again and resume after your last cursor"
 
 
 class GatewayWebSocket(WebSocketsSansIOProtocol):
-    """A WebSocket that can be closed without the client's help."""
+    """A WebSocket that can be closed without an answer of the client."""
 
     def handle_connect(self, event: Any) -> None:  # noqa: ANN401 - websockets' Request
         """Offer `write` and `drop` to the application as an ASGI extension."""
@@ -28,7 +28,7 @@ class GatewayWebSocket(WebSocketsSansIOProtocol):
             extensions[EXTENSION] = Direct(self.write, self.drop)
 
     def write(self, text: bytes) -> bool:
-        """Write a text message if there is room; a frame of a server is the same bytes for every client."""
+        """Write a text message and return True if there is room; the frame is the same for every client."""
         closing = self.close_sent or self.disconnected or self.transport.is_closing()
         if closing or not self.writable.is_set() or self.conn.extensions:
             return False
@@ -36,7 +36,7 @@ class GatewayWebSocket(WebSocketsSansIOProtocol):
         return True
 
     def drop(self, code: int, reason: str) -> None:
-        """Send a close frame behind what is still unsent, and abort when it is not taken."""
+        """Send a close frame after what is still unsent, and abort when it is not answered."""
         if self.close_sent or self.transport.is_closing():
             return
         self.stop_keepalive()
@@ -48,14 +48,14 @@ class GatewayWebSocket(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_later(GRACE_S, self.transport.abort)
 
     def shutdown(self) -> None:
-        """Say goodbye when the server stops."""
+        """Close with a reason when the server stops."""
         if self.handshake_complete and not self.close_sent:
-            self.drop(GOING_AWAY, GOODBYE)
+            self.drop(GOING_AWAY, GOING_AWAY_REASON)
         elif not self.handshake_complete:
             super().shutdown()
 
     def keepalive_timeout(self) -> None:
-        """Let go of a client that answers no ping, even if it takes no close frame either."""
+        """Abort the connection of a client that answers neither a ping nor the close frame."""
         super().keepalive_timeout()
         self.close_timer = self.loop.call_later(GRACE_S, self.transport.abort)
 
@@ -66,7 +66,7 @@ class GatewayWebSocket(WebSocketsSansIOProtocol):
 
 
 def frame_head(length: int) -> bytes:
-    """Give the head of an unmasked text frame with all of a message in it (RFC 6455 §5.2)."""
+    """Return the head of an unmasked text frame that contains a whole message (RFC 6455 §5.2)."""
     if length < 126:
         return bytes((0x81, length))
     if length < 65536:

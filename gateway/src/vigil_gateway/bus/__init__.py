@@ -1,1 +1,1 @@
-"""The connection to NATS, the sightings that come from it, and the matches that go to it."""
+"""The connection to NATS, the consumer of sightings, and the deletion of messages."""

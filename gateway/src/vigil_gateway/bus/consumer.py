@@ -1,7 +1,7 @@
-"""Take sightings from the bus: a durable pull consumer, shared by all identity processes of a site.
+"""Sightings from the bus, by a durable pull consumer that all identity processes of a site share.
 
-`fetch` asks for as many as are there and, when none is, waits for the next one: a sighting is handed on within a
-millisecond, and under load they come in batches by themselves.
+`fetch` returns the messages that are there, or waits for the next one: a sighting is delivered within a millisecond,
+and under load messages come in batches by themselves.
 """
 
 import asyncio
@@ -23,19 +23,19 @@ log = structlog.get_logger(__name__)
 
 DURABLE: Final = "identity"
 BATCH: Final = 64
-"""Messages in one transaction: beyond it a commit gets longer without getting cheaper for each."""
+"""Messages in one transaction; with more, a commit takes longer without getting cheaper for each message."""
 
 MAX_UNACKNOWLEDGED: Final = 512
-"""Over all identity processes; the rest waits in the stream."""
+"""Over all identity processes; further messages wait in the stream."""
 
 ACK_WAIT_S: Final = 5.0
-"""What a killed process held is handed out again after this time. Should a transaction take longer, the event comes
-twice, which changes nothing."""
+"""After which the messages of a killed process are delivered again. If a transaction takes longer, its events are
+delivered twice, which changes nothing."""
 
 FETCH_S: Final = 2.0
-"""For one request: it is lost when the server is killed, and nobody says so, not even when the server is back. So short
-that no heartbeat is needed; with one, nats-py asks for it without an expiry whenever messages of the request before
-came late, which the server refuses, and those messages would have to be delivered again."""
+"""For one request, which is lost without notice when the server is killed. It is so short that no heartbeat is needed:
+with a heartbeat, nats-py omits the expiry when messages of the request before came late, the server refuses that, and
+those messages would have to be delivered again."""
 
 NAK_FIRST_S: Final = 0.25
 NAK_MAX_S: Final = 5.0
@@ -48,9 +48,9 @@ class Received:
     Attributes
     ----------
     stream_seq
-        Its place in the stream.
+        Its sequence number in the stream.
     deliveries
-        How often it was handed out, this time included.
+        How often it was delivered, this time included.
     """
 
     subject: str
@@ -71,12 +71,12 @@ class SightingConsumer:
         self._silent = 0
 
     async def fetch(self) -> list[Received]:
-        """Wait for the next messages, at most `BATCH`; an empty list when none came for a while.
+        """Return the next messages, at most `BATCH`; an empty list when none came within `FETCH_S`.
 
         Raises
         ------
         BusAwayError, nats.errors.Error, TimeoutError, OSError
-            The bus is away or has forgotten the consumer, which is made anew at the next call.
+            The bus is away or has lost the consumer; the next call makes it again.
         """
         subscription = self._subscription or await self._subscribe()
         try:
@@ -104,20 +104,20 @@ class SightingConsumer:
         return self._subscription
 
     async def reset(self) -> None:
-        """Forget the subscription; the consumer stays on the server."""
+        """Drop the subscription; the consumer stays on the server."""
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             try:
                 await subscription.unsubscribe()
             except NatsError:
-                log.debug("subscription was gone already")
+                log.debug("subscription already ended")
 
     async def backlog(self) -> int | None:
-        """Give the number of messages that are not yet dealt with; None when the bus does not say."""
+        """Return the number of messages that are not processed yet; None when it is not known."""
         try:
             async with asyncio.timeout(2):
                 info = await self._bus.jetstream.consumer_info(self._stream, DURABLE)
-        except Exception as error:  # noqa: BLE001 - a figure for people; whatever goes wrong, it is unknown
+        except Exception as error:  # noqa: BLE001 - a figure for people, which any error makes unknown
             log.debug("backlog unknown", reason=str(error))
             return None
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
@@ -135,7 +135,7 @@ def _received(message: Msg) -> Received:
 
 
 async def acknowledge(received: list[Received]) -> None:
-    """Tell the bus that these are dealt with. Lost, it only means that they come again and change nothing."""
+    """Acknowledge processed messages. If that is lost, they are delivered again and change nothing."""
     for one in received:
         try:
             await one.message.ack()
@@ -143,8 +143,8 @@ async def acknowledge(received: list[Received]) -> None:
             log.debug("acknowledgement not sent", reason=str(error))
 
 
-async def refuse(received: list[Received]) -> None:
-    """Tell the bus that these are set aside and must not come again."""
+async def terminate(received: list[Received]) -> None:
+    """Stop the delivery of rejected messages."""
     for one in received:
         try:
             await one.message.term()
@@ -152,11 +152,11 @@ async def refuse(received: list[Received]) -> None:
             log.debug("termination not sent", reason=str(error))
 
 
-async def hand_back(received: list[Received], *, at_once: bool = False) -> None:
-    """Give messages back to the bus; each comes again later the more often it has come."""
+async def redeliver(received: list[Received], *, at_once: bool = False) -> None:
+    """Request another delivery of messages, each after a delay that grows with its deliveries."""
     for one in received:
         delay = 0.0 if at_once else min(NAK_FIRST_S * 2 ** min(one.deliveries - 1, 8), NAK_MAX_S)
         try:
             await one.message.nak(delay=delay or None)
         except NatsError as error:
-            log.debug("message not handed back; it comes again by itself", reason=str(error))
+            log.debug("redelivery not requested; it follows after the acknowledgement deadline", reason=str(error))

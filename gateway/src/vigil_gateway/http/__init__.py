@@ -1,1 +1,1 @@
-"""What both programs need of HTTP."""
+"""HTTP middleware of both programs."""

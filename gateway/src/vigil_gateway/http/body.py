@@ -8,8 +8,8 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 DRAIN_S: Final = 10.0
-"""A connection that is closed before the body was read is reset, and the client never sees why it was refused; so some
-more is read and thrown away, for as long as this and up to twice as much as is allowed."""
+"""A connection that is closed before its body was read is reset, and the client never sees the response. So more is
+read and discarded, for so long and up to twice the limit."""
 
 
 class _BodyTooLargeError(Exception):
@@ -17,23 +17,23 @@ class _BodyTooLargeError(Exception):
 
 
 class BodyLimit:
-    """ASGI middleware: a body of more than `max_bytes` is answered with 413, whatever the application makes of it.
+    """ASGI middleware that refuses a body of more than `max_bytes` with 413, whatever the application does with it.
 
     Parameters
     ----------
     max_bytes
         Of one request's body.
-    answer
-        Makes the answer's JSON from the number of bytes given (or read so far) and the number allowed.
+    make_body
+        Makes the JSON of the response from the number of bytes given (or read so far) and the number allowed.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int, answer: Callable[[int, int], bytes]) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, make_body: Callable[[int, int], bytes]) -> None:
         self._app = app
         self._max = max_bytes
-        self._answer = answer
+        self._make_body = make_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Believe a length that is declared, and count what is read."""
+        """Check the declared length, and count what is read."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -82,4 +82,4 @@ class BodyLimit:
     async def _refuse(self, send: Send, given: int) -> None:
         headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
         await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": self._answer(given, self._max)})
+        await send({"type": "http.response.body", "body": self._make_body(given, self._max)})

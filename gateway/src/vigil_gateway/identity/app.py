@@ -86,7 +86,7 @@ def create_app(parts: RegistryParts, health: Health, metrics: Metrics, max_uploa
     app.include_router(registry_router(parts))
     for kind in HANDLED:
         app.add_exception_handler(kind, error_response)
-    app.add_middleware(BodyLimit, max_bytes=max_upload_bytes, answer=_too_large)
+    app.add_middleware(BodyLimit, max_bytes=max_upload_bytes, make_body=_too_large)
     return app
 
 

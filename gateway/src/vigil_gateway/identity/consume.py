@@ -1,4 +1,4 @@
-"""The loop from the bus to the pipeline: acknowledged after the commit, handed back when there could be none."""
+"""The loop from the bus to the pipeline: messages are acknowledged after the commit, else delivered again."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from vigil_gateway.bus.consumer import Received, SightingConsumer, acknowledge, hand_back, refuse
+from vigil_gateway.bus.consumer import Received, SightingConsumer, acknowledge, redeliver, terminate
 from vigil_gateway.bus.site_bus import SiteBus
 from vigil_gateway.identity.incoming import Incoming
 from vigil_gateway.identity.metrics import Metrics
@@ -21,13 +21,13 @@ log = structlog.get_logger(__name__)
 FIRST_PAUSE_S: Final = 0.1
 MAX_PAUSE_S: Final = 3.0
 MAX_DELIVERIES: Final = 12
-"""An event that brings about an error which nobody foresaw is set aside after so many attempts, about a minute."""
+"""An event that causes an unforeseen error is rejected after so many attempts, about a minute."""
 
 TRANSIENT: Final = (DatabaseError, GalleryError, TimeoutError)
 
 
 class Consumption:
-    """Takes sightings from the bus until told to stop."""
+    """Processes sightings from the bus."""
 
     def __init__(self, bus: SiteBus, pipeline: Pipeline, metrics: Metrics) -> None:
         self.consumer = SightingConsumer(bus)
@@ -37,7 +37,7 @@ class Consumption:
         self._backoff = Backoff(FIRST_PAUSE_S, MAX_PAUSE_S)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Go on until `stopping` is set; a batch that is being recorded then is finished."""
+        """Process sightings until `stopping` is set; the batch that is being recorded then is finished."""
         await self._bus.wait_ready()
         fetching: asyncio.Task[list[Received]] | None = None
         stopped = asyncio.create_task(stopping.wait())
@@ -47,7 +47,7 @@ class Consumption:
                 await asyncio.wait([fetching, stopped], return_when=asyncio.FIRST_COMPLETED)
                 if not fetching.done():
                     return
-                await self._deal_with(fetching.result())
+                await self._process(fetching.result())
         finally:
             stopped.cancel()
             if fetching is not None:
@@ -58,50 +58,52 @@ class Consumption:
             return await self.consumer.fetch()
         except BUS_ERRORS as error:
             self._metrics.errors.labels("bus").inc()
-            log.info("no sightings from the bus; trying again", reason=f"{type(error).__name__}: {error}")
+            log.info("no sightings from the bus; retrying", reason=f"{type(error).__name__}: {error}")
             await asyncio.sleep(self._backoff.next_s())
             return []
 
-    async def _deal_with(self, received: Sequence[Received]) -> None:
+    async def _process(self, received: Sequence[Received]) -> None:
         if not received:
             return
         incoming = [Incoming(one.subject, one.body, one.stream_seq) for one in received]
         try:
             outcomes = await self._pipeline.process(incoming)
         except asyncio.CancelledError:
-            await hand_back(list(received), at_once=True)
+            await redeliver(list(received), at_once=True)
             raise
         except TRANSIENT as error:
             part = "gallery" if isinstance(error, GalleryError) else "database"
             self._metrics.errors.labels(part).inc()
-            log.warning("sightings not recorded yet; they come again", count=len(received), reason=str(error))
-            await hand_back(list(received))
+            log.warning("sightings not recorded; redelivered", count=len(received), reason=str(error))
+            await redeliver(list(received))
             await asyncio.sleep(self._backoff.next_s())
         except Exception:
             self._metrics.errors.labels("identity").inc()
-            log.exception("sightings not recorded by an error of ours; they come again", count=len(received))
-            await self._after_surprise(received)
+            log.exception(
+                "sightings not recorded because of an unforeseen error; processed singly", count=len(received)
+            )
+            await self._process_singly(received)
         else:
             self._backoff.reset()
-            await self._settle(received, outcomes)
+            await self._acknowledge(received, outcomes)
 
-    async def _settle(self, received: Sequence[Received], outcomes: Sequence[Outcome]) -> None:
+    async def _acknowledge(self, received: Sequence[Received], outcomes: Sequence[Outcome]) -> None:
         refused = [one for one, made in zip(received, outcomes, strict=True) if made.result is Result.REJECTED]
-        await refuse(refused)
+        await terminate(refused)
         await acknowledge(
             [one for one, made in zip(received, outcomes, strict=True) if made.result is not Result.REJECTED]
         )
 
-    async def _after_surprise(self, received: Sequence[Received]) -> None:
-        """Alone, most events go well; the one that does not is tried some more times and then set aside."""
+    async def _process_singly(self, received: Sequence[Received]) -> None:
+        """Process each event alone, so that only the one at fault fails; after some attempts it is rejected."""
         for one in received:
             incoming = Incoming(one.subject, one.body, one.stream_seq)
             try:
                 if one.deliveries >= MAX_DELIVERIES:
-                    await self._pipeline.reject(incoming, "it brought about an unforeseen error again and again")
-                    await refuse([one])
+                    await self._pipeline.reject(incoming, "it causes an unforeseen error repeatedly")
+                    await terminate([one])
                 else:
-                    await self._settle([one], await self._pipeline.process([incoming]))
-            except Exception as error:  # noqa: BLE001 - told above in full; whatever it is, the others go on
-                log.warning("sighting not recorded yet", reason=f"{type(error).__name__}: {error}")
-                await hand_back([one])
+                    await self._acknowledge([one], await self._pipeline.process([incoming]))
+            except Exception as error:  # noqa: BLE001 - logged above in full; the others go on
+                log.warning("sighting not recorded; redelivered", reason=f"{type(error).__name__}: {error}")
+                await redeliver([one])

@@ -1,9 +1,9 @@
-"""Who is it: from the best shots of a sighting and their neighbours in the gallery to a decision; pure.
+"""The decision on an identity, from the best shots of a sighting and their neighbours in the gallery; pure.
 
-All best shots count. Their embeddings are averaged, each weighted with the quality of its shot, and the average is
-brought back to unit length: what the shots have in common is the person, what differs is pose, light and noise, so the
-average is nearer to the person's photos than the shots are, and no nearer to anybody else's (quality-weighted template
-pooling, as in the IJB protocols for sets of faces). One vector also means one search per sighting.
+The embeddings of all best shots are averaged, each weighted with the quality of its shot, and the average is scaled to
+unit length. The shots have the person in common and differ in pose, light and noise, so the average is nearer to the
+person's photos than the shots are, and no nearer to those of others (quality-weighted template pooling, as in the IJB
+protocols for sets of faces). One vector also means one search per sighting.
 
 The nearest Subject is taken when its cosine reaches the model's calibrated threshold (or the camera's own) and leads
 the second nearest *Subject* by the model's margin.
@@ -25,7 +25,7 @@ from vigil_gateway.storage.postgres.rows import SubjectRow
 from vigil_gateway.storage.qdrant.gallery import Neighbour, Neighbours
 
 MIN_WEIGHT: Final = 0.05
-"""A shot whose quality is told as 0 still counts a little: it may be the only one."""
+"""A shot of quality 0 still counts a little, because it may be the only one."""
 
 SEARCH_LIMIT: Final = 32
 """Embeddings asked for: a Subject has at most 10 photos, so these are of at least 3 Subjects."""
@@ -50,7 +50,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the gallery said of a sighting.
+    """The identity decided for a sighting, and what it was decided from.
 
     Attributes
     ----------
@@ -64,10 +64,10 @@ class Decision:
 
 
 def template(sighting: Sighting) -> Template | None:
-    """Pool a sighting's embeddings; None when it has none, or when they cancel each other out.
+    """Return a sighting's pooled embedding; None when it has none, or when they cancel each other out.
 
-    Shots of several models, as during the change from one to the next, are not mixed: the model with most of them
-    counts, at a tie the one of the better shot.
+    Embeddings of several models, as during a change of models, are not mixed: the model with most shots counts, at a
+    tie the one of the better shot.
     """
     shots = [(shot.embedding, shot.quality.score) for shot in sighting.shots if shot.embedding is not None]
     if not shots:
@@ -88,7 +88,7 @@ def template(sighting: Sighting) -> Template | None:
 
 
 def undetermined(now: dt.datetime) -> Decision:
-    """Say that there was nothing to compare."""
+    """Return the decision on a sighting without a face to compare."""
     return Decision(Identity(status=IdentityStatus.UNDETERMINED, decided_at=now))
 
 
@@ -99,16 +99,16 @@ def decide(
     camera_threshold: float | None,
     now: dt.datetime,
 ) -> Decision:
-    """Name the Subject, or nobody.
+    """Return the decision: the nearest Subject, or that the person is unknown.
 
     Parameters
     ----------
     found
-        The template's nearest Subjects, as the gallery has them.
+        The nearest Subjects of the template in the gallery.
     subjects
-        Those that Postgres still has; others are passed over.
+        Those of them that are registered; others are ignored.
     camera_threshold
-        Instead of the model's.
+        Used instead of the model's; None: the camera has none.
     """
     threshold = model.threshold if camera_threshold is None else camera_threshold
     allowed = recognisable(found, subjects, now)
@@ -133,10 +133,10 @@ def decide(
 
 
 def recognisable(found: Neighbours, subjects: Mapping[uuid.UUID, SubjectRow], now: dt.datetime) -> list[Neighbour]:
-    """Keep the neighbours that may be recognised now, nearest first."""
+    """Return the neighbours that may be recognised now, nearest first."""
     return [one for one in found.nearest if one.subject_id in subjects and subjects[one.subject_id].active(now)]
 
 
 def needs_wider_search(found: Neighbours, subjects: Mapping[uuid.UUID, SubjectRow], now: dt.datetime) -> bool:
-    """Whether Subjects that may not be recognised crowded out those that may."""
+    """Return whether Subjects that may not be recognised displaced those that may."""
     return not found.complete and len(recognisable(found, subjects, now)) < 2

@@ -1,4 +1,4 @@
-"""From a message's bytes to a sighting that can be stored, or to the reason why not; pure."""
+"""From the bytes of a message to a sighting that can be stored, or to the reason of its rejection; pure."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -13,27 +13,26 @@ from vigil_contracts.ids import ResourceKey
 
 MAX_AGE: Final = dt.timedelta(days=366)
 MAX_AHEAD: Final = dt.timedelta(days=1)
-"""A sighting that claims to have opened outside of this is of a machine whose clock is wrong; it also bounds how many
-partitions events can make."""
+"""The clock of a machine is wrong if a sighting opened outside of this; it also bounds the number of partitions."""
 
 MAX_INT32: Final = 2**31 - 1
 MAX_INT64: Final = 2**63 - 1
 MIN_NORM: Final = 1e-3
-"""Of a vector that says it has length 1; below, it says nothing about a face."""
+"""Least length of an embedding, which should be 1; a shorter one describes no face."""
 
 SHOWN_BYTES: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """One message to judge.
+    """One message to process.
 
     Attributes
     ----------
     stream_seq
-        Its place in the JetStream stream.
+        Its sequence number in the JetStream stream.
     rejected_id
-        Its row in rejected_events when it is taken up again; None when it comes from the bus.
+        Its row in rejected_events, if it was rejected before; None: it comes from the bus.
     """
 
     subject: str
@@ -44,12 +43,12 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a message is set aside.
+    """Why a message is rejected.
 
     Attributes
     ----------
     waits_for
-        What has to become known for it to be taken after all: `camera:<namespace>/<name>` or `model:<id>`.
+        What has to become known for it to be processed after all: `camera:<namespace>/<name>` or `model:<id>`.
     """
 
     reason: RejectReason
@@ -58,29 +57,29 @@ class Rejection:
 
 
 def waits_for_camera(key: ResourceKey) -> str:
-    """Say that an event waits for a camera to be registered."""
+    """Return the `waits_for` of an event whose camera is not registered."""
     return f"camera:{key}"
 
 
 def waits_for_model(model_id: str) -> str:
-    """Say that an event waits for a model to be served."""
+    """Return the `waits_for` of an event whose model is not known."""
     return f"model:{model_id}"
 
 
 def read(incoming: Incoming, site: str, now: dt.datetime) -> Sighting:
-    """Read a sighting out of a message.
+    """Return the sighting in a message.
 
     Raises
     ------
     EventError
-        With the reason and a sentence for people.
+        With the reason and a message.
     """
     key = _camera_of(incoming.subject, site)
     sighting = decode(incoming.body, Sighting)
     if sighting.site != site or sighting.camera.key != key:
         msg = (
-            f"the event speaks of site {sighting.site!r} and camera {sighting.camera.namespace}/{sighting.camera.name}"
-            f", but came under {incoming.subject!r}"
+            f"the event is of site {sighting.site!r} and camera {sighting.camera.namespace}/{sighting.camera.name}"
+            f", but its subject is {incoming.subject!r}"
         )
         raise EventError(RejectReason.WRONG_SUBJECT, msg[:500])
     _check_numbers(sighting)
@@ -94,13 +93,13 @@ def _camera_of(subject: str, site: str) -> ResourceKey:
     except ValueError as error:
         raise EventError(RejectReason.WRONG_SUBJECT, str(error)[:500]) from None
     if parsed.site != site or parsed.kind is not bus.Kind.SIGHTING or parsed.camera is None:
-        raise EventError(RejectReason.WRONG_SUBJECT, f"{subject!r} is no subject of this site's sightings")
+        raise EventError(RejectReason.WRONG_SUBJECT, f"{subject!r} is not a subject of sightings of this site")
     return parsed.camera
 
 
 def _check_numbers(sighting: Sighting) -> None:
     if sighting.revision > MAX_INT32 or sighting.frames > MAX_INT64:
-        msg = f"revision {sighting.revision} or frames {sighting.frames} is absurdly large"
+        msg = f"revision {sighting.revision} or frames {sighting.frames} is too large"
         raise EventError(RejectReason.INVALID_DATA, msg[:500])
 
 
@@ -109,17 +108,17 @@ def _check_time(sighting: Sighting, now: dt.datetime) -> None:
         opened = sighting.opened_at
         fits = now - MAX_AGE <= opened <= now + MAX_AHEAD
     except (ValueError, OverflowError) as error:
-        raise EventError(RejectReason.INVALID_DATA, f"the sighting's id holds no usable time: {error}") from None
+        raise EventError(RejectReason.INVALID_DATA, f"the id of the sighting contains no valid time: {error}") from None
     if not fits:
         msg = (
             f"the sighting opened at {opened.isoformat()}, more than {MAX_AGE.days} days ago or more than "
-            f"{MAX_AHEAD.days} ahead; is the clock of the camera's machine right?"
+            f"{MAX_AHEAD.days} ahead; check the clock of the camera's machine"
         )
         raise EventError(RejectReason.INVALID_DATA, msg)
 
 
 def check_embeddings(sighting: Sighting, sizes: Mapping[str, int]) -> Rejection | None:
-    """Say what is wrong with a sighting's embeddings; None when nothing is.
+    """Return why a sighting's embeddings are rejected; None when they are valid.
 
     Parameters
     ----------
@@ -134,10 +133,10 @@ def check_embeddings(sighting: Sighting, sizes: Mapping[str, int]) -> Rejection 
         if size is None:
             shown = repr(model_id[:SHOWN_BYTES])
             known = ", ".join(sorted(sizes)) or "none"
-            msg = f"an embedding is of model {shown}, which is not known here (known: {known}); is Triton serving it?"
+            msg = f"an embedding is of model {shown}, which is not known (known: {known}); check that Triton serves it"
             return Rejection(RejectReason.UNKNOWN_MODEL, msg, waits_for_model(model_id))
         if len(vector) != size:
-            msg = f"an embedding has {len(vector)} numbers; model {model_id} makes {size}"
+            msg = f"an embedding has {len(vector)} numbers; those of model {model_id} have {size}"
             return Rejection(RejectReason.WRONG_EMBEDDING_LENGTH, msg)
         if float(np.linalg.norm(vector.astype(np.float64))) < MIN_NORM:
             return Rejection(RejectReason.INVALID_DATA, "an embedding is all zeros; unit length is expected")

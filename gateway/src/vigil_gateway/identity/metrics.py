@@ -8,7 +8,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from vigil_gateway.identity.recorder import Judged, Outcome
+from vigil_gateway.identity.recorder import Outcome, ProcessedMessage
 from vigil_gateway.services.metrics import ServiceMetrics
 
 _LATENCY_BUCKETS: Final = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 60)
@@ -69,14 +69,14 @@ class Metrics(ServiceMetrics):
         """Export the number of errors of the bus connection, read at each scrape."""
         self.registry.register(_BusErrors(read))
 
-    def count(self, judged: Judged, outcome: Outcome) -> None:
+    def count(self, message: ProcessedMessage, outcome: Outcome) -> None:
         """Count one message and its outcome."""
         self.events.labels(str(outcome.result)).inc()
         if outcome.rejection is not None:
             self.rejected.labels(str(outcome.rejection.reason)).inc()
-        if outcome.decision is None or judged.sighting is None:
+        if outcome.decision is None or message.sighting is None:
             return
         self.identities.labels(str(outcome.decision.identity.status)).inc()
-        if judged.sighting.trace is not None and judged.incoming.rejected_id is None:
-            passed = dt.datetime.now(dt.UTC) - judged.sighting.trace.captured_at
+        if message.sighting.trace is not None and message.incoming.rejected_id is None:
+            passed = dt.datetime.now(dt.UTC) - message.sighting.trace.captured_at
             self.latency.observe(max(passed.total_seconds(), 0.0))

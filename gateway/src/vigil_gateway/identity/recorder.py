@@ -1,8 +1,8 @@
-"""The one transaction: what a batch of sightings changes, all or nothing.
+"""The transaction that records a batch of sightings, all or nothing.
 
-Seeing a revision again changes nothing, because it is recorded once. Seeing one late changes nothing but its own record
-and one event that says so, because the newest revision decides alone. Transactions that touch the same sighting take
-turns by an advisory lock, so that what is read here is still true at the commit.
+A repeated revision changes nothing, because it is recorded once. A late one adds its own record and one event that
+marks it as superseded, because the newest revision decides alone. An advisory lock serialises transactions on the same
+sighting, so that what is read here still holds at the commit.
 """
 
 import datetime as dt
@@ -18,7 +18,7 @@ from vigil_contracts.resources.camera import RecognitionMode
 from vigil_gateway.identity import decision, state
 from vigil_gateway.identity.decision import Decision, Template
 from vigil_gateway.identity.incoming import Incoming, Rejection, waits_for_camera
-from vigil_gateway.identity.state import Standing
+from vigil_gateway.identity.state import IdentifiedSighting
 from vigil_gateway.services.model import Model
 from vigil_gateway.storage.postgres import rejected, sightings
 from vigil_gateway.storage.postgres.pool import Connection
@@ -26,13 +26,13 @@ from vigil_gateway.storage.postgres.rows import CameraRuleRow, RejectedRow, Revi
 from vigil_gateway.storage.postgres.sightings import NewEvent
 from vigil_gateway.storage.qdrant.gallery import Gallery, Neighbours
 
-_NOBODY: Final = Neighbours((), complete=True)
+_NO_NEIGHBOURS: Final = Neighbours((), complete=True)
 _NO_REASON: Final = Rejection(RejectReason.INVALID_DATA, "the event could not be read")
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A message that was read, with what the gallery said of it.
+class ProcessedMessage:
+    """A message that was read, with its nearest neighbours in the gallery.
 
     Attributes
     ----------
@@ -47,11 +47,11 @@ class Judged:
     rejection: Rejection | None = None
     face: Template | None = None
     model: Model | None = None
-    found: Neighbours = _NOBODY
+    found: Neighbours = _NO_NEIGHBOURS
 
 
 class Result(StrEnum):
-    """What became of a message."""
+    """The result of processing a message."""
 
     RECORDED = "recorded"
     SUPERSEDED = "superseded"
@@ -61,12 +61,12 @@ class Result(StrEnum):
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a message.
+    """The result of processing a message, with its reason or decision.
 
     Attributes
     ----------
-    identity
-        What was decided; None unless recorded.
+    decision
+        None unless recorded.
     """
 
     result: Result
@@ -76,15 +76,22 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Batch:
-    """What the transaction gathers before it writes."""
+    """What the transaction collects before it writes.
+
+    Attributes
+    ----------
+    current
+        The newest revision of each sighting, as far as this batch has been processed.
+    changed
+        By sighting: its newest revision, its decision, and the index of its event in `events`.
+    """
 
     now: dt.datetime
     cameras: dict[ResourceKey, CameraRuleRow]
-    standing: dict[uuid.UUID, Standing]
+    current: dict[uuid.UUID, IdentifiedSighting]
     recorded: set[tuple[uuid.UUID, int]]
     subjects: dict[uuid.UUID, SubjectRow]
-    changed: dict[uuid.UUID, tuple[Standing, Decision, int]] = field(default_factory=dict)
-    """By sighting: its new state, and the index in `events` of the event that tells it."""
+    changed: dict[uuid.UUID, tuple[IdentifiedSighting, Decision, int]] = field(default_factory=dict)
     revisions: list[RevisionRow] = field(default_factory=list)
     events: list[NewEvent] = field(default_factory=list)
     rejected: list[RejectedRow] = field(default_factory=list)
@@ -96,19 +103,19 @@ class Recorder:
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
 
-    async def record(self, connection: Connection, judged: Sequence[Judged]) -> list[Outcome]:
-        """Write a batch inside an open transaction; gives what became of each message, in their order.
+    async def record(self, connection: Connection, messages: Sequence[ProcessedMessage]) -> list[Outcome]:
+        """Write a batch inside an open transaction and return the outcome of each message, in their order.
 
         Parameters
         ----------
         connection
             With an open transaction (READ COMMITTED).
         """
-        again = [one.incoming.rejected_id for one in judged if one.incoming.rejected_id is not None]
-        await rejected.delete(connection, again)
-        batch = await self._read(connection, [one.sighting for one in judged if one.sighting is not None])
-        found = await self._look_up(connection, batch, judged)
-        outcomes = [_judge(batch, one, near) for one, near in zip(judged, found, strict=True)]
+        waited = [one.incoming.rejected_id for one in messages if one.incoming.rejected_id is not None]
+        await rejected.delete(connection, waited)
+        batch = await self._read(connection, [one.sighting for one in messages if one.sighting is not None])
+        found = await self._read_subjects(connection, batch, messages)
+        outcomes = [_process(batch, one, near) for one, near in zip(messages, found, strict=True)]
         await self._write(connection, batch)
         return outcomes
 
@@ -123,16 +130,18 @@ class Recorder:
         return _Batch(
             now=now,
             cameras={row.key: row for row in cameras},
-            standing={row.id: state.from_row(row) for row in rows},
+            current={row.id: state.from_row(row) for row in rows},
             recorded=await sightings.known_revisions(connection, keys),
             subjects={},
         )
 
-    async def _look_up(self, connection: Connection, batch: _Batch, judged: Sequence[Judged]) -> list[Neighbours]:
-        """Read the Subjects that may be named; where too few of those found may be, look further in the gallery."""
-        found = [one.found for one in judged]
+    async def _read_subjects(
+        self, connection: Connection, batch: _Batch, messages: Sequence[ProcessedMessage]
+    ) -> list[Neighbours]:
+        """Read the Subjects that were found, and return them; where too few may be recognised, search further."""
+        found = [one.found for one in messages]
         await self._add_subjects(connection, batch, found)
-        for number, one in enumerate(judged):
+        for number, one in enumerate(messages):
             if one.face is None or not decision.needs_wider_search(found[number], batch.subjects, batch.now):
                 continue
             wider = await self._gallery.search(one.face.model_id, one.face.vector[None], decision.WIDE_SEARCH_LIMIT)
@@ -152,22 +161,22 @@ class Recorder:
             return
         await sightings.insert_revisions(connection, batch.revisions)
         decisions = [
-            state.match_row(state.revision_key(standing.sighting), decided)
-            for standing, decided, _ in batch.changed.values()
+            state.match_row(state.revision_key(current.sighting), decided)
+            for current, decided, _ in batch.changed.values()
         ]
         await sightings.upsert_matches(connection, decisions)
-        # The places come last: from here to the commit all other batches of the site wait.
+        # The positions come last: from here to the commit all other batches of the site wait.
         first = await sightings.take_positions(connection, len(batch.events))
         rows = [
-            SightingRow.from_events(standing.sighting, standing.identity, first + index)
-            for standing, _, index in batch.changed.values()
+            SightingRow.from_events(current.sighting, current.identity, first + index)
+            for current, _, index in batch.changed.values()
         ]
         await sightings.upsert_sightings(connection, rows)
         await sightings.insert_events(connection, first, batch.events)
 
 
-def _judge(batch: _Batch, one: Judged, found: Neighbours) -> Outcome:
-    """Add one message to the batch, in the order in which the bus gave them."""
+def _process(batch: _Batch, one: ProcessedMessage, found: Neighbours) -> Outcome:
+    """Add one message to the batch, in the order of the bus."""
     if one.sighting is None or one.rejection is not None:
         return _reject(batch, one.incoming, one.rejection or _NO_REASON)
     sighting = one.sighting
@@ -177,21 +186,21 @@ def _judge(batch: _Batch, one: Judged, found: Neighbours) -> Outcome:
     if (sighting.sighting_id, sighting.revision) in batch.recorded:
         return Outcome(Result.DUPLICATE)
     batch.recorded.add((sighting.sighting_id, sighting.revision))
-    before = batch.standing.get(sighting.sighting_id)
+    before = batch.current.get(sighting.sighting_id)
     superseded = before is not None and before.sighting.revision > sighting.revision
     batch.revisions.append(state.revision_row(sighting, superseded=superseded))
     if before is not None and superseded:
         batch.events.append(state.match_event(before, sighting.revision, superseded=True))
         return Outcome(Result.SUPERSEDED)
     decided = _decide(batch, one, found, camera)
-    after = state.standing(sighting, decided.identity)
-    batch.standing[sighting.sighting_id] = after
+    after = state.identified(sighting, decided.identity)
+    batch.current[sighting.sighting_id] = after
     batch.changed[sighting.sighting_id] = (after, decided, len(batch.events))
     batch.events.append(state.match_event(after, sighting.revision, superseded=False))
     return Outcome(Result.RECORDED, decision=decided)
 
 
-def _decide(batch: _Batch, one: Judged, found: Neighbours, camera: CameraRuleRow) -> Decision:
+def _decide(batch: _Batch, one: ProcessedMessage, found: Neighbours, camera: CameraRuleRow) -> Decision:
     if one.face is None or one.model is None or camera.mode == RecognitionMode.DETECT_ONLY:
         return decision.undetermined(batch.now)
     threshold = None if camera.threshold_permille is None else camera.threshold_permille / 1000
@@ -214,5 +223,5 @@ def _reject(batch: _Batch, incoming: Incoming, rejection: Rejection) -> Outcome:
 
 def _unknown_camera(sighting: Sighting) -> Rejection:
     key = sighting.camera.key
-    msg = f"camera {key} is not registered; the event is taken when it is"
+    msg = f"camera {key} is not registered; the event is processed when it is"
     return Rejection(RejectReason.UNKNOWN_CAMERA, msg, waits_for_camera(key))

@@ -1,4 +1,4 @@
-"""A sighting as it stands: from a revision and its decision to rows and events, and back from its row; pure."""
+"""From a revision and its decision to rows and events, and from a row back to the sighting; pure."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from vigil_gateway.storage.postgres.sightings import NewEvent, RevisionKey
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """A sighting with its identity.
+class IdentifiedSighting:
+    """The newest revision of a sighting with its identity.
 
     Attributes
     ----------
@@ -25,40 +25,40 @@ class Standing:
 
 
 def revision_key(sighting: Sighting) -> RevisionKey:
-    """Name a revision."""
+    """Return the key of a revision."""
     return RevisionKey(sighting.opened_at, sighting.sighting_id, sighting.revision)
 
 
-def standing(sighting: Sighting, identity: Identity) -> Standing:
-    """Make a sighting's state from a revision; its embeddings stay behind, the moment of identification is added."""
+def identified(sighting: Sighting, identity: Identity) -> IdentifiedSighting:
+    """Return a revision with its identity, without embeddings and with the time of the identification."""
     shots = [shot.model_copy(update={"embedding": None}) for shot in sighting.shots]
     trace = sighting.trace
     if trace is not None:
         trace = trace.model_copy(update={"identified_at": identity.decided_at})
-    return Standing(sighting.model_copy(update={"shots": shots, "trace": trace}), identity)
+    return IdentifiedSighting(sighting.model_copy(update={"shots": shots, "trace": trace}), identity)
 
 
-def from_row(row: SightingRow) -> Standing:
-    """Return a sighting's state from its row: of its shots the best only, and no trace."""
-    return Standing(row.to_sighting(), row.to_identity())
+def from_row(row: SightingRow) -> IdentifiedSighting:
+    """Return a sighting from its row: with its best shot only, and without a trace."""
+    return IdentifiedSighting(row.to_sighting(), row.to_identity())
 
 
 def match_row(key: RevisionKey, decision: Decision) -> MatchRow:
     """Return the row of a decision."""
-    who = decision.identity
+    identity = decision.identity
     return MatchRow(
         opened_at=key.opened_at,
         sighting_id=key.sighting_id,
         revision=key.revision,
-        identity=who.status,
+        identity=identity.status,
         subject_id=decision.nearest,
         runner_up_id=decision.runner_up,
-        similarity=who.similarity,
-        runner_up_similarity=who.runner_up_similarity,
-        threshold=who.threshold,
-        margin=who.margin,
-        model_id=who.model_id,
-        decided_at=who.decided_at,
+        similarity=identity.similarity,
+        runner_up_similarity=identity.runner_up_similarity,
+        threshold=identity.threshold,
+        margin=identity.margin,
+        model_id=identity.model_id,
+        decided_at=identity.decided_at,
     )
 
 
@@ -76,10 +76,10 @@ def revision_row(sighting: Sighting, *, superseded: bool) -> RevisionRow:
     )
 
 
-def match_event(state: Standing, revision: int, *, superseded: bool) -> NewEvent:
-    """Return the event that subscribers receive of a revision: a Match, its seq left out."""
-    sighting = state.sighting
-    match = Match(seq=1, revision=revision, superseded=superseded, sighting=sighting, identity=state.identity)
+def match_event(current: IdentifiedSighting, revision: int, *, superseded: bool) -> NewEvent:
+    """Return the event that subscribers receive of a revision: a Match, without its seq."""
+    sighting = current.sighting
+    match = Match(seq=1, revision=revision, superseded=superseded, sighting=sighting, identity=current.identity)
     return NewEvent(
         type=MATCH_TYPE,
         subject=bus.subject(sighting.site, bus.Kind.MATCH, sighting.camera.key),

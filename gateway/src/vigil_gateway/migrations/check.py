@@ -1,4 +1,4 @@
-"""Is the database's schema the one this program was written for. Without alembic, which costs 25 MiB of memory."""
+"""The check that the database has the schema of this program; without alembic, which costs 25 MiB of memory."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -12,17 +12,17 @@ SUPPORT: Final = "SELECT oldest FROM schema_support"
 
 
 class SchemaError(Exception):
-    """The database is older or newer than this program; the text says what to do."""
+    """The database is older or newer than this program; the message says what to do."""
 
 
 def revisions() -> list[str]:
-    """List the steps that this program knows, the oldest first; a step's file name begins with its revision."""
+    """Return the steps that this program knows, the oldest first; a step's file name begins with its revision."""
     steps = (Path(__file__).parent / "versions").glob("[0-9]*.py")
     return sorted(step.name.partition("_")[0] for step in steps)
 
 
 async def check_schema(connection: Any) -> None:  # noqa: ANN401 - asyncpg has no types
-    """Compare; raises SchemaError unless the schema is this program's, or a later one that still serves it.
+    """Raise SchemaError unless the schema is this program's, or a later one that still serves it.
 
     Parameters
     ----------
@@ -43,14 +43,14 @@ async def check_schema(connection: Any) -> None:  # noqa: ANN401 - asyncpg has n
 
 
 def serves(found: str, oldest: str | None) -> bool:
-    """Whether a schema is later than this program's and was made so that this program may run on it.
+    """Return whether a schema is later than this program's and declares that this program may run on it.
 
     Parameters
     ----------
     found
         The schema's newest step.
     oldest
-        The oldest step whose programs may run on it, as it says itself; None when it does not.
+        The oldest step whose programs may run on it, as the database declares; None when it does not.
     """
     known = revisions()
     return found not in known and oldest is not None and oldest <= known[-1] < found

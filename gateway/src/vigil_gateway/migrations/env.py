@@ -1,4 +1,4 @@
-"""What alembic runs: the connection comes from `vigil_gateway.migrations.upgrade`, which holds the lock."""
+"""The script that alembic runs; the connection comes from `vigil_gateway.migrations.upgrade`, which holds the lock."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Bring a database to this program's schema; several may try at once."""
+"""Migration of a database to this program's schema; several processes may do so at once."""
 
 import asyncio
 from pathlib import Path
@@ -23,20 +23,20 @@ CONNECT_TIMEOUT_S: Final = 10
 
 
 class MigrationError(Exception):
-    """The database could not be brought to this program's schema; the text says why and what to do."""
+    """The database could not be migrated; the message says why and what to do."""
 
 
 def config() -> Config:
-    """Point alembic at this package's steps."""
+    """Return alembic's configuration for this package's steps."""
     found = Config()
     found.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     return found
 
 
 async def upgrade(database_url: str) -> str:
-    """Take all steps that are missing, in one transaction, and name the newest.
+    """Take all missing steps, in one transaction, and return the newest one.
 
-    A later schema that still serves this program is left as it is: after an upgrade that was taken back.
+    A later schema that still serves this program stays, as after an upgrade that was rolled back.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ async def upgrade(database_url: str) -> str:
 
 
 def _engine(database_url: str) -> AsyncEngine:
-    """SQLAlchemy reads unix-socket addresses in another way than libpq, so asyncpg is given the address as it is."""
+    """Return an engine; asyncpg receives the address unchanged, since SQLAlchemy reads unix sockets unlike libpq."""
 
     async def connect() -> asyncpg.Connection:
         return await asyncpg.connect(database_url, timeout=CONNECT_TIMEOUT_S)
@@ -84,7 +84,7 @@ def _upgrade(connection: Connection) -> str:
 
 
 def _later(connection: Connection) -> str | None:
-    """Name the schema's newest step when it is later than this program's and still serves it."""
+    """Return the schema's newest step when it is later than this program's and still serves it."""
     if not (connection.scalar(text(TABLE)) and connection.scalar(text(SUPPORT_TABLE))):
         return None
     found = connection.scalar(text(VERSION))

@@ -1,1 +1,1 @@
-"""What is done with cameras, Subjects, models and events; used by the identity program."""
+"""Registration, enrolment, erasure, retention and publication, as the identity program uses them."""

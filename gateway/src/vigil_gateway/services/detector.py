@@ -1,4 +1,4 @@
-"""What the served detector says of itself: for those who reckon how many cameras a Site can take."""
+"""The served detector's own description, from which the capacity of a Site is computed."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ ASK_TIMEOUT_S: Final = 2.0
 """Of each Triton."""
 
 FRESH_S: Final = 30.0
-"""An answer is given again for so long; none is looked for again after `AWAY_S`."""
+"""For so long an answer is reused; without one, Triton is asked again after `AWAY_S`."""
 
 AWAY_S: Final = 5.0
 REFERENCE_MS: Final = "vigil_reference_ms"
@@ -26,7 +26,7 @@ REFERENCE_MS: Final = "vigil_reference_ms"
 
 
 class DetectorReader:
-    """Asks the first Triton that answers, now and then.
+    """Asks the first Triton that answers.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class DetectorReader:
         self._asking = asyncio.Lock()
 
     async def read(self) -> DetectorStatus | None:
-        """Give what the detector says; what it said last while no Triton answers, None before one did."""
+        """Return the description; the last one while no Triton answers, None before the first."""
         async with self._asking:
             fresh_s = FRESH_S if self._last else AWAY_S
             if time.monotonic() - self._asked_at >= fresh_s:
@@ -65,7 +65,7 @@ class DetectorReader:
 
 
 def read_config(config: Any) -> DetectorStatus | None:  # noqa: ANN401 - a protobuf message; generated code has no types
-    """Read a model's configuration; None when vigil-models did not write it."""
+    """Return the description in a model's configuration; None when vigil-models did not write it."""
     parameters = {name: value.string_value for name, value in config.parameters.items()}
     if not parameters.get("vigil_model_id"):
         return None

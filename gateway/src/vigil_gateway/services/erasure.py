@@ -167,7 +167,7 @@ class Eraser:
         return [stream_seq for stream_seq in found if stream_seq is not None]
 
     async def _position(self, row: PublishedRow) -> int | None:
-        """Return where the event's message is; a stream that was made anew has another message there, or none."""
+        """Return where the event's message is; a stream that was made again has another message there, or none."""
         if row.stream_seq is None:
             return None
         try:

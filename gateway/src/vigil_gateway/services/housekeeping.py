@@ -20,7 +20,7 @@ MAX_REJECTED: Final = 100_000
 """Rows; the oldest are deleted first. At most 256 KiB each, mostly a few."""
 
 
-async def keep_house(principal: Principal, database: Database) -> None:
+async def do_upkeep(principal: Principal, database: Database) -> None:
     """Make the partitions of this month and the next, and delete old rejected messages; raises DatabaseError."""
     principal.require(Permission.DELETE_SIGHTINGS)
     now = dt.datetime.now(dt.UTC)
@@ -31,10 +31,10 @@ async def keep_house(principal: Principal, database: Database) -> None:
 
 
 async def run(principal: Principal, database: Database) -> None:
-    """Keep house every hour until cancelled."""
+    """Do the upkeep every hour until cancelled."""
     while True:
         try:
-            await keep_house(principal, database)
+            await do_upkeep(principal, database)
         except DatabaseError as error:
             log.debug("housekeeping postponed", reason=str(error))
             await asyncio.sleep(RETRY_S)

@@ -89,4 +89,4 @@ def _message(
             f"does not resemble photo {names[centre]} (similarity {similar[place, centre]:.2f}; {least:.2f} is needed)"
         )
     others = ", ".join(f"{name} {similar[place, other]:.2f}" for other, name in enumerate(names) if other != place)
-    return f"the photos do not show one person (similarity to {others}; {least:.2f} is needed); remove the wrong ones"
+    return f"the photos do not show one person (similarity to {others}; {least:.2f} is needed); remove photos of others"

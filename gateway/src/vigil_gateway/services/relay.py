@@ -145,7 +145,7 @@ class Relay:
         return published
 
     async def _send(self, row: EventRow) -> "asyncio.Future[PubAck] | None":
-        """Send one event; return None when its subject is none of this site, which no program of ours writes."""
+        """Send one event; return None when its subject is not one of this site."""
         try:
             body = envelope(row, self._bus.address.site, dt.datetime.now(dt.UTC))
         except ValueError as error:
@@ -161,12 +161,12 @@ def message_id(subject: str, seq: int) -> str:
 
 
 def envelope(row: EventRow, site: str, at: dt.datetime) -> bytes:
-    """Wrap an event for the bus, whatever its type; raise ValueError when its subject is none of this site.
+    """Wrap an event for the bus, whatever its type; raise ValueError when its subject is not one of this site.
 
     A subject `vigil.<site>.<kind>.<namespace>_<name>` is of a camera, which becomes the event's source.
     """
     if not re.fullmatch(rf"vigil\.{re.escape(site)}\.[a-z0-9-]+(\.[A-Za-z0-9_-]+)+", row.subject):
-        msg = f"{row.subject!r} is no subject of site {site!r}"
+        msg = f"{row.subject!r} is not a subject of site {site!r}"
         raise ValueError(msg)
     about = row.subject.split(".", 3)[3]
     source = f"/sites/{site}"

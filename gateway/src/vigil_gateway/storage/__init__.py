@@ -1,1 +1,1 @@
-"""Where things are kept."""
+"""The stores: Postgres, and the gallery in Qdrant."""

@@ -1,4 +1,4 @@
-"""The errors of all stores. Trying again later may cure each of them.
+"""The errors of all stores. Another attempt later may succeed after each of them.
 
 StorageError
 ├── DatabaseError
@@ -9,11 +9,11 @@ StorageError
 
 
 class StorageError(Exception):
-    """A store did not do what it was asked."""
+    """A store failed."""
 
 
 class DatabaseError(StorageError):
-    """Postgres did not answer as it should."""
+    """Postgres failed."""
 
 
 class DatabaseAwayError(DatabaseError):
@@ -25,4 +25,4 @@ class DatabaseSlowError(DatabaseError):
 
 
 class GalleryError(StorageError):
-    """The gallery did not answer as it should."""
+    """The gallery failed."""

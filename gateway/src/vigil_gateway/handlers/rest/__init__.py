@@ -1,1 +1,1 @@
-"""The API's plain HTTP: health and metrics."""
+"""Plain HTTP: the registry, probes, metrics, and the page of the GraphQL API."""

@@ -1,4 +1,4 @@
-"""The page at /graphql: GraphiQL where its files can be had, else a console that needs nothing from elsewhere."""
+"""The page at /graphql: GraphiQL where its files can be loaded, else a console without external files."""
 
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
@@ -21,11 +21,11 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }
-"""A page that is given a token runs no script but its own and those whose hash it names."""
+"""The page receives a token, so it runs no script but its own and those whose hash it names."""
 
 
 def page_router() -> APIRouter:
-    """Make the routes of the page; it holds no data, and asks for the token itself."""
+    """Return the routes of the page, which contains no data and asks for the token itself."""
     router = APIRouter(include_in_schema=False)
     for path, (name, media_type) in _FILES.items():
         content = files("vigil_gateway.handlers.graphql").joinpath("page", name).read_bytes()
@@ -34,7 +34,7 @@ def page_router() -> APIRouter:
 
 
 def _static(content: bytes, media_type: str) -> Callable[[], Awaitable[Response]]:
-    async def answer() -> Response:
+    async def respond() -> Response:
         return Response(content, media_type=media_type, headers=_HEADERS)
 
-    return answer
+    return respond

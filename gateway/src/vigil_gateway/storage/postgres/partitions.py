@@ -48,7 +48,7 @@ _MISSING: Final = """
     SELECT parent FROM unnest($1::text[]) AS parent WHERE NOT EXISTS (
         SELECT FROM pg_class WHERE relname = parent || $2 AND relnamespace = current_schema()::regnamespace)
 """
-"""Not to_regclass: within a transaction it answers from a cache that does not know what others have just made."""
+"""Not to_regclass: within a transaction it reads a cache without the tables that others have just made."""
 
 
 async def _missing(connection: Connection, month: dt.date) -> list[str]:

@@ -55,7 +55,7 @@ def storage_errors() -> Iterator[None]:
         msg = f"the database did not answer in time: {type(error).__name__}: {error}"
         raise DatabaseSlowError(msg) from error
     except ValueError:
-        raise  # the driver refuses a value with an InterfaceError that is also this: the value is wrong, not Postgres
+        raise  # the driver refuses an invalid value with an InterfaceError that is also this
     except TRANSIENT as error:
         msg = f"the database is away: {type(error).__name__}: {error}"
         raise DatabaseAwayError(msg) from error

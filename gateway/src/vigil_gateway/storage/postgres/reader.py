@@ -1,4 +1,4 @@
-"""Read from Postgres with a deadline; every failure is a DatabaseError with a message for people."""
+"""Queries with a deadline; every failure is a DatabaseError with a message for people."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import asyncpg
 from vigil_gateway.storage.errors import DatabaseAwayError, DatabaseSlowError
 
 ATTEMPTS: Final = 2
-"""The pool may hand out a connection whose server has been restarted meanwhile; the second one is fresh."""
+"""The pool may return a connection whose server has been restarted meanwhile; the second one is new."""
 
 
 class Pool(Protocol):

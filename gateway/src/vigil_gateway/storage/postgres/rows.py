@@ -246,7 +246,7 @@ class CameraRuleRow:
 
 @dataclass(frozen=True, slots=True)
 class RetentionRow:
-    """How long the sightings of a camera are kept, as durations in the resources; None where one does not say."""
+    """How long the sightings of a camera are kept, as durations in the resources; None where one sets none."""
 
     namespace: str
     name: str
@@ -359,7 +359,7 @@ class SubjectRow:
 
 @dataclass(frozen=True, slots=True)
 class NewSubjectRow:
-    """A Subject as it is written."""
+    """A Subject as enrolment writes it."""
 
     id: uuid.UUID
     namespace: str
@@ -382,7 +382,7 @@ class NewSubjectRow:
 
 @dataclass(frozen=True, slots=True)
 class SubjectResourceRow:
-    """The resource of a Subject as it was put last, and the installation that put it."""
+    """The resource of a Subject as it was registered last, and the installation that registered it."""
 
     id: uuid.UUID
     resource: dict[str, Any]

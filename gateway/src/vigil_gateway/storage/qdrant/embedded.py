@@ -1,10 +1,10 @@
 """The gallery inside this process, by Qdrant Edge; for one identity process on one machine.
 
-Every search looks at every embedding, in a form of 2 bits a number (TurboQuant), and the best `CANDIDATES` of them are
+Every search compares every embedding, quantised to 2 bits a number (TurboQuant), and the best `CANDIDATES` of them are
 compared in full. Among 100,000 of 512 numbers that takes 4 ms on one core and finds the same nearest Subject as a full
 comparison with all of them, in 300 of 300 searches, and so it does with 128 numbers. A graph (HNSW, `ef` 256) took
 3 to 9 ms for the same, missed 4 to 26 of 100 enrolled people, and a minute and a half to build. The time
-grows with their number: from some 250,000 on it is more than 10 ms, and a Qdrant server should do the work.
+grows with their number: from some 250,000 on it exceeds 10 ms, and a Qdrant server should be used.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ from vigil_gateway.storage.qdrant.gallery import Entry, Neighbours, by_subject, 
 log = structlog.get_logger(__name__)
 
 CANDIDATES: Final = 200
-"""Embeddings of the coarse look that are compared in full. 100 find as many among 100,000; this leaves room."""
+"""Best embeddings of the coarse comparison that are compared in full; 100 suffice among 100,000."""
 
-FORM: Final = "2"
-"""Of the layout by `_config`, to be counted up with it: a shard keeps the layout that it was made with."""
+LAYOUT: Final = "2"
+"""Version of `_config`, to be increased with it, because a shard keeps the layout that it was made with."""
 
-TIDY_ABOVE: Final = 20_000
-"""Embeddings below which what is taken out or written anew costs a search too little to be worth tidying up."""
+OPTIMISE_ABOVE: Final = 20_000
+"""Embeddings below which removed and rewritten ones slow a search too little to optimise."""
 
 PAGE: Final = 2_000
 CALL_TIMEOUT_S: Final = 30.0
@@ -48,7 +48,7 @@ class EmbeddedGallery:
     Parameters
     ----------
     folder
-        Belongs to this process alone, which a lock file holds.
+        Used by this process alone, which a lock file ensures.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,12 +61,12 @@ class EmbeddedGallery:
         self._settling = threading.Lock()
 
     async def open(self) -> None:
-        """Take the folder.
+        """Lock the folder.
 
         Raises
         ------
         RuntimeError
-            Another process has it, or it cannot be written.
+            Another process uses it, or it cannot be written.
         """
         if self._lock_file is not None:
             return
@@ -85,7 +85,7 @@ class EmbeddedGallery:
             raise RuntimeError(msg) from error
 
     async def close(self) -> None:
-        """Write what is not yet written, and let go of the folder."""
+        """Write what is not yet written, and release the folder."""
         await self._run(self._close_all)
         self._worker.shutdown(wait=False, cancel_futures=True)
         if self._lock_file is not None:
@@ -99,11 +99,11 @@ class EmbeddedGallery:
         self._shards.clear()
 
     async def search(self, model_id: str, vectors: NDArray[np.float32], limit: int) -> list[Neighbours]:
-        """Find the nearest Subjects of each of the vectors [N,D]."""
+        """Return the nearest Subjects of each of the vectors [N,D]."""
         if not len(vectors):
             return []
 
-        def ask() -> list[Neighbours]:
+        def query() -> list[Neighbours]:
             shard = self._shard(model_id)
             candidates = qdrant.QuantizationSearchParams(rescore=True, oversampling=max(1.0, CANDIDATES / limit))
             params = qdrant.SearchParams(quantization=candidates)
@@ -113,10 +113,10 @@ class EmbeddedGallery:
                 )
                 for vector in vectors
             ]
-            answers = shard.query_batch(qdrant.QueryBatchRequest(queries))
-            return [_neighbours(answer, limit) for answer in answers]
+            responses = shard.query_batch(qdrant.QueryBatchRequest(queries))
+            return [_neighbours(response, limit) for response in responses]
 
-        return await self._run(ask)
+        return await self._run(query)
 
     async def put(self, model_id: str, entries: Sequence[Entry]) -> None:
         """Add embeddings."""
@@ -139,7 +139,7 @@ class EmbeddedGallery:
         await self._run(write)
 
     async def discard(self, model_id: str, points: Sequence[uuid.UUID]) -> None:
-        """Take embeddings out."""
+        """Remove embeddings."""
 
         def write() -> None:
             shard = self._shard(model_id)
@@ -151,7 +151,7 @@ class EmbeddedGallery:
             await self._run(write)
 
     async def points(self, model_id: str, subject_id: uuid.UUID | None = None) -> set[uuid.UUID]:
-        """Give the ids of all embeddings of a model, or of one Subject's."""
+        """Return the ids of all embeddings of a model, or of one Subject's only."""
         only = None
         if subject_id is not None:
             match = qdrant.FieldCondition(key="subject", match=qdrant.MatchValue(str(subject_id)))
@@ -171,7 +171,7 @@ class EmbeddedGallery:
         return await self._run(read)
 
     async def create(self, model_id: str, size: int) -> None:
-        """Load the shard of a model, or make it; one that cannot be read, of another size or form is made anew."""
+        """Load the shard of a model, or make it; replace one that cannot be read or has another size or layout."""
         await self._run(lambda: self._load(model_id, size))
 
     def _load(self, model_id: str, size: int) -> None:
@@ -181,24 +181,24 @@ class EmbeddedGallery:
         if folder.exists():
             try:
                 self._shards[model_id] = _loaded(folder, size)
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with an index, it can be made anew
-                log.warning("gallery cannot be read and is made anew", model=model_id, reason=str(error))
+            except Exception as error:  # noqa: BLE001 - an index can be rebuilt, whatever its fault
+                log.warning("gallery cannot be read; rebuilding it", model=model_id, reason=str(error))
                 shutil.rmtree(folder)
         if model_id not in self._shards:
             folder.mkdir(parents=True)
             self._shards[model_id] = qdrant.EdgeShard.create(str(folder), _config(size))
-            _form(folder).write_text(FORM)
+            _layout_file(folder).write_text(LAYOUT)
         self._sizes[model_id] = size
-        self._changes[model_id] = TIDY_ABOVE  # how much of it was taken out is not known
+        self._changes[model_id] = OPTIMISE_ABOVE  # how many were removed from it is not known
 
     async def models(self) -> list[str]:
-        """Name the collections in the folder."""
+        """Return the names of the collections in the folder."""
         return sorted(entry.name for entry in self._folder.iterdir() if entry.is_dir())
 
     async def settle(self, model_id: str) -> None:
-        """Tidy up where there are enough embeddings and many of them are new or gone."""
+        """Optimise if there are enough embeddings and many of them are new or removed."""
         count = len(await self.points(model_id))
-        if count < TIDY_ABOVE or self._changes.get(model_id, 0) * 5 < count:
+        if count < OPTIMISE_ABOVE or self._changes.get(model_id, 0) * 5 < count:
             return
         self._changes[model_id] = 0
         shard = self._shard(model_id)
@@ -208,9 +208,9 @@ class EmbeddedGallery:
                 shard.optimize()
                 shard.flush()
 
-        # In a thread of its own: it takes seconds for 100,000, and searches must not wait.
+        # In a separate thread, because it takes seconds for 100,000 and searches must not wait.
         await asyncio.to_thread(optimize)
-        log.info("gallery tidied up", model=model_id, embeddings=count)
+        log.info("gallery optimised", model=model_id, embeddings=count)
 
     def _shard(self, model_id: str) -> Any:  # noqa: ANN401 - Qdrant Edge has no useful types
         try:
@@ -220,7 +220,7 @@ class EmbeddedGallery:
             raise GalleryError(msg) from None
 
     async def _run(self, work: Callable[[], Result]) -> Result:
-        """Run in the one worker thread, so that changes and searches take turns."""
+        """Run in the only worker thread, which serialises changes and searches."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
@@ -233,15 +233,15 @@ class EmbeddedGallery:
 
 
 def _loaded(folder: Path, size: int) -> Any:  # noqa: ANN401 - Qdrant Edge has no useful types
-    form = _form(folder)
-    if not form.exists() or form.read_text() != FORM:
+    layout = _layout_file(folder)
+    if not layout.exists() or layout.read_text() != LAYOUT:
         msg = "it was made by another version"
         raise GalleryError(msg)
     return qdrant.EdgeShard.load(str(folder), _config(size))
 
 
-def _form(folder: Path) -> Path:
-    """Name the file beside a shard that says in which form it was made."""
+def _layout_file(folder: Path) -> Path:
+    """Return the file beside a shard that contains the version of its layout."""
     return folder.with_name(f"{folder.name}.form")
 
 
@@ -252,13 +252,13 @@ def _config(size: int) -> Any:  # noqa: ANN401 - Qdrant Edge has no useful types
         quantization_config=qdrant.TurboQuantQuantizationConfig(
             bits=qdrant.TurboQuantBitSize.Bits2, memory=qdrant.Memory.Pinned
         ),
-        # One segment, so that one search is one pass; the index can be made anew, so that no log of changes is needed.
+        # One segment, so that a search is one pass; the index can be rebuilt, so that no log of changes is needed.
         optimizers=qdrant.EdgeOptimizersConfig(default_segment_number=1, max_segment_size=10_000_000),
         wal_enabled=False,
         max_search_threads=1,
     )
 
 
-def _neighbours(answer: list[Any], limit: int) -> Neighbours:
-    found = [(uuid.UUID(str(point.payload["subject"])), float(point.score)) for point in answer]
+def _neighbours(points: list[Any], limit: int) -> Neighbours:
+    found = [(uuid.UUID(str(point.payload["subject"])), float(point.score)) for point in points]
     return by_subject(found, complete=len(found) < limit)

@@ -1,7 +1,7 @@
-"""The gallery as identity sees it: a narrow seam with two sides, a Qdrant server and Qdrant embedded.
+"""The interface of the gallery, with two implementations: a Qdrant server and Qdrant embedded.
 
-It is an index only. What it holds can be made anew at any time from `subject_embeddings` in Postgres; whether a Subject
-may be recognised is never read from it. One collection per model: vectors of two models never meet.
+The gallery is an index only: it can be built at any time from `subject_embeddings` in Postgres, and whether a Subject
+may be recognised is never read from it. Each model has its own collection, so that vectors of two models never meet.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _POINTS: Final = uuid.UUID("5b0c1f6e-55a2-4f2e-9a3d-0d4b7b1f7e10")
-"""Namespace (RFC 9562 §5.5) of point ids; never to be changed, else every gallery is built anew."""
+"""Namespace (RFC 9562 §5.5) of point ids; a change would rebuild every gallery."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +34,7 @@ class Entry:
 
     @property
     def point_id(self) -> uuid.UUID:
-        """Where it stands in the index; says also what it holds, so that ids alone tell whether an index is right."""
+        """Id in the index; it is derived from the content, so that ids alone show whether an index is correct."""
         return point_id(self.subject_id, self.photo, hashlib.sha256(self.vector.astype("<f4").tobytes()).hexdigest())
 
 
@@ -61,7 +61,7 @@ class Neighbours:
     nearest
         Nearest first, each Subject once.
     complete
-        No Subject is missing behind the last one: the gallery has no more.
+        Whether the gallery has no further Subject.
     """
 
     nearest: tuple[Neighbour, ...]
@@ -69,38 +69,38 @@ class Neighbours:
 
 
 class Gallery(Protocol):
-    """An index of embeddings by model. All raise GalleryError when it does not answer."""
+    """An index of embeddings by model. Every method raises GalleryError when it fails."""
 
     async def open(self) -> None:
-        """Make sure that it answers."""
+        """Check that the gallery can be used."""
 
     async def close(self) -> None:
-        """Let go of it."""
+        """Release the gallery."""
 
     async def search(self, model_id: str, vectors: NDArray[np.float32], limit: int) -> list[Neighbours]:
-        """Find the nearest Subjects of each of the vectors [N,D] among the `limit` nearest embeddings of each."""
+        """Return the nearest Subjects of each of the vectors [N,D], among the `limit` nearest embeddings of each."""
 
     async def put(self, model_id: str, entries: Sequence[Entry]) -> None:
-        """Add embeddings; those that are there already are left."""
+        """Add embeddings; existing ones stay."""
 
     async def discard(self, model_id: str, points: Sequence[uuid.UUID]) -> None:
-        """Take embeddings out."""
+        """Remove embeddings."""
 
     async def points(self, model_id: str, subject_id: uuid.UUID | None = None) -> set[uuid.UUID]:
-        """Give the ids of all embeddings of a model, or of one Subject's."""
+        """Return the ids of all embeddings of a model, or of one Subject's only."""
 
     async def create(self, model_id: str, size: int) -> None:
-        """Make the collection of a model unless it is there; one whose vectors have another size is made anew."""
+        """Make the collection of a model if it is missing; replace one whose vectors have another size."""
 
     async def models(self) -> list[str]:
-        """Name the models' collections that are there, as `collection_name` does."""
+        """Return the names of the existing collections, as `collection_name` makes them."""
 
     async def settle(self, model_id: str) -> None:
-        """Make searching fast after many changes; searches go on meanwhile."""
+        """Optimise searches after many changes; searches continue meanwhile."""
 
 
 def point_id(subject_id: uuid.UUID, photo: str, digest: str) -> uuid.UUID:
-    """Name a point after what it holds.
+    """Return the id of a point, derived from its content.
 
     Parameters
     ----------
@@ -111,13 +111,13 @@ def point_id(subject_id: uuid.UUID, photo: str, digest: str) -> uuid.UUID:
 
 
 def collection_name(model_id: str) -> str:
-    """Name a model's collection: readable, safe as a file name, and different for different models."""
+    """Return the name of a model's collection: readable, safe as a file name, and unique to the model."""
     readable = re.sub(r"[^A-Za-z0-9]+", "-", model_id).strip("-")[:80]
     return f"{readable}-{hashlib.sha256(model_id.encode()).hexdigest()[:8]}"
 
 
 def by_subject(found: Iterable[tuple[uuid.UUID, float]], *, complete: bool) -> Neighbours:
-    """Keep the nearest embedding of each Subject."""
+    """Return the Subjects of embeddings, each with the similarity of its nearest embedding."""
     best: dict[uuid.UUID, float] = {}
     for subject_id, similarity in found:
         best[subject_id] = max(similarity, best.get(subject_id, -2.0))

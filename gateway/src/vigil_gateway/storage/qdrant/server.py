@@ -17,12 +17,12 @@ from vigil_gateway.storage.qdrant.gallery import Entry, Neighbours, by_subject, 
 TIMEOUT_S: Final = 5
 PAGE: Final = 500
 SEARCH_BREADTH: Final = 256
-"""HNSW's `ef`: the default of 100 misses more of those who are enrolled."""
+"""HNSW's `ef`; the default of 100 misses more enrolled Subjects."""
 
 
 @asynccontextmanager
-async def _told() -> AsyncIterator[None]:
-    """Turn what the client raises into GalleryError."""
+async def _gallery_errors() -> AsyncIterator[None]:
+    """Raise errors of the client as GalleryError."""
     try:
         yield
     except (ApiException, httpx.HTTPError, OSError, ValueError) as error:
@@ -38,7 +38,7 @@ class ServerGallery:
     client
         Connects when it is first used.
     prefix
-        Begins the names of this site's collections.
+        Of the names of this site's collections.
     """
 
     def __init__(self, client: AsyncQdrantClient, prefix: str) -> None:
@@ -47,7 +47,7 @@ class ServerGallery:
 
     async def open(self) -> None:
         """Ask the server for its collections."""
-        async with _told():
+        async with _gallery_errors():
             await self._client.get_collections()
 
     async def close(self) -> None:
@@ -55,7 +55,7 @@ class ServerGallery:
         await self._client.close()
 
     async def search(self, model_id: str, vectors: NDArray[np.float32], limit: int) -> list[Neighbours]:
-        """Find the nearest Subjects of each of the vectors [N,D], in one request."""
+        """Return the nearest Subjects of each of the vectors [N,D], by one request."""
         if not len(vectors):
             return []
         requests = [
@@ -67,14 +67,14 @@ class ServerGallery:
             )
             for vector in vectors
         ]
-        async with _told():
-            answers = await self._client.query_batch_points(self._name(model_id), requests)
+        async with _gallery_errors():
+            responses = await self._client.query_batch_points(self._name(model_id), requests)
             return [
                 by_subject(
-                    [(uuid.UUID((point.payload or {})["subject"]), point.score) for point in answer.points],
-                    complete=len(answer.points) < limit,
+                    [(uuid.UUID((point.payload or {})["subject"]), point.score) for point in response.points],
+                    complete=len(response.points) < limit,
                 )
-                for answer in answers
+                for response in responses
             ]
 
     async def put(self, model_id: str, entries: Sequence[Entry]) -> None:
@@ -86,18 +86,18 @@ class ServerGallery:
                 )
                 for entry in entries[start : start + PAGE]
             ]
-            async with _told():
+            async with _gallery_errors():
                 await self._client.upsert(self._name(model_id), points, wait=True)
 
     async def discard(self, model_id: str, points: Sequence[uuid.UUID]) -> None:
-        """Take embeddings out; returns when they can no longer be found."""
+        """Remove embeddings; returns when they can no longer be found."""
         if points:
-            async with _told():
+            async with _gallery_errors():
                 selector = models.PointIdsList(points=[str(point) for point in points])
                 await self._client.delete(self._name(model_id), selector, wait=True)
 
     async def points(self, model_id: str, subject_id: uuid.UUID | None = None) -> set[uuid.UUID]:
-        """Give the ids of all embeddings of a model, or of one Subject's."""
+        """Return the ids of all embeddings of a model, or of one Subject's only."""
         only = None
         if subject_id is not None:
             match = models.FieldCondition(key="subject", match=models.MatchValue(value=str(subject_id)))
@@ -105,7 +105,7 @@ class ServerGallery:
         found: set[uuid.UUID] = set()
         offset = None
         while True:
-            async with _told():
+            async with _gallery_errors():
                 records, offset = await self._client.scroll(
                     self._name(model_id),
                     scroll_filter=only,
@@ -119,12 +119,12 @@ class ServerGallery:
                 return found
 
     async def create(self, model_id: str, size: int) -> None:
-        """Make the collection unless it is there; one whose vectors have another size is made anew."""
+        """Make the collection if it is missing; replace one whose vectors have another size."""
         name = self._name(model_id)
-        async with _told():
+        async with _gallery_errors():
             if await self._client.collection_exists(name):
-                there = (await self._client.get_collection(name)).config.params.vectors
-                if isinstance(there, models.VectorParams) and there.size == size:
+                vectors = (await self._client.get_collection(name)).config.params.vectors
+                if isinstance(vectors, models.VectorParams) and vectors.size == size:
                     return
                 await self._client.delete_collection(name)
             await self._client.create_collection(
@@ -133,8 +133,8 @@ class ServerGallery:
             await self._client.create_payload_index(name, "subject", models.PayloadSchemaType.UUID)
 
     async def models(self) -> list[str]:
-        """Name this site's collections, without the prefix."""
-        async with _told():
+        """Return the names of this site's collections, without the prefix."""
+        async with _gallery_errors():
             names = [collection.name for collection in (await self._client.get_collections()).collections]
         return sorted(name.removeprefix(self._prefix) for name in names if name.startswith(self._prefix))
 
@@ -146,6 +146,6 @@ class ServerGallery:
 
 
 def server_gallery(url: str, api_key: str | None, site: str) -> ServerGallery:
-    """Make the gallery of a site on a server; connects to nothing yet."""
+    """Return the gallery of a site on a server; connects to nothing yet."""
     client = AsyncQdrantClient(url=url, api_key=api_key, timeout=TIMEOUT_S, check_compatibility=False)
     return ServerGallery(client, f"vigil-{site}-")
