@@ -14,7 +14,7 @@ from vigil_gateway.handlers.graphql.cursors import encode_event
 
 pytestmark = pytest.mark.integration
 
-ONE_ID = "query One($id: UUID!) { sighting(id: $id) { state } }"
+ONE_ID = "query One($id: UUID!) { sighting(sightingId: $id) { state } }"
 PAGE = "query Page($first: Int) { sightings(first: $first) { nodes { state } } }"
 
 BODIES: list[tuple[bytes, str]] = [
@@ -40,6 +40,8 @@ OPERATIONS: list[tuple[str, dict[str, Any], str]] = [
     (ONE_ID, {"id": "00000000-0000-4000-8000-000000000000"}, "BAD_ARGUMENT"),
     ('{ sightings(filter: {openedFrom: "yesterday"}) { nodes { state } } }', {}, "BAD_ARGUMENT"),
     ('{ sightings(after: "absurd") { nodes { state } } }', {}, "BAD_CURSOR"),
+    ('{ node(id: "absurd") { id } }', {}, "BAD_ID"),
+    ("query Ids($ids: [ID!]!) { nodes(ids: $ids) { id } }", {"ids": ["x"] * 201}, "LIMIT"),
     ("{" * 500, {}, "LIMIT"),
 ]
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.integration
 
 PAGE = """query Page($first: Int, $after: String, $last: Int, $before: String, $filter: SightingFilter) {
   sightings(first: $first, after: $after, last: $last, before: $before, filter: $filter) {
-    edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }"""
+    edges { cursor node { sightingId } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }"""
 
 
 async def ask(api: Api, query: str, **variables: Any) -> dict[str, Any]:
@@ -61,14 +61,14 @@ async def test_pages_forward_and_backward_give_every_sighting_once(api: Api, ide
     seen, after = [], None
     for _ in range(4):
         page = (await ask(api, PAGE, first=7, after=after))["data"]["sightings"]
-        seen += [edge["node"]["id"] for edge in page["edges"]]
+        seen += [edge["node"]["sightingId"] for edge in page["edges"]]
         after = page["pageInfo"]["endCursor"]
         if len(seen) == 7:
             await identity.write(a_match())  # what comes meanwhile does not shift the pages
     assert seen == wanted
     assert not page["pageInfo"]["hasNextPage"]
     back = (await ask(api, PAGE, last=5, before=after))["data"]["sightings"]
-    assert [edge["node"]["id"] for edge in back["edges"]] == wanted[-6:-1]
+    assert [edge["node"]["sightingId"] for edge in back["edges"]] == wanted[-6:-1]
     assert back["pageInfo"]["hasPreviousPage"]
 
 
@@ -81,7 +81,7 @@ async def test_filters_of_the_list(api: Api, identity: Identity) -> None:
         ({"cameras": []}, []),
         ({"subjects": [{"name": "ada"}]}, [m for m in matches if m.identity.subject]),
         (
-            {"subjects": [{"id": ada}]},
+            {"subjects": [{"subjectId": ada}]},
             [m for m in matches if m.identity.subject],
         ),
         ({"subjects": [{"name": "bob"}]}, []),
@@ -93,15 +93,15 @@ async def test_filters_of_the_list(api: Api, identity: Identity) -> None:
     ]
     for given, wanted in cases:
         page = (await ask(api, PAGE, filter=given))["data"]["sightings"]
-        assert [edge["node"]["id"] for edge in page["edges"]] == ids(wanted), given
+        assert [edge["node"]["sightingId"] for edge in page["edges"]] == ids(wanted), given
 
 
 async def test_one_sighting_with_everything(api: Api, identity: Identity) -> None:
     match = await identity.write(a_match("door", who="ada"))
-    fields = """id revision state site camera { namespace name } frames closeReason
+    fields = """sightingId revision state site camera { namespace name } frames closeReason
         bestShot { confidence landmarks { x } quality { facePixels } }
         identity { status similarity threshold modelId subject { name displayName } }"""
-    query = f"query One($id: UUID!) {{ sighting(id: $id) {{ {fields} }} }}"
+    query = f"query One($id: UUID!) {{ sighting(sightingId: $id) {{ {fields} }} }}"
     found = (await ask(api, query, id=str(match.sighting.sighting_id)))["data"]["sighting"]
     assert found["camera"] == {"namespace": "default", "name": "door"}
     assert found["bestShot"]["quality"] == {"facePixels": 90}

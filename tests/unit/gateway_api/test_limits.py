@@ -55,6 +55,13 @@ def refusal(query: str, variables: dict[str, Any] | None = None) -> dict[str, An
             20_601,
         ),
         (
+            "{ nodes(ids: [" + "1 " * 200 + "]) { ... on Sighting { identity { " + "status " * 100 + "} } } }",
+            {},
+            "cost",
+            20_201,
+        ),
+        ("query($i: [ID!]!) { nodes(ids: $i) { " + "id " * 101 + "} }", {"i": ["x"] * 200}, "cost", 20_201),
+        (
             "query($m: Int) { sightings(first: $m, last: 200) { edges { node { id identity { "
             + "status " * 100
             + "} } } } }",

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from vigil_contracts.ids import new_sighting_id
+from vigil_contracts.ids import ResourceKey, new_sighting_id
 from vigil_gateway.handlers.graphql import cursors
 from vigil_gateway.handlers.graphql.errors import RequestError
 from vigil_gateway.handlers.graphql.filters import CameraKey, SightingFilter, SubjectKey, check_filter
-from vigil_gateway.handlers.graphql.pages import PageRequest, connection, page_request
+from vigil_gateway.handlers.graphql.nodes import Camera
+from vigil_gateway.handlers.graphql.pages import PageRequest, page, page_request
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,10 @@ def test_absurd_pages_are_refused(arguments: dict[str, Any], told: str) -> None:
     assert told in refused.value.message
 
 
+def a_camera(row: int) -> Camera:
+    return Camera.from_key(ResourceKey("default", f"camera-{row}"), "home")
+
+
 @pytest.mark.parametrize(
     ("request_", "rows", "kept", "following", "preceding"),
     [
@@ -49,11 +54,12 @@ def test_absurd_pages_are_refused(arguments: dict[str, Any], told: str) -> None:
 def test_pages_know_their_neighbours(
     request_: PageRequest[int], rows: list[int], kept: list[int], *, following: bool, preceding: bool
 ) -> None:
-    page = connection(request_, rows, lambda row: row, str)
-    assert page.nodes == kept
-    assert [edge.cursor for edge in page.edges] == [str(row) for row in kept]
-    assert (page.page_info.has_next_page, page.page_info.has_previous_page) == (following, preceding)
-    assert page.page_info.end_cursor == (str(kept[-1]) if kept else None)
+    found = page(request_, rows, a_camera, str)
+    assert [node.name for node in found["nodes"]] == [f"camera-{row}" for row in kept]
+    assert [edge.node for edge in found["edges"]] == found["nodes"]
+    assert [edge.cursor for edge in found["edges"]] == [str(row) for row in kept]
+    assert (found["page_info"].has_next_page, found["page_info"].has_previous_page) == (following, preceding)
+    assert found["page_info"].end_cursor == (str(kept[-1]) if kept else None)
 
 
 @pytest.mark.parametrize(
@@ -61,8 +67,8 @@ def test_pages_know_their_neighbours(
     [
         (SightingFilter(cameras=[CameraKey(name="a")] * 201), "entries in filter.cameras: 201 given, at most 200"),
         (SightingFilter(cameras=[CameraKey(name="Door")]), "'Door' in filter.cameras can be no name"),
-        (SightingFilter(subjects=[SubjectKey()]), "names either `name` or `id`"),
-        (SightingFilter(subjects=[SubjectKey(name="a", id=uuid.uuid4())]), "names either `name` or `id`"),
+        (SightingFilter(subjects=[SubjectKey()]), "has either `name` or `subjectId`"),
+        (SightingFilter(subjects=[SubjectKey(name="a", subject_id=uuid.uuid4())]), "has either `name` or `subjectId`"),
         (SightingFilter(subjects=[SubjectKey(name="x" * 5000)]), "can be no name"),
     ],
 )

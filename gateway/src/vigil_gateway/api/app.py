@@ -56,20 +56,20 @@ def create_app(parts: Process, token: str) -> FastAPI:
 
 
 def _graphql(parts: Process, token: str, timer: QueryTimer) -> Router:
-    authorize = bearer(token)
+    authenticate = bearer(token)
 
     async def context(connection: HTTPConnection) -> RequestContext:
         live = connection.scope["type"] == "websocket"
-        authorized = authorize(connection.headers.get("authorization"))
-        found = RequestContext(parts.services, authorized=authorized, live=live)
-        if not live and not authorized:
+        principal = authenticate(connection.headers.get("authorization"))
+        found = RequestContext(parts.services, principal=principal, live=live)
+        if not live and principal is None:
             raise HTTPException(401, "the token is missing or wrong: send the header `Authorization: Bearer TOKEN`")
         return found
 
     return Router(
         build_schema(timer.observe),
         parts.gate,
-        authorize,
+        authenticate,
         graphql_ide=None,
         allow_queries_via_get=False,
         context_getter=context,

@@ -1,15 +1,19 @@
-"""What resolvers find in their context."""
+"""The context that resolvers are given."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 import strawberry
 from strawberry.fastapi import BaseContext
 
+from vigil_gateway.handlers.graphql.errors import Code, RequestError
 from vigil_gateway.handlers.graphql.limits import QueryLimits
 from vigil_gateway.handlers.graphql.live.cameras import CameraStates
 from vigil_gateway.handlers.graphql.live.hub import Hub
+from vigil_gateway.handlers.graphql.loaders import Loaders
+from vigil_gateway.principal import Principal
 from vigil_gateway.storage.postgres.resource_reader import CameraReader, SubjectReader
 from vigil_gateway.storage.postgres.sighting_reader import SightingReader
 
@@ -36,19 +40,36 @@ class RequestContext(BaseContext):
 
     Attributes
     ----------
-    authorized
-        The bearer token was right: in a header, or for a WebSocket in `connection_init`.
+    principal
+        Who is asking; None until the token was shown: in a header, or for a WebSocket in `connection_init`.
     live
         Subscriptions can be served: it is a WebSocket.
     """
 
-    def __init__(self, services: Services, *, authorized: bool = False, live: bool = True) -> None:
+    def __init__(self, services: Services, *, principal: Principal | None = None, live: bool = True) -> None:
         super().__init__()
         self.live = live
         self.services = services
-        self.authorized = authorized
+        self.principal = principal
+
+    @property
+    def required_principal(self) -> Principal:
+        """Who is asking; raises RequestError when nobody has shown a token."""
+        if self.principal is None:
+            raise RequestError(Code.UNAUTHENTICATED, "the token is missing or wrong")
+        return self.principal
+
+    @cached_property
+    def loaders(self) -> Loaders:
+        """The loaders of this principal."""
+        return Loaders(self.services, self.required_principal)
 
 
 def services(info: strawberry.Info) -> Services:
-    """Give the services behind a resolver."""
+    """Return the services behind a resolver."""
     return cast("RequestContext", info.context).services
+
+
+def principal(info: strawberry.Info) -> Principal:
+    """Return who is asking."""
+    return cast("RequestContext", info.context).required_principal

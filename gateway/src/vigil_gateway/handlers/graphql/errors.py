@@ -4,14 +4,18 @@ Every error has an `extensions.code`; docs/graphql.md lists them.
 """
 
 import uuid
+from collections.abc import Awaitable
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from graphql import GraphQLError, GraphQLSyntaxError
 from strawberry.exceptions import StrawberryInputCoercionError
 
 from vigil_gateway.principal import PermissionDeniedError
+from vigil_gateway.storage.errors import DatabaseError, DatabaseSlowError
+
+Answer = TypeVar("Answer")
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +33,8 @@ class Code(StrEnum):
     """The document has a syntax error or does not fit the schema."""
     BAD_ARGUMENT = "BAD_ARGUMENT"
     """A variable or an argument has a value that cannot be used."""
+    BAD_ID = "BAD_ID"
+    """The id was not made by this API, or names another kind of object."""
     BAD_CURSOR = "BAD_CURSOR"
     """The cursor was not made by this API, or belongs to another list."""
     CURSOR_AHEAD = "CURSOR_AHEAD"
@@ -60,6 +66,16 @@ def limit_error(limit: str, allowed: int, given: int | str, what: str) -> Reques
     return RequestError(
         Code.LIMIT, f"{what}: {given} given, at most {allowed} allowed", limit=limit, allowed=allowed, given=given
     )
+
+
+async def from_database(answer: Awaitable[Answer]) -> Answer:
+    """Return what the database answers; raises RequestError when it does not answer."""
+    try:
+        return await answer
+    except DatabaseSlowError as error:
+        raise RequestError(Code.TIMEOUT, f"{error}; narrow the time range or ask for a smaller page") from None
+    except DatabaseError as error:
+        raise RequestError(Code.UNAVAILABLE, f"{error}; try again") from None
 
 
 def mask(error: GraphQLError, mistake: Code = Code.BAD_ARGUMENT) -> GraphQLError:

@@ -1,4 +1,4 @@
-"""Which sightings are meant: one filter for the list and for the subscription, so that both mean the same."""
+"""Which sightings are meant: one filter for the list and for the subscription."""
 
 import datetime as dt
 import uuid
@@ -10,7 +10,7 @@ import strawberry
 from vigil_contracts.events import IdentityStatus, SightingState
 from vigil_contracts.ids import DNS_LABEL, ResourceKey
 from vigil_gateway.handlers.graphql.errors import Code, RequestError, limit_error
-from vigil_gateway.handlers.graphql.types import SightingEvent
+from vigil_gateway.handlers.graphql.event_types import SightingEvent
 
 MAX_NAMED: Final = 200
 """Entries of each list in a filter."""
@@ -24,13 +24,13 @@ class CameraKey:
     namespace: str = "default"
 
 
-@strawberry.input(description="A Subject by its namespace and name, or by its id.")
+@strawberry.input(description="A Subject by its namespace and name, or by its UUID.")
 class SubjectKey:
     """A Subject, as clients name it."""
 
     name: str | None = None
     namespace: str = "default"
-    id: uuid.UUID | None = None
+    subject_id: uuid.UUID | None = None
 
 
 @strawberry.input(description="Sightings that fit all that is given; a list fits when one of its entries does.")
@@ -64,7 +64,7 @@ class Criteria:
     opened_before: dt.datetime | None = None
 
     def __call__(self, event: SightingEvent) -> bool:
-        """Say whether an event is meant."""
+        """Return whether an event is meant."""
         sighting = event.sighting
         return (
             (self.cameras is None or (sighting.camera.namespace, sighting.camera.name) in self.cameras)
@@ -119,12 +119,11 @@ def _subjects(
     if given is None:
         return None, None
     for subject in given:
-        if (subject.name is None) == (subject.id is None):
-            raise RequestError(
-                Code.BAD_ARGUMENT, "an entry of filter.subjects names either `name` or `id`, and one of them"
-            )
+        if (subject.name is None) == (subject.subject_id is None):
+            msg = "an entry of filter.subjects has either `name` or `subjectId`, and one of them"
+            raise RequestError(Code.BAD_ARGUMENT, msg)
     keys = frozenset(resource_key("filter.subjects", s.namespace, s.name) for s in given if s.name is not None)
-    return keys, frozenset(s.id for s in given if s.id is not None)
+    return keys, frozenset(s.subject_id for s in given if s.subject_id is not None)
 
 
 def resource_key(where: str, namespace: str, name: str) -> ResourceKey:

@@ -17,6 +17,7 @@ from graphql import (
     GraphQLSyntaxError,
     IntValueNode,
     Lexer,
+    ListValueNode,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
@@ -176,12 +177,22 @@ class _Measure:
         own = _Measured(depth, int(node.alias is not None and node.alias.value != name), times)
         if node.selection_set is None or name.startswith("__"):
             return own
-        entries = self._page(node) if name in self._lists else 1
+        entries = self._entries(node)
         own.add(self.of(node.selection_set, depth + 1, min(times * entries, self._limits.cost + 1)))
         return own
 
+    def _entries(self, node: FieldNode) -> int:
+        """Return for how many entries the selection of a field is answered."""
+        ids = next((one.value for one in node.arguments or () if one.name.value == "ids"), None)
+        if isinstance(ids, ListValueNode):
+            return len(ids.values)
+        if isinstance(ids, VariableNode):
+            known = self._variables.get(ids.name.value)
+            return len(known) if isinstance(known, list) else 1
+        return self._page(node) if node.name.value in self._lists else 1
+
     def _page(self, node: FieldNode) -> int:
-        """Entries that a list may answer with; what is no number is refused elsewhere."""
+        """Return the entries that a list may answer with; what is no number is refused elsewhere."""
         sizes = [
             self._size(argument.value) for argument in node.arguments or () if argument.name.value in _PAGE_ARGUMENTS
         ]

@@ -1,22 +1,25 @@
-"""Relay's pages: which one was asked for, and how what was found lies in its list."""
+"""Relay's pages: which one was asked for, and where the rows that were found lie in their list."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from vigil_gateway.handlers.graphql.errors import Code, RequestError, limit_error
+import strawberry
+
+from vigil_gateway.handlers.graphql.context import principal, services
+from vigil_gateway.handlers.graphql.errors import Code, RequestError, from_database, limit_error
 from vigil_gateway.handlers.graphql.limits import DEFAULT_PAGE, MAX_PAGE
-from vigil_gateway.handlers.graphql.types import Connection, Edge, PageInfo
-from vigil_gateway.storage.errors import DatabaseError, DatabaseSlowError
+from vigil_gateway.handlers.graphql.nodes import Camera, Node, Sighting, Subject
+from vigil_gateway.handlers.graphql.types import Count
+from vigil_gateway.storage.postgres.sighting_reader import SightingQuery
 
 Key = TypeVar("Key")
-Node = TypeVar("Node")
-Answer = TypeVar("Answer")
+NodeT = TypeVar("NodeT", bound=Node)
 
 
 @dataclass(frozen=True, slots=True)
 class PageRequest(Generic[Key]):
-    """A page between two places of a list.
+    """A page between two positions of a list.
 
     Attributes
     ----------
@@ -30,6 +33,73 @@ class PageRequest(Generic[Key]):
     backward: bool
     after: Key | None
     before: Key | None
+
+
+@strawberry.type(description="The position of a page in its list.")
+class PageInfo:
+    """Relay's PageInfo."""
+
+    has_next_page: bool
+    has_previous_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+
+
+@strawberry.type(description="An entry of a list with its position.")
+class Edge(Generic[NodeT]):
+    """Relay's Edge."""
+
+    cursor: str
+    node: NodeT
+
+
+@strawberry.type
+class Connection(Generic[NodeT]):
+    """Relay's connection, with `nodes` for clients that need no cursors."""
+
+    edges: list[Edge[NodeT]]
+    page_info: PageInfo
+    nodes: list[NodeT] = strawberry.field(description="The entries without their cursors.")
+
+
+async def _count_cameras(info: strawberry.Info) -> Count:
+    return Count(await from_database(services(info).registered_cameras.count()))
+
+
+async def _count_subjects(info: strawberry.Info) -> Count:
+    return Count(await from_database(services(info).subjects.count()))
+
+
+async def _estimate(self: "SightingConnection", info: strawberry.Info) -> Count:
+    """Estimate the length of the list: to count it would read millions of rows."""
+    return Count(await from_database(services(info).sightings.estimate(principal(info), self.query)))
+
+
+@strawberry.type(description="One page of the list of cameras.")
+class CameraConnection(Connection[Camera]):
+    """The list of cameras, which is short enough to be counted."""
+
+    total_count: Count = strawberry.field(resolver=_count_cameras, description="All entries of the list, on all pages.")
+
+
+@strawberry.type(description="One page of the list of Subjects.")
+class SubjectConnection(Connection[Subject]):
+    """The list of Subjects, which is short enough to be counted."""
+
+    total_count: Count = strawberry.field(
+        resolver=_count_subjects, description="All entries of the list, on all pages."
+    )
+
+
+@strawberry.type(description="One page of the list of sightings.")
+class SightingConnection(Connection[Sighting]):
+    """The list of sightings, whose length is estimated."""
+
+    estimated_count: Count = strawberry.field(
+        resolver=_estimate,
+        description="How many sightings fit the filter, on all pages: the database's estimate, without counting them.",
+    )
+    query: strawberry.Private[SightingQuery]
 
 
 def page_request(
@@ -57,32 +127,19 @@ def page_request(
     )
 
 
-def connection(
-    request: PageRequest[Key], rows: Sequence[Any], node: Callable[[Any], Node], cursor: Callable[[Any], str]
-) -> Connection[Node]:
-    """Make a page of `limit + 1` rows at most, in the order in which they were read."""
+def page(
+    request: PageRequest[Key], rows: Sequence[Any], node: Callable[[Any], NodeT], cursor: Callable[[Any], str]
+) -> dict[str, Any]:
+    """Return the fields of the connection of `limit + 1` rows at most, in the order in which they were read."""
     more = len(rows) > request.limit
     kept = list(rows[: request.limit])
     if request.backward:
         kept.reverse()
     edges = [Edge(cursor=cursor(row), node=node(row)) for row in kept]
-    return Connection(
-        edges=edges,
-        nodes=[edge.node for edge in edges],
-        page_info=PageInfo(
-            has_next_page=request.before is not None if request.backward else more,
-            has_previous_page=more if request.backward else request.after is not None,
-            start_cursor=edges[0].cursor if edges else None,
-            end_cursor=edges[-1].cursor if edges else None,
-        ),
+    info = PageInfo(
+        has_next_page=request.before is not None if request.backward else more,
+        has_previous_page=more if request.backward else request.after is not None,
+        start_cursor=edges[0].cursor if edges else None,
+        end_cursor=edges[-1].cursor if edges else None,
     )
-
-
-async def asked(answer: Awaitable[Answer]) -> Answer:
-    """Wait for the database; raises RequestError when it does not answer."""
-    try:
-        return await answer
-    except DatabaseSlowError as error:
-        raise RequestError(Code.TIMEOUT, f"{error}; narrow the time range or ask for a smaller page") from None
-    except DatabaseError as error:
-        raise RequestError(Code.UNAVAILABLE, f"{error}; try again") from None
+    return {"edges": edges, "page_info": info, "nodes": [edge.node for edge in edges]}

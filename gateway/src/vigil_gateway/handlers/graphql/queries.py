@@ -1,18 +1,27 @@
 """The schema's queries."""
 
-import datetime as dt
+import asyncio
 import uuid
 from typing import Annotated, TypeAlias
 
 import strawberry
 
 from vigil_contracts.ids import sighting_time
-from vigil_gateway.handlers.graphql import cursors, rows, types
-from vigil_gateway.handlers.graphql.context import services
-from vigil_gateway.handlers.graphql.errors import Code, RequestError
+from vigil_gateway.handlers.graphql import cursors, types
+from vigil_gateway.handlers.graphql.context import principal, services
+from vigil_gateway.handlers.graphql.errors import Code, RequestError, from_database, limit_error
 from vigil_gateway.handlers.graphql.filters import SightingFilter, check_filter, resource_key
-from vigil_gateway.handlers.graphql.pages import asked, connection, page_request
-from vigil_gateway.principal import TOKEN_HOLDER
+from vigil_gateway.handlers.graphql.ids import bad_id, decode_id
+from vigil_gateway.handlers.graphql.limits import MAX_PAGE
+from vigil_gateway.handlers.graphql.loaders import loaders
+from vigil_gateway.handlers.graphql.nodes import NODES, Camera, Node, Sighting, Subject
+from vigil_gateway.handlers.graphql.pages import (
+    CameraConnection,
+    SightingConnection,
+    SubjectConnection,
+    page,
+    page_request,
+)
 from vigil_gateway.storage.postgres.sighting_reader import SightingQuery
 
 First: TypeAlias = Annotated[
@@ -23,9 +32,23 @@ After: TypeAlias = Annotated[str | None, strawberry.argument(description="Only e
 Before: TypeAlias = Annotated[str | None, strawberry.argument(description="Only entries ahead of this cursor.")]
 
 
-def now() -> dt.datetime:
-    """Give the present moment in UTC."""
-    return dt.datetime.now(dt.UTC)
+async def _node(info: strawberry.Info, id: strawberry.ID) -> Node | None:  # noqa: A002 - Relay's word
+    """Return the object of an id."""
+    found = decode_id(id)
+    load = NODES.get(found.type_name)
+    if load is None:
+        raise bad_id(id, f"it names none of {', '.join(NODES)}")
+    return await load(info, found.node_id)
+
+
+async def _nodes(
+    info: strawberry.Info,
+    ids: Annotated[list[strawberry.ID], strawberry.argument(description="At most 200.")],
+) -> list[Node | None]:
+    """Return the objects of some ids, in their order; they are loaded together."""
+    if len(ids) > MAX_PAGE:
+        raise limit_error("ids", MAX_PAGE, len(ids), "ids")
+    return await asyncio.gather(*(_node(info, one) for one in ids))
 
 
 async def _sightings(
@@ -35,8 +58,8 @@ async def _sightings(
     last: Last = None,
     before: Before = None,
     filter: SightingFilter | None = None,  # noqa: A002 - the schema's word
-) -> types.Connection[types.Sighting]:
-    """Give a page of sightings."""
+) -> SightingConnection:
+    """Return a page of sightings."""
     request = page_request(first, after, last, before, cursors.decode_sighting)
     criteria = check_filter(filter)
     query = SightingQuery(
@@ -52,18 +75,19 @@ async def _sightings(
         opened_from=criteria.opened_from,
         opened_before=criteria.opened_before,
     )
-    found = await asked(services(info).sightings.page(TOKEN_HOLDER, query))
-    return connection(request, found, rows.sighting, lambda row: cursors.encode_sighting(row.id))
+    rows = await from_database(services(info).sightings.page(principal(info), query))
+    found = page(request, rows, Sighting.from_row, lambda row: cursors.encode_sighting(row.id))
+    return SightingConnection(**found, query=query)
 
 
-async def _sighting(info: strawberry.Info, id: uuid.UUID) -> types.Sighting | None:  # noqa: A002 - the schema's word
-    """Give a sighting by its id."""
+async def _sighting(info: strawberry.Info, sighting_id: uuid.UUID) -> Sighting | None:
+    """Return a sighting by its UUID."""
     try:
-        sighting_time(id)
+        sighting_time(sighting_id)
     except (ValueError, OverflowError) as error:
         raise RequestError(Code.BAD_ARGUMENT, str(error)) from None
-    found = await asked(services(info).sightings.by_ids(TOKEN_HOLDER, [id]))
-    return rows.sighting(found[0]) if found else None
+    row = await loaders(info).sightings.load(sighting_id)
+    return None if row is None else Sighting.from_row(row)
 
 
 async def _cameras(
@@ -72,27 +96,19 @@ async def _cameras(
     after: After = None,
     last: Last = None,
     before: Before = None,
-) -> types.Connection[types.Camera]:
-    """Give a page of cameras."""
+) -> CameraConnection:
+    """Return a page of cameras."""
     request = page_request(first, after, last, before, cursors.decode_camera)
-    own = services(info)
-    found = await asked(
-        own.registered_cameras.page(request.after, request.before, request.limit, backward=request.backward)
-    )
-    at = now()
-    return connection(
-        request,
-        found,
-        lambda row: rows.camera(row, own.cameras, at),
-        lambda row: cursors.encode_camera(row.key),
-    )
+    reader = services(info).registered_cameras
+    rows = await from_database(reader.page(request.after, request.before, request.limit, backward=request.backward))
+    found = page(request, rows, Camera.from_row, lambda row: cursors.encode_camera(row.key))
+    return CameraConnection(**found)
 
 
-async def _camera(info: strawberry.Info, name: str, namespace: str = "default") -> types.Camera | None:
-    """Give a camera by its key."""
-    own = services(info)
-    found = await asked(own.registered_cameras.by_keys([resource_key("camera", namespace, name)]))
-    return rows.camera(found[0], own.cameras, now()) if found else None
+async def _camera(info: strawberry.Info, name: str, namespace: str = "default") -> Camera | None:
+    """Return a camera by its key."""
+    row = await loaders(info).cameras.load(resource_key("camera", namespace, name))
+    return None if row is None else Camera.from_row(row)
 
 
 async def _subjects(
@@ -101,28 +117,22 @@ async def _subjects(
     after: After = None,
     last: Last = None,
     before: Before = None,
-) -> types.Connection[types.Subject]:
-    """Give a page of Subjects."""
+) -> SubjectConnection:
+    """Return a page of Subjects."""
     request = page_request(first, after, last, before, cursors.decode_subject)
-    found = await asked(
-        services(info).subjects.page(
-            TOKEN_HOLDER, request.after, request.before, request.limit, backward=request.backward
-        )
+    reader = services(info).subjects
+    rows = await from_database(
+        reader.page(principal(info), request.after, request.before, request.limit, backward=request.backward)
     )
-    at = now()
-    return connection(
-        request,
-        found,
-        lambda row: rows.subject(row, at),
-        lambda row: cursors.encode_subject(row.key),
-    )
+    found = page(request, rows, Subject.from_row, lambda row: cursors.encode_subject(row.key))
+    return SubjectConnection(**found)
 
 
 async def _site(info: strawberry.Info) -> types.Site:
-    """Give the site."""
+    """Return the site."""
     own = services(info)
     newest = await own.hub.position(None)
-    cameras, subjects = await asked(own.registered_cameras.count()), await asked(own.subjects.count())
+    cameras, subjects = await from_database(own.registered_cameras.count()), await from_database(own.subjects.count())
     return types.Site(
         name=own.site,
         cursor=cursors.encode_event(newest),
@@ -132,7 +142,7 @@ async def _site(info: strawberry.Info) -> types.Site:
 
 
 def _status(info: strawberry.Info) -> types.Status:
-    """Give the state of this process."""
+    """Return the state of this process."""
     own = services(info)
     return types.Status(
         version=own.version,
@@ -146,23 +156,27 @@ def _status(info: strawberry.Info) -> types.Status:
 
 @strawberry.type
 class Query:
-    """Everything that can be read."""
+    """All queries."""
 
-    sightings: types.Connection[types.Sighting] = strawberry.field(
-        resolver=_sightings, description="Sightings, the newest first."
+    node: Node | None = strawberry.field(
+        resolver=_node, description="The object of a global id; null when there is none."
     )
-    sighting: types.Sighting | None = strawberry.field(
-        resolver=_sighting, description="One sighting; null when there is none of this id."
+    nodes: list[Node | None] = strawberry.field(
+        resolver=_nodes, description="The objects of some global ids, in their order; null for each that is not there."
     )
-    cameras: types.Connection[types.Camera] = strawberry.field(
+    sightings: SightingConnection = strawberry.field(resolver=_sightings, description="Sightings, the newest first.")
+    sighting: Sighting | None = strawberry.field(
+        resolver=_sighting, description="One sighting; null when none has this UUID."
+    )
+    cameras: CameraConnection = strawberry.field(
         resolver=_cameras, description="Registered cameras by namespace and name, each with its last heartbeat."
     )
-    camera: types.Camera | None = strawberry.field(
+    camera: Camera | None = strawberry.field(
         resolver=_camera, description="One camera; null when none of this name is registered."
     )
-    subjects: types.Connection[types.Subject] = strawberry.field(
+    subjects: SubjectConnection = strawberry.field(
         resolver=_subjects,
-        description="Registered Subjects by namespace and name, each with what became of its photos.",
+        description="Registered Subjects by namespace and name, each with the assessment of its photos.",
     )
     site: types.Site = strawberry.field(resolver=_site, description="The site that this API speaks for.")
-    status: types.Status = strawberry.field(resolver=_status, description="How this API stands.")
+    status: types.Status = strawberry.field(resolver=_status, description="The state of this API.")

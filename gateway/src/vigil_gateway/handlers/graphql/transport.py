@@ -42,11 +42,12 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 
 from vigil_gateway.handlers.graphql.context import RequestContext
 from vigil_gateway.handlers.graphql.errors import Code, RequestError, formatted, limit_error, mask
+from vigil_gateway.handlers.graphql.event_types import SightingEvent
 from vigil_gateway.handlers.graphql.limits import check_document, check_text
 from vigil_gateway.handlers.graphql.live.hub import TOO_SLOW, FollowEnded, SightingStream
 from vigil_gateway.handlers.graphql.live.render import Renderers
 from vigil_gateway.handlers.graphql.schema import GatewaySchema
-from vigil_gateway.handlers.graphql.types import SightingEvent
+from vigil_gateway.principal import TOKEN_HOLDER, Principal
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +65,8 @@ MAX_REASON_BYTES: Final = 123
 """RFC 6455 §5.5: what fits into a close frame besides its code."""
 
 ShownOperation: TypeAlias = Operation[RequestContext, None]
+
+Authenticate: TypeAlias = Callable[[str | None], Principal | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +171,14 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
             await super().handle_message(message)
 
     async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
-        """Let in who shows the token: in a header of the handshake, or in the payload as `authorization`."""
+        """Accept a client that shows the token: in a header of the handshake, or in the payload as `authorization`."""
         payload: object = message.get("payload")
         if payload is None:
             message = {"type": "connection_init"}
-        elif isinstance(payload, dict) and not self.context.authorized:
+        elif isinstance(payload, dict) and self.context.principal is None:
             given = next((value for key, value in payload.items() if key.lower() == "authorization"), None)
-            self.context.authorized = self.view.authorize(given if isinstance(given, str) else None)
-        if not self.context.authorized:
+            self.context.principal = self.view.authenticate(given if isinstance(given, str) else None)
+        if self.context.principal is None:
             reason = 'the token is missing or wrong: send {"authorization": "Bearer TOKEN"} in connection_init'
             await self.websocket.close(FORBIDDEN, reason)
             return
@@ -275,13 +278,15 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
         self, operation: ShownOperation, document: DocumentNode, node: OperationDefinitionNode, field: FieldNode
     ) -> None:
         variables = operation.variables or {}
-        key, renderer = self.view.renderers.acquire(document, node, field, variables)
+        context = RequestContext(self.context.services, principal=self.context.required_principal)
+        key, renderer = self.view.renderers.acquire(document, node, field, variables, context)
         head = b'{"id":' + json.dumps(operation.id).encode() + b',"type":"next","payload":'
         direct = self._direct
 
         def push(event: SightingEvent) -> bool:
             try:
-                done = direct is not None and direct.write(head + renderer.payload(event) + b"}")
+                payload = renderer.ready(event)
+                done = payload is not None and direct is not None and direct.write(head + payload + b"}")
             except Exception:  # noqa: BLE001 - the feed calls this for all; who is concerned meets it again below
                 return False
             self._gate.sent += done
@@ -292,7 +297,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
                 events.deliver_by(push)
                 async for event in events:
                     if not push(event):
-                        await self._send(head + renderer.payload(event) + b"}")
+                        await self._send(head + await renderer.payload(event) + b"}")
         finally:
             self.view.renderers.release(key)
 
@@ -322,8 +327,8 @@ class Router(GraphQLRouter[RequestContext, None]):
 
     Attributes
     ----------
-    authorize
-        Says whether the value of an Authorization header is right.
+    authenticate
+        Returns the principal of an Authorization header's value; None when it has none.
     """
 
     graphql_transport_ws_handler_class = TransportHandler
@@ -332,12 +337,12 @@ class Router(GraphQLRouter[RequestContext, None]):
         self,
         schema: GatewaySchema,
         gate: Gate,
-        authorize: Callable[[str | None], bool],
+        authenticate: Authenticate,
         **options: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(schema, **options)
         self.gate = gate
-        self.authorize = authorize
+        self.authenticate = authenticate
         self.documents = Documents(schema)
         self.core_schema = schema._schema  # noqa: SLF001 - see Documents
         self.renderers = Renderers(self.core_schema)
@@ -370,12 +375,13 @@ def sightings_field(operation: OperationDefinitionNode) -> FieldNode | None:
     return field if isinstance(field, FieldNode) and plain else None
 
 
-def bearer(token: str) -> Callable[[str | None], bool]:
-    """Make the check of an Authorization value, in a time that says nothing about the token."""
+def bearer(token: str) -> Authenticate:
+    """Return the check of an Authorization value, in a time that says nothing about the token."""
     wanted = token.encode()
 
-    def authorize(value: str | None) -> bool:
+    def authenticate(value: str | None) -> Principal | None:
         scheme, _, given = (value or "").partition(" ")
-        return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), wanted)
+        right = scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), wanted)
+        return TOKEN_HOLDER if right else None
 
-    return authorize
+    return authenticate

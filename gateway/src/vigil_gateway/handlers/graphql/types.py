@@ -1,8 +1,7 @@
-"""The types of the schema; names and meanings are those of the contracts."""
+"""The values of the schema; names and meanings are those of the contracts. Objects with an id are in `nodes`."""
 
 import datetime as dt
-import uuid
-from typing import Generic, NewType, TypeVar
+from typing import NewType
 
 import strawberry
 from strawberry.schema.config import StrawberryConfig
@@ -37,15 +36,7 @@ for _enum, _description in {
     strawberry.enum(_enum, description=_description)  # by the members' names: `True` breaks generated clients
 
 
-@strawberry.type(description="The camera that a sighting was made by.")
-class CameraRef:
-    """Mirror of the contract's CameraRef."""
-
-    namespace: str
-    name: str
-
-
-@strawberry.type(description="A rectangle in shares of the picture's width and height, from its upper left corner.")
+@strawberry.type(description="A rectangle in shares of the frame's width and height, from its upper left corner.")
 class Box:
     """Mirror of the contract's Box."""
 
@@ -55,7 +46,7 @@ class Box:
     height: float
 
 
-@strawberry.type(description="A point in shares of the picture's width and height.")
+@strawberry.type(description="A point in shares of the frame's width and height.")
 class Point:
     """One landmark."""
 
@@ -63,7 +54,7 @@ class Point:
     y: float
 
 
-@strawberry.type(description="How good a shot of a face is; shares from 0 to 1 but for what is named otherwise.")
+@strawberry.type(description="The quality of a shot of a face; shares from 0 to 1 unless the name has a unit.")
 class FaceQuality:
     """Mirror of the contract's FaceQuality."""
 
@@ -87,51 +78,7 @@ class BestShot:
     quality: FaceQuality
 
 
-@strawberry.type(description="The Subject that a sighting was of.")
-class SubjectRef:
-    """Mirror of the contract's SubjectRef."""
-
-    subject_id: uuid.UUID
-    namespace: str
-    name: str
-    display_name: str
-
-
-@strawberry.type(description="Who a sighting was of, and how surely.")
-class Identity:
-    """Mirror of the contract's Identity."""
-
-    status: IdentityStatus
-    subject: SubjectRef | None
-    similarity: float | None = strawberry.field(
-        description="Cosine of the best Subject, also when it stayed below the threshold."
-    )
-    runner_up_similarity: float | None
-    threshold: float | None
-    margin: float | None
-    model_id: str | None
-    decided_at: dt.datetime | None
-
-
-@strawberry.type(description="One person on one camera from entering to leaving, as of its newest revision.")
-class Sighting:
-    """Mirror of the contract's Sighting, with what became of it."""
-
-    id: uuid.UUID
-    revision: int
-    state: SightingState
-    site: str
-    camera: CameraRef
-    opened_at: dt.datetime = strawberry.field(description="The moment inside the id; the same in all revisions.")
-    last_seen_at: dt.datetime
-    closed_at: dt.datetime | None
-    close_reason: CloseReason | None
-    frames: Count = strawberry.field(description="Analysed pictures in which the face was found.")
-    best_shot: BestShot | None
-    identity: Identity
-
-
-@strawberry.type(description="When the picture that caused a revision passed each station.")
+@strawberry.type(description="When the frame that caused a revision passed each stage.")
 class Trace:
     """Mirror of the contract's Trace."""
 
@@ -140,21 +87,6 @@ class Trace:
     embedded_at: dt.datetime | None
     published_at: dt.datetime | None
     identified_at: dt.datetime | None
-
-
-@strawberry.type(description="A revision of a sighting with its identity, at its place in the site's order.")
-class SightingEvent:
-    """What the subscription `sightings` yields."""
-
-    cursor: str = strawberry.field(description="Pass it as `after` to go on behind this event.")
-    seq: Count = strawberry.field(description="Place in the site's order of events: gap-free, in order of commit.")
-    revision: int = strawberry.field(description="The revision that this event tells of.")
-    superseded: bool = strawberry.field(
-        description="A later revision had already been told; `sighting` and `identity` are those of the later one."
-    )
-    sighting: Sighting
-    identity: Identity
-    trace: Trace | None
 
 
 @strawberry.type(description="One entry of a resource's conditions, as in Kubernetes.")
@@ -186,7 +118,7 @@ class CameraCounters:
     embeddings: Count
 
 
-@strawberry.type(description="How a camera is doing: its last heartbeat.")
+@strawberry.type(description="The last heartbeat of a camera's stream process.")
 class CameraHeartbeat:
     """Mirror of the contract's CameraHeartbeat."""
 
@@ -207,7 +139,7 @@ class CameraHeartbeat:
     decoder: str | None
     inference_endpoint: str | None
     inference_trouble: str | None = strawberry.field(
-        description="Why pictures come and none of them can be analysed; null while they are."
+        description="Why frames arrive and none of them can be analysed; null while they are."
     )
     captured_fps: float
     analysed_fps: float
@@ -220,36 +152,7 @@ class CameraHeartbeat:
     counters: CameraCounters
 
 
-@strawberry.type(description="A camera: as declared, and as it is.")
-class Camera:
-    """A registered camera; `heartbeat` is null until its stream process has spoken."""
-
-    namespace: str
-    name: str
-    uid: uuid.UUID | None
-    site: str
-    source_type: SourceType | None
-    url: str | None
-    suspended: bool
-    fps: int | None = strawberry.field(description="Declared sampling rate.")
-    created_at: dt.datetime
-    updated_at: dt.datetime
-    heartbeat: CameraHeartbeat | None
-    conditions: list[Condition] = strawberry.field(
-        description="Streaming, SourceReachable and FitForRecognition by the last heartbeat; empty without one."
-    )
-
-
-@strawberry.type(description="A camera's heartbeat as it arrives.")
-class CameraEvent:
-    """What the subscription `cameras` yields."""
-
-    camera: CameraRef
-    heartbeat: CameraHeartbeat
-    conditions: list[Condition]
-
-
-@strawberry.type(description="What became of one photo of a Subject.")
+@strawberry.type(description="The assessment of one photo of a Subject.")
 class Photo:
     """One row of subject_photos."""
 
@@ -260,28 +163,9 @@ class Photo:
     quality: float | None = strawberry.field(description="0 to 1; null when no face was measured.")
 
 
-@strawberry.type(description="A person who may be recognised.")
-class Subject:
-    """A registered Subject."""
-
-    id: uuid.UUID
-    namespace: str
-    name: str
-    display_name: str
-    external_id: str | None
-    category: str | None
-    enrolled: bool = strawberry.field(description="At least one photo is in the gallery.")
-    active: bool = strawberry.field(description="May be recognised at this moment, as far as validity and consent go.")
-    active_from: dt.datetime | None
-    active_until: dt.datetime | None
-    created_at: dt.datetime
-    updated_at: dt.datetime
-    photos: list[Photo]
-
-
 @strawberry.type(description="The site that this API speaks for.")
 class Site:
-    """What a newcomer asks first."""
+    """The site, and where its event log ends."""
 
     name: str
     cursor: str = strawberry.field(
@@ -291,43 +175,13 @@ class Site:
     subjects: Count
 
 
-@strawberry.type(description="How this API stands.")
+@strawberry.type(description="The state of this API.")
 class Status:
-    """The parts that the API needs and the load it carries."""
+    """The servers that the API needs, and its load."""
 
     version: str
     database: bool
     bus: bool
-    newest_seq: Count = strawberry.field(description="Newest event that this API has told its subscribers.")
+    newest_seq: Count = strawberry.field(description="Newest event that subscribers of this API can receive.")
     subscribers: int
     connections: int
-
-
-NodeType = TypeVar("NodeType")
-
-
-@strawberry.type(description="Where a page lies in its list.")
-class PageInfo:
-    """As Relay has it."""
-
-    has_next_page: bool
-    has_previous_page: bool
-    start_cursor: str | None
-    end_cursor: str | None
-
-
-@strawberry.type(description="An entry of a list with its place.")
-class Edge(Generic[NodeType]):
-    """As Relay has it."""
-
-    cursor: str
-    node: NodeType
-
-
-@strawberry.type(description="One page of a list.")
-class Connection(Generic[NodeType]):
-    """As Relay has it, with `nodes` for those who need no cursors."""
-
-    edges: list[Edge[NodeType]]
-    page_info: PageInfo
-    nodes: list[NodeType] = strawberry.field(description="The entries without their cursors.")

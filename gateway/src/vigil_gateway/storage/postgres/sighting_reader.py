@@ -1,6 +1,8 @@
 """Sightings by page: keyset on `(opened_at, id)`, so that a page costs the same wherever it lies."""
 
+import dataclasses
 import datetime as dt
+import json
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -110,6 +112,13 @@ class SightingReader:
         where.parameters.append(query.limit + 1)
         sql = f"{_SIGHTINGS} {where.sql} ORDER BY opened_at {order}, id {order} LIMIT ${len(where.parameters)}"
         return SIGHTINGS.read_all(await self._reader.fetch(sql, *where.parameters))
+
+    async def estimate(self, principal: Principal, query: SightingQuery) -> int:
+        """Return the planner's estimate of how many sightings meet the conditions, whatever the page."""
+        principal.require(Permission.READ_SIGHTINGS)
+        where = _conditions(dataclasses.replace(query, after=None, before=None))
+        plan = await self._reader.value(f"EXPLAIN (FORMAT JSON) {_SIGHTINGS} {where.sql}", *where.parameters)
+        return int(json.loads(plan)[0]["Plan"]["Plan Rows"])
 
     async def by_ids(self, principal: Principal, ids: Collection[uuid.UUID]) -> list[SightingRow]:
         """Return those of these sightings that are kept, in no order; raises ValueError for an id without a time."""

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 import structlog
 
 from vigil_contracts.events import MATCH_TYPE, EventError, Match, decode
-from vigil_gateway.handlers.graphql.convert import sighting_event
+from vigil_gateway.handlers.graphql.event_types import sighting_event
 from vigil_gateway.handlers.graphql.live.ring import Entry, Ring
 from vigil_gateway.storage.errors import DatabaseError
 from vigil_gateway.storage.postgres.rows import EventRow

@@ -17,10 +17,10 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponen
 
 from vigil_gateway.handlers.graphql.cursors import decode_event, encode_event
 from vigil_gateway.handlers.graphql.errors import Code, RequestError
+from vigil_gateway.handlers.graphql.event_types import SightingEvent
 from vigil_gateway.handlers.graphql.live.feed import EventStore, Feed
 from vigil_gateway.handlers.graphql.live.history import History
 from vigil_gateway.handlers.graphql.live.ring import Entry
-from vigil_gateway.handlers.graphql.types import SightingEvent
 from vigil_gateway.storage.errors import DatabaseError
 
 log = structlog.get_logger(__name__)

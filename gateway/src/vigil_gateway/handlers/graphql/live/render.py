@@ -1,14 +1,15 @@
 """Turn an event into a response once for all subscribers that selected the same.
 
-What a subscription answers depends on its selection, its fragments and the variables used in them, but not on where
-it began (`after`) nor on which events it hears (`filter`). Subscriptions that agree on the former share a renderer: an
-event is executed and written as JSON once, and each subscriber's message differs only in its operation id.
+The payload of an event depends on the selection, its fragments and the variables used in them, and on what the
+principal may see; it does not depend on where a subscription began (`after`) nor on which events it gets (`filter`).
+Subscriptions that agree on the former share a renderer: an event is executed and written as JSON once, and each
+subscriber's message differs only in its operation id.
 """
 
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Hashable, Mapping
 from typing import Any, Final
 
 from graphql import (
@@ -27,52 +28,69 @@ from graphql import (
     visit,
 )
 
+from vigil_gateway.handlers.graphql.context import RequestContext
 from vigil_gateway.handlers.graphql.errors import formatted
-from vigil_gateway.handlers.graphql.types import SightingEvent
+from vigil_gateway.handlers.graphql.event_types import SightingEvent
 
 KEPT: Final = 256
-"""Payloads kept per renderer: those that lag a little find theirs; who lags more has it made again."""
+"""Payloads kept per renderer: subscribers that lag a little find theirs; for others it is made again."""
+
+KEPT_S: Final = 60.0
+"""Seconds after which payloads are dropped, so that what was erased does not stay in memory."""
 
 
 class Renderer:
-    """One selection of one field, with the payloads of the newest events."""
+    """One selection of one field, as principals with equal rights see it, with the payloads of the newest events."""
 
     def __init__(self, executor: Executor[Any]) -> None:
         self._executor = executor
         self._payloads: OrderedDict[int, bytes] = OrderedDict()
+        self._loading: dict[int, asyncio.Task[bytes]] = {}
         self.made = 0
         self.users = 0
 
-    def payload(self, event: SightingEvent) -> bytes:
-        """Give the `payload` of the event's `next` message as JSON."""
+    def ready(self, event: SightingEvent) -> bytes | None:
+        """Return the `payload` of the event's `next` message as JSON; None: fields of it have to be loaded first."""
         known = self._payloads.get(event.seq)
-        if known is not None:
+        if known is not None or event.seq in self._loading:
             return known
         result = execute_subscription_event(self._executor.build_per_event_executor(event))
-        if not isinstance(result, ExecutionResult):
-            msg = "a field of SightingEvent is resolved asynchronously; its values must be there when it is made"
-            raise TypeError(msg)
+        if isinstance(result, ExecutionResult):
+            return self._keep(event.seq, result)
+        self._loading[event.seq] = asyncio.ensure_future(self._load(event.seq, result))
+        return None
+
+    async def payload(self, event: SightingEvent) -> bytes:
+        """Return the `payload` of the event's `next` message as JSON."""
+        known = self.ready(event)
+        return known if known is not None else await asyncio.shield(self._loading[event.seq])
+
+    async def _load(self, seq: int, result: Awaitable[ExecutionResult]) -> bytes:
+        try:
+            return self._keep(seq, await result)
+        finally:
+            del self._loading[seq]
+
+    def _keep(self, seq: int, result: ExecutionResult) -> bytes:
         body: dict[str, Any] = {"data": result.data}
         if result.errors:
             body["errors"] = formatted(result.errors)
         text = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         self.made += 1
-        self._payloads[event.seq] = text
+        if not self._payloads:
+            asyncio.get_running_loop().call_later(KEPT_S, self._payloads.clear)
+        self._payloads[seq] = text
         if len(self._payloads) > KEPT:
             self._payloads.popitem(last=False)
         return text
 
-    def forget(self) -> None:
-        """Drop all payloads."""
-        self._payloads.clear()
-
 
 class Renderers:
-    """The renderers in use, each shared by all subscriptions with the same selection."""
+    """The renderers in use, each shared by all subscriptions with the same selection and rights."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
-        self._known: dict[str, Renderer] = {}
+        self._known: dict[Hashable, Renderer] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -83,20 +101,27 @@ class Renderers:
         operation: OperationDefinitionNode,
         root: FieldNode,
         variables: Mapping[str, Any],
-    ) -> tuple[str, Renderer]:
-        """Give the renderer for an operation, and the key to `release` it by.
+        context: RequestContext,
+    ) -> tuple[Hashable, Renderer]:
+        """Return the renderer for an operation of a principal, and the key to `release` it by.
+
+        Parameters
+        ----------
+        context
+            Of the principal alone: it outlives the connection that brings it.
 
         Raises
         ------
         GraphQLError
             The variables do not fit the operation.
         """
-        key = selection_key(document, operation, root, variables)
+        key = (context.required_principal.render_key, selection_key(document, operation, root, variables))
         renderer = self._known.get(key)
         if renderer is None:
             executor = Executor.build(
                 self._schema,
                 document,
+                context_value=context,
                 raw_variable_values=dict(variables),
                 operation_name=operation.name.value if operation.name else None,
             )
@@ -106,19 +131,12 @@ class Renderers:
         renderer.users += 1
         return key, renderer
 
-    def release(self, key: str) -> None:
-        """Say that one subscription no longer needs it."""
+    def release(self, key: Hashable) -> None:
+        """End the use by one subscription."""
         renderer = self._known[key]
         renderer.users -= 1
         if renderer.users == 0:
             del self._known[key]
-
-    async def expire(self, every_s: float) -> None:
-        """Forget payloads from time to time, so that what was erased does not stay in memory."""
-        while True:
-            await asyncio.sleep(every_s)
-            for renderer in self._known.values():
-                renderer.forget()
 
 
 class _Variables(Visitor):
@@ -133,7 +151,7 @@ class _Variables(Visitor):
 def selection_key(
     document: DocumentNode, operation: OperationDefinitionNode, root: FieldNode, variables: Mapping[str, Any]
 ) -> str:
-    """Name all that a response depends on besides the event: a text, equal for equal responses."""
+    """Return a text of all that a response depends on besides the event and the principal; equal for equal ones."""
     alias = root.alias.value if root.alias else root.name.value
     parts: list[Node] = [*(operation.directives or ()), *(root.directives or ())]
     if root.selection_set is not None:

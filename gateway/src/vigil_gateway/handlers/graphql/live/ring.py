@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from itertools import islice
 
-from vigil_gateway.handlers.graphql.types import SightingEvent
+from vigil_gateway.handlers.graphql.event_types import SightingEvent
 
 
 @dataclass(frozen=True, slots=True)

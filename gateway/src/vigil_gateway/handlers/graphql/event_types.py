@@ -1,0 +1,68 @@
+"""What subscriptions yield."""
+
+import datetime as dt
+
+import strawberry
+
+from vigil_contracts.events import Match
+from vigil_contracts.events import Trace as TraceEvent
+from vigil_gateway.handlers.graphql import convert, types
+from vigil_gateway.handlers.graphql.cursors import encode_event
+from vigil_gateway.handlers.graphql.live.cameras import CameraState
+from vigil_gateway.handlers.graphql.nodes import Camera, Identity, Sighting
+
+
+@strawberry.type(description="A revision of a sighting with its identity, at its position in the site's order.")
+class SightingEvent:
+    """What the subscription `sightings` yields."""
+
+    cursor: str = strawberry.field(description="Pass it as `after` to go on behind this event.")
+    seq: types.Count = strawberry.field(
+        description="Position in the site's order of events: gap-free, in order of commit."
+    )
+    revision: int = strawberry.field(description="The revision that this event is about.")
+    superseded: bool = strawberry.field(
+        description="A later revision had already been published; `sighting` and `identity` are those of the later one."
+    )
+    sighting: Sighting
+    identity: Identity
+    trace: types.Trace | None
+
+
+@strawberry.type(description="A camera's heartbeat as it arrives.")
+class CameraEvent:
+    """What the subscription `cameras` yields."""
+
+    camera: Camera
+    heartbeat: types.CameraHeartbeat
+    conditions: list[types.Condition]
+
+
+def sighting_event(match: Match) -> SightingEvent:
+    """Return what subscribers see of a match from the bus or the event log."""
+    identity = Identity.from_event(match.identity)
+    return SightingEvent(
+        cursor=encode_event(match.seq),
+        seq=types.Count(match.seq),
+        revision=match.revision,
+        superseded=match.superseded,
+        sighting=Sighting.from_event(match.sighting, identity),
+        identity=identity,
+        trace=_trace(match.sighting.trace, match.identity.decided_at),
+    )
+
+
+def _trace(trace: TraceEvent | None, decided_at: dt.datetime) -> types.Trace | None:
+    if trace is None:
+        return None
+    return types.Trace(**{**dict(trace), "identified_at": trace.identified_at or decided_at})
+
+
+def camera_event(state: CameraState, now: dt.datetime) -> CameraEvent:
+    """Return what watchers see of a camera's state."""
+    beat = state.heartbeat
+    return CameraEvent(
+        camera=Camera.from_key(beat.camera.key, beat.site),
+        heartbeat=convert.heartbeat(beat, state.sent_at, now),
+        conditions=convert.conditions(beat),
+    )
