@@ -3,5 +3,5 @@
 import os
 
 # ONNX Runtime reads this when it is imported. Otherwise it makes a device id and keeps an event database in the user's
-# cache, and nobody who runs Vigil was asked. Child processes inherit it.
+# cache without consent. Child processes inherit it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

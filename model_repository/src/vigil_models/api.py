@@ -1,4 +1,4 @@
-"""What other programs of Vigil call: fetch a pack, export it, check an export.
+"""The interface for other programs of Vigil: fetch a pack, export it, check an export.
 
 The command line (`vigil_models.cli`) is a thin layer over these.
 """
@@ -14,7 +14,7 @@ from vigil_models.export import export_pack as _export
 from vigil_models.fetch import store
 from vigil_models.fetch.download import Progress
 from vigil_models.fetch.store import cache_dir
-from vigil_models.proof.inputs import Picture
+from vigil_models.proof.inputs import Image
 from vigil_models.repository.config import Target
 from vigil_models.repository.manifest import Manifest
 from vigil_models.repository.verify import verify_repository
@@ -33,7 +33,7 @@ __all__ = [
 
 
 def pack(name: str) -> Pack:
-    """Find a pack of the catalogue; its `licences` are to be shown before it is fetched.
+    """Return a pack of the catalogue; its `licences` are to be shown before it is fetched.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def ensure_pack(
     progress: Progress = lambda _name, _done, _total: None,
     sha256s: Mapping[str, str] | None = None,
 ) -> Path:
-    """See to it that a pack's files are on this machine, whole and right; fetch what is not.
+    """Fetch the files of a pack that are not on this machine, whole and checked.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def export_pack(  # noqa: PLR0913 - what may differ between two exports, all but
     *,
     instances: int | None = None,
     sha256s: Mapping[str, str] | None = None,
-    photos: Mapping[str, Picture] | None = None,
+    photos: Mapping[str, Image] | None = None,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Manifest:
     """Export a pack's files as a Triton repository, after proving that it equals them.
@@ -97,7 +97,7 @@ def export_pack(  # noqa: PLR0913 - what may differ between two exports, all but
     name
         Of the pack.
     sources
-        Folder of the original files (`ensure_pack` gives it).
+        Folder of the original files (from `ensure_pack`).
     target
         `production` or `cpu-python`.
     out_dir
@@ -107,7 +107,7 @@ def export_pack(  # noqa: PLR0913 - what may differ between two exports, all but
     sha256s
         File name to sha256, for files of one's own in place of the catalogue's.
     photos
-        Real pictures to prove with as well: name to [H,W,3] uint8 RGB.
+        Photos to prove with as well: name to [H,W,3] uint8 RGB.
     on_step
         Called with one line at every step.
 

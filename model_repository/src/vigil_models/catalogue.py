@@ -1,7 +1,7 @@
 """The catalogue of models: typed, and read from `catalogue.yaml`, where every fact about a model is written once.
 
-Thresholds are permille, as in the resources: no floats cross a process boundary. `calibration` says where a threshold
-comes from, because a number without an origin cannot be trusted or improved.
+Thresholds are permille, as in the resources: no floats cross a process boundary. `calibration` names the origin of a
+threshold, because a number without an origin cannot be trusted or improved.
 """
 
 from functools import cache
@@ -17,7 +17,7 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Permille = Annotated[int, Field(ge=0, le=1000)]
 
 TOP_K = 128
-"""Candidates a detector answers with, before the client suppresses overlaps: 128 rows of 15 floats are 7.5 KiB."""
+"""Candidates that a detector returns, before the client suppresses overlaps: 128 rows of 15 floats are 7.5 KiB."""
 
 CROP = 112
 """Side of an aligned face in pixels (ArcFace)."""
@@ -28,18 +28,18 @@ class _Fact(BaseModel):
 
 
 class Licence(_Fact):
-    """What the weights may be used for."""
+    """The licence of weights."""
 
     name: str
     address: str
-    """Where the licence can be read."""
+    """URL of the licence's text."""
     commercial_use: bool
     text: str | None
     """File in `vigil_models/licences` that goes along with an export; None when no text grants a right."""
     note: str
 
     def full_text(self) -> str | None:
-        """Give the licence's text, or None when the catalogue carries none."""
+        """Return the licence's text; None when the catalogue has none."""
         if self.text is None:
             return None
         return (resources.files("vigil_models") / "licences" / self.text).read_text(encoding="utf-8")
@@ -81,11 +81,11 @@ class _Model(_Fact):
     """Name under which the file lies in the cache or in a folder of one's own."""
     bytes: int
     sha256: Sha256 | None
-    """None when no trustworthy sum is known: then the user must give one."""
+    """None when no trustworthy sum is known: then the user must pass one."""
     sources: tuple[Source, ...]
 
     def model_id(self, sha256: str) -> str:
-        """Name these weights for ever: `<name>@<first 12 hex digits of the file's sha256>`."""
+        """Return the permanent id of these weights: `<name>@<first 12 hex digits of the file's sha256>`."""
         return f"{self.name}@{sha256[:12]}"
 
 
@@ -94,7 +94,7 @@ class Detector(_Model):
 
     task: Literal["face_detection"]
     layout: Literal["scrfd_flattened", "scrfd_levels", "yunet"]
-    """How the file's outputs are arranged; `vigil_models.graph.heads` knows each."""
+    """The arrangement of the file's outputs; `vigil_models.graph.heads` reads each."""
     anchors: int = Field(ge=1)
     """Boxes per cell."""
     strides: tuple[int, ...]
@@ -165,16 +165,16 @@ class Catalogue(_Fact):
         return self
 
     def pack(self, name: str) -> Pack:
-        """Find a pack by name.
+        """Return a pack by name.
 
         Raises
         ------
         CatalogueError
-            When there is none of that name; the text lists those there are.
+            When there is none of that name; the message lists the names.
         """
         entry = self.packs.get(name)
         if entry is None:
-            raise CatalogueError(f"There is no pack '{name}'. The catalogue has: {', '.join(self.packs)}.")
+            raise CatalogueError(f"There is no pack '{name}'; the catalogue has {', '.join(self.packs)}.")
         detector, recogniser = self.models[entry.detection], self.models[entry.recognition]
         if not isinstance(detector, Detector) or not isinstance(recogniser, Recogniser):
             raise CatalogueError(f"Pack '{name}' does not name a detector and a recogniser.")
@@ -190,7 +190,7 @@ class Catalogue(_Fact):
 
 @cache
 def load() -> Catalogue:
-    """Read the catalogue that ships with this package."""
+    """Return the catalogue that ships with this package."""
     text = (resources.files("vigil_models") / "catalogue.yaml").read_text(encoding="utf-8")
     data = yaml.safe_load(text)
     for name, model in data["models"].items():

@@ -15,12 +15,12 @@ from vigil_models.catalogue import Detector, Model, Pack
 from vigil_models.errors import ModelsError
 from vigil_models.fetch import store
 from vigil_models.fetch.download import Progress as OnProgress
-from vigil_models.proof.inputs import Picture
+from vigil_models.proof.inputs import Image
 from vigil_models.proof.speed import REFERENCE_SIZE
 from vigil_models.repository.config import Target
 from vigil_models.repository.manifest import Manifest, SpeedNote
 
-app = typer.Typer(no_args_is_help=True, help="Models for Vigil: what there is, fetching, exporting, checking.")
+app = typer.Typer(no_args_is_help=True, help="Models for Vigil: list, fetch, export and check them.")
 out = Console(soft_wrap=False)
 err = Console(stderr=True, soft_wrap=True)
 
@@ -48,9 +48,9 @@ def list_packs() -> None:
     """List the packs, and whether their files are here."""
     table = Table("pack", "what", "commercial use", "here", title="Model packs", title_justify="left")
     table.columns[0].no_wrap = True
-    known = catalogue.load()
-    for name in known.packs:
-        pack = known.pack(name)
+    models = catalogue.load()
+    for name in models.packs:
+        pack = models.pack(name)
         absent = store.missing(pack, api.cache_dir(), {})
         table.add_row(name, pack.description, "yes" if pack.commercial_use else "no", "no" if absent else "yes")
     out.print(table)
@@ -58,7 +58,7 @@ def list_packs() -> None:
 
 @app.command()
 def show(name: Annotated[str, typer.Argument(metavar="PACK")]) -> None:
-    """Show all that the catalogue knows about a pack."""
+    """Show the catalogue's entry of a pack."""
     with _errors():
         pack = api.pack(name)
     out.print(f"[bold]{pack.name}[/]: {pack.description}")
@@ -101,12 +101,12 @@ def _ask() -> bool:
     try:
         return typer.confirm("Do you accept these licences?")
     except typer.Abort:
-        return False  # nobody there to answer
+        return False  # no terminal to ask on
 
 
-def _sums(given: list[str] | None) -> dict[str, str]:
+def _sums(options: list[str] | None) -> dict[str, str]:
     sums = {}
-    for each in given or []:
+    for each in options or []:
         file, _, digest = each.partition("=")
         if len(digest) != 64 or set(digest.lower()) - set("0123456789abcdef"):
             raise typer.BadParameter(f"'{each}' is not FILE=SUM with a sum of 64 hex digits", param_hint="--sha256")
@@ -170,7 +170,7 @@ def _fetched(pack: Pack, sums: dict[str, str], *, accept_licence: bool) -> Path:
         return api.ensure_pack(pack.name, accept_licence=accepted, progress=progress, sha256s=sums)
 
 
-def _photo(path: Path) -> Picture:
+def _photo(path: Path) -> Image:
     from vigil_vision.photos import PhotoError, decode_photo
 
     try:
@@ -192,15 +192,15 @@ def _show_proofs(manifest: Manifest) -> None:
 
 def _speed(speed: SpeedNote) -> str:
     height, width = REFERENCE_SIZE
-    told = f"{speed.reference_ms:.3g} ms of one core for a picture of {width}x{height} (median of {speed.runs}"
+    text = f"{speed.reference_ms:.3g} ms of one core for an image of {width}x{height} (median of {speed.runs}"
     if (speed.height, speed.width) != REFERENCE_SIZE:
-        told += f", measured at its fixed {speed.width}x{speed.height} and scaled by pixels"
-    return f"{told})"
+        text += f", measured at its fixed {speed.width}x{speed.height} and scaled by pixels"
+    return f"{text})"
 
 
 @app.command()
 def verify(repository: Annotated[Path, typer.Argument(help="An exported repository.")]) -> None:
-    """Check that an exported repository is whole, unchanged, and answers."""
+    """Check that an exported repository is whole, unchanged, and runs."""
     with _errors():
         manifest = api.verify_repository(repository)
     for model in manifest.models:

@@ -1,12 +1,12 @@
-"""What can go wrong between a public ONNX file and a served model.
+"""Errors between a public ONNX file and a served model.
 
 ::
 
     ModelsError
-    ├── CatalogueError        a pack or model that the catalogue does not know, or a catalogue that contradicts itself
-    ├── LicenceNotAccepted    nothing was fetched, because nobody accepted the licence
-    ├── FetchError            the network, the registry or the disk did not give the file
-    ├── SourceFileError       a model file that is not what the catalogue says
+    ├── CatalogueError        a pack or model that the catalogue does not have, or a catalogue that contradicts itself
+    ├── LicenceNotAccepted    nothing was fetched, because the licence was not accepted
+    ├── FetchError            the network, the registry or the disk did not deliver the file
+    ├── SourceFileError       a model file that differs from the catalogue's entry
     │   ├── MissingFile       not there
     │   ├── ChecksumMismatch  another file, or a changed one
     │   ├── NotOnnx           truncated, or no ONNX at all
@@ -19,23 +19,23 @@ from pathlib import Path
 
 
 class ModelsError(Exception):
-    """Root of everything this package raises on purpose; its text is meant for the person at the terminal."""
+    """Root of the errors that this package raises; the text is meant for the terminal."""
 
 
 class CatalogueError(ModelsError):
-    """The catalogue does not know a name, or contradicts itself."""
+    """The catalogue does not have a name, or contradicts itself."""
 
 
 class LicenceNotAccepted(ModelsError):  # noqa: N818 - reads as what happened
-    """A pack whose licence must be accepted was asked for without acceptance."""
+    """The licence of the pack must be accepted before it is fetched."""
 
 
 class FetchError(ModelsError):
-    """A file could not be fetched; the text says from where and what to do instead."""
+    """A file could not be fetched; the text names the source and the alternative."""
 
 
 class SourceFileError(ModelsError):
-    """A model file is not what the catalogue says; the text names the file and what was expected."""
+    """A model file differs from the catalogue's entry; the text names the file and what is expected."""
 
     def __init__(self, path: Path, found: str, expected: str) -> None:
         self.path = path

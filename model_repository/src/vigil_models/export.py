@@ -13,7 +13,7 @@ from vigil_models import catalogue
 from vigil_models.catalogue import Detector, Licence, Model, Pack
 from vigil_models.graph import cpu, detection, recognition
 from vigil_models.graph.source import Source, read
-from vigil_models.proof.inputs import Picture
+from vigil_models.proof.inputs import Image
 from vigil_models.proof.prove import Difference, prove
 from vigil_models.proof.speed import Speed, measure
 from vigil_models.repository import config, manifest, write
@@ -21,21 +21,21 @@ from vigil_models.repository.config import Target
 
 
 def cores() -> int:
-    """Count the cores this process may use: the number of instances of a model on a CPU."""
+    """Return the number of cores this process may use: the instances of a model on a CPU."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a pack is exported."""
+    """Options of an export."""
 
     target: Target
     sha256s: Mapping[str, str] = field(default_factory=dict)
     """File name to sha256, for files of one's own in place of the catalogue's."""
     instances: int | None = None
     """Of each model; None: one a core on the CPU, one on each GPU."""
-    photos: Mapping[str, Picture] = field(default_factory=dict)
-    """Real pictures to prove with, beside noise and a drawn scene: name to [H,W,3] uint8 RGB."""
+    photos: Mapping[str, Image] = field(default_factory=dict)
+    """Photos to prove with, beside noise and a drawn scene: name to [H,W,3] uint8 RGB."""
     on_step: Callable[[str], None] = lambda _: None
     """Called with one line at every step."""
 
@@ -49,11 +49,11 @@ class Proven:
     graph: onnx.ModelProto
     differences: Sequence[Difference]
     speed: Speed | None = None
-    """Of a detector on the CPU; what a GPU takes is not known where the export runs."""
+    """Of a detector on the CPU; the time on a GPU is not known where the export runs."""
 
 
 def build(model: Model, source: Source) -> onnx.ModelProto:
-    """Build the graph that is served from the original file."""
+    """Return the graph to serve, built from the original file."""
     return detection.export(model, source) if isinstance(model, Detector) else recognition.export(model, source)
 
 
@@ -65,7 +65,7 @@ def export_pack(pack: Pack, folder: Path, destination: Path, options: Options) -
     pack
         Of the catalogue.
     folder
-        Where its files lie.
+        Folder of its files.
     destination
         The repository; replaced at once if it is an earlier export, untouched if anything fails.
     options
@@ -78,7 +78,7 @@ def export_pack(pack: Pack, folder: Path, destination: Path, options: Options) -
     Raises
     ------
     SourceFileError
-        When a file is not what the catalogue says.
+        When a file differs from the catalogue's entry.
     ProofFailed
         When a graph does not equal its original.
     RepositoryError

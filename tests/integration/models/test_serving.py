@@ -62,7 +62,7 @@ def test_what_is_served_is_what_was_proven(
     ("model", "shape", "message"),
     [
         ("face_detection", (1, 100, 640, 3), "640x100: sides must be multiples of 32"),
-        ("face_detection", (1, 0, 640, 3), "expected 1 to 8 pictures"),
+        ("face_detection", (1, 0, 640, 3), "expected 1 to 8 images"),
         ("face_detection", (9, 32, 32, 3), "batch-size must be <= 8"),
         ("face_detection", (1, 32, 32, 4), r"unexpected shape for input 'image'"),
         ("face_recognition", (1, 113, 112, 3), r"unexpected shape for input 'face'"),

@@ -59,7 +59,7 @@ def test_export_prints_the_differences_and_verify_accepts_the_result(tmp_path: P
     assert exported.exit_code == 0, exported.output
     assert "largest difference" in exported.output
     assert "batch of 2 640x384" in exported.output
-    assert "ms of one core for a picture of 640x384 (median of 9)" in exported.output
+    assert "ms of one core for an image of 640x384 (median of 9)" in exported.output
     assert "count: 3" in (out / "face_detection" / "config.pbtxt").read_text()
     verified = RUN.invoke(app, ["verify", str(out)])
     assert verified.exit_code == 0, verified.output

@@ -214,9 +214,9 @@ def _with_a_damaged_member() -> bytes:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (_with_a_damaged_member(), "cannot be taken out"),
-        (b"no zip at all", "cannot be taken out"),
-        (_zip("other.onnx", WEIGHTS), "cannot be taken out"),
+        (_with_a_damaged_member(), "cannot be extracted"),
+        (b"no zip at all", "cannot be extracted"),
+        (_zip("other.onnx", WEIGHTS), "cannot be extracted"),
         (_zip("m.onnx", WEIGHTS + b"\0"), "has 7001 bytes, expected 7000"),
         (_zip("m.onnx", WEIGHTS[:-1] + b"\0"), "has sha256"),
     ],

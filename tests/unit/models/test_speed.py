@@ -61,6 +61,6 @@ def test_another_fixed_size_is_scaled_by_its_pixels(monkeypatch: pytest.MonkeyPa
     assert (free.reference_ms, free.width, free.height) == (8.0, 640, 384)
     assert (fixed.reference_ms, fixed.width, fixed.height) == (4.0, 640, 768)
     assert "scaled" not in _speed(SpeedNote(**vars(free)))
-    assert "4 ms of one core for a picture of 640x384 (median of 9, measured at its fixed 640x768 and scaled" in _speed(
+    assert "4 ms of one core for an image of 640x384 (median of 9, measured at its fixed 640x768 and scaled" in _speed(
         SpeedNote(**vars(fixed))
     )

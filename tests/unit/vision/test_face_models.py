@@ -156,7 +156,7 @@ def test_a_dead_endpoint_is_passed_over_and_used_again_when_it_is_back(
         first, second = models.client.endpoint_states()
         assert first.circuit is not Circuit.CLOSED
         assert first.last_error
-        assert second.answered == 1
+        assert second.succeeded == 1
         server.start()
         wait_until(lambda: models.detect(IMAGE).endpoint == server.address, "the first endpoint is used again")
 
@@ -214,7 +214,7 @@ def test_silence_is_a_timeout(server: FaultyTriton) -> None:
     released = threading.Event()
     server.fault = hangs_until(released)
     with models_on(server, deadline_s=0.3) as models:
-        with pytest.raises(InferenceTimeout, match="no answer: within"):
+        with pytest.raises(InferenceTimeout, match="no response: within"):
             models.detect(IMAGE)
         released.set()
 

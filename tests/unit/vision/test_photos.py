@@ -90,10 +90,10 @@ def half(kind: str) -> bytes:
     ("data", "error", "words"),
     [
         (b"", photos.PhotoFormatError, "it is empty"),
-        (b"hello, world", photos.PhotoFormatError, "JPEG, PNG and WebP are"),
-        (b"\x00" * 5000, photos.PhotoFormatError, "not a photo"),
+        (b"hello, world", photos.PhotoFormatError, "not a JPEG, PNG or WebP"),
+        (b"\x00" * 5000, photos.PhotoFormatError, "not a JPEG, PNG or WebP"),
         (gif(), photos.PhotoFormatError, "GIF8"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", photos.PhotoFormatError, "not a photo"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", photos.PhotoFormatError, "not a JPEG, PNG or WebP"),
         (half("JPEG"), photos.PhotoDamaged, "JPEG file is damaged or cut short"),
         (half("PNG"), photos.PhotoDamaged, "PNG file is damaged or cut short"),
         (half("WEBP"), photos.PhotoError, "."),

@@ -1,6 +1,6 @@
 """From the detector's rows to faces: threshold, non-maximum suppression, filters, and the way back to source pixels.
 
-The model answers with [K,15] rows x1, y1, x2, y2, score, (x, y) x 5, sorted by score, padded with rows of score 0
+The model returns [K,15] rows x1, y1, x2, y2, score, (x, y) x 5, sorted by score, padded with rows of score 0
 (the wire contract of `face_detection`). All that depends on a camera's settings happens here, on at most K rows.
 """
 
@@ -17,7 +17,7 @@ ROW = 15
 """Columns of a detector row: box 4, score 1, landmarks 5 x 2."""
 
 LEAST_SPREAD = 0.1
-"""Pixels of the input over which a face's landmarks extend at the least; five in one point tell no pose."""
+"""Pixels of the input over which a face's landmarks extend at the least; five in one point show no pose."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,18 +97,18 @@ class Detections:
 
     @property
     def face_pixels(self) -> NDArray[np.float32]:
-        """Size of each face [n]: the shorter side of its box in pixels, what `min_face_pixels` speaks of."""
+        """Size of each face [n]: the shorter side of its box in pixels, the measure of `min_face_pixels`."""
         return np.minimum(self.widths, self.heights)
 
 
 def parse(rows: NDArray[np.float32], score_threshold: float) -> Detections:
-    """Take the rows of one picture apart and keep those at or above the threshold.
+    """Convert the rows of one image to detections at or above the threshold.
 
     Parameters
     ----------
     rows
-        [K,15] float32 as the model answers, in input pixels. Rows that are not finite, whose box is empty, or whose
-        landmarks all lie in one place are left out: they are no faces, and cannot be aligned.
+        [K,15] float32 as the model returns them, in input pixels. Rows that are not finite, whose box is empty, or
+        whose landmarks all lie in one place are left out: they are no faces, and cannot be aligned.
     score_threshold
         0 to 1; padding (score 0) is left out even at 0.
 
@@ -118,7 +118,7 @@ def parse(rows: NDArray[np.float32], score_threshold: float) -> Detections:
         When the shape is not [K,15].
     """
     if rows.ndim != 2 or rows.shape[1] != ROW:
-        msg = f"a detector answer of shape {list(rows.shape)} cannot be read; [K,{ROW}] is expected"
+        msg = f"detector rows of shape {list(rows.shape)} cannot be read; [K,{ROW}] is expected"
         raise ValueError(msg)
     scores = rows[:, 4]
     # A NaN compares false, so it falls out with the weak ones.
@@ -169,12 +169,12 @@ def suppress(detections: Detections, iou_threshold: float) -> Detections:
 
 
 def filter_faces(detections: Detections, *, min_face_pixels: float = 0, max_faces: int | None = None) -> Detections:
-    """Leave out faces that are too small, then keep the largest when there are more than `max_faces`.
+    """Drop faces that are too small, then keep the largest when there are more than `max_faces`.
 
     Parameters
     ----------
     detections
-        In the pixels that `min_face_pixels` speaks of (source pixels).
+        In source pixels, as `min_face_pixels`.
     min_face_pixels
         Least shorter side of a box; 0 keeps all.
     max_faces
@@ -196,9 +196,9 @@ def decode(
     min_face_pixels: float = 0,
     max_faces: int | None = None,
 ) -> Detections:
-    """Do it all: the model's [K,15] rows of one picture to faces in source pixels, most confident first.
+    """Convert the model's [K,15] rows of one image to faces in source pixels, most confident first.
 
-    Boxes are not clipped to the picture: a face at its edge keeps its true size.
+    Boxes are not clipped to the image: a face at its edge keeps its true size.
     """
     faces = suppress(parse(rows, score_threshold), iou_threshold)
     boxes, landmarks = letterbox.to_source(faces.boxes), letterbox.to_source(faces.landmarks)

@@ -1,7 +1,7 @@
-"""Geometry of fitting a picture into a detector's input: one scale, padding only at the right and the bottom.
+"""Geometry of fitting an image into a detector's input: one scale, padding only at the right and the bottom.
 
-Padding on two sides only keeps the way back a plain scale without an offset. The scaling itself is done by whoever
-holds the picture (swscale in the stream pod, Pillow for photos); this module only says how large.
+Padding on two sides only keeps the way back a plain scale without an offset. The scaling itself happens where the image
+is (swscale in the stream pod, Pillow for photos); this module only computes the sizes.
 """
 
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ STRIDE = 32
 """Detectors have feature maps down to 1/32 of the input; sides must be multiples of it."""
 
 MAX_SOURCE_SIDE = 32_768
-"""A picture with a longer side is damaged or an attack; libswscale refuses it as well."""
+"""An image with a longer side is damaged or an attack; libswscale refuses it as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """How a source picture lies in the detector's input; all numbers in pixels.
+    """How a source image lies in the detector's input; all numbers in pixels.
 
     Attributes
     ----------
     source_width, source_height
-        The picture as it comes.
+        The source image.
     scaled_width, scaled_height
-        The picture inside the input, top left; at least 1 each.
+        The image inside the input, top left; at least 1 each.
     width, height
-        The whole input, multiples of 32; what lies beyond the scaled picture is black.
+        The whole input, multiples of 32; what lies beyond the scaled image is black.
     """
 
     source_width: int
@@ -43,7 +43,7 @@ class Letterbox:
         return self.source_width / self.scaled_width, self.source_height / self.scaled_height
 
     def to_source(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map points from the input to the source picture.
+        """Map points from the input to the source image.
 
         Parameters
         ----------
@@ -57,7 +57,7 @@ class Letterbox:
         return points * self._factors(points.shape[-1])
 
     def to_input(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map points [..., 2k] from the source picture to the input; the inverse of `to_source`."""
+        """Map points [..., 2k] from the source image to the input; the inverse of `to_source`."""
         return points / self._factors(points.shape[-1])
 
     def _factors(self, columns: int) -> NDArray[np.float32]:
@@ -65,7 +65,7 @@ class Letterbox:
 
 
 def fit(source_width: int, source_height: int, max_width: int, max_height: int, *, enlarge: bool = False) -> Letterbox:
-    """Fit a picture into at most `max_width` x `max_height` and pad to the next multiples of 32.
+    """Fit an image into at most `max_width` x `max_height` and pad to the next multiples of 32.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def fit(source_width: int, source_height: int, max_width: int, max_height: int, 
     max_width, max_height
         At least 32; rounded down to a multiple of 32.
     enlarge
-        Scale a small picture up to the limit; else it stays as it is.
+        Scale a small image up to the limit; else it stays as it is.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def fit(source_width: int, source_height: int, max_width: int, max_height: int, 
     """
     if not (1 <= source_width <= MAX_SOURCE_SIDE and 1 <= source_height <= MAX_SOURCE_SIDE):
         size = f"{source_width}x{source_height}"
-        msg = f"a picture of {size} pixels cannot be analysed; each side must be 1 to {MAX_SOURCE_SIDE}"
+        msg = f"an image of {size} pixels cannot be analysed; each side must be 1 to {MAX_SOURCE_SIDE}"
         raise ValueError(msg)
     if max_width < STRIDE or max_height < STRIDE:
         msg = f"a detector input of {max_width}x{max_height} pixels is too small; each side must be at least {STRIDE}"
@@ -100,7 +100,7 @@ def fit(source_width: int, source_height: int, max_width: int, max_height: int, 
 
 
 def exact(source_width: int, source_height: int, width: int, height: int) -> Letterbox:
-    """Fit a picture into an input of exactly `width` x `height` (multiples of 32), for a model that fixes it."""
+    """Fit an image into an input of exactly `width` x `height` (multiples of 32), for a model that fixes it."""
     if width % STRIDE or height % STRIDE:
         msg = f"a detector input of {width}x{height} pixels does not work; each side must be a multiple of {STRIDE}"
         raise ValueError(msg)

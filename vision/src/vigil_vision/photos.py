@@ -1,4 +1,4 @@
-"""Photos from outside: bytes to pixels, safely. Needs Pillow (extra `photos`); the stream pod never imports this.
+"""Decoding untrusted photos. Needs Pillow (extra `photos`); the stream pod never imports this.
 
 PhotoError
 ├── PhotoTooLarge      too many bytes or pixels
@@ -30,7 +30,7 @@ _DECODER_ERRORS = (OSError, SyntaxError, ValueError, IndexError, KeyError, EOFEr
 
 
 class PhotoError(ValueError):
-    """A photo that cannot be used; the message is a sentence for the person who sent it."""
+    """A photo that cannot be used; the message is a sentence for the sender."""
 
 
 class PhotoTooLarge(PhotoError):  # noqa: N818 - reads as what it is
@@ -55,12 +55,12 @@ def decode_photo(data: bytes, *, max_side: int = MAX_SIDE, max_pixels: int = MAX
     max_side
         A larger photo is scaled down to this longer side, in pixels.
     max_pixels
-        A photo that says it has more is refused before its pixels are touched.
+        A photo with more in its header is refused before its pixels are decoded.
 
     Returns
     -------
     [H,W,3] uint8 RGB, turned upright by its EXIF orientation; transparent parts are white. Of an animation, the first
-    picture.
+    frame.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def decode_photo(data: bytes, *, max_side: int = MAX_SIDE, max_pixels: int = MAX
             raise PhotoDamaged(msg) from error
         upright: Image.Image = image
         with suppress(*_DECODER_ERRORS):
-            # A broken EXIF block says nothing about the picture: then it stays as it lies.
+            # A broken EXIF block holds no orientation: the image stays as it is.
             upright = ImageOps.exif_transpose(image)
         rgb = _to_rgb(upright)
         rgb.thumbnail((max_side, max_side), Image.Resampling.BICUBIC)
@@ -88,7 +88,7 @@ def decode_photo(data: bytes, *, max_side: int = MAX_SIDE, max_pixels: int = MAX
 
 
 def scale_into(image: NDArray[np.uint8], letterbox: Letterbox) -> NDArray[np.uint8]:
-    """Scale a photo [H,W,3] into a detector input [height,width,3] as the letterbox says; padding is black."""
+    """Scale a photo [H,W,3] into a detector input [height,width,3] by a letterbox; padding is black."""
     canvas = np.zeros((letterbox.height, letterbox.width, 3), np.uint8)
     size = (letterbox.scaled_width, letterbox.scaled_height)
     scaled = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
@@ -103,7 +103,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         msg = f"the photo has more pixels than the {max_pixels / 1e6:.0f} megapixels that are read"
         raise PhotoTooLarge(msg) from error
     except UnidentifiedImageError as error:
-        msg = f"this is not a photo that can be read; JPEG, PNG and WebP are ({_begin(data)})"
+        msg = f"the file is not a JPEG, PNG or WebP ({_begin(data)}); send one of these"
         raise PhotoFormatError(msg) from error
     except _DECODER_ERRORS as error:
         msg = f"the file is damaged: {error}"

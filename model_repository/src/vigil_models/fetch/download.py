@@ -13,38 +13,38 @@ from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_a
 from vigil_models.errors import FetchError
 
 Progress = Callable[[str, int, int | None], None]
-"""Called with what is fetched, bytes so far, and bytes in all (None while unknown)."""
+"""Called with the file name, bytes so far, and bytes in all (None while unknown)."""
 
 ATTEMPTS = 5
 TIMEOUT = httpx.Timeout(30, connect=10)
 
 
 class _CutOff(Exception):  # noqa: N818 - internal, reads as what happened
-    """The connection ended early, or could not be made; another try may do better."""
+    """The connection ended early, or could not be made; another attempt may succeed."""
 
 
 def download(
     url: str, destination: Path, *, sha256: str | None, progress: Progress, verify: ssl.SSLContext | None = None
 ) -> None:
-    """Fetch a file to a path; what an earlier try left in `<path>.part` is not fetched again.
+    """Fetch a file to a path; the rest of an earlier attempt in `<path>.part` is not fetched again.
 
     Parameters
     ----------
     url
         `https:`, `http:` or `file:`.
     destination
-        Appears only when it is whole and its sum is right.
+        Created only when it is whole and its sum matches.
     sha256
-        Expected sum, 64 hex digits; None when what is inside is checked instead.
+        Expected sum, 64 hex digits; None when the content is checked instead.
     progress
-        Told after every chunk.
+        Called after every chunk.
     verify
         Certificates to trust; None: httpx's own.
 
     Raises
     ------
     FetchError
-        When the address does not give the file; says what it said.
+        When the address does not deliver the file; the text has the response.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
     part = destination.with_name(destination.name + ".part")
@@ -54,11 +54,11 @@ def download(
         resumed = part.exists() and part.stat().st_size > 0
         _fetch(url, part, progress, verify)
         if resumed and sha256 is not None and _sum(part) != sha256:
-            part.unlink()  # what was left over belonged to another version of the file
+            part.unlink()  # the partial file belonged to another version
             _fetch(url, part, progress, verify)
     if sha256 is not None and (found := _sum(part)) != sha256:
         part.unlink()
-        raise FetchError(f"{url}: the file's sha256 is {found}, expected {sha256}; it was thrown away.")
+        raise FetchError(f"{url}: the file's sha256 is {found}, expected {sha256}; it was deleted.")
     part.replace(destination)
 
 
@@ -99,9 +99,9 @@ def _continue(client: httpx.Client, url: str, part: Path, progress: Progress) ->
         with client.stream("GET", url, headers=headers) as response:
             if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
                 if response.headers.get("Content-Range") == f"bytes */{have}":
-                    return  # nothing was missing
+                    return  # the file was complete
                 part.unlink()
-                raise _CutOff("what was left of an earlier download does not fit")
+                raise _CutOff("the partial file of an earlier download does not fit")
             _check(response, url)
             _append(response, part, have if response.status_code == httpx.codes.PARTIAL_CONTENT else 0, progress)
     except httpx.TransportError as error:

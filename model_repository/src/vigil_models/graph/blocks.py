@@ -82,7 +82,7 @@ def _group(graph: onnx.GraphProto, weights: dict[str, onnx.TensorProto]) -> _Gro
 
 
 def _is_plain(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> bool:
-    """Tell whether a node is a convolution over all channels with constant weights."""
+    """Return whether a node is a convolution over all channels with constant weights."""
     group = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
     return node.op_type == "Conv" and group == 1 and all(name in weights for name in node.input[1:])
 

@@ -1,4 +1,4 @@
-"""A small hand for writing ONNX nodes: every call adds one node and gives back the name of its output."""
+"""A writer of ONNX nodes: every call adds one node and returns the name of its output."""
 
 import numpy as np
 import onnx
@@ -6,14 +6,14 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 OPSET = 17
-"""Operator set of every exported graph: known to ONNX Runtime 1.12 and newer and to TensorRT 8.6 and newer, so both to
-the server with GPUs and to the one around Python, and old enough for Triton images of years past."""
+"""Operator set of every exported graph: supported by ONNX Runtime 1.12 and TensorRT 8.6 and newer, so by
+the server with GPUs, by the one around Python, and by older Triton images."""
 
 IR_VERSION = 8
 """ONNX file format that belongs to opset 17."""
 
 PREFIX = "vigil/"
-"""Of every name that we add, so that none meets a name of the original."""
+"""Prefix of every added name, so that none equals a name of the original."""
 
 
 class Builder:
@@ -26,11 +26,11 @@ class Builder:
         self._added: list[onnx.NodeProto] = []
 
     def op(self, op_type: str, *inputs: str, **attributes: object) -> str:
-        """Add a node with one output and give that output's name."""
+        """Add a node with one output and return the name of that output."""
         return self.ops(op_type, *inputs, outputs=1, **attributes)[0]
 
     def ops(self, op_type: str, *inputs: str, outputs: int, **attributes: object) -> list[str]:
-        """Add a node with several outputs and give their names."""
+        """Add a node with several outputs and return their names."""
         self._count += 1
         name = f"{self._prefix}{op_type}_{self._count}"
         results = [name] if outputs == 1 else [f"{name}_{index}" for index in range(outputs)]
@@ -38,7 +38,7 @@ class Builder:
         return results
 
     def const(self, values: object, dtype: type[np.generic]) -> str:
-        """Add a constant and give its name."""
+        """Add a constant and return its name."""
         self._count += 1
         name = f"{self._prefix}const_{self._count}"
         array: NDArray[np.generic] = np.asarray(values, dtype)
@@ -46,21 +46,21 @@ class Builder:
         return name
 
     def ints(self, *values: int) -> str:
-        """Add a vector of int64 and give its name."""
+        """Add a vector of int64 and return its name."""
         return self.const(values, np.int64)
 
     def rename_last(self, name: str) -> None:
-        """Give the output of the node added last another name, such as a graph output's."""
+        """Rename the output of the node added last, for example to a graph output's name."""
         self._added[-1].output[0] = name
 
     def prepend(self) -> None:
-        """Put what was added before the nodes of the graph."""
+        """Insert the added nodes before those of the graph."""
         nodes = [*self._added, *self._graph.node]
         del self._graph.node[:]
         self._graph.node.extend(nodes)
         self._added = []
 
     def append(self) -> None:
-        """Put what was added behind the nodes of the graph."""
+        """Append the added nodes to those of the graph."""
         self._graph.node.extend(self._added)
         self._added = []

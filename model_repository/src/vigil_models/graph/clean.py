@@ -1,8 +1,8 @@
 """Making a graph plain: constants folded, batch free, one operator set, nothing unreachable.
 
-Folding is done by ONNX Runtime itself on the constant part of the graph, so that what is folded is by construction what
-would have been computed. It turns 8-bit block-quantised weights (`DequantizeLinear` with a block size, opset 21) into
-fp32, which also runs faster on a CPU: SFace takes 26 ms a face instead of 40.
+Folding is done by ONNX Runtime itself on the constant part of the graph, so that its results equal the original's. It
+turns 8-bit block-quantised weights (`DequantizeLinear` with a block size, opset 21) into fp32, which also runs faster
+on a CPU: SFace takes 26 ms a face instead of 40.
 """
 
 from pathlib import Path
@@ -28,7 +28,7 @@ node that uses such an attribute (https://github.com/onnx/onnx/blob/main/docs/Ch
 
 
 def plain(path: Path, source: onnx.ModelProto) -> onnx.ModelProto:
-    """Copy a model with its constants folded, its batch free and its operators those of `OPSET`.
+    """Return a copy of a model with its constants folded, its batch free and its operators those of `OPSET`.
 
     Raises
     ------
@@ -62,8 +62,8 @@ def drop_unreachable(graph: onnx.GraphProto) -> None:
 
 
 def make_runnable(graph: onnx.GraphProto) -> None:
-    """Change the little without which ONNX Runtime refuses some public files; what they compute stays the same."""
-    _only_pictures_are_inputs(graph)
+    """Repair what makes ONNX Runtime refuse some public files; their results stay the same."""
+    _only_images_are_inputs(graph)
     _lone_blocks_are_tensors(graph)
 
 
@@ -71,7 +71,7 @@ def _lone_blocks_are_tensors(graph: onnx.GraphProto) -> None:
     """Write "one block over the whole vector" as "one scale for the tensor", which is the same by definition.
 
     ONNX Runtime refuses `block_size` with a scale of shape [1] ("block_size must be 0 for per-tensor quantization").
-    OpenCV Zoo's 8-bit files have such biases, so that as they are they do not run in it (seen with 1.31).
+    OpenCV Zoo's 8-bit files have such biases, so that they do not run unchanged (seen with 1.31).
     """
     scales = {tensor.name for tensor in graph.initializer if list(tensor.dims) == [1]}
     for node in graph.node:
@@ -81,15 +81,15 @@ def _lone_blocks_are_tensors(graph: onnx.GraphProto) -> None:
             node.attribute.extend(kept)
 
 
-def _only_pictures_are_inputs(graph: onnx.GraphProto) -> None:
+def _only_images_are_inputs(graph: onnx.GraphProto) -> None:
     """Drop inputs that are constants (files of IR 3 list them all) and inputs that no node reads any more."""
-    inputs = picture_inputs(graph)
+    inputs = image_inputs(graph)
     del graph.input[:]
     graph.input.extend(inputs)
 
 
-def picture_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
-    """List the inputs that a caller must fill: read by a node, and no constant."""
+def image_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """Return the inputs that a caller must fill: read by a node, and no constant."""
     constants = {initializer.name for initializer in graph.initializer}
     read = {name for node in graph.node for name in node.input}
     return [value for value in graph.input if value.name in read and value.name not in constants]

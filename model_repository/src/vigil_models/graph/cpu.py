@@ -1,7 +1,7 @@
-"""Rewriting a graph so that ONNX Runtime's CPU kernels run it faster; what it computes stays the same.
+"""Rewriting a graph so that ONNX Runtime's CPU kernels run it faster; its results stay the same.
 
 PReLU is the one operator of face embedders that costs more than its worth there: its kernel branches for every value,
-so that a real face takes twice as long as a flat grey picture, and it has no form for the blocked layout (NCHWc) in
+so that a real face takes twice as long as a flat grey image, and it has no form for the blocked layout (NCHWc) in
 which convolutions run, so that every PReLU is wrapped in two reorderings. As
 
     PReLU(x) = slope * x + (1 - slope) * max(x, 0)
@@ -20,7 +20,7 @@ from vigil_models.graph.builder import PREFIX
 
 
 def tune(model: onnx.ModelProto) -> None:
-    """Rewrite what is slow on a CPU, in place."""
+    """Rewrite the nodes that are slow on a CPU, in place."""
     graph = model.graph
     slopes = {tensor.name: tensor for tensor in graph.initializer}
     nodes: list[onnx.NodeProto] = []
@@ -37,7 +37,7 @@ def tune(model: onnx.ModelProto) -> None:
 
 
 def _slope(node: onnx.NodeProto, initializers: dict[str, onnx.TensorProto]) -> NDArray[np.float32] | None:
-    """Give a PReLU's slopes [C]; None for any other node, and for slopes that are not one constant for each channel."""
+    """Return a PReLU's slopes [C]; None for another node, and for slopes that are not one constant per channel."""
     if node.op_type != "PRelu" or node.input[1] not in initializers:
         return None
     slopes = numpy_helper.to_array(initializers[node.input[1]])

@@ -1,10 +1,10 @@
 """The served detector: `image` UINT8 [N,H,W,3] RGB → `detections` FP32 [N,K,15], best first.
 
-Only the scores of all anchors are looked at; boxes and landmarks are decoded for the best K alone, whose place in the
-picture is computed from their index. So post-processing costs a few hundredths of a millisecond, and an answer has
+Of all anchors only the scores are read; boxes and landmarks are decoded for the best K alone, whose position in the
+image is computed from their index. So post-processing costs a few hundredths of a millisecond, and a response has
 7.5 KiB instead of 1 MB.
 
-The arithmetic of the decoding is in float64. A CPU does not notice 128 rows; and TensorRT, which knows no float64,
+The arithmetic of the decoding is in float64. On a CPU 128 rows cost nothing; and TensorRT, which has no float64,
 leaves it to the CUDA provider, where coordinates keep their digits: in fp16 a coordinate above 1024 has steps of one
 pixel.
 """
@@ -28,8 +28,8 @@ ROW = 15
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where the best K anchors are; every tensor is [N,K,1]."""
+class _Anchors:
+    """Tensors [N,K,1] with the positions of the best K anchors."""
 
     index: str
     """int64, in the order of the concatenated levels; never beyond the last anchor."""
@@ -42,7 +42,7 @@ class _Place:
 
 
 def export(detector: Detector, source: Source) -> onnx.ModelProto:
-    """Build the served graph from the file.
+    """Return the graph to serve, built from the file.
 
     Raises
     ------
@@ -57,10 +57,10 @@ def export(detector: Detector, source: Source) -> onnx.ModelProto:
     scores = _scores(builder, levels)
     padded = builder.op("Pad", scores, builder.ints(0, 0, 0, detector.top_k))
     best, index = builder.ops("TopK", padded, builder.ints(detector.top_k), outputs=2, axis=1, largest=1, sorted=1)
-    place = _place(builder, detector, levels, scores, index)
-    boxes = _gather(builder, [level.boxes.map for level in levels], 4, place.index)
-    landmarks = _gather(builder, [level.landmarks.map for level in levels], 10, place.index)
-    _rows(builder, detector, place, best, boxes, landmarks)
+    anchors = _locate(builder, detector, levels, scores, index)
+    boxes = _gather(builder, [level.boxes.map for level in levels], 4, anchors.index)
+    landmarks = _gather(builder, [level.landmarks.map for level in levels], 10, anchors.index)
+    _rows(builder, detector, anchors, best, boxes, landmarks)
     builder.append()
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["N", detector.top_k, ROW]))
@@ -69,7 +69,7 @@ def export(detector: Detector, source: Source) -> onnx.ModelProto:
 
 
 def _scores(builder: Builder, levels: list[heads.Level]) -> str:
-    """All anchors' scores, [N, anchors of all levels], level by level, row by row."""
+    """Return all anchors' scores, [N, anchors of all levels], level by level, row by row."""
     kinds = []
     for kind in range(len(levels[0].scores)):
         maps = [level.scores[kind] for level in levels]
@@ -86,17 +86,17 @@ def _channels_last(builder: Builder, name: str) -> str:
 
 
 def _gather(builder: Builder, maps: list[str], columns: int, index: str) -> str:
-    """Pick the chosen anchors' raw values as float64 [N,K,columns]."""
+    """Return the chosen anchors' raw values as float64 [N,K,columns]."""
     shape = builder.ints(0, -1, columns)
     rows = [builder.op("Reshape", _channels_last(builder, name), shape) for name in maps]
     chosen = builder.op("GatherND", builder.op("Concat", *rows, axis=1), index, batch_dims=1)
     return builder.op("Cast", chosen, to=TensorProto.DOUBLE)
 
 
-def _place(builder: Builder, detector: Detector, levels: list[heads.Level], scores: str, index: str) -> _Place:
+def _locate(builder: Builder, detector: Detector, levels: list[heads.Level], scores: str, index: str) -> _Anchors:
     zero, one, two, three = (builder.ints(value) for value in range(4))
     total = builder.op("Slice", builder.op("Shape", scores), one, two)
-    # A picture may have fewer anchors than K; the rows of padding, whose index is beyond, are blanked at the end.
+    # An image may have fewer anchors than K; the rows of padding, whose index is beyond, are blanked at the end.
     inside = builder.op("Min", index, builder.op("Sub", total, one))
     widths, counts = [], []
     for level in levels:
@@ -119,7 +119,7 @@ def _place(builder: Builder, detector: Detector, levels: list[heads.Level], scor
     x = builder.op("Sub", cell, builder.op("Mul", y, width))
     stride = builder.op("Gather", builder.const(detector.strides, np.float64), which)
     column = builder.ints(2)
-    return _Place(
+    return _Anchors(
         index=builder.op("Unsqueeze", inside, column),
         x=builder.op("Unsqueeze", builder.op("Cast", x, to=TensorProto.DOUBLE), column),
         y=builder.op("Unsqueeze", builder.op("Cast", y, to=TensorProto.DOUBLE), column),
@@ -127,13 +127,13 @@ def _place(builder: Builder, detector: Detector, levels: list[heads.Level], scor
     )
 
 
-def _rows(builder: Builder, detector: Detector, place: _Place, best: str, boxes: str, landmarks: str) -> None:
+def _rows(builder: Builder, detector: Detector, anchors: _Anchors, best: str, boxes: str, landmarks: str) -> None:
     if detector.layout == "yunet":
-        corners = _centre_and_size(builder, place, boxes)
+        corners = _centre_and_size(builder, anchors, boxes)
     else:
-        corners = _four_distances(builder, place, boxes)
-    cells = builder.op("Concat", *[place.x, place.y] * 5, axis=2)
-    points = builder.op("Mul", builder.op("Add", landmarks, cells), place.stride)
+        corners = _four_distances(builder, anchors, boxes)
+    cells = builder.op("Concat", *[anchors.x, anchors.y] * 5, axis=2)
+    points = builder.op("Mul", builder.op("Add", landmarks, cells), anchors.stride)
     column = builder.op("Unsqueeze", best, builder.ints(2))
     score = builder.op("Cast", column, to=TensorProto.DOUBLE)
     rows = builder.op("Concat", corners, score, points, axis=2)
@@ -142,17 +142,17 @@ def _rows(builder: Builder, detector: Detector, place: _Place, best: str, boxes:
     builder.rename_last(OUTPUT)
 
 
-def _four_distances(builder: Builder, place: _Place, boxes: str) -> str:
-    """SCRFD: left, top, right, bottom distances from the cell's corner, in strides (insightface `distance2bbox`)."""
+def _four_distances(builder: Builder, anchors: _Anchors, boxes: str) -> str:
+    """Decode SCRFD: left, top, right, bottom distances from the cell, in strides (insightface `distance2bbox`)."""
     signs = builder.const([-1, -1, 1, 1], np.float64)
-    cells = builder.op("Concat", *[place.x, place.y] * 2, axis=2)
-    return builder.op("Mul", builder.op("Add", cells, builder.op("Mul", boxes, signs)), place.stride)
+    cells = builder.op("Concat", *[anchors.x, anchors.y] * 2, axis=2)
+    return builder.op("Mul", builder.op("Add", cells, builder.op("Mul", boxes, signs)), anchors.stride)
 
 
-def _centre_and_size(builder: Builder, place: _Place, boxes: str) -> str:
-    """YuNet: centre (cell + d)·s and size exp·s (OpenCV `FaceDetectorYN`)."""
+def _centre_and_size(builder: Builder, anchors: _Anchors, boxes: str) -> str:
+    """Decode YuNet: centre (cell + d)·s and size exp·s (OpenCV `FaceDetectorYN`)."""
     shift, size = builder.ops("Split", boxes, builder.ints(2, 2), outputs=2, axis=2)
-    centre = builder.op("Add", builder.op("Concat", place.x, place.y, axis=2), shift)
+    centre = builder.op("Add", builder.op("Concat", anchors.x, anchors.y, axis=2), shift)
     half = builder.op("Mul", builder.op("Exp", size), builder.const(0.5, np.float64))
     low, high = builder.op("Sub", centre, half), builder.op("Add", centre, half)
-    return builder.op("Mul", builder.op("Concat", low, high, axis=2), place.stride)
+    return builder.op("Mul", builder.op("Concat", low, high, axis=2), anchors.stride)

@@ -1,9 +1,9 @@
-"""Finding a detector's heads: where in the graph the raw maps are, before any export rearranged them.
+"""Finding a detector's heads: the raw maps in the graph, before an export rearranged them.
 
 Every export ends alike: a convolution's map [N, C, H, W], then `Transpose` and `Reshape` to rows, then perhaps
 `Sigmoid`. The graph is cut at that map. So it does not matter that InsightFace's exports flatten rows over the batch
 (`Transpose[2,3,0,1]`, `Reshape[-1,C]`), which, with the batch merely renamed, interleaves the rows of different
-pictures.
+images.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Level:
-    """What the network says at one stride."""
+    """The heads of one stride."""
 
     stride: int
     scores: tuple[Head, ...]
@@ -42,7 +42,7 @@ class Level:
 
 
 def output_names(detector: Detector, names: tuple[str, ...], path: Path) -> list[dict[str, tuple[str, ...]]]:
-    """Sort a file's outputs by stride: `scores`, `boxes`, `landmarks`, by the rule of the layout.
+    """Return a file's outputs by stride: `scores`, `boxes`, `landmarks`, by the rule of the layout.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def output_names(detector: Detector, names: tuple[str, ...], path: Path) -> list
 
 
 def find(detector: Detector, graph: onnx.GraphProto, path: Path) -> list[Level]:
-    """Walk back from every output to its raw map.
+    """Return the raw map of every output, by stride.
 
     Raises
     ------

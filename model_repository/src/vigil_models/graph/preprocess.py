@@ -1,9 +1,8 @@
-"""Folding what clients would do to a picture into the graph: UINT8 RGB rows in, the network's own input out.
+"""Folding the preprocessing of images into the graph: UINT8 RGB rows in, the network's own input out.
 
 The transpose is done on bytes, a quarter of the memory of floats (0.15 ms for 640x384 instead of 0.44). A scale that
-is a power of two goes into the first convolution's weights, where it changes exponents only, so that not a bit of the
-result differs. The mean stays a subtraction: moved into the bias it would be wrong at the border, where the padding is
-zero.
+is a power of two goes into the first convolution's weights, where it changes exponents only, so that no bit of the
+result differs. The mean stays a subtraction: in the bias it would be false at the border, where the padding is zero.
 """
 
 import math
@@ -24,7 +23,7 @@ def fold(graph: onnx.GraphProto, model: Model, input_name: str, sizes: tuple[int
     graph
         Changed in place.
     model
-        Says the channel order, mean and scale that the network was trained with.
+        Has the channel order, mean and scale that the network was trained with.
     input_name
         Of the input that is replaced.
     sizes
@@ -49,12 +48,12 @@ def fold(graph: onnx.GraphProto, model: Model, input_name: str, sizes: tuple[int
 
 
 def input_of(model: Model) -> str:
-    """Name the exported graph's input, fixed on the wire: `image` for detectors, `face` for recognisers."""
+    """Return the name of the graph's input, fixed on the wire: `image` for detectors, `face` for recognisers."""
     return "image" if model.task == "face_detection" else "face"
 
 
 def _first_weights(graph: onnx.GraphProto, input_name: str) -> onnx.TensorProto | None:
-    """Find the weights of the only convolution that reads the input, when nothing else uses them."""
+    """Return the weights of the only convolution that reads the input, when nothing else uses them."""
     readers = [node for node in graph.node if input_name in node.input]
     if len(readers) != 1 or readers[0].op_type != "Conv":
         return None

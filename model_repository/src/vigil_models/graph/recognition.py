@@ -14,11 +14,11 @@ from vigil_models.graph.source import Source
 OUTPUT = "embedding"
 
 _SMALLEST_SQUARE = 1e-24
-"""Keeps a network's answer of all zeros from becoming NaN; squares of real embeddings are above 1."""
+"""Keeps an output of all zeros from becoming NaN; squares of real embeddings are above 1."""
 
 
 def export(recogniser: Recogniser, source: Source) -> onnx.ModelProto:
-    """Build the served graph from the file.
+    """Return the graph to serve, built from the file.
 
     Raises
     ------

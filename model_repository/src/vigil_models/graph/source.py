@@ -1,4 +1,4 @@
-"""Reading a public ONNX file: is it the right file, is it whole, and what are its inputs and outputs."""
+"""Reading a public ONNX file: its sum, its integrity, its inputs and outputs."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from onnx import TensorProto
 
 from vigil_models.catalogue import Model
 from vigil_models.errors import ChecksumMismatch, MissingFile, NotOnnx, WrongLayout
-from vigil_models.graph.clean import picture_inputs
+from vigil_models.graph.clean import image_inputs
 
 MAX_BYTES = 2_000_000_000
 """A protobuf message cannot be larger than 2 GiB, and no face model is."""
@@ -19,7 +19,7 @@ MAX_BYTES = 2_000_000_000
 
 @dataclass(frozen=True)
 class Source:
-    """A model file that was read and found to be what the catalogue says."""
+    """A model file that was read and equals the catalogue's entry."""
 
     path: Path
     sha256: str
@@ -33,27 +33,27 @@ class Source:
 
 
 def sha256_of(path: Path) -> str:
-    """Compute the sha256 of a file as 64 hex digits."""
+    """Return the sha256 of a file as 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read(model: Model, folder: Path, sha256s: Mapping[str, str] | None = None) -> Source:
-    """Read a model's file from a folder and check that it is the one the catalogue means.
+    """Return a model's file from a folder, checked against the catalogue's entry.
 
     Parameters
     ----------
     model
         The catalogue's entry.
     folder
-        Where the file of the entry's name lies.
+        Folder of the file.
     sha256s
         File name to sha256, for files of one's own that stand in for the catalogue's.
 
     Raises
     ------
     MissingFile, ChecksumMismatch, NotOnnx, WrongLayout
-        Each names the file and what was expected.
+        Each names the file and what is expected.
     """
     path = folder / model.file
     if not path.is_file():
@@ -81,14 +81,14 @@ def _check_sum(model: Model, path: Path, digest: str, size: int, given: str | No
 
 
 def inspect(path: Path, data: bytes, digest: str) -> Source:
-    """Parse an ONNX file and find its one picture input and its outputs.
+    """Return a parsed ONNX file with its one image input and its outputs.
 
     Raises
     ------
     NotOnnx
         When it cannot be parsed or fails ONNX's own checker.
     WrongLayout
-        When it does not take exactly one float picture [N,3,H,W].
+        When it does not take exactly one float image [N,3,H,W].
     """
     try:
         proto = onnx.load_model_from_string(data)
@@ -97,7 +97,7 @@ def inspect(path: Path, data: bytes, digest: str) -> Source:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise NotOnnx(path, f"not a whole ONNX model ({reason})", "an ONNX file") from error
     graph = proto.graph
-    inputs = picture_inputs(graph)
+    inputs = image_inputs(graph)
     expected = "one float input [N,3,H,W]"
     if len(inputs) != 1:
         raise WrongLayout(path, f"{len(inputs)} inputs ({', '.join(value.name for value in inputs)})", expected)

@@ -1,8 +1,8 @@
 """Comparing an exported graph with the original file: one by one against it, and a batch against one by one.
 
-Rows of detections are compared as a set, because two anchors whose scores differ by less than rounding may change
-places: every exported row must lie within the tolerance of a row of the original that no other row took, and the sorted
-scores must agree, so that it is indeed the best K that came.
+Rows of detections are compared as a set, because two anchors whose scores differ by less than rounding may be
+swapped: every exported row must lie within the tolerance of a row of the original that no other row matched, and the
+sorted scores must agree, so that the rows are indeed the best K.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,11 +20,11 @@ from vigil_models.errors import ModelsError, ProofFailed
 from vigil_models.graph.preprocess import input_of
 from vigil_models.graph.source import Source
 from vigil_models.proof import inputs, reference
-from vigil_models.proof.inputs import Picture
+from vigil_models.proof.inputs import Image
 
 TOLERANCE = {"score": 1e-4, "pixels": 0.02, "embedding": 1e-4}
 """Largest difference allowed: in scores 0..1, in pixels of the input, in components of an embedding of length 1.
-float32 through a hundred layers, summed in another order, was seen to differ by half of these or less."""
+float32 through a hundred layers, summed in another order, differed by half of these or less."""
 
 SIZES = ((384, 640), (256, 320), (64, 32))
 """Heights and widths that detectors are proven at: a camera's, a small one, and one with fewer anchors than K."""
@@ -35,7 +35,7 @@ class Difference:
     """The largest difference found in one comparison."""
 
     case: str
-    """What was put in, such as `noise 640x384`."""
+    """The input, such as `noise 640x384`."""
     against: Literal["original", "one by one"]
     pictures: int
     quantity: Literal["score", "pixels", "embedding"]
@@ -48,8 +48,8 @@ class Difference:
         return self.largest <= self.tolerance
 
 
-def prove(model: Model, source: Source, exported: onnx.ModelProto, photos: Mapping[str, Picture]) -> list[Difference]:
-    """Compare an exported graph with its original.
+def prove(model: Model, source: Source, exported: onnx.ModelProto, photos: Mapping[str, Image]) -> list[Difference]:
+    """Return the differences between an exported graph and its original.
 
     Parameters
     ----------
@@ -69,9 +69,9 @@ def prove(model: Model, source: Source, exported: onnx.ModelProto, photos: Mappi
     Raises
     ------
     ProofFailed
-        When one is not; the text names the file and all that failed.
+        When one is not; the text names the file and all failures.
     WrongLayout
-        When the original does not answer as its layout says.
+        When the original's outputs do not fit its layout.
     """
     with _running(source, "the original cannot be opened"):
         original = reference.Original(model, source)
@@ -79,9 +79,9 @@ def prove(model: Model, source: Source, exported: onnx.ModelProto, photos: Mappi
         served = reference.session(exported.SerializeToString())
     differences: list[Difference] = []
     for height, width in _sizes(model, original):
-        pictures = _pictures(height, width, photos)
+        images = _images(height, width, photos)
         with _running(source, f"the original or the exported graph does not run at {width}x{height}"):
-            differences += _compare(model, original, source, served, pictures)
+            differences += _compare(model, original, source, served, images)
     failed = [difference for difference in differences if not difference.within]
     if failed:
         lines = "; ".join(
@@ -95,13 +95,13 @@ def prove(model: Model, source: Source, exported: onnx.ModelProto, photos: Mappi
 
 
 @contextmanager
-def _running(source: Source, told: str) -> Iterator[None]:
+def _running(source: Source, failure: str) -> Iterator[None]:
     try:
         yield
     except ModelsError:
         raise
     except Exception as error:  # ONNX Runtime's errors have no other base in common
-        raise ProofFailed(f"{source.path}: {told}: {error}") from error
+        raise ProofFailed(f"{source.path}: {failure}: {error}") from error
 
 
 def _sizes(model: Model, original: reference.Original) -> list[tuple[int, int]]:
@@ -111,7 +111,7 @@ def _sizes(model: Model, original: reference.Original) -> list[tuple[int, int]]:
     return list(SIZES) if fixed is None else [fixed, *SIZES]
 
 
-def _pictures(height: int, width: int, photos: Mapping[str, Picture]) -> dict[str, Picture]:
+def _images(height: int, width: int, photos: Mapping[str, Image]) -> dict[str, Image]:
     size = f"{width}x{height}"
     made = {f"noise {size}": inputs.noise(height, width, 1), f"scene {size}": inputs.scene(height, width, 2)}
     return made | {f"{name} {size}": inputs.fit(photo, height, width) for name, photo in photos.items()}
@@ -122,28 +122,28 @@ def _compare(
     original: reference.Original,
     source: Source,
     served: ort.InferenceSession,
-    pictures: dict[str, Picture],
+    images: dict[str, Image],
 ) -> list[Difference]:
-    alone = {name: _answer(model, served, [picture])[0] for name, picture in pictures.items()}
+    alone = {name: _infer(model, served, [image])[0] for name, image in images.items()}
     found: list[Difference] = []
-    for name, picture in pictures.items():
+    for name, image in images.items():
         if isinstance(model, Detector):
-            expected = reference.detect(model, original, source, picture)
+            expected = reference.detect(model, original, source, image)
             found += _detection(name, "original", 1, [(alone[name], expected)])
         else:
-            truth = reference.embed(model, original, source, picture)
+            truth = reference.embed(model, original, source, image)
             found.append(_embedding(name, "original", 1, [(alone[name], truth)]))
-    together = _answer(model, served, list(pictures.values()))
+    together = _infer(model, served, list(images.values()))
     pairs = [(row, one.astype(np.float64)) for row, one in zip(together, alone.values(), strict=True)]
-    first = next(iter(pictures.values()))
+    first = next(iter(images.values()))
     case = f"batch of {len(pairs)} {first.shape[1]}x{first.shape[0]}"
     if isinstance(model, Detector):
         return found + _detection(case, "one by one", len(pairs), pairs)
     return [*found, _embedding(case, "one by one", len(pairs), pairs)]
 
 
-def _answer(model: Model, served: ort.InferenceSession, pictures: list[Picture]) -> NDArray[np.float32]:
-    return np.asarray(served.run(None, {input_of(model): np.stack(pictures)})[0])
+def _infer(model: Model, served: ort.InferenceSession, images: list[Image]) -> NDArray[np.float32]:
+    return np.asarray(served.run(None, {input_of(model): np.stack(images)})[0])
 
 
 _Pairs = list[tuple[NDArray[np.float32], NDArray[np.float64]]]
@@ -165,7 +165,7 @@ def _detection(case: str, against: Literal["original", "one by one"], count: int
 
 
 def row_difference(got: NDArray[np.float64], expected: NDArray[np.float64]) -> tuple[float, float]:
-    """Measure how far an answer is from what was expected.
+    """Return how far rows are from what is expected.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""What the original file answers, by the shortest way: ONNX Runtime on the file as it is, and decoding in NumPy.
+"""The outputs of the original file: ONNX Runtime on the unchanged file, and decoding in NumPy.
 
-Nothing here shares arithmetic with the graphs that `vigil_models.graph` builds, so that one mistake is not made twice:
+Nothing here shares arithmetic with the graphs that `vigil_models.graph` builds, so that a mistake is not repeated:
 rows come from the outputs the file itself names, anchors from a grid, everything is decoded for every anchor, and
-pictures go in one at a time.
+images go in one at a time.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from vigil_models.graph.source import Source
 
 
 def session(data: bytes) -> ort.InferenceSession:
-    """Open a model on the CPU, quietly."""
+    """Return a session of a model on the CPU, with little logging."""
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -28,7 +28,7 @@ def session(data: bytes) -> ort.InferenceSession:
 
 
 class Original:
-    """The original file, answering one picture at a time."""
+    """The original file, run on one image at a time."""
 
     def __init__(self, model: Detector | Recogniser, source: Source) -> None:
         self._model = model
@@ -38,14 +38,14 @@ class Original:
 
     @property
     def fixed_size(self) -> tuple[int, int] | None:
-        """Height and width that the file insists on, or None when it takes any."""
+        """Height and width that the file requires; None when it takes any."""
         height, width = self._source.input_shape[2:]
         return (height, width) if height and width else None
 
     def run(self, image: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """Answer [H,W,3] uint8 RGB with the file's own outputs.
+        """Return the file's own outputs for an image [H,W,3] uint8 RGB.
 
-        Another size than a fixed one is answered by the same graph with the two numbers of its input made free.
+        For another size than a fixed one, the same graph runs with the two numbers of its input made free.
         """
         model = self._model
         pixels = image if model.channels == "RGB" else image[:, :, ::-1]
@@ -55,8 +55,8 @@ class Original:
             if self._free is None:
                 self._free = session(_runnable(self._source, free_size=True))
             runner = self._free
-        answers = runner.run(list(self._source.output_names), {self._source.input_name: np.ascontiguousarray(chw)})
-        return [np.asarray(answer) for answer in answers]
+        outputs = runner.run(list(self._source.output_names), {self._source.input_name: np.ascontiguousarray(chw)})
+        return [np.asarray(output) for output in outputs]
 
 
 def _runnable(source: Source, *, free_size: bool) -> bytes:
@@ -72,7 +72,7 @@ def _runnable(source: Source, *, free_size: bool) -> bytes:
 
 
 def embed(recogniser: Recogniser, original: Original, source: Source, face: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Embed an aligned face with the original file.
+    """Return the embedding of an aligned face, made with the original file.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def embed(recogniser: Recogniser, original: Original, source: Source, face: NDAr
     Raises
     ------
     WrongLayout
-        When the file answers with another size than the catalogue's.
+        When the file's embedding has another size than the catalogue's.
     """
     raw = original.run(face)[0].astype(np.float64).ravel()
     if raw.shape != (recogniser.embedding_size,):
@@ -98,7 +98,7 @@ def embed(recogniser: Recogniser, original: Original, source: Source, face: NDAr
 
 
 def detect(detector: Detector, original: Original, source: Source, image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Decode every anchor of a picture from the original file's outputs.
+    """Return every anchor of an image, decoded from the original file's outputs.
 
     Parameters
     ----------
@@ -112,28 +112,28 @@ def detect(detector: Detector, original: Original, source: Source, image: NDArra
     Raises
     ------
     WrongLayout
-        When an output has another number of rows or columns than the layout says.
+        When an output has another number of rows or columns than the layout's.
     """
-    answers = dict(zip(source.output_names, original.run(image), strict=True))
+    values = dict(zip(source.output_names, original.run(image), strict=True))
     height, width = image.shape[:2]
     levels = []
     outputs = output_names(detector, source.output_names, source.path)
     for stride, names in zip(detector.strides, outputs, strict=True):
         rows = height // stride * (width // stride) * detector.anchors
-        scores = [_rows(source, answers, name, rows, 1) for name in names["scores"]]
-        boxes = _rows(source, answers, names["boxes"][0], rows, 4)
-        landmarks = _rows(source, answers, names["landmarks"][0], rows, 10)
+        scores = [_rows(source, values, name, rows, 1) for name in names["scores"]]
+        boxes = _rows(source, values, names["boxes"][0], rows, 4)
+        landmarks = _rows(source, values, names["landmarks"][0], rows, 10)
         levels.append(_decode(detector, stride, (height, width), scores, boxes, landmarks))
     return np.concatenate(levels)
 
 
 def _rows(
-    source: Source, answers: dict[str, NDArray[np.float32]], name: str, rows: int, columns: int
+    source: Source, values: dict[str, NDArray[np.float32]], name: str, rows: int, columns: int
 ) -> NDArray[np.float64]:
-    answer = answers[name]
-    if answer.size != rows * columns or answer.shape[-1] != columns:
-        raise WrongLayout(source.path, f"output '{name}' is {list(answer.shape)}", f"{rows} rows of {columns}")
-    return answer.reshape(rows, columns).astype(np.float64)
+    output = values[name]
+    if output.size != rows * columns or output.shape[-1] != columns:
+        raise WrongLayout(source.path, f"output '{name}' is {list(output.shape)}", f"{rows} rows of {columns}")
+    return output.reshape(rows, columns).astype(np.float64)
 
 
 def _decode(

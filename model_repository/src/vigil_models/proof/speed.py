@@ -1,7 +1,7 @@
-"""How long a detector takes on one core, so that who plans cameras reckons with the machine that serves them.
+"""The time of a detector on one core, so that the capacity of a Site is computed for the machine that serves it.
 
 Processor time of the one thread that runs the session is measured, not the time on the wall: while a Site starts, its
-cores do other things as well, and what those take is not the detector's.
+cores do other work as well, which is not the detector's.
 """
 
 import statistics
@@ -15,7 +15,7 @@ import onnxruntime as ort
 from vigil_models.proof import inputs
 
 REFERENCE_SIZE: Final = (384, 640)
-"""Height and width of the picture in which a Site's capacity is counted."""
+"""Height and width of the image in which a Site's capacity is counted."""
 
 WARM_UPS: Final = 3
 RUNS: Final = 9
@@ -23,19 +23,19 @@ RUNS: Final = 9
 
 @dataclass(frozen=True)
 class Speed:
-    """What one reference picture costs."""
+    """The cost of one reference image."""
 
     reference_ms: float
-    """Milliseconds of one core for one picture of `REFERENCE_SIZE`; at least 0.001."""
+    """Milliseconds of one core for one image of `REFERENCE_SIZE`; at least 0.001."""
     width: int
-    """Of the picture that was measured; another one than the reference where the graph takes no other."""
+    """Of the image that was measured; not the reference size where the graph has another fixed size."""
     height: int
     runs: int
-    """Whose median it is."""
+    """Number of runs whose median it is."""
 
 
 def measure(graph: onnx.ModelProto) -> Speed:
-    """Measure a detector's graph on one core.
+    """Return the speed of a detector's graph on one core.
 
     Parameters
     ----------
@@ -49,9 +49,9 @@ def measure(graph: onnx.ModelProto) -> Speed:
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    (taken,) = session.get_inputs()
-    height, width = _size(taken.shape)
-    feed = {taken.name: inputs.scene(height, width, 5)[None]}
+    (model_input,) = session.get_inputs()
+    height, width = _size(model_input.shape)
+    feed = {model_input.name: inputs.scene(height, width, 5)[None]}
     for _ in range(WARM_UPS):
         session.run(None, feed)
     median_ms = statistics.median(_run_ms(session, feed) for _ in range(RUNS))
@@ -64,7 +64,7 @@ def _size(shape: list[int | str | None]) -> tuple[int, int]:
     return (height, width) if isinstance(height, int) and isinstance(width, int) else REFERENCE_SIZE
 
 
-def _run_ms(session: ort.InferenceSession, feed: dict[str, inputs.Picture]) -> float:
+def _run_ms(session: ort.InferenceSession, feed: dict[str, inputs.Image]) -> float:
     started = time.thread_time_ns()
     session.run(None, feed)
     return (time.thread_time_ns() - started) / 1e6

@@ -1,6 +1,6 @@
 """The `config.pbtxt` of each model for each target, as text.
 
-Every value that is a decision stands here once, with its reason. The format is Triton's `ModelConfig`
+Every decision is written here once, with its reason. The format is Triton's `ModelConfig`
 (https://github.com/triton-inference-server/common/blob/main/protobuf/model_config.proto).
 """
 
@@ -13,7 +13,7 @@ from vigil_models.graph.preprocess import input_of
 
 
 class Target(StrEnum):
-    """Where a repository is served."""
+    """The kind of server that a repository is for."""
 
     PRODUCTION = "production"
     """Triton's ONNX Runtime backend on GPUs, TensorRT in FP16."""
@@ -22,13 +22,13 @@ class Target(StrEnum):
 
 
 MAX_BATCH = {"face_detection": 8, "face_recognition": 32}
-"""A frame is one picture; all crops of a frame are one request, and 32 faces in a frame are a crowd."""
+"""A frame is one image; all crops of a frame are one request, and 32 faces in a frame are a crowd."""
 
 PREFERRED = {"face_detection": (4, 8), "face_recognition": (8, 16, 32)}
 """Batch sizes at which a GPU is well filled; a TensorRT engine is fastest at sizes it was tuned for."""
 
 QUEUE_DELAY_US = {"face_detection": 1_000, "face_recognition": 2_000}
-"""How long a request may wait for company on a GPU: small beside the 100 ms from frame to identity."""
+"""Longest wait of a request for others on a GPU: small beside the 100 ms from frame to identity."""
 
 QUEUE_TIMEOUT_US = {"face_detection": 1_000_000, "face_recognition": 3_000_000}
 """A frame that waited a second is of no use: the camera's newest frame is. A best shot is worth more patience."""
@@ -40,15 +40,15 @@ WARM_UP_SIZE = (384, 640)
 """Height and width of the frames that detectors warm up with: 16:9 at the default analysis size."""
 
 REFERENCE_MS = "vigil_reference_ms"
-"""Parameter with the milliseconds of one core for one reference picture, from which a Site's capacity is reckoned."""
+"""Parameter with the milliseconds of one core for one reference image, from which a Site's capacity is computed."""
 
 WORKSPACE_BYTES = 1 << 30
 ENGINE_CACHE = "/var/cache/vigil/tensorrt"
-"""Where engines are kept between starts (a volume in production): building one takes minutes."""
+"""Folder of the engines between starts (a volume in production): building one takes minutes."""
 
 
 def render(model: Model, target: Target, model_id: str, instances: int, *, reference_ms: float | None = None) -> str:
-    """Write a model's `config.pbtxt`.
+    """Return the text of a model's `config.pbtxt`.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def render(model: Model, target: Target, model_id: str, instances: int, *, refer
     instances
         Of the model, on each GPU or on the CPU.
     reference_ms
-        What was measured of a detector, in milliseconds; None: nothing was.
+        Milliseconds measured of a detector; None without a measurement.
     """
     blocks = [
         f'name: "{model.task}"',
@@ -80,7 +80,7 @@ def render(model: Model, target: Target, model_id: str, instances: int, *, refer
 
 
 def parameters(model: Model, model_id: str, reference_ms: float | None = None) -> Mapping[str, str]:
-    """List what clients read from the model's configuration, so that they need no catalogue."""
+    """Return the parameters that clients read from the model's configuration, so that they need no catalogue."""
     measured = {} if reference_ms is None else {REFERENCE_MS: f"{reference_ms:.3f}"}
     if isinstance(model, Detector):
         return {
@@ -103,12 +103,12 @@ def parameters(model: Model, model_id: str, reference_ms: float | None = None) -
 
 def _tensors(model: Model) -> str:
     if isinstance(model, Detector):
-        size, name, answer = "-1, -1", detection.OUTPUT, f"{model.top_k}, {detection.ROW}"
+        size, name, dims = "-1, -1", detection.OUTPUT, f"{model.top_k}, {detection.ROW}"
     else:
-        size, name, answer = f"{CROP}, {CROP}", recognition.OUTPUT, str(model.embedding_size)
+        size, name, dims = f"{CROP}, {CROP}", recognition.OUTPUT, str(model.embedding_size)
     return (
         f'input [ {{ name: "{input_of(model)}" data_type: TYPE_UINT8 dims: [ {size}, 3 ] }} ]\n'
-        f'output [ {{ name: "{name}" data_type: TYPE_FP32 dims: [ {answer} ] }} ]'
+        f'output [ {{ name: "{name}" data_type: TYPE_FP32 dims: [ {dims} ] }} ]'
     )
 
 
@@ -119,7 +119,7 @@ def _instances(target: Target, instances: int) -> str:
 
 def _accelerator(model: Model) -> str:
     # No explicit profile: ONNX Runtime widens its profile by the shapes it meets, and the warm-up shows it the smallest
-    # and the largest before the first client comes.
+    # and the largest before the first client connects.
     options = {
         "precision_mode": "FP16",
         "max_workspace_size_bytes": str(WORKSPACE_BYTES),
@@ -137,7 +137,7 @@ def _accelerator(model: Model) -> str:
 
 def _batching(model: Model, target: Target) -> str:
     # A CPU gains nothing from a larger batch. There a batch of one request keeps the second instance from starving
-    # while the first works through a list, and nothing is held back to wait for company.
+    # while the first works through a list, and no request waits for others.
     preferred = PREFERRED[model.task] if target is Target.PRODUCTION else (1,)
     delay = QUEUE_DELAY_US[model.task] if target is Target.PRODUCTION else 0
     return (

@@ -1,4 +1,4 @@
-"""`manifest.json` of an exported repository: what is served, where it comes from, and how it was proven."""
+"""`manifest.json` of an exported repository: its models, their sources and their proofs."""
 
 from pathlib import Path
 from typing import Literal
@@ -33,7 +33,7 @@ class LicenceNote(_Part):
 
 
 class Preprocessing(_Part):
-    """What is folded into the graph; clients send UINT8 RGB."""
+    """The preprocessing inside the graph; clients send UINT8 RGB."""
 
     channels: str
     mean: float
@@ -52,7 +52,7 @@ class ProofRow(_Part):
 
 
 class SpeedNote(_Part):
-    """What a detector was measured to take, as in `vigil_models.proof.speed.Speed`."""
+    """The measured time of a detector, as in `vigil_models.proof.speed.Speed`."""
 
     reference_ms: float
     width: int
@@ -92,12 +92,12 @@ class Manifest(_Part):
 
 
 def read(repository: Path) -> Manifest:
-    """Read the manifest of an exported repository.
+    """Return the manifest of an exported repository.
 
     Raises
     ------
     RepositoryError
-        When there is none, or it cannot be understood.
+        When there is none, or it cannot be parsed.
     """
     path = repository / NAME
     try:

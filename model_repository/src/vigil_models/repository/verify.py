@@ -1,4 +1,4 @@
-"""Checking an exported repository: whether every file is there and unchanged, and every model answers."""
+"""Checking an exported repository: every file exists and is unchanged, and every model runs."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from vigil_models.repository import manifest, write
 from vigil_models.repository.manifest import Manifest, ManifestModel
 
 SIZE = 64
-"""Side of the pictures that detectors are tried with."""
+"""Side of the images that detectors are checked with, in pixels."""
 
 
 def verify_repository(repository: Path) -> Manifest:
@@ -24,7 +24,7 @@ def verify_repository(repository: Path) -> Manifest:
     ------
     RepositoryError
         When the manifest is missing or unreadable, files are missing or changed (all are named), or a model does not
-        answer as it should.
+        run or returns another shape.
     """
     found = manifest.read(repository)
     problems = [problem for model in found.models for problem in _changed(repository, model)]
@@ -51,12 +51,12 @@ def _try(repository: Path, model: ManifestModel) -> None:
     if entry is None:
         raise RepositoryError(f"{repository}: {model.catalogue_entry} is not in this catalogue. Export it again.")
     side = SIZE if isinstance(entry, Detector) else CROP
-    pictures = np.stack([inputs.noise(side, side, 3), inputs.scene(side, side, 4)])
+    images = np.stack([inputs.noise(side, side, 3), inputs.scene(side, side, 4)])
     path = repository / model.name / write.VERSION / "model.onnx"
     try:
-        answer = reference.session(path.read_bytes()).run(None, {input_of(entry): pictures})[0]
+        output = reference.session(path.read_bytes()).run(None, {input_of(entry): images})[0]
     except Exception as error:
         raise RepositoryError(f"{path}: does not run: {error}") from error
     expected = (2, entry.top_k, 15) if isinstance(entry, Detector) else (2, entry.embedding_size)
-    if answer.shape != expected or not np.isfinite(answer).all():
-        raise RepositoryError(f"{path}: answers {list(answer.shape)}, expected finite {list(expected)}.")
+    if output.shape != expected or not np.isfinite(output).all():
+        raise RepositoryError(f"{path}: returns {list(output.shape)}, expected finite {list(expected)}.")

@@ -1,4 +1,4 @@
-"""Writing a repository: everything into a folder beside the destination, then one rename. Whole, or nothing."""
+"""Writing a repository: all files into a folder beside the destination, then one rename. Whole, or absent."""
 
 import shutil
 import tempfile
@@ -15,12 +15,12 @@ VERSION = "1"
 
 
 def python_model() -> bytes:
-    """Give the program that Triton's python backend runs."""
+    """Return the program that Triton's python backend runs."""
     return (resources.files("vigil_models") / "repository" / "python_backend" / "model.py").read_bytes()
 
 
 def write(destination: Path, files: Mapping[str, bytes]) -> None:
-    """Put files into a folder that appears, or replaces an earlier export, at once.
+    """Write files into a folder that appears, or replaces an earlier export, at once.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def write(destination: Path, files: Mapping[str, bytes]) -> None:
     Raises
     ------
     RepositoryError
-        When something else lies there, or the disk does not take it; then nothing is changed.
+        When the destination holds something else, or cannot be written; then nothing is changed.
     """
     _check_free(destination)
     try:
@@ -57,9 +57,7 @@ def _check_free(destination: Path) -> None:
     if destination.is_symlink() or (destination.exists() and not destination.is_dir()):
         raise RepositoryError(f"{destination}: is not a folder. Choose another --out.")
     if destination.is_dir() and any(destination.iterdir()) and not (destination / manifest.NAME).is_file():
-        raise RepositoryError(
-            f"{destination}: holds something that is no export of vigil-models. Choose another --out."
-        )
+        raise RepositoryError(f"{destination}: holds files that are no export of vigil-models. Choose another --out.")
 
 
 def _swap(staging: Path, destination: Path) -> None:

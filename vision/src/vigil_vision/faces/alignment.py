@@ -33,7 +33,7 @@ _RAMP = np.arange(CROP, dtype=np.float64)
 
 
 class _Patch(NamedTuple):
-    """The part of a picture that a crop reads, packed, in a black frame: one pixel, two at the right and the bottom."""
+    """The part of an image that a crop reads, packed, in a black frame: one pixel, two at the right and the bottom."""
 
     packed: NDArray[np.uint64]
     left: int
@@ -53,18 +53,18 @@ def similarity_transforms(
     Parameters
     ----------
     landmarks
-        [n,k,2] float32 in picture pixels; k is 5 for the ArcFace template.
+        [n,k,2] float32 in image pixels; k is 5 for the ArcFace template.
     template
         [k,2] float32, where they should go.
 
     Returns
     -------
-    [n,2,3] float32: `crop = M[:, :2] @ picture + M[:, 2]`.
+    [n,2,3] float32: `crop = M[:, :2] @ image + M[:, 2]`.
 
     Raises
     ------
     ValueError
-        When the shape is wrong, a coordinate is not finite, or all points of a face coincide.
+        When the shape does not fit, a coordinate is not finite, or all points of a face coincide.
     """
     turns, shifts = _solve(landmarks, template)
     matrices = np.empty((len(turns), 2, 3), np.float32)
@@ -77,26 +77,26 @@ def similarity_transforms(
 
 
 def align(image: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Cut faces out of a picture, turned and scaled onto the ArcFace template.
+    """Cut faces out of an image, turned and scaled onto the ArcFace template.
 
     Parameters
     ----------
     image
         [H,W,3] uint8 RGB, any strides.
     landmarks
-        [n,5,2] float32 in pixels of that picture; may lie outside of it.
+        [n,5,2] float32 in pixels of that image; may lie outside of it.
 
     Returns
     -------
-    [n,112,112,3] uint8 RGB, contiguous; what lies outside the picture is black, as in the embedders' training.
+    [n,112,112,3] uint8 RGB, contiguous; what lies outside the image is black, as in the embedders' training.
 
     Raises
     ------
     ValueError
-        As `similarity_transforms`, or when the picture is not [H,W,3] uint8.
+        As `similarity_transforms`, or when the image is not [H,W,3] uint8.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        msg = f"a picture of shape {list(image.shape)}, {image.dtype}, cannot be aligned; [H,W,3] uint8 is expected"
+        msg = f"an image of shape {list(image.shape)}, {image.dtype}, cannot be aligned; [H,W,3] uint8 is expected"
         raise ValueError(msg)
     turns, shifts = _solve(landmarks, ARCFACE_112)
     crops = np.empty((len(turns), CROP, CROP, 3), np.uint8)
@@ -122,7 +122,7 @@ def _solve(
     centred = points - centres[:, None]
     spread = (centred.real**2 + centred.imag**2).sum(axis=1)
     turns = (centred.conj() * (goal - goal_centre)).sum(axis=1)
-    # Points that all lie within a hundredth of a pixel, or in an order that fits no rotation, tell nothing.
+    # Points that all lie within a hundredth of a pixel, or in an order that fits no rotation, define no transform.
     if (spread < 1e-4).any() or (np.abs(turns) < 1e-3).any():
         msg = "landmarks that all lie in one place, or mirror the template, cannot be aligned"
         raise ValueError(msg)
@@ -131,7 +131,7 @@ def _solve(
 
 
 def _warp(image: NDArray[np.uint8], back: complex, origin: complex, out: NDArray[np.uint8]) -> None:
-    """Fill one crop [112,112,3]: the crop's point (u, v) shows the picture at `back * (u + iv) + origin`."""
+    """Fill one crop [112,112,3]: the crop's point (u, v) shows the image at `back * (u + iv) + origin`."""
     patch = _cut(image, back, origin)
     if patch is None:
         out[:] = 0
@@ -149,7 +149,7 @@ def _warp(image: NDArray[np.uint8], back: complex, origin: complex, out: NDArray
 
 
 def _cut(image: NDArray[np.uint8], back: complex, origin: complex) -> _Patch | None:
-    """Take what a crop needs out of the picture; None when it lies wholly outside."""
+    """Return the part of the image that a crop reads; None when it lies wholly outside."""
     height, width = image.shape[:2]
     corners = np.array([0, CROP - 1, (CROP - 1) * 1j, (CROP - 1) * (1 + 1j)]) * back + origin
     block = int(min(max(abs(back), 1), MAX_BLOCK))

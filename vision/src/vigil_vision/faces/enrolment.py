@@ -18,7 +18,7 @@ from vigil_vision.photos import PhotoError, PhotoTooLarge, decode_photo, scale_i
 
 DETECTOR_SIDES = (640, 320)
 """Longer sides of a photo as the detector sees it, in pixels; the next one is tried when the one before shows no face.
-Detectors miss faces that fill a large picture."""
+Detectors miss faces that fill a large image."""
 
 DOUBTFUL = 0.6
 """Share of the enrolment threshold down to which a face is reported as doubtful instead of not at all."""
@@ -45,12 +45,12 @@ class PhotoFaces:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PhotoEnrolment:
-    """What became of a photo.
+    """The outcome of enrolling a photo.
 
     Attributes
     ----------
     assessment
-        Accepted, or why not.
+        Accepted, or the reason of the refusal.
     embedding
         [D] float32, unit length; None when refused.
     model_id
@@ -68,26 +68,26 @@ def find_faces(models: FaceModels, image: NDArray[np.uint8], *, deadline_s: floa
     Parameters
     ----------
     models
-        Of which the detector is asked.
+        Only the detector is used.
     image
         [H,W,3] uint8 RGB, upright.
     deadline_s
-        Seconds per picture that is sent, instead of the models' own; the detector's info is read within theirs.
+        Seconds per image that is sent, instead of the models' own; the detector's info is read within theirs.
 
     Raises
     ------
     InferenceError
-        When no server answers.
+        When no server responds.
     """
     detector = models.detector_info()
     height, width = image.shape[:2]
     found = PhotoFaces(Detections.empty(), np.empty((0, alignment.CROP, alignment.CROP, 3), np.uint8), detector)
     for side in DETECTOR_SIDES:
         box = _letterbox(detector, width, height, side)
-        answer = models.detect(scale_into(image, box), deadline_s=deadline_s)
-        detector = answer.info
+        result = models.detect(scale_into(image, box), deadline_s=deadline_s)
+        detector = result.info
         faces = detection.decode(
-            answer.values[0],
+            result.values[0],
             box,
             score_threshold=detector.enrol_score_threshold * DOUBTFUL,
             iou_threshold=detector.nms_iou,
@@ -100,12 +100,12 @@ def find_faces(models: FaceModels, image: NDArray[np.uint8], *, deadline_s: floa
 
 
 def enrol_photo(models: FaceModels, data: bytes, *, deadline_s: float | None = None) -> PhotoEnrolment:
-    """Take a photo's bytes to an embedding, or to the reason why it is refused.
+    """Return the embedding of a photo's face, or the reason why the photo is refused.
 
     Parameters
     ----------
     models
-        Both are asked.
+        Both are used.
     data
         A JPEG, PNG or WebP.
     deadline_s
@@ -114,7 +114,7 @@ def enrol_photo(models: FaceModels, data: bytes, *, deadline_s: float | None = N
     Raises
     ------
     InferenceError
-        When no server answers; a bad photo is not an error but a refusal.
+        When no server responds; a photo that is refused is no error.
     """
     try:
         image = decode_photo(data)
@@ -125,8 +125,8 @@ def enrol_photo(models: FaceModels, data: bytes, *, deadline_s: float | None = N
     assessment = assess_enrolment(faces.detections, faces.crops, min_confidence=faces.detector.enrol_score_threshold)
     if not assessment.accepted or assessment.face is None:
         return PhotoEnrolment(assessment)
-    answer = models.embed(faces.crops[assessment.face : assessment.face + 1], deadline_s=deadline_s)
-    return PhotoEnrolment(assessment, answer.values[0], answer.info.model_id)
+    result = models.embed(faces.crops[assessment.face : assessment.face + 1], deadline_s=deadline_s)
+    return PhotoEnrolment(assessment, result.values[0], result.info.model_id)
 
 
 def _letterbox(detector: DetectorInfo, width: int, height: int, side: int) -> letterbox.Letterbox:

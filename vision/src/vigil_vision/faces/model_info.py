@@ -1,4 +1,4 @@
-"""What a client must know of a served model, read from the parameters in its Triton configuration."""
+"""The properties of the served face models, read from the parameters in their Triton configuration."""
 
 import re
 from collections.abc import Mapping
@@ -30,11 +30,11 @@ class DetectorInfo(FaceModelInfo):
     Attributes
     ----------
     score_threshold, enrol_score_threshold
-        0 to 1: least score of a face in live pictures, and in enrolment photos.
+        0 to 1: least score of a face in live frames, and in enrolment photos.
     nms_iou
         0 to 1: boxes that overlap more are one face.
     top_k
-        Rows in an answer.
+        Rows of the output, padding included.
     height, width
         Input size in pixels when the model fixes it; None when it takes any multiple of 32.
     """
@@ -68,7 +68,7 @@ class EmbedderInfo(FaceModelInfo):
 
 
 def detector_info(parameters: Mapping[str, str], *, dims: tuple[int, ...]) -> DetectorInfo:
-    """Read what the detector's parameters hold; ValueError names the parameter that is missing or wrong.
+    """Return the detector's properties; ValueError names the parameter that is missing or invalid.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def detector_info(parameters: Mapping[str, str], *, dims: tuple[int, ...]) -> De
 
 
 def embedder_info(parameters: Mapping[str, str]) -> EmbedderInfo:
-    """Read what the embedder's parameters hold; ValueError names the parameter that is missing or wrong."""
+    """Return the embedder's properties; ValueError names the parameter that is missing or invalid."""
     template = _text(parameters, "alignment_template")
     if template != "arcface_112":
         msg = f"alignment_template is {template!r}; this version aligns to 'arcface_112' only"

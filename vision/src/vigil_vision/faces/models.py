@@ -1,4 +1,4 @@
-"""The detector and the embedder: what may be asked of them wherever they run, and as Triton serves them."""
+"""The detector and the embedder: the interface, and the implementation over Triton."""
 
 from functools import lru_cache
 from typing import Protocol, TypeAlias
@@ -27,16 +27,16 @@ EmbedderResult: TypeAlias = InferenceResult[NDArray[np.float32], EmbedderInfo]
 
 
 class FaceModels(Protocol):
-    """Two models; `TritonFaceModels` asks Triton servers for them, others may run them in their own process.
+    """A detector and an embedder, on Triton servers (`TritonFaceModels`) or in this process.
 
-    Every call raises InferenceError when it cannot be answered.
+    Every call may raise InferenceError.
     """
 
     def detector_info(self) -> DetectorInfo:
-        """Return what is served as detector."""
+        """Return the properties of the detector."""
 
     def embedder_info(self) -> EmbedderInfo:
-        """Return what is served as embedder."""
+        """Return the properties of the embedder."""
 
     def detect(self, image: NDArray[np.uint8], *, deadline_s: float | None = None) -> DetectorResult:
         """Find faces in an image [H,W,3] uint8 RGB; see `TritonFaceModels.detect`."""
@@ -51,7 +51,7 @@ class TritonFaceModels:
     Parameters
     ----------
     client
-        Runs the models. It may be shared with other analyses; whoever made it closes it.
+        Runs the models. It may be shared with other analyses.
     """
 
     def __init__(self, client: TritonClient) -> None:
@@ -125,11 +125,11 @@ class TritonFaceModels:
         return InferenceResult(result.values["embedding"], _embedder(result.info), result.endpoint)
 
     def detector_info(self) -> DetectorInfo:
-        """Return what the first endpoint that works serves as detector; raises InferenceError."""
+        """Return the properties of the detector on the first endpoint that works; raises InferenceError."""
         return self.client.read_info(DETECTION, _detector)
 
     def embedder_info(self) -> EmbedderInfo:
-        """Return what the first endpoint that works serves as embedder; raises InferenceError."""
+        """Return the properties of the embedder on the first endpoint that works; raises InferenceError."""
         return self.client.read_info(RECOGNITION, _embedder)
 
     def ready(self, *, deadline_s: float = 1.0) -> bool:
@@ -141,7 +141,7 @@ class TritonFaceModels:
         return self.client.frame_buffer(height, width)
 
     def close(self) -> None:
-        """Close the client."""
+        """Close the client and its connections."""
         self.client.close()
 
 

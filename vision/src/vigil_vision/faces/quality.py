@@ -1,4 +1,4 @@
-"""How good is a face for recognition: size, sharpness, light, pose, confidence; and whether a photo may be enrolled.
+"""The quality of a face for recognition, and the assessment of a photo for enrolment.
 
 Limits were calibrated on photos of public figures with two detectors (SCRFD-2.5G, YuNet) and two embedders: every
 undegraded portrait passes with a margin, and what is refused has lost so much that its embedding moved away from the
@@ -25,13 +25,13 @@ MIN_SHARPNESS = 0.35
 more."""
 
 MAX_YAW, MAX_PITCH, MAX_ROLL = 35.0, 40.0, 60.0
-"""Degrees, for enrolment. Portraits reach 29, 27 and 8: five landmarks tell yaw well and pitch badly; roll is undone by
+"""Degrees, for enrolment. Portraits reach 29, 27 and 8: five landmarks show yaw well and pitch badly; roll is undone by
 the alignment and matters only because detectors are not made for it."""
 
 MIN_BRIGHTNESS, MAX_BRIGHTNESS = 0.10, 0.90
 """Mean grey of the face, for enrolment. Wide on purpose: they catch photos in which light has drowned the face or
-failed to reach it, not exposure that is merely poor. The photos they were tried on show too few people to tell how much
-room they leave for every skin, so do not narrow them without measuring that."""
+failed to reach it, not exposure that is merely poor. The photos they were tried on show too few people to measure how
+much room they leave for every skin, so do not narrow them without such a measurement."""
 
 RIVAL_CONFIDENCE = 0.85
 """Another face spoils an enrolment photo when it is at least this confident relative to the best; a painted landscape
@@ -69,11 +69,11 @@ class Pose:
     Attributes
     ----------
     yaw
-        Positive when the person looks to the right side of the picture; -90 to 90.
+        Positive when the person looks to the right side of the image; -90 to 90.
     pitch
         Positive when the person looks up; -90 to 90. A rough estimate: +-20 is noise.
     roll
-        Positive when the head is turned clockwise in the picture; -180 to 180.
+        Positive when the head is turned clockwise in the image; -180 to 180.
     """
 
     yaw: float
@@ -118,14 +118,14 @@ class FaceQuality:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """May this photo be enrolled.
+    """Whether a photo may be enrolled, and the reason.
 
     Attributes
     ----------
     reason
-        `Accepted`, or what is wrong first.
+        `Accepted`, or the first flaw.
     message
-        A sentence for the person who took the photo, with the measured and the needed value.
+        A sentence for the photographer, with the measured and the needed value.
     face
         Index of the face in the detections; None when there is none or more than one.
     quality
@@ -199,7 +199,7 @@ def measure(detections: Detections, crops: NDArray[np.uint8]) -> list[FaceQualit
 
 
 def assess_enrolment(detections: Detections, crops: NDArray[np.uint8], *, min_confidence: float) -> Assessment:
-    """Decide whether a photo with these faces may be enrolled, and say why not.
+    """Return whether a photo with these faces may be enrolled, and the reason if not.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def assess_enrolment(detections: Detections, crops: NDArray[np.uint8], *, min_co
     chosen = int(np.argmax(weights))
     quality = measure(detections.select(slice(chosen, chosen + 1)), crops[chosen : chosen + 1])[0]
     if quality.confidence < min_confidence:
-        message = f"what looks most like a face has confidence {quality.confidence:.2f}; {min_confidence:.2f} is needed"
+        message = f"the most likely face has confidence {quality.confidence:.2f}; {min_confidence:.2f} is needed"
         return Assessment(PhotoReason.LOW_CONFIDENCE, message, chosen, quality)
     count = 1 + _rivals(detections, chosen, min_confidence)
     if count > 1:
@@ -255,7 +255,7 @@ def _flaws(quality: FaceQuality) -> list[_Flaw]:
 
 
 def _rivals(detections: Detections, chosen: int, min_confidence: float) -> int:
-    """Count the other faces that make it unclear whom the photo shows."""
+    """Count the other faces that make it unclear which person the photo shows."""
     scores, sizes = detections.scores, detections.face_pixels
     confident = scores >= max(min_confidence, RIVAL_CONFIDENCE * float(scores.max()))
     rivals = confident & (sizes >= RIVAL_SIZE * sizes[chosen])
@@ -270,7 +270,7 @@ def _measure_one(
     inner = grey[1:-1, 1:-1]
     laplacian = 4 * inner - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]
     mean, spread = float(grey.mean()), float(grey.std())
-    # The floor keeps the sensor noise of a black picture from counting as detail.
+    # The floor keeps the sensor noise of a black image from counting as detail.
     sharpness = min(float(laplacian.std()) / max(mean, 8.0) / _SHARP_RATIO, 1.0)
     eyes = float(np.hypot(*(landmarks[1] - landmarks[0])))
     pose = pose_of(landmarks)

@@ -1,4 +1,4 @@
-"""A circuit breaker: an endpoint that failed is left alone for a while, then tried by one call, not by all at once."""
+"""A circuit breaker: an endpoint that failed is paused, then tried by one call, not by all at once."""
 
 import random
 import threading
@@ -12,10 +12,10 @@ TOLERATED_TIMEOUTS = 3
 """Timeouts in a row before the circuit opens: one may be a hiccup, a refused connection is not."""
 
 PROBE_POLL_S = 0.05
-"""While one call probes, others look again after this long."""
+"""While one call probes, the others check again after so many seconds."""
 
 PROBE_EXPIRES_S = 30.0
-"""A probe whose caller never reported back no longer blocks the next one."""
+"""A probe without a result no longer blocks the next one after so many seconds."""
 
 
 class Circuit(StrEnum):
@@ -53,14 +53,14 @@ class Breaker:
             return Circuit.HALF_OPEN if self._probing() else Circuit.OPEN
 
     def wait_s(self) -> float:
-        """Seconds until it is worth asking again: 0 when closed or due."""
+        """Return the seconds until the next call is worthwhile: 0 when closed or due."""
         with self._lock:
             if self._retry_at is None:
                 return 0.0
             return PROBE_POLL_S if self._probing() else max(self._retry_at - self._clock(), 0.0)
 
     def try_probe(self) -> bool:
-        """Ask to be the one call that probes an open circuit whose pause is over."""
+        """Return whether the caller is the one that probes an open circuit whose pause is over."""
         with self._lock:
             if self._retry_at is None or self._probing() or self._clock() < self._retry_at:
                 return False
@@ -68,7 +68,7 @@ class Breaker:
             return True
 
     def succeeded(self) -> bool:
-        """Note a good answer; tells whether this closed an open circuit."""
+        """Note a success; return whether it closed an open circuit."""
         with self._lock:
             was_open = self._retry_at is not None
             self._timeouts = self._openings = 0
@@ -76,7 +76,7 @@ class Breaker:
             return was_open
 
     def failed(self, *, decisive: bool) -> bool:
-        """Note a failure; tells whether the circuit is open now.
+        """Note a failure; return whether the circuit is open now.
 
         Parameters
         ----------

@@ -190,7 +190,7 @@ class TritonClient:
             try:
                 return self._regions.allocate(int(np.prod(shape))).reshape(shape)
             except OSError:
-                # No or too little /dev/shm: the wire is slower, not wrong.
+                # No or too little /dev/shm: the wire is only slower.
                 pass
         return np.zeros(shape, np.uint8)
 
@@ -211,7 +211,7 @@ class TritonClient:
         self.close()
 
     def _run(self, work: Callable[[Connection, float], Result], model: str, deadline_s: float | None) -> Result:
-        """Try endpoints in order until one answers or the deadline is near; inference may be repeated safely."""
+        """Try endpoints in order until one responds or the deadline is near; inference may be repeated safely."""
         until = time.monotonic() + (self._deadline_s if deadline_s is None else deadline_s)
         failures: dict[str, InferenceError] = {}
         while True:
@@ -221,7 +221,7 @@ class TritonClient:
                 except InferenceRejected:
                     raise
                 except InferenceTimeout as error:
-                    # The last try may get a few milliseconds only: what the endpoint said before tells more.
+                    # The last attempt may have a few milliseconds only: the error of an earlier one explains more.
                     failures.setdefault(endpoint.address, error)
                 except InferenceError as error:
                     failures[endpoint.address] = error
@@ -233,12 +233,12 @@ class TritonClient:
     def _usable(self, model: str, until: float) -> Iterator[tuple[Endpoint, int]]:
         """Yield the endpoints to try now, each with the number of those after it; none when the time is up.
 
-        One that is due for a probe is tried with a real call only when there is no other; else it is asked aside, so
+        One that is due for a probe is tried with a real call only when there is no other; else it is probed aside, so
         that no frame waits for a dead server.
         """
         closed = [one for one in self._endpoints if one.breaker.circuit is Circuit.CLOSED]
         for endpoint in self._endpoints:
-            # Looked at before a probe is taken: one that nobody makes would keep all others waiting for it to expire.
+            # Checked before a probe is taken: a probe that is not made would block all others until it expires.
             if self._closed.is_set() or until <= time.monotonic():
                 return
             if endpoint in closed:
@@ -253,7 +253,7 @@ class TritonClient:
             return InferenceUnavailable("the inference client is closed")
         causes = [str(error) for error in failures.values()]
         causes += [
-            f"{state.endpoint}: left alone after: {state.last_error}"
+            f"{state.endpoint}: paused after: {state.last_error}"
             for state in self.endpoint_states()
             if state.endpoint not in failures
         ]
@@ -319,13 +319,13 @@ def _check_outputs(values: Tensors, expected: Mapping[str, tuple[int, ...]], add
     for name, shape in expected.items():
         array = values.get(name)
         if array is None:
-            msg = f"{address}: answered outputs {list(values)} where {name!r} is expected"
+            msg = f"{address}: returned outputs {list(values)} where {name!r} is expected"
             raise InferenceUnavailable(msg)
         if array.ndim != len(shape) or any(want not in (-1, got) for got, want in zip(array.shape, shape, strict=True)):
-            msg = f"{address}: answered {list(array.shape)} where {list(shape)} is expected"
+            msg = f"{address}: returned {list(array.shape)} where {list(shape)} is expected"
             raise InferenceUnavailable(msg)
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            msg = f"{address}: answered numbers that are not finite"
+            msg = f"{address}: returned numbers that are not finite"
             raise InferenceUnavailable(msg)
 
 

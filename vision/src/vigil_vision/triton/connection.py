@@ -1,4 +1,4 @@
-"""One gRPC channel to a Triton server, with all that must be learnt anew when the server has restarted.
+"""One gRPC channel to a Triton server, with all state that a restart of the server invalidates.
 
 A connection is thrown away when its server fails, and with it the channel's own reconnection pauses, the infos of the
 models and the list of registered shared memory regions.
@@ -28,13 +28,13 @@ from vigil_vision.triton.shared_memory import RegionStore
 from vigil_vision.triton.wire import Tensors
 
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
-"""A batch of eight 4K pictures is 200 MB."""
+"""A batch of eight 4K images is 200 MB."""
 
 _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    # A peer that vanished without a word is noticed within 15 s even in a long call. Pings without calls would be
-    # answered by Triton with GOAWAY, for it allows one in 5 minutes.
+    # A peer that vanished silently is noticed within 15 s even in a long call. Pings without calls would be
+    # refused by Triton with GOAWAY, since it allows one in 5 minutes.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 0),
@@ -45,7 +45,7 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_reconnect_backoff_ms", 2_000),
     # Else a new channel would inherit the pauses of the one before.
     ("grpc.use_local_subchannel_pool", 1),
-    # A headless service's name gives the addresses of all its pods.
+    # A headless service's name resolves to the addresses of all its pods.
     ("grpc.lb_policy_name", "round_robin"),
     # An HTTP proxy from the environment is meant for the internet.
     ("grpc.enable_http_proxy", 0),
@@ -74,7 +74,7 @@ class Connection:
         self._infos: dict[str, tuple[ModelInfo, float]] = {}
         self._registered: set[str] = set()
         self._lost_in_a_row = 0
-        self._last_answer = 0.0
+        self._last_response = 0.0
 
     @property
     def shared_memory(self) -> bool:
@@ -98,24 +98,24 @@ class Connection:
         All outputs by name.
         """
         until = time.monotonic() + timeout_s
-        # Registering is worth a part of the time only: when it hangs, the wire must still have its chance.
+        # Registering gets a part of the time only: when it hangs, the wire must still have its chance.
         regions = self._regions_of(inputs, timeout_s / 2)
         if not regions:
             return self._send(model, inputs, regions, _left(until))
         try:
             outputs = self._send(model, inputs, regions, _left(until))
         except RegionLost:
-            # The server restarted between two calls, so nothing learnt from it holds any more. The wire is certain.
+            # The server restarted between two calls, so its state here is void. The wire is certain.
             self._forget()
             return self._send(model, inputs, {}, _left(until))
         self._lost_in_a_row = 0
         return outputs
 
     def info(self, model: str, timeout_s: float) -> ModelInfo:
-        """Read a model's info, or return the one that was read a moment ago."""
+        """Return the configuration of a model, read anew when it may have changed."""
         now = time.monotonic()
         known = self._infos.get(model)
-        if known and now - self._last_answer < INFO_FRESH_S and now - known[1] < INFO_EXPIRES_S:
+        if known and now - self._last_response < INFO_FRESH_S and now - known[1] < INFO_EXPIRES_S:
             return known[0]
         request = wire.messages.ModelConfigRequest(name=model)
         raw = self._call("ModelConfig", request.SerializeToString(), timeout_s)
@@ -123,19 +123,19 @@ class Connection:
         info = read_model_info(config)
         if known and known[0].model_id != info.model_id:
             logging.getLogger(__name__).warning(
-                "%s serves %s as %s now, not %s", self.address, info.model_id, model, known[0].model_id
+                "%s now serves %s as %s instead of %s", self.address, info.model_id, model, known[0].model_id
             )
         self._infos[model] = (info, now)
         return info
 
     def model_ready(self, model: str, timeout_s: float) -> bool:
-        """Ask whether the server could run a model now."""
+        """Return whether the server can run a model now."""
         request = wire.messages.ModelReadyRequest(name=model)
         raw = self._call("ModelReady", request.SerializeToString(), timeout_s)
         return bool(wire.messages.ModelReadyResponse.FromString(raw).ready)
 
     def probe(self, model: str, timeout_s: float) -> "grpc.Future":
-        """Ask as `model_ready`, without waiting; the future's result is the raw answer, for `probe_result`.
+        """Start what `model_ready` does, without waiting; the future's result is the raw response, for `probe_result`.
 
         Raises
         ------
@@ -149,7 +149,7 @@ class Connection:
             raise self._closed() from error
 
     def close(self, timeout_s: float = 0.5) -> None:
-        """Take registered regions back where the server still answers, and close the channel."""
+        """Unregister regions where the server still responds, and close the channel."""
         for name in tuple(self._registered):
             with suppress(InferenceError):
                 self._unregister(name, timeout_s)
@@ -176,7 +176,7 @@ class Connection:
         try:
             return wire.read_outputs(raw)
         except ValueError as error:
-            msg = f"{self.address}: the answer cannot be read: {error}"
+            msg = f"{self.address}: the response cannot be read: {error}"
             raise InferenceUnavailable(msg) from error
 
     def _invoke(self, method: "grpc.UnaryUnaryMultiCallable", request: bytes, timeout_s: float) -> bytes:
@@ -186,11 +186,11 @@ class Connection:
             raise from_grpc(error, self.address, timeout_s) from error
         except ValueError as error:
             raise self._closed() from error
-        self._last_answer = time.monotonic()
+        self._last_response = time.monotonic()
         return raw
 
     def _closed(self) -> InferenceUnavailable:
-        """Word the ValueError that grpcio raises when another thread has closed the channel meanwhile."""
+        """Return the error for grpcio's ValueError when another thread has closed the channel meanwhile."""
         return InferenceUnavailable(f"{self.address}: connection closed")
 
     def _regions_of(self, inputs: Tensors, timeout_s: float) -> dict[str, tuple[str, int]]:
@@ -225,11 +225,11 @@ class Connection:
         try:
             self._call("SystemSharedMemoryRegister", request.SerializeToString(), _left(until))
         except RegionKnown:
-            # By a connection that was given up while the server lived; a name is never used for a second region.
+            # By a connection that was dropped while the server lived; a name is never used for a second region.
             pass
         except InferenceError as error:
             logging.getLogger(__name__).info(
-                "%s cannot read shared memory, frames take the wire: %s", self.address, error
+                "%s cannot read shared memory, frames go over the wire: %s", self.address, error
             )
             self.regions = None
             return False
@@ -251,12 +251,12 @@ class Connection:
 
 
 def _left(until: float) -> float:
-    """Seconds until then, as a deadline: never 0, which gRPC takes for none."""
+    """Return the seconds until then, as a deadline: never 0, which gRPC takes for none."""
     return max(until - time.monotonic(), 0.001)
 
 
 def probe_result(future: "grpc.Future") -> bool:
-    """Read whether a probed model is ready; any failure is a no."""
+    """Return whether a probed model is ready; False on any failure."""
     try:
         raw = future.result(timeout=0)
     except (grpc.RpcError, grpc.FutureTimeoutError, grpc.FutureCancelledError):

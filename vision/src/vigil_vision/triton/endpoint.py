@@ -1,4 +1,4 @@
-"""One endpoint: its connection, its circuit breaker, and what is counted about it."""
+"""One endpoint: its connection, its circuit breaker, and its counters."""
 
 import logging
 import threading
@@ -22,15 +22,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EndpointState:
-    """What a client knows of one endpoint, for metrics and heartbeats.
+    """The state of one endpoint, for metrics and heartbeats.
 
     Attributes
     ----------
     endpoint
         `host:port`.
     circuit
-        Closed: in use. Open: left alone until its pause is over. HalfOpen: being probed.
-    answered, failed
+        Closed: in use. Open: not called until its pause is over. HalfOpen: being probed.
+    succeeded, failed
         Calls since the start.
     shared_memory
         Whether frames go there through shared memory.
@@ -40,7 +40,7 @@ class EndpointState:
 
     endpoint: str
     circuit: Circuit
-    answered: int
+    succeeded: int
     failed: int
     shared_memory: bool
     last_error: str
@@ -55,25 +55,25 @@ class Endpoint:
         self._regions = regions
         self._lock = threading.Lock()
         self._connection: Connection | None = None
-        self._answered = 0
+        self._succeeded = 0
         self._failed = 0
         self._last_error = ""
 
     def state(self) -> EndpointState:
-        """Tell how it stands."""
+        """Return the present state."""
         with self._lock:
             shared = self._connection is not None and self._connection.shared_memory
             return EndpointState(
-                self.address, self.breaker.circuit, self._answered, self._failed, shared, self._last_error
+                self.address, self.breaker.circuit, self._succeeded, self._failed, shared, self._last_error
             )
 
     def attempt(self, work: Callable[[Connection, float], Result], timeout_s: float) -> Result:
-        """Do some work on the connection, and remember how it went."""
+        """Return the result of some work on the connection, and note whether it succeeded."""
         connection = self.connect()
         try:
             result = work(connection, timeout_s)
         except (InferenceRejected, InferenceOverloaded) as error:
-            # The server is alive, that is all the breaker wants to know.
+            # The server is alive, which is all that concerns the breaker.
             self._note(connection, error, alive=True)
             raise
         except InferenceError as error:
@@ -83,14 +83,14 @@ class Endpoint:
         return result
 
     def connect(self) -> Connection:
-        """Give the connection, a new one after a failure."""
+        """Return the connection, a new one after a failure."""
         with self._lock:
             if self._connection is None:
                 self._connection = Connection(self.address, self._regions)
             return self._connection
 
     def probe(self, model: str) -> None:
-        """Start to ask whether the server is back, without waiting; nothing when a probe is not due."""
+        """Start to probe whether the server is back, without waiting; do nothing when no probe is due."""
         if not self.breaker.try_probe():
             return
         connection = self.connect()
@@ -118,20 +118,20 @@ class Endpoint:
     def _note(self, connection: Connection, error: InferenceError | None, *, alive: bool) -> None:
         with self._lock:
             if connection is not self._connection:
-                # A straggler of a connection that was given up long ago says nothing about the server of now.
+                # A late call on a connection that was dropped earlier does not concern the present server.
                 return
-            self._answered += error is None
+            self._succeeded += error is None
             self._failed += error is not None
             self._last_error = str(error) if error is not None else ""
         if alive:
             if self.breaker.succeeded():
-                _log.info("inference endpoint %s answers again", self.address)
+                _log.info("inference endpoint %s responds again", self.address)
             return
         was_closed = self.breaker.circuit is Circuit.CLOSED
         if self.breaker.failed(decisive=not isinstance(error, InferenceTimeout)):
             self._drop(connection)
             if was_closed:
-                _log.warning("inference endpoint %s is left alone for a while: %s", self.address, error)
+                _log.warning("inference endpoint %s failed and is paused: %s", self.address, error)
 
     def _drop(self, connection: Connection) -> None:
         with self._lock:

@@ -1,10 +1,10 @@
-"""What can go wrong with inference, and how gRPC's and Triton's words for it are read.
+"""Errors of inference, and how they are recognised in what gRPC and Triton report.
 
 InferenceError
-├── InferenceUnavailable   no endpoint answers, or none serves a usable model; try later
+├── InferenceUnavailable   no endpoint responds, or none serves a usable model; try later
 ├── InferenceOverloaded    the servers are up and refuse more work; drop the frame or try later
-├── InferenceTimeout       no answer inside the deadline
-└── InferenceRejected      the input is wrong; trying again changes nothing
+├── InferenceTimeout       no response within the deadline
+└── InferenceRejected      the input does not fit; the same call fails again
 """
 
 import grpc
@@ -15,7 +15,7 @@ class InferenceError(Exception):
 
 
 class InferenceUnavailable(InferenceError):  # noqa: N818 - reads as what it is
-    """No endpoint answers, or none serves a usable model."""
+    """No endpoint responds, or none serves a usable model."""
 
 
 class InferenceOverloaded(InferenceError):  # noqa: N818 - reads as what it is
@@ -23,7 +23,7 @@ class InferenceOverloaded(InferenceError):  # noqa: N818 - reads as what it is
 
 
 class InferenceTimeout(InferenceError):  # noqa: N818 - reads as what it is
-    """No answer inside the deadline."""
+    """No response within the deadline."""
 
 
 class InferenceRejected(InferenceError):  # noqa: N818 - reads as what it is
@@ -31,7 +31,7 @@ class InferenceRejected(InferenceError):  # noqa: N818 - reads as what it is
 
 
 class RegionLost(InferenceRejected):
-    """The server does not know the shared memory region (any more); the client handles it and nobody else sees it."""
+    """The server does not know the shared memory region (any more); handled inside the client."""
 
 
 class RegionKnown(InferenceRejected):
@@ -39,11 +39,11 @@ class RegionKnown(InferenceRejected):
 
 
 _OVERLOADED = ("exceeds maximum queue size", "timeout expired")
-"""Words of Triton's dynamic batcher when it rejects; the code is the same as that of a dead server."""
+"""Phrases of Triton's dynamic batcher when it rejects; the code is the same as that of a dead server."""
 
 
 def from_grpc(error: grpc.RpcError, endpoint: str, timeout_s: float) -> InferenceError:
-    """Say what a failed call means.
+    """Return the error that a failed call means.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def from_grpc(error: grpc.RpcError, endpoint: str, timeout_s: float) -> Inferenc
     endpoint
         For the message.
     timeout_s
-        Seconds the call was given, for the message.
+        Seconds that the call was allowed to take, for the message.
     """
     code, details = error.code(), error.details() or "no details"
     words = details.lower()
@@ -60,7 +60,7 @@ def from_grpc(error: grpc.RpcError, endpoint: str, timeout_s: float) -> Inferenc
     kind: type[InferenceError] = InferenceUnavailable
     meaning = code.name.lower().replace("_", " ")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        kind, meaning, details = InferenceTimeout, "no answer", f"within {timeout_s:.2f} s"
+        kind, meaning, details = InferenceTimeout, "no response", f"within {timeout_s:.2f} s"
     elif any(phrase in words for phrase in _OVERLOADED):
         kind, meaning = InferenceOverloaded, "overloaded"
     elif "shared memory region" in words and "already in manager" in words:
@@ -70,5 +70,5 @@ def from_grpc(error: grpc.RpcError, endpoint: str, timeout_s: float) -> Inferenc
     elif code in refused:
         kind, meaning = InferenceRejected, "input refused"
     elif code is grpc.StatusCode.UNIMPLEMENTED:
-        meaning = "something answers there, but it is no Triton gRPC service"
+        meaning = "the server is not a Triton gRPC service"
     return kind(f"{endpoint}: {meaning}: {details}")

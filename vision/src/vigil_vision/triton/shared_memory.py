@@ -1,8 +1,8 @@
 """Frames in POSIX shared memory that a Triton server on the same host can read.
 
 Each region is a file in /dev/shm with a name of its own, held with `flock` as long as its owner lives. The kernel drops
-the lock when the owner is killed, so the next process that starts can tell a stray from a region in use, even across
-containers where process ids mean nothing, and unlinks it.
+the lock when the owner is killed, so the next process that starts recognises a stray region, even across containers
+where process ids mean nothing, and unlinks it.
 """
 
 import fcntl
@@ -55,7 +55,7 @@ class Region:
 
 
 class RegionStore:
-    """The regions of one client; gives each back when its array is garbage collected, and all at exit."""
+    """The regions of one client; releases each when its array is garbage collected, and all at exit."""
 
     def __init__(self, folder: Path = SHM) -> None:
         self._folder = folder
@@ -65,7 +65,7 @@ class RegionStore:
         remove_strays(folder)
 
     def allocate(self, size: int) -> NDArray[np.uint8]:
-        """Give `size` zero bytes of shared memory as an array [size].
+        """Return `size` zero bytes of shared memory as an array [size].
 
         Raises
         ------
@@ -89,7 +89,7 @@ class RegionStore:
         return array
 
     def find(self, array: NDArray[Any]) -> tuple[Region, int] | None:
-        """Tell in which region an array lies, and at which offset; None when in none or not contiguous."""
+        """Return the region in which an array lies and the offset in it; None when in none or not contiguous."""
         if not array.flags.c_contiguous:
             return None
         address = array.ctypes.data
@@ -100,7 +100,7 @@ class RegionStore:
         return None
 
     def names(self) -> set[str]:
-        """Names of all regions in use."""
+        """Return the names of all regions in use."""
         with self._lock:
             return set(self._regions)
 
@@ -123,13 +123,13 @@ class RegionStore:
 
 
 def remove_strays(folder: Path = SHM) -> int:
-    """Unlink the regions of processes that were killed; tells how many. Never raises: it is housekeeping."""
+    """Unlink the regions of processes that were killed and return their number; never raises."""
     removed = 0
     with suppress(OSError):
         for path in folder.glob(f"{PREFIX}*"):
             removed += _remove_if_stray(path)
     if removed:
-        _log.info("removed %d shared memory regions that a killed process left behind", removed)
+        _log.info("removed %d shared memory regions of killed processes", removed)
     return removed
 
 

@@ -1,7 +1,7 @@
 """The inference protocol's messages, and a request built with one copy of its inputs.
 
-The messages are those of `tritonclient`, loaded without that package's client: it brings 3 MiB of modules that nobody
-here calls. Inputs are appended to the serialised request by hand; through protobuf they would be copied three times.
+The messages are those of `tritonclient`, loaded without that package's client: it brings 3 MiB of modules that are
+not used here. Inputs are appended to the serialised request by hand; through protobuf they would be copied three times.
 """
 
 import importlib
@@ -63,7 +63,7 @@ def _load_messages() -> ModuleType:
     try:
         return importlib.import_module(f"{package}.service_pb2")
     finally:
-        # So that whoever imports the real package later gets the real one.
+        # So that a later import of the real package gets the real one.
         del sys.modules[package]
 
 
@@ -112,9 +112,9 @@ def with_contents(request: bytes, arrays: Iterable[NDArray[Any]]) -> bytes:
     return b"".join(parts)
 
 
-def read_outputs(answer: bytes) -> dict[str, NDArray[Any]]:
+def read_outputs(serialised: bytes) -> dict[str, NDArray[Any]]:
     """Read all outputs by name; writable. ValueError names what cannot be read."""
-    response = messages.ModelInferResponse.FromString(answer)
+    response = messages.ModelInferResponse.FromString(serialised)
     outputs, contents = response.outputs, response.raw_output_contents
     if len(outputs) != len(contents):
         msg = f"{len(outputs)} outputs with {len(contents)} raw contents"

@@ -1,1 +1,1 @@
-"""What Triton's python backend runs on a machine without a GPU; the exporter copies `model.py` beside the weights."""
+"""The program of Triton's python backend on a machine without a GPU; an export has `model.py` beside the weights."""
