@@ -48,13 +48,13 @@ async def test_somebody_outside_the_cluster_hears_who_is_there_and_never_who_is_
         for name in (MIRANDA, BIDEN):
             await asyncio.to_thread(story.ready, "subject", name)
         say(f"both Subjects Ready after {time.monotonic() - begun:.1f} s")
-        await eventually(lambda: [e for e in client.heard if who(e) == MIRANDA], HEARD_S, "Miranda is heard")
+        await eventually(lambda: [e for e in client.events if who(e) == MIRANDA], HEARD_S, "Miranda is heard")
         say(f"Miranda heard outside the cluster after {time.monotonic() - begun:.1f} s")
-        enough = len(client.heard) + 30
-        await eventually(lambda: len(client.heard) >= enough, HEARD_S, "the clip is played again")
+        enough = len(client.events) + 30
+        await eventually(lambda: len(client.events) >= enough, HEARD_S, "the clip is played again")
     except AssertionError as error:
         heard = [
-            (event["cursor"], event["identity"]["status"], event["identity"]["similarity"]) for event in client.heard
+            (event["cursor"], event["identity"]["status"], event["identity"]["similarity"]) for event in client.events
         ]
         error.add_note(f"heard over {client.connections} connections: {heard}; refused {client.refused}")
         error.add_note(await asyncio.to_thread(story.seen, STAGE))
@@ -63,7 +63,7 @@ async def test_somebody_outside_the_cluster_hears_who_is_there_and_never_who_is_
         listening.cancel()
         with suppress(asyncio.CancelledError):
             await listening
-    assert {who(event) for event in client.heard} == {MIRANDA, None}
+    assert {who(event) for event in client.events} == {MIRANDA, None}
     story.ready("site", "default")
 
 

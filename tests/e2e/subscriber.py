@@ -22,20 +22,20 @@ subscription Sightings($after: String) {
 
 @dataclass
 class Subscriber:
-    """Hears every event after its cursor, over as many connections as it takes.
+    """Receives every event after its cursor, over several connections if needed.
 
     Attributes
     ----------
     url, token
         Of the GraphQL endpoint, `ws://…/graphql`.
-    heard
+    events
         All events so far, in the order of their arrival.
     """
 
     url: str
     token: str
     cursor: str | None = None
-    heard: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
     refused: list[Any] = field(default_factory=list)
     connections: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -46,7 +46,7 @@ class Subscriber:
             try:
                 async for event in self._listen():
                     self.cursor = event["cursor"]
-                    self.heard.append(event)
+                    self.events.append(event)
                     self.changed.set()
             except (OSError, TimeoutError, websockets.WebSocketException):
                 await asyncio.sleep(0.2)

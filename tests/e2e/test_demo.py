@@ -48,7 +48,8 @@ def children_of(state: Path) -> list[psutil.Process]:
     ]
 
 
-def test_make_demo_ends_by_itself_with_everybody_recognised_and_nobody_else_named(tmp_path: Path) -> None:
+def test_the_demo_recognises_all_enrolled_people(tmp_path: Path) -> None:
+    """It ends by itself, names no other person, and leaves no process."""
     state = tmp_path / "state"
     done = subprocess.run(
         demo(state, "--duration", str(DURATION_S)),
@@ -58,18 +59,19 @@ def test_make_demo_ends_by_itself_with_everybody_recognised_and_nobody_else_name
         check=False,
         env=environment(),
     )
-    told = done.stdout + done.stderr
-    assert done.returncode == 0, told
-    assert "All enrolled people were recognised, and no other name appeared." in told
-    assert "First recognition" in told
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    assert "All enrolled people were recognised, and no other name appeared." in output
+    assert "First recognition" in output
     for person in ENROLLED:
-        assert person.name in told
-    assert "/graphql#token=" in told
-    assert "public domain" in told
+        assert person.name in output
+    assert "/graphql#token=" in output
+    assert "public domain" in output
     assert not children_of(state), "it leaves nothing behind"
 
 
-def test_ctrl_c_ends_it_with_what_was_seen_so_far_and_nothing_is_left_behind(tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_demo_with_an_evaluation(tmp_path: Path) -> None:
+    """No process is left."""
     state, log = tmp_path / "state", tmp_path / "demo.log"
     with log.open("wb") as file:
         process = subprocess.Popen(demo(state), stdout=file, stderr=subprocess.STDOUT, env=environment())
@@ -85,12 +87,13 @@ def test_ctrl_c_ends_it_with_what_was_seen_so_far_and_nothing_is_left_behind(tmp
 
 
 def _somebody_recognised(process: "subprocess.Popen[bytes]", log: Path) -> bool:
-    told = log.read_text()
-    assert process.poll() is None, told
-    return any(f": {person.name} 0." in told for person in ENROLLED)
+    output = log.read_text()
+    assert process.poll() is None, output
+    return any(f": {person.name} 0." in output for person in ENROLLED)
 
 
-def test_without_network_it_says_which_downloads_it_needs_and_where_to_put_them(tmp_path: Path) -> None:
+def test_without_network_the_demo_lists_its_downloads(tmp_path: Path) -> None:
+    """The message names the folder for them."""
     nowhere = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "VIGIL_CACHE_DIR": str(tmp_path / "cache")}
     offline = {**environment(), **nowhere, "GOPROXY": "off", "GOFLAGS": "-mod=mod"}
     done = subprocess.run(

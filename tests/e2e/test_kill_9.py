@@ -1,4 +1,4 @@
-"""Any one process may be killed: it comes back, and every event is kept and told exactly once."""
+"""Any process may be killed: it comes back, and every event is kept and delivered exactly once."""
 
 import asyncio
 from collections import Counter
@@ -39,7 +39,7 @@ def published(vigil: System) -> dict[str, int]:
 
 
 def settled(vigil: System) -> bool:
-    """Tell whether all cameras are suspended and have nothing left to send."""
+    """Return whether all cameras are suspended and have sent everything."""
     beats = vigil.cameras()
     return set(beats) == set(NAMES) and all(
         beat.get("state") == "SUSPENDED"
@@ -49,7 +49,7 @@ def settled(vigil: System) -> bool:
     )
 
 
-async def test_nothing_is_lost_and_nothing_told_twice_when_each_process_is_killed_in_turn(
+async def test_each_killed_process_loses_and_repeats_no_event(
     system: Callable[..., System],
 ) -> None:
     clip = shared("video/short_hamilton_clip.mp4")
@@ -63,27 +63,27 @@ async def test_nothing_is_lost_and_nothing_told_twice_when_each_process_is_kille
     try:
         await eventually(lambda: vigil.streaming() == set(NAMES), 90, "all cameras stream")
         for victim in VICTIMS:
-            before = len(client.heard)
+            before = len(client.events)
             seconds = await asyncio.to_thread(vigil.kill_9, victim)
             await eventually(
                 lambda: vigil.streaming() == set(NAMES), 60, f"all cameras stream after {victim} was killed"
             )
-            await eventually(lambda: len(client.heard) > before + 10, 60, f"events are heard after {victim} was killed")  # noqa: B023
+            await eventually(lambda: len(client.events) > before + 10, 60, f"events arrive after {victim} was killed")  # noqa: B023
             print(f"{victim}: started again after {seconds:.2f} s")  # noqa: T201 - shown by pytest -rP
         vigil.write("cameras.yaml", *(camera(name, "File", f"file:{clip}", suspend=True) for name in NAMES))
         await eventually(lambda: settled(vigil), 60, "all cameras are suspended and have sent everything")
         total = sum(published(vigil).values())
-        await eventually(lambda: len(client.heard) >= total, 30, f"{total} events are heard")
+        await eventually(lambda: len(client.events) >= total, 30, f"{total} events arrived")
         stored, different = await rows(vigil)
     finally:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
-    told = Counter((event["sighting"]["id"], event["revision"]) for event in client.heard)
+    deliveries = Counter((event["sighting"]["id"], event["revision"]) for event in client.events)
     print(  # noqa: T201 - shown by pytest -rP
-        f"published {total}, stored {stored}, heard {len(client.heard)} over {client.connections} connections"
+        f"published {total}, stored {stored}, received {len(client.events)} over {client.connections} connections"
     )
     assert client.refused == []
     assert stored == different == total
-    assert [key for key, times in told.items() if times > 1] == []
-    assert len(told) == total
+    assert [key for key, times in deliveries.items() if times > 1] == []
+    assert len(deliveries) == total
     assert vigil.stop() == 0

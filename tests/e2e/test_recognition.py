@@ -44,9 +44,10 @@ def passes(times: list[datetime]) -> int:
 
 
 @pytest.mark.parametrize("pack", [ARCFACE_PACK, OPEN_PACK])
-async def test_who_is_on_screen_is_heard_in_every_pass_and_who_is_not_never(
+async def test_each_pass_of_a_clip_is_recognised(
     pack: str, system: Callable[[str], System], rtsp: Callable[..., RtspServer]
 ) -> None:
+    """A person who is not in the clip is never recognised."""
     server = rtsp({"clip": shared("video/short_hamilton_clip.mp4")})
     faces = shared("faces")
     vigil = system(pack)
@@ -61,22 +62,22 @@ async def test_who_is_on_screen_is_heard_in_every_pass_and_who_is_not_never(
     client = Subscriber(vigil.subscription_url, vigil.token)
     listening = asyncio.create_task(client.run())
     try:
-        first = (await eventually(lambda: opened(client.heard, MIRANDA), 60, "Miranda is heard"))[0]
+        first = (await eventually(lambda: opened(client.events, MIRANDA), 60, "Miranda is recognised"))[0]
         until = first + timedelta(seconds=CLIP_S * PASSES + CLIP_S / 2)
         await eventually(
-            lambda: newest(client.heard) > until, CLIP_S * (PASSES + 3), "the clip is played again and again"
+            lambda: newest(client.events) > until, CLIP_S * (PASSES + 3), "the clip is played again and again"
         )
     finally:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
-    told = [named(event) for event in client.heard]
-    assert passes([moment for moment in opened(client.heard, MIRANDA) if moment <= until]) == PASSES + 1
-    assert "joe-biden" not in told
-    assert set(told) == {MIRANDA, None}
-    unknown = {event["sighting"]["id"] for event in client.heard if event["identity"]["status"] == "UNKNOWN"}
+    names = [named(event) for event in client.events]
+    assert passes([moment for moment in opened(client.events, MIRANDA) if moment <= until]) == PASSES + 1
+    assert "joe-biden" not in names
+    assert set(names) == {MIRANDA, None}
+    unknown = {event["sighting"]["id"] for event in client.events if event["identity"]["status"] == "UNKNOWN"}
     assert len(unknown) >= PASSES
     assert vigil.stop() == 0
-    report(pack, client.heard)
+    report(pack, client.events)
 
 
 def report(pack: str, events: list[dict[str, Any]]) -> None:

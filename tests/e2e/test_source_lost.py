@@ -1,4 +1,4 @@
-"""A camera that goes away is waited for, and one that shows the same picture for ever is told of."""
+"""A lost camera is reconnected, and a camera that repeats one frame is reported."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -28,9 +28,10 @@ def seconds(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-async def test_a_camera_streams_again_at_its_next_attempt_after_its_server_came_back(
+async def test_a_camera_streams_again_when_its_server_is_back(
     system: Callable[..., System], rtsp: Callable[..., RtspServer]
 ) -> None:
+    """It streams at the attempt that its heartbeat announced."""
     server = rtsp({"clip": shared("video/short_hamilton_clip.mp4")})
     vigil = system()
     vigil.write("camera.yaml", camera(DOOR, "RTSP", server.url("clip")))
@@ -38,13 +39,13 @@ async def test_a_camera_streams_again_at_its_next_attempt_after_its_server_came_
     await eventually(lambda: vigil.streaming() == {DOOR}, 60, "the camera streams")
     server.running.kill()
     gone = time.monotonic()
-    lost = await eventually(lambda: in_state(vigil, "RECONNECTING"), 30, "it is told")
+    lost = await eventually(lambda: in_state(vigil, "RECONNECTING"), 30, "the loss is reported")
     assert lost is not None
-    print(f"told {time.monotonic() - gone:.1f} s after: {lost['reason']}: {lost['message']}")  # noqa: T201 - for -rP
+    print(f"reported {time.monotonic() - gone:.1f} s after: {lost['reason']}: {lost['message']}")  # noqa: T201 - for -rP
     await eventually(lambda: time.monotonic() - gone > AWAY_S, AWAY_S + 5, "the server was away")
     server.running.start()
     back = time.time()
-    waiting = await eventually(lambda: in_state(vigil, "RECONNECTING"), 10, "it says when it tries again")
+    waiting = await eventually(lambda: in_state(vigil, "RECONNECTING"), 10, "the next attempt is announced")
     again = await eventually(lambda: in_state(vigil, "STREAMING"), 90, "it streams again")
     assert waiting is not None
     assert again is not None
@@ -57,7 +58,7 @@ async def test_a_camera_streams_again_at_its_next_attempt_after_its_server_came_
     assert vigil.stop() == 0
 
 
-async def test_a_picture_that_freezes_is_told(system: Callable[..., System]) -> None:
+async def test_a_frozen_frame_is_reported(system: Callable[..., System]) -> None:
     moving = jpegs(320, 192, FPS * 4)
     frozen_since: list[float] = []
 
@@ -70,9 +71,9 @@ async def test_a_picture_that_freezes_is_told(system: Callable[..., System]) -> 
         vigil = system()
         vigil.write("camera.yaml", camera(DOOR, "HTTPMJPEG", source.url))
         vigil.start()
-        told = await eventually(
-            lambda: (beat := in_state(vigil, "RECONNECTING")) and beat["reason"] == "FROZEN" and beat, 90, "it is told"
+        beat = await eventually(
+            lambda: (now := in_state(vigil, "RECONNECTING")) and now["reason"] == "FROZEN" and now, 90, "it is reported"
         )
-        assert told
-        print(f"told {seconds(told['since']) - frozen_since[0]:.1f} s after it froze: {told['message']}")  # noqa: T201
+        assert beat
+        print(f"reported {seconds(beat['since']) - frozen_since[0]:.1f} s after it froze: {beat['message']}")  # noqa: T201
         assert vigil.stop() == 0

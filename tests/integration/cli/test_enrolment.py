@@ -32,19 +32,20 @@ spec: {{displayName: Joe, consent: {{status: Granted}}, photos: [{photo}]}}
 
 @contextlib.asynccontextmanager
 async def one_run(registry: RegistryClient, folder: Path) -> AsyncIterator[list[EnrolmentReport]]:
-    """Apply what is in the folder for as long as inside; gives what was told of enrolments."""
-    heard: list[EnrolmentReport] = []
-    made = an_applier(registry, folder, heard)
+    """Apply the manifests of a folder while inside; yield the reports of enrolments."""
+    reports: list[EnrolmentReport] = []
+    made = an_applier(registry, folder, reports)
     made.set_desired(desired(load([folder]), "any"))
     task = asyncio.create_task(made.run())
-    yield heard
+    yield reports
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_person_whose_photo_is_at_an_address_outlasts_that_the_address_is_away(
+async def test_a_person_stays_enrolled_while_the_address_is_away(
     identity: Callable[..., Any], open_triton: TritonServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A photo that appears later is enrolled without a change of a manifest."""
     data = (shared("faces") / "joe-biden" / "1.jpg").read_bytes()
     manifests = tmp_path / "manifests"
     manifests.mkdir()
@@ -55,14 +56,14 @@ async def test_a_person_whose_photo_is_at_an_address_outlasts_that_the_address_i
         photo_server(tmp_path / "pki", monkeypatch) as server,
     ):
         (manifests / "joe.yaml").write_text(SUBJECT.format(photo=server.reference("front", data)))
-        async with one_run(registry, manifests) as heard:
-            await eventually(lambda: heard and len(server.asked) > 1, DEADLINE_S, "it was tried more than once")
-            assert [(report.enrolled, report.photos[0].reason) for report in heard] == [(False, "NotFound")]
+        async with one_run(registry, manifests) as reports:
+            await eventually(lambda: reports and len(server.asked) > 1, DEADLINE_S, "it was tried more than once")
+            assert [(report.enrolled, report.photos[0].reason) for report in reports] == [(False, "NotFound")]
             server.there["front"] = data  # without any change of a manifest
-            await eventually(lambda: len(heard) == 2, DEADLINE_S, "he is told of again")
-            assert heard[1].enrolled
+            await eventually(lambda: len(reports) == 2, DEADLINE_S, "he is reported again")
+            assert reports[1].enrolled
         await server.stop()
-        async with one_run(registry, manifests) as heard:
-            await eventually(lambda: heard, DEADLINE_S, "he is looked at at the next start")
-            assert (heard[0].enrolled, heard[0].photos[0].accepted) == (True, True)
+        async with one_run(registry, manifests) as reports:
+            await eventually(lambda: reports, DEADLINE_S, "he is enrolled at the next start")
+            assert (reports[0].enrolled, reports[0].photos[0].accepted) == (True, True)
             assert (await registry.status()).vectors == 1

@@ -56,12 +56,12 @@ class Vigil:
         return subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=120, check=False)
 
     @property
-    def told(self) -> str:
+    def printed(self) -> str:
         return self.output.read_text()
 
-    def wait_told(self, text: str, deadline_s: float = START_S) -> None:
-        wait_until(lambda: text in self.told or self.ended, deadline_s, f"vigil up says {text!r}")
-        assert text in self.told, self.told
+    def wait_printed(self, text: str, deadline_s: float = START_S) -> None:
+        wait_until(lambda: text in self.printed or self.ended, deadline_s, f"vigil up prints {text!r}")
+        assert text in self.printed, self.printed
 
     @property
     def ended(self) -> bool:
@@ -111,11 +111,12 @@ def subject(vigil: Vigil) -> None:
     (vigil.manifests / "lin.json").write_text(json.dumps(found))
 
 
-def test_one_command_recognises_a_person_and_leaves_nothing_behind(vigil: Vigil) -> None:
+def test_one_command_recognises_a_person_and_ends_cleanly(vigil: Vigil) -> None:
+    """No process is left after Ctrl-C."""
     subject(vigil)
     vigil.start()
-    vigil.wait_told("Lin-Manuel Miranda enrolled with 1 of 1 photos")
-    vigil.wait_told("lobby: Lin-Manuel Miranda")
+    vigil.wait_printed("Lin-Manuel Miranda enrolled with 1 of 1 photos")
+    vigil.wait_printed("lobby: Lin-Manuel Miranda")
     vigil.remember()
 
     second = vigil.run("up", "-f", str(vigil.manifests))
@@ -137,14 +138,14 @@ def test_one_command_recognises_a_person_and_leaves_nothing_behind(vigil: Vigil)
 
 def test_a_killed_process_comes_back(vigil: Vigil) -> None:
     vigil.start()
-    vigil.wait_told("camera lobby is Streaming")
+    vigil.wait_printed("camera lobby is Streaming")
     before = vigil.processes()
 
     for name in ("stream-default_lobby", "api"):
         os.kill(before[name]["pid"], signal.SIGKILL)
 
     for name in ("stream-default_lobby", "api"):
-        vigil.wait_told(f"{name} is back")
+        vigil.wait_printed(f"{name} is back")
     wait_until(
         lambda: all(row["state"] == "Ready" for row in vigil.processes().values()), 60, "all processes are ready again"
     )
@@ -153,23 +154,23 @@ def test_a_killed_process_comes_back(vigil: Vigil) -> None:
 
 def test_a_watcher_misses_nothing_while_the_api_is_killed(vigil: Vigil, tmp_path: Path) -> None:
     vigil.start()
-    vigil.wait_told("camera lobby is Streaming")
-    heard = tmp_path / "heard.jsonl"
-    with heard.open("w") as file:
+    vigil.wait_printed("camera lobby is Streaming")
+    received = tmp_path / "events.jsonl"
+    with received.open("w") as file:
         watcher = subprocess.Popen(vigil.command("watch", "--json"), stdout=file, stderr=subprocess.PIPE)
     try:
-        wait_until(lambda: len(seqs(heard)) > 5, 90, "the watcher hears sightings")
+        wait_until(lambda: len(seqs(received)) > 5, 90, "the watcher receives sightings")
         os.kill(vigil.processes()["api"]["pid"], signal.SIGKILL)
-        before = len(seqs(heard))
-        vigil.wait_told("api is back")
-        wait_until(lambda: len(seqs(heard)) > before + 20, 90, "the watcher hears more")
+        before = len(seqs(received))
+        vigil.wait_printed("api is back")
+        wait_until(lambda: len(seqs(received)) > before + 20, 90, "the watcher receives more")
     finally:
         watcher.terminate()
-        _, told = watcher.communicate(timeout=30)
+        _, errors = watcher.communicate(timeout=30)
 
-    found = seqs(heard)
+    found = seqs(received)
     assert found == list(range(found[0], found[0] + len(found)))
-    assert [line.split(b" (")[0] for line in told.splitlines()] == [b"No connection", b"Connected again"]
+    assert [line.split(b" (")[0] for line in errors.splitlines()] == [b"No connection", b"Connected again"]
 
 
 def seqs(file: Path) -> list[int]:
@@ -193,14 +194,14 @@ def test_detached_it_runs_until_down(vigil: Vigil) -> None:
 
 def test_changed_manifests_are_applied_and_bad_ones_are_not(vigil: Vigil) -> None:
     vigil.start()
-    vigil.wait_told("camera lobby is Streaming")
+    vigil.wait_printed("camera lobby is Streaming")
     first = vigil.processes()["stream-default_lobby"]["pid"]
 
     camera(vigil, "gate")
-    vigil.wait_told("camera gate is Streaming")
+    vigil.wait_printed("camera gate is Streaming")
     (vigil.manifests / "gate.yaml").write_text("kind: Camera\napiVersion: vigil.dev/v1alpha1\nmetadata: {name: gate}\n")
-    vigil.wait_told("the previous state goes on")
-    assert "gate.yaml:1:1: error: spec: is required" in vigil.told
+    vigil.wait_printed("the previous state goes on")
+    assert "gate.yaml:1:1: error: spec: is required" in vigil.printed
     assert vigil.processes()["stream-default_gate"]["state"] == "Ready"
 
     (vigil.manifests / "gate.yaml").unlink()
@@ -212,23 +213,24 @@ def test_changed_manifests_are_applied_and_bad_ones_are_not(vigil: Vigil) -> Non
 def test_a_subject_that_is_gone_at_the_next_start_is_erased(vigil: Vigil) -> None:
     subject(vigil)
     vigil.start()
-    vigil.wait_told("Lin-Manuel Miranda enrolled")
+    vigil.wait_printed("Lin-Manuel Miranda enrolled")
     assert vigil.interrupt() == 0
     (vigil.manifests / "lin.json").unlink()
 
     vigil.start()
-    vigil.wait_told("camera lobby is Streaming")
+    vigil.wait_printed("camera lobby is Streaming")
 
     wait_until(lambda: "Lin-Manuel" not in subjects_part(vigil.run("status").stdout), 60, "the Subject is erased")
 
 
-def subjects_part(told: str) -> str:
-    return told.split("Subjects")[1].split("Last sightings", maxsplit=1)[0]
+def subjects_part(output: str) -> str:
+    return output.split("Subjects")[1].split("Last sightings", maxsplit=1)[0]
 
 
-def test_killed_without_warning_it_starts_again_on_the_same_state(vigil: Vigil) -> None:
+def test_a_killed_vigil_starts_again_on_the_same_state(vigil: Vigil) -> None:
+    """Its children end with it."""
     vigil.start()
-    vigil.wait_told("camera lobby is Streaming")
+    vigil.wait_printed("camera lobby is Streaming")
     vigil.remember()
     assert vigil.process is not None
     vigil.process.kill()
@@ -237,7 +239,7 @@ def test_killed_without_warning_it_starts_again_on_the_same_state(vigil: Vigil) 
 
     vigil.start()
 
-    vigil.wait_told("camera lobby is Streaming")
+    vigil.wait_printed("camera lobby is Streaming")
 
 
 def test_a_taken_port_is_one_sentence(vigil: Vigil) -> None:

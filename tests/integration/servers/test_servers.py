@@ -73,7 +73,7 @@ async def test_postgres_refuses_a_wrong_password(shared_postgres: PostgresServer
         await asyncpg.connect(url(shared_postgres.port, f"not-{PASSWORD}"))
 
 
-async def test_a_postgres_folder_half_made_by_a_killed_initdb_is_made_anew(tmp_path: Path) -> None:
+async def test_a_folder_of_a_killed_initdb_is_made_again(tmp_path: Path) -> None:
     half = tmp_path / "postgres" / "data.partial"
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("18\n")
@@ -93,7 +93,7 @@ def test_a_second_postgres_on_the_same_folder_is_refused(own_postgres: PostgresS
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to run Postgres as another user")
-async def test_postgres_of_root_runs_as_nobody_where_user_namespaces_are_not_allowed(
+async def test_postgres_of_root_runs_as_nobody_without_user_namespaces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "private" / "postgres"
@@ -109,7 +109,7 @@ async def test_postgres_of_root_runs_as_nobody_where_user_namespaces_are_not_all
     server.running.kill()
 
 
-async def test_the_servers_under_a_supervisor_come_back_at_their_addresses_with_their_data(tmp_path: Path) -> None:
+async def test_killed_servers_come_back_with_address_and_data(tmp_path: Path) -> None:
     async with Supervisor(tmp_path) as supervisor:
         ports = Ports(tmp_path / "ports.json")
         bus, database = ports.get("nats"), ports.get("postgres")
@@ -144,7 +144,7 @@ async def kill_and_wait(supervisor: Supervisor, *names: str) -> None:
     await supervisor.wait_ready(names, 60)
 
 
-def test_triton_comes_back_after_kill_9_and_leaves_no_shared_memory(own_triton: Callable[..., TritonServer]) -> None:
+def test_a_killed_triton_comes_back_without_old_shared_memory(own_triton: Callable[..., TritonServer]) -> None:
     server = own_triton()
     port = server.address.rpartition(":")[2]
     server.running.restart()
@@ -168,7 +168,7 @@ def test_a_wanted_port_that_is_taken_is_refused_in_one_sentence(tmp_path: Path) 
             Ports(tmp_path / "ports.json").get("api", wanted=port)
 
 
-def test_a_port_is_the_same_after_a_restart_unless_somebody_took_it(tmp_path: Path) -> None:
+def test_a_port_is_the_same_after_a_restart_unless_taken(tmp_path: Path) -> None:
     first = Ports(tmp_path / "ports.json").get("nats")
     assert Ports(tmp_path / "ports.json").get("nats") == first
     with socket.socket() as other:

@@ -33,7 +33,7 @@ class PhotoServer:
         self._port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
-        """Be away: who asks is refused the connection."""
+        """Refuse connections from now on."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -55,7 +55,7 @@ class PhotoServer:
         return web.Response(body=self.there[name]) if name in self.there else web.Response(status=503)
 
     def reference(self, name: str, data: bytes, path: str = "") -> str:
-        """Give a photo as a line of a Subject's manifest."""
+        """Return a photo as a line of a Subject's manifest."""
         sha256 = hashlib.sha256(data).hexdigest()
         return f"{{name: {name}, url: 'https://localhost:{self._port}/{path or name}', sha256: '{sha256}'}}"
 

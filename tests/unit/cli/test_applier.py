@@ -1,4 +1,4 @@
-"""The registry is told what the manifests say, and Subjects are enrolled with the model that is served."""
+"""The registry follows the manifests, and Subjects are enrolled with the served model."""
 
 import asyncio
 import hashlib
@@ -169,14 +169,14 @@ async def registry_of(url: str, token: str) -> AsyncIterator[RegistryClient]:
 def an_applier(
     registry: RegistryClient,
     folder: Path,
-    heard: list[EnrolmentReport] | None = None,
+    reports: list[EnrolmentReport] | None = None,
     problems: list[Problem] | None = None,
     downloader: Downloader | None = None,
 ) -> Applier:
-    told, wrong = [] if heard is None else heard, [] if problems is None else problems
+    received, reported = [] if reports is None else reports, [] if problems is None else problems
     listener = Listener(
-        lambda _, report: told.append(report),
-        lambda kind, key, problem: wrong.append((kind, key, problem)),
+        lambda _, report: received.append(report),
+        lambda kind, key, problem: reported.append((kind, key, problem)),
         lambda _: None,
     )
     programs = Programs(folder, "hq", Addresses(1, "", (), 1, 1), Secrets("", "", "", ""))
@@ -199,9 +199,8 @@ async def apply_once(registry: RegistryClient, folder: Path, text: str) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_the_registry_is_told_of_a_site_when_it_changes_and_when_it_is_gone_at_the_next_start(
-    identity: Identity, tmp_path: Path
-) -> None:
+async def test_a_site_is_registered_changed_and_deleted(identity: Identity, tmp_path: Path) -> None:
+    """The Site of an earlier run is deleted at the next start, when no manifest declares it."""
     path = "/registry/v1/sites/shop/hq"
     async with registry_of(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
         await apply_once(registry, tmp_path, SITE)
@@ -226,9 +225,8 @@ def retention(identity: Identity, path: str) -> str | None:
     return identity.sites[path].spec.retention.sightings if path in identity.sites else None
 
 
-async def test_what_cannot_be_done_is_told_tried_again_and_holds_up_nothing_else(
-    identity: Identity, tmp_path: Path
-) -> None:
+async def test_a_failed_item_is_reported_and_retried(identity: Identity, tmp_path: Path) -> None:
+    """It delays no other item meanwhile."""
     manifest, in_the_way = tmp_path / "a.yaml", tmp_path / "cameras"
     in_the_way.write_text("a file where a folder belongs")
     manifest.write_text(CAMERA + SITE)
@@ -239,7 +237,7 @@ async def test_what_cannot_be_done_is_told_tried_again_and_holds_up_nothing_else
         made.set_desired(desired(load([manifest]), "new@1"))
         made.start_streams()
         task = asyncio.create_task(made.run())
-        await eventually(lambda: problems, 10, "it is told")
+        await eventually(lambda: problems, 10, "it is reported")
         manifest.write_text(CAMERA + SITE.replace("30d", "7d"))
         made.set_desired(desired(load([manifest]), "new@1"))
         path = "/registry/v1/sites/shop/hq"
@@ -254,10 +252,13 @@ async def test_what_cannot_be_done_is_told_tried_again_and_holds_up_nothing_else
         await asyncio.gather(task, return_exceptions=True)
     assert [spec.name for spec in made.supervisor.specs] == ["stream-default_lobby"]
     assert [(kind, key) for kind, key, _ in problems] == [("stream", LOBBY)] * 2
-    assert [told for _, _, told in problems] == [f"Not a directory: {in_the_way}/default_lobby; it is tried again", ""]
+    assert [problem for _, _, problem in problems] == [
+        f"Not a directory: {in_the_way}/default_lobby; it is tried again",
+        "",
+    ]
 
 
-async def test_what_could_not_be_done_is_no_problem_once_it_is_not_wanted(identity: Identity, tmp_path: Path) -> None:
+async def test_a_failed_item_that_is_not_wanted_is_no_problem(identity: Identity, tmp_path: Path) -> None:
     (tmp_path / "cameras").write_text("a file where a folder belongs")
     (tmp_path / "a.yaml").write_text(CAMERA)
     problems: list[Problem] = []
@@ -266,7 +267,7 @@ async def test_what_could_not_be_done_is_no_problem_once_it_is_not_wanted(identi
         made.set_desired(desired(load([tmp_path]), "new@1"))
         made.start_streams()
         task = asyncio.create_task(made.run())
-        await eventually(lambda: problems, 10, "it is told")
+        await eventually(lambda: problems, 10, "it is reported")
 
         made.set_desired(Desired())
 
@@ -277,7 +278,7 @@ async def test_what_could_not_be_done_is_no_problem_once_it_is_not_wanted(identi
 
 @asynccontextmanager
 async def applying(identity: Identity, folder: Path) -> AsyncIterator[tuple[Applier, list[Problem]]]:
-    """Apply what is wanted as long as inside; gives what is told to be wrong as well."""
+    """Run an applier while inside; yield it with the reported problems."""
     problems: list[Problem] = []
     async with registry_of(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
         made = an_applier(registry, folder, problems=problems)
@@ -297,14 +298,13 @@ REFUSED = ("camera", LOBBY, "identity's registry: it is wrong (422)")
 OVER = ("camera", LOBBY, "")
 
 
-async def test_what_was_refused_is_tried_and_told_of_again_when_it_is_put_back(
-    identity: Identity, tmp_path: Path
-) -> None:
+async def test_a_refused_item_is_retried_when_it_is_put_back(identity: Identity, tmp_path: Path) -> None:
+    """It is reported again too."""
     camera = wanted(tmp_path, CAMERA)
     identity.refusing = True
     async with applying(identity, tmp_path) as (made, problems):
         made.set_desired(camera)
-        await eventually(lambda: problems == [REFUSED], 10, "it is told")
+        await eventually(lambda: problems == [REFUSED], 10, "it is reported")
         made.set_desired(camera)
         assert made.settled
 
@@ -312,30 +312,30 @@ async def test_what_was_refused_is_tried_and_told_of_again_when_it_is_put_back(
         assert problems == [REFUSED, OVER]
         made.set_desired(camera)
 
-        await eventually(lambda: problems == [REFUSED, OVER, REFUSED], 10, "it is told again")
+        await eventually(lambda: problems == [REFUSED, OVER, REFUSED], 10, "it is reported again")
         assert len(identity.put) == 2
 
 
-async def test_a_refused_change_is_no_problem_once_it_is_taken_back_and_is_one_when_it_is_made_again(
-    identity: Identity, tmp_path: Path
-) -> None:
+async def test_a_refused_change_is_a_problem_while_it_is_wanted(identity: Identity, tmp_path: Path) -> None:
+    """It is no problem once it is reverted, and is one when it is made again."""
     camera, changed = wanted(tmp_path, CAMERA), wanted(tmp_path, CAMERA.replace("10.0.0.5", "10.0.0.6"))
     async with applying(identity, tmp_path) as (made, problems):
         made.set_desired(camera)
         assert await made.settle(10)
         identity.refusing = True
         made.set_desired(changed)
-        await eventually(lambda: problems == [REFUSED], 10, "it is told")
+        await eventually(lambda: problems == [REFUSED], 10, "it is reported")
 
         made.set_desired(camera)
         assert made.settled
         assert problems == [REFUSED, OVER]
         made.set_desired(changed)
 
-        await eventually(lambda: problems == [REFUSED, OVER, REFUSED], 10, "it is told again")
+        await eventually(lambda: problems == [REFUSED, OVER, REFUSED], 10, "it is reported again")
 
 
-async def test_what_is_refused_when_it_is_no_longer_wanted_is_no_problem(identity: Identity, tmp_path: Path) -> None:
+async def test_a_late_refusal_is_no_problem(identity: Identity, tmp_path: Path) -> None:
+    """The item is no longer wanted when the refusal comes."""
     camera = wanted(tmp_path, CAMERA)
     identity.refusing = True
     async with applying(identity, tmp_path) as (made, problems):
@@ -355,9 +355,8 @@ async def test_what_is_refused_when_it_is_no_longer_wanted_is_no_problem(identit
         assert problems == []
 
 
-async def test_who_may_have_been_enrolled_when_vigil_ended_is_erased_at_the_next_start(
-    identity: Identity, tmp_path: Path
-) -> None:
+async def test_an_unfinished_enrolment_is_erased_at_the_next_start(identity: Identity, tmp_path: Path) -> None:
+    """Vigil ended while identity worked on it, and no manifest declares the Subject any more."""
     (tmp_path / "a.jpg").write_bytes(PHOTO)
     identity.answering.clear()
     async with applying(identity, tmp_path) as (made, _):
@@ -372,9 +371,10 @@ async def test_who_may_have_been_enrolled_when_vigil_ended_is_erased_at_the_next
     assert identity.removed == ["ada"]
 
 
-async def test_what_was_before_is_told_again_after_a_change_that_may_have_been_done(
+async def test_a_reverted_change_is_sent_again(
     identity: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The failed change may have been applied by the registry nevertheless."""
     monkeypatch.setattr(progress, "backoff_s", lambda *_: 3600.0)
     camera, changed = wanted(tmp_path, CAMERA), wanted(tmp_path, CAMERA.replace("10.0.0.5", "10.0.0.6"))
     async with applying(identity, tmp_path) as (made, _):
@@ -389,7 +389,7 @@ async def test_what_was_before_is_told_again_after_a_change_that_may_have_been_d
 
         made.set_desired(camera)
 
-        await eventually(lambda: len(identity.put) == 3, 10, "it is told again")
+        await eventually(lambda: len(identity.put) == 3, 10, "it is sent again")
 
 
 def test_a_camera_gets_its_credentials_as_they_are_in_the_secret(tmp_path: Path) -> None:
@@ -410,12 +410,12 @@ async def test_subjects_are_put_again_when_another_model_is_served(
     monkeypatch.setattr(applier, "MODEL_POLL_S", 0.01)
     (tmp_path / "a.yaml").write_text(SUBJECTS)
     (tmp_path / "a.jpg").write_bytes(PHOTO)
-    heard: list[EnrolmentReport] = []
+    reports: list[EnrolmentReport] = []
     async with registry_of(f"http://127.0.0.1:{identity.server_port}", "token") as registry:
-        made = an_applier(registry, tmp_path, heard)
+        made = an_applier(registry, tmp_path, reports)
         made.set_desired(desired(load([tmp_path]), "new@1"))
         tasks = [asyncio.create_task(made.run()), asyncio.create_task(made.follow_model())]
-        await eventually(lambda: len(heard) == 2, 10, "both were put")
+        await eventually(lambda: len(reports) == 2, 10, "both were put")
         before = identity.asked
         await eventually(lambda: identity.asked > before + 3, 10, "the model was asked for")
         assert len(identity.put) == 2
@@ -443,14 +443,14 @@ async def several_looks(identity: Identity) -> None:
 
 
 @pytest.mark.usefixtures("many_looks")
-async def test_who_is_refused_with_another_model_is_put_once_for_that_model(identity: Identity, tmp_path: Path) -> None:
+async def test_a_subject_refused_with_a_new_model_is_sent_once(identity: Identity, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(PHOTO)
     async with applying(identity, tmp_path) as (made, problems):
         made.set_desired(wanted(tmp_path, SUBJECTS.split("---", maxsplit=1)[0]))
         assert await made.settle(10)
         following = asyncio.create_task(made.follow_model())
         identity.refusing, identity.model_id = True, "new@1"
-        await eventually(lambda: problems, 10, "it is told")
+        await eventually(lambda: problems, 10, "it is reported")
         await several_looks(identity)
         assert identity.put == [("ada", "old@1"), ("ada", "new@1")]
         assert len(problems) == 1
@@ -464,7 +464,7 @@ async def test_who_is_refused_with_another_model_is_put_once_for_that_model(iden
 
 
 @pytest.mark.usefixtures("many_looks")
-async def test_looks_at_the_model_do_not_bring_forward_what_was_put_off(
+async def test_polling_the_model_does_not_shorten_a_backoff(
     identity: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "backoff_s", lambda *_: 3600.0)

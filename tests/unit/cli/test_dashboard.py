@@ -1,4 +1,4 @@
-"""What goes wrong is told once, in words that say what it is, and that it is over."""
+"""A problem is reported once with its cause, and once when it is solved."""
 
 import uuid
 
@@ -21,14 +21,14 @@ SUBJECT = Subject.model_validate(
 
 
 def a_dashboard() -> tuple[DashboardState, list[str]]:
-    told: list[str] = []
-    dashboard = DashboardState(emit=lambda _, line: told.append(line))
+    lines: list[str] = []
+    dashboard = DashboardState(emit=lambda _, line: lines.append(line))
     dashboard.declare({}, {ADA: SUBJECT})
-    return dashboard, told
+    return dashboard, lines
 
 
-def test_a_problem_stays_in_sight_until_it_is_over() -> None:
-    dashboard, told = a_dashboard()
+def test_a_problem_stays_visible_until_it_is_solved() -> None:
+    dashboard, lines = a_dashboard()
 
     dashboard.problem("stream default/lobby", "No space left on device: /x; it is tried again")
     assert dashboard.notices == {
@@ -37,24 +37,24 @@ def test_a_problem_stays_in_sight_until_it_is_over() -> None:
     dashboard.problem("stream default/lobby", "")
 
     assert dashboard.notices == {}
-    assert [line.partition(": ")[2] for line in told] == [
+    assert [line.partition(": ")[2] for line in lines] == [
         "No space left on device: /x; it is tried again",
         "solved",
     ]
 
 
-def test_that_a_subject_has_no_problem_any_more_is_nothing_to_tell() -> None:
-    dashboard, told = a_dashboard()
+def test_a_solved_problem_of_a_subject_is_not_reported() -> None:
+    dashboard, lines = a_dashboard()
 
     dashboard.subject_problem(ADA, "identity does not answer")
     dashboard.subject_problem(ADA, "")
 
-    assert told == ["Ada cannot be enrolled yet: identity does not answer"]
+    assert lines == ["Ada cannot be enrolled yet: identity does not answer"]
     assert dashboard.subjects[ADA].problem == ""
 
 
 def test_a_photo_that_is_missing_is_not_called_refused() -> None:
-    dashboard, told = a_dashboard()
+    dashboard, lines = a_dashboard()
     photos = [
         PhotoResult(name="one", accepted=False, reason=PhotoReason.NOT_FOUND, message="the server answered 503"),
         PhotoResult(name="two", accepted=False, reason=PhotoReason.NO_FACE, message="no face"),
@@ -64,7 +64,7 @@ def test_a_photo_that_is_missing_is_not_called_refused() -> None:
         ADA, EnrolmentReport(subject_id=uuid.uuid4(), enrolled=False, reason="NoUsablePhoto", photos=photos)
     )
 
-    assert told[1:] == [
+    assert lines[1:] == [
         "  photo one of Ada missing: the server answered 503",
         "  photo two of Ada refused: no face",
     ]

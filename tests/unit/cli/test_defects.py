@@ -1,4 +1,4 @@
-"""What nobody foresaw is told in a sentence, and its traceback is kept where `vigil logs` shows it."""
+"""An unforeseen error is one sentence, and `vigil logs` shows its traceback."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from vigil_cli.supervisor import ProcessSpec
 
 
 class Defective(Started):
-    """Has a defect while it is given one."""
+    """Raises `defect` while it is set."""
 
     defect: Exception | None = None
     tries = 0
@@ -39,7 +39,7 @@ def shown(log: Path) -> str:
 
 
 @pytest.mark.usefixtures("soon")
-async def test_a_defect_in_one_thing_is_told_of_once_with_its_traceback(tmp_path: Path) -> None:
+async def test_a_defect_is_reported_once_with_its_traceback(tmp_path: Path) -> None:
     supervisor = Defective(tmp_path)
     supervisor.defect = LookupError("no such thing")
     with serving() as identity:
@@ -52,8 +52,8 @@ async def test_a_defect_in_one_thing_is_told_of_once_with_its_traceback(tmp_path
             supervisor.defect = None
 
             assert await made.settle(10)
-    told = "LookupError: no such thing (`vigil logs defects` shows the traceback); it is tried again"
-    assert problems == [("stream", LOBBY, told), ("stream", LOBBY, "")]
+    message = "LookupError: no such thing (`vigil logs defects` shows the traceback); it is tried again"
+    assert problems == [("stream", LOBBY, message), ("stream", LOBBY, "")]
     found = shown(tmp_path / "state" / "logs" / "defects.log")
     assert "stream default/lobby cannot be applied\nTraceback" in found
     assert "raise self.defect" in found
@@ -61,7 +61,7 @@ async def test_a_defect_in_one_thing_is_told_of_once_with_its_traceback(tmp_path
 
 
 @pytest.mark.usefixtures("soon")
-async def test_a_task_that_fails_begins_again_and_its_traceback_is_kept(tmp_path: Path) -> None:
+async def test_a_failed_task_starts_again_and_its_traceback_is_kept(tmp_path: Path) -> None:
     log, began = tmp_path / "logs" / "defects.log", asyncio.Event()
     lines: list[tuple[str, str]] = []
 
@@ -74,14 +74,14 @@ async def test_a_task_that_fails_begins_again_and_its_traceback_is_kept(tmp_path
     async with session._background(dashboard, Defects(log, "vigil logs defects"), {"a look": run}):
         await asyncio.wait_for(began.wait(), 10)
 
-    told = "LookupError: no such thing (`vigil logs defects` shows the traceback)"
-    assert lines == [("error", f"a look failed and starts again: {told}")]
+    message = "LookupError: no such thing (`vigil logs defects` shows the traceback)"
+    assert lines == [("error", f"a look failed and starts again: {message}")]
     assert "a look failed\nTraceback" in shown(log)
     assert "in run\n" in shown(log)
 
 
 @pytest.mark.parametrize("size", [10, 10 * MAX_TRACE])
-def test_a_traceback_is_kept_up_to_a_bound_its_end_above_all(tmp_path: Path, size: int) -> None:
+def test_a_long_traceback_is_cut_at_its_start(tmp_path: Path, size: int) -> None:
     log = tmp_path / "logs" / "defects.log"
 
     Defects(log, "vigil logs defects").record("a try", LookupError("x" * size + "the end"))

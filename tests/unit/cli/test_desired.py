@@ -98,7 +98,7 @@ spec:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "expected"),
     [
         ("hall", "hall", ""),
         ("rtsp://a/1", "rtsp://a/2", ""),
@@ -107,7 +107,7 @@ spec:
         (SITE, "", "change its name from hall to default and its inference endpoints"),
     ],
 )
-def test_what_needs_a_new_start_is_told(tmp_path: Path, old: str, new: str, told: str) -> None:
+def test_a_change_that_needs_a_restart_is_reported(tmp_path: Path, old: str, new: str, expected: str) -> None:
     before, after = goal(tmp_path, TEXT + SITE), goal(tmp_path, (TEXT + SITE).replace(old, new))
 
-    assert needs_restart(before, after) == (f"end Vigil and start it again to {told}" if told else "")
+    assert needs_restart(before, after) == (f"end Vigil and start it again to {expected}" if expected else "")

@@ -1,4 +1,4 @@
-"""`vigil enroll` writes what `vigil up` reads; `vigil try` says who is in a photo. With real models and faces."""
+"""`vigil enroll` writes what `vigil up` reads; `vigil try` finds a person in a photo. With real models and faces."""
 
 import hashlib
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_a_name_becomes_a_resource_name(name: str, expected: str) -> None:
     assert slug(name) == expected
 
 
-def test_a_name_without_latin_letters_gets_a_resource_name_of_its_own() -> None:
+def test_a_name_without_latin_letters_has_its_own_resource_name() -> None:
     assert slug("李雷").startswith("subject-")
     assert slug("李雷") != slug("韩梅")
 
@@ -45,7 +45,7 @@ def test_an_enrolled_person_is_a_manifest_that_up_reads(tmp_path: Path) -> None:
     assert subject.spec.photos[0].sha256 == hashlib.sha256(photo.read_bytes()).hexdigest()
 
 
-def test_photos_that_will_be_refused_are_left_out_with_the_reason(
+def test_photos_that_will_be_refused_are_omitted_with_a_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = photos_of("lin-manuel-miranda")[0]
@@ -58,9 +58,9 @@ def test_photos_that_will_be_refused_are_left_out_with_the_reason(
 
     enroll.run(EnrollRequest((good, blurred, empty, text), "Lin", tmp_path / "lin.yaml", "open"))
 
-    told = " ".join(capsys.readouterr().err.split())
-    assert "NoFace" in told
-    assert "NotAnImage" in told
+    output = " ".join(capsys.readouterr().err.split())
+    assert "NoFace" in output
+    assert "NotAnImage" in output
     subject = load([tmp_path / "lin.yaml"]).subjects[ResourceKey("default", "lin")].resource
     assert [Path(str(photo.url)).name for photo in subject.spec.photos] == [good.name]
 
@@ -84,9 +84,7 @@ def test_a_manifest_that_is_there_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "ada.yaml").read_text() == "mine"
 
 
-def test_another_photo_of_the_same_person_is_recognised_and_drawn(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_another_photo_of_a_person_is_recognised_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, second = photos_of("barack-obama")[:2]
 
     try_.run(first, second, tmp_path / "drawn.png", "open")
@@ -102,7 +100,8 @@ def test_another_person_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "is not in" in capsys.readouterr().out
 
 
-def test_a_photo_without_a_face_says_why_it_cannot_be_the_known_person(tmp_path: Path) -> None:
+def test_a_known_photo_without_a_face_is_refused(tmp_path: Path) -> None:
+    """The error has the reason why the photo cannot be the known person."""
     empty = tmp_path / "wall.png"
     Image.fromarray(np.full((200, 200, 3), 90, np.uint8)).save(empty)
 

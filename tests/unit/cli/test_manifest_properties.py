@@ -65,7 +65,7 @@ def test_plain_data_come_back_as_they_were_written(data: list[dict[str, Any]]) -
 
 @given(st.dictionaries(READABLE, plain(READABLE), max_size=4))
 @settings(max_examples=100, deadline=None)
-def test_every_value_has_a_place_inside_the_text(data: dict[str, Any]) -> None:
+def test_every_value_has_a_position_inside_the_text(data: dict[str, Any]) -> None:
     text = json.dumps(data, indent=1)
 
     document = next(iter(documents(text)))

@@ -1,4 +1,4 @@
-"""A bad manifest is told with file, line and what to do; a good one is used whatever its form."""
+"""A bad manifest is an error with file, line and remedy; a good one is used in any form."""
 
 import base64
 import hashlib
@@ -121,7 +121,9 @@ BAD = {
 
 
 @pytest.mark.parametrize(("text", "line", "path", "message"), BAD.values(), ids=BAD.keys())
-def test_a_bad_manifest_is_told_with_its_place(tmp_path: Path, text: str, line: int, path: str, message: str) -> None:
+def test_a_bad_manifest_is_reported_with_its_position(
+    tmp_path: Path, text: str, line: int, path: str, message: str
+) -> None:
     found = [one for one in findings(tmp_path, text) if one.severity is Severity.ERROR]
 
     assert found
@@ -175,8 +177,8 @@ def test_a_file_that_is_too_large_is_left_unread(tmp_path: Path) -> None:
         (lambda path: path.write_bytes(b"\xff\xfe\xfa"), "is not UTF-8"),
     ],
 )
-def test_a_path_without_manifests_is_told(tmp_path: Path, make: object, message: str) -> None:
-    path = tmp_path / "given.yaml"
+def test_a_path_without_manifests_is_an_error(tmp_path: Path, make: object, message: str) -> None:
+    path = tmp_path / "named.yaml"
     make(path)  # type: ignore[operator]
 
     with pytest.raises(ManifestError) as raised:
@@ -211,7 +213,7 @@ def test_a_camera_with_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
     assert load([tmp_path], taken=[ResourceKey("elsewhere", "webcam")]).cameras
 
 
-def test_other_kinds_are_left_aside_with_a_warning(tmp_path: Path) -> None:
+def test_other_kinds_are_ignored_with_a_warning(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(CAMERA + RTSP + "---\napiVersion: apps/v1\nkind: Deployment\n")
 
     manifests = load([tmp_path])

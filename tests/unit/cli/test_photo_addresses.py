@@ -86,7 +86,7 @@ class Identity:
         self.known |= {sha256(data) for data in sent.values()}
         has = {name: sha256(data) for name, data in sent.items()} | kept
         rows = [(photo.name, has.get(photo.name) in self.known) for photo in subject.spec.photos]
-        told = [
+        results = [
             {
                 "name": name,
                 "accepted": ok,
@@ -97,15 +97,15 @@ class Identity:
         ]
         is_enrolled = any(ok for _, ok in rows)
         reason = "Enrolled" if is_enrolled else "NoUsablePhoto"
-        report = {"enrolled": is_enrolled, "reason": reason, "photos": told, "modelId": self.model}
+        report = {"enrolled": is_enrolled, "reason": reason, "photos": results, "modelId": self.model}
         return {"subjectId": "01890a5d-ac96-774b-bcce-b302099a8057", **report}
 
 
 class Run:
     """One run of Vigil, as far as it applies manifests."""
 
-    def __init__(self, made: Applier, folder: Path, heard: list[EnrolmentReport]) -> None:
-        self.applier, self.heard, self._folder = made, heard, folder
+    def __init__(self, made: Applier, folder: Path, reports: list[EnrolmentReport]) -> None:
+        self.applier, self.reports, self._folder = made, reports, folder
 
     def want(self, *texts: str) -> None:
         (self._folder / "a.yaml").write_text("".join(texts))
@@ -119,14 +119,14 @@ class Bench:
         self.identity, self._url, self._folder = identity, url, folder
         self.downloader: Downloader | None = None
 
-    def _applier(self, registry: RegistryClient, heard: list[EnrolmentReport]) -> Applier:
-        return an_applier(registry, self._folder, heard, downloader=self.downloader)
+    def _applier(self, registry: RegistryClient, reports: list[EnrolmentReport]) -> Applier:
+        return an_applier(registry, self._folder, reports, downloader=self.downloader)
 
     @contextlib.asynccontextmanager
     async def run(self, *texts: str) -> AsyncIterator[Run]:
-        heard: list[EnrolmentReport] = []
+        reports: list[EnrolmentReport] = []
         async with registry_of(self._url, "token") as registry:
-            made = Run(self._applier(registry, heard), self._folder, heard)
+            made = Run(self._applier(registry, reports), self._folder, reports)
             made.want(*texts)
             task = asyncio.create_task(made.applier.run())
             yield made
@@ -163,76 +163,72 @@ def subject(server: PhotoServer, name: str, *photos: tuple[str, bytes]) -> str:
 
 
 @pytest.mark.usefixtures("soon")
-async def test_a_photo_that_is_not_there_yet_is_enrolled_when_it_is_and_told_of_once(
-    bench: Bench, server: PhotoServer
-) -> None:
+async def test_a_missing_photo_is_enrolled_when_it_appears(bench: Bench, server: PhotoServer) -> None:
+    """It is reported once while it is missing, and again when it is enrolled."""
     server.there = {"two": b"2"}
     async with bench.run(subject(server, "ada", ("one", b"1"), ("two", b"2"))) as run:
         await eventually(lambda: server.asked.count("one") > 3, DEADLINE_S, "it is asked for again and again")
         assert run.applier.settled
-        (first,) = run.heard
+        (first,) = run.reports
         assert [(photo.accepted, photo.reason) for photo in first.photos] == [(False, "NotFound"), (True, "Accepted")]
         assert first.photos[0].message == "https://localhost/one answered 503; it is tried again"
 
         server.there["one"] = b"1"
 
-        await eventually(lambda: len(run.heard) == 2, DEADLINE_S, "it is told of anew")
-        assert [photo.accepted for photo in run.heard[1].photos] == [True, True]
+        await eventually(lambda: len(run.reports) == 2, DEADLINE_S, "it is reported again")
+        assert [photo.accepted for photo in run.reports[1].photos] == [True, True]
         assert server.asked.count("two") == 1
         assert bench.identity.puts[-1] == ({"one"}, {"two": sha256(b"2")})
 
 
 @pytest.mark.usefixtures("soon")
-async def test_who_was_enrolled_stays_so_when_vigil_starts_before_the_network(
-    bench: Bench, server: PhotoServer
-) -> None:
+async def test_a_start_without_network_keeps_people_enrolled(bench: Bench, server: PhotoServer) -> None:
+    """A photo is kept by its sha256, also under another name."""
     server.there = {"one": b"1"}
     async with bench.run(subject(server, "ada", ("one", b"1"))) as run:
-        await eventually(lambda: run.heard, DEADLINE_S, "she is enrolled")
+        await eventually(lambda: run.reports, DEADLINE_S, "she is enrolled")
     await server.stop()
 
     async with bench.run(subject(server, "ada", ("one", b"1"))) as run:
-        await eventually(lambda: run.heard, DEADLINE_S, "she is looked at again")
-        assert run.heard[0].enrolled
+        await eventually(lambda: run.reports, DEADLINE_S, "she is enrolled again")
+        assert run.reports[0].enrolled
         assert bench.identity.puts[-1] == (set(), {"one": sha256(b"1")})
 
         run.want(subject(server, "ada", ("elsewhere", b"1")))
 
-        await eventually(lambda: len(run.heard) == 2, DEADLINE_S, "the change is applied")
-        assert run.heard[1].enrolled
+        await eventually(lambda: len(run.reports) == 2, DEADLINE_S, "the change is applied")
+        assert run.reports[1].enrolled
         assert bench.identity.puts[-1] == (set(), {"elsewhere": sha256(b"1")})
 
 
 @pytest.mark.usefixtures("soon")
-@pytest.mark.parametrize(("given", "reason"), [(b"another", "ChecksumMismatch"), (b"x" * 3000, "TooLarge")])
-async def test_what_only_a_person_can_mend_is_not_tried_again(
-    bench: Bench, server: PhotoServer, given: bytes, reason: str
-) -> None:
+@pytest.mark.parametrize(("content", "reason"), [(b"another", "ChecksumMismatch"), (b"x" * 3000, "TooLarge")])
+async def test_a_wrong_photo_is_not_tried_again(bench: Bench, server: PhotoServer, content: bytes, reason: str) -> None:
     bench.downloader = Downloader(LOOPBACK, max_bytes=2000)
-    server.there = {"wrong": given}
+    server.there = {"wrong": content}
     texts = subject(server, "ada", ("wrong", b"1")), subject(server, "bob", ("away", b"1"))
     async with bench.run(*texts) as run:
         await eventually(lambda: server.asked.count("away") > 5, DEADLINE_S, "what is away is asked for again")
 
         assert server.asked.count("wrong") == 1
-        told = next(photo for report in run.heard for photo in report.photos if photo.name == "wrong")
-        assert told.reason == reason
-        assert "tried again" not in told.message
+        result = next(photo for report in run.reports for photo in report.photos if photo.name == "wrong")
+        assert result.reason == reason
+        assert "tried again" not in result.message
 
 
-async def test_a_changed_manifest_does_not_wait_for_what_is_missing(
+async def test_a_changed_manifest_does_not_wait_for_missing_photos(
     bench: Bench, server: PhotoServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(applier, "FIRST_PHOTO_RETRY_S", 3600.0)
     monkeypatch.setattr(applier, "LONGEST_PHOTO_RETRY_S", 3600.0)
     server.there = {"two": b"2"}
     async with bench.run(subject(server, "ada", ("one", b"1"))) as run:
-        await eventually(lambda: run.heard, DEADLINE_S, "it was tried")
+        await eventually(lambda: run.reports, DEADLINE_S, "it was tried")
 
         run.want(subject(server, "ada", ("two", b"2")))
 
-        await eventually(lambda: len(run.heard) == 2, DEADLINE_S, "the change is applied")
-        assert run.heard[1].enrolled
+        await eventually(lambda: len(run.reports) == 2, DEADLINE_S, "the change is applied")
+        assert run.reports[1].enrolled
         assert await run.applier.settle(DEADLINE_S)
 
 
@@ -270,9 +266,10 @@ async def test_a_server_that_does_not_answer_holds_up_nothing_else(
 
 
 @pytest.mark.usefixtures("endless")
-async def test_who_is_removed_while_a_photo_is_waited_for_is_erased_at_once_and_not_enrolled_by_it(
+async def test_a_removed_subject_is_erased_while_its_photo_is_awaited(
     bench: Bench, server: PhotoServer, tmp_path: Path
 ) -> None:
+    """The photo that arrives later does not enrol the Subject again."""
     async with bench.run(at_hand(tmp_path, "eve", b"5")) as run:
         await eventually(lambda: "eve" in bench.identity.stored, DEADLINE_S, "she is enrolled")
         server.answering.clear()
@@ -289,9 +286,8 @@ async def test_who_is_removed_while_a_photo_is_waited_for_is_erased_at_once_and_
         assert len(bench.identity.puts) == 2
 
 
-async def test_an_identity_that_does_not_answer_for_cameras_holds_up_no_stream_and_no_subject(
-    bench: Bench, tmp_path: Path
-) -> None:
+async def test_a_hanging_registration_delays_no_other_kind(bench: Bench, tmp_path: Path) -> None:
+    """Identity does not answer for Cameras; streams start and Subjects are enrolled."""
     bench.identity.taking_cameras.clear()
     cameras = [CAMERA.format(name=f"camera-{number}") for number in range(3)]
     async with bench.run(*cameras, at_hand(tmp_path, "dan", b"4")) as run:
@@ -309,22 +305,22 @@ async def test_a_photo_in_a_private_network_needs_the_option(bench: Bench, serve
     server.there = {"one": b"1"}
     bench.downloader = Downloader()
     async with bench.run(subject(server, "ada", ("one", b"1"))) as run:
-        await eventually(lambda: run.heard, DEADLINE_S, "the refusal is reported")
+        await eventually(lambda: run.reports, DEADLINE_S, "the refusal is reported")
 
-    assert not run.heard[0].enrolled
-    assert "no address of the public internet" in run.heard[0].photos[0].message
-    assert "--photo-networks" in run.heard[0].photos[0].message
+    assert not run.reports[0].enrolled
+    assert "no address of the public internet" in run.reports[0].photos[0].message
+    assert "--photo-networks" in run.reports[0].photos[0].message
     assert server.asked == []
 
 
 async def test_another_model_has_every_photo_fetched_again(bench: Bench, server: PhotoServer) -> None:
     server.there = {"one": b"1"}
     async with bench.run(subject(server, "ada", ("one", b"1"))) as run:
-        await eventually(lambda: run.heard, DEADLINE_S, "she is enrolled")
+        await eventually(lambda: run.reports, DEADLINE_S, "she is enrolled")
     bench.identity.model, bench.identity.known = "two@2", set()
 
     async with bench.run(subject(server, "ada", ("one", b"1"))) as run:
-        await eventually(lambda: run.heard, DEADLINE_S, "she is enrolled again")
+        await eventually(lambda: run.reports, DEADLINE_S, "she is enrolled again")
 
-    assert run.heard[0].enrolled
+    assert run.reports[0].enrolled
     assert server.asked == ["one", "one"]

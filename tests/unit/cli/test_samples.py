@@ -23,7 +23,8 @@ def test_all_samples_go_together() -> None:
 
 
 @pytest.mark.parametrize(("folder", "wants"), [("person", "portrait.jpg"), ("video", "clip.mp4")])
-def test_a_sample_that_needs_a_file_of_yours_names_it_and_nothing_else(folder: str, wants: str) -> None:
+def test_a_sample_names_the_file_that_it_needs(folder: str, wants: str) -> None:
+    """The missing file is its only finding."""
     with pytest.raises(ManifestError) as raised:
         load([SAMPLES / folder])
 

@@ -1,4 +1,4 @@
-"""A state folder is used by one at a time, keeps its secrets to itself, and says what is wrong with it."""
+"""A state folder: its lock, its secrets, and clear errors when it cannot be used."""
 
 import asyncio
 import subprocess
@@ -28,7 +28,7 @@ def test_secrets_are_made_once_and_for_the_owner_only(tmp_path: Path) -> None:
     assert len({first.nats, first.database, first.registry, first.api}) == 4
 
 
-def test_a_second_user_of_the_folder_is_told(tmp_path: Path) -> None:
+def test_a_second_user_of_the_folder_is_refused(tmp_path: Path) -> None:
     with StateFolder(tmp_path).locked():
         assert StateFolder(tmp_path).is_locked
         with pytest.raises(CommandError, match="already running"), StateFolder(tmp_path).locked():
@@ -62,14 +62,15 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
         StateFolder(tmp_path).create()
 
 
-async def test_a_disk_that_fills_is_told_while_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
+async def test_a_full_disk_is_shown_while_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NATS is restarted afterwards."""
+    lines: list[str] = []
     restarts: list[None] = []
 
     async def restart() -> None:
         restarts.append(None)
 
-    dashboard = DashboardState(emit=lambda _, line: told.append(line))
+    dashboard = DashboardState(emit=lambda _, line: lines.append(line))
     running = Session(StateFolder(tmp_path), Models("open", tmp_path, "d", "r"), Options([]), dashboard)
     monkeypatch.setattr(session, "DISK_POLL_S", 0.01)
     monkeypatch.setattr(state, "LEAST_FREE", 1 << 60)
@@ -81,10 +82,10 @@ async def test_a_disk_that_fills_is_told_while_it_is_full(tmp_path: Path, monkey
     monkeypatch.setattr(state, "LEAST_FREE", 0)
 
     await eventually(lambda: "disk" not in dashboard.notices, 10, "the dashboard shows it no longer")
-    await eventually(lambda: restarts, 10, "NATS is started anew")
+    await eventually(lambda: restarts, 10, "NATS is restarted")
     task.cancel()
     assert StateFolder(tmp_path).disk_error() == ""
-    assert (len(told), len(restarts)) == (2, 1)
+    assert (len(lines), len(restarts)) == (2, 1)
 
 
 def test_no_webcam_is_one_sentence(tmp_path: Path) -> None:
@@ -92,14 +93,14 @@ def test_no_webcam_is_one_sentence(tmp_path: Path) -> None:
         webcam(tmp_path / "video0")
 
 
-def test_the_doctor_looks_at_everything_and_finds_this_machine_fit(tmp_path: Path) -> None:
+def test_the_doctor_checks_everything_on_this_machine(tmp_path: Path) -> None:
     found = {finding.name: finding for finding in examine(tmp_path)}
 
     assert {"Python", "libpython", "Triton", "NATS", "Postgres", "models", "/dev/shm", "GPU"} <= set(found)  # noqa: S108 - its name
     assert [finding.message for finding in found.values() if finding.mark == "missing"] == []
 
 
-def test_the_doctor_says_how_to_get_what_is_missing(tmp_path: Path) -> None:
+def test_the_doctor_names_a_remedy_for_each_missing_part(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
 
     found = {finding.name: finding for finding in examine(tmp_path / "file" / "state")}
@@ -108,7 +109,7 @@ def test_the_doctor_says_how_to_get_what_is_missing(tmp_path: Path) -> None:
     assert "--state" in found["state folder"].message
 
 
-def test_the_doctor_says_where_another_cache_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_names_the_variable_of_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("VIGIL_CACHE_DIR", str(tmp_path / "file" / "cache"))
 

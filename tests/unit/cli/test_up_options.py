@@ -1,4 +1,4 @@
-"""`vigil up --detach` starts the very Vigil that was asked for, as a process of its own."""
+"""`vigil up --detach` starts a process of its own with the same options."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +32,7 @@ REQUESTS = st.builds(
 
 
 def parsed(arguments: list[str]) -> UpRequest:
-    """Give what the command line makes of these arguments."""
+    """Return the request that the command line makes of these arguments."""
     requests: list[UpRequest] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(up, "run", requests.append)
@@ -55,7 +55,7 @@ def test_a_wrong_network_of_photos_is_named() -> None:
 
 
 @given(REQUESTS)
-def test_the_process_in_the_background_has_every_option_but_detach(request: UpRequest) -> None:
+def test_the_detached_process_has_every_option_but_detach(request: UpRequest) -> None:
     assert parsed(request.in_background()) == replace(request, detach=False, plain=True)
 
 
@@ -64,7 +64,8 @@ def test_the_process_in_the_background_has_every_option_but_detach(request: UpRe
     [["-df", "people"], ["-d", "-f", "people"], ["-fpeople", "--detach"], ["--filename=people", "-d"]],
     ids=" ".join,
 )
-def test_however_detach_is_written_the_process_in_the_background_has_it_not(given_as: list[str]) -> None:
+def test_detach_is_never_passed_on(given_as: list[str]) -> None:
+    """The detached process does not have the option, in whichever form the user wrote it."""
     asked = parsed(["up", *given_as])
 
     assert asked.detach

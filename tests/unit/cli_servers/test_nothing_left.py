@@ -63,7 +63,7 @@ def test_kill_9_of_the_supervisor_leaves_nothing(up: Up) -> None:
     wait_until(lambda: orphans.find_process(reaper) is None, 15, "the reaper has ended")
 
 
-def test_the_next_supervisor_ends_what_stayed_when_the_janitor_was_killed_too(up: Up) -> None:
+def test_the_next_supervisor_ends_orphans_of_a_killed_reaper(up: Up) -> None:
     os.kill(up.reaper(), signal.SIGKILL)
     up.process.kill()
     grandchild = up.pids[2]

