@@ -18,7 +18,7 @@ from vigil_gateway.migrations.upgrade import upgrade
 
 @pytest.fixture
 def site() -> str:
-    """Give each test streams of its own on the shared NATS."""
+    """Return a site of this test alone, with streams of its own on the shared NATS."""
     return f"site-{uuid.uuid4().hex[:8]}"
 
 
@@ -45,7 +45,7 @@ async def database_url(shared_postgres: PostgresServer, template: str) -> AsyncI
 
 @pytest.fixture
 async def prepared(database_url: str, site: str) -> str:
-    """Give a database with a model, a camera, and Ann."""
+    """Return the address of a database with a model, a camera, and Ann."""
     await database.add_model(database_url)
     await database.add_camera(database_url, site)
     await database.add_subject(database_url, "ann", axis(0))
@@ -54,7 +54,7 @@ async def prepared(database_url: str, site: str) -> str:
 
 @pytest.fixture
 async def pipeline(database_url: str, site: str, tmp_path: Path) -> AsyncIterator[Bench]:
-    """Give the pipeline without a bus."""
+    """Yield the pipeline without a bus."""
     async with bench(database_url, site, tmp_path / "qdrant") as made:
         yield made
 

@@ -153,7 +153,7 @@ def client_of(port: int, token: str = TOKEN) -> httpx.AsyncClient:
 
 
 async def until_ready(port: int) -> None:
-    """Wait until identity takes sightings."""
+    """Wait until identity processes sightings."""
     told = ""
     async with client_of(port) as http:
 

@@ -38,7 +38,7 @@ def photo(path: str) -> bytes:
 
 
 def changed(path: str, change: Callable[[Image.Image], Image.Image]) -> bytes:
-    """Give a photo with something done to it."""
+    """Return a changed photo."""
     out = io.BytesIO()
     with Image.open(shared("faces") / path) as image:
         change(image.convert("RGB")).save(out, "PNG")
@@ -158,7 +158,8 @@ async def test_photos_of_two_people_are_not_one_subject(http: httpx.AsyncClient)
     assert "photo" in mixed["photos"][2]["message"]
 
 
-async def test_putting_it_again_asks_no_model_and_changes_nothing(http: httpx.AsyncClient, database_url: str) -> None:
+async def test_registering_again_changes_nothing(http: httpx.AsyncClient, database_url: str) -> None:
+    """No model is asked either."""
     photos = {"a": photo("kit-harington/1.jpg"), "b": b"rubbish"}
     first = await put(http, "kit", photos)
     before = await database.rows(database_url, "SELECT * FROM subject_embeddings ORDER BY photo")
@@ -173,7 +174,7 @@ async def test_putting_it_again_asks_no_model_and_changes_nothing(http: httpx.As
     assert "vigil_identity_photos_total" in metrics
 
 
-async def test_a_photo_that_is_not_the_promised_one_is_refused(http: httpx.AsyncClient) -> None:
+async def test_a_photo_with_another_checksum_is_refused(http: httpx.AsyncClient) -> None:
     data = photo("joe-biden/1.jpg")
     promised = {"name": "one", "url": "https://example.org/joe.jpg", "sha256": hashlib.sha256(b"other").hexdigest()}
     resource = subject_resource("joe")
@@ -187,7 +188,7 @@ async def test_a_photo_that_is_not_the_promised_one_is_refused(http: httpx.Async
     assert [one["reason"] for one in answer.json()["photos"]] == ["Accepted", "Missing"]
 
 
-async def test_who_takes_consent_back_leaves_the_gallery(http: httpx.AsyncClient, database_url: str) -> None:
+async def test_withdrawn_consent_empties_the_gallery(http: httpx.AsyncClient, database_url: str) -> None:
     photos = {"one": photo("joe-biden/1.jpg")}
     assert (await put(http, "joe", photos))["enrolled"]
     report = await put(http, "joe", photos, consent={"status": "Withdrawn"})
@@ -246,7 +247,8 @@ async def test_an_erased_subject_is_nowhere_and_leaves_a_receipt(
     assert (await bus.matches())[0].identity.similarity is None
 
 
-async def test_a_receipt_is_of_the_subject_that_was_erased_and_of_no_other(http: httpx.AsyncClient) -> None:
+async def test_a_receipt_belongs_to_one_subject(http: httpx.AsyncClient) -> None:
+    """The receipt of an earlier Subject of the same name is not returned for another one."""
     nobody = "00000000-0000-4000-8000-000000000000"
     assert (await http.get(f"/registry/v1/erasures/{nobody}")).status_code == 404
     never = (await http.delete(f"/registry/v1/subjects/default/joe?uid={nobody}")).json()
@@ -259,7 +261,7 @@ async def test_a_receipt_is_of_the_subject_that_was_erased_and_of_no_other(http:
     assert (await http.delete("/registry/v1/subjects/default/joe")).json() == receipt
 
 
-async def test_what_was_put_last_is_told_again_without_a_photo(http: httpx.AsyncClient) -> None:
+async def test_the_last_report_is_read_without_photos(http: httpx.AsyncClient) -> None:
     path = "/registry/v1/subjects/default/joe"
     assert (await http.get(path)).status_code == 404
     photos = {"good": photo("joe-biden/1.jpg"), "bad": b"no photo"}
@@ -275,7 +277,9 @@ async def test_what_was_put_last_is_told_again_without_a_photo(http: httpx.Async
     assert (withdrawn["photos"], withdrawn["reason"]) == ([], "ConsentNotGranted")
 
 
-async def test_the_gallerys_version_grows_with_what_it_holds_and_with_nothing_else(http: httpx.AsyncClient) -> None:
+async def test_the_gallery_version_counts_changes_only(http: httpx.AsyncClient) -> None:
+    """It grows with each change of what the gallery holds, and with nothing else."""
+
     async def version() -> int:
         found: int = (await http.get("/registry/v1/status")).json()["galleryVersion"]
         return found
@@ -292,7 +296,7 @@ async def test_the_gallerys_version_grows_with_what_it_holds_and_with_nothing_el
     assert await version() == before + 2
 
 
-async def test_the_status_tells_what_is_served(http: httpx.AsyncClient, site: str) -> None:
+async def test_the_status_names_what_is_served(http: httpx.AsyncClient, site: str) -> None:
     status = (await http.get("/registry/v1/status")).json()
     assert status["site"] == site
     assert status["modelId"].startswith("sface")
@@ -300,7 +304,7 @@ async def test_the_status_tells_what_is_served(http: httpx.AsyncClient, site: st
     assert status["detector"]["instances"] >= 1
 
 
-async def test_a_site_is_taken_and_given_back(http: httpx.AsyncClient, database_url: str) -> None:
+async def test_a_site_is_registered_and_removed(http: httpx.AsyncClient, database_url: str) -> None:
     resource: dict[str, Any] = {"apiVersion": "vigil.dev/v1alpha1", "kind": "Site", "metadata": {"name": "hq"}}
     for retention in ("30d", "7d"):
         resource["spec"] = {"retention": {"sightings": retention}}
@@ -327,9 +331,10 @@ async def check_nowhere(url: str, subject_id: str, name: str) -> None:
             assert table["relname"] == "erasures" or subject_id not in row["all"], table["relname"]
 
 
-async def test_without_triton_enrolment_says_so_and_nothing_changes(
+async def test_without_triton_enrolment_is_unavailable(
     identity: Start, database_url: str, own_triton: Callable[[], TritonServer]
 ) -> None:
+    """Nothing is changed, and the response says why."""
     triton = own_triton()
     program = await identity(triton_urls=triton.address, inference_deadline_s=3)
     await until_ready(program.port)
@@ -351,9 +356,10 @@ async def test_without_triton_enrolment_says_so_and_nothing_changes(
     assert len(await database.rows(database_url, "SELECT 1 FROM subject_embeddings")) == 1
 
 
-async def test_who_is_erased_while_a_photo_is_assessed_stays_erased(
+async def test_an_erasure_during_the_assessment_holds(
     http: httpx.AsyncClient, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A Subject that is erased while its photo is assessed stays erased."""
     await put(http, "joe", {"one": photo("joe-biden/1.jpg")})
     begun, go_on, assess = threading.Event(), threading.Event(), photos.assess
 
@@ -373,7 +379,7 @@ async def test_who_is_erased_while_a_photo_is_assessed_stays_erased(
     assert (await put(http, "joe", {"one": photo("joe-biden/2.jpg")}))["enrolled"]
 
 
-async def test_the_gallery_is_made_anew_from_the_database(
+async def test_the_gallery_is_rebuilt_from_the_database(
     http: httpx.AsyncClient, database_url: str, identity: Start, open_triton: TritonServer, tmp_path: Path
 ) -> None:
     await put(http, "joe", {"one": photo("joe-biden/1.jpg")})
@@ -413,7 +419,7 @@ async def test_the_gallery_is_made_anew_from_the_database(
         ),
     ],
 )
-async def test_a_wrong_request_is_told_what_is_wrong(
+async def test_an_invalid_request_names_its_fault(
     http: httpx.AsyncClient, method: str, path: str, request_: dict[str, Any], status: int, words: str
 ) -> None:
     answer = await http.request(method, f"/registry/v1/{path}", **request_)
@@ -421,7 +427,7 @@ async def test_a_wrong_request_is_told_what_is_wrong(
 
 
 @pytest.mark.parametrize("header", [None, "Bearer wrong", f"Basic {TOKEN}", "Bearer \xe4", "Bearer"])
-async def test_without_the_token_nothing_is_told(http: httpx.AsyncClient, header: str | None) -> None:
+async def test_without_the_token_nothing_is_answered(http: httpx.AsyncClient, header: str | None) -> None:
     headers = {b"Authorization": header.encode("latin-1")} if header else {}
     async with httpx.AsyncClient(base_url=http.base_url, trust_env=False) as stranger:
         for method, path in (("GET", "status"), ("DELETE", "subjects/default/joe"), ("PUT", "cameras/default/door")):

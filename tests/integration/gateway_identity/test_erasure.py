@@ -91,9 +91,8 @@ def check(receipt: dict[str, Any], seen: int) -> None:
 
 
 @pytest.mark.usefixtures("passers_by")
-async def test_a_receipt_adds_up_after_a_kill_in_the_middle_of_the_erasure(
-    prepared: str, bus: Bus, process: tuple[Process, int]
-) -> None:
+async def test_a_receipt_adds_up_after_a_kill(prepared: str, bus: Bus, process: tuple[Process, int]) -> None:
+    """The process is killed in the middle of the erasure."""
     one, port = process
     await until_ready(port)
     await see_ann(prepared, bus, SEEN)
@@ -129,9 +128,10 @@ async def test_two_requests_at_once_count_nothing_twice(prepared: str, bus: Bus,
 
 
 @pytest.mark.usefixtures("passers_by")
-async def test_much_to_delete_is_not_taken_for_waiting(
+async def test_a_large_erasure_does_not_count_as_waiting(
     prepared: str, bus: Bus, identity: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Deleting many messages takes longer than the wait for the relay, and is finished."""
     program = await identity()
     await until_ready(program.port)
     await see_ann(prepared, bus, SEEN)
@@ -143,9 +143,10 @@ async def test_much_to_delete_is_not_taken_for_waiting(
 
 
 @pytest.mark.usefixtures("passers_by")
-async def test_an_erasure_waits_for_the_outbox_and_says_so_without_blaming_the_bus(
+async def test_an_erasure_waits_for_the_outbox(
     prepared: str, bus: Bus, identity: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The error names the events that are not published, not the bus, which is there."""
     another = await asyncpg.connect(prepared)
     await another.execute("SELECT pg_advisory_lock($1)", outbox.LOCK)  # the relay is elsewhere, and does nothing
     program = await identity()

@@ -40,7 +40,7 @@ def entries(*people: uuid.UUID) -> list[Entry]:
     return [Entry(one, f"p{n}", face(10 * number + n)) for number, one in enumerate(people) for n in range(2)]
 
 
-async def test_it_finds_what_was_put_and_not_what_was_taken_out(gallery: Gallery) -> None:
+async def test_it_finds_what_was_added_and_not_removed(gallery: Gallery) -> None:
     ann, bob = uuid.uuid4(), uuid.uuid4()
     await gallery.create(MODEL, SIZE)
     held = entries(ann, bob)
@@ -77,7 +77,7 @@ def test_collections_of_different_models_never_share_a_name() -> None:
     assert all(len(name) < 100 and "/" not in name and ".." not in name for name in names)
 
 
-async def test_it_is_brought_to_what_the_database_says(gallery: Gallery, database_url: str) -> None:
+async def test_it_is_brought_to_what_the_database_holds(gallery: Gallery, database_url: str) -> None:
     await database.add_model(database_url)
     ann = await database.add_subject(database_url, "ann", axis(0), axis(1))
     postgres = Database(database_url, "test")
@@ -93,7 +93,8 @@ async def test_it_is_brought_to_what_the_database_says(gallery: Gallery, databas
     await postgres.close()
 
 
-async def test_an_embedded_gallery_survives_and_a_broken_one_is_made_anew(tmp_path: Path) -> None:
+async def test_a_broken_embedded_gallery_is_rebuilt(tmp_path: Path) -> None:
+    """An intact one survives a restart."""
     folder, held = tmp_path / "gallery", entries(uuid.uuid4())
     for broken in (False, False, True):
         gallery = EmbeddedGallery(folder)
@@ -116,7 +117,8 @@ async def test_an_embedded_gallery_survives_and_a_broken_one_is_made_anew(tmp_pa
 
 
 @pytest.mark.parametrize("form", [None, "1"])
-async def test_an_embedded_gallery_of_another_version_is_made_anew(tmp_path: Path, form: str | None) -> None:
+async def test_a_gallery_of_another_version_is_rebuilt(tmp_path: Path, form: str | None) -> None:
+    """The layout of an embedded gallery may change between versions."""
     gallery = EmbeddedGallery(tmp_path)
     await gallery.open()
     await gallery.create(MODEL, SIZE)
@@ -134,7 +136,8 @@ async def test_an_embedded_gallery_of_another_version_is_made_anew(tmp_path: Pat
     await gallery.close()
 
 
-async def test_among_many_the_nearest_is_found_while_it_tidies_up_and_after_a_restart(tmp_path: Path) -> None:
+async def test_the_nearest_of_many_is_found(tmp_path: Path) -> None:
+    """Also while the gallery is optimised, and after a restart."""
     size, people = 128, 24_000
     rng = np.random.default_rng(7)
     faces = rng.standard_normal((people, size)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Changes of the gallery that meet: what is not yet committed is left alone by whoever brings it to the database."""
+"""Concurrent changes of the gallery: a repair or rebuild leaves alone what is not committed yet."""
 
 import asyncio
 import uuid
@@ -38,7 +38,7 @@ async def sync(pipeline: Bench) -> GallerySync:
 
 
 async def enrol(connection: Any, sync: GallerySync, subject_id: uuid.UUID) -> None:
-    """Do what an enrolment does in its transaction."""
+    """Change what an enrolment changes in its transaction."""
     named = "INSERT INTO subjects (id, namespace, name, display_name, consent) VALUES ($1, 'default', 'ann', 'Ann', $2)"
     await connection.execute(named, subject_id, "Granted")
     vector = axis(0).astype("<f4").tobytes()
@@ -56,7 +56,8 @@ async def waits(pipeline: Bench, *tasks: "asyncio.Task[Any]") -> None:
     await eventually(so, DEADLINE_S, "what must wait, waits")
 
 
-async def test_who_is_enrolled_while_the_gallery_is_repaired_is_in_it(pipeline: Bench, sync: GallerySync) -> None:
+async def test_an_enrolment_during_a_repair_holds(pipeline: Bench, sync: GallerySync) -> None:
+    """A Subject that is enrolled while the gallery is repaired is in it afterwards."""
     ann = uuid.uuid4()
     sync.doubtful.add(ann)
     async with sync.changing(ann), pipeline.database.transaction() as connection:
@@ -70,9 +71,8 @@ async def test_who_is_enrolled_while_the_gallery_is_repaired_is_in_it(pipeline: 
     assert not sync.doubtful
 
 
-async def test_an_enrolment_that_is_given_up_is_taken_out_of_the_gallery_by_the_repair(
-    pipeline: Bench, sync: GallerySync
-) -> None:
+async def test_a_repair_removes_a_rolled_back_enrolment(pipeline: Bench, sync: GallerySync) -> None:
+    """An enrolment that was rolled back after it reached the gallery is removed from it."""
     ann = uuid.uuid4()
 
     async def give_up() -> None:
@@ -89,9 +89,10 @@ async def test_an_enrolment_that_is_given_up_is_taken_out_of_the_gallery_by_the_
     assert not sync.doubtful
 
 
-async def test_who_is_erased_while_the_gallery_is_rebuilt_does_not_come_back(
+async def test_an_erasure_during_a_rebuild_holds(
     pipeline: Bench, sync: GallerySync, site: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A Subject that is erased while the gallery is rebuilt does not return to it."""
     ann = await database.add_subject(pipeline.url, "ann", axis(0))
     putting, go_on, put = asyncio.Event(), asyncio.Event(), pipeline.gallery.put
 

@@ -1,4 +1,4 @@
-"""What is registered is listed page by page with who registered it, and taken out by its uid alone."""
+"""Registered resources are listed by page with their registrar, and removed by their uid."""
 
 import uuid
 
@@ -11,7 +11,7 @@ from vigil_gateway.storage.postgres import resources
 pytestmark = pytest.mark.integration
 
 
-async def test_the_register_is_read_behind_a_key_and_without_what_was_taken_out(database_url: str) -> None:
+async def test_pages_begin_after_a_key_and_omit_what_was_removed(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     try:
         uid, registrar = uuid.uuid4(), uuid.uuid4()

@@ -51,9 +51,8 @@ async def test_a_newer_database_is_left_alone(shared_postgres: PostgresServer, t
     await connection.close()
 
 
-async def test_a_later_schema_that_still_serves_this_program_is_used_and_left_as_it_is(
-    shared_postgres: PostgresServer, template: str
-) -> None:
+async def test_a_later_schema_that_serves_this_program_is_used(shared_postgres: PostgresServer, template: str) -> None:
+    """A migration leaves it unchanged."""
     url = await shared_postgres.new_database(template)
     connection = await asyncpg.connect(url)
     await connection.execute("UPDATE alembic_version SET version_num = '9999'")
@@ -68,7 +67,8 @@ async def test_a_later_schema_that_still_serves_this_program_is_used_and_left_as
     await connection.close()
 
 
-async def test_the_second_step_is_taken_while_programs_of_the_first_run(shared_postgres: PostgresServer) -> None:
+async def test_the_second_step_is_taken_while_programs_run(shared_postgres: PostgresServer) -> None:
+    """Programs of the first step have open transactions and continue."""
     url = await shared_postgres.new_database()
     await at_step(url, "0001")
     old, waiting = await asyncpg.connect(url), await asyncpg.connect(url)
@@ -82,9 +82,10 @@ async def test_the_second_step_is_taken_while_programs_of_the_first_run(shared_p
     await waiting.close()
 
 
-async def test_the_third_step_leaves_who_registered_open_and_serves_programs_of_the_second(
+async def test_the_third_step_serves_programs_of_the_second(
     shared_postgres: PostgresServer,
 ) -> None:
+    """The registrar of what was registered before, and of what they register, is not known."""
     url = await shared_postgres.new_database()
     await at_step(url, "0002")
     old = await asyncpg.connect(url)
@@ -144,7 +145,7 @@ async def test_several_may_make_a_partition_at_once(shared_postgres: PostgresSer
         await connection.close()
 
 
-def test_a_database_that_is_away_is_told_in_one_sentence() -> None:
+def test_a_database_that_is_away_is_one_sentence() -> None:
     address = "postgresql://nobody:secret@127.0.0.1:9/none"
     done = subprocess.run(
         [sys.executable, "-m", "vigil_gateway", "migrate"],

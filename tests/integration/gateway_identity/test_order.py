@@ -30,7 +30,7 @@ REVISIONS = "SELECT sighting_id, revision FROM sighting_revisions ORDER BY 1, 2"
 
 
 def story() -> list[Sighting]:
-    """Tell of three people: one recognised late, one never, one whose best shot changes who it is."""
+    """Return the revisions of three people: one known late, one never, one whose best shot changes the identity."""
     ids = [new_sighting_id() for _ in range(3)]
     faces = [
         [axis(5), between(axis(0), axis(5), 0.6), axis(0), axis(0)],
@@ -94,7 +94,8 @@ def prepared(shared_postgres: PostgresServer, template: str) -> str:
     return asyncio.run(prepare())
 
 
-def test_any_order_with_repetitions_ends_in_the_same_state_with_each_revision_told_once(prepared: str) -> None:
+def test_any_order_ends_in_the_same_state(prepared: str) -> None:
+    """Revisions come in any order and repeatedly; each is published once."""
     made = story()
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
         context = bench(prepared, SITE, Path(folder))

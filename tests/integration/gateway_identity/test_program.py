@@ -61,7 +61,7 @@ async def published(bus: Bus, count: int) -> list[Match]:
 
 
 @pytest.mark.usefixtures("prepared")
-async def test_a_sighting_is_identified_and_told(bus: Bus, identity: Start) -> None:
+async def test_a_sighting_is_identified_and_published(bus: Bus, identity: Start) -> None:
     program = await identity()
     await until_ready(program.port)
     await bus.publish(a_sighting(axis(0), site=bus.site), a_sighting(axis(4), site=bus.site))
@@ -123,9 +123,10 @@ async def check_exactly_once(url: str, bus: Bus, made: list[Sighting]) -> None:
     assert await database.rows(url, "SELECT count(*) AS n FROM sightings WHERE revision <> 5") == [{"n": 0}]
 
 
-async def test_killed_again_and_again_in_the_middle_of_batches_each_event_counts_once(
+async def test_each_event_counts_once_over_many_kills(
     prepared: str, bus: Bus, shared_nats: NatsServer, process: Callable[..., Process]
 ) -> None:
+    """The process is killed repeatedly in the middle of batches."""
     one = process(site=bus.site, nats_url=shared_nats.url, nats_token=shared_nats.token, database_url=prepared)
     made = many(bus.site, 100, 5)
     publishing = asyncio.create_task(bus.publish(*made))
@@ -144,9 +145,10 @@ async def test_killed_again_and_again_in_the_middle_of_batches_each_event_counts
     assert one.terminate() == 0
 
 
-async def test_two_identities_share_the_work_and_one_relays_when_the_other_dies(
+async def test_two_identities_share_the_work(
     prepared: str, bus: Bus, shared_nats: NatsServer, process: Callable[..., Process]
 ) -> None:
+    """When the one that is the relay is killed, the other takes over."""
     given = {"site": bus.site, "nats_url": shared_nats.url, "nats_token": shared_nats.token, "database_url": prepared}
     ports = [free_port(), free_port()]
     pair = [process(http_port=port, **given) for port in ports]
@@ -183,9 +185,10 @@ async def own_servers(
 
 
 @pytest.mark.parametrize("victim", ["postgres", "nats", "both"])
-async def test_it_lives_through_a_kill_of_its_servers_and_loses_nothing(
+async def test_a_kill_of_its_servers_loses_nothing(
     own_postgres: PostgresServer, own_nats: NatsServer, site: str, identity: Start, victim: str
 ) -> None:
+    """The process itself goes on."""
     async with own_servers(own_postgres, own_nats, site) as (url, bus, settings):
         program = await identity(**settings)
         await until_ready(program.port)

@@ -52,7 +52,8 @@ async def test_an_enrolled_face_is_known_and_another_unknown(ready: Bench) -> No
     assert all(one.embedding is None for match in told for one in match.sighting.shots)
 
 
-async def test_a_lead_too_small_over_another_subject_names_nobody(ready: Bench) -> None:
+async def test_a_margin_too_small_names_nobody(ready: Bench) -> None:
+    """Another Subject is almost as similar."""
     face = axis(0)
     await database.add_subject(ready.url, "one", between(face, axis(1), 0.8))
     await database.add_subject(ready.url, "twin", between(face, axis(2), 0.78))
@@ -99,7 +100,7 @@ async def test_only_who_is_active_and_consented_is_named(ready: Bench, window: d
     assert (await identity_of(ready, sighting.sighting_id))["identity"] == status
 
 
-async def test_those_who_may_not_be_named_do_not_hide_who_may(ready: Bench) -> None:
+async def test_inactive_subjects_do_not_hide_active_ones(ready: Bench) -> None:
     for number in range(40):
         near = between(axis(0), axis(1 + number % 15), 0.99)
         await database.add_subject(ready.url, f"gone-{number}", near, consent="Withdrawn")
@@ -133,7 +134,8 @@ async def test_vectors_of_two_models_never_meet(ready: Bench) -> None:
     assert (row["identity"], row["model_id"], row["similarity"]) == ("Unknown", other, None)
 
 
-async def test_a_late_revision_is_told_as_superseded_with_the_current_state(ready: Bench) -> None:
+async def test_a_late_revision_is_published_as_superseded(ready: Bench) -> None:
+    """Its event carries the current state of the sighting."""
     await database.add_subject(ready.url, "ann", axis(0))
     await ready.models.load()
     one = new_sighting_id()
@@ -150,7 +152,7 @@ async def test_a_late_revision_is_told_as_superseded_with_the_current_state(read
     assert told.identity.status is IdentityStatus.KNOWN
 
 
-async def test_seeing_a_batch_again_changes_nothing(ready: Bench) -> None:
+async def test_a_repeated_batch_changes_nothing(ready: Bench) -> None:
     await ready.models.load()
     one = new_sighting_id()
     batch = [a_sighting(axis(0), site=ready.site, sighting_id=one, revision=n) for n in (1, 2, 2, 3, 1)]
@@ -209,7 +211,8 @@ BAD: dict[str, tuple[Callable[[str], bytes], RejectReason]] = {
 
 
 @pytest.mark.parametrize("what", BAD)
-async def test_a_bad_event_is_set_aside_with_a_reason_and_the_others_go_on(ready: Bench, what: str) -> None:
+async def test_a_bad_event_is_rejected_with_a_reason(ready: Bench, what: str) -> None:
+    """The others of its batch are recorded."""
     await ready.models.load()
     make, reason = BAD[what]
     good = [a_sighting(axis(number), site=ready.site) for number in range(2)]
@@ -225,7 +228,8 @@ async def test_a_bad_event_is_set_aside_with_a_reason_and_the_others_go_on(ready
     assert [match.seq for match in await database.matches(ready.url)] == [1, 2]
 
 
-async def test_events_that_came_before_their_camera_are_taken_up_when_it_is_registered(ready: Bench) -> None:
+async def test_events_wait_for_their_camera(ready: Bench) -> None:
+    """They are processed when it is registered."""
     await ready.models.load()
     early = [a_sighting(axis(0), site=ready.site, camera="garden") for _ in range(70)]
     outcomes = await ready.process(*early)
@@ -251,7 +255,8 @@ async def test_events_of_a_model_that_is_not_known_wait_for_it(ready: Bench) -> 
     assert len(await database.matches(ready.url)) == 1
 
 
-async def test_a_removed_camera_may_finish_what_it_saw_and_nothing_more(ready: Bench) -> None:
+async def test_a_removed_camera_may_finish_its_sightings(ready: Bench) -> None:
+    """Sightings that open later are rejected."""
     await ready.models.load()
     before = a_sighting(axis(0), site=ready.site)
     await database.execute(ready.url, "UPDATE cameras SET deleted_at = now()")

@@ -22,7 +22,7 @@ KEY = ResourceKey("default", "joe")
 
 
 def as_stored(resource: dict[str, Any], uid: uuid.UUID | None = None) -> dict[str, Any]:
-    """Give a resource as an API server keeps it."""
+    """Return a resource as an API server stores it."""
     metadata = {**resource["metadata"], "namespace": "default", "uid": str(uid or uuid.uuid4()), "generation": 1}
     managed = {"resourceVersion": "7", "managedFields": [{"manager": "kubectl"}], "annotations": {"a": "b"}}
     return {**resource, "metadata": {**metadata, **managed}, "status": {"anything": "that others wrote"}}
@@ -58,7 +58,8 @@ async def test_a_subjects_way_through_the_registry(registry: Registry) -> None:
     assert await registry.stored_subject(KEY) is None
 
 
-async def test_a_photo_that_cannot_be_sent_again_stays_if_it_comes_from_the_same_place(registry: Registry) -> None:
+async def test_a_photo_that_cannot_be_sent_again_stays(registry: Registry) -> None:
+    """If the Subject still takes it from the same source."""
     stored = as_stored(subject_resource("joe", ["one"]))
     sha256 = (await registry.put_subject(stored, {"one": photo("joe-biden/1.jpg")})).photos[0].sha256
     assert sha256 is not None
@@ -80,7 +81,8 @@ async def test_a_photo_that_cannot_be_sent_again_stays_if_it_comes_from_the_same
         await registry.put_subject(renamed, {}, {"two": sha256})
 
 
-async def test_as_many_bytes_of_photos_as_are_read_are_taken_with_the_largest_subject(registry: Registry) -> None:
+async def test_the_largest_request_is_accepted(registry: Registry) -> None:
+    """As many bytes of photos as are allowed, with the largest Subject."""
     names = ["one", "two", "three"]
     assert len(names) * MAX_PHOTO_BYTES == MAX_PHOTOS_BYTES
     large = as_stored(subject_resource("joe", names))
@@ -89,7 +91,7 @@ async def test_as_many_bytes_of_photos_as_are_read_are_taken_with_the_largest_su
     assert {str(one.reason) for one in report.photos} == {"NotAnImage"}
 
 
-async def test_cameras_and_sites_are_put_and_taken_out(registry: Registry) -> None:
+async def test_cameras_and_sites_are_registered_and_removed(registry: Registry) -> None:
     camera = as_stored(camera_resource("door", retention={"sightings": "7d"}))
     site = as_stored({"metadata": {"name": "hq"}, "spec": {"retention": {"sightings": "30d"}}})
     await registry.put_camera(camera)
@@ -99,7 +101,8 @@ async def test_cameras_and_sites_are_put_and_taken_out(registry: Registry) -> No
     assert (await registry.delete_site(ResourceKey("default", "hq"))).counts == {"postgres.sites": 1}
 
 
-async def test_what_is_registered_is_listed_and_taken_out_by_its_uid_alone(registry: Registry) -> None:
+async def test_a_registered_resource_is_removed_by_its_uid(registry: Registry) -> None:
+    """It is listed with its uid; another uid removes nothing."""
     camera, site = as_stored(camera_resource("door")), as_stored({"metadata": {"name": "hq"}, "spec": {}})
     subject = as_stored(subject_resource("joe", ["one"]))
     await registry.put_camera(camera)
@@ -117,7 +120,7 @@ async def test_what_is_registered_is_listed_and_taken_out_by_its_uid_alone(regis
     assert await registry.registered_keys("Camera") == []
 
 
-async def test_whoever_registered_it_last_is_listed_with_it(registry: Registry, address: str) -> None:
+async def test_the_last_registrar_is_listed(registry: Registry, address: str) -> None:
     objects = {
         "Camera": as_stored(camera_resource("door")),
         "Site": as_stored({"metadata": {"name": "hq"}, "spec": {}}),
@@ -141,7 +144,8 @@ async def test_whoever_registered_it_last_is_listed_with_it(registry: Registry, 
         await client.close()
 
 
-async def test_a_subject_is_claimed_without_its_photos_and_by_its_uid_alone(registry: Registry) -> None:
+async def test_a_subject_is_claimed_by_its_uid(registry: Registry) -> None:
+    """Its photos are not sent; another uid claims nothing."""
     uid, registry.registrar = uuid.uuid4(), uuid.uuid4()
     await registry.put_subject(as_stored(subject_resource("joe", ["one"]), uid), {"one": photo("joe-biden/1.jpg")})
     before, registry.registrar = registry.registrar, uuid.uuid4()
@@ -154,7 +158,7 @@ async def test_a_subject_is_claimed_without_its_photos_and_by_its_uid_alone(regi
     assert (await registry.status()).vectors == 1
 
 
-async def test_a_long_register_is_listed_page_by_page(registry: Registry, database_url: str) -> None:
+async def test_a_long_list_is_read_page_by_page(registry: Registry, database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     await connection.execute(
         "INSERT INTO cameras (namespace, name, uid, site, resource) "
@@ -165,12 +169,13 @@ async def test_a_long_register_is_listed_page_by_page(registry: Registry, databa
     assert len(set(listed)) == len(listed) == 1203
 
 
-async def test_what_can_never_be_right_is_told_with_identitys_words(registry: Registry) -> None:
+async def test_an_invalid_resource_is_refused_for_good(registry: Registry) -> None:
+    """The error has identity's message."""
     with pytest.raises(RegistryRefusedError, match=r"spec\.colour: unknown field"):
         await registry.put_camera(as_stored(camera_resource("door", colour="red")))
 
 
-async def test_another_token_is_told_as_such(address: str) -> None:
+async def test_another_token_is_denied(address: str) -> None:
     stranger = Registry(address, "another")
     with pytest.raises(RegistryDeniedError, match="VIGIL_REGISTRY_TOKEN"):
         await stranger.status()

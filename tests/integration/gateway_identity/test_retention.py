@@ -63,9 +63,7 @@ async def prepare(bench: Bench) -> None:
     await bench.models.load()
 
 
-async def test_each_camera_keeps_its_sightings_for_as_long_as_it_or_its_site_says(
-    pipeline: Bench, retention: Retention
-) -> None:
+async def test_each_camera_has_its_own_or_its_sites_retention(pipeline: Bench, retention: Retention) -> None:
     await prepare(pipeline)
     url, site = pipeline.url, pipeline.site
     await add_site(url, site, "3d")
@@ -93,7 +91,8 @@ async def test_each_camera_keeps_its_sightings_for_as_long_as_it_or_its_site_say
     assert (await left(url))["sightings"] == wanted
 
 
-async def test_a_sighting_that_goes_on_is_kept_however_long_ago_it_began(pipeline: Bench, retention: Retention) -> None:
+async def test_a_sighting_that_goes_on_is_kept(pipeline: Bench, retention: Retention) -> None:
+    """However long ago it began."""
     await prepare(pipeline)
     await database.add_camera(pipeline.url, pipeline.site, "door", retention={"sightings": "1h"})
     await pipeline.process(seen(pipeline.site, dt.timedelta(minutes=1), "door", length=5 * HOUR))
@@ -111,9 +110,8 @@ async def test_a_clock_that_runs_ahead_keeps_nothing_for_ever(pipeline: Bench, r
     assert (await left(pipeline.url))["sightings"] == []
 
 
-async def test_a_revision_that_comes_after_the_deletion_leaves_nothing_without_its_sighting(
-    pipeline: Bench, retention: Retention
-) -> None:
+async def test_a_revision_after_the_deletion_leaves_no_orphan(pipeline: Bench, retention: Retention) -> None:
+    """A late revision of a deleted sighting is recorded as a new one, and the next round deletes it."""
     await prepare(pipeline)
     await database.add_camera(pipeline.url, pipeline.site, "door", retention={"sightings": "1h"})
     first = seen(pipeline.site, 2 * HOUR, "door")
@@ -143,9 +141,7 @@ async def test_rows_go_in_batches_and_one_process_at_a_time(pipeline: Bench) -> 
     assert await delete() == {}
 
 
-async def test_messages_that_were_set_aside_go_with_their_cameras_retention(
-    pipeline: Bench, retention: Retention
-) -> None:
+async def test_rejected_messages_have_their_cameras_retention(pipeline: Bench, retention: Retention) -> None:
     await database.add_camera(pipeline.url, pipeline.site, "door", retention={"sightings": "1h"})
     await database.add_camera(pipeline.url, pipeline.site, "hall")
     await pipeline.process(
@@ -159,9 +155,10 @@ async def test_messages_that_were_set_aside_go_with_their_cameras_retention(
     assert kept["subject"].endswith("default_hall")
 
 
-async def test_on_the_bus_too_what_is_too_old_goes_and_the_rest_stays(
+async def test_old_messages_are_deleted_from_the_bus_too(
     database_url: str, bus: Bus, identity: Callable[..., Any]
 ) -> None:
+    """The others stay."""
     await database.add_model(database_url)
     program = await identity()
     await until_ready(program.port)
@@ -194,9 +191,7 @@ async def test_on_the_bus_too_what_is_too_old_goes_and_the_rest_stays(
     assert "vigil_identity_retention_round_timestamp_seconds 0.0" not in metrics
 
 
-async def test_what_identity_has_not_dealt_with_stays_on_the_bus(
-    database_url: str, bus: Bus, identity: Callable[..., Any]
-) -> None:
+async def test_unprocessed_messages_stay_on_the_bus(database_url: str, bus: Bus, identity: Callable[..., Any]) -> None:
     await database.add_camera(database_url, bus.site, retention={"sightings": "1s"})
     program = await identity()  # without a model nothing is consumed
     await eventually(lambda: program.parts.bus.ready, DEADLINE_S, "identity is connected")

@@ -53,21 +53,23 @@ EVERYBODY = {one: subject(one) for one in (ANN, BOB, EVE)}
         (near((uuid.UUID(int=99), 0.9), (ANN, 0.5)), None, ANN),
     ],
 )
-def test_the_threshold_and_the_lead_decide(found: Neighbours, threshold: float | None, who: uuid.UUID | None) -> None:
+def test_the_threshold_and_the_margin_decide(found: Neighbours, threshold: float | None, who: uuid.UUID | None) -> None:
     decision = decide(found, EVERYBODY, MODEL, threshold, NOW)
     named = decision.identity.subject
     assert (named and named.subject_id) == who
     assert decision.identity.status is (IdentityStatus.KNOWN if who else IdentityStatus.UNKNOWN)
 
 
-def test_who_stayed_below_is_told_by_similarity_but_not_by_name() -> None:
+def test_a_subject_below_the_threshold_is_not_named() -> None:
+    """Its similarity is reported."""
     decision = decide(near((ANN, 0.3), (BOB, 0.2)), EVERYBODY, MODEL, None, NOW)
     assert (decision.nearest, decision.runner_up) == (ANN, BOB)
     assert (decision.identity.similarity, decision.identity.runner_up_similarity) == (0.3, 0.2)
     assert decision.identity.subject is None
 
 
-def test_who_is_not_active_neither_wins_nor_spoils_the_lead() -> None:
+def test_an_inactive_subject_is_ignored() -> None:
+    """It neither wins nor counts for the margin."""
     hour = dt.timedelta(hours=1)
     people = {ANN: subject(ANN), BOB: subject(BOB, ends=NOW), EVE: subject(EVE, begins=NOW + hour)}
     decision = decide(near((BOB, 0.9), (EVE, 0.8), (ANN, 0.79)), people, MODEL, None, NOW)

@@ -4,7 +4,7 @@ from vigil_gateway.migrations.check import revisions
 from vigil_gateway.migrations.upgrade import config
 
 
-def test_the_names_of_the_steps_say_what_alembic_says() -> None:
+def test_file_names_of_steps_are_those_of_alembic() -> None:
     script = ScriptDirectory.from_config(config())
     assert revisions() == sorted(step.revision for step in script.walk_revisions())
     assert revisions()[-1] == script.get_current_head()

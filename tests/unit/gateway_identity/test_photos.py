@@ -43,7 +43,8 @@ MALLORY = [0, 0, 1.0]
         ([ANN, ANN, EVE, EVE], [False, False, False, False]),
     ],
 )
-def test_only_photos_of_whom_most_photos_show_are_taken(vectors: list[list[float]], accepted: list[bool]) -> None:
+def test_only_photos_of_one_person_are_accepted(vectors: list[list[float]], accepted: list[bool]) -> None:
+    """Of the one whom most of the photos show."""
     judged = same_person([photo(f"p{n}", vector) for n, vector in enumerate(vectors)], LEAST)
     assert [one.accepted for one in judged] == accepted
     for one in judged:
@@ -53,7 +54,7 @@ def test_only_photos_of_whom_most_photos_show_are_taken(vectors: list[list[float
             assert "0.40 is needed" in one.message
 
 
-def test_photos_that_were_refused_already_have_no_say() -> None:
+def test_refused_photos_are_not_compared() -> None:
     bad = refused("bad", PhotoReason.MISSING, "not sent")
     assert same_person([bad, photo("a", ANN)], LEAST)[0] is bad
     assert same_person([bad, photo("a", ANN)], LEAST)[1].accepted

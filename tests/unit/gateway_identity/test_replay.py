@@ -1,4 +1,4 @@
-"""What waits for events to be taken up again ends when it is told to."""
+"""The replay of waiting events ends when it is cancelled."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ async def nobody(_: object) -> None:
     raise AssertionError
 
 
-async def test_a_cancellation_that_comes_with_news_is_not_lost() -> None:
+async def test_a_cancellation_together_with_a_wake_is_not_lost() -> None:
     database = NothingWaits()
     replayer = Replayer(cast("Database", database), list)
     running = asyncio.create_task(replayer.run(nobody))

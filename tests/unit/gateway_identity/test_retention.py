@@ -18,7 +18,6 @@ DAY = dt.timedelta(days=1)
         ("24h", "1d", DAY),
     ],
 )
-def test_the_shorter_of_the_cameras_and_the_sites_retention_holds(
-    camera: str | None, site: str | None, kept: dt.timedelta | None
-) -> None:
+def test_the_shorter_retention_applies(camera: str | None, site: str | None, kept: dt.timedelta | None) -> None:
+    """Of the camera's and the Site's."""
     assert shorter(camera, site) == kept

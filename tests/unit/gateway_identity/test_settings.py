@@ -14,7 +14,7 @@ def set_environment(monkeypatch: pytest.MonkeyPatch, **variables: str | None) ->
             monkeypatch.setenv(f"VIGIL_{name}", value)
 
 
-def test_the_needed_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_required_variables_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
     set_environment(monkeypatch, TRITON_URLS="a:8001, b:8001,")
     settings = load(IdentitySettings)
     assert settings.triton_endpoints == ["a:8001", "b:8001"]
@@ -36,7 +36,7 @@ def test_the_needed_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"TRITON_URLS": " , "}, "VIGIL_TRITON_URLS"),
     ],
 )
-def test_each_wrong_variable_is_named_and_no_value_told(
+def test_each_invalid_variable_is_named_and_no_value(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str | None], words: str
 ) -> None:
     set_environment(monkeypatch, **variables)
