@@ -12,7 +12,7 @@ TEST ?= tests
 WORKERS ?= 3
 PYTEST_WHOLE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-cluster cluster cluster-down cluster-packages lint format bench generate schema lock clean
+.PHONY: help setup demo images test test-cluster cluster cluster-down cluster-packages lint format bench generate schema lock clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -31,6 +31,13 @@ $(STAMP): requirements/runtime.txt requirements/dev.txt requirements/triton.txt 
 
 demo: $(STAMP) ## watch people being recognised live (DURATION=90 ends by itself and judges the result)
 	@$(BIN)/vigil demo $(if $(DURATION),--duration $(DURATION))
+
+# Registry and path of the images; the chart's image.repository takes the same name.
+REPOSITORY ?= vigil
+TAG ?= $(shell sed -n 's/^appVersion: //p' charts/vigil/Chart.yaml)
+images: ## build the container images (REPOSITORY=registry.example.com/vigil PLATFORMS=linux/amd64,linux/arm64 PUSH=1)
+	@$(PYTHON) images/build.py --repository $(REPOSITORY) --tag $(TAG) $(if $(PLATFORMS),--platforms $(PLATFORMS)) \
+		$(if $(SOURCE),--source $(SOURCE)) $(if $(BASE_DIGEST),--base-digest $(BASE_DIGEST)) $(if $(PUSH),--push) $(IMAGES)
 
 test: $(STAMP) ## run every test that this machine can run (TEST=tests/unit for a part)
 	@$(BIN)/python -m pytest $(TEST) $(if $(filter tests,$(TEST)),$(PYTEST_WHOLE))

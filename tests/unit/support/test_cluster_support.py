@@ -10,7 +10,7 @@ from tests.support.kubernetes.errors import ClusterError, NotHereError
 from tests.support.kubernetes.network import Network
 
 DOCKERFILE = """
-ARG BASE=docker.io/library/python:3.11.15-slim-bookworm
+ARG BASE=docker.io/library/python:3.13.18-slim-trixie
 FROM ${BASE} AS build
 COPY --chown=1:1 used \\
      one.txt /there/
@@ -84,7 +84,7 @@ def test_an_image_has_the_name_that_a_node_looks_for(tag: str, name: str) -> Non
 
 
 def test_bases_are_found_behind_arguments(context: Path) -> None:
-    assert images._bases(context / "Dockerfile", {}) == ["docker.io/library/python:3.11.15-slim-bookworm"]
+    assert images._bases(context / "Dockerfile", {}) == ["docker.io/library/python:3.13.18-slim-trixie"]
     assert images._bases(context / "Dockerfile", {"BASE": "scratch"}) == []
 
 
