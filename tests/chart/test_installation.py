@@ -224,7 +224,7 @@ def test_own_secrets_are_used_and_never_written(api_cluster: ApiCluster) -> None
 def test_a_token_that_the_bundled_bus_would_misread_is_refused(api_cluster: ApiCluster, token: str) -> None:
     release = Release(api_cluster)
     api_cluster.kubectl("create", "secret", "generic", "bus", f"--from-literal=token={token}", "-n", release.namespace)
-    with pytest.raises(AssertionError, match="the token in the Secret bus has a quotation mark or a backslash") as told:
+    with pytest.raises(AssertionError, match="the token in the Secret bus contains a quotation mark or a backslash") as told:
         release.run("install", "--set=nats.tokenSecret.name=bus")
     assert token not in str(told.value)
 
@@ -244,7 +244,7 @@ def test_crds_are_installed_upgraded_and_kept(own_api_cluster: ApiCluster, tmp_p
     left = own_api_cluster.kubectl("get", "cameras", "-n", release.namespace, "-o", "name").stdout.split()
     assert len(left) == 3, "who uninstalls keeps what was declared"
     again = Release(own_api_cluster)
-    with pytest.raises(AssertionError, match=rf"the CRDs are here already \(of the release {release.namespace}"):
+    with pytest.raises(AssertionError, match=rf"the CRDs exist already \(of the release {release.namespace}"):
         again.run("install", crds=True)
     again.run("install", crds=False)
 

@@ -1,4 +1,4 @@
-"""Values that cannot work are refused with a sentence that says what to do."""
+"""Values that cannot work are refused with a message that names the remedy."""
 
 import pytest
 from tests.chart.rendering import CHART, helm, refused
@@ -8,7 +8,7 @@ pytestmark = pytest.mark.usefixtures("helm")
 REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "two identities on one embedded gallery": (
         ("identity.replicaCount=2",),
-        "which one identity alone can use; set qdrant.mode: server and qdrant.server.url",
+        "serves one identity only; set qdrant.mode: server and qdrant.server.url",
     ),
     "a Qdrant server without address": (("qdrant.mode=server",), "qdrant.server.url is empty"),
     "an external bus without address": (("nats.mode=external",), "nats.external.url is empty"),
@@ -21,7 +21,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
         "/nats/external/url",
     ),
     "an external database without address": (("postgres.mode=external",), "postgres.external.urlSecret.name is empty"),
-    "no Triton at all": (("triton.enabled=false",), "triton.externalUrls is empty, so nothing could find faces"),
+    "no Triton at all": (("triton.enabled=false",), "triton.externalUrls is empty, so no server would find faces"),
     "a Triton without port": (('triton.externalUrls=["triton"]',), "/triton/externalUrls/0"),
     "an unknown accelerator": (("triton.accelerator=tpu",), "/triton/accelerator"),
     "an unknown source of models": (("triton.modelRepository.source=git",), "/triton/modelRepository/source"),
@@ -33,17 +33,17 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "an object store for the CPU image": (
         ("triton.modelRepository.source=objectStore", "triton.modelRepository.objectStore.url=s3://b/m"),
-        "which the CPU image cannot read",
+        "which the CPU image does not support",
     ),
     "an autoscaler upside down": (
         ("api.autoscaling.enabled=true", "api.autoscaling.minReplicas=5", "api.autoscaling.maxReplicas=2"),
-        "api.autoscaling.minReplicas is more than api.autoscaling.maxReplicas",
+        "api.autoscaling.minReplicas is greater than api.autoscaling.maxReplicas",
     ),
     "an Ingress without host": (("api.ingress.enabled=true",), "api.ingress.hosts is empty"),
     "a route to no Gateway": (("api.httpRoute.enabled=true",), "api.httpRoute.parentRefs is empty"),
     "Cameras where the operator does not look": (
         ('operator.namespaces=["shop"]', 'cameraNamespaces=["yard"]'),
-        "cameraNamespaces has yard, which is not in operator.namespaces",
+        "cameraNamespaces contains yard, but operator.namespaces does not",
     ),
     "a value that does not exist": (("api.replica=2",), "replica"),
     "a part that does not exist": (("apis.replicaCount=2",), "apis"),
@@ -64,7 +64,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "a size that is none": (("postgres.bundled.persistence.size=large",), "/postgres/bundled/persistence/size"),
     "a label of pod monitors that is Vigil's own": (
         ("operator.monitoring=PodMonitor", 'operator.podMonitorLabels={"app.kubernetes.io/name": "mine"}'),
-        "podMonitorLabels has app.kubernetes.io/name, but labels that begin with app.kubernetes.io/ or vigil.dev/ are",
+        "podMonitorLabels contains app.kubernetes.io/name, but labels that begin with app.kubernetes.io/ or vigil.dev/ are",
     ),
     "a label of pod monitors without a name": (('operator.podMonitorLabels={"": "a"}',), "/operator/podMonitorLabels"),
     "a label of pod monitors that is none": (
@@ -73,21 +73,21 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "labels of pod monitors where nothing monitors": (
         ("operator.podMonitorLabels.release=prometheus",),
-        "operator.monitoring is None, so no PodMonitor would have them; set operator.monitoring: PodMonitor",
+        "operator.monitoring is None, so there are no PodMonitors; set operator.monitoring: PodMonitor",
     ),
     "labels of pod monitors beside annotations": (
         ("operator.monitoring=Annotations", "operator.podMonitorLabels.release=prometheus"),
-        "operator.monitoring is Annotations, so no PodMonitor would have them",
+        "operator.monitoring is Annotations, so there are no PodMonitors",
     ),
     "a Lease whose name is none": (("operator.leaseName=Vigil",), "/operator/leaseName"),
     "an unknown log level": (("log.level=loud",), "/log/level"),
     "an unknown pull policy": (("image.pullPolicy=Sometimes",), "/image/pullPolicy"),
 }
-"""Name to values and what the message has to hold."""
+"""Name to values and what the message must contain."""
 
 
 FORMER = {
-    'image.pullSecrets=["mirror"]': "image.pullSecrets is the name of an earlier version; use imagePullSecrets",
+    'image.pullSecrets=["mirror"]': "image.pullSecrets is a name of an earlier version; use imagePullSecrets",
     "operator.replicas=2": "use operator.replicaCount",
     "api.replicas=2": "use api.replicaCount",
     "identity.replicas=2": "use identity.replicaCount",
@@ -104,7 +104,7 @@ FORMER = {
     "nats.bundled.image=docker.io/library/nats:2": "use nats.bundled.image: {repository: …, tag: …}",
     "postgres.bundled.image=docker.io/library/postgres:18": "use postgres.bundled.image: {repository: …, tag: …}",
 }
-"""Values of earlier versions to what the message has to hold."""
+"""Values of earlier versions to what the message must contain."""
 
 
 @pytest.mark.parametrize("former", FORMER)

@@ -1,6 +1,6 @@
 -- Health of Vigil's Camera, Subject and Site for Argo CD (resource.customizations.health.vigil.dev_<Kind>).
--- Healthy: it does what it says. Progressing: wait. Degraded: somebody has to do something; the message says what.
--- Suspended: it was told to rest.
+-- Healthy: works as declared. Progressing: wait. Degraded: act as the message says.
+-- Suspended: spec.suspend is true.
 
 local function condition(conditions, kind)
   for _, each in ipairs(conditions) do
@@ -19,7 +19,7 @@ local function words(of)
   return reason .. message
 end
 
--- Reasons that pass by themselves, of the kinds that have no condition Reconciling.
+-- Transient reasons of the kinds without a condition Reconciling.
 local passing = { Enrolling = true, Connecting = true, Erasing = true, NotYetValid = true }
 
 local metadata, status = obj.metadata or {}, obj.status or {}
@@ -27,7 +27,7 @@ local conditions = type(status.conditions) == "table" and status.conditions or {
 local ready = condition(conditions, "Ready")
 
 if metadata.deletionTimestamp ~= nil then
-  -- Only a Subject stays for a while: until everything known of the person is erased.
+  -- A Subject stays until the person is erased.
   return { status = "Progressing", message = words(ready) ~= "" and words(ready) or "being deleted" }
 end
 

@@ -1,5 +1,5 @@
 # ruff: noqa: INP001, S310 - a script, run with `python -c`; the addresses are our own Services
-"""What `helm test` asks: the programs are ready, and GraphQL answers whoever has the token, and nobody else."""
+"""Run by `helm test`: the programs are ready, and GraphQL responds to requests with the token only."""
 
 import json
 import os
@@ -15,7 +15,7 @@ END = time.monotonic() + DEADLINE_S
 
 
 def ask(url: str, body: object = None, token: str | None = None) -> tuple[int, str]:
-    """Give status and body; status 0 and the reason when nobody answers."""
+    """Return status and body; status 0 and the reason when there is no response."""
     headers = {"content-type": "application/json"}
     if token is not None:
         headers["authorization"] = f"Bearer {token}"
@@ -30,7 +30,7 @@ def ask(url: str, body: object = None, token: str | None = None) -> tuple[int, s
 
 
 def expect(name: str, wanted: int, url: str, body: object = None, token: str | None = None) -> str:
-    """Ask until the status is as wanted, and give the body; end the process when it never is."""
+    """Repeat a request until it has the expected status and return the body; exit when the deadline passes."""
     while True:
         status, text = ask(url, body, token)
         if status == wanted:
@@ -38,21 +38,21 @@ def expect(name: str, wanted: int, url: str, body: object = None, token: str | N
             sys.stdout.flush()
             return text
         if time.monotonic() > END:
-            sys.exit(f"wrong {name}: {url} answered {status or 'nothing'}: {text[:500]}")
+            sys.exit(f"failed {name}: {url} returned {status or 'nothing'}: {text[:500]}")
         time.sleep(1)
 
 
 def main() -> None:
-    """Ask everything."""
+    """Check all programs."""
     expect("the API is ready", 200, f"{API}/readyz")
     expect("identity is ready", 200, f"{IDENTITY}/readyz")
     if TRITON:
         for model in ("face_detection", "face_recognition"):
             expect(f"Triton serves {model}", 200, f"{TRITON}/v2/models/{model}/ready")
-    expect("GraphQL refuses who has no token", 401, f"{API}/graphql", {"query": QUERY})
+    expect("GraphQL refuses a request without the token", 401, f"{API}/graphql", {"query": QUERY})
     answer = json.loads(expect("GraphQL answers", 200, f"{API}/graphql", {"query": QUERY}, os.environ["TOKEN"]))
     if "errors" in answer or "cameras" not in (answer.get("data") or {}):
-        sys.exit(f"wrong GraphQL answered {answer}")
+        sys.exit(f"failed GraphQL returned {answer}")
 
 
 main()

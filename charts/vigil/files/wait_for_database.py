@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script, run with `python -c`
-"""Wait until Postgres answers; with the argument `schema`, until it also has this program's schema."""
+"""Wait until Postgres responds and, with the argument `schema`, until it has the schema of this program."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ PAUSE_S = 1.0
 
 
 async def ask(*, schema: bool) -> None:
-    """Ask once; raises what is in the way."""
+    """Try once; raise the error that prevents it."""
     connection = await asyncpg.connect(os.environ["VIGIL_DATABASE_URL"], timeout=5, command_timeout=5)
     try:
         await (check_schema(connection) if schema else connection.fetchval("SELECT 1"))
@@ -24,19 +24,19 @@ async def ask(*, schema: bool) -> None:
 
 
 def main() -> None:
-    """Ask until there is nothing in the way, and say whenever something else is."""
-    end, told = time.monotonic() + DEADLINE_S, ""
+    """Try until it succeeds, and print each new reason to wait."""
+    end, last = time.monotonic() + DEADLINE_S, ""
     while True:
         try:
             return asyncio.run(ask(schema=sys.argv[1] == "schema"))
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, SchemaError) as error:
             waiting = f"waiting: {type(error).__name__}: {error}"
-        if waiting != told:
+        if waiting != last:
             sys.stdout.write(f"{waiting}\n")
             sys.stdout.flush()
-            told = waiting
+            last = waiting
         if time.monotonic() > end:
-            sys.exit(f"gave up after {DEADLINE_S:g} s; {told}")
+            sys.exit(f"gave up after {DEADLINE_S:g} s; {last}")
         time.sleep(PAUSE_S)
 
 

@@ -2,7 +2,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
-{{- /* Begins the name of everything; short enough for the longest ending. */ -}}
+{{- /* Prefix of all names, short enough for the longest suffix. */ -}}
 {{- define "vigil.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
@@ -20,7 +20,7 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
-{{- /* Without versions: a new chart alone restarts nothing. */ -}}
+{{- /* Without versions, so that a new chart alone restarts no pod. */ -}}
 {{- define "vigil.podLabels" -}}
 {{ include "vigil.selector" . }}
 app.kubernetes.io/part-of: vigil
@@ -43,9 +43,9 @@ labels:
 {{- end -}}
 
 {{- /*
-The operator's Lease names the installation, and each Camera's children bear that name: a release has one of its own,
-and one that was installed when every Lease was named vigil-operator keeps that name, unless another release holds it.
-Who renders without the cluster cannot ask it, and names the Lease.
+The name of the operator's Lease identifies the installation, and the objects of each Camera carry it. Every release has a
+Lease of its own. A release from the time when every Lease was named vigil-operator keeps that name, unless another release
+holds it. Without the cluster the chart cannot look it up; operator.leaseName names it then.
 */ -}}
 {{- define "vigil.lease" -}}
 {{- .Values.operator.leaseName | default (include "vigil.foundLease" .) -}}
@@ -55,22 +55,22 @@ Who renders without the cluster cannot ask it, and names the Lease.
 {{- $own := printf "%s-operator" (include "vigil.fullname" .) -}}
 {{- $name := $own -}}
 {{- with lookup "apps/v1" "Deployment" .Release.Namespace $own -}}
-{{- $told := "" -}}
+{{- $current := "" -}}
 {{- range .spec.template.spec.containers -}}
 {{- range .env -}}
-{{- if eq .name "VIGIL_LEASE_NAME" -}}{{- $told = .value -}}{{- end -}}
+{{- if eq .name "VIGIL_LEASE_NAME" -}}{{- $current = .value -}}{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- $former := "vigil-operator" -}}
 {{- $lease := lookup "coordination.k8s.io/v1" "Lease" $.Release.Namespace $former -}}
 {{- $holder := dig "spec" "holderIdentity" "" $lease | default "" -}}
 {{- $free := or (not $holder) (hasPrefix (printf "%s-" $own) $holder) -}}
-{{- $name = $told | default (ternary $former $own $free) -}}
+{{- $name = $current | default (ternary $former $own $free) -}}
 {{- end -}}
 {{- $name -}}
 {{- end -}}
 
-{{- /* Images were texts in earlier versions. Templates are rendered in no certain order, so each use of an image asks. */ -}}
+{{- /* Images were strings in earlier versions. Templates are rendered in any order, so each use of an image checks this. */ -}}
 {{- define "vigil.refuseFormerImages" -}}
 {{- $images := dict
       "operator.image" .Values.operator.image "operator.streamImage" .Values.operator.streamImage "api.image" .Values.api.image
@@ -78,12 +78,12 @@ Who renders without the cluster cannot ask it, and names the Lease.
       "triton.modelRepository.pull.image" .Values.triton.modelRepository.pull.image -}}
 {{- range $path, $image := $images -}}
 {{- if kindIs "string" $image -}}
-{{- fail (printf "%s is a text, as in an earlier version; use %s: {name: %s} and, for the path before it, image.repository" $path $path (base $image)) -}}
+{{- fail (printf "%s is a string, as in an earlier version; use %s: {name: %s} and, for the path before it, image.repository" $path $path (base $image)) -}}
 {{- end -}}
 {{- end -}}
 {{- range $path, $image := dict "triton.images.gpu" .Values.triton.images.gpu "nats.bundled.image" .Values.nats.bundled.image "postgres.bundled.image" .Values.postgres.bundled.image -}}
 {{- if kindIs "string" $image -}}
-{{- fail (printf "%s is a text, as in an earlier version; use %s: {repository: …, tag: …}" $path $path) -}}
+{{- fail (printf "%s is a string, as in an earlier version; use %s: {repository: …, tag: …}" $path $path) -}}
 {{- end -}}
 {{- if not (or $image.tag $image.digest) -}}
 {{- fail (printf "%s has neither a tag nor a digest; set one" $path) -}}
@@ -100,7 +100,7 @@ Who renders without the cluster cannot ask it, and names the Lease.
 {{- include "vigil.publicImage" (dict "root" .root "image" (dict "repository" $repository "tag" $tag "digest" .image.digest)) -}}
 {{- end -}}
 
-{{- /* (dict "root" $ "image" .Values.nats.bundled.image): a registry of one's own replaces the public one's host name. */ -}}
+{{- /* (dict "root" $ "image" .Values.nats.bundled.image): image.registry replaces the host name of the public registry. */ -}}
 {{- define "vigil.publicImage" -}}
 {{- if kindIs "string" .image -}}{{- include "vigil.refuseFormerImages" .root -}}{{- end -}}
 {{- $registry := .root.Values.image.registry -}}

@@ -1,4 +1,4 @@
-{{- /* What every pod has in common. (dict "root" $ "component" "api" "settings" .Values.api "user" 65532) */ -}}
+{{- /* The part that all pods share. (dict "root" $ "component" "api" "settings" .Values.api "user" 65532) */ -}}
 {{- define "vigil.pod" -}}
 serviceAccountName: {{ default (printf "%s-%s" (include "vigil.fullname" .root) .component) .serviceAccount }}
 automountServiceAccountToken: {{ eq .component "operator" }}
@@ -59,7 +59,7 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
   value: "8080"
 {{- end -}}
 
-{{- /* Probes of Vigil's own programs. They answer from the first moment; /readyz says what they wait for. */ -}}
+{{- /* Probes of Vigil's own programs, which respond at once; /readyz names what a program waits for. */ -}}
 {{- define "vigil.probes" -}}
 startupProbe:
   httpGet: {path: /healthz, port: http}
@@ -77,7 +77,7 @@ readinessProbe:
   failureThreshold: 2
 {{- end -}}
 
-{{- /* Wait until Postgres answers, and with "schema" until a migration has made it fit. (dict "root" $ "for" "schema") */ -}}
+{{- /* Wait until Postgres responds, and with "schema" until it has been migrated. (dict "root" $ "for" "schema") */ -}}
 {{- define "vigil.waitForDatabase" -}}
 - name: wait-for-{{ .for }}
   image: {{ include "vigil.image" (dict "root" .root "image" .root.Values.identity.image) }}

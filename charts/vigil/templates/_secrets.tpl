@@ -1,7 +1,6 @@
 {{- /*
-Secrets are made once: what is in the cluster is kept, and what was made in this rendering is remembered in .Values, so that
-every template sees the same. Where Helm cannot ask the cluster (`helm template`), every rendering makes new ones; name
-existing Secrets there.
+Secrets are generated once. Those in the cluster are kept, and those of this rendering are stored in .Values, so that every
+template uses the same. Without the cluster (`helm template`) every rendering generates new ones; name existing Secrets there.
 (dict "root" $ "secret" "vigil-bus" "key" "token")
 */ -}}
 {{- define "vigil.made" -}}
@@ -20,7 +19,7 @@ existing Secrets there.
 {{- default "vigil-bus" .Values.nats.tokenSecret.name -}}
 {{- end -}}
 
-{{- /* Names of the Secrets with the other passwords: the user's, or the one that the chart makes. */ -}}
+{{- /* Name of the Secret with the generated passwords and tokens, except that of the bus. */ -}}
 {{- define "vigil.ownSecret" -}}{{ include "vigil.fullname" . }}-secrets{{- end -}}
 
 {{- /* (dict "root" $ "given" .Values.api.tokenSecret "key" "api-token"): a secretKeyRef. */ -}}
@@ -56,7 +55,7 @@ secretKeyRef:
 {{- end -}}
 {{- end -}}
 
-{{- /* Keys of the chart's own Secret, as YAML: those for which the user names no Secret. */ -}}
+{{- /* Keys of that Secret, as YAML: those for which the values name no Secret. */ -}}
 {{- define "vigil.ownKeys" -}}
 {{- $keys := list -}}
 {{- if not .Values.api.tokenSecret.name -}}{{- $keys = append $keys "api-token" -}}{{- end -}}
@@ -67,7 +66,7 @@ secretKeyRef:
 {{- toYaml $keys -}}
 {{- end -}}
 
-{{- /* Changes when a Secret that the chart makes changes, so that pods read it anew. */ -}}
+{{- /* Checksum of the generated Secrets; pods restart when it changes. */ -}}
 {{- define "vigil.secretsChecksum" -}}
 {{- $parts := list -}}
 {{- range include "vigil.ownKeys" . | fromYamlArray -}}
