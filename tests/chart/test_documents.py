@@ -51,7 +51,8 @@ def test_what_the_guides_add_to_a_camera_is_valid() -> None:
         assert not isinstance(problems, list), problems
 
 
-def test_the_guide_asks_for_what_the_chart_and_its_own_commands_need() -> None:
+def test_the_guide_requires_the_versions_that_are_needed() -> None:
+    """The guide names the Kubernetes of the chart and the Helm that has the options of its commands."""
     text = (ROOT / "docs" / "install.md").read_text()
     needed = re.fullmatch(r">=(1\.[0-9]+)\.0-0", yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"])
     assert needed is not None
@@ -60,7 +61,8 @@ def test_the_guide_asks_for_what_the_chart_and_its_own_commands_need() -> None:
     assert "Helm 3.14 or later" in text, "the first that knows this option"
 
 
-def test_what_flux_is_to_wait_for_is_on_the_page_and_can_be_waited_for() -> None:
+def test_flux_dependencies_of_the_guide_exist_and_wait() -> None:
+    """Every dependsOn of the guide names an object of the guide that becomes ready with its contents."""
     blocks = [block for block in _blocks((ROOT / "docs" / "gitops.md").read_text()) if "toolkit.fluxcd.io" in block]
     found = [each for block in blocks for each in yaml.safe_load_all(block)]
     there = {(each["kind"], each["metadata"]["namespace"], each["metadata"]["name"]): each["spec"] for each in found}
@@ -95,7 +97,8 @@ def test_every_value_that_is_named_exists(guide: Path) -> None:
             found = found[part]
 
 
-def test_the_page_of_permissions_tells_which_ports_a_streams_policy_opens_by_itself() -> None:
+def test_permissions_names_the_ports_of_a_stream_policy() -> None:
+    """docs/permissions.md has each port that a stream's NetworkPolicy opens, except those of addresses."""
     golden = ROOT / "tests" / "unit" / "operator" / "golden" / "udp-pod-monitor.yaml"
     children = yaml.safe_load(golden.read_text())["children"]
     (policy,) = (each["spec"] for each in children if each["kind"] == "NetworkPolicy")

@@ -50,7 +50,7 @@ def test_every_program_has_an_image() -> None:
 
 
 @pytest.mark.parametrize("image", IMAGES)
-def test_what_is_shipped_is_unprivileged_labelled_and_lists_itself(image: str) -> None:
+def test_an_image_is_unprivileged_labelled_and_has_an_sbom(image: str) -> None:
     build, _, final = IMAGES[image].read_text().partition("\nFROM ${BASE}\n")
     assert final, "two stages"
     assert "\nUSER 65532:65532\n" in final
@@ -63,7 +63,8 @@ def test_what_is_shipped_is_unprivileged_labelled_and_lists_itself(image: str) -
 
 
 @pytest.mark.parametrize("image", IMAGES)
-def test_what_an_image_is_built_on_has_a_full_version_and_is_what_tests_build_on(image: str) -> None:
+def test_the_base_of_an_image_has_a_full_version(image: str) -> None:
+    """Every image has the same base with a full version, and tests build on the same."""
     text = IMAGES[image].read_text()
     assert re.findall(r"^ARG BASE=(\S+)$", text, re.MULTILINE) == [PYTHON_IMAGE]
     assert re.findall(r'image\.base\.name="([^"]+)"', text) == ["${BASE}"]
@@ -107,7 +108,8 @@ def test_images_hold_the_versions_that_are_tested(path: Path) -> None:
 
 
 @pytest.mark.parametrize("image", PYTHON)
-def test_an_image_has_all_that_its_distributions_need_and_no_other_distribution(image: str) -> None:
+def test_an_image_holds_exactly_its_distributions(image: str) -> None:
+    """An image has every requirement of its distributions, and no other distribution."""
     distributions = _lock().DISTRIBUTIONS_OF_IMAGES[image]
     pinned = _pins(PINS / "images" / f"{image}.txt")
     for distribution in distributions:

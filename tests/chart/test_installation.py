@@ -127,7 +127,8 @@ def test_the_example_in_the_notes_is_accepted(release: Release) -> None:
     release.cluster.kubectl("apply", "--dry-run=server", "-n", release.namespace, "-f", "-", input=documents)
 
 
-def test_an_upgrade_without_change_restarts_nothing_and_keeps_every_secret(release: Release) -> None:
+def test_an_upgrade_without_change_restarts_nothing(release: Release) -> None:
+    """An upgrade with the same values restarts no pod and keeps every Secret."""
     other = release.cluster.new_namespace("shop")
     spaces = ("--set-json", f'cameraNamespaces=["{other}"]')
     release.run("install", *spaces)
@@ -152,7 +153,8 @@ def test_an_upgrade_changes_what_was_changed(release: Release) -> None:
     assert images == ["vigil/gateway:9.9"], "one migration, of the new version"
 
 
-def test_a_running_database_is_migrated_before_anything_else_is_touched(own_api_cluster: ApiCluster) -> None:
+def test_a_running_database_is_migrated_first(own_api_cluster: ApiCluster) -> None:
+    """A database that runs already is migrated before anything else of the release changes."""
     release = Release(own_api_cluster)
     release.run("install")
     own_api_cluster.stop_program("kube-controller-manager")  # it would see that no node runs anything
@@ -175,7 +177,8 @@ def test_every_bundled_server_can_be_replaced_by_an_external_one(release: Releas
     assert release.generation("deployment", "identity") == 1
 
 
-def test_a_secret_that_was_deleted_is_made_anew_and_read_by_everybody(release: Release) -> None:
+def test_a_deleted_secret_is_generated_and_read_again(release: Release) -> None:
+    """After an upgrade, a Secret that was deleted exists again and all pods have read the new one."""
     release.run("install")
     old = release.secret("vigil-bus")
     before = {each: release.generation(*each) for each in WORKLOADS}
@@ -224,7 +227,9 @@ def test_own_secrets_are_used_and_never_written(api_cluster: ApiCluster) -> None
 def test_a_token_that_the_bundled_bus_would_misread_is_refused(api_cluster: ApiCluster, token: str) -> None:
     release = Release(api_cluster)
     api_cluster.kubectl("create", "secret", "generic", "bus", f"--from-literal=token={token}", "-n", release.namespace)
-    with pytest.raises(AssertionError, match="the token in the Secret bus contains a quotation mark or a backslash") as told:
+    with pytest.raises(
+        AssertionError, match="the token in the Secret bus contains a quotation mark or a backslash"
+    ) as told:
         release.run("install", "--set=nats.tokenSecret.name=bus")
     assert token not in str(told.value)
 
@@ -266,7 +271,8 @@ def test_a_second_operator_over_the_same_namespaces_is_refused(release: Release,
     second.uninstall()
 
 
-def test_an_operator_keeps_the_name_of_its_lease_and_takes_none_of_another_release(release: Release) -> None:
+def test_a_release_keeps_the_name_of_its_lease(release: Release) -> None:
+    """An operator keeps the name of its Lease over upgrades, and never uses the Lease of another release."""
     cluster, here, own = release.cluster, release.namespace, f"{release.name}-operator"
 
     def lease() -> str:

@@ -44,9 +44,10 @@ SELECT counts, deleting, (SELECT count(*) FROM installation)
 """
 
 
-def test_an_upgrade_first_migrates_what_an_earlier_version_wrote_and_passes_the_test_again(
+def test_an_upgrade_migrates_first_and_passes_helm_test(
     installed: Installed,
 ) -> None:
+    """The database of an earlier version is migrated before the pods change, and `helm test` passes afterwards."""
     earlier, newest = revisions()[-2:]
     installed.sql(f"{STEPS_BACK[newest]}; {RECEIPT}")
     assert installed.sql(VERSION) == earlier

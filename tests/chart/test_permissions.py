@@ -199,9 +199,8 @@ def test_the_lease_is_its_own_in_its_own_namespace(installed: str, request: pyte
 
 
 @pytest.mark.parametrize("name", ["vigil-operator", "a-vigil-operator", "shop"])
-def test_whether_another_installation_is_at_work_only_who_serves_the_whole_cluster_may_see(
-    cluster_wide: Installed, namespaced: Installed, name: str
-) -> None:
+def test_leases_of_others_need_the_whole_cluster(cluster_wide: Installed, namespaced: Installed, name: str) -> None:
+    """Only an operator that serves the whole cluster may read the Leases of other installations."""
     assert cluster_wide.may("get", LEASES, cluster_wide.other, name=name)
     for verb in ("list", "watch", "create", "update", "patch", "delete"):
         assert not cluster_wide.may(verb, LEASES, cluster_wide.other, name=name)

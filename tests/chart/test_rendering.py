@@ -120,9 +120,8 @@ def test_whatever_runs_for_long_is_probed(example: str) -> None:
         ("a", "7", "7"),
     ],
 )
-def test_each_release_has_a_lease_of_its_own_or_the_one_it_is_given_and_the_right_to_it_only(
-    release: str, given: str, lease: str
-) -> None:
+def test_each_release_may_use_its_own_lease_only(release: str, given: str, lease: str) -> None:
+    """The Lease is the release's own or the one in operator.leaseName, and the Role allows no other."""
     sets = ["--set-string", f"operator.leaseName={given}"] if given else []
     text = helm("template", release, str(CHART), "--namespace", "one", *KUBERNETES, *sets).stdout
     objects = [each for each in yaml.safe_load_all(text) if each]
@@ -220,7 +219,8 @@ def test_identity_keeps_an_embedded_gallery_on_its_volume() -> None:
     assert identity["spec"]["volumeClaimTemplates"][0]["metadata"]["name"] == "data"
 
 
-def test_the_bus_token_is_the_same_in_every_namespace_with_cameras() -> None:
+def test_the_bus_token_is_the_same_in_every_namespace() -> None:
+    """The generated Secret with the bus token is in the release's namespace and in each of cameraNamespaces."""
     objects = rendered("namespaced")
     tokens = {
         each["metadata"]["namespace"]: each["data"]["token"]
@@ -342,7 +342,8 @@ def test_models_are_exported_for_what_serves_them(accelerator: str, target: str)
     assert f"--target={target}" in spec["initContainers"][0]["args"]
 
 
-def test_the_first_migration_is_waited_for_and_later_ones_come_before_anything_else() -> None:
+def test_only_the_first_migration_is_no_hook() -> None:
+    """Programs wait for the Job of the first installation; later migrations are hooks before all other changes."""
     bundled = next(each for each in rendered("default") if each["kind"] == "Job")
     external = next(each for each in rendered("production") if each["kind"] == "Job")
     assert "annotations" not in bundled["metadata"], "before an installation there is no bundled Postgres to migrate"
@@ -370,7 +371,8 @@ def test_the_first_migration_is_waited_for_and_later_ones_come_before_anything_e
         "nameOverride=sight",
     ],
 )
-def test_whatever_changes_the_pods_of_the_migration_gives_another_job(change: str) -> None:
+def test_another_migration_pod_means_another_job_name(change: str) -> None:
+    """The pods of a Job cannot be changed, so each change of them gives the Job another name."""
     before, after = (only(rendered("default", *sets), "Job") for sets in ((), (change,)))
     assert before["spec"] != after["spec"]
     assert before["metadata"]["name"] != after["metadata"]["name"], "the pods of a Job cannot be changed"
@@ -381,7 +383,8 @@ def test_what_does_not_concern_the_migration_gives_no_other_job(change: str) -> 
     assert only(rendered("default"), "Job") == only(rendered("default", change), "Job")
 
 
-def test_an_upgrade_removes_what_a_migration_that_failed_has_left_whatever_it_was_made_of() -> None:
+def test_an_upgrade_removes_the_job_of_a_failed_migration() -> None:
+    """The Job of a failed migration is removed by the next upgrade, whatever its pod was made of."""
     before, after = (only(rendered("production", *sets), "Job")["metadata"] for sets in ((), ("image.tag=not-there",)))
     assert before["name"] == after["name"] == "vigil-migrate"
     assert "before-hook-creation" in after["annotations"]["helm.sh/hook-delete-policy"]
@@ -419,13 +422,14 @@ def test_the_alert_on_failing_reconciles_knows_every_way_to_fail() -> None:
     assert set(told[1].split("|")) == ways | {"Failed"}
 
 
-def test_what_the_chart_needs_of_the_cluster_is_asked_for_only_when_it_is_used() -> None:
+def test_apis_of_other_projects_are_needed_only_when_used() -> None:
+    """The defaults need no API that a plain cluster lacks; the production example uses all of them."""
     default = {each["apiVersion"] for each in rendered("default")}
     assert not default & set(APIS)
     assert set(APIS) <= {each["apiVersion"] for each in rendered("production")}
 
 
-def test_the_operator_understands_every_setting_that_the_chart_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_operator_accepts_every_setting_of_the_chart(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("VIGIL_")]:
         monkeypatch.delenv(name)
     operator = only(rendered("production"), "Deployment", "vigil-operator")
@@ -450,9 +454,10 @@ def test_the_labels_of_pod_monitors_reach_the_operator(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("given", [(), ("10.20.0.0/16",), ("192.168.7.4/32", "fd00:20::/64")], ids=str)
-def test_photos_come_from_the_private_networks_that_are_named_and_no_other(
+def test_photos_come_only_from_the_named_private_networks(
     given: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Private networks are allowed only if the settings name them."""
     sets = [f"operator.photoNetworks[{number}]={network}" for number, network in enumerate(given)]
     operator = only(rendered("default", *sets), "Deployment", "vigil-operator")
     told = environment(operator["spec"]["template"]["spec"]["containers"][0])
@@ -463,7 +468,7 @@ def test_photos_come_from_the_private_networks_that_are_named_and_no_other(
 @pytest.mark.parametrize(
     ("component", "settings"), [("api", ApiSettings), ("identity", IdentitySettings)], ids=["api", "identity"]
 )
-def test_the_gateway_understands_every_setting_that_the_chart_gives(
+def test_the_gateway_accepts_every_setting_of_the_chart(
     component: str, settings: type[ApiSettings | IdentitySettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [name for name in os.environ if name.startswith("VIGIL_")]:

@@ -46,7 +46,8 @@ async def test_pods_wait_for_the_schema_and_not_only_for_the_database(shared_pos
 
 
 @pytest.mark.integration
-def test_a_database_that_is_away_is_waited_for_and_told_without_the_password() -> None:
+def test_waiting_for_a_database_never_prints_the_password() -> None:
+    """A database that does not respond is waited for, and each reason is printed without the password."""
     with waiting("postgresql://vigil:secret@127.0.0.1:9/vigil", "database", deadline_s=2) as process:
         out, err = process.communicate(timeout=END_S)
     assert "waiting: ConnectionRefusedError" in out

@@ -193,7 +193,7 @@ def test_a_sighting_id_tells_when_it_opened() -> None:
     assert sighting_time(new_sighting_id(NOW)) == NOW
 
 
-def test_sighting_ids_of_one_process_are_in_order_and_never_repeat() -> None:
+def test_sighting_ids_of_a_process_ascend_and_never_repeat() -> None:
     made = [new_sighting_id() for _ in range(2000)]
     assert made == sorted(set(made))
 

@@ -54,7 +54,7 @@ def without_code(text: str) -> str:
     return re.sub(r"`[^`\n]*`", "", text)
 
 
-def test_every_relative_link_in_the_documentation_leads_somewhere() -> None:
+def test_every_relative_link_in_the_docs_has_a_target() -> None:
     links = [
         (page, target)
         for page in tracked()

@@ -198,7 +198,8 @@ ACCEPTED: list[tuple[dict[str, Any], type]] = [
 
 
 @pytest.mark.parametrize(("document", "kind"), ACCEPTED)
-def test_a_right_manifest_is_taken_and_says_the_same_when_written_again(document: dict[str, Any], kind: type) -> None:
+def test_a_valid_manifest_survives_reading_and_writing(document: dict[str, Any], kind: type) -> None:
+    """A valid manifest is accepted, and has the same content when it is written again."""
     resource = check(document)
     assert isinstance(resource, kind)
     assert check(resource.model_dump(mode="json", by_alias=True, exclude_none=True)) == resource  # type: ignore[union-attr]
@@ -212,7 +213,8 @@ JSON = st.recursive(
 
 
 @given(spec=JSON, metadata=JSON, kind=st.sampled_from(["Camera", "Subject", "Site"]))
-def test_whatever_a_manifest_holds_the_answer_is_a_resource_or_problems(spec: Any, metadata: Any, kind: str) -> None:
+def test_any_manifest_gives_a_resource_or_problems(spec: Any, metadata: Any, kind: str) -> None:
+    """Whatever a manifest contains, reading it returns a resource or problems and never raises."""
     found = check({"apiVersion": "vigil.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec})
     assert isinstance(found, Camera | Subject | Site) or (
         found and all(isinstance(problem, Problem) for problem in found)
@@ -237,7 +239,8 @@ def test_keys_that_yaml_does_not_read_as_text_are_text() -> None:
     assert found.metadata.labels == {"2026-05-01": "installed"}
 
 
-def test_a_manifest_that_holds_itself_is_a_problem_like_any_other() -> None:
+def test_a_manifest_that_contains_itself_is_a_problem() -> None:
+    """A YAML alias to its own parent is reported like any other problem."""
     manifest = camera()
     manifest["spec"]["again"] = manifest
     (problem,) = cast("list[Problem]", check(manifest))

@@ -36,7 +36,7 @@ def test_what_keeps_a_rule_is_taken(case: Case, document: Document) -> None:
 
 
 @pytest.mark.parametrize(("case", "document"), refused())
-def test_what_breaks_a_rule_is_refused_with_its_message_at_its_place(case: Case, document: Document) -> None:
+def test_a_broken_rule_is_refused_with_message_and_path(case: Case, document: Document) -> None:
     found = [(problem.where, problem.message) for problem in answer(case, document)]
     if case.before is not None and case.kind == "Site":  # a Site cannot be Edge at all yet, so that is said first
         assert found == [("spec.role", "role: the role Edge is not implemented yet; leave role out")]

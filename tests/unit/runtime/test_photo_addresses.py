@@ -60,7 +60,8 @@ def test_only_the_public_internet_and_what_is_allowed_is_asked(address: str, all
         ("https://exa mple.org/a.jpg", ""),
     ],
 )
-async def test_an_address_that_must_not_be_asked_is_refused_with_the_reason(url: str, said: str) -> None:
+async def test_a_forbidden_address_is_refused_with_the_reason(url: str, said: str) -> None:
+    """An address of a network that photos must not come from is refused, and the message has the reason."""
     downloader = Downloader()
     try:
         with pytest.raises(DownloadError) as raised:

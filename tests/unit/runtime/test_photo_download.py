@@ -171,6 +171,7 @@ async def test_a_certificate_of_another_name_or_authority_is_refused(server: str
     assert Handler.seen == []
 
 
-async def test_a_certificate_is_held_against_the_name_and_not_the_address(server: str, downloader: Downloader) -> None:
+async def test_a_certificate_is_checked_against_the_host_name(server: str, downloader: Downloader) -> None:
+    """The certificate is compared with the name of the host, not with the address that it resolved to."""
     with pytest.raises(DownloadError, match="cannot be fetched"):
         await downloader.fetch(server.replace("localhost", "127.0.0.1") + "/photo")
