@@ -260,13 +260,13 @@ def test_a_second_operator_over_the_same_namespaces_is_refused(release: Release,
     some = [("--set-json", f'operator.namespaces=["{name}"]', "--set", "rbac.aggregate=false") for name in served]
     release.run("install", *(some[0] if first == "some namespaces" else ()))
     second = Release(cluster)
-    with pytest.raises(AssertionError, match="has another Vigil operator already") as told:
+    with pytest.raises(AssertionError, match="another Vigil operator runs in this cluster") as told:
         second.run("install")
     assert f"the account {release.namespace}/{release.name}-operator" in str(told.value)
-    assert "uninstall that release, or set operator.namespaces in both" in str(told.value)
+    assert "uninstall that release, or set operator.namespaces of both" in str(told.value)
     release.run("upgrade", *some[0])
     second.run("install", *some[1])
-    with pytest.raises(AssertionError, match="has another Vigil operator already"):
+    with pytest.raises(AssertionError, match="another Vigil operator runs in this cluster"):
         second.run("upgrade")
     second.uninstall()
 
