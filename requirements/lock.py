@@ -79,11 +79,15 @@ def check_wheels() -> None:
             subprocess.run(command, check=True)  # noqa: S603
 
 
-if __name__ == "__main__":
-    if sys.argv[1:] == ["wheels"]:
-        sys.exit(check_wheels())
-    if sys.argv[1:] != ["images"]:
+def main(what: str) -> None:
+    """Pin, and check the wheels of what was pinned."""
+    if what == "all":
         pin(requirements_of(*(project.parent.name for project in ROOT.glob("*/pyproject.toml"))), RUNTIME)
         pin((HERE / "dev.in").read_text().splitlines(), DEV, RUNTIME)
-    pin_images()
+    if what in {"all", "images"}:
+        pin_images()
     check_wheels()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if sys.argv[1:] else "all")
