@@ -4,8 +4,10 @@
 `lock.py wheels` checks that every package of an image has a wheel for each architecture.
 """
 
+import itertools
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -71,10 +73,10 @@ def pin_images() -> None:
 
 def check_wheels() -> None:
     """Ask the index for a wheel of each package of each image, for each architecture; CalledProcessError names it."""
-    for pins in sorted(IMAGES.glob("*.txt")):
-        for platform in PLATFORMS:
+    with tempfile.TemporaryDirectory() as nowhere:
+        for pins, platform in itertools.product(sorted(IMAGES.glob("*.txt")), PLATFORMS):
             command = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--dry-run"]
-            command += ["--target", str(HERE / "nowhere"), "--python-version", PYTHON, "--python-platform", platform]
+            command += ["--target", nowhere, "--python-version", PYTHON, "--python-platform", platform]
             command += ["--only-binary", ":all:", "--require-hashes", "--no-deps", "-r", str(pins)]
             subprocess.run(command, check=True)  # noqa: S603
 
