@@ -10,7 +10,7 @@ from tests.unit.cli.test_applier import CAMERA, LOBBY, Started, applying, servin
 
 from vigil_cli.commands.logs import for_people
 from vigil_cli.dashboard import DashboardState
-from vigil_cli.standalone import progress, session
+from vigil_cli.standalone import background, progress
 from vigil_cli.standalone.defects import MAX_TRACE, Defects
 from vigil_cli.supervisor import ProcessSpec
 
@@ -31,7 +31,7 @@ class Defective(Started):
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "backoff_s", lambda *_: 0.01)
-    monkeypatch.setattr(session, "LONGEST_PAUSE_S", 0.01)
+    monkeypatch.setattr(background, "LONGEST_PAUSE_S", 0.01)
 
 
 def shown(log: Path) -> str:
@@ -71,7 +71,7 @@ async def test_a_failed_task_starts_again_and_its_traceback_is_kept(tmp_path: Pa
         began.set()
 
     dashboard = DashboardState(emit=lambda style, line: lines.append((style, line)))
-    async with session._background(dashboard, Defects(log, "vigil logs defects"), {"a look": run}):
+    async with background.background_tasks(dashboard, Defects(log, "vigil logs defects"), {"a look": run}):
         await asyncio.wait_for(began.wait(), 10)
 
     message = "LookupError: no such thing (`vigil logs defects` shows the traceback)"

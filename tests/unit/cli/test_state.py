@@ -12,9 +12,7 @@ from vigil_cli.commands.doctor import examine
 from vigil_cli.commands.up import webcam
 from vigil_cli.dashboard import DashboardState
 from vigil_cli.errors import CommandError
-from vigil_cli.standalone import session, state
-from vigil_cli.standalone.models import Models
-from vigil_cli.standalone.session import Options, Session
+from vigil_cli.standalone import disk, state
 from vigil_cli.standalone.state import StateFolder
 
 
@@ -71,10 +69,9 @@ async def test_a_full_disk_is_shown_while_it_is_full(tmp_path: Path, monkeypatch
         restarts.append(None)
 
     dashboard = DashboardState(emit=lambda _, line: lines.append(line))
-    running = Session(StateFolder(tmp_path), Models("open", tmp_path, "d", "r"), Options([]), dashboard)
-    monkeypatch.setattr(session, "DISK_POLL_S", 0.01)
+    monkeypatch.setattr(disk, "POLL_S", 0.01)
     monkeypatch.setattr(state, "LEAST_FREE", 1 << 60)
-    task = asyncio.create_task(running._watch_disk(restart))
+    task = asyncio.create_task(disk.watch_disk(StateFolder(tmp_path), dashboard, restart))
     await eventually(lambda: "disk" in dashboard.notices, 10, "the dashboard shows it")
     assert "MiB left: free" in dashboard.notices["disk"][1]
     assert StateFolder(tmp_path).disk_error()

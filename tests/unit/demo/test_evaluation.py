@@ -49,7 +49,7 @@ ALL_WELL = [event("lobby", "ada"), event("gate", "grace"), event("lobby", None)]
         (ALL_WELL, None),
         ([event("gate", "ada"), event("gate", "grace"), event("lobby", None)], None),
         ([event("lobby", "ada"), event("lobby", None)], "Grace was not recognised"),
-        ([*ALL_WELL[:2]], "nobody was unknown on lobby, where Bob passed"),
+        ([*ALL_WELL[:2]], "no sighting stayed unknown on lobby, where Bob passed"),
         ([*ALL_WELL, event("lobby", "grace")], "Grace was named on lobby, where Grace never is"),
         ([*ALL_WELL, event("lobby", "joe")], "Joe was named on lobby"),
         ([*ALL_WELL, event("roof", "ada")], "Ada was named on roof"),
@@ -61,7 +61,7 @@ ALL_WELL = [event("lobby", "ada"), event("gate", "grace"), event("lobby", None)]
         # Only a stranger who stays unknown was noticed as one.
         (
             [*ALL_WELL[:2], event("lobby", None, sighting="y"), event("lobby", "ada", sighting="y")],
-            "nobody was unknown on lobby",
+            "no sighting stayed unknown on lobby",
         ),
         ([], "Ada was not recognised"),
     ],

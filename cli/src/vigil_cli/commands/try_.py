@@ -69,7 +69,7 @@ def compare(models: FaceModels, person: NDArray[np.float32], image: NDArray[np.u
     image
         [H,W,3] uint8 RGB.
     """
-    card = models.embedder_info()
+    embedder = models.embedder_info()
     found = find_faces(models, image)
     sure = found.detections.scores >= found.detector.enrol_score_threshold
     if not sure.any():
@@ -78,7 +78,7 @@ def compare(models: FaceModels, person: NDArray[np.float32], image: NDArray[np.u
     best = int(np.argmax(similarities))
     return sorted(
         (
-            Face(_box(box), float(value), index == best and bool(value >= card.match_threshold))
+            Face(_box(box), float(value), index == best and bool(value >= embedder.match_threshold))
             for index, (box, value) in enumerate(zip(found.detections.boxes[sure], similarities, strict=True))
         ),
         key=lambda face: -face.similarity,

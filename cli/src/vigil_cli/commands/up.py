@@ -145,7 +145,7 @@ def _detach(request: UpRequest) -> None:
                 raise CommandError(f"Vigil did not start: {last.removeprefix('vigil: ')}")
             time.sleep(0.2)
     out.print(
-        f"Vigil runs in the background (pid {running.pid}). `{state.command('watch')}` shows who is seen, "
+        f"Vigil runs in the background (pid {running.pid}). `{state.command('watch')}` shows sightings, "
         f"`{state.command('down')}` ends it."
     )
     out.print(f"GraphQL: {running.api_url}/graphql#token={state.secrets().api}")

@@ -167,5 +167,5 @@ class Evaluator:
         for camera, people in self.truth.cameras.items():
             strangers = [self.truth.strangers[key] for key in sorted(people) if key in self.truth.strangers]
             if strangers and not unknown.get(camera):
-                problems.append(f"nobody was unknown on {camera}, where {' and '.join(strangers)} passed")
+                problems.append(f"no sighting stayed unknown on {camera}, where {' and '.join(strangers)} passed")
         return problems

@@ -248,5 +248,5 @@ ENROLLED = tuple(person for person in PEOPLE if person.enrolled)
 
 
 def person(key: str) -> Person:
-    """Find somebody of the cast; raises KeyError."""
+    """Return a person by key; raise KeyError."""
     return {found.key: found for found in PEOPLE}[key]

@@ -14,7 +14,7 @@ from vigil_runtime.registry.enrolment import is_remote
 
 
 class PhotoUnavailableError(Exception):
-    """The bytes of a photo are not there, too many, or not those that the Subject states; the text says why.
+    """The bytes of a photo are not there, too many, or not those that the Subject states; the text has the reason.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ async def read_photo(photo: Photo, subject: Declared[Subject], manifests: Manife
         data = _read_store(photo, subject.resource.metadata.namespace, manifests)
     found = hashlib.sha256(data).hexdigest()
     if photo.sha256 not in {None, found}:
-        message = f"has the sha256 {found[:12]}…, not {str(photo.sha256)[:12]}… as the manifest says"
+        message = f"has the sha256 {found[:12]}…, not {str(photo.sha256)[:12]}… as the manifest states"
         raise PhotoUnavailableError(message, PhotoReason.CHECKSUM_MISMATCH)
     return data
 

@@ -36,18 +36,18 @@ def read_store(document: Mapping[str, Any]) -> tuple[tuple[str, str], Store] | l
 
 
 def _texts(document: Mapping[str, Any], name: str, problems: list[Problem]) -> dict[str, str]:
-    given = document.get(name) or {}
-    if not isinstance(given, Mapping):
+    entries = document.get(name) or {}
+    if not isinstance(entries, Mapping):
         problems.append(Problem((name,), "must be a mapping of keys to text"))
         return {}
-    wrong = [key for key, value in given.items() if not isinstance(value, str)]
+    wrong = [key for key, value in entries.items() if not isinstance(value, str)]
     problems += [Problem((name, key), "must be text; put it in quotes") for key in wrong]
-    return {key: value for key, value in given.items() if key not in wrong}
+    return {key: value for key, value in entries.items() if key not in wrong}
 
 
-def _key(given: object, problems: list[Problem]) -> tuple[str, str]:
-    name = given.get("name") if isinstance(given, Mapping) else None
-    namespace = given.get("namespace", "default") if isinstance(given, Mapping) else "default"
+def _key(metadata: object, problems: list[Problem]) -> tuple[str, str]:
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    namespace = metadata.get("namespace", "default") if isinstance(metadata, Mapping) else "default"
     try:
         Metadata(name="a", namespace=namespace)
     except ValidationError:

@@ -25,7 +25,7 @@ class Models:
     folder
         A Triton repository.
     detector_id, recogniser_id
-        Model ids, as in the models' cards.
+        Model ids, as the models' configuration states them.
     """
 
     pack: str

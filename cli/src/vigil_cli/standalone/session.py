@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,8 +16,10 @@ from vigil_cli.dashboard import DashboardState
 from vigil_cli.errors import CommandError
 from vigil_cli.manifests import ManifestError, Manifests, load
 from vigil_cli.standalone.applier import Applier, Listener
+from vigil_cli.standalone.background import background_tasks
 from vigil_cli.standalone.defects import Defects
 from vigil_cli.standalone.desired import Desired, desired, needs_restart
+from vigil_cli.standalone.disk import watch_disk
 from vigil_cli.standalone.enrolment import Enroller
 from vigil_cli.standalone.models import Models
 from vigil_cli.standalone.programs import Addresses, Programs
@@ -30,7 +32,6 @@ from vigil_cli.supervisor import ProcessSpec, Supervisor
 from vigil_cli.supervisor.completion import run_to_completion
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources import Camera
-from vigil_runtime.backoff import Backoff, retry
 from vigil_runtime.photos import Downloader, IpNetwork
 from vigil_runtime.registry.client import RegistryClient
 
@@ -38,9 +39,6 @@ SERVERS_TIMEOUT_S = 180
 """Postgres may replay its log, and Triton loads its models on a busy machine."""
 MIGRATE_TIMEOUT_S = 120
 ENROL_TIMEOUT_S = 60
-DISK_POLL_S = 5
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.3, 15.0
-"""Before a background task that failed starts again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +117,11 @@ class Session:
                 "watching manifests": lambda: self._follow_manifests(applier, manifests, goal),
                 "listening to sightings": self._sightings,
                 "listening to cameras": self._heartbeats,
-                "watching the disk": lambda: self._watch_disk(partial(supervisor.restart, "nats")),
+                "watching the disk": lambda: watch_disk(
+                    self._state, self._dashboard, partial(supervisor.restart, "nats")
+                ),
             }
-            await stack.enter_async_context(_background(self._dashboard, self._defects, tasks))
+            await stack.enter_async_context(background_tasks(self._dashboard, self._defects, tasks))
             await self._begin(applier, manifests, goal)
             yield self
 
@@ -244,25 +244,6 @@ class Session:
         """Return the folders to watch; a file cannot be watched itself, because editors replace it."""
         return list({path if path.is_dir() else path.resolve().parent for path in self._options.paths})
 
-    async def _watch_disk(self, restart_nats: Callable[[], Awaitable[None]]) -> None:
-        """Show an error while the disk is almost full, and restart NATS afterwards.
-
-        After a full disk a NATS server accepts no event until it is restarted, even when there is room again.
-        """
-        full = False
-        while True:
-            error = await asyncio.to_thread(self._state.disk_error)
-            if error:
-                self._dashboard.notices["disk"] = ("error", error)
-                if not full:
-                    self._dashboard.emit("error", error)
-            elif full:
-                self._dashboard.notices.pop("disk", None)
-                self._dashboard.emit("good", f"The disk of {self._state.root} has room again; NATS is restarted")
-                await restart_nats()
-            full = bool(error)
-            await asyncio.sleep(DISK_POLL_S)
-
     async def _sightings(self) -> None:
         with contextlib.suppress(ApiRefusedError):
             async for event in self.api.sightings():
@@ -272,25 +253,3 @@ class Session:
         with contextlib.suppress(ApiRefusedError):
             async for event in self.api.cameras():
                 self._dashboard.heartbeat(event)
-
-
-@asynccontextmanager
-async def _background(
-    dashboard: DashboardState, defects: Defects, runs: Mapping[str, Callable[[], Awaitable[None]]]
-) -> AsyncIterator[None]:
-    """Keep tasks running while inside; an unforeseen error is shown and recorded, and the task starts again."""
-
-    async def supervise(name: str, run: Callable[[], Awaitable[None]]) -> None:
-        def failed(error: Exception) -> None:
-            dashboard.emit("error", f"{name} failed and starts again: {defects.describe(error)}")
-            defects.record(f"{name} failed", error)
-
-        await retry(run, on=(Exception,), backoff=Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S), failed=failed)
-
-    tasks = [asyncio.create_task(supervise(name, run), name=name) for name, run in runs.items()]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -232,7 +232,7 @@ class Child:
 
 
 def pause_s(backoff: Backoff, healthy_s: float) -> float:
-    """Return the seconds before the next start; after a healthy minute the pauses begin again with the first."""
+    """Return the seconds before the next start; after a healthy minute it is the first pause again."""
     if healthy_s >= HEALTHY_AFTER_S:
         backoff.reset()
     return backoff.next_s()
