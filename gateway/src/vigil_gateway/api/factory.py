@@ -17,6 +17,7 @@ from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.postgres.reader import Reader
 from vigil_gateway.storage.postgres.resource_reader import CameraReader, SubjectReader
 from vigil_gateway.storage.postgres.sighting_reader import SightingReader
+from vigil_runtime.bus import BusAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,7 @@ def build(settings: ApiSettings, limits: ApiLimits) -> Process:
     cameras = CameraStates()
     gate = Gate(max_connections=limits.max_connections, send_s=limits.send_timeout_s)
     bus = BusListener(
-        settings.nats_url,
-        settings.bus_token,
-        settings.site,
+        BusAddress(settings.nats_url, settings.bus_token, settings.site),
         on_match=hub.feed.receive,
         on_camera=cameras.receive,
     )

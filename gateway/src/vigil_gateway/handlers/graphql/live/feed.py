@@ -7,7 +7,6 @@ newest place every second.
 """
 
 import asyncio
-import random
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
@@ -19,6 +18,7 @@ from vigil_gateway.handlers.graphql.event_types import sighting_event
 from vigil_gateway.handlers.graphql.live.ring import Entry, Ring
 from vigil_gateway.storage.errors import DatabaseError
 from vigil_gateway.storage.postgres.rows import EventRow
+from vigil_runtime.backoff import Backoff
 
 log = structlog.get_logger(__name__)
 
@@ -134,18 +134,18 @@ class Feed:
         self._on_entry(entry)
 
     async def run(self) -> None:
-        """Fill gaps until cancelled; while Postgres is away, try again with growing pauses."""
-        pause = FIRST_PAUSE_S
+        """Fill gaps until cancelled; while Postgres is away, retry with backoff."""
+        backoff = Backoff(FIRST_PAUSE_S, MAX_PAUSE_S)
         while True:
             try:
                 await self._catch_up()
-                pause, self.away = FIRST_PAUSE_S, None
+                backoff.reset()
+                self.away = None
             except DatabaseError as error:
                 self.away = str(error)
-                if pause == FIRST_PAUSE_S:
-                    log.warning("resume log cannot be read; trying again until it can", reason=str(error))
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
-                pause = min(pause * 2, MAX_PAUSE_S)
+                if not backoff.failures:
+                    log.warning("event log cannot be read; retrying", reason=str(error))
+                await asyncio.sleep(backoff.next_s())
                 continue
             self.ring.evict(before=asyncio.get_running_loop().time() - self._max_age_s)
             with suppress(TimeoutError):

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
 from vigil_gateway.handlers.graphql.cursors import decode_event, encode_event
 from vigil_gateway.handlers.graphql.errors import Code, RequestError
@@ -22,6 +21,7 @@ from vigil_gateway.handlers.graphql.live.feed import EventStore, Feed
 from vigil_gateway.handlers.graphql.live.history import History
 from vigil_gateway.handlers.graphql.live.ring import Entry
 from vigil_gateway.storage.errors import DatabaseError
+from vigil_runtime.backoff import Backoff, retry
 
 log = structlog.get_logger(__name__)
 
@@ -221,17 +221,14 @@ class Hub:
 
     async def older(self, position: int, newest: int) -> list[Entry]:
         """Read what is no longer in memory, for as long as it takes; raises RequestError when it is no longer kept."""
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(DatabaseError),
-            wait=wait_random_exponential(multiplier=0.1, max=2),
-            reraise=True,
-        ):
-            with attempt:
-                entries = await self.history.after(position, newest)
-                if not entries or entries[0].seq != position + 1:
-                    _check_kept(position, await self._store.oldest_seq(), newest)
-                return entries or [Entry(newest, None)]
-        raise AssertionError  # the loop above ends by returning or raising
+
+        async def read() -> list[Entry]:
+            entries = await self.history.after(position, newest)
+            if not entries or entries[0].seq != position + 1:
+                _check_kept(position, await self._store.oldest_seq(), newest)
+            return entries or [Entry(newest, None)]
+
+        return await retry(read, on=(DatabaseError,), backoff=Backoff(0.1, 2.0))
 
     def close(self, reason: str) -> None:
         """End every subscription, and each that comes: the gateway goes down."""
