@@ -44,7 +44,7 @@ def run(known: Path, other: Path, drawing: Path, pack: str) -> None:
     with local_inference(models.folder) as client:
         threshold = client.embedder_info().match_threshold
         image = _decode(second, other)
-        faces = compare(client, _enrol(client, first, known), image)
+        faces = compare(client, _enroll(client, first, known), image)
     try:
         draw(image, faces, name).save(drawing)
     except (OSError, ValueError) as error:
@@ -118,7 +118,7 @@ def _decode(data: bytes, path: Path) -> NDArray[np.uint8]:
         raise CommandError(f"{path}: {error}") from None
 
 
-def _enrol(models: FaceModels, data: bytes, path: Path) -> NDArray[np.float32]:
+def _enroll(models: FaceModels, data: bytes, path: Path) -> NDArray[np.float32]:
     enrolment = enrol_photo(models, data)
     if enrolment.embedding is None:
         fault = enrolment.assessment.message

@@ -137,10 +137,10 @@ class Applier:
             with contextlib.suppress(RegistryError):  # identity is away; the next request may succeed
                 served = (await self.registry.status()).model_id
                 if served is not None:
-                    self._enrol_again(served)
+                    self._enroll_again(served)
             await asyncio.sleep(MODEL_POLL_S)
 
-    def _enrol_again(self, served: str) -> None:
+    def _enroll_again(self, served: str) -> None:
         for key, model_id in self._enrolled_with.items():
             if model_id not in {None, served}:
                 self._enrolled_with[key] = served  # once for each model; a failure is retried like any other
@@ -300,7 +300,7 @@ class Applier:
 
     async def _put_subject(self, key: ResourceKey) -> None:
         subject, progress = self._desired.subjects[key], self._of((SUBJECT, key))
-        enrolled = await self.enroller.enrol(subject)
+        enrolled = await self.enroller.enroll(subject)
         self._enrolled_with[key] = enrolled.report.model_id
         if progress.incomplete != subject.digest or progress.reported != enrolled.gist:
             self.listener.enrolled(key, enrolled.report)

@@ -67,7 +67,7 @@ class Enroller:
         self._servers: WeakValueDictionary[Servers, asyncio.Semaphore] = WeakValueDictionary()
         self._waiting: dict[ResourceKey, asyncio.Timeout] = {}
 
-    async def enrol(self, subject: DesiredSubject) -> Enrolled:
+    async def enroll(self, subject: DesiredSubject) -> Enrolled:
         """Bring identity to the state that a Subject's manifest describes.
 
         Raises

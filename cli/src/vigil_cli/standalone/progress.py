@@ -41,7 +41,7 @@ class Progress:
             self.tried, self.failures, self.not_before = digest, 0, 0.0
 
     def renew(self) -> None:
-        """Apply the same state again, at once."""
+        """Make the same state due again, at once."""
         self.applied = self.refused = None
         self.failures, self.not_before = 0, 0.0
 

@@ -38,7 +38,7 @@ from vigil_runtime.registry.client import RegistryClient
 SERVERS_TIMEOUT_S = 180
 """Postgres may replay its log, and Triton loads its models on a busy machine."""
 MIGRATE_TIMEOUT_S = 120
-ENROL_TIMEOUT_S = 60
+ENROLL_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Session:
         Raises
         ------
         CommandError, StartError
-            Something cannot be started; what was started is stopped.
+            A part cannot be started; the parts that were started are stopped.
         """
         goal = desired(manifests, self._models.recogniser_id, self._options.extra_cameras)
         async with AsyncExitStack() as stack:
@@ -133,11 +133,6 @@ class Session:
         ]
         with contextlib.suppress(OSError):
             write_private(self._state.root / "processes.json", json.dumps(rows))
-
-    def notify(self, line: str) -> None:
-        """Show a line on the dashboard."""
-        self._dashboard.notices["session"] = ("good", line)
-        self._dashboard.emit("good", line)
 
     def _set_phase(self, phase: str) -> None:
         self._dashboard.phase = phase
@@ -207,7 +202,7 @@ class Session:
         applier.set_desired(goal)
         if manifests.subjects:
             self._set_phase(f"Enrolling {len(manifests.subjects)} Subjects")
-            await applier.settle(ENROL_TIMEOUT_S)
+            await applier.settle(ENROLL_TIMEOUT_S)
         applier.start_streams()
         self._set_phase("Running")
 
