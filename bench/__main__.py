@@ -19,17 +19,17 @@ PAGE = ROOT / "docs" / "performance.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the chosen parts; 0 when every part could be measured, whatever the figures are."""
+    """Run the chosen parts; return 0 when every part could be measured, else 1."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=[part.name for part in PARTS])
     parser.add_argument("--seconds", type=float, help="length of one window (15; with --quick 6)")
     parser.add_argument("--quick", action="store_true", help="at most 4 minutes: short windows, fewer repetitions")
     parser.add_argument("--profile", action="store_true", help="also sample the programs with py-spy")
-    given = parser.parse_args(arguments)
-    if given.seconds is not None and not 1 <= given.seconds <= 300:
+    options = parser.parse_args(arguments)
+    if options.seconds is not None and not 1 <= options.seconds <= 300:
         parser.error("--seconds must lie between 1 and 300")
-    settings = Settings(given.seconds or (6 if given.quick else 15), given.quick, given.profile)
-    chosen = [part for part in PARTS if not given.only or part.name in given.only]
+    settings = Settings(options.seconds or (6 if options.quick else 15), options.quick, options.profile)
+    chosen = [part for part in PARTS if not options.only or part.name in options.only]
     bench = Bench(settings, Console())
     try:
         rows = [row for part in chosen for row in _run(part, bench)]

@@ -1,7 +1,7 @@
-"""The bare detector: how many pictures a second ONNX Runtime looks at on all cores, with nothing around it.
+"""The bare detector: the frames per second of ONNX Runtime alone on all cores.
 
 The best arrangement on a CPU is one session with one thread for each core, side by side. Decoding the video, scaling
-and normalising are left out: the pictures lie ready in memory in the network's own input.
+and normalising are left out: the frames lie ready in memory in the network's own input.
 """
 
 import os
@@ -15,29 +15,29 @@ import numpy as np
 from bench.detectors import Array, Networks, letterbox, one_thread_session
 from bench.plain_loop import HEIGHT, WIDTH
 
-PICTURES = 24
+FRAMES = 24
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
-def pictures(video: Path, networks: Networks, count: int = PICTURES) -> list[Array]:
-    """Take pictures evenly out of a video, as the network's input [1,3,384,640]."""
+def frames(video: Path, networks: Networks, count: int = FRAMES) -> list[Array]:
+    """Return evenly spaced frames of a video, as the network's input [1,3,384,640]."""
     capture = cv2.VideoCapture(str(video))
     total = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), count)
     wanted = set(np.linspace(0, total - 1, count).astype(int).tolist())
     found = []
     for index in range(total):
-        good, picture = capture.read()
+        good, frame = capture.read()
         if not good:
             break
         if index in wanted:
-            found.append(networks.detector_input(letterbox(picture, WIDTH, HEIGHT)))
+            found.append(networks.detector_input(letterbox(frame, WIDTH, HEIGHT)))
     capture.release()
     if not found:
-        msg = f"{video} holds no picture that OpenCV can read"
+        msg = f"{video} holds no frame that OpenCV can read"
         raise ValueError(msg)
     return found
 
@@ -50,19 +50,19 @@ class BareDetector:
     networks
         Only the detector is used.
     video
-        Where the pictures come from.
+        Source of the frames.
     """
 
     def __init__(self, networks: Networks, video: Path, sessions: int | None = None) -> None:
-        self._pictures = pictures(video, networks)
+        self._frames = frames(video, networks)
         self._sessions = [one_thread_session(networks.detector) for _ in range(sessions or cores())]
         name = self._sessions[0].get_inputs()[0].name
-        self._inputs = [{name: picture} for picture in self._pictures]
+        self._inputs = [{name: frame} for frame in self._frames]
         for session in self._sessions:
             session.run(None, self._inputs[0])
 
     def frames_per_second(self, seconds: float) -> float:
-        """Work for `seconds` and give all sessions' pictures per second."""
+        """Return the frames per second of all sessions together, measured over `seconds`."""
         counts = [0] * len(self._sessions)
         stop = threading.Event()
 
@@ -77,8 +77,8 @@ class BareDetector:
         for thread in threads:
             thread.start()
         time.sleep(seconds)
-        done, took = sum(counts), time.monotonic() - begun
+        done, elapsed_s = sum(counts), time.monotonic() - begun
         stop.set()
         for thread in threads:
             thread.join()
-        return done / took
+        return done / elapsed_s

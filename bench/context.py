@@ -1,4 +1,4 @@
-"""What every part of the bench is given: settings, a place to work and to keep things, somewhere to tell progress."""
+"""The context of every part of the bench: settings, a work folder, kept details and the display of progress."""
 
 import functools
 import shutil
@@ -22,7 +22,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How long and how deep to measure.
+    """Length and depth of the measurements.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Settings:
     quick
         Fewer repetitions and a smaller search.
     profile
-        Also sample where the programs spend their time (py-spy, where it is installed).
+        Also sample the functions that use the time (py-spy, where it is installed).
     """
 
     seconds: float = 15.0
@@ -40,7 +40,7 @@ class Settings:
 
     @property
     def repetitions(self) -> int:
-        """Times that each of two kinds of run is taken, in turns."""
+        """Number of runs of each of two kinds, taken in turns."""
         return 2 if self.quick else 3
 
 
@@ -55,32 +55,32 @@ class Bench:
     _status: Status | None = None
     _once: dict[str, Any] = field(default_factory=dict)
 
-    def say(self, text: str) -> None:
-        """Show what is being done now."""
+    def report(self, text: str) -> None:
+        """Show the present step."""
         if self._status is not None:
             self._status.update(text)
         if not self.console.is_terminal:
             self.console.print(f"  {text}", style="dim", highlight=False)
 
     def show(self, status: Status | None) -> None:
-        """Tell where `say` writes."""
+        """Set the status line that `report` updates."""
         self._status = status
 
     def keep(self, part: str, name: str, data: object) -> None:
-        """Keep something beside the rows, for the page and for `latest.json`."""
+        """Keep data beside the rows, for the page and for `latest.json`."""
         self.details.setdefault(part, {})[name] = data
 
-    def tell_failure(self, part: str, error: Exception) -> None:
-        """Show why a part failed, with its traceback, at once."""
+    def report_failure(self, part: str, error: Exception) -> None:
+        """Show the error of a part with its traceback, at once."""
         self.console.print(f"[red]{part} failed:[/] {error}")
         self.console.print("".join(traceback.format_exception(error)), style="dim", markup=False, highlight=False)
 
     def once(self, name: str, make: Callable[[], Value]) -> Value:
-        """Do something the first time it is asked for, and give the same result, or the same failure, ever after."""
+        """Return the result of the first call of `make` under a name, or raise its error again."""
         if name not in self._once:
             try:
                 self._once[name] = (make(), None)
-            except Exception as error:  # noqa: BLE001 - raised again for everybody who asks
+            except Exception as error:  # noqa: BLE001 - raised again for every caller
                 self._once[name] = (None, error)
         value: Value
         value, failure = self._once[name]
@@ -95,6 +95,6 @@ class Bench:
 
 @functools.cache
 def py_spy() -> str | None:
-    """Find the sampling profiler."""
+    """Return the path of the sampling profiler; None where it is not installed."""
     beside = Path(sys.executable).with_name("py-spy")
     return str(beside) if beside.exists() else shutil.which("py-spy")

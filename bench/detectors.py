@@ -15,8 +15,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
-Picture = NDArray[Any]
-"""OpenCV's pictures: [H,W,3] uint8, BGR. Its stubs do not tell the element type."""
+Image = NDArray[Any]
+"""OpenCV's images: [H,W,3] uint8, BGR. Its stubs do not have the element type."""
 
 STRIDES = (8, 16, 32)
 TEMPLATE = np.array(
@@ -35,7 +35,7 @@ class Face:
 
 
 def one_thread_session(path: Path) -> ort.InferenceSession:
-    """Open a network for one core: no threads of its own, nothing that spins."""
+    """Return a session for one core: no threads of its own, no spinning."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -43,34 +43,34 @@ def one_thread_session(path: Path) -> ort.InferenceSession:
 
 
 def default_session(path: Path) -> ort.InferenceSession:
-    """Open a network the way the first page of ONNX Runtime's manual does."""
+    """Return a session as the first page of ONNX Runtime's manual makes it."""
     return ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
-def letterbox(picture: Picture, width: int, height: int) -> Picture:
-    """Scale a BGR picture into width x height, black at the right and the bottom."""
-    scale = min(width / picture.shape[1], height / picture.shape[0])
-    size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
-    scaled = picture if size == (picture.shape[1], picture.shape[0]) else cv2.resize(picture, size)
+def letterbox(image: Image, width: int, height: int) -> Image:
+    """Scale a BGR image into width x height, black at the right and the bottom."""
+    scale = min(width / image.shape[1], height / image.shape[0])
+    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+    scaled = image if size == (image.shape[1], image.shape[0]) else cv2.resize(image, size)
     result = np.zeros((height, width, 3), np.uint8)
     result[: size[1], : size[0]] = scaled
     return result
 
 
-def _blob(picture: Picture, divisor: float = 1, mean: float = 0, *, swap: bool = False) -> Array:
-    """[H,W,3] uint8 to [1,3,H,W] float32: (x - mean) / divisor, red and blue swapped if asked."""
-    blob = cv2.dnn.blobFromImage(picture, 1 / divisor, (0, 0), (mean, mean, mean), swapRB=swap)
+def _blob(image: Image, divisor: float = 1, mean: float = 0, *, swap: bool = False) -> Array:
+    """Convert [H,W,3] uint8 to [1,3,H,W] float32: (x - mean) / divisor, red and blue swapped if `swap`."""
+    blob = cv2.dnn.blobFromImage(image, 1 / divisor, (0, 0), (mean, mean, mean), swapRB=swap)
     return np.asarray(blob, np.float32)
 
 
-def scrfd_input(picture: Picture) -> Array:
-    """BGR uint8 to what SCRFD asks: [1,3,H,W], RGB, (x - 127.5) / 128."""
-    return _blob(picture, 128, 127.5, swap=True)
+def scrfd_input(image: Image) -> Array:
+    """Convert BGR uint8 to SCRFD's input: [1,3,H,W], RGB, (x - 127.5) / 128."""
+    return _blob(image, 128, 127.5, swap=True)
 
 
-def yunet_input(picture: Picture) -> Array:
-    """BGR uint8 to what YuNet asks: [1,3,H,W], BGR, 0 to 255."""
-    return _blob(picture)
+def yunet_input(image: Image) -> Array:
+    """Convert BGR uint8 to YuNet's input: [1,3,H,W], BGR, 0 to 255."""
+    return _blob(image)
 
 
 def scrfd_faces(outputs: list[Array], width: int, threshold: float = 0.5) -> list[Face]:
@@ -115,19 +115,19 @@ def _suppress(faces: list[Face], overlap: float) -> list[Face]:
     return [faces[index] for index in kept]
 
 
-def align(picture: Picture, face: Face) -> Picture:
-    """Cut the face out as everybody does: estimateAffinePartial2D and warpAffine, [112,112,3] BGR."""
+def align(image: Image, face: Face) -> Image:
+    """Cut the face out with estimateAffinePartial2D and warpAffine, [112,112,3] BGR."""
     matrix, _ = cv2.estimateAffinePartial2D(face.landmarks, TEMPLATE, method=cv2.LMEDS)
-    return cv2.warpAffine(picture, matrix, (112, 112))
+    return cv2.warpAffine(image, matrix, (112, 112))
 
 
-def arcface_input(crop: Picture) -> Array:
-    """BGR crop to what ArcFace nets ask: RGB, (x - 127.5) / 127.5."""
+def arcface_input(crop: Image) -> Array:
+    """Convert a BGR crop to the input of ArcFace nets: RGB, (x - 127.5) / 127.5."""
     return _blob(crop, 127.5, 127.5, swap=True)
 
 
-def sface_input(crop: Picture) -> Array:
-    """BGR crop to what SFace asks: RGB, 0 to 255."""
+def sface_input(crop: Image) -> Array:
+    """Convert a BGR crop to SFace's input: RGB, 0 to 255."""
     return _blob(crop, swap=True)
 
 
@@ -137,25 +137,25 @@ class Networks:
 
     detector: Path
     embedder: Path
-    detector_input: Callable[[Picture], Array]
+    detector_input: Callable[[Image], Array]
     faces: Callable[[list[Array], int], list[Face]]
-    embedder_input: Callable[[Picture], Array]
+    embedder_input: Callable[[Image], Array]
 
 
 def scrfd_mobilefacenet(detector: Path, embedder: Path) -> Networks:
-    """SCRFD with MobileFaceNet (ArcFace)."""
+    """Return SCRFD with MobileFaceNet (ArcFace)."""
     return Networks(detector, embedder, scrfd_input, scrfd_faces, arcface_input)
 
 
 def yunet_sface(detector: Path, embedder: Path) -> Networks:
-    """YuNet with SFace."""
+    """Return YuNet with SFace."""
     return Networks(detector, embedder, yunet_input, yunet_faces, sface_input)
 
 
 KINDS: dict[str, Callable[[Path, Path], Networks]] = {"scrfd": scrfd_mobilefacenet, "open": yunet_sface}
 
 
-def unit(vector: Any) -> Array:  # noqa: ANN401 - whatever a session gives
+def unit(vector: Any) -> Array:  # noqa: ANN401 - an output of a session has no type
     """Flatten and scale to length 1."""
     flat = np.asarray(vector, np.float32).ravel()
     return flat / max(math.sqrt(float(flat @ flat)), 1e-9)

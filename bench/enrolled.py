@@ -8,17 +8,17 @@ from bench.parts import SkippedError
 from bench.system import System
 
 PEOPLE = ("lin-manuel-miranda", "joe-biden")
-"""One who is in the clip and one who is not."""
+"""One person in the clip and one who is not in it."""
 
 
 async def enrol_all(running: System) -> None:
-    """Enrol everybody of `PEOPLE` with the shared photos."""
+    """Enroll `PEOPLE` with the shared photos."""
     for name in PEOPLE:
         folder = SHARED / "faces" / name
         photos = await asyncio.to_thread(_files, folder)
         if not photos:
-            told = f"{folder} holds no photos of the people to enrol"
-            raise SkippedError(told)
+            msg = f"{folder} holds no photos of the people to enroll"
+            raise SkippedError(msg)
         await running.enrol(name, photos)
 
 

@@ -1,4 +1,4 @@
-"""What a measurement is: rows with goals, percentiles, and the search for the largest load that holds. Pure."""
+"""Measurements: rows with goals, percentiles, and the search for the largest load that holds. Pure."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -11,13 +11,13 @@ Better = Literal["at least", "at most"]
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a figure should be: `at least` or `at most` a value, in the row's unit."""
+    """The goal of a figure: `at least` or `at most` a value, in the row's unit."""
 
     better: Better
     value: float
 
     def met(self, value: float | None) -> bool:
-        """Tell whether a figure is as wanted; one that was not measured, or is not a number, is not."""
+        """Return whether a figure meets the goal; a missing figure or NaN does not."""
         if value is None or math.isnan(value):
             return False
         return value >= self.value if self.better == "at least" else value <= self.value
@@ -35,9 +35,9 @@ class Row:
     part
         The part of the bench that measured it.
     value
-        None when it could not be measured; `note` then says why.
+        None when it could not be measured; `note` then has the reason.
     note
-        How it came about, or what failed.
+        How it was measured, or what failed.
     failed
         It should have been measured and was not.
     """
@@ -59,8 +59,8 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
-    """A row that a part must give, so that it cannot be missing without being seen."""
+class ExpectedRow:
+    """A row that a part must yield; it appears as failed when it is missing."""
 
     name: str
     unit: str
@@ -78,7 +78,7 @@ class Percentiles:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Give a percentile, linearly interpolated between the two nearest ranks (NumPy's default).
+    """Return a percentile, linearly interpolated between the two nearest ranks (NumPy's default).
 
     Parameters
     ----------
@@ -98,19 +98,19 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def percentiles(values: Sequence[float]) -> Percentiles:
-    """Give the three percentiles that the tables show."""
+    """Return the three percentiles that the tables show."""
     return Percentiles(percentile(values, 50), percentile(values, 95), percentile(values, 99), len(values))
 
 
 def ratio_of_medians(numerators: Iterable[float], denominators: Iterable[float]) -> float:
-    """Divide the medians of two kinds of run that were taken in turns; NaN when the lower one is 0."""
+    """Return the ratio of the medians of two kinds of run that were taken in turns; NaN when the lower one is 0."""
     below = median(denominators)
     return median(numerators) / below if below else math.nan
 
 
 @dataclass(slots=True)
 class Capacity:
-    """Result of a search: the largest load that held, and every load tried with what came of it."""
+    """Result of a search: the largest load that held, and every load tried with its outcome."""
 
     largest: int
     tried: dict[int, bool] = field(default_factory=dict)
@@ -119,10 +119,10 @@ class Capacity:
 
 
 def find_capacity(holds: Callable[[int], bool], *, start: int = 1, limit: int = 64, tries: int = 2) -> Capacity:
-    """Find the largest whole load that holds: doubling until one does not, then bisecting in between.
+    """Return the largest whole load that holds: doubling until one does not, then bisecting in between.
 
-    A load that fails is tried again before it counts as failed, because a short window on a machine that others use is
-    easily spoilt; a load that holds is believed at once.
+    A load that fails is tried again before it counts as failed, because other programs easily
+    disturb a short window; a load that holds counts at once.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def find_capacity(holds: Callable[[int], bool], *, start: int = 1, limit: int = 
     limit
         Largest load tried.
     tries
-        How often a load may fail before it is believed.
+        Number of attempts before a load counts as failed.
     """
     result = Capacity(0)
 

@@ -14,7 +14,7 @@ from bench.packs import OPEN
 from bench.part_cameras import cameras_of
 from bench.profiling import profile
 from bench.streams import serve
-from bench.subscriber import Heard, listen
+from bench.subscriber import ReceivedEvent, listen
 from bench.system import Snapshot, System
 
 COUNT = 4
@@ -23,7 +23,7 @@ SETTLE_S = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Of one process, in MiB; `pss` counts shared pages by share, None where the kernel does not tell."""
+    """Of one process, in MiB; `pss` counts shared pages by share, None where the kernel does not report it."""
 
     name: str
     rss: float
@@ -32,9 +32,9 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What was seen."""
+    """The observations of the run."""
 
-    heard: list[Heard]
+    received: list[ReceivedEvent]
     memory: list[Memory]
     before: Snapshot
     after: Snapshot
@@ -42,12 +42,12 @@ class Run:
 
 
 def run(bench: Bench) -> Run:
-    """Give the one run of this bench."""
+    """Return the one run of this bench."""
     return bench.once("four cameras", lambda: asyncio.run(_run(bench)))
 
 
 async def _run(bench: Bench) -> Run:
-    bench.say("starting four cameras with the open pack")
+    bench.report("starting four cameras with the open pack")
     repository = packs.repository(bench, OPEN)
     async with (
         serve(bench, packs.clip(bench), COUNT) as streams,
@@ -57,16 +57,16 @@ async def _run(bench: Bench) -> Run:
         async with listen(running.api.url, running.api.token) as listener:
             await running.run_cameras(cameras_of(streams, COUNT))
             await asyncio.sleep(SETTLE_S)
-            bench.say("four cameras with the open pack")
+            bench.report("four cameras with the open pack")
             begun, before = time.time(), await running.snapshot()
             await asyncio.sleep(2 * bench.settings.seconds)
-            after, heard = await running.snapshot(), listener.since(begun)
+            after, received = await running.snapshot(), listener.since(begun)
             memory = _memory(running)
             await profile(bench, "stages", "four cameras", running)
-            if listener.trouble:
-                msg = f"the subscriber was cut off: {listener.trouble}"
+            if listener.error:
+                msg = f"the subscriber was cut off: {listener.error}"
                 raise RuntimeError(msg)
-    return Run(heard, memory, before, after, streams.note)
+    return Run(received, memory, before, after, streams.note)
 
 
 def _memory(running: System) -> list[Memory]:
@@ -88,5 +88,5 @@ def _pss(pid: int) -> float | None:
 
 
 def busy(after: Run) -> float:
-    """Give the cores that the system used."""
+    """Return the number of cores that the system used."""
     return sum(float(line["cores"]) for line in windows.cpu(after.before, after.after))

@@ -14,7 +14,7 @@ CACHE = ROOT / ".cache" / "bench"
 
 @dataclass(frozen=True, slots=True)
 class PackChoice:
-    """A pack of the catalogue as the bench speaks of it.
+    """A pack of the catalogue with its names in the bench.
 
     Attributes
     ----------
@@ -37,31 +37,31 @@ OPEN = PackChoice("open", "open", "YuNet", "open pack (YuNet + SFace)")
 
 
 def clip(bench: Bench) -> Path:
-    """Give the video that is measured on, and tell once which one it is."""
+    """Return the video of all measurements; keep its description for the page."""
     if not CLIP.exists():
-        told = f"{CLIP} is not there; put a short H.264 video with faces, 640x360, at that place"
-        raise SkippedError(told)
+        msg = f"{CLIP} does not exist; place a short H.264 video with faces, 640x360, there"
+        raise SkippedError(msg)
     bench.keep("setup", "video", "short_hamilton_clip.mp4, 640x360 H.264, 29.97 fps, 9.2 s, looped")
     return CLIP
 
 
 def source_folder(bench: Bench, choice: PackChoice) -> Path:
-    """Find the pack's public ONNX files: beside the project, or fetched by version and checked by sum."""
+    """Return the folder of the pack's public ONNX files: beside the project, or fetched and checked by sum."""
     from vigil_models.api import ensure_pack
 
     if choice is SCRFD:
         if not (SHARED / "models").is_dir():
-            told = f"{SHARED / 'models'} with {choice.shown} is not there; only the open pack can be measured"
-            raise SkippedError(told)
+            msg = f"{SHARED / 'models'} with {choice.shown} does not exist; only the open pack can be measured"
+            raise SkippedError(msg)
         return SHARED / "models"
-    return ensure_pack(choice.pack, accept_licence=True, progress=lambda name, *_: bench.say(f"fetching {name}"))
+    return ensure_pack(choice.pack, accept_licence=True, progress=lambda name, *_: bench.report(f"fetching {name}"))
 
 
 def networks(bench: Bench, choice: PackChoice) -> Networks:
-    """Give the original networks, for the bare detector and the plain loop.
+    """Return the original networks, for the bare detector and the plain loop.
 
     Block-quantised weights are folded to fp32 and fixed sizes freed, because ONNX Runtime runs the open pack's files
-    slower, or not at all, as they are: the other side gets the faster form too.
+    slower, or not at all, unchanged: the plain loop gets the faster form too.
     """
 
     def make() -> Networks:
@@ -97,12 +97,12 @@ def _plain(source: Path) -> Path:
 
 
 def repository(bench: Bench, choice: PackChoice) -> Path:
-    """Export the pack for this machine's Triton, once a run."""
+    """Return the pack's repository for this machine's Triton, exported once a run."""
 
     def make() -> Path:
         from vigil_models.api import export_pack
 
-        bench.say(f"exporting {choice.shown}, and proving that it equals the original")
+        bench.report(f"exporting {choice.shown}, and proving that it equals the original")
         target = CACHE / f"repository-{choice.key}"
         export_pack(choice.pack, source_folder(bench, choice), "cpu-python", target)
         return target

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.parts import Part
-from bench.table import VERDICTS, markdown_table, number
+from bench.table import MET, markdown_table, number
 
 FINDINGS = Path(__file__).parent / "findings"
-"""`<part>.md`: what a person found out about the goals of a part; shown where one of them is missed."""
+"""`<part>.md`: an analysis of the goals of a part; shown where one of them is missed."""
 
 HEAD = """# Performance
 
 Written by `make bench` on {date}; the figures are in [bench/results/latest.json](../bench/results/latest.json).
-Everything runs on one machine: cameras, servers, programs and the measuring itself.
+Everything runs on one machine: cameras, servers, programs and the bench itself.
 
 {machine}
 """
@@ -25,7 +25,7 @@ def write_page(results: Mapping[str, Any], parts: Sequence[Part], path: Path) ->
 
 
 def render(results: Mapping[str, Any], parts: Sequence[Part]) -> str:
-    """Give the page's Markdown for results as `latest.json` holds them."""
+    """Return the page's Markdown for results as `latest.json` holds them."""
     sections = [HEAD.format(date=results["date"][:10], machine=_machine(results)), _missed(results["rows"])]
     for part in parts:
         rows = [row for row in results["rows"] if row["part"] == part.name]
@@ -66,7 +66,7 @@ def _section(part: Part, rows: Sequence[Mapping[str, Any]], details: Mapping[str
             "failed" if row["value"] is None and row["ok"] is False else number(row["value"]),
             row["unit"],
             row["goal"] or "",
-            VERDICTS[row["ok"]],
+            MET[row["ok"]],
             row["note"],
         )
         for row in rows
@@ -80,7 +80,7 @@ def _section(part: Part, rows: Sequence[Mapping[str, Any]], details: Mapping[str
 
 
 def _is_table(data: object) -> bool:
-    """Details that are lists of like dicts are shown as tables; the rest stays in the JSON."""
+    """Return whether details are shown as a table: lists of like dicts; the rest stays in the JSON."""
     return isinstance(data, list) and bool(data) and all(isinstance(line, dict) for line in data)
 
 

@@ -12,10 +12,10 @@ import psutil
 from bench import packs, system, windows
 from bench.context import ROOT, Bench
 from bench.enrolled import PEOPLE, enrol_all
-from bench.figures import Capacity, Goal, Promise, Row, find_capacity
+from bench.figures import Capacity, ExpectedRow, Goal, Row, find_capacity
 from bench.packs import OPEN, SCRFD, PackChoice
 from bench.part_bare import detector
-from bench.parts import Part, promised, spoilt
+from bench.parts import Part, measured_row, spoilt
 from bench.streams import Streams, serve
 from bench.system import CameraChoice, System
 
@@ -23,27 +23,27 @@ PART = "cameras"
 FPS = 5
 SETTLE_S = 6.0
 LOOP_CAMERAS = 6
-"""Cameras of a plain loop: more than it sustains, so that all it can do is asked for."""
+"""Cameras of a plain loop: more than it sustains, so that it is fully loaded."""
 LIMITS = {SCRFD.key: 12, OPEN.key: 32}
 STARTS = {SCRFD.key: 4, OPEN.key: 8}
 RATIOS = {SCRFD.key: 4.0, OPEN.key: 8.0}
 
 
-def _promises(choice: PackChoice) -> dict[str, Promise]:
+def _expected_rows(choice: PackChoice) -> dict[str, ExpectedRow]:
     shown = choice.shown
     return {
-        "own": Promise(f"plain loop, networks opened for each camera, {shown}", "cameras"),
-        "shared": Promise(f"plain loop, networks shared by all its threads, {shown}", "cameras"),
-        "vigil": Promise(f"Vigil, {shown}", "cameras"),
-        "ratio": Promise(f"Vigil ÷ plain loop, {shown}", "times", Goal("at least", RATIOS[choice.key])),
-        "ratio_shared": Promise(f"Vigil ÷ plain loop with shared networks, {shown}", "times"),
-        "ceiling": Promise(f"the bare detector's pictures per second ÷ {FPS}, {choice.detector_name}", "cameras"),
+        "own": ExpectedRow(f"plain loop, networks opened for each camera, {shown}", "cameras"),
+        "shared": ExpectedRow(f"plain loop, networks shared by all its threads, {shown}", "cameras"),
+        "vigil": ExpectedRow(f"Vigil, {shown}", "cameras"),
+        "ratio": ExpectedRow(f"Vigil ÷ plain loop, {shown}", "times", Goal("at least", RATIOS[choice.key])),
+        "ratio_shared": ExpectedRow(f"Vigil ÷ plain loop with shared networks, {shown}", "times"),
+        "ceiling": ExpectedRow(f"the bare detector's frames per second ÷ {FPS}, {choice.detector_name}", "cameras"),
     }
 
 
 @dataclass(slots=True)
 class Loops:
-    """Cameras that plain loops are worth: pictures they analyse per second, divided by 5."""
+    """Cameras that plain loops sustain: the frames they analyse per second, divided by 5."""
 
     own: float
     shared: float
@@ -59,11 +59,11 @@ async def _loop(bench: Bench, choice: PackChoice, streams: Streams, *, own: bool
         sys.executable, "-m", "bench.plain_loop", *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
     try:
-        told, _ = await asyncio.wait_for(process.communicate(), bench.settings.seconds + 120)
+        output, _ = await asyncio.wait_for(process.communicate(), bench.settings.seconds + 120)
     finally:
         if process.returncode is None:
             process.kill()
-    result = json.loads(told)
+    result = json.loads(output)
     if result["failed"]:
         msg = f"the plain loop failed: {result['failed'][0]}"
         raise RuntimeError(msg)
@@ -74,8 +74,8 @@ async def _loop(bench: Bench, choice: PackChoice, streams: Streams, *, own: bool
 async def _sustains(
     bench: Bench, running: System, streams: Streams, count: int, tried: list[dict[str, float]]
 ) -> list[dict[str, float | str]] | None:
-    """Try so many cameras; gives what each process used of the CPU when all are sustained."""
-    bench.say(f"{count} cameras")
+    """Return the CPU use of each process when so many cameras are all sustained, else None."""
+    bench.report(f"{count} cameras")
     await running.run_cameras(cameras_of(streams, count))
     await asyncio.sleep(SETTLE_S)
     before, served = await running.snapshot(), serving_cpu_s(streams)
@@ -99,12 +99,12 @@ async def _sustains(
 
 
 def cameras_of(streams: Streams, count: int) -> Sequence[CameraChoice]:
-    """Make the first `count` cameras of the streams."""
+    """Return the first `count` cameras of the streams."""
     return [CameraChoice(f"c{index}", streams.kind, url, FPS) for index, url in enumerate(streams.urls[:count])]
 
 
 def serving_cpu_s(streams: Streams) -> float:
-    """Give the CPU seconds that serving has used so far; 0 without a server."""
+    """Return the CPU seconds that serving has used so far; 0 without a server."""
     used = 0.0
     with contextlib.suppress(psutil.Error):
         for process in [parent := psutil.Process(streams.pid), *parent.children(recursive=True)]:
@@ -139,30 +139,30 @@ async def _vigil(bench: Bench, choice: PackChoice, streams: Streams) -> tuple[Ca
 
 async def _both(bench: Bench, choice: PackChoice) -> tuple[Loops, Capacity, list[dict[str, float]], Streams]:
     async with serve(bench, packs.clip(bench), LIMITS[choice.key]) as streams:
-        bench.say(f"plain loop, {choice.shown}, networks opened for each camera")
+        bench.report(f"plain loop, {choice.shown}, networks opened for each camera")
         own = await _loop(bench, choice, streams, own=True)
-        bench.say(f"plain loop, {choice.shown}, shared networks")
+        bench.report(f"plain loop, {choice.shown}, shared networks")
         shared = await _loop(bench, choice, streams, own=False)
         capacity, tried = await _vigil(bench, choice, streams)
     return Loops(own, shared), capacity, tried, streams
 
 
 def measure(bench: Bench) -> Iterator[Row]:
-    """Measure both packs."""
+    """Yield the rows of both packs."""
     for choice in (SCRFD, OPEN):
-        promises = _promises(choice)
+        rows = _expected_rows(choice)
         loops, capacity, tried, streams = asyncio.run(_both(bench, choice))
         bench.keep(PART, f"Loads tried, {choice.shown}", tried)
-        note = f"pictures analysed per second by {LOOP_CAMERAS} cameras ÷ {FPS}; {streams.note}"
-        yield promised(PART, promises["own"], loops.own, note)
-        yield promised(PART, promises["shared"], loops.shared, note)
+        note = f"frames analysed per second by {LOOP_CAMERAS} cameras ÷ {FPS}; {streams.note}"
+        yield measured_row(PART, rows["own"], loops.own, note)
+        yield measured_row(PART, rows["shared"], loops.shared, note)
         beyond = "; even the most that was tried" if capacity.limited else ""
-        yield promised(PART, promises["vigil"], capacity.largest, f"every one at 95 % of {FPS} fps or more{beyond}")
+        yield measured_row(PART, rows["vigil"], capacity.largest, f"every one at 95 % of {FPS} fps or more{beyond}")
         note = "against networks opened for each camera" + spoilt(max(line["other programs, cores"] for line in tried))
-        yield promised(PART, promises["ratio"], capacity.largest / loops.own, note)
-        yield promised(PART, promises["ratio_shared"], capacity.largest / loops.shared)
+        yield measured_row(PART, rows["ratio"], capacity.largest / loops.own, note)
+        yield measured_row(PART, rows["ratio_shared"], capacity.largest / loops.shared)
         ceiling = detector(bench, choice).frames_per_second(3.0) / FPS
-        yield promised(PART, promises["ceiling"], ceiling, "no system that detects in every picture can do more")
+        yield measured_row(PART, rows["ceiling"], ceiling, "no system that detects in every frame can do more")
 
 
 CAMERAS = Part(
@@ -170,13 +170,13 @@ CAMERAS = Part(
     "Cameras at 5 fps",
     "The clip is served in real time at 29.97 fps, a stream for each camera, begun at different moments; both "
     "sides get the same streams. A camera of Vigil is sustained when over a window at least 95 % of its 5 "
-    "pictures per second were analysed and the age of a picture when it has been analysed (p95) stays under a "
+    "frames per second were analysed and the age of a frame when it has been analysed (p95) stays under a "
     "second; the figure is the largest number of cameras of which every one is. Motion gate and duplicate filter "
     "are off. The plain loop is `bench/plain_loop.py`: a thread for each camera, OpenCV `VideoCapture`, the same "
     "two networks in ONNX Runtime with its default threads, every face aligned and embedded in every analysed "
-    "picture, NumPy search over the same people. It is given more cameras than it sustains, and credited with "
-    "every picture that it analyses, divided by 5, so fractions count for the loop and not for Vigil. A window in"
-    " which other programs used much of the machine says little: the table tells how much.",
-    tuple(promise for choice in (SCRFD, OPEN) for promise in _promises(choice).values()),
+    "frame, NumPy search over the same people. It gets more cameras than it sustains, and is credited with "
+    "every frame that it analyses, divided by 5, so fractions count for the loop and not for Vigil. A window in"
+    " which other programs used much of the machine means little: the table has its use.",
+    tuple(row for choice in (SCRFD, OPEN) for row in _expected_rows(choice).values()),
     measure,
 )

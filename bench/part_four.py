@@ -4,31 +4,31 @@ from collections.abc import Iterator
 
 from bench import four_cameras, windows
 from bench.context import Bench
-from bench.figures import Goal, Promise, Row, percentiles
-from bench.parts import Part, promised
+from bench.figures import ExpectedRow, Goal, Row, percentiles
+from bench.parts import Part, measured_row
 
 ENDS = {"identified": ("frame → identity", 100.0), "subscriber": ("frame → subscriber", 150.0)}
-LATENCY_PROMISES = {
-    (end, share): Promise(f"{shown}, {share}", "ms", Goal("at most", goal) if share == "p95" else None)
+LATENCY_ROWS = {
+    (end, share): ExpectedRow(f"{shown}, {share}", "ms", Goal("at most", goal) if share == "p95" else None)
     for end, (shown, goal) in ENDS.items()
     for share in ("p50", "p95", "p99")
 }
-STREAM = Promise("stream process, largest", "MiB", Goal("at most", 120))
-SUM = Promise("all processes, proportional share", "MiB")
+STREAM = ExpectedRow("stream process, largest", "MiB", Goal("at most", 120))
+SUM = ExpectedRow("all processes, proportional share", "MiB")
 
 
 def latency(bench: Bench) -> Iterator[Row]:
-    """Give percentiles over the revisions that a picture caused."""
+    """Yield percentiles over the revisions that a frame caused."""
     run = four_cameras.run(bench)
-    found = windows.latencies_ms(run.heard)
+    found = windows.latencies_ms(run.received)
     for end in ENDS:
         if not found.get(end):
-            msg = f"no event with a trace to '{end}' was heard, of {len(run.heard)} events"
+            msg = f"no event with a trace to '{end}' was received, of {len(run.received)} events"
             raise RuntimeError(msg)
         shares = percentiles(found[end])
         for share in ("p50", "p95", "p99"):
-            yield promised(
-                "latency", LATENCY_PROMISES[end, share], getattr(shares, share), f"{shares.count} revisions; {run.note}"
+            yield measured_row(
+                "latency", LATENCY_ROWS[end, share], getattr(shares, share), f"{shares.count} revisions; {run.note}"
             )
     order = ("detected", "embedded", "published", "identified", "subscriber")
     table = [(name, percentiles(found[name])) for name in order if found.get(name)]
@@ -40,15 +40,15 @@ def latency(bench: Bench) -> Iterator[Row]:
 
 
 def memory(bench: Bench) -> Iterator[Row]:
-    """Give every process's resident memory."""
+    """Yield the resident memory of the processes."""
     found = four_cameras.run(bench).memory
     streams = [process for process in found if process.name.startswith("stream-")]
     if not streams:
         msg = "no stream process was running"
         raise RuntimeError(msg)
-    yield promised("memory", STREAM, max(process.rss for process in streams), f"RSS of {len(streams)} processes")
+    yield measured_row("memory", STREAM, max(process.rss for process in streams), f"RSS of {len(streams)} processes")
     shares = [process.pss for process in found if process.pss is not None]
-    yield promised("memory", SUM, sum(shares) if shares else None, "PSS: shared pages counted once")
+    yield measured_row("memory", SUM, sum(shares) if shares else None, "PSS: shared pages counted once")
     bench.keep(
         "memory",
         "Every process, MiB",
@@ -57,23 +57,23 @@ def memory(bench: Bench) -> Iterator[Row]:
 
 
 def stages(bench: Bench) -> Iterator[Row]:
-    """Give where the time of a picture goes."""
+    """Yield the stages of a frame with their durations."""
     run = four_cameras.run(bench)
     for line in windows.stages(run.before, run.after):
         yield Row("stages", f"stage {line['stage']}", float(line["mean ms"]), "ms", note=f"{line['per second']:.1f}/s")
-    yield promised("stages", CORES, four_cameras.busy(run), "serving and measuring not counted")
+    yield measured_row("stages", CORES, four_cameras.busy(run), "serving and measuring not counted")
     bench.keep("stages", "CPU by process", windows.cpu(run.before, run.after))
 
 
-CORES = Promise("cores that the system uses", "cores")
+CORES = ExpectedRow("cores that the system uses", "cores")
 ABOUT = "Four cameras at 5 fps with the open pack, motion gate and duplicate filter off, one subscriber. "
 LATENCY = Part(
     "latency",
     "Latency",
     ABOUT
-    + "From the moment a picture left the decoder (`trace.capturedAt`) to identity's decision and to the arrival at "
-    "the subscriber, over all revisions that a picture with a new best shot caused.",
-    tuple(LATENCY_PROMISES.values()),
+    + "From the moment a frame left the decoder (`trace.capturedAt`) to identity's decision and to the arrival at "
+    "the subscriber, over all revisions that a frame with a new best shot caused.",
+    tuple(LATENCY_ROWS.values()),
     latency,
 )
 MEMORY = Part("memory", "Memory", ABOUT + "RSS and PSS from /proc at the end of the run.", (STREAM, SUM), memory)

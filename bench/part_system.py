@@ -14,10 +14,10 @@ from bench import packs, system, windows
 from bench.bare import BareDetector
 from bench.context import Bench
 from bench.enrolled import enrol_all
-from bench.figures import Goal, Promise, Row, ratio_of_medians
+from bench.figures import ExpectedRow, Goal, Row, ratio_of_medians
 from bench.packs import OPEN, SCRFD, PackChoice
 from bench.part_bare import detector
-from bench.parts import Part, promised, spoilt
+from bench.parts import Part, measured_row, spoilt
 from bench.profiling import profile
 from bench.subscriber import listen
 from bench.system import CameraChoice, System
@@ -28,17 +28,17 @@ MAX_FPS = 60
 SETTLE_S = 4.0
 
 
-def _promises(choice: PackChoice) -> tuple[Promise, ...]:
+def _expected_rows(choice: PackChoice) -> tuple[ExpectedRow, ...]:
     goal = Goal("at least", 0.8) if choice is SCRFD else None
     return (
-        Promise(f"whole system, {choice.shown}", "frames/s"),
-        Promise(f"{choice.detector_name} alone, in turns with it", "frames/s"),
-        Promise(f"ratio, {choice.shown}", "", goal),
+        ExpectedRow(f"whole system, {choice.shown}", "frames/s"),
+        ExpectedRow(f"{choice.detector_name} alone, in turns with it", "frames/s"),
+        ExpectedRow(f"ratio, {choice.shown}", "", goal),
     )
 
 
 def retimed(bench: Bench, fps: float) -> Path:
-    """Make a copy of the clip that plays at another rate, its pictures untouched, so that none is decoded in vain."""
+    """Return a copy of the clip that plays at another rate, its frames untouched, so that none is decoded in vain."""
     target = bench.work / f"clip-{fps:.2f}.mp4"
     if not target.exists():
         scale = 29.97 / fps
@@ -59,15 +59,15 @@ async def _measure(bench: Bench, choice: PackChoice, bare: BareDetector) -> tupl
         await enrol_all(running)
         async with listen(running.api.url, running.api.token) as listener:
             for turn in range(bench.settings.repetitions):
-                bench.say(f"{choice.shown}: bare detector, turn {turn + 1} of {bench.settings.repetitions}")
+                bench.report(f"{choice.shown}: bare detector, turn {turn + 1} of {bench.settings.repetitions}")
                 await running.run_cameras([])
                 alone.append(await asyncio.to_thread(bare.frames_per_second, min(bench.settings.seconds / 2, 5)))
-                bench.say(f"{choice.shown}: whole system, {count} cameras at {fps:.0f} fps")
+                bench.report(f"{choice.shown}: whole system, {count} cameras at {fps:.0f} fps")
                 await running.run_cameras(cameras)
                 await asyncio.sleep(SETTLE_S)
                 whole.append(await _window(bench, choice, running, last=turn == bench.settings.repetitions - 1))
-                if listener.trouble or not listener.since(time.time() - bench.settings.seconds):
-                    msg = f"the subscriber heard nothing: {listener.trouble or 'no event in the window'}"
+                if listener.error or not listener.since(time.time() - bench.settings.seconds):
+                    msg = f"the subscriber received nothing: {listener.error or 'no event in the window'}"
                     raise RuntimeError(msg)
     bench.keep(PART, f"runs {choice.key}", {"alone": alone, "whole": whole, "cameras": count, "fps": fps})
     return alone, whole
@@ -87,26 +87,26 @@ async def _window(bench: Bench, choice: PackChoice, running: System, *, last: bo
 
 
 def measure(bench: Bench) -> Iterator[Row]:
-    """Measure both packs."""
+    """Yield the rows of both packs."""
     for choice in (SCRFD, OPEN):
-        whole_row, alone_row, ratio_row = _promises(choice)
+        whole_row, alone_row, ratio_row = _expected_rows(choice)
         alone, whole = asyncio.run(_measure(bench, choice, detector(bench, choice)))
         spread = f"median of {', '.join(f'{value:.1f}' for value in whole)}"
-        yield promised(PART, whole_row, median(whole), spread)
-        yield promised(PART, alone_row, median(alone), f"median of {', '.join(f'{value:.1f}' for value in alone)}")
+        yield measured_row(PART, whole_row, median(whole), spread)
+        yield measured_row(PART, alone_row, median(alone), f"median of {', '.join(f'{value:.1f}' for value in alone)}")
         others = max(bench.details[PART][f"other programs, cores, {choice.key}"])
         note = f"medians of runs taken in turns{spoilt(others)}"
-        yield promised(PART, ratio_row, ratio_of_medians(whole, alone), note)
+        yield measured_row(PART, ratio_row, ratio_of_medians(whole, alone), note)
 
 
 SYSTEM = Part(
     PART,
     "Whole system at full rate",
-    "Stream processes read the clip as files whose clock was set so that all of them together ask for 5 % more "
-    "pictures than the bare detector can look at; motion gate and duplicate filter are off. Triton, NATS, identity, "
+    "Stream processes read the clip as files whose clock was set so that all of them together have 5 % more "
+    "frames than the bare detector can analyse; motion gate and duplicate filter are off. Triton, NATS, identity, "
     "Postgres, api and a `graphql-transport-ws` subscriber run on the same cores, and a window counts only if the "
-    "subscriber heard sightings in it. Bare detector and whole system are measured in turns (A B A B …); medians are "
-    "compared.",
-    (*_promises(SCRFD), *_promises(OPEN)),
+    "subscriber received sightings in it. Bare detector and whole system are measured in turns (A B A B …); medians "
+    "are compared.",
+    (*_expected_rows(SCRFD), *_expected_rows(OPEN)),
     measure,
 )

@@ -1,4 +1,4 @@
-"""The plain loop that everybody writes first, as the other side of the comparison: one thread for each camera.
+"""The plain loop, the other side of the comparison: one thread for each camera.
 
 OpenCV `VideoCapture` → detector → every face aligned and embedded, every time → NumPy search. The two networks are
 opened with ONNX Runtime's own defaults, once for each camera or once for all. Run as a program it prints one JSON line:
@@ -15,14 +15,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bench.detectors import KINDS, Array, Networks, Picture, align, default_session, letterbox, unit
+from bench.detectors import KINDS, Array, Image, Networks, align, default_session, letterbox, unit
 
 WIDTH, HEIGHT = 640, 384
 
 
 @dataclass(slots=True)
 class Camera:
-    """What one thread counts: pictures read and analysed, faces, and how far behind the stream it is, in seconds."""
+    """Counters of one thread: frames read and analysed, faces, and its lag behind the stream in seconds."""
 
     read: int = 0
     analysed: int = 0
@@ -34,7 +34,7 @@ class Camera:
 
 
 class Loop:
-    """The networks, the gallery, and the work on one picture."""
+    """The networks, the gallery, and the work on one frame."""
 
     def __init__(self, networks: Networks, gallery: Array) -> None:
         self._networks = networks
@@ -42,9 +42,9 @@ class Loop:
         self._embedder = default_session(networks.embedder)
         self._gallery = gallery
 
-    def analyse(self, picture: Picture) -> int:
-        """Find, embed and look up every face; how many there were."""
-        boxed = letterbox(picture, WIDTH, HEIGHT)
+    def analyse(self, frame: Image) -> int:
+        """Find, embed and look up every face; return the number of faces."""
+        boxed = letterbox(frame, WIDTH, HEIGHT)
         blob = self._networks.detector_input(boxed)
         outputs = self._detector.run(None, {self._detector.get_inputs()[0].name: blob})
         faces = self._networks.faces(outputs, WIDTH)
@@ -58,7 +58,7 @@ class Loop:
 
 
 def watch(loop: Loop, url: str, fps: float, camera: Camera, stop: threading.Event, ready: threading.Barrier) -> None:
-    """Read a stream for ever and analyse `fps` pictures of every second of it."""
+    """Read a stream for ever and analyse `fps` frames of every second of it."""
     capture = cv2.VideoCapture(url)
     camera.fps = capture.get(cv2.CAP_PROP_FPS) or 30.0
     every = camera.fps / fps
@@ -71,18 +71,18 @@ def watch(loop: Loop, url: str, fps: float, camera: Camera, stop: threading.Even
     while opened and not stop.is_set():
         if paced:
             time.sleep(max(0.0, begun + camera.read / camera.fps - time.monotonic()))
-        good, picture = capture.read()
+        good, frame = capture.read()
         if paced and not good:
             capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
-            good, picture = capture.read()
+            good, frame = capture.read()
         if not good:
             camera.failed = "the stream ended"
             break
         if camera.read >= due:
             due += every
             try:
-                camera.faces += loop.analyse(picture)
-            except Exception as error:  # noqa: BLE001 - told in the result; a thread has nobody else to tell
+                camera.faces += loop.analyse(frame)
+            except Exception as error:  # noqa: BLE001 - reported in the result; a thread has no caller
                 camera.failed = str(error)
                 break
             camera.analysed += 1
@@ -92,7 +92,7 @@ def watch(loop: Loop, url: str, fps: float, camera: Camera, stop: threading.Even
 
 
 def run(loops: list[Loop], urls: list[str], fps: float, seconds: float, warm_up: float) -> dict[str, object]:
-    """Watch every stream, each with its loop; count over `seconds` after `warm_up` seconds."""
+    """Return the counts of all streams, each with its loop, over `seconds` after `warm_up` seconds."""
     states = [Camera() for _ in loops]
     stop, ready = threading.Event(), threading.Barrier(len(loops) + 1)
     threads = [
@@ -106,15 +106,15 @@ def run(loops: list[Loop], urls: list[str], fps: float, seconds: float, warm_up:
     before = [(state.analysed, len(state.lags)) for state in states]
     begun = time.monotonic()
     time.sleep(seconds)
-    took = time.monotonic() - begun
+    elapsed_s = time.monotonic() - begun
     after = [state.analysed for state in states]
     lags = [list(state.lags[start:]) for state, (_, start) in zip(states, before, strict=True)]
     stop.set()
     for thread in threads:
         thread.join(30)
     return {
-        "fps": [(now - then) / took for now, (then, _) in zip(after, before, strict=True)],
-        "lag_growth_s": [lag[-1] - lag[0] if len(lag) > 1 else took for lag in lags],
+        "fps": [(now - then) / elapsed_s for now, (then, _) in zip(after, before, strict=True)],
+        "lag_growth_s": [lag[-1] - lag[0] if len(lag) > 1 else elapsed_s for lag in lags],
         "faces": sum(state.faces for state in states),
         "analysed": sum(state.analysed for state in states),
         "failed": [state.failed for state in states if state.failed],
@@ -122,7 +122,7 @@ def run(loops: list[Loop], urls: list[str], fps: float, seconds: float, warm_up:
 
 
 def main() -> None:
-    """Run it from the command line."""
+    """Run the loop from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pack", choices=sorted(KINDS), required=True)
     parser.add_argument("--detector", type=Path, required=True)
@@ -133,13 +133,13 @@ def main() -> None:
     parser.add_argument("--warm-up", type=float, default=4)
     parser.add_argument("--subjects", type=int, default=2)
     parser.add_argument("--own-networks", action="store_true", help="open the networks once for each thread")
-    given = parser.parse_args()
-    networks = KINDS[given.pack](given.detector, given.embedder)
+    options = parser.parse_args()
+    networks = KINDS[options.pack](options.detector, options.embedder)
     random = np.random.default_rng(0)
-    gallery = np.stack([unit(random.standard_normal(128)) for _ in range(given.subjects)])
+    gallery = np.stack([unit(random.standard_normal(128)) for _ in range(options.subjects)])
     shared = Loop(networks, gallery)
-    loops = [Loop(networks, gallery) if given.own_networks else shared for _ in given.urls]
-    print(json.dumps(run(loops, given.urls, given.fps, given.seconds, given.warm_up)))
+    loops = [Loop(networks, gallery) if options.own_networks else shared for _ in options.urls]
+    print(json.dumps(run(loops, options.urls, options.fps, options.seconds, options.warm_up)))
 
 
 if __name__ == "__main__":

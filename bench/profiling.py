@@ -1,4 +1,4 @@
-"""Where programs spend their time, sampled by py-spy, when it is asked for and there."""
+"""Profiles of the programs by py-spy, where it is installed and requested."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ TOP = 15
 
 
 def hottest(folded: str) -> list[dict[str, float | str]]:
-    """Read py-spy's folded stacks: the functions in which most samples end, with their share in percent."""
+    """Return, from py-spy's folded stacks, the functions in which most samples end, with their share in percent."""
     counts: Counter[str] = Counter()
     for line in folded.splitlines():
         stack, _, samples = line.rpartition(" ")
@@ -39,7 +39,7 @@ async def profile(bench: Bench, part: str, label: str, running: System) -> None:
         if kind in {"stream", "identity", "api"} and ":" not in name:
             chosen.setdefault(kind, process)
     for kind, process in chosen.items():
-        bench.say(f"sampling {kind}")
+        bench.report(f"sampling {kind}")
         text = await _sample(process.pid, bench.work / f"profile-{label}-{kind}.txt")
         bench.keep(part, f"Hottest functions of {kind}, {label} (py-spy)", hottest(text))
 

@@ -45,11 +45,11 @@ SCHEMA: dict[str, Any] = {
         },
     },
 }
-"""What `latest.json` looks like; `details` holds whatever a part wants to keep beside its rows."""
+"""The schema of `latest.json`; `details` holds what a part keeps beside its rows."""
 
 
 def row_data(row: Row) -> dict[str, Any]:
-    """Give a row as it stands in the file."""
+    """Return a row as the file holds it."""
     value = None if row.value is None or math.isnan(row.value) else round(row.value, 4)
     return {
         "part": row.part,
@@ -63,7 +63,7 @@ def row_data(row: Row) -> dict[str, Any]:
 
 
 def document(rows: list[Row], settings: dict[str, Any], details: dict[str, Any]) -> dict[str, Any]:
-    """Put everything together that `latest.json` holds."""
+    """Return the content of `latest.json`."""
     return {
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "machine": machine(),
@@ -83,7 +83,7 @@ def save(data: dict[str, Any], path: Path) -> None:
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """Read the last results; None where there are none that can be read."""
+    """Return the last results; None where there are none that can be read."""
     try:
         data: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -92,7 +92,7 @@ def load(path: Path) -> dict[str, Any] | None:
 
 
 def merge(old: dict[str, Any] | None, new: dict[str, Any], parts: set[str]) -> dict[str, Any]:
-    """Keep the rows and details of parts that were not run this time (`--only`), each marked with its own date."""
+    """Return the new results with the rows of parts that were not run (`--only`), each marked with its own date."""
     if old is None:
         return new
     kept = [row for row in old["rows"] if row["part"] not in parts]
@@ -104,7 +104,7 @@ def merge(old: dict[str, Any] | None, new: dict[str, Any], parts: set[str]) -> d
 
 
 def machine() -> dict[str, Any]:
-    """Describe the machine as far as it explains figures."""
+    """Return the facts about the machine that explain figures."""
     return {
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
@@ -115,7 +115,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Tell the versions of what has a part in the figures."""
+    """Return the versions of the packages that influence the figures."""
     found = {}
     for name in VERSIONS:
         try:

@@ -1,7 +1,7 @@
-"""Real-time streams of the clip, one for each camera, begun at different moments so that faces do not come in step.
+"""Real-time streams of the clip, one for each camera, begun at different moments so that faces do not appear in step.
 
-RTSP through go2rtc where it is to be had; the same server and streams serve Vigil and the plain loop, and what
-serving costs is told beside the figures. Else the file itself, read in real time by both.
+RTSP through go2rtc where it is available; the same server and streams serve Vigil and the plain loop, and the cost of
+serving is reported beside the figures. Else the file itself, read in real time by both.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ class Streams:
     urls
         One for each camera.
     pid
-        Of the serving process, whose children belong to it; None when nobody serves.
+        Of the serving process, whose children belong to it; None without a server.
     """
 
     kind: str
@@ -37,7 +37,7 @@ class Streams:
 
 
 def delayed(ffmpeg: Path, video: Path, delay_s: float) -> str:
-    """Name a go2rtc source that plays the video for ever in real time, `delay_s` after somebody first asked for it."""
+    """Return a go2rtc source that plays the video for ever in real time, from `delay_s` after the first request."""
     from vigil_cli.standalone.servers.go2rtc import ffmpeg_loop
 
     command = ffmpeg_loop(ffmpeg, video).removeprefix("exec:")
@@ -56,7 +56,7 @@ async def serve(bench: Bench, video: Path, count: int) -> AsyncIterator[Streams]
     try:
         await asyncio.to_thread(go2rtc.build)
     except (StartError, OSError) as error:
-        bench.say(f"no RTSP server ({error}); both sides read the file in real time")
+        bench.report(f"no RTSP server ({error}); both sides read the file in real time")
         yield Streams("File", [str(video)] * count, note="file read in real time, no server")
         return
     ffmpeg = Path(imageio_ffmpeg.get_ffmpeg_exe())

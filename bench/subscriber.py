@@ -1,4 +1,4 @@
-"""A GraphQL subscriber that notes when it heard what."""
+"""A GraphQL subscriber that notes the arrival of each event."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ STAGES = ("capturedAt", "detectedAt", "embeddedAt", "publishedAt", "identifiedAt
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ReceivedEvent:
     """One event.
 
     Attributes
@@ -37,52 +37,52 @@ class Heard:
         Its number in the site's order.
     state
         Of the sighting.
-    known
-        Name of the Subject, None when it is none of the gallery's.
+    subject
+        Name of the Subject; None when the person is not in the gallery.
     stations
-        Seconds since the epoch at which the picture that caused it passed each of `STAGES`, as far as it did.
+        Seconds since the epoch at which the frame that caused it passed each of `STAGES`, as far as it did.
     """
 
     at: float
     seq: int
     state: str
-    known: str | None
+    subject: str | None
     stations: dict[str, float]
 
 
 @dataclass(slots=True)
 class Listener:
-    """What was heard so far, and what went wrong."""
+    """The events received so far, and the error that ended the subscription."""
 
-    heard: list[Heard] = field(default_factory=list)
-    trouble: str = ""
+    received: list[ReceivedEvent] = field(default_factory=list)
+    error: str = ""
 
-    def since(self, epoch_s: float) -> list[Heard]:
-        """Give what arrived after a moment."""
-        return [event for event in self.heard if event.at >= epoch_s]
+    def since(self, epoch_s: float) -> list[ReceivedEvent]:
+        """Return the events that arrived after a moment."""
+        return [event for event in self.received if event.at >= epoch_s]
 
 
-def read_event(event: dict[str, Any], at: float) -> Heard:
-    """Turn GraphQL's answer into what is measured."""
+def read_event(event: dict[str, Any], at: float) -> ReceivedEvent:
+    """Convert an event of the subscription."""
     trace = event.get("trace") or {}
     stations = {name: dt.datetime.fromisoformat(trace[name]).timestamp() for name in STAGES if trace.get(name)}
     subject = event["identity"]["subject"]
-    return Heard(at, int(event["seq"]), event["sighting"]["state"], subject and subject["name"], stations)
+    return ReceivedEvent(at, int(event["seq"]), event["sighting"]["state"], subject and subject["name"], stations)
 
 
 @contextlib.asynccontextmanager
 async def listen(url: str, token: str) -> AsyncIterator[Listener]:
-    """Hear every sighting as long as the context lasts; returns from entering when the subscription stands."""
+    """Receive every sighting as long as the context lasts; it is entered when the subscription is active."""
     listener = Listener()
     protocol = websockets.Subprotocol("graphql-transport-ws")
     async with connect(url, subprotocols=[protocol], open_timeout=10, compression=None) as socket:
         await socket.send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {token}"}}))
-        answer = json.loads(await asyncio.wait_for(socket.recv(), 10))
-        if answer["type"] != "connection_ack":
-            msg = f"the api did not take the subscriber: {answer}"
+        reply = json.loads(await asyncio.wait_for(socket.recv(), 10))
+        if reply["type"] != "connection_ack":
+            msg = f"the api refused the subscriber: {reply}"
             raise RuntimeError(msg)
         await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": {"query": QUERY}}))
-        task = asyncio.create_task(_hear(socket, listener))
+        task = asyncio.create_task(_receive(socket, listener))
         try:
             yield listener
         finally:
@@ -91,16 +91,16 @@ async def listen(url: str, token: str) -> AsyncIterator[Listener]:
                 await task
 
 
-async def _hear(socket: Any, listener: Listener) -> None:  # noqa: ANN401 - websockets' connection
+async def _receive(socket: Any, listener: Listener) -> None:  # noqa: ANN401 - websockets' connection
     try:
         async for text in socket:
             at, message = time.time(), json.loads(text)
             if message["type"] == "ping":
                 await socket.send(json.dumps({"type": "pong"}))
             elif message["type"] == "next" and not message["payload"].get("errors"):
-                listener.heard.append(read_event(message["payload"]["data"]["sightings"], at))
+                listener.received.append(read_event(message["payload"]["data"]["sightings"], at))
             elif message["type"] != "pong":
-                listener.trouble = text
+                listener.error = text
                 return
     except websockets.WebSocketException as error:
-        listener.trouble = str(error)
+        listener.error = str(error)

@@ -40,7 +40,7 @@ class CameraChoice:
     kind, url
         Its source; a File is looped.
     fps
-        Sampling rate. Motion gate and duplicate filter are off, so that every sampled picture really is detected.
+        Sampling rate. Motion gate and duplicate filter are off, so that every sampled frame really is detected.
     """
 
     name: str
@@ -49,7 +49,7 @@ class CameraChoice:
     fps: int = 5
 
     def desired(self) -> DesiredCamera:
-        """Give it as `vigil up` works it out from a manifest."""
+        """Return it as `vigil up` computes it from a manifest."""
         source: dict[str, Any] = {"type": self.kind, "url": self.url}
         if self.kind == "File":
             source = {"type": self.kind, "url": f"file:{self.url}", "loop": True}
@@ -65,7 +65,7 @@ Metrics = Mapping[str, float]
 
 
 def parse_metrics(text: str) -> dict[str, float]:
-    """Read Prometheus' text format: sample with its labels to value."""
+    """Return the samples of Prometheus' text format: name with labels to value."""
     found = {}
     for line in text.splitlines():
         if line and not line.startswith("#"):
@@ -102,7 +102,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """Where subscribers connect, with which token; and the port at which identity tells its metrics."""
+    """The address and token of subscriptions, and the port of identity's metrics."""
 
     url: str
     token: str
@@ -123,7 +123,7 @@ class System:
         self.cameras: list[CameraChoice] = []
 
     async def run_cameras(self, cameras: Sequence[CameraChoice]) -> None:
-        """Have exactly these cameras running and streaming; those that stay are left alone."""
+        """Run exactly these cameras until all of them stream; those that stay go on unchanged."""
         for gone in [camera for camera in self.cameras if camera not in cameras]:
             await self._supervisor.remove(stream_name(gone.desired().key))
         added = [camera for camera in cameras if camera not in self.cameras]
@@ -136,7 +136,7 @@ class System:
         await wait_for(self._all_stream, READY_S, "every camera streams")
 
     async def enrol(self, name: str, photos: Sequence[Path]) -> None:
-        """Put a Subject with photos into the gallery; RuntimeError when no photo was good enough."""
+        """Enroll a Subject with photos; RuntimeError when no photo was accepted."""
         declared = [{"name": f"p{i}", "secretKeyRef": {"name": name, "key": f"p{i}"}} for i, _ in enumerate(photos)]
         spec = {"displayName": name, "consent": {"status": "Granted"}, "photos": declared}
         subject = Subject.model_validate({"metadata": {"name": name}, "spec": spec})
@@ -151,7 +151,7 @@ class System:
         return all(metrics.get("vigil_stream_frames_analysed_total", 0) > 0 for metrics in seen)
 
     async def camera_metrics(self, name: str) -> Metrics:
-        """Read one stream process's metrics; empty when it does not answer."""
+        """Return the metrics of one stream process; empty when it does not respond."""
         try:
             port = int((self._folder / "cameras" / f"{NAMESPACE}_{name}" / "state" / "http.port").read_text())
         except (OSError, ValueError):
@@ -159,7 +159,7 @@ class System:
         return await asyncio.to_thread(scrape, port)
 
     def processes(self) -> dict[str, psutil.Process]:
-        """Find every process of the system, servers' children included, by name."""
+        """Return every process of the system, servers' children included, by name."""
         found: dict[str, psutil.Process] = {}
         for name, status in self._supervisor.statuses.items():
             if status.pid is None:
@@ -172,7 +172,7 @@ class System:
         return found
 
     async def snapshot(self) -> Snapshot:
-        """Read all counters now."""
+        """Return all counters of this moment."""
         names = [camera.name for camera in self.cameras]
         metrics = await asyncio.gather(*(self.camera_metrics(name) for name in names))
         identity = await asyncio.to_thread(scrape, self.api.identity_port)
@@ -185,26 +185,26 @@ class System:
 
 
 def machine_cpu_s() -> float:
-    """Give the CPU seconds that the machine has been busy since it was started."""
+    """Return the CPU seconds that the machine has been busy since its start."""
     times = psutil.cpu_times()
     return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
 
 
 def scrape(port: int) -> Metrics:
-    """Read a process's Prometheus metrics; empty when it does not answer within 2 s."""
+    """Return a process's Prometheus metrics; empty when it does not respond within 2 s."""
     try:
-        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/metrics", timeout=2) as answer:
-            return parse_metrics(answer.read().decode())
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/metrics", timeout=2) as response:
+            return parse_metrics(response.read().decode())
     except OSError:
         return {}
 
 
 async def wait_for(condition: Callable[[], Awaitable[bool]], timeout_s: float, what: str) -> None:
-    """Ask every 100 ms; TimeoutError says what did not come true."""
+    """Check a condition every 100 ms; TimeoutError names it when it does not hold in time."""
     deadline = time.monotonic() + timeout_s
     while not await condition():
         if time.monotonic() > deadline:
-            msg = f"waited {timeout_s:.0f} s in vain until {what}"
+            msg = f"not within {timeout_s:.0f} s: {what}"
             raise TimeoutError(msg)
         await asyncio.sleep(0.1)
 
@@ -253,7 +253,7 @@ async def _migrate(programs: Programs) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    told, _ = await asyncio.wait_for(process.communicate(), READY_S)
+    output, _ = await asyncio.wait_for(process.communicate(), READY_S)
     if process.returncode != 0:
-        msg = f"vigil-gateway migrate failed: {told.decode(errors='replace')[-400:]}"
+        msg = f"vigil-gateway migrate failed: {output.decode(errors='replace')[-400:]}"
         raise RuntimeError(msg)

@@ -1,4 +1,4 @@
-"""How rows look: in the terminal, and in Markdown."""
+"""Tables of rows for the terminal and in Markdown."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -7,11 +7,11 @@ from rich.table import Table
 
 from bench.figures import Row
 
-VERDICTS = {True: "yes", False: "**no**", None: ""}
+MET = {True: "yes", False: "**no**", None: ""}
 
 
 def number(value: float | None) -> str:
-    """Write a figure with about three digits that matter."""
+    """Return a figure with about three significant digits."""
     if value is None or math.isnan(value):
         return "—"
     size = abs(value)
@@ -21,7 +21,7 @@ def number(value: float | None) -> str:
 
 
 def terminal_table(title: str, rows: Sequence[Row]) -> Table:
-    """Make the table that the terminal shows for one part."""
+    """Return the table of one part for the terminal."""
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("figure")
     table.add_column("value", justify="right")
@@ -30,13 +30,13 @@ def terminal_table(title: str, rows: Sequence[Row]) -> Table:
     table.add_column("ok")
     table.add_column("note", overflow="fold", style="dim")
     for row in rows:
-        verdict = {True: "[green]yes", False: "[red]no", None: ""}[row.ok]
+        met = {True: "[green]yes", False: "[red]no", None: ""}[row.ok]
         value = "[red]failed" if row.failed else number(row.value)
-        table.add_row(row.name, value, row.unit, str(row.goal or ""), verdict, row.note)
+        table.add_row(row.name, value, row.unit, str(row.goal or ""), met, row.note)
     return table
 
 
 def markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Make a Markdown table; `|` inside a cell is escaped."""
+    """Return a Markdown table; `|` inside a cell is escaped."""
     shown = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
     return "\n".join(["| " + " | ".join(header) + " |", "|" + " --- |" * len(header), *shown])

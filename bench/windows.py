@@ -1,10 +1,10 @@
-"""What two snapshots of the system tell about the time between them. Pure."""
+"""Figures of the time between two snapshots of the system. Pure."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.subscriber import Heard
+from bench.subscriber import ReceivedEvent
 from bench.system import Metrics, Snapshot
 
 STAGES = ("motion", "convert", "detect", "quality", "embed", "journal", "publish")
@@ -13,10 +13,10 @@ STAGES = ("motion", "convert", "detect", "quality", "embed", "journal", "publish
 LATENCY = "vigil_stream_capture_to_detections_duration_seconds"
 
 ON_TIME = 0.95
-"""A camera is sustained when at least this share of the pictures it was asked for was analysed."""
+"""A camera is sustained when at least this share of the requested frames was analysed."""
 
 LATENCY_LIMIT_S = 1.0
-"""And when a picture is not older than this when it has been analysed: an age that grows would exceed it."""
+"""And when a frame is not older than this when it has been analysed: an age that grows would exceed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class CameraWindow:
     latency_p95_s: float
 
     def sustained(self, fps: float) -> bool:
-        """Tell whether it kept up with `fps` pictures per second."""
+        """Return whether it kept up with `fps` frames per second."""
         return self.analysed_fps >= ON_TIME * fps and self.latency_p95_s <= LATENCY_LIMIT_S
 
 
 def camera_windows(before: Snapshot, after: Snapshot) -> dict[str, CameraWindow]:
-    """Give every camera's rates; one whose process did not answer counts as standing still."""
+    """Return every camera's rates; a camera whose process did not respond counts as idle."""
     seconds = after.at - before.at
     found = {}
     for name, now in after.cameras.items():
@@ -73,14 +73,14 @@ def quantile(then: Metrics, now: Metrics, histogram: str, share: float) -> float
 
 
 def total(before: Snapshot, after: Snapshot, name: str) -> float:
-    """Add a counter's growth over all cameras."""
+    """Return a counter's growth over all cameras."""
     return sum(_delta(before.cameras.get(camera, {}), now, name) for camera, now in after.cameras.items())
 
 
 def stages(before: Snapshot, after: Snapshot) -> list[dict[str, float | str]]:
-    """Give each stage's calls per second, mean, and share of the time that one camera has between pictures."""
+    """Return each stage's calls per second, mean, and share of the time that one camera has between frames."""
     seconds = after.at - before.at
-    pictures = total(before, after, "vigil_stream_frames_analysed_total") or 1
+    frames = total(before, after, "vigil_stream_frames_analysed_total") or 1
     found: list[dict[str, float | str]] = []
     for stage in STAGES:
         label = f'{{stage="{stage}"}}'
@@ -92,16 +92,16 @@ def stages(before: Snapshot, after: Snapshot) -> list[dict[str, float | str]]:
                     "stage": stage,
                     "per second": count / seconds,
                     "mean ms": 1000 * spent / count,
-                    "ms per picture": 1000 * spent / pictures,
+                    "ms per frame": 1000 * spent / frames,
                 }
             )
     return found
 
 
 def cpu(before: Snapshot, after: Snapshot) -> list[dict[str, float | str]]:
-    """Give each kind of process's cores used and CPU time per analysed picture; the cameras' processes as one line."""
+    """Return each kind of process's cores used and CPU time per analysed frame; the cameras' processes as one line."""
     seconds = after.at - before.at
-    pictures = total(before, after, "vigil_stream_frames_analysed_total")
+    frames = total(before, after, "vigil_stream_frames_analysed_total")
     used: dict[str, float] = {}
     for name, now in after.cpu_s.items():
         kind = "stream processes" if name.startswith("stream-") else name.rpartition(" ")[0] if ": " in name else name
@@ -111,17 +111,17 @@ def cpu(before: Snapshot, after: Snapshot) -> list[dict[str, float | str]]:
         {
             "process": name,
             "cores": spent / seconds,
-            "CPU ms per picture": 1000 * spent / pictures if pictures else 0.0,
+            "CPU ms per frame": 1000 * spent / frames if frames else 0.0,
         }
         for name, spent in ordered
         if spent / seconds >= 0.001
     ]
 
 
-def latencies_ms(heard: Sequence[Heard]) -> dict[str, list[float]]:
-    """Give, for revisions that a picture with a new best shot caused, milliseconds from capture to each station."""
+def latencies_ms(events: Sequence[ReceivedEvent]) -> dict[str, list[float]]:
+    """Return, for revisions that a frame with a new best shot caused, milliseconds from capture to each station."""
     found: dict[str, list[float]] = {}
-    for event in heard:
+    for event in events:
         captured = event.stations.get("capturedAt")
         if captured is None or "embeddedAt" not in event.stations:
             continue
@@ -133,7 +133,7 @@ def latencies_ms(heard: Sequence[Heard]) -> dict[str, list[float]]:
 
 
 def others_cores(before: Snapshot, after: Snapshot, known_s: float = 0.0) -> float:
-    """Tell how many cores programs used that do not belong to the system: a high figure spoils a window.
+    """Return the cores used by programs outside the system: a high figure makes a window unreliable.
 
     Parameters
     ----------

@@ -39,9 +39,9 @@ def test_a_picture_is_fitted_without_being_stretched() -> None:
 def test_an_upright_face_at_the_template_is_cut_as_it_is() -> None:
     from bench.detectors import TEMPLATE
 
-    picture = np.random.default_rng(0).integers(0, 255, (112, 112, 3), np.uint8)
-    crop = align(picture, Face(np.array([0, 0, 112, 112], np.float32), TEMPLATE, 1.0))
-    assert np.abs(crop.astype(int) - picture).mean() < 1
+    image = np.random.default_rng(0).integers(0, 255, (112, 112, 3), np.uint8)
+    crop = align(image, Face(np.array([0, 0, 112, 112], np.float32), TEMPLATE, 1.0))
+    assert np.abs(crop.astype(int) - image).mean() < 1
 
 
 def test_vectors_have_length_one() -> None:

@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 from bench.context import Bench, Settings
-from bench.figures import Goal, Promise, Row
+from bench.figures import ExpectedRow, Goal, Row
 from bench.page import render
-from bench.parts import Part, promised, run_part, spoilt
+from bench.parts import Part, measured_row, run_part, spoilt
 from bench.results import SCHEMA, document, load, merge, save
 from bench.table import markdown_table, number, terminal_table
 from jsonschema import validate
 from rich.console import Console
 
-SPEED = Promise("speed", "frames/s", Goal("at least", 10))
-DELAY = Promise("delay", "ms")
+SPEED = ExpectedRow("speed", "frames/s", Goal("at least", 10))
+DELAY = ExpectedRow("delay", "ms")
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_part_that_fails_midway_keeps_its_rows(bench: Bench) -> None:
     """A part that fails midway keeps its rows and shows the missing ones as failed."""
 
     def measure(_: Bench) -> Any:
-        yield promised("p", SPEED, 12.0)
+        yield measured_row("p", SPEED, 12.0)
         raise RuntimeError("the server\nwent away")
 
     rows = list(run_part(part(measure), bench))
@@ -40,7 +40,7 @@ def test_a_part_that_fails_midway_keeps_its_rows(bench: Bench) -> None:
 
 
 def test_a_part_that_forgets_a_promise_is_told_on(bench: Bench) -> None:
-    rows = list(run_part(part(lambda _: [promised("p", SPEED, 9.0)]), bench))
+    rows = list(run_part(part(lambda _: [measured_row("p", SPEED, 9.0)]), bench))
     assert [(row.name, row.ok, row.failed) for row in rows] == [("speed", False, False), ("delay", False, True)]
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from bench import windows
 from bench.profiling import hottest
-from bench.subscriber import Heard, read_event
+from bench.subscriber import ReceivedEvent, read_event
 from bench.system import Snapshot, parse_metrics
 
 DETECT = 'vigil_stream_stage_duration_seconds_{}{{stage="detect"}}'
@@ -16,23 +16,23 @@ def histogram(name: str, count: float, seconds: float) -> dict[str, float]:
     return {f'{name}_bucket{{le="{bound}"}}': count if seconds <= bound else 0 for bound in bounds}
 
 
-def snapshot(at: float, pictures: int, *, cpu_s: float = 0.0, machine_s: float = 0.0, p95: float = 0.1) -> Snapshot:
+def snapshot(at: float, frames: int, *, cpu_s: float = 0.0, machine_s: float = 0.0, p95: float = 0.1) -> Snapshot:
     metrics = {
-        "vigil_stream_frames_analysed_total": pictures,
-        **histogram(windows.LATENCY, pictures, p95),
-        DETECT.format("count"): pictures,
-        DETECT.format("sum"): pictures * 0.02,
+        "vigil_stream_frames_analysed_total": frames,
+        **histogram(windows.LATENCY, frames, p95),
+        DETECT.format("count"): frames,
+        DETECT.format("sum"): frames * 0.02,
     }
     used = {"stream-default_c0": cpu_s, "triton: stub 1": cpu_s, "triton: stub 2": cpu_s, "nats": 0.0}
     return Snapshot(at, {"c0": metrics}, {}, used, machine_s)
 
 
 @pytest.mark.parametrize(
-    ("pictures", "p95", "held"), [(50, 0.1, True), (48, 1.0, True), (47, 0.1, False), (50, 1.1, False)]
+    ("frames", "p95", "held"), [(50, 0.1, True), (48, 1.0, True), (47, 0.1, False), (50, 1.1, False)]
 )
-def test_a_camera_is_sustained_at_95_percent_and_fresh_frames(pictures: int, p95: float, *, held: bool) -> None:
+def test_a_camera_is_sustained_at_95_percent_and_fresh_frames(frames: int, p95: float, *, held: bool) -> None:
     """A camera is sustained at 95 percent and with fresh frames."""
-    seen = windows.camera_windows(snapshot(0, 100), snapshot(10, 100 + pictures, p95=p95))
+    seen = windows.camera_windows(snapshot(0, 100), snapshot(10, 100 + frames, p95=p95))
     assert seen["c0"].sustained(5) is held
 
 
@@ -59,9 +59,9 @@ def test_stages_and_cpu_are_told_per_picture() -> None:
         "stage": "detect",
         "per second": 10,
         "mean ms": pytest.approx(20),
-        "ms per picture": pytest.approx(20),
+        "ms per frame": pytest.approx(20),
     }
-    assert [(line["process"], line["cores"], line["CPU ms per picture"]) for line in windows.cpu(before, after)] == [
+    assert [(line["process"], line["cores"], line["CPU ms per frame"]) for line in windows.cpu(before, after)] == [
         ("triton: stub", 0.4, 40),
         ("stream processes", 0.2, 20),
     ]
@@ -91,14 +91,14 @@ def test_latency_counts_only_revisions_of_a_new_best_shot() -> None:
         read_event(_event(capturedAt=stations["capturedAt"]), captured.timestamp() + 9),
         read_event(_event(), captured.timestamp() + 9),
     ]
-    assert heard[0].known == "ada"
+    assert heard[0].subject == "ada"
     found = windows.latencies_ms(heard)
     assert found == {"subscriber": [pytest.approx(100)], "embedded": [pytest.approx(40)]}
 
 
 def test_an_unknown_person_has_no_name() -> None:
     event = _event() | {"identity": {"subject": None}}
-    assert read_event(event, 1.0) == Heard(1.0, 7, "Updated", None, {})
+    assert read_event(event, 1.0) == ReceivedEvent(1.0, 7, "Updated", None, {})
 
 
 def test_metrics_are_read_with_their_labels() -> None:
