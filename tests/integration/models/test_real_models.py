@@ -49,7 +49,7 @@ def test_real_weights_are_proven_on_photos(pack: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pack", PACKS)
-def test_people_are_told_apart_by_the_calibrated_threshold(pack: str, tmp_path: Path) -> None:
+def test_the_calibrated_threshold_separates_people(pack: str, tmp_path: Path) -> None:
     manifest = api.export_pack(pack, _sources(pack), "production", tmp_path / "out")
     detector, recogniser = (
         reference.session((tmp_path / "out" / name / "1" / "model.onnx").read_bytes())

@@ -41,7 +41,7 @@ def _infer(client: grpcclient.InferenceServerClient, model: str, pixels: NDArray
 
 
 @pytest.mark.parametrize(
-    ("model", "pictures"),
+    ("model", "images"),
     [
         ("face_detection", np.stack([inputs.scene(384, 640, 5)])),
         ("face_detection", np.stack([inputs.scene(256, 320, 6), inputs.noise(256, 320, 7)])),
@@ -50,12 +50,12 @@ def _infer(client: grpcclient.InferenceServerClient, model: str, pixels: NDArray
     ids=["a frame", "two small frames", "five faces"],
 )
 def test_what_is_served_is_what_was_proven(
-    server: TritonServer, client: grpcclient.InferenceServerClient, model: str, pictures: NDArray[np.uint8]
+    server: TritonServer, client: grpcclient.InferenceServerClient, model: str, images: NDArray[np.uint8]
 ) -> None:
     path = model_repository(server.pack) / model / "1" / "model.onnx"
     session = reference.session(path.read_bytes())
-    expected = session.run(None, {session.get_inputs()[0].name: pictures})[0]
-    np.testing.assert_allclose(_infer(client, model, pictures), expected, rtol=1e-4, atol=5e-3)
+    expected = session.run(None, {session.get_inputs()[0].name: images})[0]
+    np.testing.assert_allclose(_infer(client, model, images), expected, rtol=1e-4, atol=5e-3)
 
 
 @pytest.mark.parametrize(
@@ -68,17 +68,19 @@ def test_what_is_served_is_what_was_proven(
         ("face_recognition", (1, 113, 112, 3), r"unexpected shape for input 'face'"),
     ],
 )
-def test_a_bad_request_is_answered_with_what_is_wrong_and_harms_no_other(
+def test_a_bad_request_gets_its_error_and_harms_no_other(
     client: grpcclient.InferenceServerClient, model: str, shape: tuple[int, ...], message: str
 ) -> None:
+    """A bad request is answered with its error and harms no other request."""
     with pytest.raises(InferenceServerException, match=message):
         _infer(client, model, np.zeros(shape, np.uint8))
     assert _infer(client, "face_detection", inputs.noise(64, 64, 1)[None]).shape == (1, 128, 15)
 
 
-def test_requests_that_wait_are_shared_between_instances_one_at_a_time(
+def test_waiting_requests_go_to_instances_one_at_a_time(
     server: TritonServer, client: grpcclient.InferenceServerClient
 ) -> None:
+    """Waiting requests are shared between the instances, one at a time."""
     frame = inputs.noise(384, 640, 8)[None]
 
     def send() -> None:
@@ -102,7 +104,7 @@ def test_requests_that_wait_are_shared_between_instances_one_at_a_time(
 
 
 def _refuses(client: grpcclient.InferenceServerClient, frame: NDArray[np.uint8]) -> bool:
-    """Ask for a detection; tells whether the server had no time for it, as on a machine that does other things too."""
+    """Request a detection; return whether the server had no time for it, as on a machine that does other things too."""
     try:
         _infer(client, "face_detection", frame)
     except InferenceServerException as error:

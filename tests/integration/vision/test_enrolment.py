@@ -29,7 +29,7 @@ def opened(path: Path) -> Image.Image:
     return Image.fromarray(decode_photo(path.read_bytes()))
 
 
-def test_every_portrait_is_accepted_and_people_are_told_apart(models: TritonFaceModels, faces: Path) -> None:
+def test_every_portrait_is_accepted_and_people_are_separated(models: TritonFaceModels, faces: Path) -> None:
     results = {path: enrol_photo(models, path.read_bytes()) for path in portraits(faces)}
     refused = {f"{path.parent.name}/{path.name}": r.assessment for path, r in results.items() if r.embedding is None}
     assert refused == {}
@@ -68,7 +68,7 @@ def test_a_degraded_portrait_is_refused_with_its_reason(models: TritonFaceModels
 def test_a_turned_face_is_refused(models: TritonFaceModels, faces: Path) -> None:
     image = opened(faces / "groups/obama-and-biden.jpg")
     found = find_faces(models, np.asarray(image)).detections
-    # The man behind the two presidents looks aside by about 35 degrees; narrowing the picture turns him further.
+    # The man behind the two presidents looks aside by about 35 degrees; narrowing the image turns him further.
     aside = found.select(np.argsort(found.face_pixels)[-3:-2])
     x1, y1, x2, y2 = (float(value) for value in aside.boxes[0])
     margin = (x2 - x1) * 0.5
@@ -94,7 +94,7 @@ def test_a_face_that_fills_the_photo_is_found(models: TritonFaceModels, faces: P
     ],
     ids=["text", "grey", "one pixel", "64 megapixels"],
 )
-def test_what_shows_nobody_is_refused(models: TritonFaceModels, data: bytes, reason: PhotoReason) -> None:
+def test_photos_without_a_person_are_refused(models: TritonFaceModels, data: bytes, reason: PhotoReason) -> None:
     result = enrol_photo(models, data)
     assert result.assessment.reason is reason
     assert result.embedding is None

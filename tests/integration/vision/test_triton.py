@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="session")
-def picture(faces: Path) -> NDArray[np.uint8]:
+def image(faces: Path) -> NDArray[np.uint8]:
     photo = photos.decode_photo((faces / "groups/two-people.jpg").read_bytes())
     return photos.scale_into(photo, letterbox.fit(photo.shape[1], photo.shape[0], 640, 384))
 
@@ -36,30 +36,29 @@ def models_on(*servers: TritonServer, deadline_s: float) -> closing[TritonFaceMo
     return closing(TritonFaceModels(TritonClient([server.address for server in servers], deadline_s=deadline_s)))
 
 
-def test_the_server_says_what_it_serves(models: TritonFaceModels) -> None:
+def test_the_server_reports_its_models(models: TritonFaceModels) -> None:
     assert models.ready(deadline_s=10)
     assert models.detector_info().top_k == 128
     assert models.embedder_info().alignment_template == "arcface_112"
 
 
-def test_a_batch_equals_its_pictures_one_by_one(models: TritonFaceModels, picture: NDArray[np.uint8]) -> None:
-    batch = np.stack([picture, picture[:, ::-1], np.zeros_like(picture)])
+def test_a_batch_equals_its_images_one_by_one(models: TritonFaceModels, image: NDArray[np.uint8]) -> None:
+    batch = np.stack([image, image[:, ::-1], np.zeros_like(image)])
     together = models.detect(batch).values
     alone = np.concatenate([models.detect(one).values for one in batch])
     np.testing.assert_allclose(together, alone, atol=0.02)
 
 
-def test_shared_memory_and_wire_agree_and_one_knows_which_was_used(
-    models: TritonFaceModels, picture: NDArray[np.uint8]
-) -> None:
-    on_wire = models.detect(picture).values
+def test_shared_memory_and_wire_agree_and_are_reported(models: TritonFaceModels, image: NDArray[np.uint8]) -> None:
+    """Shared memory and wire agree, and the endpoint's state has which one was used."""
+    on_wire = models.detect(image).values
     assert not models.client.endpoint_states()[0].shared_memory
-    buffer = models.frame_buffer(*picture.shape[:2])
-    buffer[:] = picture
+    buffer = models.frame_buffer(*image.shape[:2])
+    buffer[:] = image
     np.testing.assert_array_equal(models.detect(buffer).values, on_wire)
     assert models.client.endpoint_states()[0].shared_memory
-    batch = models.client.frame_buffer(*picture.shape[:2], batch=2)
-    batch[:] = picture
+    batch = models.client.frame_buffer(*image.shape[:2], batch=2)
+    batch[:] = image
     np.testing.assert_allclose(models.detect(batch[1]).values, on_wire, atol=1e-4)
 
 
@@ -85,12 +84,11 @@ def test_triton_itself_refuses_what_slips_through(models: TritonFaceModels) -> N
     assert endpoint.breaker.circuit is Circuit.CLOSED
 
 
-def test_a_killed_server_is_used_again_with_shared_memory_when_it_is_back(
-    mortal: TritonServer, picture: NDArray[np.uint8]
-) -> None:
+def test_a_restarted_server_is_used_with_shared_memory(mortal: TritonServer, image: NDArray[np.uint8]) -> None:
+    """A killed server is used again, with shared memory, when it is back."""
     with models_on(mortal, deadline_s=3) as models:
-        buffer = models.frame_buffer(*picture.shape[:2])
-        buffer[:] = picture
+        buffer = models.frame_buffer(*image.shape[:2])
+        buffer[:] = image
         expected = models.detect(buffer).values
         mortal.running.kill()
         with pytest.raises(InferenceError):
@@ -100,11 +98,10 @@ def test_a_killed_server_is_used_again_with_shared_memory_when_it_is_back(
         assert models.client.endpoint_states()[0].shared_memory
 
 
-def test_a_connection_that_is_made_anew_finds_its_frames_in_shared_memory_again(
-    models: TritonFaceModels, picture: NDArray[np.uint8]
-) -> None:
-    buffer = models.frame_buffer(*picture.shape[:2])
-    buffer[:] = picture
+def test_a_new_connection_reuses_frames_in_shared_memory(models: TritonFaceModels, image: NDArray[np.uint8]) -> None:
+    """A connection that is made anew finds its frames in shared memory again."""
+    buffer = models.frame_buffer(*image.shape[:2])
+    buffer[:] = image
     expected = models.detect(buffer).values
     endpoint = models.client._endpoints[0]
     endpoint._drop(endpoint.connect())
@@ -118,10 +115,10 @@ def test_forty_faces_of_a_crowd_are_embedded(models: TritonFaceModels) -> None:
     np.testing.assert_allclose(together[-1:], models.embed(faces[-1:]).values, atol=1e-4)
 
 
-def test_a_restart_between_two_calls_loses_no_frame(mortal: TritonServer, picture: NDArray[np.uint8]) -> None:
+def test_a_restart_between_two_calls_loses_no_frame(mortal: TritonServer, image: NDArray[np.uint8]) -> None:
     with models_on(mortal, deadline_s=15) as models:
-        buffer = models.frame_buffer(*picture.shape[:2])
-        buffer[:] = picture
+        buffer = models.frame_buffer(*image.shape[:2])
+        buffer[:] = image
         expected = models.detect(buffer).values
         mortal.running.kill()
         mortal.running.start()
@@ -146,23 +143,23 @@ def test_the_second_endpoint_serves_while_the_first_is_dead(mortal: TritonServer
         wait_until(lambda: models.embed(faces).endpoint == mortal.address, 60, "the preferred endpoint is back")
 
 
-def test_many_threads_share_one_client(models: TritonFaceModels, picture: NDArray[np.uint8]) -> None:
-    expected = models.detect(picture).values
-    wrong: list[object] = []
+def test_many_threads_share_one_client(models: TritonFaceModels, image: NDArray[np.uint8]) -> None:
+    expected = models.detect(image).values
+    failures: list[object] = []
 
     def work() -> None:
-        buffer = models.frame_buffer(*picture.shape[:2])
-        buffer[:] = picture
+        buffer = models.frame_buffer(*image.shape[:2])
+        buffer[:] = image
         for _ in range(5):
             try:
                 if not np.allclose(models.detect(buffer).values, expected, atol=1e-3):
-                    wrong.append("another answer")
+                    failures.append("other values")
             except InferenceError as error:
-                wrong.append(error)
+                failures.append(error)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert wrong == []
+    assert failures == []

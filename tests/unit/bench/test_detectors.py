@@ -23,13 +23,13 @@ def test_a_yunet_cell_becomes_a_face_and_the_weaker_one_goes() -> None:
     boxes, points = _maps(64, 32, 1, 4), _maps(64, 32, 1, 10)
     for index, score in ((4 + 2, 0.9), (4 + 3, 0.8)):
         cls[1][index] = obj[1][index] = score
-    boxes[1][4 + 3] = [-1, 0, 0, 0]  # the same place, told by the next cell
+    boxes[1][4 + 3] = [-1, 0, 0, 0]  # the same place, from the next cell
     (face,) = yunet_faces([*cls, *obj, *boxes, *points], 64)
     assert face.box.tolist() == [24, 8, 40, 24]
     assert face.score > 0.89
 
 
-def test_a_picture_is_fitted_without_being_stretched() -> None:
+def test_an_image_is_fitted_without_being_stretched() -> None:
     boxed = letterbox(np.full((360, 640, 3), 200, np.uint8), 640, 384)
     assert boxed.shape == (384, 640, 3)
     assert boxed[:360].min() == 200

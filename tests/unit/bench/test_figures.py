@@ -61,7 +61,7 @@ def test_the_capacity_is_found_exactly(true: int, start: int) -> None:
     assert all(held == (load <= true) for load, held in found.tried.items())
 
 
-def test_a_capacity_beyond_the_limit_is_told() -> None:
+def test_a_capacity_beyond_the_limit_is_marked() -> None:
     found = find_capacity(lambda _: True, limit=12)
     assert (found.largest, found.limited) == (12, True)
 

@@ -39,12 +39,12 @@ def test_a_part_that_fails_midway_keeps_its_rows(bench: Bench) -> None:
     assert rows[1].note == "RuntimeError: the server went away"
 
 
-def test_a_part_that_forgets_a_promise_is_told_on(bench: Bench) -> None:
+def test_an_expected_row_that_is_missing_is_a_failed_row(bench: Bench) -> None:
     rows = list(run_part(part(lambda _: [measured_row("p", SPEED, 9.0)]), bench))
     assert [(row.name, row.ok, row.failed) for row in rows] == [("speed", False, False), ("delay", False, True)]
 
 
-def test_what_failed_once_fails_for_everybody_who_asks(bench: Bench) -> None:
+def test_a_failure_of_once_is_raised_for_every_caller(bench: Bench) -> None:
     calls = []
 
     def make() -> int:
@@ -135,11 +135,11 @@ def test_the_page_names_missed_goals_failures_and_details() -> None:
     assert "raw" not in page
 
 
-def test_the_page_says_when_every_goal_is_met() -> None:
+def test_the_page_reports_when_every_goal_is_met() -> None:
     page = render(document([Row("p", "speed", 11, "frames/s", SPEED.goal)], {"seconds": 1}, {}), [part(lambda _: [])])
     assert "Every goal is met." in page
 
 
-def test_a_note_says_when_others_used_the_machine_meanwhile() -> None:
+def test_a_note_reports_other_programs_on_the_machine() -> None:
     assert spoilt(0.1) == ""
     assert "NOT RELIABLE" in spoilt(0.8)

@@ -46,13 +46,13 @@ def test_quantile_interpolates_the_growth_of_a_histogram() -> None:
 
 
 @pytest.mark.parametrize("missing", ["before", "after"])
-def test_a_camera_that_does_not_answer_stands_still(missing: str) -> None:
+def test_a_camera_without_metrics_counts_as_idle(missing: str) -> None:
     before, after = snapshot(0, 0), snapshot(10, 50)
     (before if missing == "before" else after).cameras["c0"] = {}
     assert not windows.camera_windows(before, after)["c0"].sustained(5)
 
 
-def test_stages_and_cpu_are_told_per_picture() -> None:
+def test_stages_and_cpu_are_reported_per_frame() -> None:
     before, after = snapshot(0, 0), snapshot(10, 100, cpu_s=2.0)
     (stage,) = windows.stages(before, after)
     assert stage == {

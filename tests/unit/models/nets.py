@@ -176,7 +176,7 @@ def entry(name: str) -> Model:
 
 
 def write_pack(name: str, folder: Path) -> dict[str, str]:
-    """Write nets in the layouts of a pack's two files and give their sums."""
+    """Write nets in the layouts of a pack's two files and return their sums."""
     folder.mkdir(parents=True, exist_ok=True)
     pack = catalogue.load().pack(name)
     scrfd_flattened(folder / pack.detector.file, seed=1)

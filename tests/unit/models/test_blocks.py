@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from vigil_models.graph import blocks
 
 NODES = """
-Conv picture w0 b0 -> a | Relu a -> b | Conv b w1 b1 -> c | Relu c -> d | MaxPool d -> e
+Conv image w0 b0 -> a | Relu a -> b | Conv b w1 b1 -> c | Relu c -> d | MaxPool d -> e
 Conv e w2 b2 -> f | Relu f -> g | Conv g w3 b3 -> h | Add h e -> i | Conv i w4 b4 -> answer
 """
 SHAPES = {"w0": (12, 3), "w1": (24, 12), "w2": (24, 24), "w3": (24, 24), "w4": (20, 24)}
@@ -34,16 +34,16 @@ def _net(nodes: str) -> onnx.ModelProto:
             continue
         (kind, *inputs), output = line.split("->")[0].split(), line.split("->")[1].strip()
         made.append(helper.make_node(kind, inputs, [output], **ATTRIBUTES.get(kind, {})))
-    picture = helper.make_tensor_value_info("picture", TensorProto.FLOAT, ["N", 3, "H", "W"])
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, "H", "W"])
     answer = helper.make_tensor_value_info("answer", TensorProto.FLOAT, ["N", "C", "H2", "W2"])
-    graph = helper.make_graph(made, "net", [picture], [answer], weights)
+    graph = helper.make_graph(made, "net", [image], [answer], weights)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 def _answer(model: onnx.ModelProto) -> np.ndarray:
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    picture = np.random.default_rng(1).standard_normal((2, 3, 32, 48), np.float32)
-    return np.asarray(session.run(None, {"picture": picture})[0])
+    image = np.random.default_rng(1).standard_normal((2, 3, 32, 48), np.float32)
+    return np.asarray(session.run(None, {"image": image})[0])
 
 
 def _channels(model: onnx.ModelProto) -> list[tuple[int, int]]:
@@ -52,7 +52,8 @@ def _channels(model: onnx.ModelProto) -> list[tuple[int, int]]:
     return [(dims[0], dims[1]) for dims in weights]
 
 
-def test_maps_between_convolutions_become_whole_blocks_and_the_answer_stays() -> None:
+def test_maps_become_whole_blocks_and_the_output_stays() -> None:
+    """Maps between convolutions become whole blocks, and the output stays the same."""
     model = _net(NODES)
     before = _answer(model)
     blocks.widen(model.graph)

@@ -1,4 +1,4 @@
-"""The catalogue holds together, and says what it must about every model."""
+"""The catalogue is consistent and complete."""
 
 import hashlib
 from copy import deepcopy
@@ -18,7 +18,7 @@ KNOWN = catalogue.load()
 
 
 @pytest.mark.parametrize("name", KNOWN.models)
-def test_every_model_says_what_it_is_and_what_it_may_be_used_for(name: str) -> None:
+def test_every_model_has_a_description_and_a_licence(name: str) -> None:
     model = KNOWN.models[name]
     licence = KNOWN.licences[model.licence]
     assert model.description
@@ -35,7 +35,8 @@ def test_every_model_says_what_it_is_and_what_it_may_be_used_for(name: str) -> N
         ("sface-apache", "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"),
     ],
 )
-def test_the_default_packs_licences_are_those_of_opencv_zoo_to_the_byte(licence: str, sha256: str) -> None:
+def test_the_default_packs_licences_equal_opencv_zoos(licence: str, sha256: str) -> None:
+    """The licences of the default pack equal those of OpenCV Zoo to the byte."""
     text = KNOWN.licences[licence].full_text()
     assert text is not None
     assert hashlib.sha256(text.encode()).hexdigest() == sha256
@@ -47,7 +48,8 @@ def test_files_of_all_models_have_different_names() -> None:
     assert all(file == PurePosixPath(file).name for file in files)
 
 
-def test_the_default_pack_allows_commercial_use_and_insightfaces_do_not() -> None:
+def test_only_the_default_pack_allows_commercial_use() -> None:
+    """The default pack allows commercial use; InsightFace's packs do not."""
     use = {name: KNOWN.pack(name).commercial_use for name in KNOWN.packs}
     assert use["open"]
     assert not use["buffalo_l"]
@@ -55,7 +57,8 @@ def test_the_default_pack_allows_commercial_use_and_insightfaces_do_not() -> Non
     assert not use["antelopev2"]
 
 
-def test_what_is_not_known_about_sface_is_said_where_its_licence_is_shown() -> None:
+def test_the_licence_of_sface_has_its_open_question() -> None:
+    """What is not known about SFace's training photos stands where its licence is shown."""
     notes = " ".join(licence.note for licence in KNOWN.pack("open").licences)
     assert "not documented" in notes
     assert "Shiqi Yu" in notes
@@ -69,7 +72,7 @@ def test_thresholds_are_in_order(name: str) -> None:
     assert 0 < pack.recogniser.match_margin_permille < pack.recogniser.match_threshold_permille < 1000
 
 
-def test_an_unknown_pack_is_answered_with_those_there_are() -> None:
+def test_the_error_of_an_unknown_pack_lists_the_packs() -> None:
     with pytest.raises(CatalogueError, match=r"no pack 'bufalo'.*open, buffalo_l"):
         KNOWN.pack("bufalo")
 

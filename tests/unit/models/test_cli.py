@@ -1,4 +1,4 @@
-"""The command line says what it does, asks before it fetches, and fails with one sentence."""
+"""The command line shows its steps, asks before it fetches, and fails with one sentence."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def _sums(folder: Path) -> list[str]:
     return [word for name, digest in nets.sums(folder).items() for word in ("--sha256", f"{name}={digest}")]
 
 
-def test_list_and_show_tell_the_licence() -> None:
+def test_list_and_show_have_the_licence() -> None:
     listed = RUN.invoke(app, ["list"])
     assert listed.exit_code == 0
     assert "buffalo_l" in listed.output
@@ -35,8 +35,9 @@ def test_list_and_show_tell_the_licence() -> None:
     assert "4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43" in shown.output
 
 
-@pytest.mark.parametrize("answer", ["n\n", ""], ids=["no", "nobody there"])
-def test_pull_shows_the_licence_asks_and_fetches_nothing_without_a_yes(answer: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("answer", ["n\n", ""], ids=["no", "no terminal"])
+def test_pull_fetches_nothing_before_the_licence_is_accepted(answer: str, tmp_path: Path) -> None:
+    """`pull` shows the licence, asks, and fetches nothing without a yes."""
     result = RUN.invoke(app, ["pull", "buffalo_s"], input=answer)
     assert result.exit_code == 1
     assert "not for commercial use" in result.output
@@ -46,12 +47,13 @@ def test_pull_shows_the_licence_asks_and_fetches_nothing_without_a_yes(answer: s
 
 def test_pull_of_files_that_are_there_asks_nothing(tmp_path: Path) -> None:
     sums = nets.write_pack("buffalo_s", tmp_path / "cache" / "models")
-    given = [word for name, digest in sums.items() for word in ("--sha256", f"{name}={digest}")]
-    result = RUN.invoke(app, ["pull", "buffalo_s", *given])
+    options = [word for name, digest in sums.items() for word in ("--sha256", f"{name}={digest}")]
+    result = RUN.invoke(app, ["pull", "buffalo_s", *options])
     assert result.exit_code == 0, result.output
 
 
-def test_export_prints_the_differences_and_verify_accepts_the_result(tmp_path: Path) -> None:
+def test_export_prints_differences_and_verify_accepts_it(tmp_path: Path) -> None:
+    """`export` prints the differences, and `verify` accepts the result."""
     nets.write_pack("buffalo_s", tmp_path / "in")
     out = tmp_path / "out"
     options = ["--source-dir", str(tmp_path / "in"), "--target", "cpu-python", "--out", str(out), "--instances", "3"]

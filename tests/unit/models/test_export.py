@@ -1,4 +1,4 @@
-"""Every layout is exported so that it equals its original, picture by picture and in a batch."""
+"""Every layout is exported so that it equals its original, image by image and in a batch."""
 
 import json
 from collections.abc import Callable
@@ -45,7 +45,8 @@ def test_every_layout_equals_its_original_alone_and_in_a_batch(
     assert (exported.opset_import[0].version, exported.ir_version) == (OPSET, IR_VERSION)
 
 
-def test_a_picture_with_fewer_anchors_than_rows_is_padded_with_zeros(tmp_path: Path) -> None:
+def test_an_image_with_few_anchors_is_padded_with_zeros(tmp_path: Path) -> None:
+    """An image with fewer anchors than rows is padded with rows of zeros."""
     model = nets.entry("scrfd_10g_bnkps")
     path = nets.scrfd_flattened(tmp_path / model.file)
     session = reference.session(build(model, inspect(path, path.read_bytes(), "")).SerializeToString())
@@ -68,7 +69,7 @@ def test_embeddings_have_length_one_even_of_a_black_face(tmp_path: Path) -> None
 
 
 def _batch_merely_renamed(path: Path) -> onnx.ModelProto:
-    """Make the mistake that `heads` avoids: rows flattened over the batch, so that those of two pictures interleave."""
+    """Make the mistake that `heads` avoids: rows flattened over the batch, so that those of two images interleave."""
     model = nets.entry("scrfd_10g_bnkps")
     exported = build(model, inspect(path, path.read_bytes(), ""))
     graph = exported.graph
@@ -186,7 +187,8 @@ def test_nothing_is_left_when_the_second_model_is_refused(tmp_path: Path) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 
-def test_an_earlier_export_is_replaced_and_anything_else_is_left_alone(tmp_path: Path) -> None:
+def test_only_an_earlier_export_is_replaced(tmp_path: Path) -> None:
+    """An earlier export is replaced; any other folder stays unchanged."""
     sums = nets.write_pack("buffalo_s", tmp_path / "in")
     out = tmp_path / "out"
     api.export_pack("buffalo_s", tmp_path / "in", "cpu-python", out, sha256s=sums)
@@ -213,7 +215,7 @@ def test_an_earlier_export_is_replaced_and_anything_else_is_left_alone(tmp_path:
     ],
     ids=["missing", "changed", "no manifest", "other manifest"],
 )
-def test_verify_says_what_is_wrong(spoil: Callable[[Path], None], message: str, tmp_path: Path) -> None:
+def test_verify_names_every_defect(spoil: Callable[[Path], None], message: str, tmp_path: Path) -> None:
     sums = nets.write_pack("buffalo_s", tmp_path / "in")
     api.export_pack("buffalo_s", tmp_path / "in", "production", tmp_path / "out", sha256s=sums)
     spoil(tmp_path / "out")

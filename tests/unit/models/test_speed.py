@@ -1,4 +1,4 @@
-"""A detector that a CPU serves says what a picture costs there, as the gateway reads it and the operator reckons."""
+"""The measured cost of an image on a CPU, as the gateway reads it and the operator uses it."""
 
 from pathlib import Path
 
@@ -37,20 +37,20 @@ def test_the_gateway_reads_what_the_export_measured(tmp_path: Path) -> None:
     assert (detector.speed.width, detector.speed.height) == (640, 384)
     assert recogniser.speed is None
     text = (tmp_path / "out/face_detection/config.pbtxt").read_text()
-    told = read_config(text_format.Parse(text, model_config_pb2.ModelConfig()))
-    assert told is not None
-    assert (told.instances, told.reference_ms) == (2, detector.speed.reference_ms)
+    status = read_config(text_format.Parse(text, model_config_pb2.ModelConfig()))
+    assert status is not None
+    assert (status.instances, status.reference_ms) == (2, detector.speed.reference_ms)
     assert "vigil_reference_ms" not in (tmp_path / "out/face_recognition/config.pbtxt").read_text()
 
 
-def test_nothing_is_said_of_a_gpu_that_was_not_measured(tmp_path: Path) -> None:
+def test_a_gpu_has_no_measured_speed(tmp_path: Path) -> None:
     sums = nets.write_pack("buffalo_s", tmp_path / "in")
     exported = api.export_pack("buffalo_s", tmp_path / "in", "production", tmp_path / "out", sha256s=sums)
     assert [model.speed for model in exported.models] == [None, None]
     assert "vigil_reference_ms" not in (tmp_path / "out/face_detection/config.pbtxt").read_text()
 
 
-def test_the_picture_is_the_one_that_the_operator_reckons_with() -> None:
+def test_the_reference_image_is_that_of_the_operator() -> None:
     height, width = speed.REFERENCE_SIZE
     assert height * width == REFERENCE_PIXELS
 

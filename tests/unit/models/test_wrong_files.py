@@ -1,4 +1,4 @@
-"""A wrong file is refused with a message that names the file and what was expected."""
+"""An unfit file is refused with a message that names the file and what is expected."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -87,7 +87,7 @@ CASES: list[tuple[Callable[[Path], None], type[SourceFileError], str]] = [
 
 
 @pytest.mark.parametrize(("spoil", "error", "message"), CASES, ids=[case[0].__name__.strip("_") for case in CASES])
-def test_a_wrong_file_is_named_with_what_was_expected(
+def test_an_unfit_file_is_named_with_what_is_expected(
     spoil: Callable[[Path], None], error: type[SourceFileError], message: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "in"
@@ -109,13 +109,13 @@ def test_one_changed_byte_is_refused_by_the_sum(change: int, tmp_path: Path) -> 
         api.export_pack("buffalo_l", folder, "production", tmp_path / "out", sha256s=sums)
 
 
-def test_the_catalogues_sum_counts_unless_another_is_given(tmp_path: Path) -> None:
+def test_the_catalogues_sum_counts_without_another(tmp_path: Path) -> None:
     nets.write_pack("buffalo_l", tmp_path)
     with pytest.raises(ChecksumMismatch, match="it is shorter: was its download cut off"):
         api.export_pack("buffalo_l", tmp_path, "production", tmp_path / "out")
 
 
-def test_weights_that_answer_nonsense_are_refused(tmp_path: Path) -> None:
+def test_weights_with_outputs_of_nan_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     nets.write_pack("buffalo_l", folder)
     model = onnx.load(folder / RECOGNISER)

@@ -9,14 +9,14 @@ from vigil_vision.faces import alignment
 
 
 def landmarks(scale: float, turn: float, x: float, y: float) -> NDArray[np.float32]:
-    """Place the template's points in a picture: `scale` picture pixels per crop pixel, turned by `turn` radians."""
+    """Place the template's points in an image: `scale` image pixels per crop pixel, turned by `turn` radians."""
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     placed: NDArray[np.float32] = ((alignment.ARCFACE_112 - 56) * scale @ rotation.T + [x, y]).astype(np.float32)
     return placed
 
 
 @pytest.fixture(scope="module")
-def picture() -> NDArray[np.uint8]:
+def image() -> NDArray[np.uint8]:
     """Make a sharp but not aliased texture of the full range, 640 x 480."""
     noise = np.random.default_rng(7).integers(0, 256, (480, 640, 3), dtype=np.uint8)
     smooth = cv2.GaussianBlur(noise, (0, 0), 1.2)
@@ -31,7 +31,8 @@ def test_any_similarity_is_recovered(scale: float, turn: float, x: float, y: flo
     assert np.hypot(matrix[0, 0], matrix[1, 0]) == pytest.approx(1 / scale, rel=1e-3)
 
 
-def test_the_transform_is_umeyamas_also_for_points_that_do_not_fit() -> None:
+def test_the_transform_is_umeyamas_for_points_that_do_not_fit() -> None:
+    """The transform equals Umeyama's, also for points that no transform fits exactly."""
     generator = np.random.default_rng(3)
     for _ in range(50):
         points = (landmarks(1.3, 0.4, 200, 150) + generator.normal(0, 6, (5, 2))).astype(np.float32)
@@ -59,12 +60,12 @@ def test_the_transform_is_umeyamas_also_for_points_that_do_not_fit() -> None:
     ],
 )
 def test_a_crop_equals_opencvs_within_one_grey_level(
-    picture: NDArray[np.uint8], scale: float, turn: float, x: float, y: float
+    image: NDArray[np.uint8], scale: float, turn: float, x: float, y: float
 ) -> None:
     points = landmarks(scale, turn, x, y)[None]
     matrix = alignment.similarity_transforms(points)[0]
-    expected = cv2.warpAffine(picture, matrix, (112, 112), flags=cv2.INTER_LINEAR, borderValue=0)
-    difference = np.abs(alignment.align(picture, points)[0].astype(int) - expected)
+    expected = cv2.warpAffine(image, matrix, (112, 112), flags=cv2.INTER_LINEAR, borderValue=0)
+    difference = np.abs(alignment.align(image, points)[0].astype(int) - expected)
     assert difference.max() <= 2
     assert difference.mean() < 0.1
 
@@ -88,14 +89,14 @@ def test_a_large_face_is_averaged_not_sampled(scale: float) -> None:
 def test_averaging_moves_nothing(scale: float) -> None:
     side = int(150 * scale)
     ramp = np.linspace(0, 255, side)
-    picture = np.stack([np.tile(ramp, (side, 1)), np.tile(ramp[:, None], (1, side)), np.full((side, side), 77)], 2)
-    picture = picture.round().astype(np.uint8)
+    image = np.stack([np.tile(ramp, (side, 1)), np.tile(ramp[:, None], (1, side)), np.full((side, side), 77)], 2)
+    image = image.round().astype(np.uint8)
     points = landmarks(scale, 0.3, side / 2, side / 2)[None]
     matrix = alignment.similarity_transforms(points)[0]
-    expected = cv2.warpAffine(picture, matrix, (112, 112), flags=cv2.INTER_LINEAR)
+    expected = cv2.warpAffine(image, matrix, (112, 112), flags=cv2.INTER_LINEAR)
     inside = cv2.warpAffine(np.ones((side, side), np.uint8), matrix, (112, 112)) > 0
     inside = cv2.erode(inside.astype(np.uint8), np.ones((5, 5))) > 0
-    difference = np.abs(alignment.align(picture, points)[0].astype(int) - expected)[inside]
+    difference = np.abs(alignment.align(image, points)[0].astype(int) - expected)[inside]
     assert difference.max() <= 2
 
 
@@ -108,9 +109,10 @@ def test_averaging_moves_nothing(scale: float) -> None:
     st.floats(-300, 300),
     st.floats(-300, 300),
 )
-def test_a_white_picture_gives_white_and_black_whatever_the_place(
+def test_a_white_image_is_cut_into_white_and_black_only(
     width: int, height: int, scale: float, turn: float, x: float, y: float
 ) -> None:
+    """A white image is cut into white and black, wherever the face lies."""
     white = np.full((height, width, 3), 255, np.uint8)
     crop = alignment.align(white, landmarks(scale, turn, x, y)[None])[0]
     assert crop.shape == (112, 112, 3)
@@ -118,27 +120,27 @@ def test_a_white_picture_gives_white_and_black_whatever_the_place(
     assert (crop[..., 1] == crop[..., 2]).all()
 
 
-def test_many_faces_are_cut_as_if_alone(picture: NDArray[np.uint8]) -> None:
+def test_many_faces_are_cut_as_if_alone(image: NDArray[np.uint8]) -> None:
     points = np.stack([landmarks(0.5, 0, 100, 100), landmarks(1.5, 1, 400, 300), landmarks(3, 0, 320, 240)])
-    together = alignment.align(picture, points)
+    together = alignment.align(image, points)
     assert together.flags.c_contiguous
     for crop, one in zip(together, points, strict=True):
-        np.testing.assert_array_equal(crop, alignment.align(picture, one[None])[0])
+        np.testing.assert_array_equal(crop, alignment.align(image, one[None])[0])
 
 
-def test_rows_with_padding_are_read_in_place(picture: NDArray[np.uint8]) -> None:
+def test_rows_with_padding_are_read_in_place(image: NDArray[np.uint8]) -> None:
     points = landmarks(1, 0, 200, 200)[None]
     padded = np.zeros((480, 700, 3), np.uint8)
-    padded[:, :640] = picture
-    np.testing.assert_array_equal(alignment.align(padded[:, :640], points), alignment.align(picture, points))
+    padded[:, :640] = image
+    np.testing.assert_array_equal(alignment.align(padded[:, :640], points), alignment.align(image, points))
 
 
-def test_no_faces_give_no_crops(picture: NDArray[np.uint8]) -> None:
-    assert alignment.align(picture, np.empty((0, 5, 2), np.float32)).shape == (0, 112, 112, 3)
+def test_no_faces_make_no_crops(image: NDArray[np.uint8]) -> None:
+    assert alignment.align(image, np.empty((0, 5, 2), np.float32)).shape == (0, 112, 112, 3)
 
 
-def test_a_face_far_outside_is_black(picture: NDArray[np.uint8]) -> None:
-    assert not alignment.align(picture, landmarks(1, 0, 5000, 5000)[None]).any()
+def test_a_face_far_outside_is_black(image: NDArray[np.uint8]) -> None:
+    assert not alignment.align(image, landmarks(1, 0, 5000, 5000)[None]).any()
 
 
 @pytest.mark.parametrize(
@@ -150,18 +152,18 @@ def test_a_face_far_outside_is_black(picture: NDArray[np.uint8]) -> None:
         (np.zeros((1, 4, 2), np.float32), r"\[n,5,2\] is expected"),
     ],
 )
-def test_impossible_landmarks_are_refused(picture: NDArray[np.uint8], points: NDArray[np.float32], words: str) -> None:
+def test_impossible_landmarks_are_refused(image: NDArray[np.uint8], points: NDArray[np.float32], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        alignment.align(picture, points)
+        alignment.align(image, points)
 
 
 @pytest.mark.parametrize("shape", [(10, 10), (10, 10, 4), (0, 10, 3)])
-def test_an_impossible_picture_is_refused(shape: tuple[int, ...]) -> None:
+def test_an_impossible_image_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"\[H,W,3\] uint8 is expected"):
         alignment.align(np.zeros(shape, np.uint8), landmarks(1, 0, 5, 5)[None])
 
 
-def test_the_template_is_the_one_that_embedders_were_trained_with() -> None:
+def test_the_template_is_that_of_the_embedders_training() -> None:
     """Hold the numbers and the order: insightface, `python-package/insightface/utils/face_align.py`, `arcface_dst`."""
     published = {
         "right eye": (38.2946, 51.6963),

@@ -27,7 +27,7 @@ def test_two_timeouts_are_tolerated_the_third_opens() -> None:
     assert [breaker.failed(decisive=False) for _ in range(3)] == [False, False, True]
 
 
-def test_an_answer_between_timeouts_forgives_them() -> None:
+def test_a_success_between_timeouts_resets_their_count() -> None:
     breaker, _ = make()
     for _ in range(5):
         breaker.failed(decisive=False)

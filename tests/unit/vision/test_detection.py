@@ -79,7 +79,7 @@ def test_rows_become_faces(answer: NDArray[np.float32], threshold: float, scores
 
 
 @pytest.mark.parametrize("shape", [(15,), (3, 14), (1, 3, 15)])
-def test_an_answer_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+def test_rows_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"\[K,15\] is expected"):
         detection.parse(np.zeros(shape, np.float32), 0.5)
 
@@ -133,7 +133,7 @@ def test_filters_keep_the_largest_in_order(found: Detections, most: int, least: 
     np.testing.assert_array_equal(np.sort(kept.face_pixels)[::-1], np.sort(fitting)[::-1][: len(kept)])
 
 
-def test_a_whole_answer_lands_in_source_pixels() -> None:
+def test_decoded_rows_are_in_source_pixels() -> None:
     box = letterbox.fit(1280, 720, 640, 640)
     answer = rows(row(100, 50, 200, 150, 0.9), row(102, 50, 202, 150, 0.8), row(300, 50, 310, 60, 0.7))
     found = detection.decode(answer, box, score_threshold=0.5, iou_threshold=0.4, min_face_pixels=40)

@@ -67,7 +67,7 @@ def wait_until(condition: Callable[[], bool], what: str, deadline_s: float = 10.
         pause.wait(0.02)
 
 
-def test_both_models_answer_with_their_card_and_origin(server: FaultyTriton) -> None:
+def test_results_carry_the_model_and_the_endpoint(server: FaultyTriton) -> None:
     with models_on(server) as models:
         assert models.ready()
         found = models.detect(IMAGE)
@@ -80,7 +80,8 @@ def test_both_models_answer_with_their_card_and_origin(server: FaultyTriton) -> 
         assert models.embed(FACES[:0]).values.shape == (0, 4)
 
 
-def test_more_faces_than_the_model_takes_at_once_go_in_several_requests(server: FaultyTriton) -> None:
+def test_faces_beyond_the_batch_limit_take_several_requests(server: FaultyTriton) -> None:
+    """More faces than the model takes at once go in several requests."""
     server.max_batch = 3
     with models_on(server) as models:
         assert models.embed(np.zeros((7, 112, 112, 3), np.uint8)).values.shape == (7, 4)
@@ -118,7 +119,7 @@ def test_it_works_from_asyncio(server: FaultyTriton) -> None:
         (grpc.StatusCode.INTERNAL, "Stub process 'face_detection_0_0' is not healthy.", InferenceUnavailable),
     ],
 )
-def test_what_triton_says_becomes_an_error_of_ours(
+def test_errors_of_triton_become_errors_of_the_client(
     server: FaultyTriton, code: grpc.StatusCode, details: str, error: type[Exception]
 ) -> None:
     server.fault = aborts(code, details)
@@ -147,9 +148,8 @@ def test_bad_input_is_not_tried_again(server: FaultyTriton, spare: FaultyTriton)
     assert (server.infers, spare.infers) == (1, 0)
 
 
-def test_a_dead_endpoint_is_passed_over_and_used_again_when_it_is_back(
-    server: FaultyTriton, spare: FaultyTriton
-) -> None:
+def test_a_dead_endpoint_is_passed_over_until_it_is_back(server: FaultyTriton, spare: FaultyTriton) -> None:
+    """A dead endpoint is passed over, and used again when it is back."""
     server.stop()
     with models_on(server, spare) as models:
         assert models.detect(IMAGE).endpoint == spare.address
@@ -171,7 +171,7 @@ def test_an_endpoint_that_hangs_leaves_time_for_the_next(server: FaultyTriton, s
         released.set()
 
 
-def test_an_overloaded_endpoint_gives_way_to_the_next(server: FaultyTriton, spare: FaultyTriton) -> None:
+def test_the_next_endpoint_serves_when_one_is_overloaded(server: FaultyTriton, spare: FaultyTriton) -> None:
     server.fault = aborts(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
     with models_on(server, spare) as models:
         assert models.detect(IMAGE).endpoint == spare.address
@@ -199,7 +199,8 @@ def test_a_call_whose_time_is_up_leaves_the_probe_to_the_next(server: FaultyTrit
         assert breaker.try_probe()
 
 
-def test_a_probe_on_a_connection_that_was_closed_meanwhile_counts_as_failed(server: FaultyTriton) -> None:
+def test_a_probe_on_a_closed_connection_counts_as_failed(server: FaultyTriton) -> None:
+    """A probe fails when another thread has closed its connection meanwhile."""
     with models_on(server) as models:
         endpoint = models.client._endpoints[0]
         endpoint.connect().abandon()
@@ -219,7 +220,8 @@ def test_silence_is_a_timeout(server: FaultyTriton) -> None:
         released.set()
 
 
-def test_what_an_endpoint_said_is_told_though_it_is_silent_when_the_time_runs_out(server: FaultyTriton) -> None:
+def test_an_earlier_error_is_reported_instead_of_a_last_timeout(server: FaultyTriton) -> None:
+    """The error of an endpoint is reported although its last attempt ended in silence."""
     released = threading.Event()
 
     def fault(context: grpc.ServicerContext) -> None:
@@ -234,7 +236,7 @@ def test_what_an_endpoint_said_is_told_though_it_is_silent_when_the_time_runs_ou
         released.set()
 
 
-def test_nobody_there_is_unavailable_with_every_endpoint_named(server: FaultyTriton, spare: FaultyTriton) -> None:
+def test_without_a_server_every_endpoint_is_named(server: FaultyTriton, spare: FaultyTriton) -> None:
     server.stop()
     spare.stop()
     with models_on(server, spare, deadline_s=0.4) as models:
@@ -250,7 +252,7 @@ def test_nobody_there_is_unavailable_with_every_endpoint_named(server: FaultyTri
     [np.ones((1, 7, 15), np.float32), np.ones((1, 8, 14), np.float32), np.full((1, 8, 15), np.nan, np.float32)],
     ids=["other top k", "other columns", "not finite"],
 )
-def test_an_answer_that_breaks_the_contract_is_not_passed_on(
+def test_outputs_that_break_the_contract_are_refused(
     server: FaultyTriton, answer: np.ndarray[Any, np.dtype[np.float32]]
 ) -> None:
     server.answer = answer
@@ -270,10 +272,10 @@ def test_another_model_behind_the_same_address_is_noticed(server: FaultyTriton) 
             answer = models.embed(FACES)
             return answer.info.model_id == "newer@ba9876543210" and answer.values.shape == (2, 6)
 
-        wait_until(newer, "the new model's card is used")
+        wait_until(newer, "the new model's info is used")
 
 
-def test_a_model_that_was_not_exported_by_us_is_told(server: FaultyTriton) -> None:
+def test_a_model_of_another_exporter_is_refused(server: FaultyTriton) -> None:
     server.parameters["face_detection"].pop("top_k")
     words = "parameter top_k is missing; was the model exported"
     with models_on(server, deadline_s=0.3) as models, pytest.raises(InferenceUnavailable, match=words):
@@ -290,7 +292,7 @@ def test_a_model_that_was_not_exported_by_us_is_told(server: FaultyTriton) -> No
         (np.zeros((32, 64, 3), np.float32), "float32, cannot be sent"),
     ],
 )
-def test_wrong_pictures_are_refused_before_they_travel(server: FaultyTriton, image: Any, words: str) -> None:
+def test_unfit_images_are_refused_before_they_travel(server: FaultyTriton, image: Any, words: str) -> None:
     with models_on(server) as models, pytest.raises(InferenceRejected, match=words):
         models.detect(image)
     assert server.infers == 0
@@ -307,7 +309,8 @@ def test_impossible_endpoints_are_refused(endpoints: list[str]) -> None:
         TritonClient(endpoints)
 
 
-def test_a_server_that_cannot_open_shared_memory_gets_frames_over_the_wire(server: FaultyTriton) -> None:
+def test_frames_take_the_wire_where_shared_memory_fails(server: FaultyTriton) -> None:
+    """A server that cannot open shared memory gets frames over the wire."""
     with models_on(server, shared_memory="auto") as models:
         buffer = models.frame_buffer(32, 64)
         buffer[:] = 9
@@ -317,7 +320,8 @@ def test_a_server_that_cannot_open_shared_memory_gets_frames_over_the_wire(serve
         assert not models.client.endpoint_states()[0].shared_memory
 
 
-def test_a_region_that_the_server_has_from_a_connection_before_is_used(server: FaultyTriton) -> None:
+def test_a_region_registered_by_an_earlier_connection_is_used(server: FaultyTriton) -> None:
+    """A region that the server has from an earlier connection is used."""
     server.knows_memory = True
     with models_on(server, shared_memory="auto") as models:
         models.detect(models.frame_buffer(32, 64))
@@ -325,7 +329,8 @@ def test_a_region_that_the_server_has_from_a_connection_before_is_used(server: F
     assert "shared_memory_region" in server.requests[0].inputs[0].parameters
 
 
-def test_a_server_that_hangs_over_shared_memory_still_gets_the_frame_in_time(server: FaultyTriton) -> None:
+def test_a_hanging_registration_leaves_time_for_the_wire(server: FaultyTriton) -> None:
+    """A server that hangs while it registers shared memory gets the frame over the wire in time."""
     server.registers = threading.Event()
     server.fault = lambda _: time.sleep(0.1)  # what inference takes, so that the last millisecond is not enough
     with models_on(server, deadline_s=2.0, shared_memory="auto") as models:
@@ -333,7 +338,7 @@ def test_a_server_that_hangs_over_shared_memory_still_gets_the_frame_in_time(ser
         server.registers.set()
 
 
-def test_a_closed_client_says_so(server: FaultyTriton) -> None:
+def test_a_closed_client_reports_that_it_is_closed(server: FaultyTriton) -> None:
     with models_on(server) as models:
         models.close()
         with pytest.raises(InferenceUnavailable, match="closed"):

@@ -11,6 +11,7 @@ print(tritonclient.grpc.InferenceServerClient.__name__)
 """
 
 
-def test_a_stream_pod_loads_nothing_it_does_not_use_and_the_real_client_still_imports_after_us() -> None:
+def test_imports_stay_small_and_leave_the_real_client_usable() -> None:
+    """Importing the vision package loads no unused module, and the real client imports after it."""
     done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines() == ["[]", "InferenceServerClient"]

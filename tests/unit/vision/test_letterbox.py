@@ -20,7 +20,7 @@ SIDES = st.integers(1, 8192)
         ((640, 480), (650, 500), (640, 480), (640, 480)),
     ],
 )
-def test_a_picture_fits_with_padding_to_the_next_multiple_of_32(
+def test_an_image_fits_with_padding_to_a_multiple_of_32(
     source: tuple[int, int], limit: tuple[int, int], scaled: tuple[int, int], padded: tuple[int, int]
 ) -> None:
     box = letterbox.fit(*source, *limit)

@@ -50,7 +50,7 @@ def test_a_missing_detector_parameter_is_named(name: str) -> None:
         ("alignment_template", "other", "aligns to 'arcface_112' only"),
     ],
 )
-def test_a_wrong_embedder_parameter_is_named(name: str, value: str, words: str) -> None:
+def test_an_invalid_embedder_parameter_is_named(name: str, value: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         model_info.embedder_info({**RECOGNITION, name: value})
 

@@ -21,7 +21,7 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def bomb() -> bytes:
-    """Make a PNG that says it has 2.5 gigapixels."""
+    """Make a PNG with 2.5 gigapixels in its header."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -65,7 +65,7 @@ def test_a_photo_is_turned_upright(orientation: int, red_corner: tuple[int, int]
     assert max(corners, key=lambda corner: corners[corner]) == red_corner
 
 
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow tells, and goes on
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow warns, and goes on
 def test_a_broken_exif_block_does_not_cost_the_photo() -> None:
     data = encoded(Image.fromarray(RED_LEFT), "JPEG", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff")
     assert photos.decode_photo(data).shape == (40, 60, 3)

@@ -67,7 +67,8 @@ def test_closing_unlinks_what_is_still_held(tmp_path: Path) -> None:
     array[0] = 1
 
 
-def test_a_stray_of_a_killed_process_is_removed_and_a_living_ones_is_not(tmp_path: Path) -> None:
+def test_only_strays_of_killed_processes_are_removed(tmp_path: Path) -> None:
+    """A region of a killed process is removed; that of a living process stays."""
     holders = [
         subprocess.Popen(
             [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
