@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
-from lightkube import Client, KubeConfig
-from lightkube.models.authorization_v1 import ResourceAttributes, SubjectAccessReviewSpec
-from lightkube.resources.authorization_v1 import SubjectAccessReview
+from kubernetes.client import (
+    AuthorizationV1Api,
+    V1ResourceAttributes,
+    V1SubjectAccessReview,
+    V1SubjectAccessReviewSpec,
+)
+from kubernetes.config import new_client_from_config
 from tests.chart.rendering import CHART, EXAMPLES, KUBERNETES, helm, rendered
 from tests.support.kubernetes.api import ApiCluster
 from tests.support.waiting import wait_until
@@ -105,7 +109,7 @@ class Installed:
     """
 
     cluster: ApiCluster
-    client: Client
+    client: AuthorizationV1Api
     release: str
     namespace: str
     served: str
@@ -115,12 +119,12 @@ class Installed:
         """Ask the API server, by a review that names what is asked exactly."""
         plural, _, sub = resource.partition("/")
         plural, _, group = plural.partition(".")
-        asked = ResourceAttributes(
+        asked = V1ResourceAttributes(
             verb=verb, resource=plural, group=group, subresource=sub, name=name, namespace=namespace or ""
         )
         user = f"system:serviceaccount:{self.namespace}:{self.release}-{account}"
-        review = SubjectAccessReview(spec=SubjectAccessReviewSpec(user=user, resourceAttributes=asked))
-        status = self.client.create(review).status
+        review = V1SubjectAccessReview(spec=V1SubjectAccessReviewSpec(user=user, resource_attributes=asked))
+        status = self.client.create_subject_access_review(review).status
         assert status is not None
         return bool(status.allowed)
 
@@ -135,9 +139,8 @@ def _install(cluster: ApiCluster, *values: str, namespaced: bool) -> Iterator[In
     manifests = helm("template", release, str(CHART), "--namespace", namespace, *KUBERNETES, *sets).stdout
     roles = [part for part in manifests.split("\n---\n") if "Role" in part or "kind: ServiceAccount" in part]
     cluster.apply("\n---\n".join(roles))
-    client = Client(config=KubeConfig.from_file(cluster.kubeconfig))
-    yield Installed(cluster, client, release, namespace, served, other)
-    client.close()
+    with new_client_from_config(str(cluster.kubeconfig)) as client:
+        yield Installed(cluster, AuthorizationV1Api(client), release, namespace, served, other)
     bindings, instance = "clusterrolebindings,rolebindings", f"app.kubernetes.io/instance={release}"
     cluster.kubectl("delete", bindings, "--all-namespaces", "-l", instance)  # the chart would refuse to come beside it
 

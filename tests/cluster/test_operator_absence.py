@@ -9,14 +9,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from lightkube import AsyncClient
-from lightkube.config.kubeconfig import KubeConfig
 from tests.support.kubernetes.api import ApiCluster
 from tests.support.operators import Kubelet, Operator, World, camera, listed, operating
 from tests.support.waiting import eventually, wait_until
 
 from vigil_operator.kube.cache import Cache
-from vigil_operator.kube.client import Api
+from vigil_operator.kube.client import Api, connect
 from vigil_operator.kube.errors import AwayError
 from vigil_operator.kube.kinds import Key, Kind
 from vigil_operator.kube.watch import Scope, Watch
@@ -33,7 +31,7 @@ COLLECTOR = "kube-controller-manager"
 @asynccontextmanager
 async def asking(cluster: ApiCluster) -> AsyncIterator[tuple[Api, Cache]]:
     cache = Cache()
-    api = Api(AsyncClient(config=KubeConfig.from_file(cluster.kubeconfig)), cache, Metrics())
+    api = Api(await connect(str(cluster.kubeconfig)), cache, Metrics())
     try:
         yield api, cache
     finally:

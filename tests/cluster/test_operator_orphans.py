@@ -53,7 +53,7 @@ def test_what_a_camera_leaves_is_removed_only_when_the_camera_is_gone_for_sure(
 
 
 async def _lose_sight_of(cluster: ApiCluster, key: Key) -> None:
-    world = world_of(cluster)
+    world = await world_of(cluster)
     reconciler = CameraReconciler(world, CameraMemories(), None)
 
     async def left() -> set[str]:
@@ -92,7 +92,7 @@ def test_a_pod_that_its_replica_set_let_go_goes_with_its_camera(
 
 
 async def _let_go(cluster: ApiCluster, here: Namespace, key: Key) -> None:
-    world, kubectl = world_of(cluster), cluster.kubectl
+    world, kubectl = await world_of(cluster), cluster.kubectl
     reconciler = CameraReconciler(world, CameraMemories(), None)
     try:
         world.cache.put(Kind.SECRET, await world.api.get(Key(Kind.SECRET, key.namespace, "vigil-bus")))

@@ -18,7 +18,6 @@ from typing import Any
 import nats
 import psutil
 import pytest
-from lightkube import AsyncClient, KubeConfig
 from nats.aio.client import Client
 from tests.support.kubernetes.kwok import KwokCluster
 from tests.support.operators import Operator, World, camera, settings
@@ -31,8 +30,10 @@ from vigil_contracts.bus import subject
 from vigil_contracts.conditions import SourceReason
 from vigil_contracts.events import CameraRef, CameraState, encode_heartbeat
 from vigil_contracts.ids import ResourceKey
-from vigil_operator.kube.classes import RESOURCES
+from vigil_operator.kube.cache import Cache
+from vigil_operator.kube.client import Api, connect
 from vigil_operator.kube.kinds import Kind
+from vigil_operator.metrics import Metrics
 
 pytestmark = pytest.mark.cluster
 
@@ -71,14 +72,14 @@ class Usage:
         return f"{cpu:.1f} s of a core in {took:.1f} s ({100 * cpu / took:.0f} %), {memory:.0f} MiB"
 
 
-class Api:
+class Writer:
     """The cluster's API for a test that writes a thousand objects."""
 
-    def __init__(self, client: AsyncClient, namespace: str) -> None:
-        self.client, self.namespace = client, namespace
+    def __init__(self, api: Api, namespace: str) -> None:
+        self.api, self.namespace = api, namespace
 
     async def create(self, name: str) -> None:
-        await self.client.create(RESOURCES[Kind.CAMERA](**camera(name, self.namespace)))
+        await self.api.create(Kind.CAMERA, camera(name, self.namespace))
 
     async def create_all(self, names: list[str]) -> None:
         limit = asyncio.Semaphore(AT_ONCE)
@@ -90,8 +91,7 @@ class Api:
         await asyncio.gather(*(one(name) for name in names))
 
     async def all(self, kind: Kind) -> list[dict[str, Any]]:
-        found = self.client.list(RESOURCES[kind], namespace=self.namespace, chunk_size=500)
-        return [dict(obj) async for obj in found]
+        return (await self.api.list(kind, self.namespace))[0]
 
     @asynccontextmanager
     async def tally(
@@ -101,7 +101,7 @@ class Api:
         seen: dict[str, float] = {}
 
         async def watch() -> None:
-            async for _, obj in self.client.watch(RESOURCES[kind], namespace=self.namespace):
+            async for _, obj in self.api.watch(kind, self.namespace, ""):
                 name = obj["metadata"]["labels"]["vigil.dev/camera"]
                 if name not in seen and (phase is None or obj.get("status", {}).get("phase") == phase):
                     seen[name] = time.monotonic()
@@ -116,12 +116,12 @@ class Api:
 
 
 @asynccontextmanager
-async def connected(cluster: KwokCluster, namespace: str) -> AsyncIterator[Api]:
-    client = AsyncClient(config=KubeConfig.from_file(cluster.kubeconfig), namespace=namespace)
+async def connected(cluster: KwokCluster, namespace: str) -> AsyncIterator[Writer]:
+    api = Api(await connect(str(cluster.kubeconfig)), Cache(), Metrics())
     try:
-        yield Api(client, namespace)
+        yield Writer(api, namespace)
     finally:
-        await client.close()
+        await api.close()
 
 
 class Beats:
@@ -182,7 +182,7 @@ async def test_many_cameras_at_once_cost_no_write_in_peace_and_no_pod_at_a_resta
     (tmp_path / "figures.txt").write_text("\n".join(figures.lines))
 
 
-async def _at_once(api: Api, operator: Operator, figures: Figures, beats: Beats) -> None:
+async def _at_once(api: Writer, operator: Operator, figures: Figures, beats: Beats) -> None:
     names = [f"cam-{number:04d}" for number in range(CAMERAS)]
     usage, started = Usage(operator.running.pid), time.monotonic()
     async with (
@@ -200,7 +200,7 @@ async def _at_once(api: Api, operator: Operator, figures: Figures, beats: Beats)
     figures.tell("operator, busy", str(usage))
 
 
-async def _steadily(api: Api, figures: Figures, beats: Beats) -> None:
+async def _steadily(api: Writer, figures: Figures, beats: Beats) -> None:
     """Apply some more at a steady rate, and see when the Deployment of each is there."""
     made: dict[str, float] = {}
     async with api.tally(Kind.DEPLOYMENT) as seen:
@@ -256,7 +256,7 @@ async def _quiet(cluster: KwokCluster, mark: int) -> None:
         await asyncio.sleep(0.5)
 
 
-async def _restarted(cluster: KwokCluster, operator: Operator, figures: Figures, api: Api) -> None:
+async def _restarted(cluster: KwokCluster, operator: Operator, figures: Figures, api: Writer) -> None:
     """Kill it, start it again, and wait until every Camera was judged anew; no pod may have been touched."""
     before = {pod["metadata"]["uid"] for pod in await api.all(Kind.POD)}
     mark, started = cluster.audit_size(), time.monotonic()

@@ -65,7 +65,7 @@ class Desk:
 @pytest.fixture
 async def world(api_cluster: ApiCluster) -> AsyncIterator[World]:
     api_cluster.install_crds()
-    made = world_of(api_cluster)
+    made = await world_of(api_cluster)
     yield made
     await made.api.close()
 

@@ -25,8 +25,6 @@ from vigil_cli.supervisor.spec import ProcessSpec
 IMAGE = "vigil/stream:test"
 RESTART_S = 1.0
 """Before the first restart of what ended; a kubelet begins at once, goes on with 10 s and doubles that."""
-AGENTS = ("python-httpx", "kopf", "lightkube", "python-aiohttp", "Python/", "httpx")
-"""How the operator's two clients name themselves in the audit log."""
 
 
 class Operator:

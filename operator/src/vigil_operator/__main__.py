@@ -41,10 +41,9 @@ def run() -> None:
         told = settings.load()
     except settings.SettingsError as error:
         _fail(str(error), EXIT_USAGE)
-    from lightkube.core.exceptions import ConfigError
-
     from vigil_operator.health import ListenError
     from vigil_operator.host import KopfEndedError, serve
+    from vigil_operator.kube.client import ConfigError
     from vigil_operator.kube.lease import LeaseLostError
     from vigil_operator.logs import set_up
     from vigil_operator.served_kinds import KindsChangedError

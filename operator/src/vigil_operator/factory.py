@@ -6,8 +6,6 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lightkube import operators
-
 from vigil_contracts.ids import ResourceKey
 from vigil_operator.bus.heartbeats import Heartbeats
 from vigil_operator.kube.cache import Cache, key_of
@@ -56,12 +54,12 @@ class Parts:
     registrations: Registrations | None
 
 
-def build(settings: Settings) -> Parts:
-    """Make all parts; nothing is started or connected yet."""
+async def build(settings: Settings) -> Parts:
+    """Return all parts, with nothing started or connected yet; ConfigError when no API server is configured."""
     metrics, cache, queue = Metrics(), Cache(), KindQueues(OWN_KINDS)
     add_indices(cache, settings)
     metrics.watch_queue(lambda: len(queue), lambda: queue.waiting)
-    api = Api(connect(), cache, metrics)
+    api = Api(await connect(), cache, metrics)
     Router(cache, queue, settings)
     instance = settings.pod_name or socket.gethostname()
     world = World(
@@ -98,13 +96,13 @@ def scopes(settings: Settings) -> Iterator[Scope]:
         for kind in (*CHILD_KINDS, Kind.POD):
             # PodMonitors that are no longer wanted are removed, where there are such things.
             optional = kind is Kind.POD_MONITOR and settings.monitoring != "PodMonitor"
-            yield Scope(kind, namespace, labels={MANAGED_BY: OPERATOR}, among=_is_ours, optional=optional)
+            yield Scope(kind, namespace, labels=f"{MANAGED_BY}={OPERATOR}", among=_is_ours, optional=optional)
         # A pod of ours whose label somebody took away or changed; while nobody did, there is nothing to tell of.
-        astray = {NAME: STREAM, MANAGED_BY: operators.not_equal(OPERATOR)}
+        astray = f"{NAME}={STREAM},{MANAGED_BY}!={OPERATOR}"
         yield Scope(Kind.POD, namespace, labels=astray, among=_is_astray)
-        others = {MANAGED_BY: operators.not_equal(OPERATOR)}
+        others = f"{MANAGED_BY}!={OPERATOR}"
         yield Scope(Kind.CONFIG_MAP, namespace, labels=others, among=lambda obj: not _is_ours(obj))
-        yield Scope(Kind.SECRET, namespace, fields={"type": operators.not_in(list(NOT_WATCHED))})
+        yield Scope(Kind.SECRET, namespace, fields=",".join(f"type!={each}" for each in NOT_WATCHED))
 
 
 def _is_ours(obj: Object) -> bool:

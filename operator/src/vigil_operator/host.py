@@ -24,6 +24,8 @@ async def serve(settings: Settings) -> None:
 
     Raises
     ------
+    ConfigError
+        No API server is configured.
     KopfEndedError
         A CRD is gone, the login failed, or the API server refused to serve for several minutes.
     KindsChangedError
@@ -34,7 +36,7 @@ async def serve(settings: Settings) -> None:
         The HTTP port is taken.
     """
     stop = asyncio.Event()
-    program = Program(build(settings), settings, stop)
+    program = Program(await build(settings), settings, stop)
     try:
         await kopf.operator(
             registry=kopf.get_default_registry(),

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from lightkube import AsyncClient, KubeConfig
-from lightkube.config.models import Cluster, User
+from kubernetes.aio.client import ApiClient, Configuration
 from structlog.testing import capture_logs
 from tests.unit.operator.worlds import world_of
 
@@ -72,11 +71,10 @@ async def swept() -> AsyncIterator[tuple[Servers, RegistrySweep, SubjectReconcil
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    config = KubeConfig.from_one(cluster=Cluster(server=url), user=User())
     away = world_of(cache)
     await away.api.close()
     settings: Any = away.settings.model_copy(update={"namespaces": "tenant"})
-    world = replace(away, settings=settings, api=Api(AsyncClient(config=config), cache, Metrics()))
+    world = replace(away, settings=settings, api=Api(ApiClient(Configuration(url)), cache, Metrics()))
     registry = Registry(url, "token")
     registry.registrar = OURS
     subjects = SubjectReconciler(world, registry, Gallery(registry, lambda: None))

@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
-from lightkube import AsyncClient, KubeConfig
-from lightkube.config.models import Cluster, User
+from kubernetes.aio.client import ApiClient, Configuration
 from pydantic import SecretStr
 
 from vigil_operator.bus.heartbeats import Heartbeats
@@ -23,7 +22,7 @@ NOWHERE = "http://127.0.0.1:9"
 OWN = "nats://127.0.0.1:9"
 
 
-def world_with(client: AsyncClient, settings: Settings, cache: Cache) -> World:
+def world_with(client: ApiClient, settings: Settings, cache: Cache) -> World:
     """Give a world that nothing tells more than a test puts into its cache."""
     metrics = Metrics()
     api = Api(client, cache, metrics)
@@ -41,7 +40,7 @@ def world_with(client: AsyncClient, settings: Settings, cache: Cache) -> World:
 
 def world_of(cache: Cache) -> World:
     """Give a world whose API server is away."""
-    client = AsyncClient(config=KubeConfig.from_one(cluster=Cluster(server=NOWHERE), user=User()))
+    client = ApiClient(Configuration(NOWHERE))
     return world_with(client, Settings(nats_url=OWN, nats_token=SecretStr("the installation's own")), cache)
 
 

@@ -1,48 +1,86 @@
-"""Requests to the API server: server-side apply with the operator's own field manager, status, deletion, lists.
+"""Requests to the API server: apply with the operator's own field manager, statuses, deletions, lists, watches.
 
-Every answer that is an object goes into the cache, so that what follows a write sees it. Nothing is tried again here:
-the work queue does that, with growing pauses.
+Objects are plain data all the way: JSON is decoded and the client makes no objects of its own out of it, which would
+cost five times as much in lists (docs/decisions/0009-the-official-client-with-our-own-lease.md). Every answer that is
+an object goes into the cache, so that what follows a write sees it. Nothing is tried again here: the work queue does
+that, with growing pauses.
 """
 
-from collections.abc import AsyncGenerator, Awaitable
-from typing import Any, Final, TypeVar
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any, Final
+from urllib.parse import quote
 
-import httpx2
-from lightkube import AsyncClient
-from lightkube.types import CascadeType, PatchType
+from aiohttp import ClientResponse, ClientTimeout
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.aio.dynamic import DynamicClient
 
 from vigil_operator.kube.cache import Cache
-from vigil_operator.kube.classes import RESOURCES, STATUSES
-from vigil_operator.kube.errors import AwayError, KubeError, NotFoundError, translate
+from vigil_operator.kube.errors import AwayError, KubeError, NotFoundError, error_of_status, translate
 from vigil_operator.kube.kinds import ADDRESSES, Key, Kind, Object
 from vigil_operator.metrics import Metrics
 
 FIELD_MANAGER: Final = "vigil-operator"
-REQUEST_TIMEOUT_S: Final = 10.0
 CHUNK: Final = 500
-EVERYWHERE: Final = "*"
-"""lightkube's word for all namespaces."""
+"""Objects in one page of a list."""
 
-Selector = dict[str, Any]
-Answer = TypeVar("Answer")
+_REQUEST_TIMEOUT: Final = ClientTimeout(connect=10.0, sock_connect=10.0, sock_read=10.0)
+_WATCH_TIMEOUT: Final = ClientTimeout(connect=10.0, sock_connect=10.0)
+"""A stream may be silent for as long as nothing changes; whoever reads it sets the limit."""
+
+_APPLY: Final = "application/apply-patch+yaml"
+_MERGE: Final = "application/merge-patch+json"
+_MANAGED: Final = {"field_manager": FIELD_MANAGER}
+_NO_QUERY: Final[Mapping[str, object]] = {}
 
 
-def connect() -> AsyncClient:
-    """Make the client from the pod's service account, KUBECONFIG or ~/.kube/config.
+class ConfigError(Exception):
+    """Neither a service account nor a kubeconfig says where the API server is."""
+
+
+async def connect(kubeconfig: str | None = None) -> ApiClient:
+    """Return a client for the pod's service account, the files of KUBECONFIG, or ~/.kube/config.
+
+    Parameters
+    ----------
+    kubeconfig
+        A file to use instead of all of these.
 
     Raises
     ------
-    lightkube.core.exceptions.ConfigError
-        None of them is there.
+    ConfigError
+        None of them is there, or it cannot be used.
     """
-    return AsyncClient(timeout=httpx2.Timeout(REQUEST_TIMEOUT_S), field_manager=FIELD_MANAGER)
+    configuration = Configuration(connection_pool_maxsize=0)  # watches keep theirs; the workers limit all others
+    try:
+        if kubeconfig is not None:
+            await load_kube_config(kubeconfig, client_configuration=configuration, persist_config=False)
+        else:
+            await _find_configuration(configuration)
+    except ConfigException as error:
+        where = kubeconfig or "neither a pod's service account nor a kubeconfig (KUBECONFIG, ~/.kube/config)"
+        msg = f"no API server is configured by {where}: {error}"
+        raise ConfigError(msg) from error
+    client = ApiClient(configuration)
+    client.user_agent = FIELD_MANAGER
+    return client
+
+
+async def _find_configuration(configuration: Configuration) -> None:
+    try:
+        load_incluster_config(client_configuration=configuration)
+    except ConfigException:
+        await load_kube_config(client_configuration=configuration, persist_config=False)
 
 
 class Api:
     """The API server. Every method raises KubeError and nothing else."""
 
-    def __init__(self, client: AsyncClient, cache: Cache, metrics: Metrics) -> None:
+    def __init__(self, client: ApiClient, cache: Cache, metrics: Metrics) -> None:
         self._client = client
+        self._dynamic = DynamicClient(client)
         self._cache = cache
         self._metrics = metrics
 
@@ -54,11 +92,8 @@ class Api:
         force
             Take fields over from other field managers instead of raising ConflictError.
         """
-        name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
-        given = self._client.patch(
-            RESOURCES[kind], name, manifest, namespace=namespace, patch_type=PatchType.APPLY, force=force
-        )
-        return self._seen(kind, await self._ask("apply", kind, given))
+        key = Key(kind, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+        return await self._apply("apply", key, manifest, force=force)
 
     async def apply_status(self, key: Key, uid: str, status: Object) -> Object:
         """Apply the whole status of one of Vigil's own kinds; ConflictError when the object is another one by now."""
@@ -68,46 +103,36 @@ class Api:
             "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid},
             "status": status,
         }
-        given = self._client.patch(
-            STATUSES[key.kind], key.name, manifest, namespace=key.namespace, patch_type=PatchType.APPLY, force=True
-        )
-        return self._seen(key.kind, await self._ask("apply_status", key.kind, given))
+        return await self._apply("apply_status", key, manifest, "/status", force=True)
 
     async def merge(self, key: Key, patch: Object) -> Object:
         """Patch an object (JSON merge patch); metadata.uid and metadata.resourceVersion in it are preconditions."""
-        given = self._client.patch(
-            RESOURCES[key.kind], key.name, patch, namespace=key.namespace, patch_type=PatchType.MERGE
-        )
-        return self._seen(key.kind, await self._ask("patch", key.kind, given))
+        query = {**_MANAGED, "content_type": _MERGE}
+        return self._seen(key.kind, await self._ask("patch", key.kind, "PATCH", _path(*key), patch, query))
 
     async def create(self, kind: Kind, manifest: Object) -> Object:
-        """Make an object."""
-        given = self._client.create(RESOURCES[kind](**manifest))
-        return self._seen(kind, await self._ask("create", kind, given))
+        """Create an object."""
+        path = _path(kind, manifest["metadata"]["namespace"])
+        return self._seen(kind, await self._ask("create", kind, "POST", path, manifest, _MANAGED))
 
     async def replace(self, kind: Kind, manifest: Object) -> Object:
-        """Write an object anew; with metadata.resourceVersion only over that version."""
-        given = self._client.replace(RESOURCES[kind](**manifest))
-        return self._seen(kind, await self._ask("update", kind, given))
+        """Replace an object; with metadata.resourceVersion only that version of it."""
+        path = _path(kind, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+        return self._seen(kind, await self._ask("update", kind, "PUT", path, manifest, _MANAGED))
 
     async def delete(self, key: Key) -> None:
-        """Remove an object, and in the background what it owns; one that is gone already is no error."""
-        gone = self._client.delete(
-            RESOURCES[key.kind], key.name, namespace=key.namespace, cascade=CascadeType.BACKGROUND
-        )
+        """Delete an object, and in the background what it owns; one that is gone already is no error."""
         try:
-            await self._ask("delete", key.kind, gone)
+            await self._ask("delete", key.kind, "DELETE", _path(*key), query={"propagation_policy": "Background"})
         except NotFoundError:
             return
 
     async def get(self, key: Key) -> Object:
         """Read one object as it is, values included."""
-        return dict(
-            await self._ask("get", key.kind, self._client.get(RESOURCES[key.kind], key.name, namespace=key.namespace))
-        )
+        return await self._ask("get", key.kind, "GET", _path(*key))
 
     async def is_gone(self, key: Key) -> bool:
-        """Say whether the API server knows the kind and has no such object; AwayError when it does not serve the kind.
+        """Return whether the API server knows the kind and has no such object; AwayError when it serves no such kind.
 
         A kind that is not served, as when its CRD is not there or not yet known, tells nothing about its objects.
         """
@@ -122,71 +147,125 @@ class Api:
         return False
 
     async def list(
-        self, kind: Kind, namespace: str | None, labels: Selector | None = None, fields: Selector | None = None
+        self, kind: Kind, namespace: str | None, labels: str = "", fields: str = ""
     ) -> tuple[list[Object], str]:
-        """Read all objects of a kind; gives them and the list's resource version."""
+        """Return all objects of a kind and the list's resource version.
 
-        async def read() -> tuple[list[Object], str]:
-            found = self._client.list(
-                RESOURCES[kind], namespace=namespace or EVERYWHERE, chunk_size=CHUNK, labels=labels, fields=fields
-            )
-            objects: list[Object] = [dict(obj) async for obj in found]
-            return objects, found.resourceVersion
-
-        return await self._ask("list", kind, read())
+        Parameters
+        ----------
+        namespace
+            None: all of them.
+        labels, fields
+            Selectors as Kubernetes writes them, such as `app=x,tier!=y`.
+        """
+        self._metrics.requests.labels("list", kind.value).inc()
+        objects: list[Object] = []
+        query = _selectors(labels, fields) | {"limit": CHUNK}
+        while True:
+            page = await self._send("GET", _path(kind, namespace), query=query)
+            objects += page["items"] or []
+            if not page["metadata"].get("continue"):
+                return objects, page["metadata"]["resourceVersion"]
+            query["_continue"] = page["metadata"]["continue"]
 
     async def watch(
-        self,
-        kind: Kind,
-        namespace: str | None,
-        version: str,
-        labels: Selector | None = None,
-        fields: Selector | None = None,
+        self, kind: Kind, namespace: str | None, version: str, labels: str = "", fields: str = ""
     ) -> AsyncGenerator[tuple[str, Object], None]:
-        """Give changes after a resource version: ADDED, MODIFIED or DELETED, and the object."""
+        """Yield changes after a resource version: ADDED, MODIFIED or DELETED, and the object.
+
+        The API server ends every stream after a while; the next one goes on from the last change.
+        """
         self._metrics.requests.labels("watch", kind.value).inc()
-        try:
-            async for what, obj in self._client.watch(
-                RESOURCES[kind],
-                namespace=namespace or EVERYWHERE,
-                resource_version=version,
-                labels=labels,
-                fields=fields,
-            ):
-                yield what, dict(obj)
-        except Exception as error:
-            raise translate(error) from error
+        query = _selectors(labels, fields) | {"watch": True, "serialize": False, "_request_timeout": _WATCH_TIMEOUT}
+        while True:
+            stream = await self._send("GET", _path(kind, namespace), query=query | {"resource_version": version})
+            async with aclosing(_events(stream)) as events:
+                async for what, obj in events:
+                    version = obj["metadata"]["resourceVersion"]
+                    yield what, obj
 
     async def served(self) -> set[str]:
-        """Give the plurals that the API server has of Vigil's own kinds; none when the CRDs are missing."""
-        address = ADDRESSES[Kind.CAMERA]
+        """Return the plurals of Vigil's own kinds that the API server serves; none when the CRDs are missing."""
         self._metrics.requests.labels("get", "APIResourceList").inc()
         try:
-            # The client has no call for discovery; this is the connection that it keeps itself.
-            answer = await self._client._client._client.get(f"/apis/{address.api_version}")  # noqa: SLF001
-            if answer.status_code == 404:
-                return set()
-            answer.raise_for_status()
-            return {one["name"] for one in answer.json()["resources"]}
-        except Exception as error:
-            raise translate(error) from error
+            found = await self._send("GET", f"/apis/{ADDRESSES[Kind.CAMERA].api_version}")
+        except NotFoundError:
+            return set()
+        return {one["name"] for one in found["resources"]}
 
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
 
-    async def _ask(self, verb: str, kind: Kind, request: Awaitable[Answer]) -> Answer:
+    async def _apply(self, verb: str, key: Key, manifest: Object, subresource: str = "", *, force: bool) -> Object:
+        query = {**_MANAGED, "content_type": _APPLY, "force_conflicts": force}
+        return self._seen(
+            key.kind, await self._ask(verb, key.kind, "PATCH", _path(*key) + subresource, manifest, query)
+        )
+
+    async def _ask(
+        self,
+        verb: str,
+        kind: Kind,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        query: Mapping[str, object] = _NO_QUERY,
+    ) -> Object:
+        """Count a request and send it; return the object that the API server answers with."""
         self._metrics.requests.labels(verb, kind.value).inc()
+        found: Object = await self._send(method, path, body, query)
+        return found
+
+    async def _send(
+        self, method: str, path: str, body: Object | None = None, query: Mapping[str, object] = _NO_QUERY
+    ) -> Any:  # noqa: ANN401 - decoded JSON of any shape, or a response
+        """Send a request; return the decoded answer, or with serialize=False the response, its body still unread."""
+        options = {"serializer": _as_it_is, "_request_timeout": _REQUEST_TIMEOUT, **query}
         try:
-            return await request
+            return await self._dynamic.request(method, path, body=body, **options)
         except Exception as error:
             raise translate(error) from error
 
-    def _seen(self, kind: Kind, obj: Any) -> Object:  # noqa: ANN401 - what the client made of it
-        found: Object = dict(obj)
+    def _seen(self, kind: Kind, obj: Object) -> Object:
         if kind not in {Kind.EVENT, Kind.LEASE}:
-            self._cache.put(kind, found)
-        return found
+            self._cache.put(kind, obj)
+        return obj
 
 
-__all__ = ["EVERYWHERE", "FIELD_MANAGER", "Api", "KubeError", "connect"]
+async def _events(stream: ClientResponse) -> AsyncGenerator[tuple[str, Object], None]:
+    """Yield what a watch sends until the API server ends it, and close it."""
+    try:
+        async for line in stream.content:
+            yield _event(line)
+    except Exception as error:
+        raise translate(error) from error
+    finally:
+        stream.close()
+
+
+def _event(line: bytes) -> tuple[str, Object]:
+    event = json.loads(line)
+    if event["type"] == "ERROR":
+        raise error_of_status(event["object"])
+    return event["type"], event["object"]
+
+
+def _path(kind: Kind, namespace: str | None, name: str = "") -> str:
+    address = ADDRESSES[kind]
+    parts = ["apis" if address.group else "api", *address.api_version.split("/")]
+    parts += ["namespaces", namespace] if namespace else []
+    parts += [address.plural, name] if name else [address.plural]
+    return "".join(f"/{quote(part, safe='')}" for part in parts)
+
+
+def _selectors(labels: str, fields: str) -> dict[str, object]:
+    return {"label_selector": labels or None, "field_selector": fields or None}
+
+
+def _as_it_is(_: object, answer: object) -> object:
+    """Keep the client from making an object of its own out of the answer."""
+    return answer
+
+
+__all__ = ["FIELD_MANAGER", "Api", "ConfigError", "KubeError", "connect"]

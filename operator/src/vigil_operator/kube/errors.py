@@ -10,10 +10,10 @@ KubeError
 """
 
 import json
-from typing import Final
+from typing import Any, Final
 
-import httpx2
-from lightkube import ApiError
+import aiohttp
+from kubernetes.aio.client import ApiException
 
 
 class KubeError(Exception):
@@ -82,27 +82,30 @@ _BY_CODE: Final[dict[int, type[KubeError]]] = {
 
 
 def translate(error: Exception) -> KubeError:
-    """Give the error that an exception of the client means."""
-    if isinstance(error, ApiError):
-        return _of_status(error)
-    if isinstance(error, httpx2.HTTPStatusError):
-        return _of_code(error.response.status_code, f"HTTP {error.response.status_code}", None)
-    if isinstance(error, httpx2.HTTPError | OSError | TimeoutError | json.JSONDecodeError):
+    """Return the error that an exception of the client means."""
+    if isinstance(error, KubeError):
+        return error
+    if isinstance(error, ApiException):
+        try:
+            return error_of_status(json.loads(error.body or ""))
+        except (ValueError, AttributeError):  # a proxy answered, or the API server knows no such path
+            return _of_code(error.status or 500, f"HTTP {error.status}", None)
+    if isinstance(error, aiohttp.ClientError | OSError | TimeoutError | json.JSONDecodeError):
         return AwayError(f"the API server cannot be reached: {type(error).__name__}: {error}".rstrip(": "))
     return AwayError(f"the API server's answer was not understood: {type(error).__name__}: {error}")
 
 
-def _of_status(error: ApiError) -> KubeError:
-    status = error.status
-    details = status.details
-    if status.code == 409:
-        causes = (details.causes if details else None) or []
-        told = tuple(f"{cause.field}: {cause.message}" for cause in causes if cause.field)
-        return ConflictError(status.message or "conflict", told)
-    if status.code == 404:
-        return NotFoundError(status.message or "not found", (details.name if details else None) or "")
-    after = getattr(details, "retryAfterSeconds", None) if details else None
-    return _of_code(status.code or 500, status.message or status.reason or "no message", after)
+def error_of_status(status: dict[str, Any]) -> KubeError:
+    """Return the error that a Status object of the API server means."""
+    message, details = status.get("message") or "", status.get("details") or {}
+    code = status.get("code") or 500
+    if code == 409:
+        causes = details.get("causes") or []
+        fields = tuple(f"{cause['field']}: {cause.get('message')}" for cause in causes if cause.get("field"))
+        return ConflictError(message or "conflict", fields)
+    if code == 404:
+        return NotFoundError(message or "not found", details.get("name") or "")
+    return _of_code(code, message or status.get("reason") or "no message", details.get("retryAfterSeconds"))
 
 
 def _of_code(code: int, message: str, retry_after_s: float | None) -> KubeError:

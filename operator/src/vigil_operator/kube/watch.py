@@ -19,7 +19,7 @@ from typing import Final
 import structlog
 
 from vigil_operator.kube.cache import Cache, key_of
-from vigil_operator.kube.client import Api, Selector
+from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import DeniedError, GoneError, KubeError, NotFoundError
 from vigil_operator.kube.kinds import ADDRESSES, Kind, Object
 from vigil_operator.metrics import Metrics
@@ -47,6 +47,8 @@ class Scope:
     ----------
     namespace
         None: all of them.
+    labels, fields
+        Selectors as Kubernetes writes them; empty: everything.
     among
         The same as the selectors, over a trimmed object.
     optional
@@ -55,8 +57,8 @@ class Scope:
 
     kind: Kind
     namespace: str | None
-    labels: Selector = field(default_factory=dict)
-    fields: Selector = field(default_factory=dict)
+    labels: str = ""
+    fields: str = ""
     among: Callable[[Object], bool] = field(default=lambda _: True)
     optional: bool = False
 
