@@ -223,7 +223,7 @@ def test_an_api_server_that_is_away_for_longer_than_the_lease_ends_the_operator_
         assert operator.ask("/healthz")[0] == 200
         kubelet.wait_until(lambda: kubelet.ended, 60, "it ends before another could have its Lease")
         assert "was lost" in operator.log
-        kubelet.wait_until(lambda: "cannot be had" in operator.log, 60, "started again, it waits for the API server")
+        kubelet.wait_until(lambda: "cannot be acquired" in operator.log, 60, "started again, it waits for the API")
         kubelet.wait_until(lambda: time.monotonic() > back_at, AWAY_S + 30, "the Lease is long over")
         cluster.start_program("kube-apiserver")
         world.apply(camera("comes", world.namespace))

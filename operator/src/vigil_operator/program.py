@@ -178,7 +178,7 @@ class Program:
         return {"resources": self._kinds.error or self._comparison.last_error, "watches": "; ".join(watching)}
 
     def _notes(self) -> dict[str, str]:
-        return {"lease": self._parts.leadership.told or "held"}
+        return {"lease": self._parts.leadership.status or "held"}
 
 
 async def _at_most(seconds: float, work: Awaitable[None]) -> None:

@@ -1,8 +1,8 @@
-"""What was last seen of every object that matters, by kind, namespace and name.
+"""The last seen state of every object that matters, by kind, namespace and name.
 
-Watches fill it, and so do the answers to the operator's own writes: a reconcile that follows a write sees it even when
-the watch is late. Older news never replaces newer: resource versions are compared, and the last deletions are
-remembered, so that the late answer to a write cannot bring back what is gone.
+Watches fill the cache, and so do the answers to the operator's own writes: a reconcile that follows a write sees it
+even when the watch is late. An older state never replaces a newer one: resource versions are compared, and the last
+deletions are remembered, so that the late answer to a write cannot restore a deleted object.
 """
 
 from collections import OrderedDict, defaultdict
@@ -15,11 +15,11 @@ from vigil_operator.kube.trim import trim
 MAX_TOMBSTONES: Final = 8192
 
 Indexer = Callable[[Object], Iterable[str]]
-"""Gives the values under which an object is to be found, in its own namespace."""
+"""Returns the values under which an object can be found, in its own namespace."""
 
 
 class Change(NamedTuple):
-    """One object before and after; None: it was or is not there."""
+    """One object before and after a change; None where it did not exist."""
 
     key: Key
     old: Object | None
@@ -40,38 +40,38 @@ class Cache:
         self._listeners: list[Listener] = []
 
     def listen(self, listener: Listener) -> None:
-        """Call for every change from now on."""
+        """Call a listener for every change from now on."""
         self._listeners.append(listener)
 
     def index(self, kind: Kind, name: str, indexer: Indexer) -> None:
-        """Keep objects of a kind findable by what the indexer gives; before the first object is put."""
+        """Index the objects of a kind by the values that the indexer returns; before the first object is put."""
         self._indexers[kind][name] = indexer
 
     def get(self, key: Key) -> Object | None:
-        """Give what was last seen of an object."""
+        """Return the last seen state of an object; None when there is none."""
         return self._objects[key.kind].get((key.namespace, key.name))
 
     def all(self, kind: Kind, namespace: str | None = None) -> Iterator[Object]:
-        """Give all objects of a kind, as of now."""
+        """Yield all objects of a kind."""
         for (where, _), obj in list(self._objects[kind].items()):
             if namespace is None or where == namespace:
                 yield obj
 
     def keys(self, kind: Kind, namespace: str | None = None) -> list[Key]:
-        """Give the keys of all objects of a kind."""
+        """Return the keys of all objects of a kind."""
         return [Key(kind, *place) for place in self._objects[kind] if namespace is None or place[0] == namespace]
 
     def find(self, kind: Kind, index: str, namespace: str, value: str) -> list[Object]:
-        """Give the objects of a kind that an index has under a value."""
+        """Return the objects of a kind that an index has under a value."""
         names = self._indices.get((kind, index, namespace, value), {})
         return [self._objects[kind][namespace, name] for name in names]
 
     def put(self, kind: Kind, obj: Object) -> None:
-        """Note an object as the API server gave it."""
+        """Store an object as the API server returned it, unless a newer state is known."""
         key, version = key_of(kind, obj), version_of(obj)
         old = self.get(key)
-        # Of the change with which an object goes over from one watch's selector to another's, the one watch tells as of
-        # its deletion and the other as of the object, in any order; there is such an object.
+        # When an object moves from one watch's selector to another's, the one watch reports a deletion and the other
+        # the object, with the same version and in any order; the object exists.
         if version and ((old and version_of(old) >= version) or self._gone.get(key, -1) > version):
             return
         kept = trim(kind, obj)
@@ -79,27 +79,27 @@ class Cache:
         self._changed(Change(key, old, kept))
 
     def remove(self, kind: Kind, obj: Object) -> None:
-        """Note that an object is gone, as a watch says it: with the last it was."""
+        """Remove an object that a watch reported as deleted, with its last state."""
         key, version = key_of(kind, obj), version_of(obj)
         old = self.get(key)
         if old is not None and version_of(old) >= version > 0:
-            return  # made anew since, or told of by another watch
+            return  # created again since, or seen by another watch
         self._bury(key, version)
         if old is not None:
             del self._objects[kind][key.namespace, key.name]
             self._changed(Change(key, old, None))
 
     def retain(self, kind: Kind, alive: set[Key], version: int, among: Callable[[Object], bool]) -> list[Key]:
-        """Forget what a fresh list does not have.
+        """Remove the objects that a fresh list does not contain; return their keys.
 
         Parameters
         ----------
         alive
-            What the list has.
+            The keys in the list.
         version
-            The list's resource version; objects newer than that stay.
+            The list's resource version; newer objects stay.
         among
-            Which objects the list could have had: its namespace and its selector.
+            Whether the list would have contained an object: its namespace and its selector.
         """
         dead = [
             (key, obj)
@@ -135,12 +135,12 @@ class Cache:
 
 
 def key_of(kind: Kind, obj: Object) -> Key:
-    """Give the key of an object."""
+    """Return the key of an object."""
     metadata = obj.get("metadata") or {}
     return Key(kind, metadata.get("namespace") or "default", metadata.get("name") or "")
 
 
 def version_of(obj: Object) -> int:
-    """Give an object's resource version as a number; 0 when it has none that is one."""
+    """Return an object's resource version as a number; 0 when it is missing or not a number."""
     text = (obj.get("metadata") or {}).get("resourceVersion") or ""
     return int(text) if text.isdecimal() else 0

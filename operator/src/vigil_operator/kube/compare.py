@@ -1,4 +1,4 @@
-"""Is what was seen already what is wanted: then nothing is written."""
+"""Compare an object as seen with a manifest: where nothing differs, nothing is written."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 _LIST_KEYS: Final = ("name", "type", "uid", "mountPath", "containerPort", "key", "ip")
-"""What tells the elements of a list apart, as in Kubernetes' list-maps."""
+"""Keys that identify the elements of a list, as in Kubernetes' list-maps."""
 
 _AMOUNTS: Final = frozenset({"requests", "limits", "sizeLimit"})
 _FACTORS: Final = {
@@ -23,9 +23,9 @@ _QUANTITY: Final = re.compile(rf"([+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)(
 
 
 def holds(seen: Any, wanted: Any) -> bool:  # noqa: ANN401 - plain data of any shape
-    """Say whether all that is wanted is there; what the server or others added beside it does not matter.
+    """Return whether everything wanted is there; fields that the server or others added are ignored.
 
-    Lists of named things are compared by their names, other lists element by element.
+    Lists of named elements are compared by name, other lists element by element.
     """
     if isinstance(wanted, dict):
         return isinstance(seen, dict) and all(name in seen and _field_holds(name, seen, wanted) for name in wanted)
@@ -35,7 +35,7 @@ def holds(seen: Any, wanted: Any) -> bool:  # noqa: ANN401 - plain data of any s
 
 
 def differences(seen: Any, wanted: Any, path: str = "") -> list[str]:  # noqa: ANN401
-    """Name the places at which what was seen is not what is wanted."""
+    """Return the paths at which what was seen differs from what is wanted."""
     if holds(seen, wanted):
         return []
     if isinstance(wanted, dict) and isinstance(seen, dict):
@@ -48,7 +48,7 @@ def differences(seen: Any, wanted: Any, path: str = "") -> list[str]:  # noqa: A
 
 
 def fingerprint(value: Any) -> str:  # noqa: ANN401
-    """Give 16 hex digits that differ when the data do, in whatever order its keys stand."""
+    """Return 16 hexadecimal digits that depend on the data and not on the order of its keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -60,7 +60,7 @@ def _field_holds(name: str, seen: dict[str, Any], wanted: dict[str, Any]) -> boo
 
 
 def amounts(value: Any) -> Any:  # noqa: ANN401
-    """Give quantities as numbers: the API server writes `1000m` as `1` and `1024Mi` as `1Gi`."""
+    """Return quantities as numbers: the API server writes `1000m` as `1` and `1024Mi` as `1Gi`."""
     if isinstance(value, dict):
         return {name: amounts(one) for name, one in value.items()}
     found = _QUANTITY.fullmatch(str(value))

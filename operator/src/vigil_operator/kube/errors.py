@@ -1,12 +1,12 @@
-"""What the API server may answer instead of doing what was asked, by what it means for the caller.
+"""Errors of requests to the API server, by what they mean for the caller.
 
 KubeError
-├── AwayError        not reached, 5xx, 429: try again with growing pauses
-├── NotFoundError    404: it is gone, or its kind is
-├── ConflictError    409: somebody else owns the field, or the object is another one by now
-├── DeniedError      401, 403: a person has to grant it
-├── InvalidError     400, 422: what was sent can never be right
-└── GoneError        410: the place in the watch is too old; list again
+├── AwayError        not reached, 5xx, 429: try again with backoff
+├── NotFoundError    404: the object or its kind is gone
+├── ConflictError    409: another manager owns the field, or the object was replaced
+├── DeniedError      401, 403: a person has to grant the permission
+├── InvalidError     400, 413, 422: the request can never succeed
+└── GoneError        410: the resource version of the watch is too old; list again
 """
 
 import json
@@ -17,13 +17,13 @@ from kubernetes.aio.client import ApiException
 
 
 class KubeError(Exception):
-    """The API server did not do what was asked; the text is its own message."""
+    """The API server did not fulfil the request; the text is the message of its answer."""
 
     retry_after_s: float | None = None
 
 
 class AwayError(KubeError):
-    """Trying again may cure it."""
+    """Another attempt may succeed."""
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -31,12 +31,12 @@ class AwayError(KubeError):
 
 
 class NotFoundError(KubeError):
-    """There is no such object, or no such kind.
+    """The object or its kind does not exist.
 
     Attributes
     ----------
     name
-        Of the object that the API server looked for; empty when it serves no such kind.
+        The name of the missing object; empty when the API server does not serve the kind.
     """
 
     def __init__(self, message: str, name: str = "") -> None:
@@ -45,12 +45,12 @@ class NotFoundError(KubeError):
 
 
 class ConflictError(KubeError):
-    """Somebody else's change, or somebody else's field.
+    """Another manager owns a field, or the object was changed or replaced meanwhile.
 
     Attributes
     ----------
     fields
-        What other field managers own, as the API server says it.
+        The fields and their managers, in the words of the API server.
     """
 
     def __init__(self, message: str, fields: tuple[str, ...] = ()) -> None:
@@ -59,15 +59,15 @@ class ConflictError(KubeError):
 
 
 class DeniedError(KubeError):
-    """The operator's account may not do that."""
+    """The operator's account lacks the permission."""
 
 
 class InvalidError(KubeError):
-    """The API server refuses the object itself."""
+    """The API server rejects the object itself."""
 
 
 class GoneError(KubeError):
-    """The resource version is too old to go on from."""
+    """The resource version is too old to continue from."""
 
 
 _BY_CODE: Final[dict[int, type[KubeError]]] = {

@@ -1,4 +1,4 @@
-"""Kubernetes events (events.k8s.io/v1) on Vigil's own objects: told when something changes, never on every loop."""
+"""Kubernetes events (events.k8s.io/v1) on Vigil's own objects, written on changes and never on every reconcile."""
 
 import datetime as dt
 import secrets
@@ -18,7 +18,7 @@ MAX_NOTE: Final = 1024
 
 
 class EventWriter:
-    """Writes events; one that cannot be written is logged, and nothing waits for it.
+    """Writes events; an event that cannot be written is logged and dropped.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
 
 class Key(NamedTuple):
-    """Where an object is found; what the work queue holds."""
+    """The address of an object, and the entry of the work queue."""
 
     kind: Kind
     namespace: str
@@ -46,7 +46,7 @@ class Address(NamedTuple):
 
     @property
     def api_version(self) -> str:
-        """As manifests say it: `apps/v1`."""
+        """The `apiVersion` of manifests, such as `apps/v1`."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
 
@@ -66,7 +66,7 @@ ADDRESSES: Final[dict[Kind, Address]] = {
 }
 
 OWN_KINDS: Final = (Kind.CAMERA, Kind.SUBJECT, Kind.SITE)
-"""Vigil's own; kopf watches these."""
+"""Vigil's own kinds, which kopf watches."""
 
 CHILD_KINDS: Final = (
     Kind.SERVICE_ACCOUNT,
@@ -75,4 +75,4 @@ CHILD_KINDS: Final = (
     Kind.POD_MONITOR,
     Kind.DEPLOYMENT,
 )
-"""What a Camera owns, in the order in which it is made: the Deployment last, when all that its pod needs is there."""
+"""What a Camera owns, in the order of creation: the Deployment last, when everything that its pod needs is there."""

@@ -1,8 +1,11 @@
 """One operator at a time: a Lease (coordination.k8s.io/v1) that is acquired before anything is written.
 
-As in client-go: who holds it renews it every third of its duration; who waits measures, by its own clock, how long the
-record has not changed, so that clocks need not agree; who cannot renew for two thirds of the duration has lost it and
-ends, before anybody else can have it.
+As in client-go, the holder renews the Lease every third of its duration. A standby measures with its own clock for how
+long the record has not changed, so that clocks need not agree. A holder that cannot renew for two thirds of the
+duration has lost the Lease and ends, before a standby can acquire it.
+
+The official client's leader election does not replace this: it lets two operators lead while a request hangs, and never
+returns the Lease (docs/decisions/0009-the-official-client-with-our-own-lease.md).
 """
 
 import asyncio
@@ -26,12 +29,14 @@ class LeaseLostError(Exception):
 
 
 class Leadership:
-    """The Lease, from waiting for it to giving it back.
+    """Acquires the Lease, renews it and returns it.
 
     Parameters
     ----------
     identity
-        Who holds it, unique for this process.
+        The name of the holder, unique for this process.
+    lease_s
+        The duration of the Lease in seconds.
     """
 
     def __init__(self, api: Api, namespace: str, name: str, identity: str, lease_s: int) -> None:
@@ -43,29 +48,29 @@ class Leadership:
         self._seen: tuple[object, float] = (None, 0.0)
         self.held = False
         self.acquired = asyncio.Event()
-        self.told = "waiting for the Lease"
-        """For /readyz: why nothing is done yet."""
+        self.status = "waiting for the Lease"
+        """Why nothing is done yet, for /readyz; empty while the Lease is held."""
 
     @property
     def uid(self) -> uuid.UUID | None:
-        """The Lease's own uid, which is the installation's: it stays when operators come and go; None: not acquired."""
+        """The Lease's uid, which identifies the installation whichever operator leads; None before it is acquired."""
         return uuid.UUID(self._lease["metadata"]["uid"]) if self._lease is not None else None
 
     async def acquire(self) -> None:
-        """Wait until the Lease is ours, however long that takes."""
+        """Wait until this process holds the Lease."""
         while not self.held:
             try:
-                self.held = await self._try()
+                self.held = await self._try_to_acquire()
             except KubeError as error:
-                self._say(f"the Lease {self._key.namespace}/{self._key.name} cannot be had: {error}")
+                self._set_status(f"the Lease {self._key.namespace}/{self._key.name} cannot be acquired: {error}")
             if not self.held:
                 await asyncio.sleep(self._lease_s / 5 * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
-        self.told = ""
+        self.status = ""
         self.acquired.set()
         log.info("leading", lease=f"{self._key.namespace}/{self._key.name}", identity=self._identity)
 
     async def hold(self) -> None:
-        """Renew until cancelled; raises LeaseLostError."""
+        """Renew the Lease until cancelled; LeaseLostError when another operator may hold it by now."""
         renewed = time.monotonic()
         while True:
             await asyncio.sleep(self._lease_s / 3 * random.uniform(0.8, 1.0))  # noqa: S311 - spreads load
@@ -82,7 +87,7 @@ class Leadership:
                 log.warning("the Lease could not be renewed; trying again", error=str(error) or "no answer in time")
 
     async def release(self) -> None:
-        """Give the Lease back, so that the next operator need not wait for its end; best effort."""
+        """Return the Lease, so that the next operator need not wait for its end; an error is ignored."""
         if not self.held or self._lease is None:
             return
         self.held = False
@@ -97,11 +102,11 @@ class Leadership:
             "the process ends so that two operators never write at once"
         )
 
-    async def _try(self) -> bool:
+    async def _try_to_acquire(self) -> bool:
         try:
             lease = await self._api.get(self._key)
         except NotFoundError:
-            return await self._make()
+            return await self._create()
         spec = lease.get("spec") or {}
         record = (spec.get("holderIdentity"), spec.get("renewTime"), spec.get("leaseTransitions"))
         if record != self._seen[0]:
@@ -109,12 +114,12 @@ class Leadership:
         duration = spec.get("leaseDurationSeconds") or self._lease_s
         holder = spec.get("holderIdentity")
         if holder and holder != self._identity and time.monotonic() - self._seen[1] < duration:
-            self._say(f"standby: {holder} holds the Lease {self._key.namespace}/{self._key.name}")
+            self._set_status(f"standby: {holder} holds the Lease {self._key.namespace}/{self._key.name}")
             return False
         lease["spec"] = self._spec(transitions=(spec.get("leaseTransitions") or 0) + 1)
         return await self._write(lease)
 
-    async def _make(self) -> bool:
+    async def _create(self) -> bool:
         lease = {
             "apiVersion": ADDRESSES[Kind.LEASE].api_version,
             "kind": Kind.LEASE.value,
@@ -139,7 +144,7 @@ class Leadership:
         try:
             self._lease = await self._api.replace(Kind.LEASE, self._renewed(lease))
         except ConflictError:
-            # A label that somebody set is no loss; another holder is.
+            # Somebody may have set a label; only another holder means that the Lease is lost.
             lease = await self._api.get(self._key)
             if (lease.get("spec") or {}).get("holderIdentity") != self._identity:
                 raise
@@ -157,10 +162,10 @@ class Leadership:
             "leaseTransitions": transitions,
         }
 
-    def _say(self, text: str) -> None:
-        if text != self.told:
-            log.info(text)
-            self.told = text
+    def _set_status(self, status: str) -> None:
+        if status != self.status:
+            log.info(status)
+            self.status = status
 
 
 def _now() -> str:

@@ -1,6 +1,7 @@
-"""Compare what the cache has of Vigil's own kinds with a fresh list.
+"""Compare the cache with a fresh list of Vigil's own kinds.
 
-kopf tells of what changes; of what was deleted while it could not watch it never tells, because its lists only add.
+kopf reports changes, and never what was deleted while its watch was interrupted
+(docs/decisions/0008-what-kopf-watches.md).
 """
 
 from collections.abc import Iterable
@@ -13,10 +14,10 @@ from vigil_operator.kube.kinds import Kind, Object
 
 
 async def sweep(api: Api, cache: Cache, kinds: Iterable[Kind], namespaces: tuple[str, ...]) -> set[Kind]:
-    """List the kinds, put what is new, forget what is gone; gives the kinds that the API server does not serve.
+    """List the kinds, put new objects into the cache, remove the others; return the kinds that are not served.
 
-    Those stay as they were last seen: an API server that does not serve a kind, as while its CRD is changed or not yet
-    known, tells nothing about its objects. A later comparison tells which of them are gone.
+    Objects of a kind that is not served stay in the cache: an API server that serves no such kind, for instance while
+    its CRD is replaced, says nothing about the objects. A later comparison finds those that are gone.
     """
     unserved = set()
     for kind in kinds:

@@ -1,8 +1,8 @@
-"""What is kept of an object that was seen: what a reconcile may read, and never a secret's value.
+"""What the cache keeps of an object: what a reconcile may read, and never the value of a Secret.
 
-A Secret's and a ConfigMap's values become sha256 digests, so that a change can be told without holding what changed.
-Everything else loses what nobody reads (`managedFields`, the last-applied annotation, a pod's spec), which for a
-thousand Cameras is most of the memory.
+The values of Secrets and ConfigMaps become SHA-256 digests, which show a change without holding the value. Other
+objects lose what nothing reads (`managedFields`, the last-applied annotation, most of a pod's spec), which is most of
+the memory of a thousand Cameras.
 """
 
 import base64
@@ -27,7 +27,7 @@ _POD_STATUS: Final = (
 
 
 def trim(kind: Kind, obj: Object) -> Object:
-    """Give what is kept of an object; the object itself is left as it is."""
+    """Return what is kept of an object, which itself is not changed."""
     kept = {name: value for name, value in obj.items() if name not in {"apiVersion", "kind"}}
     kept["metadata"] = _metadata(obj.get("metadata") or {})
     if kind is Kind.SECRET:
@@ -43,7 +43,7 @@ def trim(kind: Kind, obj: Object) -> Object:
 
 
 def digest(data: bytes) -> str:
-    """Give the sha256 of some bytes in hex."""
+    """Return the SHA-256 of some bytes in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -73,7 +73,7 @@ def _of_base64(value: Any) -> str:  # noqa: ANN401 - whatever the API server gav
 
 
 def _failures(deployment: Object) -> list[Object]:
-    # The others carry times that change with every pod.
+    # The other conditions carry times that change with every pod.
     conditions = (deployment.get("status") or {}).get("conditions") or []
     return [
         {name: one.get(name) for name in ("type", "status", "reason", "message")}
