@@ -10,7 +10,10 @@ from tests.integration.gateway_api.identity import Identity, a_match
 from tests.integration.gateway_api.running import DEADLINE_S, TOKEN, Api, eventually, running_api
 from tests.support.servers import NatsServer
 
+from vigil_contracts.ids import new_sighting_id
+from vigil_gateway.api import app
 from vigil_gateway.handlers.graphql.cursors import encode_event
+from vigil_gateway.principal import Permission, Principal, PrincipalKind
 
 pytestmark = pytest.mark.integration
 
@@ -90,6 +93,17 @@ async def test_mistakes_over_a_websocket_have_codes(api: Api) -> None:
             assert [error["extensions"]["code"] for error in errors] == [code], query
             if message["type"] == "next":
                 assert json.loads(await ws.recv())["type"] == "complete"
+
+
+async def test_missing_permissions_have_a_code(
+    database_url: str, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clerk = Principal(PrincipalKind.TOKEN, "clerk", frozenset({Permission.READ_SUBJECTS}))
+    monkeypatch.setattr(app, "bearer", lambda _: lambda value: clerk if value else None)
+    async with running_api(database_url, nats_server) as api:
+        assert await operation_code(api, PAGE) == "FORBIDDEN"
+        assert await operation_code(api, ONE_ID, {"id": str(new_sighting_id())}) == "FORBIDDEN"
+        assert await subscription_code(api, encode_event(0)) == "FORBIDDEN"
 
 
 async def test_failures_of_servers_have_codes(

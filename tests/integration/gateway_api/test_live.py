@@ -193,7 +193,7 @@ async def test_cursors_that_cannot_be_served_say_why(
             (encode_sighting(new_sighting_id()), "it is the cursor of an entry of the query `sightings`"),
             (encode_event(31), "1 events beyond the newest one"),
             (encode_event(2**62), "beyond the newest one"),
-            (encode_event(3), "no longer kept; the oldest place to resume after is " + encode_event(10)),
+            (encode_event(3), "no longer kept; the oldest cursor to resume after is " + encode_event(10)),
         ):
             async with listening(api, after=after) as listener:
                 await eventually(partial(getattr, listener, "last"), "an error")

@@ -41,9 +41,9 @@ class RequestContext(BaseContext):
     Attributes
     ----------
     principal
-        Who is asking; None until the token was shown: in a header, or for a WebSocket in `connection_init`.
+        None until the token arrives: in a header, or for a WebSocket in `connection_init`.
     live
-        Subscriptions can be served: it is a WebSocket.
+        Whether subscriptions can be served: it is a WebSocket.
     """
 
     def __init__(self, services: Services, *, principal: Principal | None = None, live: bool = True) -> None:
@@ -54,7 +54,7 @@ class RequestContext(BaseContext):
 
     @property
     def required_principal(self) -> Principal:
-        """Who is asking; raises RequestError when nobody has shown a token."""
+        """The principal; raises RequestError when no token has arrived."""
         if self.principal is None:
             raise RequestError(Code.UNAUTHENTICATED, "the token is missing or wrong")
         return self.principal
@@ -71,5 +71,5 @@ def services(info: strawberry.Info) -> Services:
 
 
 def principal(info: strawberry.Info) -> Principal:
-    """Return who is asking."""
+    """Return the principal of the request behind a resolver."""
     return cast("RequestContext", info.context).required_principal

@@ -1,7 +1,7 @@
 """Cursors: opaque to clients, checked to the last character when they come back.
 
-Each kind of list has its own prefix, so that a cursor of one list is never taken for a place in another. A sighting's
-cursor holds its id alone: the moment it opened is inside the id, so the two can never disagree.
+Each kind of list has its own prefix, so that a cursor of one list is never taken for a position in another. A
+sighting's cursor holds its id alone: the moment it opened is inside the id, so the two can never disagree.
 """
 
 import base64
@@ -29,25 +29,25 @@ _SEQ = re.compile(r"[1-9][0-9]{0,18}|0")
 
 
 def encode_event(seq: int) -> str:
-    """Name the place just after the event `seq` of the site's order; 0 is the place before the first."""
+    """Return the cursor of the position just after the event `seq` of the site's order; 0: before the first."""
     return _encode(f"v1:{seq}")
 
 
 def decode_event(cursor: str) -> int:
-    """Read the `seq` of an event's cursor; raises RequestError when it is not one."""
+    """Return the `seq` in an event's cursor; raises RequestError when it is none."""
     text = _decode(cursor, "v1")
     if not _SEQ.fullmatch(text) or int(text) > MAX_SEQ:
-        raise _bad(cursor, "its number is not a place in the order of events")
+        raise _bad(cursor, "its number is not a position in the order of events")
     return int(text)
 
 
 def encode_sighting(sighting_id: uuid.UUID) -> str:
-    """Name the place of a sighting in the list of sightings."""
+    """Return the cursor of a sighting in the list of sightings."""
     return _encode(f"s1:{sighting_id}")
 
 
 def decode_sighting(cursor: str) -> uuid.UUID:
-    """Read the id of a sighting's cursor; raises RequestError when it is not one."""
+    """Return the id in a sighting's cursor; raises RequestError when it is none."""
     text = _decode(cursor, "s1")
     try:
         found = uuid.UUID(text)
@@ -60,22 +60,22 @@ def decode_sighting(cursor: str) -> uuid.UUID:
 
 
 def encode_camera(key: ResourceKey) -> str:
-    """Name the place of a camera in the list of cameras."""
+    """Return the cursor of a camera in the list of cameras."""
     return _encode(f"c1:{key}")
 
 
 def decode_camera(cursor: str) -> ResourceKey:
-    """Read the key of a camera's cursor; raises RequestError when it is not one."""
+    """Return the key in a camera's cursor; raises RequestError when it is none."""
     return _key(cursor, _decode(cursor, "c1"))
 
 
 def encode_subject(key: ResourceKey) -> str:
-    """Name the place of a Subject in the list of Subjects."""
+    """Return the cursor of a Subject in the list of Subjects."""
     return _encode(f"p1:{key}")
 
 
 def decode_subject(cursor: str) -> ResourceKey:
-    """Read the key of a Subject's cursor; raises RequestError when it is not one."""
+    """Return the key in a Subject's cursor; raises RequestError when it is none."""
     return _key(cursor, _decode(cursor, "p1"))
 
 

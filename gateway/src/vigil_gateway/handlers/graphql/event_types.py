@@ -1,4 +1,4 @@
-"""What subscriptions yield."""
+"""The events of subscriptions."""
 
 import datetime as dt
 
@@ -14,7 +14,7 @@ from vigil_gateway.handlers.graphql.nodes import Camera, Identity, Sighting
 
 @strawberry.type(description="A revision of a sighting with its identity, at its position in the site's order.")
 class SightingEvent:
-    """What the subscription `sightings` yields."""
+    """An event of the subscription `sightings`."""
 
     cursor: str = strawberry.field(description="Pass it as `after` to go on behind this event.")
     seq: types.Count = strawberry.field(
@@ -31,7 +31,7 @@ class SightingEvent:
 
 @strawberry.type(description="A camera's heartbeat as it arrives.")
 class CameraEvent:
-    """What the subscription `cameras` yields."""
+    """An event of the subscription `cameras`."""
 
     camera: Camera
     heartbeat: types.CameraHeartbeat
@@ -39,7 +39,7 @@ class CameraEvent:
 
 
 def sighting_event(match: Match) -> SightingEvent:
-    """Return what subscribers see of a match from the bus or the event log."""
+    """Return the event of a match from the bus or the event log."""
     identity = Identity.from_event(match.identity)
     return SightingEvent(
         cursor=encode_event(match.seq),
@@ -59,7 +59,7 @@ def _trace(trace: TraceEvent | None, decided_at: dt.datetime) -> types.Trace | N
 
 
 def camera_event(state: CameraState, now: dt.datetime) -> CameraEvent:
-    """Return what watchers see of a camera's state."""
+    """Return the event of a camera's state."""
     beat = state.heartbeat
     return CameraEvent(
         camera=Camera.from_key(beat.camera.key, beat.site),

@@ -1,4 +1,4 @@
-"""Which sightings are meant: one filter for the list and for the subscription."""
+"""The filter of sightings, the same for the list and for the subscription."""
 
 import datetime as dt
 import uuid
@@ -33,7 +33,7 @@ class SubjectKey:
     subject_id: uuid.UUID | None = None
 
 
-@strawberry.input(description="Sightings that fit all that is given; a list fits when one of its entries does.")
+@strawberry.input(description="Sightings that meet all conditions; a list is met by any of its entries.")
 class SightingFilter:
     """A filter, as clients write it."""
 
@@ -47,7 +47,7 @@ class SightingFilter:
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """A filter that was checked; None: anything fits.
+    """A filter that was checked; None: no such condition.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Criteria:
     opened_before: dt.datetime | None = None
 
     def __call__(self, event: SightingEvent) -> bool:
-        """Return whether an event is meant."""
+        """Return whether an event meets all conditions."""
         sighting = event.sighting
         return (
             (self.cameras is None or (sighting.camera.namespace, sighting.camera.name) in self.cameras)
@@ -85,7 +85,7 @@ class Criteria:
 
 
 def check_filter(given: SightingFilter | None) -> Criteria:
-    """Check a filter as a client wrote it.
+    """Return the conditions of a filter as a client wrote it.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def _subjects(
 
 
 def resource_key(where: str, namespace: str, name: str) -> ResourceKey:
-    """Check a key as a client wrote it; raises RequestError when no resource can have it."""
+    """Return a key as a client wrote it; raises RequestError when no resource can have it."""
     for part in (namespace, name):
         if not DNS_LABEL.fullmatch(part):
             shown = part if len(part) <= 70 else f"{part[:70]}…"

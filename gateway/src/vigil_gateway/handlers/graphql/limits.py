@@ -1,8 +1,8 @@
 """Refuse documents that would cost too much before they cost anything.
 
 Size, tokens and nesting are counted by the lexer alone, so that an absurd document never reaches the parser and its
-recursion.
-Depth, aliases and cost are counted on the parsed document with its variables, so that a page size in a variable counts.
+recursion. Depth, aliases and cost are counted on the parsed document with its variables, so that a page size in a
+variable counts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,10 +32,10 @@ from vigil_gateway.handlers.graphql.errors import RequestError, limit_error
 DEFAULT_PAGE: Final = 50
 MAX_PAGE: Final = 200
 LISTS: Final = frozenset({"sightings", "cameras", "subjects"})
-"""Fields whose selection is answered once per entry of a page."""
+"""Fields whose selection is resolved once per entry of a page."""
 
 DEEPEST: Final = 100
-"""Levels below which nothing is looked at: fragments that spread each other in a circle have no end."""
+"""Levels below which nothing is counted: fragments that spread each other in a circle have no end."""
 
 _PAGE_ARGUMENTS: Final = frozenset({"first", "last"})
 _OPENING: Final = frozenset({TokenKind.BRACE_L, TokenKind.BRACKET_L, TokenKind.PAREN_L})
@@ -44,7 +44,7 @@ _CLOSING: Final = frozenset({TokenKind.BRACE_R, TokenKind.BRACKET_R, TokenKind.P
 
 @dataclass(frozen=True, slots=True)
 class QueryLimits:
-    """What one document may hold.
+    """The limits of one document.
 
     Attributes
     ----------
@@ -57,9 +57,9 @@ class QueryLimits:
     depth
         Fields inside fields; introspection is left to graphql-core's own rule.
     aliases
-        Fields under another name, each of which is answered by itself.
+        Fields under another name, each of which is resolved by itself.
     cost
-        Fields to be answered, times the entries of the page that they are in. 200 sightings with every field of each
+        Fields to be resolved, times the entries of the page that they are in. 200 sightings with every field of each
         cost about 10,000.
     """
 
@@ -72,7 +72,7 @@ class QueryLimits:
 
 
 def check_text(query: str, limits: QueryLimits) -> None:
-    """Check what can be checked before parsing; raises RequestError that says the limit and what was given."""
+    """Check what can be checked before parsing; raises RequestError with the limit and what was given."""
     if len(query) > limits.chars:
         raise limit_error("chars", limits.chars, len(query), "characters in the document")
     tokens = deepest = nesting = 0
@@ -92,7 +92,7 @@ def _token_kinds(query: str) -> Iterator[TokenKind]:
         try:
             token = lexer.advance()
         except GraphQLSyntaxError:
-            return  # the parser will say it, with its place
+            return  # the parser will report it, with its position
         if token.kind is TokenKind.EOF:
             return
         yield token.kind
@@ -104,7 +104,7 @@ def check_document(
     variables: Mapping[str, Any],
     limits: QueryLimits,
 ) -> RequestError | None:
-    """Check a parsed and validated document; give the error that says the limit and what was given, or None."""
+    """Return the error of a parsed document that exceeds a limit, with the limit and what was given; None otherwise."""
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     defaults = {
         node.variable.name.value: int(node.default_value.value)
@@ -113,13 +113,13 @@ def check_document(
     }
     lists = frozenset() if operation.operation is OperationType.SUBSCRIPTION else LISTS
     measured = _Measure(fragments, {**defaults, **variables}, limits, lists).of(operation.selection_set, 1, 1)
-    for name, allowed, given, told in (
+    for name, allowed, given, what in (
         ("depth", limits.depth, measured.depth, "levels of fields"),
         ("aliases", limits.aliases, measured.aliases, "aliases"),
         ("cost", limits.cost, measured.cost, "cost (fields times page sizes)"),
     ):
         if given > allowed:
-            return limit_error(name, allowed, given, told)
+            return limit_error(name, allowed, given, what)
     return None
 
 

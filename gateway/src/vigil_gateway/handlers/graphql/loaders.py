@@ -1,4 +1,4 @@
-"""Objects by their keys, read in batches: what the fields of one step ask for is one statement each."""
+"""Objects by their keys, read in batches: one statement for all that the fields of one step need."""
 
 import uuid
 from typing import Protocol, cast
@@ -16,7 +16,7 @@ from vigil_gateway.storage.postgres.sighting_reader import SightingReader
 
 
 class Readers(Protocol):
-    """What the loaders read from."""
+    """The stores of the loaders."""
 
     @property
     def registered_cameras(self) -> CameraReader:

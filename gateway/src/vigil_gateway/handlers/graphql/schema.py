@@ -1,4 +1,4 @@
-"""The schema with what guards it: limits before anything is executed, errors masked before anything is sent."""
+"""The schema with its guards: limits before anything is executed, errors masked before anything is sent."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +18,10 @@ from vigil_gateway.handlers.graphql.types import CONFIG
 
 
 class Guard(SchemaExtension):
-    """Refuse what costs too much; tell clients no more of an error than they should know."""
+    """Refuse documents that cost too much, and mask errors."""
 
     def on_operation(self) -> Iterator[None]:
-        """Check the text before it is parsed; mask the errors of the whole."""
+        """Check the text before it is parsed, and mask all errors."""
         context = self.execution_context
         if context.query is not None:
             check_text(context.query, self._request.services.limits)
@@ -31,7 +31,7 @@ class Guard(SchemaExtension):
             _mask(result)
 
     def on_validate(self) -> Iterator[None]:
-        """Check the parsed document; a refused one is not even validated."""
+        """Check the parsed document, before validation."""
         context = self.execution_context
         document = context.graphql_document
         operation = get_operation_ast(document, context.operation_name) if document is not None else None
@@ -65,13 +65,13 @@ def _mask(result: CoreResult | ExecutionResult) -> None:
 
 
 class Timer(SchemaExtension):
-    """Tell how long each operation took."""
+    """Measure the duration of each operation."""
 
     def __init__(self, observe: Callable[[str, float], None]) -> None:
         self._observe = observe
 
     def on_operation(self) -> Iterator[None]:
-        """Measure queries; a subscription has no duration worth telling."""
+        """Measure queries; the duration of a subscription is the client's choice."""
         start = time.perf_counter()
         yield
         document = self.execution_context.graphql_document
@@ -84,11 +84,11 @@ class GatewaySchema(strawberry.Schema):
     """Strawberry's schema, whose errors are logged by `mask` alone."""
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
-        """Leave logging to `mask`, which logs what clients may not see together with the id that they are given."""
+        """Leave logging to `mask`, which logs what clients may not see together with the id that they receive."""
 
 
 def build_schema(observe: Callable[[str, float], None] | None = None) -> GatewaySchema:
-    """Build the schema.
+    """Return the schema.
 
     Parameters
     ----------

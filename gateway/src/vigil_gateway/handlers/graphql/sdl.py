@@ -7,7 +7,7 @@ from vigil_gateway.handlers.graphql.schema import build_schema
 
 
 def sdl() -> str:
-    """Give the SDL as it is checked in."""
+    """Return the SDL as it is checked in."""
     return build_schema().as_str().rstrip() + "\n"
 
 

@@ -1,7 +1,7 @@
 """The schema's subscriptions.
 
-WebSockets take a shorter way to `sightings` (see `transport`), where an event is executed once for all who selected the
-same. The resolver here has the same result for any other way of running the schema.
+WebSockets take a shorter way to `sightings` (see `transport`), where an event is executed once for all that select
+the same. The resolver here has the same result for any other way of running the schema.
 """
 
 from collections.abc import AsyncGenerator
@@ -60,6 +60,6 @@ class Subscription:
     )
     cameras: AsyncGenerator[CameraEvent, None] = strawberry.subscription(
         resolver=_cameras,
-        description="The state of every camera, then each change of it. What a slow reader has not read is replaced by "
-        "what came after.",
+        description="The state of every camera, then each change of it. A slow reader receives the newest state of "
+        "each camera and misses those between.",
     )

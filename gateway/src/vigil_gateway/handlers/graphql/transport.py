@@ -1,8 +1,8 @@
 """GraphQL over `graphql-transport-ws`, and the short way of the subscription `sightings`.
 
-https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md. Strawberry speaks the protocol; added here are limits
-checked before anything else, a deadline on every send, close reasons that tell the client what to do, and a renderer
-shared by all subscriptions that selected the same.
+https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md. Strawberry implements the protocol; added here are
+limits checked before anything else, a deadline on every send, close reasons with what the client should do, and a
+renderer shared by all subscriptions that selected the same.
 """
 
 import asyncio
@@ -56,13 +56,13 @@ TRY_AGAIN_LATER: Final = 1013
 """RFC 6455's registry: overload."""
 
 EXTENSION: Final = "vigil.websocket"
-"""ASGI extension of our server, a Direct; without it everything works, with more steps per message."""
+"""ASGI extension of our server, a Direct; without it every message takes more steps."""
 
 KNOWN_DOCUMENTS: Final = 256
 """Parsed and validated texts kept: a thousand subscribers that come back send few different ones."""
 
 MAX_REASON_BYTES: Final = 123
-"""RFC 6455 §5.5: what fits into a close frame besides its code."""
+"""RFC 6455 §5.5: the length of a close frame without its code."""
 
 ShownOperation: TypeAlias = Operation[RequestContext, None]
 
@@ -71,12 +71,12 @@ Authenticate: TypeAlias = Callable[[str | None], Principal | None]
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """What our server can do besides ASGI's messages.
+    """The operations of our server beyond ASGI's messages.
 
     Attributes
     ----------
     write
-        Write a text message at once if the client has read enough of those before; False: it has not.
+        Write a text message at once if the client has read enough of the earlier ones; False: it has not.
     drop
         Close with a code and a reason without waiting for the client to read.
     """
@@ -87,7 +87,7 @@ class Direct:
 
 @dataclass(slots=True)
 class Gate:
-    """WebSockets that are open, and how many may be.
+    """The WebSockets that are open, and how many may be.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed text and what validation says of it."""
+    """A parsed text and the errors of its validation."""
 
     node: DocumentNode
     errors: list[GraphQLError]
@@ -115,11 +115,11 @@ class Documents:
     """Parse and validate each text once."""
 
     def __init__(self, schema: GatewaySchema) -> None:
-        self._schema = schema._schema  # noqa: SLF001 - strawberry gives no other way to graphql-core's schema
+        self._schema = schema._schema  # noqa: SLF001 - strawberry has no other way to graphql-core's schema
         self._known: OrderedDict[str, Document] = OrderedDict()
 
     def get(self, text: str) -> Document:
-        """Give the document; raises GraphQLSyntaxError."""
+        """Return the document of a text; raises GraphQLSyntaxError."""
         found = self._known.get(text)
         if found is None:
             node = parse(text)
@@ -159,7 +159,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
             gate.open -= 1
 
     async def handle_message(self, message: Message) -> None:
-        """Refuse what has not the shape of the protocol, before its parts are used."""
+        """Refuse a message that has not the shape of the protocol, before its parts are used."""
         given: object = message
         if not isinstance(given, dict) or not isinstance(given.get("type"), str):
             await self.handle_invalid_message("a message is an object with a `type`")
@@ -217,7 +217,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
         self._gate.sent += 1
 
     async def _drop(self, code: int, reason: str) -> None:
-        """Close now, whether or not the client reads."""
+        """Close now, also when the client does not read."""
         self._gate.dropped += 1
         log.info("subscriber dropped", code=code, reason=reason)
         short = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
@@ -243,7 +243,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
             await self._drop(ended.close_code, ended.reason)
         except GraphQLError as error:
             await self._fail(operation, error)
-        except Exception as error:  # noqa: BLE001 - the client is told an id, the log the rest
+        except Exception as error:  # noqa: BLE001 - the client gets an id, the log the rest
             await self._fail(operation, GraphQLError("", original_error=error))
 
     async def _fail(self, operation: ShownOperation, error: GraphQLError) -> None:
@@ -255,7 +255,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
             )
 
     def _check(self, operation: ShownOperation) -> tuple[DocumentNode, OperationDefinitionNode]:
-        """Parse, measure and validate; raises GraphQLError for the first thing that is wrong."""
+        """Return the document and its operation; raises GraphQLError for the first mistake in it."""
         limits = self.context.services.limits
         if not isinstance(operation.query, str):
             raise RequestError(Code.BAD_REQUEST, "`query` must be a text")
@@ -287,7 +287,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
             try:
                 payload = renderer.ready(event)
                 done = payload is not None and direct is not None and direct.write(head + payload + b"}")
-            except Exception:  # noqa: BLE001 - the feed calls this for all; who is concerned meets it again below
+            except Exception:  # noqa: BLE001 - the feed calls this for all; the subscription meets the error again below
                 return False
             self._gate.sent += done
             return done
@@ -304,7 +304,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
     async def _source(
         self, operation: ShownOperation, document: DocumentNode, variables: dict[str, Any]
     ) -> SightingStream:
-        """Run the schema's own resolver, which checks the arguments, and give its events unexecuted."""
+        """Run the schema's own resolver, which checks the arguments, and return its events unexecuted."""
         executor = Executor.build(
             self.view.core_schema,
             document,
@@ -355,7 +355,7 @@ class Router(GraphQLRouter[RequestContext, None]):
             raise Refusal(error.status_code, error.reason) from None
 
     def parse_json(self, data: str | bytes) -> Any:  # noqa: ANN401 - strawberry's signature
-        """Read a request's body; strawberry takes it for granted that it is an object."""
+        """Return a request's body as an object; strawberry takes that for granted."""
         found = super().parse_json(data)
         if not isinstance(found, dict):
             raise HTTPException(400, "the body is an object with `query`, and `variables` where there are any")
@@ -366,7 +366,7 @@ class Router(GraphQLRouter[RequestContext, None]):
 
 
 def sightings_field(operation: OperationDefinitionNode) -> FieldNode | None:
-    """Give the root field when the operation subscribes to `sightings`, plainly; None otherwise."""
+    """Return the root field when the operation subscribes to `sightings` without directives; None otherwise."""
     selections = operation.selection_set.selections
     if operation.operation is not OperationType.SUBSCRIPTION or len(selections) != 1:
         return None
@@ -376,7 +376,7 @@ def sightings_field(operation: OperationDefinitionNode) -> FieldNode | None:
 
 
 def bearer(token: str) -> Authenticate:
-    """Return the check of an Authorization value, in a time that says nothing about the token."""
+    """Return the check of an Authorization value, in constant time."""
     wanted = token.encode()
 
     def authenticate(value: str | None) -> Principal | None:

@@ -1,9 +1,9 @@
 """Keep the log in memory up to date: live from the bus, what is missing from Postgres.
 
-The bus may lose a message for us (we subscribe without acknowledging), deliver it twice or be away; none of it shows,
-because every event has its place. A message that is the next one is appended; a later one waits while Postgres is asked
-for those between; an earlier one is dropped. As a lost *last* message leaves no gap, Postgres is also asked for its
-newest place every second.
+The bus may lose a message (the subscription does not acknowledge), deliver it twice or be away; subscribers notice none
+of it, because every event has a position. The next message is appended; a later one waits while those between are read
+from Postgres; an earlier one is dropped. A lost *last* message leaves no gap, so the newest position is also read from
+Postgres every second.
 """
 
 import asyncio
@@ -26,30 +26,30 @@ PAGE: Final = 256
 """Events read from Postgres at once: some 0.5 MB of JSON."""
 
 MAX_EARLY: Final = 4096
-"""Messages held while those before them are fetched; what comes beyond is left to Postgres."""
+"""Messages held while those before them are fetched; more are read from Postgres."""
 
 TAIL_CHECK_S: Final = 1.0
 """A lost last message is noticed within this time plus one query: below the 2 s that are promised."""
 
 FIRST_PAUSE_S: Final = 0.1
-MAX_PAUSE_S: Final = 2.0
+LONGEST_PAUSE_S: Final = 2.0
 
 
 class EventStore(Protocol):
-    """What the feed reads from Postgres."""
+    """The part of the event log that the feed reads."""
 
     async def newest_seq(self) -> int:
-        """Give the newest `seq` that was committed; 0 before the first."""
+        """Return the newest `seq` that was committed; 0 before the first."""
 
     async def oldest_seq(self) -> int | None:
-        """Give the oldest `seq` that is kept; None when none is."""
+        """Return the oldest `seq` that is kept; None when none is."""
 
     async def events_after(self, seq: int, limit: int) -> list[EventRow]:
         """Return up to `limit` events after `seq`, in order."""
 
 
 def parse_row(row: EventRow) -> Entry:
-    """Read one row of the resume log; a row that cannot be read becomes an empty place, and the log says so."""
+    """Return the entry of a row of the event log; of a row that cannot be read, an empty one."""
     if row.type != MATCH_TYPE:
         return Entry(row.seq, None)
     try:
@@ -68,11 +68,11 @@ class Feed:
     ring
         The newest events.
     ready
-        Set once the newest place is known; until then nobody can say where "now" is.
+        Set once the newest position is known; before, a subscription cannot begin at "now".
     from_bus, from_database
         Events appended, by where they came from first.
     away
-        Why Postgres did not answer when it was last asked; None when it did.
+        Why Postgres could not be read the last time; None when it could.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Feed:
         self.ready = asyncio.Event()
         self.from_bus = 0
         self.from_database = 0
-        self.away: str | None = "the database has not been asked yet"
+        self.away: str | None = "the database has not been read yet"
         self._store = store
         self._capacity = capacity
         self._max_age_s = max_age_s
@@ -98,11 +98,11 @@ class Feed:
         self._wake = asyncio.Event()
 
     def receive(self, body: bytes) -> None:
-        """Take one message from the bus."""
+        """Append the event in a message from the bus, or keep it until those before it are there."""
         try:
             match = decode(body, Match)
         except EventError as error:
-            log.warning("message on the bus is not a match event", reason=str(error.reason), told=str(error)[:500])
+            log.warning("message on the bus is not a match event", reason=str(error.reason), error=str(error)[:500])
             return
         if match.seq <= self.ring.head and self.ready.is_set():
             return
@@ -134,17 +134,17 @@ class Feed:
         self._on_entry(entry)
 
     async def run(self) -> None:
-        """Fill gaps until cancelled; while Postgres is away, retry with backoff."""
-        backoff = Backoff(FIRST_PAUSE_S, MAX_PAUSE_S)
+        """Fill gaps until cancelled; while Postgres is away, try again with growing pauses."""
+        backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while True:
             try:
                 await self._catch_up()
-                backoff.reset()
                 self.away = None
+                backoff.reset()
             except DatabaseError as error:
                 self.away = str(error)
-                if not backoff.failures:
-                    log.warning("event log cannot be read; retrying", reason=str(error))
+                if backoff.failures == 0:
+                    log.warning("event log not read; retrying", reason=str(error))
                 await asyncio.sleep(backoff.next_s())
                 continue
             self.ring.evict(before=asyncio.get_running_loop().time() - self._max_age_s)
@@ -165,7 +165,7 @@ class Feed:
             await self._fill(newest)
 
     async def _begin(self, newest: int) -> None:
-        """Start behind the newest event, with the ones before it in memory for those who resume."""
+        """Start behind the newest event, with the ones before it in memory for subscribers that resume."""
         start = max(0, newest - self._capacity)
         self.ring.reset(start)
         while self.ring.head < newest:
@@ -189,7 +189,7 @@ class Feed:
             self._bridge(newest + 1)
 
     def _bridge(self, seq: int) -> None:
-        """Step over places whose rows are deleted: what is read at all is complete up to the newest place."""
+        """Step over positions whose rows are deleted: what is read is complete up to the newest position."""
         missing = seq - 1 - self.ring.head
         if missing <= 0:
             return
@@ -200,13 +200,13 @@ class Feed:
             self._append(Entry(self.ring.head + 1, None), from_bus=False)
 
     def _forget(self, early: set[int], newest: int) -> None:
-        """Drop messages that claim places which the database does not have: a match is published after its commit."""
+        """Drop messages beyond the newest position of the database: a match is published after its commit."""
         for seq in [seq for seq in early if seq > newest]:
             self._early.pop(seq, None)
             log.warning("message on the bus is ahead of the database", seq=seq, newest=newest)
 
     def _reset(self, before: int, newest: int) -> None:
-        log.error("the database ends before events that were told; subscribers begin anew", told=before, newest=newest)
+        log.error("the database ends before events that were sent; subscriptions end", sent=before, newest=newest)
         self._early.clear()
         self.ring.reset(newest)
         self._on_reset()

@@ -1,4 +1,4 @@
-"""Old events for subscribers that resume or lag, read once for all who need them at the same time."""
+"""Old events for subscribers that resume or lag, read once for all that need them at the same time."""
 
 import asyncio
 import time
@@ -11,14 +11,14 @@ from vigil_gateway.handlers.graphql.live.ring import Entry
 PAGE: Final = 128
 CACHED_PAGES: Final = 16
 MAX_AGE_S: Final = 10.0
-"""A thousand subscribers that come back together ask within seconds; an erased person must not be told long after."""
+"""A thousand subscribers that come back together ask within seconds; an erased person must not stay in memory."""
 
 PARALLEL_READS: Final = 4
-"""So that those who catch up leave connections of the pool to queries."""
+"""So that subscribers that catch up leave connections of the pool to queries."""
 
 
 class History:
-    """Pages of the resume log, aligned, so that subscribers at neighbouring places share them."""
+    """Pages of the event log, aligned, so that subscribers at nearby positions share them."""
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
@@ -27,7 +27,7 @@ class History:
         self.reads = 0
 
     async def after(self, position: int, newest: int) -> list[Entry]:
-        """Give entries behind `position`, at least one where there are any up to `newest`.
+        """Return entries behind `position`, at least one where there are any up to `newest`.
 
         Raises
         ------

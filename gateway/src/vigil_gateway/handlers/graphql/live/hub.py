@@ -1,9 +1,9 @@
 """Subscribers as positions in the site's order of events.
 
-A subscriber that has heard everything waits in `idle`. A new event is offered to each of them by a plain call: whom
-its filter leaves out just moves on, and who can take it at once (its socket has room) gets it by the same call, so that
-no task is woken per subscriber and event. Only those that cannot are woken. Whoever is not idle finds the event in the
-ring when it comes to it, or in Postgres once the ring has moved past it.
+A subscriber that has received everything waits in `idle`. A new event is offered to each of them by a plain call: one
+whose filter excludes it just moves on, and one whose socket has room receives it in the same call, so that no task is
+woken per subscriber and event. Only the others are woken. A subscriber that is not idle finds the event in the ring
+when it comes to it, or in Postgres once the ring has moved past it.
 """
 
 import asyncio
@@ -29,21 +29,24 @@ Wants = Callable[[SightingEvent], bool]
 Push = Callable[[SightingEvent], bool]
 """Deliver an event at once, without waiting; False: it could not be, and nothing was delivered."""
 
+FIRST_PAUSE_S: Final = 0.1
+LONGEST_PAUSE_S: Final = 2.0
+
 BATCH: Final = 64
-"""Entries looked at between two chances for others to run."""
+"""Entries taken between two chances for other tasks to run."""
 
 GOING_AWAY: Final = 1001
-"""RFC 6455 §7.4.1: the server goes down. Clients connect again."""
+"""RFC 6455 §7.4.1: the server stops. Clients connect again."""
 
 TOO_SLOW: Final = 4410
-"""Ours: what the client did not read in time was let go; it may resume after its last cursor."""
+"""Ours: the client did not read in time; it may resume after its last cursor."""
 
 RESET: Final = 4411
-"""Ours: the site's history begins anew; cursors from before mean nothing now."""
+"""Ours: the site's history begins anew; earlier cursors are void."""
 
 
 class FollowEnded(RequestError):  # noqa: N818 - it ends a subscription, which is not always an error
-    """A subscription cannot go on; the text says why and what to do, `close_code` how the socket is closed."""
+    """A subscription cannot go on; the message has the reason and what to do, `close_code` closes the socket."""
 
     def __init__(self, close_code: int, reason: str) -> None:
         super().__init__(Code.HISTORY_RESET if close_code == RESET else Code.UNAVAILABLE, reason)
@@ -64,7 +67,7 @@ class HubLimits:
     max_lag
         Events that a subscriber may fall behind while connected.
     ready_s
-        Seconds that a new subscription waits for the newest place to be known.
+        Seconds that a new subscription waits for the newest position to be known.
     """
 
     ring: int = 2000
@@ -75,12 +78,12 @@ class HubLimits:
 
 @dataclass(eq=False, slots=True)
 class Follower:
-    """One subscription's place.
+    """The position of one subscription.
 
     Attributes
     ----------
     position
-        The last `seq` that was dealt with.
+        The last `seq` that was sent or filtered out.
     push
         Delivers an event while the subscription waits for one; set by the transport, if it can.
     """
@@ -94,7 +97,7 @@ class Follower:
     wake: "asyncio.Future[None] | None" = field(default=None)
 
     async def next_batch(self) -> list[Entry]:
-        """Wait for what comes next: one or more wanted entries in order.
+        """Return the next wanted entries in order, at least one; waits for it.
 
         Raises
         ------
@@ -139,13 +142,13 @@ class Follower:
             self.wake = None
 
     def rouse(self) -> None:
-        """Let a waiting subscriber look again."""
+        """Wake the subscription if it waits."""
         if self.wake is not None and not self.wake.done():
             self.wake.set_result(None)
 
 
 class Hub:
-    """All that listen to the site's sightings at this gateway."""
+    """All subscriptions of sightings at this gateway."""
 
     def __init__(self, store: EventStore, limits: HubLimits) -> None:
         self.limits = limits
@@ -164,19 +167,21 @@ class Hub:
         self._closing: FollowEnded | None = None
 
     async def position(self, after: str | None) -> int:
-        """Turn a cursor, or None for "now", into a position.
+        """Return the position of a cursor, or of "now" for None.
 
         Raises
         ------
         RequestError
-            The cursor is not one of ours, lies beyond the newest event, or nothing can be said now.
+            The cursor was not made by this API, lies beyond the newest event, or cannot be checked now.
         """
         wanted = decode_event(after) if after is not None else None
         try:
             async with asyncio.timeout(self.limits.ready_s):
                 await self.feed.ready.wait()
         except TimeoutError:
-            msg = f"the newest event is not known yet (the database is silent for {self.limits.ready_s:g} s); try again"
+            msg = (
+                f"the newest event is not known yet (no answer of the database in {self.limits.ready_s:g} s); try again"
+            )
             raise RequestError(Code.UNAVAILABLE, msg) from None
         if wanted is None:
             return self.feed.ring.head
@@ -185,11 +190,11 @@ class Hub:
         return wanted
 
     async def _check_ahead(self, wanted: int) -> None:
-        """Another replica may have told of an event that is still on its way to us; Postgres has the last word."""
+        """Raise RequestError for a cursor beyond the database; another replica may know a newer event than this one."""
         try:
             newest = await self._store.newest_seq()
         except DatabaseError as error:
-            msg = f"the cursor is ahead of this gateway and the database cannot be asked now ({error}); try again"
+            msg = f"the cursor is ahead of this gateway and the database cannot be read now ({error}); try again"
             raise RequestError(Code.UNAVAILABLE, msg) from None
         if wanted > newest:
             msg = (
@@ -199,14 +204,14 @@ class Hub:
             raise RequestError(Code.CURSOR_AHEAD, msg, newest=encode_event(newest))
 
     def join(self, position: int, wants: Wants) -> Follower:
-        """Take part from a position on, until `leave`."""
+        """Return a new subscription that follows from a position on, until `leave`."""
         lag = max(0, self.feed.ring.head - position)
         follower = Follower(self, wants, position, allowed_lag=max(self.limits.max_lag, 2 * lag), ended=self._closing)
         self.followers.add(follower)
         return follower
 
     def leave(self, follower: Follower) -> None:
-        """Take part no more."""
+        """End a subscription."""
         self.followers.discard(follower)
 
     def _offer(self, entry: Entry) -> None:
@@ -220,7 +225,7 @@ class Hub:
                 follower.rouse()
 
     async def older(self, position: int, newest: int) -> list[Entry]:
-        """Read what is no longer in memory, for as long as it takes; raises RequestError when it is no longer kept."""
+        """Return entries that are no longer in memory, however long it takes; raises RequestError when none is kept."""
 
         async def read() -> list[Entry]:
             entries = await self.history.after(position, newest)
@@ -228,10 +233,10 @@ class Hub:
                 _check_kept(position, await self._store.oldest_seq(), newest)
             return entries or [Entry(newest, None)]
 
-        return await retry(read, on=(DatabaseError,), backoff=Backoff(0.1, 2.0))
+        return await retry(read, on=(DatabaseError,), backoff=Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S))
 
     def close(self, reason: str) -> None:
-        """End every subscription, and each that comes: the gateway goes down."""
+        """End every subscription, and each that begins later: the gateway stops."""
         self._closing = FollowEnded(GOING_AWAY, reason)
         self.end_all(GOING_AWAY, reason)
 
@@ -243,7 +248,7 @@ class Hub:
 
 
 class SightingStream(AsyncGenerator[SightingEvent, None]):
-    """The events of one subscription, in order; it takes part from the first event asked for until it is closed."""
+    """The events of one subscription, in order; it begins with the first event that is asked for."""
 
     def __init__(self, hub: Hub, position: int, wants: Wants) -> None:
         self._hub = hub
@@ -253,7 +258,7 @@ class SightingStream(AsyncGenerator[SightingEvent, None]):
         self._batch: deque[SightingEvent] = deque()
 
     def deliver_by(self, push: Push) -> None:
-        """Let events be delivered as they happen while the next one is waited for."""
+        """Deliver events by `push` as they happen while the next one is awaited."""
         self._joined().push = push
 
     def _joined(self) -> Follower:
@@ -262,7 +267,7 @@ class SightingStream(AsyncGenerator[SightingEvent, None]):
         return self._follower
 
     async def asend(self, value: None) -> SightingEvent:  # noqa: ARG002 - the protocol's parameter
-        """Give the next event; raises what `Follower.next_batch` raises."""
+        """Return the next event; raises what `Follower.next_batch` raises."""
         while not self._batch:
             batch = await self._joined().next_batch()
             self._batch.extend(entry.event for entry in batch if entry.event is not None)
@@ -280,12 +285,12 @@ class SightingStream(AsyncGenerator[SightingEvent, None]):
 
 
 def _check_kept(position: int, oldest: int | None, newest: int) -> None:
-    """Tell a hole, which an erasure leaves, from the end of what is kept."""
+    """Raise RequestError when events behind the position are no longer kept; a hole left by an erasure is none."""
     if oldest is not None and oldest <= position + 1:
         return
-    place = encode_event(oldest - 1 if oldest is not None else newest)
+    cursor = encode_event(oldest - 1 if oldest is not None else newest)
     msg = (
-        f"events after the cursor are no longer kept; the oldest place to resume after is {place}: "
+        f"events after the cursor are no longer kept; the oldest cursor to resume after is {cursor}: "
         "read the query `sightings` for what came before"
     )
-    raise RequestError(Code.CURSOR_EXPIRED, msg, oldest=place)
+    raise RequestError(Code.CURSOR_EXPIRED, msg, oldest=cursor)

@@ -1,4 +1,4 @@
-"""Turn an event into a response once for all subscribers that selected the same.
+"""Render an event once for all subscribers that selected the same and may see the same.
 
 The payload of an event depends on the selection, its fragments and the variables used in them, and on what the
 principal may see; it does not depend on where a subscription began (`after`) nor on which events it gets (`filter`).

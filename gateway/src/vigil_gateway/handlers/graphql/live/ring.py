@@ -10,12 +10,12 @@ from vigil_gateway.handlers.graphql.event_types import SightingEvent
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One place in the site's order.
+    """One position in the site's order.
 
     Attributes
     ----------
     event
-        What happened; None where the row has been deleted since (an erasure, the end of retention).
+        None where the row has been deleted since (an erasure, the end of retention).
     at
         When it was put into memory, in seconds of the monotonic clock.
     """
@@ -41,11 +41,11 @@ class Ring:
 
     @property
     def floor(self) -> int:
-        """The last place before the oldest entry: from here on everything is in memory."""
+        """The last position before the oldest entry: from here on everything is in memory."""
         return self.head - len(self._entries)
 
     def reset(self, head: int) -> None:
-        """Forget everything and begin behind `head`."""
+        """Drop everything and begin behind `head`."""
         self._entries.clear()
         self.head = head
 
@@ -60,14 +60,14 @@ class Ring:
             self._entries.popleft()
 
     def after(self, position: int, limit: int) -> list[Entry]:
-        """Give up to `limit` entries behind `position`, which must not lie before the floor."""
+        """Return up to `limit` entries behind `position`, which must not lie before the floor."""
         start = position - self.floor
         return list(islice(self._entries, start, start + limit))
 
     def evict(self, before: float) -> None:
         """Drop entries put in before a moment of the monotonic clock.
 
-        What a person asked to be erased is gone from Postgres at once; here it must not outlive it by long.
+        What an erasure removes is gone from Postgres at once, and must be gone from here soon after.
         """
         while self._entries and self._entries[0].at < before:
             self._entries.popleft()
