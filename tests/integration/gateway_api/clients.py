@@ -33,22 +33,22 @@ async def socket_to(api: Api, token: str | None = TOKEN, **options: Any) -> Asyn
 
 @dataclass
 class Listener:
-    """One subscription of `sightings` that keeps what it heard."""
+    """One subscription of `sightings` that keeps what it received."""
 
     ws: ClientConnection
-    heard: list[dict[str, Any]] = field(default_factory=list)
+    received: list[dict[str, Any]] = field(default_factory=list)
     last: dict[str, Any] | None = None
 
     @property
     def seqs(self) -> list[int]:
-        return [event["seq"] for event in self.heard]
+        return [event["seq"] for event in self.received]
 
     async def run(self) -> None:
         with contextlib.suppress(websockets.ConnectionClosed):
             async for text in self.ws:
                 message = json.loads(text)
                 if message["type"] == "next" and not message["payload"].get("errors"):
-                    self.heard.append(next(iter(message["payload"]["data"].values())))
+                    self.received.append(next(iter(message["payload"]["data"].values())))
                 else:
                     self.last = message
 
@@ -78,7 +78,7 @@ async def listening(
 
 
 @dataclass
-class DeafSocket:
+class StalledSocket:
     """A client that subscribes and then does not read: a plain socket with a small buffer."""
 
     reader: asyncio.StreamReader
@@ -111,7 +111,7 @@ class DeafSocket:
 
 
 @contextlib.asynccontextmanager
-async def deaf_socket(api: Api) -> AsyncIterator[DeafSocket]:
+async def stalled_socket(api: Api) -> AsyncIterator[StalledSocket]:
     """Subscribe by hand over a socket with a receive buffer of 4 KiB, and read nothing more."""
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -137,6 +137,6 @@ async def deaf_socket(api: Api) -> AsyncIterator[DeafSocket]:
     query = "subscription { sightings { seq identity { subject { displayName } } } }"
     await send(json.dumps({"id": "1", "type": "subscribe", "payload": {"query": query}}))
     try:
-        yield DeafSocket(reader, protocol)
+        yield StalledSocket(reader, protocol)
     finally:
         writer.transport.abort()

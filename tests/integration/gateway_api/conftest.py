@@ -14,7 +14,7 @@ from tests.support.servers import NatsServer, PostgresServer
 
 @pytest.fixture(scope="session")
 def template(shared_postgres: PostgresServer) -> str:
-    """Make a migrated database with the partitions that the tests write into, to copy."""
+    """Return a migrated database with the partitions that the tests write into, to copy."""
     return asyncio.run(migrated(shared_postgres, START, dt.datetime.now(dt.UTC)))
 
 

@@ -29,7 +29,7 @@ class Identity:
     published: list[int] = field(default_factory=list)
 
     async def write(self, match: Match) -> Match:
-        """Commit one event and give it with its place."""
+        """Commit one event and return it with its position."""
         async with self.database.transaction():
             seq = await self.database.fetchval("UPDATE event_counter SET last = last + 1 RETURNING last")
             match = match.model_copy(update={"seq": seq})
@@ -46,13 +46,13 @@ class Identity:
         return match
 
     async def publish(self, match: Match) -> None:
-        """Tell the bus."""
+        """Publish on the bus."""
         body = events.encode_match(match, dt.datetime.now(dt.UTC))
         await self.bus.publish(subject(SITE, Kind.MATCH, match.sighting.camera.key), body)
         self.published.append(match.seq)
 
-    async def tell(self, match: Match) -> Match:
-        """Commit and tell."""
+    async def emit(self, match: Match) -> Match:
+        """Commit and publish."""
         written = await self.write(match)
         await self.publish(written)
         return written
@@ -101,7 +101,7 @@ def a_match(
     who: str | None = None,
     padding: str = "",
 ) -> Match:
-    """Make a match of one sighting; `padding` makes it heavy."""
+    """Return a match of one sighting; `padding` makes it large."""
     sighting_id = sighting_id or new_sighting_id()
     opened = sighting_time(sighting_id)
     shot = events.BestShot(

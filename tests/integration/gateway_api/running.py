@@ -26,9 +26,9 @@ TOKEN = "a-token-of-the-tests"
 DEADLINE_S = 20.0
 
 
-async def eventually(condition: Callable[[], Any], told: str) -> None:
+async def eventually(condition: Callable[[], Any], what: str) -> None:
     """Wait until a condition holds."""
-    await waiting.eventually(condition, DEADLINE_S, told, poll_s=0.02)
+    await waiting.eventually(condition, DEADLINE_S, what, poll_s=0.02)
 
 
 @dataclass

@@ -112,7 +112,7 @@ async def test_failures_of_servers_have_codes(
     async with identity.database.transaction():
         await identity.database.execute("LOCK TABLE sightings IN ACCESS EXCLUSIVE MODE")
         assert await operation_code(api, PAGE) == "TIMEOUT"
-    await identity.database.execute("ALTER TABLE sightings RENAME COLUMN frames TO pictures")
+    await identity.database.execute("ALTER TABLE sightings RENAME COLUMN frames TO images")
     assert await operation_code(api, PAGE) == "INTERNAL"
     nowhere = database_url.rsplit("/", 1)[0] + "/nothing"
     async with running_api(nowhere, nats_server) as lost:

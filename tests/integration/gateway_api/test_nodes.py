@@ -9,7 +9,7 @@ import pytest
 from tests.integration.gateway_api.clients import listening
 from tests.integration.gateway_api.identity import SITE, Identity, a_match
 from tests.integration.gateway_api.running import Api, eventually
-from tests.integration.gateway_api.test_queries import ask, told
+from tests.integration.gateway_api.test_queries import ask, write_sightings
 
 from vigil_contracts.ids import ResourceKey, new_sighting_id
 from vigil_gateway.handlers.graphql.context import RequestContext, Services
@@ -71,7 +71,7 @@ async def test_statements_of_a_page_of_50_sightings(
 ) -> None:
     """The page itself, one for all its cameras, one for all its Subjects and one for the photos of those."""
     await register(identity)
-    await told(identity, 50)
+    await write_sightings(identity, 50)
     database = Database(database_url, "counting", 2)
     await database.open()
     pool = CountingPool(database)
@@ -95,7 +95,7 @@ async def test_statements_of_a_page_of_50_sightings(
 
 async def test_every_object_is_found_again_by_its_id(api: Api, identity: Identity) -> None:
     await register(identity)
-    await told(identity, 2)
+    await write_sightings(identity, 2)
     fields = "id sightingId camera { id name url } identity { subject { id name category } }"
     page = await ask(api, f"{{ sightings(first: 1) {{ nodes {{ {fields} }} }} }}")
     (sighting,) = page["data"]["sightings"]["nodes"]
@@ -143,7 +143,7 @@ async def test_malformed_ids_are_refused_with_a_code(api: Api, wrong: str, reaso
 
 async def test_lists_have_a_count_and_sightings_an_estimate(api: Api, identity: Identity) -> None:
     await register(identity)
-    await told(identity, 40)
+    await write_sightings(identity, 40)
     await identity.database.execute("ANALYZE")
     query = """query Counts($filter: SightingFilter) { cameras(first: 1) { totalCount nodes { name } }
         subjects(first: 1) { totalCount } sightings(first: 1, filter: $filter) { estimatedCount } }"""
@@ -174,9 +174,9 @@ async def test_live_events_lead_to_their_objects(api: Api, identity: Identity) -
     fields = "seq sighting { camera { name url fps } } identity { subject { name category } }"
     async with listening(api, fields=fields) as one, listening(api, fields=fields) as two:
         for number in range(5):
-            await identity.tell(a_match(f"camera-{number % 3}", who="ada"))
-        await eventually(lambda: len(one.heard) == 5 and len(two.heard) == 5, "both have all events")
-    assert one.heard == two.heard
+            await identity.emit(a_match(f"camera-{number % 3}", who="ada"))
+        await eventually(lambda: len(one.received) == 5 and len(two.received) == 5, "both have all events")
+    assert one.received == two.received
     assert one.seqs == [1, 2, 3, 4, 5]
-    assert one.heard[1]["sighting"]["camera"] == {"name": "camera-1", "url": "rtsp://camera/1", "fps": 5}
-    assert one.heard[1]["identity"]["subject"] == {"name": "ada", "category": "Guest"}
+    assert one.received[1]["sighting"]["camera"] == {"name": "camera-1", "url": "rtsp://camera/1", "fps": 5}
+    assert one.received[1]["identity"]["subject"] == {"name": "ada", "category": "Guest"}

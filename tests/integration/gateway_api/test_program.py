@@ -1,4 +1,4 @@
-"""Promises of the program: one sentence when it cannot start, a clean end when it is told to stop."""
+"""Promises of the program: one sentence when it cannot start, a clean end on SIGTERM."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 
 async def program(bus: NatsServer, database: str, port: int, token: str) -> asyncio.subprocess.Process:
-    told = {
+    variables = {
         "VIGIL_SITE": SITE,
         "VIGIL_NATS_URL": bus.url,
         "VIGIL_NATS_TOKEN": bus.token,
@@ -28,7 +28,7 @@ async def program(bus: NatsServer, database: str, port: int, token: str) -> asyn
     pipe = asyncio.subprocess.PIPE
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "vigil_gateway", "api"),
-        env={**environment(), **told},
+        env={**environment(), **variables},
         stdout=pipe,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -46,7 +46,7 @@ async def answers(port: int) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_ends_cleanly_when_told_to(nats_server: NatsServer, database_url: str, identity: Identity) -> None:
+async def test_sigterm_ends_the_program_cleanly(nats_server: NatsServer, database_url: str, identity: Identity) -> None:
     await identity.write(a_match(sighting_id=new_sighting_id()))
     port = free_port()
     process = await program(nats_server, database_url, port, TOKEN)

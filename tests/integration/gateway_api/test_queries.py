@@ -37,7 +37,7 @@ async def ask(api: Api, query: str, **variables: Any) -> dict[str, Any]:
         return answer
 
 
-async def told(identity: Identity, count: int) -> list[Match]:
+async def write_sightings(identity: Identity, count: int) -> list[Match]:
     """Write sightings a second apart, of three cameras, every second one of Ada; the newest first."""
     matches = [
         await identity.write(
@@ -57,7 +57,7 @@ def ids(matches: list[Match]) -> list[str]:
 
 
 async def test_pages_forward_and_backward_give_every_sighting_once(api: Api, identity: Identity) -> None:
-    wanted = ids(await told(identity, 25))
+    wanted = ids(await write_sightings(identity, 25))
     seen, after = [], None
     for _ in range(4):
         page = (await ask(api, PAGE, first=7, after=after))["data"]["sightings"]
@@ -73,7 +73,7 @@ async def test_pages_forward_and_backward_give_every_sighting_once(api: Api, ide
 
 
 async def test_filters_of_the_list(api: Api, identity: Identity) -> None:
-    matches = await told(identity, 12)
+    matches = await write_sightings(identity, 12)
     ada = str(uuid.uuid5(uuid.NAMESPACE_DNS, "ada"))
     cases: list[tuple[dict[str, Any], list[Match]]] = [
         ({"identity": ["KNOWN"]}, [m for m in matches if m.identity.subject]),
@@ -156,7 +156,7 @@ async def test_cameras_with_their_last_heartbeat(api: Api, identity: Identity) -
     assert one["data"] == {"camera": {"name": "gate"}, "none": None}
 
 
-async def test_subjects_with_what_became_of_their_photos(api: Api, identity: Identity) -> None:
+async def test_subjects_with_the_assessment_of_their_photos(api: Api, identity: Identity) -> None:
     for name, until in (("ada", None), ("bob", START)):
         subject_id = await identity.database.fetchval(
             "INSERT INTO subjects (id, namespace, name, display_name, category, active_until, resource, content_hash)"
@@ -190,7 +190,7 @@ async def test_subjects_with_what_became_of_their_photos(api: Api, identity: Ide
 
 
 async def test_site_and_status(api: Api, identity: Identity) -> None:
-    await identity.tell(a_match())
+    await identity.emit(a_match())
     await eventually(lambda: api.parts.services.hub.feed.ring.head == 1, "the event came")
     answer = await ask(api, "{ site { name cursor cameras subjects } status { database bus newestSeq subscribers } }")
     assert answer["data"] == {
@@ -200,7 +200,7 @@ async def test_site_and_status(api: Api, identity: Identity) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "reason"),
     [
         ("{ sightings(first: 100000) { nodes { id } } }", "entries in a page: 100000 given, at most 200 allowed"),
         ("{ sightings(first: -1) { nodes { id } } }", "a page of -1 entries"),
@@ -217,14 +217,15 @@ async def test_site_and_status(api: Api, identity: Identity) -> None:
         ('{ camera(name: "a", namespace: "\\u0000") { name } }', "can be no name"),
     ],
 )
-async def test_absurd_requests_get_a_clear_error_and_nothing_else_happens(api: Api, query: str, said: str) -> None:
+async def test_absurd_requests_get_a_clear_error(api: Api, query: str, reason: str) -> None:
+    """The API answers the next request as before."""
     answer = await ask(api, query)
-    assert said in answer["errors"][0]["message"]
+    assert reason in answer["errors"][0]["message"]
     assert (await ask(api, "{ status { version } }"))["data"]["status"]["version"]
 
 
-async def test_errors_nobody_foresaw_are_masked(api: Api, identity: Identity) -> None:
-    await identity.database.execute("ALTER TABLE sightings RENAME COLUMN frames TO pictures")
+async def test_unexpected_errors_are_masked(api: Api, identity: Identity) -> None:
+    await identity.database.execute("ALTER TABLE sightings RENAME COLUMN frames TO images")
     answer = await ask(api, "{ sightings { nodes { id } } }")
     error = answer["errors"][0]
     assert error["extensions"]["code"] == "INTERNAL"
@@ -235,7 +236,7 @@ async def test_errors_nobody_foresaw_are_masked(api: Api, identity: Identity) ->
     assert "frames" not in json.dumps(answer)
 
 
-async def test_a_database_that_is_slow_or_away_is_said(api: Api, identity: Identity) -> None:
+async def test_a_slow_database_is_reported(api: Api, identity: Identity) -> None:
     blocker = identity.database.transaction()
     await blocker.start()
     await identity.database.execute("LOCK TABLE sightings IN ACCESS EXCLUSIVE MODE")

@@ -31,18 +31,18 @@ async def test_bus_killed_and_restarted_loses_and_repeats_nothing(
 ) -> None:
     async with listening(api) as listener:
         for _ in range(5):
-            await identity.tell(a_match())
+            await identity.emit(a_match())
         nats_server.running.kill()
         await eventually(lambda: not api.parts.bus.connected, "the API notices")
         meanwhile = [await identity.write(a_match()) for _ in range(5)]
-        await eventually(lambda: len(listener.heard) == 10, "events without a bus")
+        await eventually(lambda: len(listener.received) == 10, "events without a bus")
         await asyncio.to_thread(nats_server.running.start)
         await eventually(lambda: api.parts.bus.connected, "the bus is back")
-        for match in meanwhile:  # the relay tells what it could not tell before
+        for match in meanwhile:  # the relay publishes what it could not publish before
             await identity.publish(match)
         for _ in range(5):
-            await identity.tell(a_match())
-        await eventually(lambda: len(listener.heard) == 15, "all events")
+            await identity.emit(a_match())
+        await eventually(lambda: len(listener.received) == 15, "all events")
     assert listener.seqs == list(range(1, 16))
     assert api.parts.services.hub.feed.from_bus > 5
 
@@ -52,16 +52,16 @@ async def test_database_killed_and_restarted_loses_and_repeats_nothing(
 ) -> None:
     async with listening(api) as listener:
         for _ in range(5):
-            await identity.tell(a_match())
-        await eventually(lambda: len(listener.heard) == 5, "5 events")
+            await identity.emit(a_match())
+        await eventually(lambda: len(listener.received) == 5, "5 events")
         own_postgres.running.kill()
         await eventually(lambda: api.parts.services.hub.feed.away, "the API notices")
         await asyncio.to_thread(own_postgres.running.start)
         async with fresh_identity(database_url, identity.bus) as again:
             for _ in range(5):
-                await again.tell(a_match())
+                await again.emit(a_match())
             await again.write(a_match())
-            await eventually(lambda: len(listener.heard) == 11, "events after the restart")
+            await eventually(lambda: len(listener.received) == 11, "events after the restart")
         await eventually(lambda: not api.parts.services.hub.feed.away, "the API sees it again")
     assert listener.seqs == list(range(1, 12))
 
@@ -85,5 +85,5 @@ async def test_starts_without_bus_and_database(
         await eventually(lambda: api.parts.bus.connected, "the bus is there")
         assert (await client.get("/readyz")).json()["ok"]
         async with listening(api, after=encode_event(1)) as listener:
-            await eventually(lambda: len(listener.heard) == 2, "the history")
+            await eventually(lambda: len(listener.received) == 2, "the history")
         assert listener.seqs == [2, 3]

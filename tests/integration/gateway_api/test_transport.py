@@ -1,4 +1,4 @@
-"""Promises of the doors: who is let in, how much, and what the protocol's wrong uses are told."""
+"""Promises of the transport: authentication, limits, and answers to misuse of the protocol."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ async def closed(ws: ClientConnection) -> tuple[int | None, str]:
 
 
 async def answer(ws: ClientConnection, query: Any, operation: str = "1") -> dict[str, Any]:
-    """Send one operation and give the first answer to it."""
+    """Send one operation and return the first answer to it."""
     await ws.send(json.dumps({"id": operation, "type": "subscribe", "payload": {"query": query}}))
     async with asyncio.timeout(DEADLINE_S):
         while True:
@@ -45,7 +45,7 @@ async def answer(ws: ClientConnection, query: Any, operation: str = "1") -> dict
                 return message
 
 
-async def test_an_ordinary_client_library_hears_events(api: Api, identity: Identity) -> None:
+async def test_an_ordinary_client_library_receives_events(api: Api, identity: Identity) -> None:
     transport = WebsocketsTransport(
         url=api.ws, init_payload={"authorization": f"Bearer {TOKEN}"}, subprotocols=[*PROTOCOL], close_timeout=1
     )
@@ -53,14 +53,14 @@ async def test_an_ordinary_client_library_hears_events(api: Api, identity: Ident
         events = session.subscribe(gql("subscription { sightings { cursor sighting { camera { name } } } }"))
         first = asyncio.ensure_future(anext(events))
         await eventually(lambda: len(api.parts.services.hub.followers) == 1, "subscribed")
-        await identity.tell(a_match("door"))
+        await identity.emit(a_match("door"))
         assert (await asyncio.wait_for(first, DEADLINE_S))["sightings"]["sighting"]["camera"] == {"name": "door"}
         await events.aclose()
     await eventually(lambda: len(api.parts.services.hub.followers) == 0, "the subscription ended")
 
 
 @pytest.mark.parametrize("token", [None, "wrong", TOKEN + "x", "ä"])
-async def test_nobody_gets_in_without_the_token(api: Api, token: str | None) -> None:
+async def test_a_connection_without_the_token_is_refused(api: Api, token: str | None) -> None:
     async with connect(api.ws, subprotocols=PROTOCOL) as ws:
         payload = {} if token is None else {"authorization": f"Bearer {token}"}
         await ws.send(json.dumps({"type": "connection_init", "payload": payload}))
@@ -82,7 +82,7 @@ async def test_the_token_may_come_in_the_handshake(api: Api) -> None:
         assert (await answer(ws, "{ __typename }"))["payload"]["data"] == {"__typename": "Query"}
 
 
-async def test_subscribing_before_being_let_in_ends_the_connection(api: Api) -> None:
+async def test_subscribing_before_the_ack_ends_the_connection(api: Api) -> None:
     async with connect(api.ws, subprotocols=PROTOCOL) as ws:
         await ws.send(json.dumps({"id": "1", "type": "subscribe", "payload": {"query": "{ __typename }"}}))
         assert (await closed(ws))[0] == 4401
@@ -105,7 +105,7 @@ async def test_subscribing_before_being_let_in_ends_the_connection(api: Api) -> 
         ('{"type": "ping", "payload": "' + "x" * 100_000 + '"}', 1009),
     ],
 )
-async def test_what_is_not_the_protocol_ends_the_connection(api: Api, text: str, code: int) -> None:
+async def test_messages_outside_the_protocol_end_the_connection(api: Api, text: str, code: int) -> None:
     async with socket_to(api) as ws:
         await ws.send(text)
         assert (await closed(ws))[0] == code
@@ -114,7 +114,7 @@ async def test_what_is_not_the_protocol_ends_the_connection(api: Api, text: str,
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "reason"),
     [
         (7, "`query` must be a text"),
         ("subscription {", "Syntax Error"),
@@ -127,11 +127,11 @@ async def test_what_is_not_the_protocol_ends_the_connection(api: Api, text: str,
         ("mutation { nothing }", "The mutation operation is not supported"),
     ],
 )
-async def test_wrong_operations_are_told_and_the_connection_stays(api: Api, query: object, said: str) -> None:
+async def test_wrong_operations_are_refused_and_the_socket_stays(api: Api, query: object, reason: str) -> None:
     async with socket_to(api) as ws:
         refused = await answer(ws, query)
         assert refused["type"] == "error"
-        assert said in refused["payload"][0]["message"]
+        assert reason in refused["payload"][0]["message"]
         assert (await answer(ws, "{ __typename }", "2"))["payload"]["data"] == {"__typename": "Query"}
 
 
@@ -170,7 +170,7 @@ async def test_bodies_that_are_too_large_are_refused(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "accept", "said"),
+    ("body", "accept", "reason"),
     [
         (b"7", "*/*", "the body is an object with `query`"),
         (b'"text"', "*/*", "the body is an object with `query`"),
@@ -183,12 +183,12 @@ async def test_bodies_that_are_too_large_are_refused(api: Api) -> None:
         (b'{"query": "subscription { sightings { seq } }"}', "text/event-stream", "over WebSocket"),
     ],
 )
-async def test_wrong_bodies_are_told(api: Api, body: bytes, accept: str, said: str) -> None:
+async def test_wrong_bodies_are_refused(api: Api, body: bytes, accept: str, reason: str) -> None:
     headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json", "accept": accept}
     async with httpx.AsyncClient(base_url=api.http, headers=headers) as client:
         refused = await client.post("/graphql", content=body)
-    assert refused.status_code == (200 if "WebSocket" in said else 400)
-    assert said in refused.text
+    assert refused.status_code == (200 if "WebSocket" in reason else 400)
+    assert reason in refused.text
 
 
 async def test_cors_is_off_unless_asked_for(api: Api, database_url: str, nats_server: NatsServer) -> None:
@@ -234,7 +234,7 @@ def a_heartbeat(camera: str, state: CameraState, reason: SourceReason, **more: A
     return encode_heartbeat(beat, now)
 
 
-async def test_cameras_tell_their_changes(api: Api, bus: Any) -> None:
+async def test_changes_of_cameras_are_sent(api: Api, bus: Any) -> None:
     door = subject(SITE, Kind.CAMERA, ResourceKey("default", "door"))
     await bus.publish(door, a_heartbeat("door", CameraState.CONNECTING, SourceReason.CONNECTING))
     await eventually(lambda: len(api.parts.services.cameras) == 1, "the first heartbeat")
@@ -248,11 +248,11 @@ async def test_cameras_tell_their_changes(api: Api, bus: Any) -> None:
                 door, a_heartbeat("door", CameraState.STREAMING, SourceReason.CONNECTED, analysed_fps=fps)
             )
         await bus.publish(door, a_heartbeat("door", CameraState.ENDED, SourceReason.ENDED))
-        heard = []
+        states = []
         async with asyncio.timeout(DEADLINE_S):
-            while "ENDED" not in heard:
-                heard.append(json.loads(await ws.recv())["payload"]["data"]["cameras"]["heartbeat"]["state"])
-    assert heard in (["STREAMING", "ENDED"], ["ENDED"])  # a state that was not read yet is replaced
+            while "ENDED" not in states:
+                states.append(json.loads(await ws.recv())["payload"]["data"]["cameras"]["heartbeat"]["state"])
+    assert states in (["STREAMING", "ENDED"], ["ENDED"])  # a state that was not read yet is replaced
 
 
 async def register(identity: Identity, name: str) -> None:
@@ -261,9 +261,10 @@ async def register(identity: Identity, name: str) -> None:
     )
 
 
-async def test_the_last_heartbeats_of_registered_cameras_are_known_after_a_start(
+async def test_last_heartbeats_are_known_after_a_start(
     database_url: str, identity: Identity, bus: Any, nats_server: NatsServer
 ) -> None:
+    """Those of registered cameras; that of a removed one is dropped."""
     for name in ("door", "gate", "removed"):
         body = a_heartbeat(name, CameraState.STOPPED, SourceReason.STOPPED)
         await bus.jetstream().publish(subject(SITE, Kind.CAMERA, ResourceKey("default", name)), body)

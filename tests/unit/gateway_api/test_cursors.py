@@ -42,7 +42,7 @@ def test_resource_cursors_round_trip(key: ResourceKey) -> None:
 
 
 @given(st.text(max_size=400) | st.binary(max_size=200).map(lambda data: base64.urlsafe_b64encode(data).decode()))
-def test_garbage_is_refused_with_words(text: str) -> None:
+def test_garbage_is_refused_with_a_reason(text: str) -> None:
     for decode in DECODERS:
         with pytest.raises(RequestError, match="cannot be used") as refused:
             decode(text)
@@ -55,7 +55,7 @@ def encoded(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("cursor", "decode", "told"),
+    ("cursor", "decode", "reason"),
     [
         ("", cursors.decode_event, "not made by this API"),
         (encoded("v1:-1"), cursors.decode_event, "not a position"),
@@ -79,7 +79,7 @@ def encoded(text: str) -> str:
         ("x" * 257, cursors.decode_event, "it has 257 characters"),
     ],
 )
-def test_wrong_cursors(cursor: str, decode: Callable[[str], object], told: str) -> None:
+def test_wrong_cursors_are_refused(cursor: str, decode: Callable[[str], object], reason: str) -> None:
     with pytest.raises(RequestError) as refused:
         decode(cursor)
-    assert told in refused.value.message
+    assert reason in refused.value.message

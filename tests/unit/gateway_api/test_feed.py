@@ -93,20 +93,20 @@ def test_every_event_once_and_in_order(
 
     asyncio.run(story())
     assert [entry.seq for entry in seen] == list(range(1, 31))
-    told = {entry.seq for entry in seen if entry.event is not None}
-    assert told >= set(range(1, 31)) - erased
+    received = {entry.seq for entry in seen if entry.event is not None}
+    assert received >= set(range(1, 31)) - erased
 
 
 @pytest.mark.parametrize("body", [b"", b"nonsense", b"{}", b"x" * 300_000, BODIES[1].replace(b"match.v1", b"match.v9")])
-def test_what_is_no_match_is_left_aside(body: bytes) -> None:
+def test_a_message_that_is_no_match_is_ignored(body: bytes) -> None:
     async def story() -> None:
-        feed = Feed(Log(0), capacity=9, max_age_s=60, on_entry=lambda _: pytest.fail("told"), on_reset=lambda: None)
+        feed = Feed(Log(0), capacity=9, max_age_s=60, on_entry=lambda _: pytest.fail("appended"), on_reset=lambda: None)
         feed.receive(body)
 
     asyncio.run(story())
 
 
-def test_the_ring_forgets_the_oldest_and_says_from_where_on_it_knows() -> None:
+def test_the_ring_drops_the_oldest_and_knows_its_floor() -> None:
     ring = Ring(3)
     ring.reset(10)
     for seq in range(11, 16):
@@ -131,5 +131,5 @@ def test_the_ring_forgets_the_oldest_and_says_from_where_on_it_knows() -> None:
         (65536, b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00"),
     ],
 )
-def test_heads_of_frames(length: int, head: bytes) -> None:
+def test_frame_heads(length: int, head: bytes) -> None:
     assert frame_head(length) == head

@@ -35,7 +35,7 @@ def decoded(text: str) -> str:
 
 
 @given(st.text(max_size=400) | st.binary(max_size=200).map(lambda data: base64.b64encode(data).decode()))
-def test_garbage_is_refused_with_words(text: str) -> None:
+def test_garbage_is_refused_with_a_reason(text: str) -> None:
     with pytest.raises(RequestError, match="cannot be used") as refused:
         ids.decode_id(text if ":" not in decoded(text) else "")
     assert refused.value.code is Code.BAD_ID

@@ -19,7 +19,7 @@ EVERYTHING = """{ sightings(first: 200) { pageInfo { hasNextPage endCursor } edg
 
 
 def refusal(query: str, variables: dict[str, Any] | None = None) -> dict[str, Any] | None:
-    """Give what is said of a document; None when it may pass."""
+    """Return the details of a document's error; None when it may pass."""
     try:
         check_text(query, LIMITS)
     except RequestError as error:
@@ -71,7 +71,7 @@ def refusal(query: str, variables: dict[str, Any] | None = None) -> dict[str, An
         ),
     ],
 )
-def test_refused(query: str, variables: dict[str, Any], limit: str, given: int) -> None:
+def test_documents_over_a_limit_are_refused(query: str, variables: dict[str, Any], limit: str, given: int) -> None:
     found = refusal(query, variables)
     assert found is not None
     assert (found["code"], found["limit"], found["given"]) == ("LIMIT", limit, given)
@@ -107,7 +107,7 @@ def test_spreads_of_spreads_stay_cheap() -> None:
     assert (found["limit"], found["given"]) == ("cost", 2**30)
 
 
-def test_everything_is_valid_and_introspection_cannot_be_nested_for_ever() -> None:
+def test_introspection_is_valid_and_its_depth_is_limited() -> None:
     schema = build_schema()._schema
     assert validate(schema, parse(EVERYTHING)) == []
     assert validate(schema, parse(get_introspection_query())) == []

@@ -14,7 +14,7 @@ from vigil_gateway.handlers.graphql.pages import PageRequest, page, page_request
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reason"),
     [
         ({"first": 201}, "entries in a page: 201 given, at most 200 allowed"),
         ({"last": 2**31 - 1}, "entries in a page: 2147483647 given, at most 200 allowed"),
@@ -25,7 +25,7 @@ from vigil_gateway.handlers.graphql.pages import PageRequest, page, page_request
         ({"before": cursors.encode_event(7)}, "of an event of the subscription"),
     ],
 )
-def test_absurd_pages_are_refused(arguments: dict[str, Any], told: str) -> None:
+def test_absurd_pages_are_refused(arguments: dict[str, Any], reason: str) -> None:
     with pytest.raises(RequestError) as refused:
         page_request(
             arguments.get("first"),
@@ -34,7 +34,7 @@ def test_absurd_pages_are_refused(arguments: dict[str, Any], told: str) -> None:
             arguments.get("before"),
             cursors.decode_sighting,
         )
-    assert told in refused.value.message
+    assert reason in refused.value.message
 
 
 def a_camera(row: int) -> Camera:
@@ -51,7 +51,7 @@ def a_camera(row: int) -> Camera:
         (PageRequest(2, False, None, None), [], [], False, False),
     ],
 )
-def test_pages_know_their_neighbours(
+def test_pages_know_whether_others_precede_and_follow(
     request_: PageRequest[int], rows: list[int], kept: list[int], *, following: bool, preceding: bool
 ) -> None:
     found = page(request_, rows, a_camera, str)
@@ -63,7 +63,7 @@ def test_pages_know_their_neighbours(
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "reason"),
     [
         (SightingFilter(cameras=[CameraKey(name="a")] * 201), "entries in filter.cameras: 201 given, at most 200"),
         (SightingFilter(cameras=[CameraKey(name="Door")]), "'Door' in filter.cameras can be no name"),
@@ -72,10 +72,10 @@ def test_pages_know_their_neighbours(
         (SightingFilter(subjects=[SubjectKey(name="x" * 5000)]), "can be no name"),
     ],
 )
-def test_wrong_filters_are_refused(given: SightingFilter, told: str) -> None:
+def test_wrong_filters_are_refused(given: SightingFilter, reason: str) -> None:
     with pytest.raises(RequestError) as refused:
         check_filter(given)
-    assert told in refused.value.message
+    assert reason in refused.value.message
     assert len(refused.value.message) < 300
 
 

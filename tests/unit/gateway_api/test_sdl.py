@@ -1,4 +1,4 @@
-"""The SDL that is checked in is the schema's, and speaks the contracts' words."""
+"""The SDL that is checked in is the schema's, and its enums are the contracts'."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ CHECKED_IN = Path(__file__).parents[3] / "gateway" / "schema.graphql"
 
 
 def test_checked_in_sdl_is_up_to_date() -> None:
-    told = "run: python -m vigil_gateway.handlers.graphql.sdl gateway/schema.graphql"
-    assert CHECKED_IN.read_text(encoding="utf-8") == sdl(), told
+    hint = "run: python -m vigil_gateway.handlers.graphql.sdl gateway/schema.graphql"
+    assert CHECKED_IN.read_text(encoding="utf-8") == sdl(), hint
 
 
 def test_enums_have_the_contracts_names() -> None:
