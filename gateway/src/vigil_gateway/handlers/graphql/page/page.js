@@ -1,7 +1,7 @@
 "use strict";
 
-// GraphiQL comes from unpkg.com, each file checked against its hash; where it cannot be had (a machine without the
-// Internet), the plain console below does the same work without any file from elsewhere.
+// GraphiQL comes from unpkg.com, each file checked against its hash; where they cannot be loaded (a machine without the
+// Internet), the plain console below does the same without any other file.
 const CDN = "https://unpkg.com/";
 const FILES = [
   ["react@18.2.0/umd/react.production.min.js", "sha384-tMH8h3BGESGckSAVGZ82T9n90ztNXxvdwvdM6UoR56cYcf+0iGXBliJ29D+wZ/x8"],
@@ -63,7 +63,7 @@ const INTROSPECTION = `{ __schema { queryType { fields { ...Field } } subscripti
 fragment Field on __Field { name description args { name type { ...Type } } type { ...Type } }
 fragment Type on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }`;
 
-/** Ask one question over HTTP. */
+/** Run one query over HTTP. */
 async function ask(token, body) {
   const response = await fetch("/graphql", {
     method: "POST",
@@ -73,7 +73,7 @@ async function ask(token, body) {
   return response.json();
 }
 
-/** Run one operation over graphql-transport-ws; a lost connection is made again after the last cursor heard. */
+/** Run one operation over graphql-transport-ws; after a lost connection it resumes behind the last cursor. */
 async function* listen(token, body, signal, url) {
   const { query, variables, operationName } = body;
   let cursor;
@@ -92,7 +92,7 @@ async function* listen(token, body, signal, url) {
   }
 }
 
-/** Give what one WebSocket brings, and how it ended. */
+/** Yield the results of one WebSocket, and record in `connection` how it ended. */
 async function* messages(token, payload, signal, url, connection) {
   const socket = new WebSocket(url, "graphql-transport-ws");
   const waiting = [];
@@ -140,7 +140,7 @@ function load([path, integrity]) {
   });
 }
 
-/** Keep the token for this tab; `#token=…` in the address is taken over and removed from it. */
+/** Keep the token for this tab; `#token=…` in the address is moved into the field. */
 function tokenField() {
   const field = document.getElementById("token");
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
