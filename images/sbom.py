@@ -1,7 +1,7 @@
 # ruff: noqa: INP001 - a script
-"""Write what an image holds, Python and Debian packages, as CycloneDX 1.6: `python sbom.py NAME VERSION > FILE`.
+"""Write the Python and Debian packages of an image as CycloneDX 1.6: `python sbom.py NAME VERSION > FILE`.
 
-Run with the Python whose packages are meant. Standard library only, because an image is built with nothing else.
+Run it with the Python of the image. Standard library only, because nothing else is installed at that step.
 """
 
 import json
@@ -15,12 +15,12 @@ Component = dict[str, object]
 
 
 def _licence(package: Distribution) -> list[dict[str, object]]:
-    told = package.metadata.get("License-Expression")
-    return [{"expression": told}] if told else []
+    licence = package.metadata.get("License-Expression")
+    return [{"expression": licence}] if licence else []
 
 
 def python_packages() -> list[Component]:
-    """List what is installed beside this Python."""
+    """Return the packages of this Python."""
     found = []
     for package in distributions():
         name = package.metadata["Name"]
@@ -33,7 +33,7 @@ def python_packages() -> list[Component]:
 
 
 def debian_packages() -> list[Component]:
-    """List what dpkg has installed."""
+    """Return the packages of dpkg."""
     found = []
     for block in DPKG_STATUS.read_text().split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line and not line.startswith(" "))
@@ -46,7 +46,7 @@ def debian_packages() -> list[Component]:
 
 
 def bill(name: str, version: str) -> dict[str, object]:
-    """Make the whole document."""
+    """Return the whole document."""
     unique = {str(part["bom-ref"]): part for part in [*python_packages(), *debian_packages()]}
     return {
         "bomFormat": "CycloneDX",

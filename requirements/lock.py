@@ -1,6 +1,6 @@
-"""Pin what ships and what builds it, with hashes, for every supported Python: `make lock`.
+"""Pin all requirements with hashes, for every supported Python: `make lock`.
 
-`make lock` pins all anew; `lock.py images` writes the images' files again from the versions that are pinned already;
+`make lock` resolves all versions; `lock.py images` writes the files of the images from the versions that are pinned;
 `lock.py wheels` checks that every package of an image has a wheel for each architecture.
 """
 
@@ -21,7 +21,7 @@ DISTRIBUTIONS_OF_IMAGES = {
     "operator": ("contracts", "runtime", "operator"),
     "stream": ("contracts", "runtime", "vision", "stream-pod"),
 }
-"""An image to the distributions in it; its file pins what these need, in the versions of runtime.txt."""
+"""The distributions of each image; its file pins their requirements in the versions of runtime.txt."""
 
 
 PLATFORMS = ("x86_64-manylinux_2_40", "aarch64-manylinux_2_40")
@@ -60,7 +60,7 @@ def pin(requirements: list[str], target: Path, *constraints: Path, options: tupl
 
 
 def pin_images() -> None:
-    """Pin what each image holds, and what builds them."""
+    """Pin the packages of each image, and of the builds."""
     IMAGES.mkdir(exist_ok=True)
     for image, distributions in DISTRIBUTIONS_OF_IMAGES.items():
         pin(requirements_of(*distributions), IMAGES / f"{image}.txt", RUNTIME)

@@ -1,4 +1,4 @@
-"""What the chart's tests run with, beside real Helm, kubeconform and Kubernetes' API."""
+"""Fixtures of the chart's tests, beside real Helm, kubeconform and Kubernetes' API."""
 
 from pathlib import Path
 
@@ -14,5 +14,5 @@ def schemas(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def judges() -> gitops.Judges:
+def health_checks() -> gitops.HealthChecks:
     return gitops.build()

@@ -1,4 +1,4 @@
-"""How Flux and Argo CD judge a resource, by their own code: kstatus, and a Lua script in gopher-lua."""
+"""The health of a resource by the code of Flux and Argo CD: kstatus, and a Lua script in gopher-lua."""
 
 import hashlib
 import json
@@ -14,14 +14,14 @@ from vigil_cli.standalone.servers.go2rtc import cache_folder
 from vigil_cli.standalone.servers.go_build import go_build
 from vigil_cli.supervisor.spec import StartError
 
-SOURCE = Path(__file__).parent / "judges"
+SOURCE = Path(__file__).parent / "health"
 HEALTH = ROOT / "charts" / "gitops" / "argocd" / "health.lua"
 BUILD_S = 240.0
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What the two say: kstatus' word, and Argo CD's with its message."""
+class Health:
+    """The status by kstatus, and that by Argo CD with its message."""
 
     kstatus: str
     argocd: str
@@ -29,13 +29,13 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Judges:
+class HealthChecks:
     """The built program."""
 
     program: Path
 
-    def judge(self, resource: dict[str, Any], script: Path = HEALTH) -> Judged:
-        """Ask both about one resource."""
+    def check(self, resource: dict[str, Any], script: Path = HEALTH) -> Health:
+        """Return the health of one resource."""
         done = subprocess.run(
             [self.program, script],
             input=json.dumps([resource]),
@@ -46,10 +46,10 @@ class Judges:
         )
         assert done.returncode == 0, done.stderr
         answer = json.loads(done.stdout)[0]
-        return Judged(answer["kstatus"], answer["argocd"], answer["argocdMessage"])
+        return Health(answer["kstatus"], answer["argocd"], answer["argocdMessage"])
 
 
-def build() -> Judges:
+def build() -> HealthChecks:
     """Build the program once into the user's cache, or skip by name."""
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(SOURCE.iterdir()))).hexdigest()[:12]
     target = cache_folder() / "kubernetes" / f"gitops-{digest}"
@@ -58,8 +58,8 @@ def build() -> Judges:
         if not target.exists():
             partial = target.with_suffix(".partial")
             try:
-                go_build("the judges of GitOps", ".", SOURCE, partial, BUILD_S)
+                go_build("the health checks of GitOps", ".", SOURCE, partial, BUILD_S)
             except StartError as error:
                 missing(str(error))
             partial.replace(target)
-    return Judges(target)
+    return HealthChecks(target)

@@ -15,18 +15,18 @@ MODELS = "vigil/open-models"
 
 
 def own_images() -> list[Path]:
-    """Build Vigil's own; gives their archives."""
+    """Build Vigil's own images and return their archives."""
     return [build_image(ROOT / "images" / name / "Dockerfile", f"vigil/{name}:{TAG}") for name in OWN]
 
 
 def server_images() -> list[Path]:
-    """Build those that stand in for the public ones."""
+    """Build stand-ins for the public images and return their archives."""
     folder = Path(__file__).parent / "dockerfiles"
     return [build_image(folder / name / "Dockerfile", tag) for name, tag in SERVERS.items()]
 
 
 def models_image(repository: Path, scratch: Path) -> Path:
-    """Build an image with an exported repository in /models."""
+    """Build an image with an exported repository in /models and return its archive."""
     shutil.copytree(repository, scratch / "models", ignore=shutil.ignore_patterns("__pycache__"))
     dockerfile = Path(__file__).parent / "dockerfiles" / "models" / "Dockerfile"
     return build_image(dockerfile, f"{MODELS}:{TAG}", scratch)

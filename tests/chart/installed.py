@@ -33,7 +33,7 @@ class Installed:
     namespace: str
 
     def helm(self, verb: str, *options: str) -> str:
-        """Run Helm for the release; what went wrong in the cluster is in the error."""
+        """Run Helm for the release; ClusterError has the state of the pods."""
         where = ("--namespace", self.namespace, "--timeout", f"{READY_S}s")
         done = helm(
             verb, "vigil", *options, *where, check=False, kubeconfig=self.cluster.kubeconfig, timeout_s=READY_S + 60
@@ -43,13 +43,13 @@ class Installed:
         return done.stdout
 
     def state(self) -> str:
-        """Tell how the pods are, for a failure."""
+        """Return the state of the pods, for the message of a failure."""
         ask = self.cluster.kubectl
-        told = ask("get", "pods,jobs", "-n", self.namespace, "-o", "wide", check=False).stdout
-        told += ask("get", "events", "-n", self.namespace, "--sort-by=.lastTimestamp", check=False).stdout[-3000:]
+        state = ask("get", "pods,jobs", "-n", self.namespace, "-o", "wide", check=False).stdout
+        state += ask("get", "events", "-n", self.namespace, "--sort-by=.lastTimestamp", check=False).stdout[-3000:]
         selector = ("-l", "app.kubernetes.io/part-of=vigil")
         logs = ("logs", "-n", self.namespace, *selector, "--all-containers", "--prefix", "--tail=15")
-        return told + ask(*logs, check=False).stdout
+        return state + ask(*logs, check=False).stdout
 
     def sql(self, statements: str) -> str:
         """Ask the bundled Postgres inside its pod; several statements are one transaction."""
@@ -69,7 +69,7 @@ class Installed:
 
 @pytest.fixture(scope="module")
 def installed(node_cluster: NodeCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
-    """Build all images, give them to the node, and install the chart where only restricted pods are let in."""
+    """Build all images, load them into the node, and install the chart in a namespace for restricted pods only."""
     begun = time.monotonic()
     archives = [*images.own_images(), *images.server_images()]
     archives.append(images.models_image(model_repository(OPEN_PACK), tmp_path_factory.mktemp("models")))

@@ -23,14 +23,14 @@ Object = dict[str, Any]
 
 
 def values_of(example: str) -> list[str]:
-    """Give Helm's options for one of the chart's examples."""
+    """Return Helm's options for one of the chart's examples."""
     return [] if example == "default" else ["--values", str(CHART / "examples" / f"{example}.yaml")]
 
 
 def helm(
     *arguments: str, check: bool = True, kubeconfig: Path | None = None, timeout_s: float = TIMEOUT_S
 ) -> subprocess.CompletedProcess[str]:
-    """Run Helm; a failure's words are in the error."""
+    """Run Helm; raise AssertionError with its message when it fails."""
     where = ["--kubeconfig", str(kubeconfig)] if kubeconfig else []
     done = subprocess.run(
         [program("helm"), *arguments, *where], capture_output=True, text=True, check=False, timeout=timeout_s
@@ -54,7 +54,7 @@ def rendered(example: str, *sets: str) -> list[Object]:
 
 
 def refused(*sets: str) -> str:
-    """Render the chart with values that must not pass, and give what Helm says."""
+    """Render the chart with invalid values, and return the message of Helm."""
     options = [part for each in sets for part in ("--set-json" if "=[" in each or "={" in each else "--set", each)]
     done = helm("template", "vigil", str(CHART), *KUBERNETES, *options, check=False)
     assert done.returncode, f"Helm accepted {sets}"
@@ -69,7 +69,7 @@ def only(objects: Iterable[Object], kind: str, name: str | None = None) -> Objec
 
 
 def pods(objects: Iterable[Object]) -> Iterator[tuple[str, Object]]:
-    """Give every pod that the chart makes, as name and pod template."""
+    """Yield every pod of the chart, as name and pod template."""
     for each in objects:
         name = f"{each['kind']}/{each['metadata']['name']}"
         if each["kind"] == "Pod":
@@ -79,5 +79,5 @@ def pods(objects: Iterable[Object]) -> Iterator[tuple[str, Object]]:
 
 
 def environment(container: Object) -> dict[str, str]:
-    """Give the variables of a container that have a plain value."""
+    """Return the variables of a container that have a plain value."""
     return {each["name"]: each["value"] for each in container.get("env", []) if "value" in each}

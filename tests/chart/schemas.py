@@ -55,7 +55,7 @@ def write_schemas(folder: Path, own_crds: Path) -> Path:
 
 
 def foreign_crds() -> list[Path]:
-    """Give the files with the CRDs of other projects whose resources the chart or the operator makes."""
+    """Return the files with the CRDs of other projects that the chart or the operator uses."""
     return [path for module, pattern in CRDS.items() for path in _module(module, MODULES).glob(pattern)]
 
 

@@ -1,4 +1,4 @@
-"""What the guides say to apply is valid, and what they name exists."""
+"""The manifests of the guides are valid, and everything that they name exists."""
 
 import re
 from pathlib import Path
@@ -110,7 +110,7 @@ def test_permissions_names_the_ports_of_a_stream_policy() -> None:
     assert {int(port) for port in re.findall(r"(?:\| |from )([0-9]+) \|", table[0])} == opened - of_addresses
 
 
-def test_troubleshooting_has_every_reason_that_needs_somebody() -> None:
+def test_troubleshooting_has_every_reason_to_act_on() -> None:
     text = (ROOT / "docs" / "troubleshooting.md").read_text()
     well = {
         "Streaming",

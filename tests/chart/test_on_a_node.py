@@ -11,10 +11,10 @@ pytestmark = [pytest.mark.timeout(1500), pytest.mark.usefixtures("helm")]
 
 
 def test_an_installation_passes_its_own_test(installed: Installed) -> None:
-    told = installed.helm("test", "--logs")
-    assert "Phase:          Succeeded" in told
-    assert "ok    GraphQL answers" in told
-    assert "ok    Triton serves face_recognition" in told
+    output = installed.helm("test", "--logs")
+    assert "Phase:          Succeeded" in output
+    assert "ok    GraphQL answers" in output
+    assert "ok    Triton serves face_recognition" in output
 
 
 def test_nothing_had_to_be_restarted_to_come_up(installed: Installed) -> None:
@@ -32,7 +32,7 @@ STEPS_BACK = {
         " UPDATE alembic_version SET version_num = '0004'"
     ),
 }
-"""What makes of a schema the one before it. The programs only go forward: a new step needs its lines here."""
+"""SQL that turns a schema into the one before it. Programs only upgrade: a new migration needs its lines here."""
 VERSION = "SELECT version_num FROM alembic_version"
 RECEIPT = """
 INSERT INTO erasures (subject_id, key_digest, counts, erased_at)

@@ -115,8 +115,8 @@ def test_a_value_of_an_earlier_version_names_the_new_one(former: str) -> None:
 @pytest.mark.parametrize("name", REFUSED)
 def test_values_that_cannot_work_are_refused(name: str) -> None:
     sets, words = REFUSED[name]
-    told = refused(*sets).replace("values don't meet the specifications of the schema(s)", "")
-    assert words in told or words.lstrip("/").replace("/", ".") in told, told
+    message = refused(*sets).replace("values don't meet the specifications of the schema(s)", "")
+    assert words in message or words.lstrip("/").replace("/", ".") in message, message
 
 
 def test_a_cluster_that_knows_no_selectable_fields_is_refused() -> None:

@@ -1,4 +1,4 @@
-// Judges resources the way GitOps controllers do: Flux by kstatus, Argo CD by a Lua script in gopher-lua.
+// Returns the health of resources as GitOps controllers see it: Flux by kstatus, Argo CD by a Lua script in gopher-lua.
 //
 // gitops SCRIPT < [object, …] > [{"kstatus": …, "kstatusMessage": …, "argocd": …, "argocdMessage": …}, …]
 package main
@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
 )
 
-type judged struct {
+type health struct {
 	Kstatus        string `json:"kstatus"`
 	KstatusMessage string `json:"kstatusMessage"`
 	Argocd         string `json:"argocd"`
@@ -36,9 +36,9 @@ func run() error {
 	if err := json.NewDecoder(os.Stdin).Decode(&objects); err != nil {
 		return err
 	}
-	answers := []judged{}
+	answers := []health{}
 	for _, object := range objects {
-		answer, err := judge(string(script), object)
+		answer, err := check(string(script), object)
 		if err != nil {
 			return err
 		}
@@ -47,16 +47,16 @@ func run() error {
 	return json.NewEncoder(os.Stdout).Encode(answers)
 }
 
-func judge(script string, object map[string]any) (judged, error) {
+func check(script string, object map[string]any) (health, error) {
 	found, err := status.Compute(&unstructured.Unstructured{Object: integers(object).(map[string]any)})
 	if err != nil {
-		return judged{}, err
+		return health{}, err
 	}
-	health, message, err := argocd(script, object)
+	word, message, err := argocd(script, object)
 	if err != nil {
-		return judged{}, err
+		return health{}, err
 	}
-	return judged{string(found.Status), found.Message, health, message}, nil
+	return health{string(found.Status), found.Message, word, message}, nil
 }
 
 // Like Argo CD: a script with the global `obj` and only the harmless libraries.
