@@ -26,7 +26,7 @@ from vigil_contracts.ids import new_sighting_id
 from vigil_contracts.registry import enrolment_digest
 from vigil_contracts.resources import Subject
 from vigil_gateway.services import photos
-from vigil_gateway.storage.postgres.rows import PhotoRow
+from vigil_gateway.storage.postgres.resource_rows import PhotoRow
 
 pytestmark = pytest.mark.integration
 

@@ -9,7 +9,7 @@ from vigil_contracts.events import IdentityStatus
 from vigil_contracts.ids import new_sighting_id
 from vigil_gateway.identity.decision import decide, needs_wider_search, template
 from vigil_gateway.services.model import Model
-from vigil_gateway.storage.postgres.rows import SubjectRow
+from vigil_gateway.storage.postgres.resource_rows import SubjectRow
 from vigil_gateway.storage.qdrant.gallery import Neighbour, Neighbours, by_subject
 
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)

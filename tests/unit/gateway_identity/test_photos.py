@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 
 from vigil_contracts.registry import PhotoReason
 from vigil_gateway.services.photos import refused, same_person
-from vigil_gateway.storage.postgres.rows import PhotoRow
+from vigil_gateway.storage.postgres.resource_rows import PhotoRow
 
 LEAST = 0.4
 

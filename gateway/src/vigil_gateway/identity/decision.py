@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from vigil_contracts.events import Identity, IdentityStatus, Sighting
 from vigil_gateway.services.model import Model
-from vigil_gateway.storage.postgres.rows import SubjectRow
+from vigil_gateway.storage.postgres.resource_rows import SubjectRow
 from vigil_gateway.storage.qdrant.gallery import Neighbour, Neighbours
 
 MIN_WEIGHT: Final = 0.05

@@ -22,7 +22,8 @@ from vigil_gateway.identity.state import IdentifiedSighting
 from vigil_gateway.services.model import Model
 from vigil_gateway.storage.postgres import rejected, sightings
 from vigil_gateway.storage.postgres.pool import Connection
-from vigil_gateway.storage.postgres.rows import CameraRuleRow, RejectedRow, RevisionRow, SightingRow, SubjectRow
+from vigil_gateway.storage.postgres.resource_rows import CameraRuleRow, SubjectRow
+from vigil_gateway.storage.postgres.rows import RejectedRow, RevisionRow, SightingRow
 from vigil_gateway.storage.postgres.sightings import NewEvent
 from vigil_gateway.storage.qdrant.gallery import Gallery, Neighbours
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from vigil_contracts import bus
 from vigil_contracts.events import MATCH_TYPE, Identity, Match, Sighting
 from vigil_gateway.identity.decision import Decision
-from vigil_gateway.storage.postgres.rows import CameraRuleRow, MatchRow, RevisionRow, SightingRow
+from vigil_gateway.storage.postgres.resource_rows import CameraRuleRow
+from vigil_gateway.storage.postgres.rows import MatchRow, RevisionRow, SightingRow
 from vigil_gateway.storage.postgres.sightings import NewEvent, RevisionKey
 
 

@@ -29,7 +29,7 @@ from vigil_gateway.services.model import Model
 from vigil_gateway.services.models import Models
 from vigil_gateway.storage.postgres import erasures, subjects
 from vigil_gateway.storage.postgres.pool import Database
-from vigil_gateway.storage.postgres.rows import NewSubjectRow, PhotoRow
+from vigil_gateway.storage.postgres.resource_rows import NewSubjectRow, PhotoRow
 from vigil_vision.faces.models import TritonFaceModels
 from vigil_vision.triton import InferenceError
 

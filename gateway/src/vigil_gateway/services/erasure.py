@@ -24,7 +24,8 @@ from vigil_gateway.services.gallery_sync import GallerySync
 from vigil_gateway.storage.postgres import embeddings, erasures, subjects
 from vigil_gateway.storage.postgres.erasures import Erasures
 from vigil_gateway.storage.postgres.pool import Database
-from vigil_gateway.storage.postgres.rows import ErasureRow, PublishedRow
+from vigil_gateway.storage.postgres.resource_rows import ErasureRow
+from vigil_gateway.storage.postgres.rows import PublishedRow
 from vigil_runtime.bus import BUS_ERRORS
 
 log = structlog.get_logger(__name__)

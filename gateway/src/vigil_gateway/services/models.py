@@ -10,7 +10,7 @@ from vigil_gateway.services.model import Model
 from vigil_gateway.storage.errors import DatabaseError, GalleryError
 from vigil_gateway.storage.postgres import models as stored_models
 from vigil_gateway.storage.postgres.pool import Database
-from vigil_gateway.storage.postgres.rows import ModelRow
+from vigil_gateway.storage.postgres.resource_rows import ModelRow
 from vigil_gateway.storage.qdrant.gallery import Gallery
 from vigil_gateway.storage.qdrant.reconcile import reconcile
 from vigil_vision.faces.model_info import EmbedderInfo

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil_contracts.registry import PhotoReason
-from vigil_gateway.storage.postgres.rows import PhotoRow
+from vigil_gateway.storage.postgres.resource_rows import PhotoRow
 from vigil_vision.faces.enrolment import enrol_photo
 from vigil_vision.faces.models import FaceModels
 

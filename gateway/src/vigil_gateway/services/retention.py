@@ -28,7 +28,7 @@ from vigil_gateway.storage.errors import DatabaseError
 from vigil_gateway.storage.postgres import rejected
 from vigil_gateway.storage.postgres import retention as stored
 from vigil_gateway.storage.postgres.pool import Database
-from vigil_gateway.storage.postgres.rows import RetentionRow
+from vigil_gateway.storage.postgres.resource_rows import RetentionRow
 from vigil_runtime.backoff import jittered
 from vigil_runtime.bus import BUS_ERRORS
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from vigil_contracts import events
 from vigil_contracts.conditions import CameraCondition, ConditionStatus, FitnessReason, SourceReason
 from vigil_gateway.handlers.graphql import types
-from vigil_gateway.storage.postgres.rows import PhotoRow
+from vigil_gateway.storage.postgres.resource_rows import PhotoRow
 
 STALE_AFTER_S: Final = 6.0
 """Three heartbeats: a stream process sends one every 2 s."""

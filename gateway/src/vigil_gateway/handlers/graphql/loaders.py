@@ -11,7 +11,8 @@ from vigil_gateway.handlers.graphql.errors import from_database
 from vigil_gateway.handlers.graphql.live.cameras import CameraStates
 from vigil_gateway.principal import Principal
 from vigil_gateway.storage.postgres.resource_reader import CameraReader, SubjectReader
-from vigil_gateway.storage.postgres.rows import CameraRow, SightingRow, SubjectRow
+from vigil_gateway.storage.postgres.resource_rows import CameraRow, SubjectRow
+from vigil_gateway.storage.postgres.rows import SightingRow
 from vigil_gateway.storage.postgres.sighting_reader import SightingReader
 
 

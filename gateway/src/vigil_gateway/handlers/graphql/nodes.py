@@ -19,7 +19,8 @@ from vigil_contracts.resources.camera import SourceType
 from vigil_gateway.handlers.graphql import convert, ids, types
 from vigil_gateway.handlers.graphql.ids import encode_id
 from vigil_gateway.handlers.graphql.loaders import loaders
-from vigil_gateway.storage.postgres.rows import CameraRow, SightingRow, SubjectRow
+from vigil_gateway.storage.postgres.resource_rows import CameraRow, SubjectRow
+from vigil_gateway.storage.postgres.rows import SightingRow
 
 SOURCE_TYPES: Final = {str(kind): kind for kind in SourceType}
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from vigil_gateway.storage.postgres.pool import Connection
-from vigil_gateway.storage.postgres.rows import COUNTS, CountsRow
+from vigil_gateway.storage.postgres.resource_rows import COUNTS, CountsRow
 
 _COUNTS: Final = f"SELECT {COUNTS.select}"
 

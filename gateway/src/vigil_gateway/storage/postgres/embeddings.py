@@ -5,12 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from vigil_gateway.storage.postgres.pool import Connection
-from vigil_gateway.storage.postgres.rows import (
-    EMBEDDING_DIGESTS,
-    EMBEDDINGS,
-    EmbeddingDigestRow,
-    EmbeddingRow,
-)
+from vigil_gateway.storage.postgres.resource_rows import EMBEDDING_DIGESTS, EMBEDDINGS, EmbeddingDigestRow, EmbeddingRow
 
 GALLERY: Final = 0x7669_6769_6C05
 """Key of the advisory lock of the gallery ("vigil", 5)."""

@@ -9,7 +9,8 @@ from typing import Final, Literal
 
 from vigil_contracts.ids import ResourceKey
 from vigil_gateway.storage.postgres.pool import Connection, Database, affected
-from vigil_gateway.storage.postgres.rows import ERASURES, PUBLISHED, ErasureRow, PublishedRow
+from vigil_gateway.storage.postgres.resource_rows import ERASURES, ErasureRow
+from vigil_gateway.storage.postgres.rows import PUBLISHED, PublishedRow
 
 PAGE: Final = 500
 """Rows in one transaction."""

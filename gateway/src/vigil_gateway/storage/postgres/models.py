@@ -3,7 +3,7 @@
 from typing import Final
 
 from vigil_gateway.storage.postgres.pool import Connection
-from vigil_gateway.storage.postgres.rows import MODELS, ModelRow
+from vigil_gateway.storage.postgres.resource_rows import MODELS, ModelRow
 
 _ALL: Final = f"SELECT {MODELS.select} FROM models ORDER BY served_at, id"
 _PUT: Final = MODELS.upsert("models", ("id",), keep=("embedding_size",), also=("served_at = now()",))

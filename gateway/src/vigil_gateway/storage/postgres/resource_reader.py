@@ -9,7 +9,7 @@ from typing import Any, Final
 from vigil_contracts.ids import ResourceKey
 from vigil_gateway.principal import Permission, Principal
 from vigil_gateway.storage.postgres.reader import Reader
-from vigil_gateway.storage.postgres.rows import CAMERAS, PHOTOS, SUBJECTS, CameraRow, PhotoRow, SubjectRow
+from vigil_gateway.storage.postgres.resource_rows import CAMERAS, PHOTOS, SUBJECTS, CameraRow, PhotoRow, SubjectRow
 
 _CAMERAS: Final = f"SELECT {CAMERAS.select} FROM cameras WHERE deleted_at IS NULL"
 _SUBJECTS: Final = f"SELECT {SUBJECTS.select} FROM subjects WHERE TRUE"

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from vigil_contracts.ids import ResourceKey
 from vigil_gateway.storage.postgres.pool import Connection
-from vigil_gateway.storage.postgres.rows import REGISTERED, RegisteredRow
+from vigil_gateway.storage.postgres.resource_rows import REGISTERED, RegisteredRow
 
 RegisteredKind = Literal["cameras", "sites", "subjects"]
 KINDS: Final[tuple[RegisteredKind, ...]] = ("cameras", "sites", "subjects")

@@ -6,7 +6,7 @@ from typing import Final
 from vigil_contracts.ids import ResourceKey
 from vigil_gateway.storage.postgres import sightings
 from vigil_gateway.storage.postgres.pool import Connection, affected
-from vigil_gateway.storage.postgres.rows import RETENTIONS, RetentionRow
+from vigil_gateway.storage.postgres.resource_rows import RETENTIONS, RetentionRow
 
 AHEAD: Final = dt.timedelta(days=1)
 """How far the clock of a camera's machine may be ahead (`identity.incoming` accepts no more)."""

@@ -8,18 +8,8 @@ from typing import Final
 
 from vigil_contracts.ids import ResourceKey
 from vigil_gateway.storage.postgres.pool import Connection
-from vigil_gateway.storage.postgres.rows import (
-    CAMERA_RULES,
-    MATCHES,
-    REVISIONS,
-    SIGHTINGS,
-    SUBJECTS,
-    CameraRuleRow,
-    MatchRow,
-    RevisionRow,
-    SightingRow,
-    SubjectRow,
-)
+from vigil_gateway.storage.postgres.resource_rows import CAMERA_RULES, SUBJECTS, CameraRuleRow, SubjectRow
+from vigil_gateway.storage.postgres.rows import MATCHES, REVISIONS, SIGHTINGS, MatchRow, RevisionRow, SightingRow
 
 NOTIFY_CHANNEL: Final = "vigil_events"
 """Notified at the commit, so that the relay runs at once, in whichever process it is."""

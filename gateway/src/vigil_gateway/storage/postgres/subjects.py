@@ -8,7 +8,7 @@ from typing import Final
 
 from vigil_contracts.ids import ResourceKey
 from vigil_gateway.storage.postgres.pool import Connection
-from vigil_gateway.storage.postgres.rows import (
+from vigil_gateway.storage.postgres.resource_rows import (
     NEW_SUBJECTS,
     PHOTOS,
     SUBJECT_RESOURCES,

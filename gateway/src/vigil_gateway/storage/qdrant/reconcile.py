@@ -10,7 +10,7 @@ import structlog
 
 from vigil_gateway.storage.postgres import embeddings
 from vigil_gateway.storage.postgres.pool import Connection, Database
-from vigil_gateway.storage.postgres.rows import EmbeddingDigestRow
+from vigil_gateway.storage.postgres.resource_rows import EmbeddingDigestRow
 from vigil_gateway.storage.qdrant.gallery import Entry, Gallery, point_id
 
 log = structlog.get_logger(__name__)
