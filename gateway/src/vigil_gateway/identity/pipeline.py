@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-import asyncpg
 import numpy as np
 import structlog
 
@@ -18,22 +17,13 @@ from vigil_gateway.identity.recorder import Outcome, ProcessedMessage, Recorder,
 from vigil_gateway.identity.replay import Replayer
 from vigil_gateway.services.models import Models
 from vigil_gateway.storage.postgres import partitions
-from vigil_gateway.storage.postgres.pool import Database
+from vigil_gateway.storage.postgres.pool import REFUSED_VALUE, Database
 from vigil_gateway.storage.qdrant.gallery import Gallery
 
 log = structlog.get_logger(__name__)
 
 BATCH_TIMEOUT_S: Final = 12.0
 """For a whole batch."""
-
-REFUSED_BY_POSTGRES: Final = (
-    asyncpg.DataError,
-    asyncpg.IntegrityConstraintViolationError,
-    asyncpg.ProgramLimitExceededError,
-    ValueError,
-    OverflowError,
-)
-"""One of the events contains a value that cannot be stored; another attempt would not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +68,7 @@ class Pipeline:
             await self._ensure_partitions(messages)
             try:
                 outcomes = await self._record(messages)
-            except REFUSED_BY_POSTGRES as error:
+            except REFUSED_VALUE as error:
                 outcomes = await self._record_singly(messages, error)
         self._report(messages, outcomes)
         return outcomes
@@ -139,7 +129,7 @@ class Pipeline:
         for one in messages:
             try:
                 outcomes += await self._record([one])
-            except REFUSED_BY_POSTGRES as refused:
+            except REFUSED_VALUE as refused:
                 log.warning("event refused by the database", reason=str(refused), batch=str(error))
                 reason = f"the database refuses it: {type(refused).__name__}: {refused}"
                 rejection = Rejection(RejectReason.INVALID_DATA, reason)

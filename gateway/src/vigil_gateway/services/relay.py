@@ -12,7 +12,6 @@ import re
 from contextlib import suppress
 from typing import Final
 
-import asyncpg
 import structlog
 from nats.js.api import PubAck
 
@@ -79,16 +78,14 @@ class Relay:
             await asyncio.sleep(self._backoff.next_s())
 
     async def _serve(self) -> None:
-        connection = await self._database.dedicated()
-        try:
-            while True:
-                if await self._is_leader(connection):
-                    await self._lead(connection)
-                await asyncio.sleep(jittered(LEAD_EVERY_S))
-        finally:
-            self._metrics.leading.set(0)
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
-                await connection.close(timeout=1)
+        async with self._database.dedicated() as connection:
+            try:
+                while True:
+                    if await self._is_leader(connection):
+                        await self._lead(connection)
+                    await asyncio.sleep(jittered(LEAD_EVERY_S))
+            finally:
+                self._metrics.leading.set(0)
 
     async def _is_leader(self, connection: Connection) -> bool:
         with storage_errors():

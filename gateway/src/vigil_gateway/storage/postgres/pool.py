@@ -6,7 +6,7 @@ attempt may cure is raised as a DatabaseError, so that callers know nothing of t
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
 import asyncpg
@@ -42,6 +42,15 @@ TRANSIENT: Final = (
     asyncpg.InvalidAuthorizationSpecificationError,
 )
 """Another attempt may help: Postgres is away, starting, full or failing over; a deadlock; a password being changed."""
+
+REFUSED_VALUE: Final = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    ValueError,
+    OverflowError,
+)
+"""A value cannot be stored; another attempt would not help."""
 
 _SLOW: Final = (TimeoutError, asyncpg.QueryCanceledError)
 
@@ -148,13 +157,19 @@ class Database:
         async with self.connection() as connection:
             await connection.fetchval("SELECT 1")
 
-    async def dedicated(self) -> Connection:
-        """Return a connection outside the pool, for session locks and LISTEN; the caller closes it. Raises as above."""
+    @asynccontextmanager
+    async def dedicated(self) -> AsyncIterator[Connection]:
+        """Lend a connection outside the pool, for session locks and LISTEN; connecting raises as `connection`."""
         with storage_errors():
             async with asyncio.timeout(ACQUIRE_TIMEOUT_S):
-                return await asyncpg.connect(
+                connection = await asyncpg.connect(
                     self._url, command_timeout=STATEMENT_TIMEOUT_S, server_settings=self._server_settings()
                 )
+        try:
+            yield connection
+        finally:
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+                await connection.close(timeout=1)
 
 
 def affected(status: str) -> int:
