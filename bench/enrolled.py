@@ -11,7 +11,7 @@ PEOPLE = ("lin-manuel-miranda", "joe-biden")
 """One person in the clip and one who is not in it."""
 
 
-async def enrol_all(running: System) -> None:
+async def enroll_all(running: System) -> None:
     """Enroll `PEOPLE` with the shared photos."""
     for name in PEOPLE:
         folder = SHARED / "faces" / name
@@ -19,7 +19,7 @@ async def enrol_all(running: System) -> None:
         if not photos:
             msg = f"{folder} holds no photos of the people to enroll"
             raise SkippedError(msg)
-        await running.enrol(name, photos)
+        await running.enroll(name, photos)
 
 
 def _files(folder: Path) -> list[Path]:

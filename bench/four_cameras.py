@@ -9,7 +9,7 @@ import psutil
 
 from bench import packs, system, windows
 from bench.context import Bench
-from bench.enrolled import enrol_all
+from bench.enrolled import enroll_all
 from bench.packs import OPEN
 from bench.part_cameras import cameras_of
 from bench.profiling import profile
@@ -53,7 +53,7 @@ async def _run(bench: Bench) -> Run:
         serve(bench, packs.clip(bench), COUNT) as streams,
         system.start(bench.work / "four", repository) as running,
     ):
-        await enrol_all(running)
+        await enroll_all(running)
         async with listen(running.api.url, running.api.token) as listener:
             await running.run_cameras(cameras_of(streams, COUNT))
             await asyncio.sleep(SETTLE_S)

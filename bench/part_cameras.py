@@ -11,7 +11,7 @@ import psutil
 
 from bench import packs, system, windows
 from bench.context import ROOT, Bench
-from bench.enrolled import PEOPLE, enrol_all
+from bench.enrolled import PEOPLE, enroll_all
 from bench.figures import Capacity, ExpectedRow, Goal, Row, find_capacity
 from bench.packs import OPEN, SCRFD, PackChoice
 from bench.part_bare import detector
@@ -118,7 +118,7 @@ async def _vigil(bench: Bench, choice: PackChoice, streams: Streams) -> tuple[Ca
     loop = asyncio.get_running_loop()
     folder = bench.work / f"cameras-{choice.key}"
     async with system.start(folder, packs.repository(bench, choice)) as running:
-        await enrol_all(running)
+        await enroll_all(running)
 
         def holds(count: int) -> bool:
             attempt = _sustains(bench, running, streams, count, tried)

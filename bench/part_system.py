@@ -13,7 +13,7 @@ import imageio_ffmpeg
 from bench import packs, system, windows
 from bench.bare import BareDetector
 from bench.context import Bench
-from bench.enrolled import enrol_all
+from bench.enrolled import enroll_all
 from bench.figures import ExpectedRow, Goal, Row, ratio_of_medians
 from bench.packs import OPEN, SCRFD, PackChoice
 from bench.part_bare import detector
@@ -56,7 +56,7 @@ async def _measure(bench: Bench, choice: PackChoice, bare: BareDetector) -> tupl
     cameras = [CameraChoice(f"c{index}", "File", str(video), math.ceil(fps)) for index in range(count)]
     alone, whole = [], []
     async with system.start(bench.work / f"system-{choice.key}", packs.repository(bench, choice)) as running:
-        await enrol_all(running)
+        await enroll_all(running)
         async with listen(running.api.url, running.api.token) as listener:
             for turn in range(bench.settings.repetitions):
                 bench.report(f"{choice.shown}: bare detector, turn {turn + 1} of {bench.settings.repetitions}")

@@ -135,7 +135,7 @@ class System:
         await self._supervisor.wait_ready([stream_name(camera.desired().key) for camera in added], READY_S)
         await wait_for(self._all_stream, READY_S, "every camera streams")
 
-    async def enrol(self, name: str, photos: Sequence[Path]) -> None:
+    async def enroll(self, name: str, photos: Sequence[Path]) -> None:
         """Enroll a Subject with photos; RuntimeError when no photo was accepted."""
         declared = [{"name": f"p{i}", "secretKeyRef": {"name": name, "key": f"p{i}"}} for i, _ in enumerate(photos)]
         spec = {"displayName": name, "consent": {"status": "Granted"}, "photos": declared}

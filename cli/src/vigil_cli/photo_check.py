@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vigil_vision.faces.enrolment import PhotoEnrolment, enrol_photo
+from vigil_vision.faces.enrolment import PhotoEnrolment, enroll_photo
 from vigil_vision.faces.models import FaceModels
 
 SAME_PERSON = 0.30
@@ -25,7 +25,7 @@ class CheckedPhoto:
 
 def check_photos(models: FaceModels, photos: dict[Path, bytes]) -> list[CheckedPhoto]:
     """Return the result of detection, assessment and embedding of every photo."""
-    return [CheckedPhoto(path, data, enrol_photo(models, data)) for path, data in photos.items()]
+    return [CheckedPhoto(path, data, enroll_photo(models, data)) for path, data in photos.items()]
 
 
 def strangers(photos: list[CheckedPhoto]) -> list[tuple[CheckedPhoto, float]]:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
 from vigil_contracts.registry import PhotoReason
-from vigil_vision.faces.enrolment import enrol_photo, find_faces
+from vigil_vision.faces.enrolment import enroll_photo, find_faces
 from vigil_vision.faces.models import TritonFaceModels
 from vigil_vision.photos import decode_photo
 
@@ -30,7 +30,7 @@ def opened(path: Path) -> Image.Image:
 
 
 def test_every_portrait_is_accepted_and_people_are_separated(models: TritonFaceModels, faces: Path) -> None:
-    results = {path: enrol_photo(models, path.read_bytes()) for path in portraits(faces)}
+    results = {path: enroll_photo(models, path.read_bytes()) for path in portraits(faces)}
     refused = {f"{path.parent.name}/{path.name}": r.assessment for path, r in results.items() if r.embedding is None}
     assert refused == {}
     people = [path.parent.name for path in results]
@@ -46,7 +46,7 @@ def test_every_portrait_is_accepted_and_people_are_separated(models: TritonFaceM
 
 def test_a_group_is_refused(models: TritonFaceModels, faces: Path) -> None:
     for path in sorted((faces / "groups").iterdir()):
-        assert enrol_photo(models, path.read_bytes()).assessment.reason is PhotoReason.SEVERAL_FACES
+        assert enroll_photo(models, path.read_bytes()).assessment.reason is PhotoReason.SEVERAL_FACES
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,11 @@ def test_a_degraded_portrait_is_refused_with_its_reason(models: TritonFaceModels
     blurred = image.filter(ImageFilter.GaussianBlur(face / 30))
     tiny = image.resize((round(image.width * 40 / face), round(image.height * 40 / face)))
     dark = ImageEnhance.Brightness(image).enhance(0.1)
-    assert enrol_photo(models, saved(blurred)).assessment.reason is PhotoReason.FACE_BLURRED
-    small = enrol_photo(models, saved(tiny)).assessment
+    assert enroll_photo(models, saved(blurred)).assessment.reason is PhotoReason.FACE_BLURRED
+    small = enroll_photo(models, saved(tiny)).assessment
     assert small.reason is PhotoReason.FACE_TOO_SMALL
     assert "60 are needed" in small.message
-    assert enrol_photo(models, saved(dark)).assessment.reason is PhotoReason.TOO_DARK
+    assert enroll_photo(models, saved(dark)).assessment.reason is PhotoReason.TOO_DARK
 
 
 def test_a_turned_face_is_refused(models: TritonFaceModels, faces: Path) -> None:
@@ -74,14 +74,14 @@ def test_a_turned_face_is_refused(models: TritonFaceModels, faces: Path) -> None
     margin = (x2 - x1) * 0.5
     crop = image.crop((round(x1 - margin), round(y1 - margin), round(x2 + margin), round(y2 + margin)))
     narrowed = crop.resize((round(crop.width * 0.62), crop.height))
-    assert enrol_photo(models, saved(narrowed)).assessment.reason is PhotoReason.FACE_TURNED
+    assert enroll_photo(models, saved(narrowed)).assessment.reason is PhotoReason.FACE_TURNED
 
 
 def test_a_face_that_fills_the_photo_is_found(models: TritonFaceModels, faces: Path) -> None:
     image = opened(faces / "joe-biden/2.jpg")
     whole = find_faces(models, np.asarray(image)).detections
     x1, y1, x2, y2 = (round(float(value)) for value in whole.boxes[0])
-    assert enrol_photo(models, saved(image.crop((x1, y1, x2, y2)))).assessment.accepted
+    assert enroll_photo(models, saved(image.crop((x1, y1, x2, y2)))).assessment.accepted
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_face_that_fills_the_photo_is_found(models: TritonFaceModels, faces: P
     ids=["text", "grey", "one pixel", "64 megapixels"],
 )
 def test_photos_without_a_person_are_refused(models: TritonFaceModels, data: bytes, reason: PhotoReason) -> None:
-    result = enrol_photo(models, data)
+    result = enroll_photo(models, data)
     assert result.assessment.reason is reason
     assert result.embedding is None
     assert result.assessment.message

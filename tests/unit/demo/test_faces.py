@@ -20,7 +20,7 @@ from vigil_cli.errors import CommandError
 from vigil_cli.inference import local_inference
 from vigil_cli.preparation import PreparationObserver
 from vigil_models.api import cache_dir
-from vigil_vision.faces.enrolment import enrol_photo, find_faces
+from vigil_vision.faces.enrolment import enroll_photo, find_faces
 from vigil_vision.faces.models import FaceModels
 
 EVERY = FPS // 3
@@ -50,7 +50,7 @@ def figures(photos: dict[str, Path]) -> dict[str, Figure]:
 def gallery(client: FaceModels, photos: dict[str, Path]) -> dict[str, NDArray[np.float32]]:
     found = {}
     for person in ENROLLED:
-        enrolment = enrol_photo(client, enrolment_photo(person, photos))
+        enrolment = enroll_photo(client, enrolment_photo(person, photos))
         assert enrolment.embedding is not None, f"{person.name}: {enrolment.assessment.message}"
         found[person.key] = enrolment.embedding
     return found

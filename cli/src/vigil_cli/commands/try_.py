@@ -13,7 +13,7 @@ from vigil_cli.errors import CommandError
 from vigil_cli.inference import local_inference
 from vigil_cli.standalone.models import prepare
 from vigil_cli.view.preparation import show_preparation
-from vigil_vision.faces.enrolment import enrol_photo, find_faces
+from vigil_vision.faces.enrolment import enroll_photo, find_faces
 from vigil_vision.faces.models import FaceModels
 from vigil_vision.photos import PhotoError, decode_photo
 
@@ -119,7 +119,7 @@ def _decode(data: bytes, path: Path) -> NDArray[np.uint8]:
 
 
 def _enroll(models: FaceModels, data: bytes, path: Path) -> NDArray[np.float32]:
-    enrolment = enrol_photo(models, data)
+    enrolment = enroll_photo(models, data)
     if enrolment.embedding is None:
         fault = enrolment.assessment.message
         raise CommandError(f"{path} cannot be used as the known person: {fault} ({enrolment.assessment.reason}).")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vigil_contracts.registry import PhotoReason
 from vigil_gateway.storage.postgres.resource_rows import PhotoRow
-from vigil_vision.faces.enrolment import enrol_photo
+from vigil_vision.faces.enrolment import enroll_photo
 from vigil_vision.faces.models import FaceModels
 
 RELATIVE: Final = frozenset({PhotoReason.NOT_THE_SAME_PERSON, PhotoReason.MISSING, PhotoReason.CHECKSUM_MISMATCH})
@@ -25,7 +25,7 @@ def assess(models: FaceModels, name: str, data: bytes, model_id: str, deadline_s
     InferenceError
         No Triton answers.
     """
-    made = enrol_photo(models, data, deadline_s=deadline_s)
+    made = enroll_photo(models, data, deadline_s=deadline_s)
     measured = made.assessment.quality
     return PhotoRow(
         name=name,

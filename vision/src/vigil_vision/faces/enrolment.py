@@ -99,7 +99,7 @@ def find_faces(models: FaceModels, image: NDArray[np.uint8], *, deadline_s: floa
     return found
 
 
-def enrol_photo(models: FaceModels, data: bytes, *, deadline_s: float | None = None) -> PhotoEnrolment:
+def enroll_photo(models: FaceModels, data: bytes, *, deadline_s: float | None = None) -> PhotoEnrolment:
     """Return the embedding of a photo's face, or the reason why the photo is refused.
 
     Parameters
