@@ -91,6 +91,8 @@ class BusConnection:
         """Errors of the connection since the start."""
         self.last_error = "not connected yet"
         """Why there is no connection; empty while there is one."""
+        self.refused = False
+        """The server refused the token when there was a connection last, or at the last attempt."""
         self.connections = 0
         """How often a connection was made, reconnections among them."""
         self._name = name
@@ -193,7 +195,7 @@ class BusConnection:
 
     async def _on_connected(self) -> None:
         self.connections += 1
-        self.last_error, self._logged = "", False
+        self.last_error, self.refused, self._logged = "", False, False
         log.info("bus connected", extra={"fields": {"url": self.address.url}})
         self._up.set()
         self._on_up()
@@ -218,18 +220,24 @@ class BusConnection:
             log.warning("bus unreachable; retrying", extra={"fields": {"url": self.address.url, "reason": reason}})
             self._logged = True
         if reason != self.last_error:
-            self.last_error = reason
+            self.last_error, self.refused = reason, is_refusal(error)
             self._on_down(reason)
 
 
 def describe_error(error: BaseException) -> str:
     """Return an error of the bus in words, and what to do where that is known."""
-    # While connecting, nats.py wraps the server's words in an error without a type of its own.
-    if isinstance(error, AuthorizationError) or "authorization violation" in str(error).lower():
+    if is_refusal(error):
         return "the server refuses the token; check VIGIL_NATS_TOKEN"
     if isinstance(error, BusAwayError):
         return str(error)
     return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Return whether the server refuses the token; another attempt helps only after a change of the token."""
+    # While connecting, nats.py wraps the server's words in an error without a type of its own.
+    words = str(error).lower()
+    return isinstance(error, AuthorizationError) or "authorization" in words or "authentication" in words
 
 
 async def ensure_streams(jetstream: JetStreamContext, site: str) -> None:

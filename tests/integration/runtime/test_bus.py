@@ -56,6 +56,7 @@ async def test_a_refused_token_is_reported_with_what_to_do(shared_nats: NatsServ
     connection = BusConnection(BusAddress(shared_nats.url, "not the token", "harbour"), "test", on_down=downs.append)
     async with running(connection):
         await eventually(lambda: any("VIGIL_NATS_TOKEN" in reason for reason in downs), 30, "the refusal is reported")
+        assert connection.refused
     assert "not the token" not in repr(connection.address)
 
 
