@@ -62,7 +62,7 @@ def hindered(reason: CameraReason, *, permanent: bool = True) -> Known:
 
 
 RUNS = PodFacts(None)
-SILENT = Known(problem=None, suspended=False, pod=RUNS, heard=None, bus_trouble="refused", pod_age_s=60.0)
+SILENT = Known(problem=None, suspended=False, pod=RUNS, heard=None, bus_error="refused", pod_age_s=60.0)
 STREAMS = heard(CameraState.STREAMING, SourceReason.CONNECTED)
 REFUSED = heard(CameraState.RECONNECTING, SourceReason.UNAUTHORIZED)
 IMAGE = Known(None, suspended=False, pod=PodFacts(CameraReason.IMAGE_PULL_FAILED, "why", permanent=True), heard=None)

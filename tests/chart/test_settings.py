@@ -14,8 +14,8 @@ from tests.chart.rendering import (
 
 from vigil_gateway.settings import ApiSettings, IdentitySettings
 from vigil_operator.kube.errors import KubeError
-from vigil_operator.settings import Settings, load
-from vigil_runtime.settings import load as load_gateway
+from vigil_operator.settings import Settings
+from vigil_runtime.settings import load
 
 pytestmark = pytest.mark.usefixtures("helm")
 
@@ -46,7 +46,7 @@ def test_the_operator_accepts_every_setting_of_the_chart(monkeypatch: pytest.Mon
     container = operator["spec"]["template"]["spec"]["containers"][0]
     for each in container["env"]:
         monkeypatch.setenv(each["name"], each.get("value", "given-by-the-cluster"))
-    settings = load()
+    settings = load(Settings)
     assert settings.stream_resources["limits"] == {"memory": "256Mi"}
     assert settings.stream_image == "vigil/stream:0.1.0"
     assert settings.triton_endpoints == ["vigil-triton.vigil.svc:8001"]
@@ -87,6 +87,6 @@ def test_the_gateway_accepts_every_setting_of_the_chart(
     container = workload["spec"]["template"]["spec"]["containers"][0]
     for each in container["env"]:
         monkeypatch.setenv(each["name"], each.get("value", "given-by-the-cluster"))
-    assert load_gateway(settings).http_port == 8080
+    assert load(settings).http_port == 8080
     known = {f"VIGIL_{name.upper()}" for name in settings.model_fields} | {"VIGIL_API_CORS_ORIGINS"}
     assert {each["name"] for each in container["env"]} <= known

@@ -11,7 +11,8 @@ from typing import Final, NoReturn
 
 import typer
 
-from vigil_operator import settings
+from vigil_operator.settings import Settings
+from vigil_runtime.settings import SettingsError, load
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -38,25 +39,28 @@ def _several() -> None:
 def run() -> None:
     """Run the operator until SIGTERM."""
     try:
-        told = settings.load()
-    except settings.SettingsError as error:
+        settings = load(Settings)
+    except SettingsError as error:
         _fail(str(error), EXIT_USAGE)
-    from vigil_operator.health import ListenError
     from vigil_operator.host import KopfEndedError, serve
     from vigil_operator.kube.client import ConfigError
     from vigil_operator.kube.lease import LeaseLostError
-    from vigil_operator.logs import set_up
     from vigil_operator.served_kinds import KindsChangedError
+    from vigil_runtime.health import ListenError
+    from vigil_runtime.logs import configure_logging
+    from vigil_runtime.structured import configure_structlog
 
-    set_up(told.log_level, told.log_format)
+    # The end of kopf is logged by our own code, with what to check.
+    configure_logging(settings.log_level, settings.log_format, "operator", silent=("kopf",))
+    configure_structlog()
     try:
-        asyncio.run(serve(told))
+        asyncio.run(serve(settings))
     except (LeaseLostError, ConfigError) as error:
         _fail(str(error), EXIT_FAILED)
     except (KopfEndedError, KindsChangedError) as error:
         _fail(str(error), EXIT_UNAVAILABLE)
     except ListenError as error:
-        _fail(f"{error}; choose another address with VIGIL_HTTP_HOST or VIGIL_HTTP_PORT", EXIT_IO)
+        _fail(str(error), EXIT_IO)
 
 
 def _fail(message: str, code: int) -> NoReturn:

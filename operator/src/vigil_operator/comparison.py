@@ -18,7 +18,7 @@ from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import KubeError
 from vigil_operator.kube.kinds import OWN_KINDS
 from vigil_operator.kube.sweep import sweep
-from vigil_operator.queue import Backoff
+from vigil_runtime.backoff import Backoff
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +55,7 @@ class Comparison:
 
     async def run(self) -> None:
         """Compare each time it is due."""
-        backoff: Backoff[None] = Backoff(first_s=1.0, most_s=30.0)
+        backoff = Backoff(1.0, 30.0)
         while True:
             await self._due.wait()
             self._due.clear()
@@ -63,12 +63,12 @@ class Comparison:
                 await asyncio.sleep(pause_s)
                 try:
                     await self._compare()
-                    backoff.forget(None)
+                    backoff.reset()
                 except KubeError as error:
                     if str(error) != self.last_error:  # one line per outage
                         log.warning("cannot list Vigil's kinds; trying again", reason=str(error))
                     self.last_error = str(error)
-                    await asyncio.sleep(backoff.next_s(None))
+                    await asyncio.sleep(backoff.next_s())
                     self._due.set()
                     break
 

@@ -13,12 +13,12 @@ import structlog
 
 from vigil_operator.comparison import Comparison
 from vigil_operator.factory import Parts
-from vigil_operator.health import HealthServer
 from vigil_operator.kube.kinds import OWN_KINDS, Kind, Object
 from vigil_operator.reconcile.loop import ReconcileLoop
 from vigil_operator.reconcile.registry_sweep import RegistrySweep
 from vigil_operator.served_kinds import ServedKinds
 from vigil_operator.settings import Settings
+from vigil_runtime import health
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +50,13 @@ class Program:
         self._comparison = Comparison(
             parts.world.api, parts.world.cache, settings.served_namespaces, settings.resync_s, self._enqueue_all
         )
-        self._health = HealthServer(parts.world.metrics, self.alive, self._ready, self._notes)
+        self._health = health.HealthServer(
+            {
+                "/healthz": lambda: health.probe(self.alive()),
+                "/readyz": lambda: health.probe(self._ready(), self._notes()),
+                "/metrics": lambda: health.metrics(parts.world.metrics.text()),
+            }
+        )
         self.error: Exception | None = None
         """Why the process has to end; None when nothing failed."""
 

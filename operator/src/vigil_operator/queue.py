@@ -7,40 +7,16 @@ overtaken stay in the heap only until they are more than those that count.
 
 import asyncio
 import heapq
-import random
 import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, Generic, TypeVar
 
+from vigil_runtime.backoff import KeyedBackoff
+
 K = TypeVar("K", bound=Hashable)
 
-FIRST_PAUSE_S: Final = 0.2
-MAX_PAUSE_S: Final = 60.0
 SLACK: Final = 64
 """So many overtaken wishes may always lie in the heap: a small one is not worth the work."""
-
-
-class Backoff(Generic[K]):
-    """Growing pauses by key: doubled at each failure, up to a limit, with up to half of it left to chance."""
-
-    def __init__(self, first_s: float = FIRST_PAUSE_S, most_s: float = MAX_PAUSE_S) -> None:
-        self._first_s = first_s
-        self._most_s = most_s
-        self._failures: dict[K, int] = {}
-
-    def failures(self, key: K) -> int:
-        """Give how often a key failed in a row."""
-        return self._failures.get(key, 0)
-
-    def next_s(self, key: K) -> float:
-        """Note a failure and give the seconds to wait."""
-        failures = self._failures[key] = self._failures.get(key, 0) + 1
-        pause = min(self._most_s, self._first_s * 2.0 ** min(failures - 1, 32))
-        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-
-    def forget(self, key: K) -> None:
-        """Note a success."""
-        self._failures.pop(key, None)
 
 
 class WorkQueue(Generic[K]):
@@ -54,7 +30,7 @@ class WorkQueue(Generic[K]):
         self._order = 0
         self._timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
-        self.backoff: Backoff[K] = Backoff()
+        self.backoff: KeyedBackoff[K] = KeyedBackoff()
 
     def __len__(self) -> int:
         return len(self._ready)

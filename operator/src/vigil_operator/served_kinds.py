@@ -12,7 +12,7 @@ import structlog
 from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import KubeError
 from vigil_operator.kube.kinds import ADDRESSES, OWN_KINDS, Kind
-from vigil_operator.queue import Backoff
+from vigil_runtime.backoff import Backoff
 
 log = structlog.get_logger(__name__)
 
@@ -35,13 +35,13 @@ class ServedKinds:
 
     async def wait(self) -> None:
         """Wait until the API server answers; which kinds it serves then is what kopf is going to watch."""
-        backoff: Backoff[None] = Backoff(first_s=1.0, most_s=30.0)
+        backoff = Backoff(1.0, 30.0)
         while True:
             try:
                 self._at_start = await self._ask()
             except KubeError as error:
                 self._set_error(f"the API server cannot be asked for Vigil's kinds: {error}")
-                await asyncio.sleep(backoff.next_s(None))
+                await asyncio.sleep(backoff.next_s())
             else:
                 return
 

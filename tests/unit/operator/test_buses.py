@@ -12,17 +12,19 @@ from tests.unit.operator.worlds import OWN, world_of
 
 from vigil_contracts.bus import Kind as EventKind
 from vigil_contracts.bus import subject
+from vigil_contracts.conditions import SiteReason
 from vigil_contracts.events import encode_heartbeat
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources import Site, check
-from vigil_operator.bus.heartbeats import Heartbeats
-from vigil_operator.bus.listener import BusAddress, BusListener
+from vigil_operator.bus.heartbeats import BusError, Heartbeats
+from vigil_operator.bus.listener import BusListener
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Key, Kind, Object
-from vigil_operator.reconcile.site.buses import Buses, Place, Wish, wishes
+from vigil_operator.reconcile.site.buses import Buses, BusOwner, WantedBus, wanted_buses
 from vigil_operator.reconcile.site.reconciler import SiteReconciler
 from vigil_operator.registry.gallery import Gallery
 from vigil_operator.settings import Settings
+from vigil_runtime.bus import BusAddress
 from vigil_runtime.registry.client import registered
 
 
@@ -67,7 +69,7 @@ async def test_the_installations_token_goes_to_the_installations_bus_alone() -> 
     async with listening(foreign, same) as (buses, _):
         told = {address.url for address in buses.addresses.values() if address.token is not None}
         assert told == {OWN}
-        assert set(buses.addresses) == {Place(None, "default"), Place("tenant", "annex")}
+        assert set(buses.addresses) == {BusOwner(None, "default"), BusOwner("tenant", "annex")}
 
 
 @pytest.mark.parametrize(("url", "told"), [("nats://elsewhere:4222", "credentialsSecretRef"), (OWN, ""), (None, "")])
@@ -87,44 +89,44 @@ def test_sites_of_one_name_in_two_namespaces_have_a_bus_each() -> None:
         site("hq", "one", url="nats://a:4222", credentialsSecretRef={"name": "bus"}),
         site("hq", "two", url="nats://b:4222", credentialsSecretRef={"name": "bus"}),
     ]
-    assert wishes(sites, given()) == {
-        Place("one", "hq"): Wish("nats://a:4222", "bus"),
-        Place("two", "hq"): Wish("nats://b:4222", "bus"),
+    assert wanted_buses(sites, given()) == {
+        BusOwner("one", "hq"): WantedBus("nats://a:4222", "bus"),
+        BusOwner("two", "hq"): WantedBus("nats://b:4222", "bus"),
     }
 
 
 async def test_a_secret_that_cannot_be_read_holds_up_no_other_bus() -> None:
     unread = site("default", "tenant", url="nats://a:4222", credentialsSecretRef={"name": "bus"})
     async with listening(unread, secrets=(token_secret("bus", "tenant"),)) as (buses, cache):
-        assert set(buses.addresses) == {Place(None, "default")}
+        assert set(buses.addresses) == {BusOwner(None, "default")}
         cache.put(Kind.SITE, site("annex", "other", url=OWN))
-        await eventually(lambda: Place("other", "annex") in buses.addresses, 20, "the new Site's bus is listened to")
+        await eventually(lambda: BusOwner("other", "annex") in buses.addresses, 20, "the new Site's bus is listened to")
 
 
 async def test_a_secret_that_is_not_watched_is_never_sent_to_a_bus() -> None:
     """A service account's token lies under the same key; what is not watched is not even asked for."""
     asks = site("default", "tenant", url="nats://a:4222", credentialsSecretRef={"name": "sa-token"})
     async with listening(asks) as (buses, _):
-        assert set(buses.addresses) == {Place(None, "default")}
-        assert buses._backoff.failures(None) == 0
+        assert set(buses.addresses) == {BusOwner(None, "default")}
+        assert buses._backoff.failures == 0
 
 
 def test_a_sites_bus_is_not_believed_of_cameras_elsewhere() -> None:
     heartbeats = Heartbeats(lambda _: None, lambda _: None)
-    listener = BusListener(BusAddress("default", OWN, None, "tenant"), heartbeats)
+    listener = BusListener(BusAddress(OWN, None, "default"), heartbeats, "tenant")
     for namespace in ("tenant", "victim"):
         camera = ResourceKey(namespace, "front")
-        listener._take(subject("default", EventKind.CAMERA, camera), encode_heartbeat(beat(), NOW), None)
+        listener.receive(subject("default", EventKind.CAMERA, camera), encode_heartbeat(beat(), NOW))
     assert heartbeats.get(ResourceKey("tenant", "front")) is not None
     assert heartbeats.get(ResourceKey("victim", "front")) is None
 
 
 def test_nothing_is_remembered_of_cameras_that_are_gone() -> None:
     heartbeats = Heartbeats(lambda _: None, lambda _: None)
-    listener = BusListener(BusAddress("default", OWN, None), heartbeats)
+    listener = BusListener(BusAddress(OWN, None, "default"), heartbeats)
     for number in range(5):
         camera = ResourceKey("default", f"c{number}")
-        listener._take(subject("default", EventKind.CAMERA, camera), encode_heartbeat(beat(), NOW), None)
+        listener.receive(subject("default", EventKind.CAMERA, camera), encode_heartbeat(beat(), NOW))
         heartbeats.forget(camera)
     assert heartbeats.size == 0
     assert "_meanings" not in vars(listener)
@@ -132,8 +134,9 @@ def test_nothing_is_remembered_of_cameras_that_are_gone() -> None:
 
 def test_the_trouble_of_a_sites_own_bus_is_told_of_that_site_alone() -> None:
     heartbeats = Heartbeats(lambda _: None, lambda _: None)
-    heartbeats.set_bus_trouble("hq", "refused", "one")
-    told = [heartbeats.bus_trouble("hq", namespace) for namespace in ("one", "two", None)]
-    assert told == ["refused", "", ""]
+    refused = BusError(SiteReason.BUS_UNREACHABLE, "refused")
+    heartbeats.set_bus_error("hq", refused, "one")
+    errors = [heartbeats.bus_error("hq", namespace) for namespace in ("one", "two", None)]
+    assert errors == [refused, None, None]
     heartbeats.forget_bus("hq", "one")
-    assert heartbeats.bus_trouble("hq", "one") == ""
+    assert heartbeats.bus_error("hq", "one") is None

@@ -40,7 +40,7 @@ TABLE: dict[str, tuple[Known, str, tuple[str, str, str, str, str, str]]] = {
     "young and silent": (known(pod_age_s=3.0), "Starting", (F, F, U, T, F, U)),
     "old and silent": (known(), "NoHeartbeat", (F, F, U, F, F, U)),
     "fell silent": (known(heard=Heard(beat(), 16)), "NoHeartbeat", (F, F, U, F, F, U)),
-    "bus away": (known(heard=Heard(beat(), 16), bus_trouble="nats: gone"), "BusUnreachable", (U, U, U, F, F, U)),
+    "bus away": (known(heard=Heard(beat(), 16), bus_error="nats: gone"), "BusUnreachable", (U, U, U, F, F, U)),
     "nothing answers that could analyse": (
         known(heard=heard(CameraState.STREAMING, SourceReason.CONNECTED, message=AWAY, inference_trouble=AWAY)),
         "InferenceUnreachable",

@@ -5,10 +5,10 @@ import asyncio
 from tests.support.waiting import eventually
 from tests.unit.operator.builders import beat
 
-from vigil_contracts.conditions import SourceReason
+from vigil_contracts.conditions import SiteReason, SourceReason
 from vigil_contracts.events import CameraCounters, CameraState
 from vigil_contracts.ids import ResourceKey
-from vigil_operator.bus.heartbeats import STALE_S, Heartbeats
+from vigil_operator.bus.heartbeats import STALE_S, BusError, Heartbeats
 
 FRONT = ResourceKey("default", "front")
 
@@ -72,10 +72,11 @@ async def test_a_camera_that_falls_silent_is_told_once_and_so_is_its_return() ->
 
 def test_trouble_of_a_bus_is_told_when_it_begins_and_ends_and_not_in_other_words() -> None:
     heard = Heard()
-    for trouble in ("refused", "refused again", "", ""):
-        heard.beats.set_bus_trouble("default", trouble)
+    errors = [BusError(SiteReason.BUS_UNREACHABLE, words) for words in ("refused", "refused again")]
+    for error in (*errors, None, None):
+        heard.beats.set_bus_error("default", error)
     assert heard.sites == ["default", "default"]
-    assert heard.beats.bus_trouble("default") == ""
+    assert heard.beats.bus_error("default") is None
 
 
 def test_a_camera_that_is_gone_is_forgotten() -> None:

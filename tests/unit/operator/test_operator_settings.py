@@ -7,8 +7,9 @@ import sys
 import pytest
 from tests.support.servers import environment
 
-from vigil_operator import settings
 from vigil_operator.resources.names import labels
+from vigil_operator.settings import Settings
+from vigil_runtime.settings import SettingsError, load
 
 WRONG: dict[str, tuple[dict[str, str], str]] = {
     "namespaces": ({"VIGIL_NAMESPACES": "a,B c"}, "B c: not names of namespaces"),
@@ -36,8 +37,8 @@ def test_what_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> N
     monkeypatch.setenv("VIGIL_NATS_TOKEN", "very-secret")
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
-    with pytest.raises(settings.SettingsError) as told:
-        settings.load()
+    with pytest.raises(SettingsError) as told:
+        load(Settings)
     assert words in str(told.value)
     assert "very-secret" not in str(told.value)
 
@@ -45,8 +46,8 @@ def test_what_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> N
 @pytest.mark.parametrize("label", labels("front"))
 def test_no_label_of_vigils_own_can_be_given_to_pod_monitors(monkeypatch: pytest.MonkeyPatch, label: str) -> None:
     monkeypatch.setenv("VIGIL_POD_MONITOR_LABELS", json.dumps({"release": "prometheus", label: "mine"}))
-    with pytest.raises(settings.SettingsError) as told:
-        settings.load()
+    with pytest.raises(SettingsError) as told:
+        load(Settings)
     assert str(told.value).startswith(f"VIGIL_POD_MONITOR_LABELS: {label}: ")
     assert "are Vigil's own; take another, or leave it out" in str(told.value)
 
@@ -69,7 +70,7 @@ def test_lists_and_json_are_read_and_empty_is_left_out(monkeypatch: pytest.Monke
     monkeypatch.setenv("VIGIL_NAMESPACES", "a, b,")
     monkeypatch.setenv("VIGIL_STREAM_RESOURCES", '{"limits": {"memory": "1Gi"}}')
     monkeypatch.setenv("VIGIL_REGISTRY_URL", "")
-    found = settings.load()
+    found = load(Settings)
     assert found.served_namespaces == ("a", "b")
     assert found.stream_resources == {"limits": {"memory": "1Gi"}}
     assert found.registry_url is None

@@ -6,15 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from vigil_operator import __main__, host
-from vigil_operator.health import HealthServer, ListenError
 from vigil_operator.kube.lease import LeaseLostError
-from vigil_operator.metrics import Metrics
 from vigil_operator.served_kinds import KindsChangedError
 from vigil_operator.settings import Settings
-
-
-def health() -> HealthServer:
-    return HealthServer(Metrics(), dict, dict, dict)
+from vigil_runtime.health import HealthServer, ListenError
 
 
 async def test_a_port_that_is_taken_is_named() -> None:
@@ -22,8 +17,8 @@ async def test_a_port_that_is_taken_is_named() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        server = health()
-        with pytest.raises(ListenError, match=rf"cannot listen on 127\.0\.0\.1:{port}: .*in use"):
+        server = HealthServer({})
+        with pytest.raises(ListenError, match=rf"cannot listen on 127\.0\.0\.1:{port} \(.*in use\)"):
             await server.start("127.0.0.1", port)
         await server.close()
 
@@ -31,7 +26,7 @@ async def test_a_port_that_is_taken_is_named() -> None:
 @pytest.mark.parametrize(
     ("error", "status", "told"),
     [
-        (ListenError("cannot listen on 127.0.0.1:80"), __main__.EXIT_IO, "choose another address"),
+        (ListenError("cannot listen on address 127.0.0.1:80"), __main__.EXIT_IO, "cannot listen"),
         (LeaseLostError("the Lease was lost"), __main__.EXIT_FAILED, "the Lease was lost"),
         (host.KopfEndedError("kopf cannot watch"), __main__.EXIT_UNAVAILABLE, "kopf cannot watch"),
         (KindsChangedError("the kinds are others"), __main__.EXIT_UNAVAILABLE, "the kinds are others"),

@@ -1,13 +1,11 @@
-"""The work queue: every key once, nothing lost, failures come back later and later."""
+"""The work queue: every key once, nothing lost."""
 
 import asyncio
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.support.waiting import eventually
 
-from vigil_operator.queue import Backoff, WorkQueue
+from vigil_operator.queue import WorkQueue
 
 
 async def test_a_key_added_often_is_worked_on_once() -> None:
@@ -78,17 +76,6 @@ async def test_a_cancelled_worker_takes_no_key_with_it() -> None:
     await asyncio.gather(taken, return_exceptions=True)
     queue.add("a")
     assert await asyncio.wait_for(queue.take(), 5) == "a"
-
-
-@given(st.integers(1, 40))
-def test_pauses_grow_to_their_limit_and_no_further(failures: int) -> None:
-    backoff: Backoff[str] = Backoff(first_s=0.5, most_s=30)
-    pauses = [backoff.next_s("a") for _ in range(failures)]
-    for place, pause in enumerate(pauses):
-        whole = min(30.0, 0.5 * 2**place)
-        assert whole / 2 <= pause <= whole
-    backoff.forget("a")
-    assert backoff.next_s("a") <= 0.5
 
 
 @pytest.mark.parametrize("workers", [1, 4])

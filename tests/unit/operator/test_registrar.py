@@ -42,7 +42,7 @@ async def test_a_refused_camera_is_told_once_counted_and_tried_again(
     answers, registry = identity
     counted: list[tuple[str, str]] = []
     registry.on_refused = lambda method, kind: counted.append((method, kind))
-    monkeypatch.setattr(registration, "FIRST_REFUSED_S", 0.01)
+    monkeypatch.setattr(registration, "FIRST_REFUSED_S", 0.2)
     registrar, memory = CameraRegistrar(registry), RegistrationMemory()
     with capture_logs() as told:
         again_s = await registrar.put(KEY, camera_object(), memory)

@@ -5,15 +5,17 @@ from typing import Any
 
 import pytest
 
+from vigil_contracts.conditions import SiteReason
 from vigil_contracts.registry import DetectorStatus, RegistryStatus
 from vigil_contracts.resources.site import EndpointStatus
+from vigil_operator.bus.heartbeats import BusError
 from vigil_operator.reconcile.site import conditions as site_verdicts
 from vigil_operator.reconcile.site.conditions import Seen, capacity, coarse, gallery_status
 
 WELL = EndpointStatus(name="gpu", address="gpu:8001", ready=True)
 ILL = EndpointStatus(name="cpu", address="cpu:8001", ready=False, message="nothing answers there")
 STATUS = RegistryStatus(cameras=1, subjects=2, vectors=3, model_id="m@1", last_seq=4, rejected_events=0, backlog=250)
-GOOD = Seen("hq", "hq", [WELL], "", "", STATUS)
+GOOD = Seen("hq", "hq", [WELL], None, "", STATUS)
 
 CASES: dict[str, tuple[dict[str, Any], tuple[bool | None, str], tuple[bool | None, str]]] = {
     "all is well": ({}, (True, "Resolved"), (True, "Connected")),
@@ -25,12 +27,12 @@ CASES: dict[str, tuple[dict[str, Any], tuple[bool | None, str], tuple[bool | Non
     "every endpoint is away": ({"endpoints": [ILL]}, (False, "InferenceUnreachable"), (True, "Connected")),
     "no endpoint is named": ({"endpoints": []}, (False, "InferenceUnreachable"), (True, "Connected")),
     "the bus is away": (
-        {"bus_trouble": "cannot connect to nats://nats:4222"},
+        {"bus_error": BusError(SiteReason.BUS_UNREACHABLE, "cannot connect to nats://nats:4222")},
         (False, "BusUnreachable"),
         (False, "BusUnreachable"),
     ),
     "the bus refuses the token": (
-        {"bus_trouble": "nats: 'Authorization Violation'"},
+        {"bus_error": BusError(SiteReason.BUS_CREDENTIALS_REFUSED, "nats: the server refuses the token")},
         (False, "BusCredentialsRefused"),
         (False, "BusCredentialsRefused"),
     ),
@@ -48,7 +50,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[bool | None, str], tuple[bool | Non
         (None, "SiteNotServed"),
     ),
     "the bus is being connected to": (
-        {"bus_trouble": "nats://nats:4222: connecting"},
+        {"bus_error": BusError(SiteReason.CONNECTING, "nats://nats:4222: connecting")},
         (False, "Connecting"),
         (False, "Connecting"),
     ),

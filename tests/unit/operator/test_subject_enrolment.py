@@ -6,8 +6,8 @@ import pytest
 
 from vigil_contracts.registry import EnrolmentReport, PhotoReason, PhotoResult, enrolment_digest
 from vigil_contracts.resources import API_VERSION, Subject, check
-from vigil_operator.reconcile.subject.enrolment import _kept
 from vigil_operator.reconcile.subject.photos import Found
+from vigil_runtime.registry.enrolment import keep_absent
 
 A, B = "a" * 64, "b" * 64
 SPEC, OTHER = '{"displayName":"Ann"}', '{"displayName":"Anne"}'
@@ -67,7 +67,7 @@ def too_large() -> Found:
 def test_a_photo_whose_source_went_is_kept_as_long_as_the_subject_means_it(
     there: Found, stored: EnrolmentReport | None, says: str | None, kept: dict[str, str]
 ) -> None:
-    assert _kept(there, subject(one=says, two=None), stored) == kept
+    assert keep_absent(subject(one=says, two=None).spec.photos, stored, there.reasons) == kept
 
 
 @pytest.mark.parametrize(

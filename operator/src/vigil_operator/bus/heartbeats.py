@@ -1,26 +1,34 @@
-"""The last word of every camera's stream process, and whether its meaning changed.
+"""The last heartbeat of every camera, and whether its meaning changed.
 
-A heartbeat comes every two seconds; only a change of meaning (state, reason, fitness, picture size, whether inference
-answers, or falling silent) is worth a reconcile.
+A heartbeat comes every two seconds; only a change of meaning (state, reason, fitness, frame size, whether inference
+answers, or silence) is worth a reconcile.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
+from vigil_contracts.conditions import SiteReason
 from vigil_contracts.events import CameraHeartbeat
 from vigil_contracts.ids import ResourceKey
 
 STALE_S: Final = 15.0
-"""A stream process that has said nothing for so long is taken for silent."""
+"""A stream process without a heartbeat for so long is silent."""
 
 CHECK_S: Final = 2.0
-"""How often silence is looked for."""
+"""Interval of the search for silent cameras."""
 
 Meaning = tuple[object, ...]
-"""What of a heartbeat is worth a reconcile when it changes."""
+"""The fields of a heartbeat of which a change is worth a reconcile."""
+
+
+class BusError(NamedTuple):
+    """Why a bus cannot be listened to, as the Site's condition Connected reports it."""
+
+    reason: SiteReason
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,7 @@ class Heard:
 
     @property
     def stale(self) -> bool:
-        """Whether it is too old to tell of now."""
+        """Whether it is too old to describe the present."""
         return self.age_s > STALE_S
 
 
@@ -77,7 +85,7 @@ class Heartbeats:
         self._changed = changed
         self._bus_changed = bus_changed
         self._last: dict[ResourceKey, _Last] = {}
-        self._bus_trouble: dict[tuple[str | None, str], str] = {}
+        self._bus_errors: dict[tuple[str | None, str], BusError | None] = {}
 
     def get(self, camera: ResourceKey) -> Heard | None:
         """Return the last heartbeat of a camera; None: there was none."""
@@ -140,32 +148,31 @@ class Heartbeats:
         """Forget a camera that is gone."""
         self._last.pop(camera, None)
 
-    def bus_trouble(self, site: str, namespace: str | None = None) -> str:
-        """Give what is wrong with a site's bus; empty: nothing is known to be.
+    def bus_error(self, site: str, namespace: str | None = None) -> BusError | None:
+        """Return the error of a site's bus; None: none is known.
 
         Parameters
         ----------
         namespace
             Of the Site, whose bus may be another than the installation's; None: the installation's.
         """
-        own = self._bus_trouble.get((namespace, site))
-        return self._bus_trouble.get((None, site), "") if own is None else own
+        return self._bus_errors.get((namespace, site), self._bus_errors.get((None, site)))
 
-    def set_bus_trouble(self, site: str, trouble: str, namespace: str | None = None) -> None:
-        """Note what is wrong with a site's bus; another wording of the same trouble is no change."""
-        before = self._bus_trouble.get((namespace, site), "")
-        self._bus_trouble[namespace, site] = trouble
-        if bool(before) != bool(trouble):
+    def set_bus_error(self, site: str, error: BusError | None, namespace: str | None = None) -> None:
+        """Note the error of a site's bus, or that there is none; other words for an error are no change."""
+        before = self._bus_errors.get((namespace, site))
+        self._bus_errors[namespace, site] = error
+        if (before is None) != (error is None):
             self._bus_changed(site)
 
     def forget_bus(self, site: str, namespace: str | None = None) -> None:
         """Forget a bus that is no longer listened to."""
-        if self._bus_trouble.pop((namespace, site), ""):
+        if self._bus_errors.pop((namespace, site), None) is not None:
             self._bus_changed(site)
 
 
 def meaning(beat: CameraHeartbeat) -> Meaning:
-    """Give what of a heartbeat is worth a reconcile when it changes."""
+    """Return the fields of a heartbeat of which a change is worth a reconcile."""
     return (
         beat.session_id,
         beat.state,

@@ -23,7 +23,7 @@ from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import DeniedError, GoneError, KubeError, NotFoundError
 from vigil_operator.kube.kinds import ADDRESSES, Kind, Object
 from vigil_operator.metrics import Metrics
-from vigil_operator.queue import Backoff
+from vigil_runtime.backoff import Backoff
 
 log = structlog.get_logger(__name__)
 
@@ -79,7 +79,7 @@ class Watch:
         self._metrics = metrics
         self._scope = scope
         self._version = ""
-        self._backoff: Backoff[None] = Backoff(first_s=0.5, most_s=30.0)
+        self._backoff = Backoff(0.5, 30.0)
         self.synced = asyncio.Event()
         """Set after the first list, or when there is no such kind."""
         self.recovered: Callable[[], None] = lambda: None
@@ -135,7 +135,7 @@ class Watch:
         self._version = obj["metadata"]["resourceVersion"]
 
     def _well(self) -> None:
-        self._backoff.forget(None)
+        self._backoff.reset()
         if self.trouble:
             log.info("watching again", what=str(self._scope))
             self.trouble = ""
@@ -154,7 +154,7 @@ class Watch:
             return
         self._tell(error)
         self._metrics.watch_restarts.labels(self._scope.kind.value).inc()
-        await asyncio.sleep(max(self._backoff.next_s(None), error.retry_after_s or 0.0))
+        await asyncio.sleep(max(self._backoff.next_s(), error.retry_after_s or 0.0))
 
     def _tell(self, error: KubeError) -> None:
         """Log one line per outage, and one more when it turns out that a person has to grant something."""

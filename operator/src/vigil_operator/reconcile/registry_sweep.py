@@ -17,9 +17,9 @@ from vigil_contracts.registry import RegisteredKey
 from vigil_operator.kube.cache import key_of
 from vigil_operator.kube.errors import KubeError, NotFoundError
 from vigil_operator.kube.kinds import OWN_KINDS, Key, Kind
-from vigil_operator.queue import Backoff
 from vigil_operator.reconcile.context import Reconciler, World
 from vigil_operator.reconcile.subject.reconciler import SubjectReconciler
+from vigil_runtime.backoff import KeyedBackoff
 from vigil_runtime.registry.client import RegistryClient as Registry
 from vigil_runtime.registry.errors import RegistryError
 
@@ -44,7 +44,7 @@ class RegistrySweep:
         self._world = world
         self._registry = registry
         self._subjects = subjects
-        self._again: Backoff[Kind] = Backoff(FIRST_AGAIN_S, MOST_AGAIN_S)
+        self._again: KeyedBackoff[Kind] = KeyedBackoff(FIRST_AGAIN_S, MOST_AGAIN_S)
 
     async def run(self) -> None:
         """Do it, however long identity or the API server is away; only after this operator leads."""

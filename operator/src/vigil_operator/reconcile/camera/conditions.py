@@ -60,7 +60,7 @@ class Known:
     suspended: bool
     pod: PodFacts | None
     heard: Heard | None
-    bus_trouble: str = ""
+    bus_error: str = ""
     pod_age_s: float = 0.0
 
 
@@ -125,8 +125,8 @@ def _ready_by_heartbeat(known: Known) -> Verdict:
 
 
 def _ready_in_silence(known: Known) -> Verdict:
-    if known.bus_trouble:
-        told = f"the operator does not reach the bus, so it cannot tell how the camera is: {known.bus_trouble}"
+    if known.bus_error:
+        told = f"the operator does not reach the bus, so it cannot tell how the camera is: {known.bus_error}"
         return _say(Type.READY, None, Reason.BUS_UNREACHABLE, told)
     if known.pod_age_s < SILENCE_S:
         return _say(Type.READY, False, Reason.STARTING, "the stream pod runs and has not yet said how it is")
@@ -138,7 +138,7 @@ def _streaming(known: Known, ready: Verdict, beat: CameraHeartbeat | None) -> Ve
     if beat is not None:
         streams = beat.state is CameraState.STREAMING
         return _say(Type.STREAMING, streams, Reason.STREAMING if streams else beat.reason, _words(beat))
-    unknown = known.pod is not None and known.pod.trouble is None and bool(known.bus_trouble) and not known.suspended
+    unknown = known.pod is not None and known.pod.trouble is None and bool(known.bus_error) and not known.suspended
     return _say(Type.STREAMING, None if unknown else False, ready.reason, ready.message)
 
 

@@ -162,12 +162,13 @@ class CameraReconciler:
         heard, attribution_s = memory.heartbeats.attribute(there, last)
         if deployment is not None and is_of_earlier_camera(deployment, obj):
             deployment = None  # neither it nor its pods belong to this Camera
+        bus_error = self._world.heartbeats.bus_error(site, key.namespace)
         known = Known(
             problem=problem,
             suspended=camera is not None and camera.spec.suspend,
             pod=pods.facts(pod, deployment) if deployment is not None else None,
             heard=heard,
-            bus_trouble=self._world.heartbeats.bus_trouble(site, key.namespace),
+            bus_error=bus_error.message if bus_error is not None else "",
             pod_age_s=self._running_s(pod),
         )
         status = self._status(obj, known, site)

@@ -1,7 +1,7 @@
-"""One listener for the installation's bus and one for each bus that a Site names, as they come, change and go.
+"""Run one listener for the installation's bus and one for each bus that a Site names.
 
-Whoever may write a Site chooses an address. So the installation's token goes to the installation's own bus alone; to
-every other goes what the Site's own Secret holds; and no Site takes another's place, whatever its name.
+The author of a Site chooses an address. So the installation's token is sent to the installation's own bus alone; every
+other bus gets the token in the Site's own Secret; and no Site replaces the bus of another, whatever its name.
 """
 
 import asyncio
@@ -13,27 +13,28 @@ from typing import NamedTuple
 import structlog
 
 from vigil_contracts.ids import DNS_LABEL
-from vigil_operator.bus.listener import BusAddress, BusListener
+from vigil_operator.bus.listener import BusListener
 from vigil_operator.kube.cache import Change
 from vigil_operator.kube.errors import KubeError, NotFoundError
 from vigil_operator.kube.kinds import Key, Kind, Object
-from vigil_operator.queue import Backoff
 from vigil_operator.reconcile.context import World
 from vigil_operator.resources.names import BUS_TOKEN
 from vigil_operator.settings import Settings
+from vigil_runtime.backoff import Backoff
+from vigil_runtime.bus import BusAddress
 
 log = structlog.get_logger(__name__)
 
 
-class Place(NamedTuple):
-    """Whose bus it is: that of a Site, or of the installation (without a namespace)."""
+class BusOwner(NamedTuple):
+    """The owner of a bus: a Site, or the installation (without a namespace)."""
 
     namespace: str | None
     site: str
 
 
-class Wish(NamedTuple):
-    """A bus that is to be listened to.
+class WantedBus(NamedTuple):
+    """A bus that a Site names.
 
     Attributes
     ----------
@@ -51,15 +52,15 @@ class Buses:
     def __init__(self, world: World) -> None:
         self._world = world
         self._changed = asyncio.Event()
-        self._running: dict[Place, tuple[BusListener, asyncio.Task[None]]] = {}
+        self._running: dict[BusOwner, tuple[BusListener, asyncio.Task[None]]] = {}
         self._adjusted = asyncio.Event()
-        self._backoff: Backoff[None] = Backoff(first_s=1.0, most_s=30.0)
+        self._backoff = Backoff(1.0, 30.0)
         world.cache.listen(self._note)
 
     @property
-    def addresses(self) -> dict[Place, BusAddress]:
-        """What is listened to."""
-        return {place: listener.address for place, (listener, _) in self._running.items()}
+    def addresses(self) -> dict[BusOwner, BusAddress]:
+        """The buses that are listened to."""
+        return {owner: listener.address for owner, (listener, _) in self._running.items()}
 
     async def run(self) -> None:
         """Keep the listeners until cancelled."""
@@ -88,48 +89,48 @@ class Buses:
         return any(_secret(site) == key.name for site in self._world.cache.all(Kind.SITE, key.namespace))
 
     async def _adjust(self) -> float | None:
-        """Start and end listeners; gives the seconds after which to try again what could not be read."""
+        """Start and end listeners; return the seconds until tokens that could not be read are read again."""
         settings = self._world.settings
-        token = settings.nats_token.get_secret_value() if settings.nats_token is not None else None
-        own = BusAddress(settings.site, settings.nats_url, token)
-        wanted, unread = {Place(None, settings.site): own}, dict[Place, KubeError]()
-        for place, wish in wishes(self._world.cache.all(Kind.SITE), settings).items():
+        own = BusAddress(settings.nats_url, settings.bus_token, settings.site)
+        wanted, unread = {BusOwner(None, settings.site): own}, dict[BusOwner, KubeError]()
+        for owner, bus in wanted_buses(self._world.cache.all(Kind.SITE), settings).items():
             try:
-                address = await self._address(place, wish, token)
+                address = await self._address(owner, bus)
             except KubeError as error:
-                unread[place] = error
+                unread[owner] = error
                 continue
-            if address is not None and (address.site, address.url, address.token) != (own.site, own.url, own.token):
-                wanted[place] = address
+            if address is not None and address != own:
+                wanted[owner] = address
         addresses = self.addresses
         await self._stop(
-            {place for place in addresses if place not in unread and wanted.get(place) != addresses[place]}
+            {owner for owner in addresses if owner not in unread and wanted.get(owner) != addresses[owner]}
         )
-        for place in wanted.keys() - self._running.keys():
-            listener = BusListener(wanted[place], self._world.heartbeats)
-            self._running[place] = (listener, asyncio.create_task(listener.run(), name=f"bus {place.site}"))
+        for owner in wanted.keys() - self._running.keys():
+            listener = BusListener(wanted[owner], self._world.heartbeats, owner.namespace)
+            self._running[owner] = (listener, asyncio.create_task(listener.run(), name=f"bus {owner.site}"))
         return self._again_s(unread)
 
-    def _again_s(self, unread: dict[Place, KubeError]) -> float | None:
+    def _again_s(self, unread: dict[BusOwner, KubeError]) -> float | None:
         if not unread:
-            self._backoff.forget(None)
+            self._backoff.reset()
             return None
-        for place, error in unread.items():
-            site = f"{place.namespace}/{place.site}"
-            log.warning("the bus's token cannot be read; trying again", site=site, reason=str(error))
-        return self._backoff.next_s(None)
+        for owner, error in unread.items():
+            site = f"{owner.namespace}/{owner.site}"
+            log.warning("token of a bus not read; trying again", site=site, reason=str(error))
+        return self._backoff.next_s()
 
-    async def _address(self, place: Place, wish: Wish, token: str | None) -> BusAddress | None:
-        """Give where to listen and with what; None without a token, which the Site itself tells of."""
-        if wish.secret is not None:
-            token = await self._token(Key(Kind.SECRET, place.namespace or "", wish.secret))
+    async def _address(self, owner: BusOwner, bus: WantedBus) -> BusAddress | None:
+        """Return the address with its token; None without a token, which the Site's condition reports."""
+        token = self._world.settings.bus_token
+        if bus.secret is not None:
+            token = await self._token(Key(Kind.SECRET, owner.namespace or "", bus.secret))
             if token is None:
                 return None
-        return BusAddress(place.site, wish.url, token, place.namespace)
+        return BusAddress(bus.url, token, owner.site)
 
     async def _token(self, key: Key) -> str | None:
         seen = self._world.cache.get(key)
-        # A Secret of another kind, such as a service account's, has such a key too; those are never in the cache.
+        # A Secret of another type, such as a service account's, has such a key too; those are never in the cache.
         if seen is None or BUS_TOKEN not in (seen.get("data") or {}):
             return None
         try:
@@ -138,24 +139,27 @@ class Buses:
         except (NotFoundError, ValueError):
             return None
 
-    async def _stop(self, places: set[Place]) -> None:
-        tasks = [self._running.pop(place)[1] for place in places]
+    async def _stop(self, owners: set[BusOwner]) -> None:
+        tasks = [self._running.pop(owner)[1] for owner in owners]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def wishes(sites: Iterable[Object], settings: Settings) -> dict[Place, Wish]:
-    """Say which Sites name a bus that may be listened to; one that names another and no Secret says so itself."""
-    found: dict[Place, Wish] = {}
+def wanted_buses(sites: Iterable[Object], settings: Settings) -> dict[BusOwner, WantedBus]:
+    """Return the buses that Sites name and that may be listened to.
+
+    A Site that names another bus than the installation's and no Secret is left out; its condition reports it.
+    """
+    found: dict[BusOwner, WantedBus] = {}
     for site in sites:
         url, secret = _url(site), _secret(site)
         name = site["metadata"]["name"]
         if not DNS_LABEL.fullmatch(name) or (url is None and secret is None):
             continue
         if secret is not None or url == settings.nats_url:
-            place = Place(site["metadata"].get("namespace") or "default", name)
-            found[place] = Wish(url or settings.nats_url, secret)
+            owner = BusOwner(site["metadata"].get("namespace") or "default", name)
+            found[owner] = WantedBus(url or settings.nats_url, secret)
     return found
 
 

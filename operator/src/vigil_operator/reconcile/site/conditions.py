@@ -8,6 +8,7 @@ from vigil_contracts.conditions import SiteCondition, SiteReason
 from vigil_contracts.registry import DetectorStatus, RegistryStatus
 from vigil_contracts.resources import Problem
 from vigil_contracts.resources.site import EndpointStatus
+from vigil_operator.bus.heartbeats import BusError
 from vigil_operator.kube.kinds import Object
 from vigil_operator.reconcile.conditions import Verdict
 
@@ -27,8 +28,8 @@ class Seen:
         Name of the Site that this installation's gateway serves.
     endpoints
         The inference endpoints, in order of preference.
-    bus_trouble
-        What is wrong with the bus; empty when nothing is known to be.
+    bus_error
+        The error of the bus; None when none is known.
     bus_secret_missing
         The Secret with the bus's token, or its key, is not there: in words; empty when it is.
     gallery
@@ -42,7 +43,7 @@ class Seen:
     name: str
     served: str
     endpoints: Sequence[EndpointStatus]
-    bus_trouble: str
+    bus_error: BusError | None
     bus_secret_missing: str
     gallery: RegistryStatus | str
     refusal: str = ""
@@ -62,14 +63,9 @@ def _connected(seen: Seen) -> Verdict:
         return Verdict(kind, False, SiteReason.BUS_CREDENTIALS_MISSING, seen.bus_secret_missing)
     if not seen.listened:
         return Verdict(kind, None, SiteReason.SITE_NOT_SERVED, "nobody listens here for a Site that names no bus")
-    if not seen.bus_trouble:
-        return Verdict(kind, True, SiteReason.CONNECTED, "heartbeats are listened to")
-    lowered = seen.bus_trouble.lower()
-    if lowered.endswith(": connecting"):
-        return Verdict(kind, False, SiteReason.CONNECTING, seen.bus_trouble)
-    refused = "authorization" in lowered or "authentication" in lowered
-    reason = SiteReason.BUS_CREDENTIALS_REFUSED if refused else SiteReason.BUS_UNREACHABLE
-    return Verdict(kind, False, reason, seen.bus_trouble)
+    if seen.bus_error is not None:
+        return Verdict(kind, False, seen.bus_error.reason, seen.bus_error.message)
+    return Verdict(kind, True, SiteReason.CONNECTED, "the operator receives heartbeats")
 
 
 def _ready(seen: Seen, connected: Verdict) -> Verdict:

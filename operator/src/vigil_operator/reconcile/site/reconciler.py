@@ -109,7 +109,7 @@ class SiteReconciler:
             name=key.name,
             served=self._served(gallery),
             endpoints=await site_endpoints.ask_all(self._endpoints(site)),
-            bus_trouble=self._world.heartbeats.bus_trouble(key.name, key.namespace),
+            bus_error=self._world.heartbeats.bus_error(key.name, key.namespace),
             bus_secret_missing=self._secret_missing(key, site),
             gallery=trouble or gallery,
             refusal=self._memories[key].registration.refusal,

@@ -16,19 +16,19 @@ from typing import Final
 import structlog
 
 from vigil_contracts.ids import ResourceKey
-from vigil_contracts.registry import EnrolmentReport, PhotoReason, enrolment_digest
+from vigil_contracts.registry import EnrolmentReport
 from vigil_contracts.resources import Subject
-from vigil_contracts.resources.subject import Photo
 from vigil_operator.kube.kinds import Key, Object
-from vigil_operator.queue import Backoff
 from vigil_operator.reconcile.context import World
 from vigil_operator.reconcile.subject import photos as subject_photos
 from vigil_operator.reconcile.subject.conditions import Enrolment, barred
 from vigil_operator.reconcile.subject.erasure import FINALIZER, has_finalizer
 from vigil_operator.reconcile.subject.photos import Found
 from vigil_operator.registry.gallery import NOT_CONFIGURED, Gallery
+from vigil_runtime.backoff import KeyedBackoff
 from vigil_runtime.photos import Downloader
 from vigil_runtime.registry.client import RegistryClient as Registry
+from vigil_runtime.registry.enrolment import keep_absent, lost_reuse, plan_enrolment, wanted_digest
 from vigil_runtime.registry.errors import RegistryError, RegistryRefusedError
 
 log = structlog.get_logger(__name__)
@@ -86,8 +86,8 @@ class Enroller:
         self._downloader = Downloader(settings.allowed_photo_networks)
         self._places = asyncio.Semaphore(settings.photos_at_once)
         self._known: dict[Key, Known] = {}
-        self._again: Backoff[Key] = Backoff(FIRST_AGAIN_S, MOST_AGAIN_S)
-        self._photos_again: Backoff[Key] = Backoff(FIRST_AGAIN_S, MOST_PHOTO_AGAIN_S)
+        self._again: KeyedBackoff[Key] = KeyedBackoff(FIRST_AGAIN_S, MOST_AGAIN_S)
+        self._photos_again: KeyedBackoff[Key] = KeyedBackoff(FIRST_AGAIN_S, MOST_PHOTO_AGAIN_S)
 
     async def enrol(self, key: Key, obj: Object, subject: Subject) -> tuple[Enrolment, float | None]:
         """Bring identity to what the Subject asks for.
@@ -142,10 +142,9 @@ class Enroller:
         if known.report is not None:
             await self._add_finalizer(key, obj)  # whoever writes a whole Subject anew leaves it out
         is_barred = barred(subject, self._world.now())
-        spec = subject.spec.model_dump_json(by_alias=True)
         there = Found() if is_barred else subject_photos.look(subject.spec.photos, key.namespace, self._world.cache)
-        digests = there.digests | _kept(there, subject, known.report)
-        wanted = _digest(subject, spec, digests, is_barred=is_barred)
+        kept = keep_absent(subject.spec.photos, known.report, there.reasons)
+        wanted = wanted_digest(subject, there.digests | kept, barred=is_barred)
         if await self._has(known, wanted):
             known.settle()
             return Enrolment(known.report, there.absent)
@@ -186,8 +185,8 @@ class Enroller:
         photos = [] if barred(subject, self._world.now()) else subject.spec.photos
         if any(photo.url for photo in photos):
             await self._gallery.status()  # nothing is fetched for an identity that is away
-        had = _had(photos, known.report, self._gallery.model_id)
-        found = await subject_photos.read(photos, key.namespace, self._world.api, self._downloader, had)
+        reuse = plan_enrolment(photos, known.report, self._gallery.model_id).reuse
+        found = await subject_photos.read(photos, key.namespace, self._world.api, self._downloader, reuse)
         obj = self._world.cache.get(key)
         if obj is None or obj["metadata"].get("uid") != known.uid or obj["metadata"].get("deletionTimestamp"):
             found.data.clear()
@@ -199,18 +198,19 @@ class Enroller:
         known.model = self._gallery.model_id or (known.report.model_id if known.report else None)
         if found.again:
             known.again_at = time.monotonic() + self._photos_again.next_s(key)
-        await self._send(registry, key, subject, known, had)
+        await self._send(registry, key, subject, known, reuse)
 
-    async def _send(self, registry: Registry, key: Key, subject: Subject, known: Known, had: Mapping[str, str]) -> None:
-        """Give identity what was read, unless it has it."""
+    async def _send(
+        self, registry: Registry, key: Key, subject: Subject, known: Known, reuse: Mapping[str, str]
+    ) -> None:
+        """Send identity what was read, unless it has it."""
         found = known.found or Found()
         data, found.data = found.data, {}
         is_barred = barred(subject, self._world.now())
-        kept = {**_kept(found, subject, known.report), **had}
-        spec = subject.spec.model_dump_json(by_alias=True)
-        given = _digest(subject, spec, found.digests | kept, is_barred=is_barred)
+        kept = {**keep_absent(subject.spec.photos, known.report, found.reasons), **reuse}
+        offered = wanted_digest(subject, found.digests | kept, barred=is_barred)
         obj = self._world.cache.get(key)
-        if obj is None or await self._has(known, given) or not (known.report or data):
+        if obj is None or await self._has(known, offered) or not (known.report or data):
             return
         try:
             known.report = await registry.put_subject(obj, data, kept)
@@ -224,49 +224,10 @@ class Enroller:
             known.trouble = str(error)  # to fetch it all again is no small matter, so that is put off for longer
             known.again_at = time.monotonic() + max(self._photos_again.next_s(key), error.retry_after_s or 0.0)
             return
-        if any(photo.name in had and photo.reason is PhotoReason.MISSING for photo in known.report.photos):
-            known.again_at = time.monotonic() + self._photos_again.next_s(key)  # it serves another model by now
+        if lost_reuse(known.report, reuse):
+            known.again_at = time.monotonic() + self._photos_again.next_s(key)
         log.info("subject enrolled", subject=str(key), reason=known.report.reason, photos=len(data))
 
     async def close(self) -> None:
         """Close all connections."""
         await self._downloader.close()
-
-
-def _digest(subject: Subject, spec: str, digests: dict[str, str], *, is_barred: bool) -> str:
-    """Say in one word what identity is to have; no photo at all when the person must not be in the gallery."""
-    photos = {} if is_barred else {photo.name: digests.get(photo.name) for photo in subject.spec.photos}
-    return enrolment_digest(spec, photos)
-
-
-def _had(photos: list[Photo], report: EnrolmentReport | None, model_id: str | None) -> dict[str, str]:
-    """Give the sha256 of photos by address that identity has judged by the served model: they need not be fetched.
-
-    Photos that are unlike the others are judged anew beside each new one.
-    """
-    if report is None or model_id not in {None, report.model_id}:
-        return {}
-    told = {photo.name: photo for photo in report.photos if photo.reason is not PhotoReason.NOT_THE_SAME_PERSON}
-    return {
-        photo.name: photo.sha256
-        for photo in photos
-        if photo.url is not None
-        and photo.sha256 is not None
-        and photo.name in told
-        and told[photo.name].sha256 == photo.sha256
-    }
-
-
-def _kept(there: Found, subject: Subject, report: EnrolmentReport | None) -> dict[str, str]:
-    """Give the sha256 of photos whose source went after they were enrolled: nobody is forgotten for want of a Secret.
-
-    One whose bytes are there and cannot be used is none of them, unless the Subject itself says which are meant.
-    """
-    had = {photo.name: photo.sha256 for photo in (report.photos if report is not None else [])}
-    meant = {photo.name: photo.sha256 for photo in subject.spec.photos}
-    return {
-        name: sha256
-        for name, result in there.absent.items()
-        if (sha256 := had.get(name)) is not None
-        and (meant.get(name) == sha256 or (meant.get(name) is None and result.reason is PhotoReason.NOT_FOUND))
-    }

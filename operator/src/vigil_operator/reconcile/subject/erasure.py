@@ -16,11 +16,11 @@ from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import ErasureReceipt
 from vigil_operator.kube.errors import InvalidError, KubeError, NotFoundError
 from vigil_operator.kube.kinds import Key, Object
-from vigil_operator.queue import Backoff
 from vigil_operator.reconcile.context import Result, World
 from vigil_operator.reconcile.subject import conditions as subject_verdicts
 from vigil_operator.reconcile.subject.status import SubjectReporter
 from vigil_operator.registry.gallery import NOT_CONFIGURED
+from vigil_runtime.backoff import KeyedBackoff
 from vigil_runtime.registry.client import RegistryClient as Registry
 from vigil_runtime.registry.errors import RegistryError
 
@@ -48,7 +48,7 @@ class Erasure:
         self._world = world
         self._registry = registry
         self._reporter = reporter
-        self._again: Backoff[Key] = Backoff(FIRST_AGAIN_S, MOST_AGAIN_S)
+        self._again: KeyedBackoff[Key] = KeyedBackoff(FIRST_AGAIN_S, MOST_AGAIN_S)
         self._told: set[str] = set()
 
     async def erase(self, key: Key) -> Result:

@@ -15,6 +15,7 @@ from vigil_operator.kube.errors import NotFoundError
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.kube.trim import digest
 from vigil_runtime.photos import Downloader, DownloadError
+from vigil_runtime.registry.enrolment import is_remote
 
 NOT_AGAIN: Final = "it is fetched again when the Subject's spec changes"
 """What an address gives wrongly, somebody has to put right."""
@@ -46,6 +47,11 @@ class Found:
         """How many bytes more may be read."""
         return MAX_PHOTOS_BYTES - sum(map(len, self.data.values()))
 
+    @property
+    def reasons(self) -> dict[str, PhotoReason]:
+        """Why each absent photo is absent, by name."""
+        return {name: result.reason for name, result in self.absent.items()}
+
     def lack(self, name: str, reason: PhotoReason, message: str) -> None:
         """Note that a photo cannot be had."""
         self.absent[name] = PhotoResult(name=name, accepted=False, reason=reason, message=message)
@@ -67,7 +73,7 @@ def look(photos: list[Photo], namespace: str, cache: Cache) -> Found:
         key, name = _reference(photo, namespace)
         if key is not None:
             _look_in(found, photo, cache.get(key), key, name)
-        elif photo.url is not None and photo.sha256 is not None and photo.url.startswith("https://"):
+        elif photo.sha256 is not None and is_remote(photo):
             found.digests[photo.name] = photo.sha256
         else:
             found.lack(photo.name, PhotoReason.NOT_FOUND, f"{photo.url}: only https:// is fetched in a cluster")
@@ -136,7 +142,7 @@ async def read(
 
 async def _download(found: Found, photo: Photo, downloader: Downloader) -> None:
     url = photo.url or ""
-    if not url.startswith("https://"):
+    if not is_remote(photo):
         found.lack(photo.name, PhotoReason.NOT_FOUND, f"{url}: only https:// is fetched in a cluster")
         return
     room = found.room
