@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable
 
 import pytest
-from tests.cluster.operator_in_process import world_of
+from tests.cluster.operator_in_process import context_of
 from tests.support.kubernetes.api import ApiCluster
 from tests.support.operators import World as Namespace
 from tests.support.operators import camera, listed, secret
@@ -16,7 +16,7 @@ from vigil_operator.kube.kinds import Key, Kind
 from vigil_operator.reconcile.camera import orphans
 from vigil_operator.reconcile.camera.memory import CameraMemories
 from vigil_operator.reconcile.camera.reconciler import CameraReconciler
-from vigil_operator.reconcile.context import World
+from vigil_operator.reconcile.context import ReconcileContext
 
 pytestmark = pytest.mark.cluster
 
@@ -27,16 +27,16 @@ def serve(cluster: ApiCluster, *, served: bool) -> None:
     cluster.kubectl("patch", "crd", "cameras.vigil.dev", "--type=json", "-p", patch)
 
 
-def forget(world: World, key: Key) -> None:
+def forget(context: ReconcileContext, key: Key) -> None:
     """Tell that an object is gone, as a watch does: with a version after its last one."""
-    metadata = (world.cache.get(key) or {})["metadata"]
+    metadata = (context.cache.get(key) or {})["metadata"]
     version = str(int(metadata["resourceVersion"]) + 1)
-    world.cache.remove(key.kind, {"metadata": metadata | {"resourceVersion": version}})
+    context.cache.remove(key.kind, {"metadata": metadata | {"resourceVersion": version}})
 
 
-async def serves(world: World, key: Key) -> bool:
+async def serves(context: ReconcileContext, key: Key) -> bool:
     try:
-        await world.api.is_gone(key)
+        await context.api.is_gone(key)
     except AwayError:
         return False
     return True
@@ -53,8 +53,8 @@ def test_what_a_camera_leaves_is_removed_only_when_the_camera_is_gone_for_sure(
 
 
 async def _lose_sight_of(cluster: ApiCluster, key: Key) -> None:
-    world = await world_of(cluster)
-    reconciler = CameraReconciler(world, CameraMemories(), None)
+    context = await context_of(cluster)
+    reconciler = CameraReconciler(context, CameraMemories(), None)
 
     async def left() -> set[str]:
         await reconciler.reconcile(key)
@@ -64,20 +64,20 @@ async def _lose_sight_of(cluster: ApiCluster, key: Key) -> None:
 
     both = {"Deployment", "ConfigMap"}
     try:
-        world.cache.put(Kind.SECRET, await world.api.get(Key(Kind.SECRET, "default", "vigil-bus")))
-        world.cache.put(Kind.CAMERA, await world.api.get(key))
+        context.cache.put(Kind.SECRET, await context.api.get(Key(Kind.SECRET, "default", "vigil-bus")))
+        context.cache.put(Kind.CAMERA, await context.api.get(key))
         assert await left() == both
-        forget(world, key)
+        forget(context, key)
         assert await left() == both, "it is only not seen"
         serve(cluster, served=False)
-        await eventually(lambda: _not(serves(world, key)), 30, "Cameras are not served")
+        await eventually(lambda: _not(serves(context, key)), 30, "Cameras are not served")
         assert await left() == both, "its kind is only not served"
         serve(cluster, served=True)
-        await eventually(lambda: serves(world, key), 30, "Cameras are served again")
+        await eventually(lambda: serves(context, key), 30, "Cameras are served again")
         cluster.kubectl("delete", "camera", "front", "--cascade=orphan")
         assert await left() == set()
     finally:
-        await world.api.close()
+        await context.api.close()
 
 
 def test_a_pod_that_its_replica_set_let_go_goes_with_its_camera(
@@ -92,28 +92,28 @@ def test_a_pod_that_its_replica_set_let_go_goes_with_its_camera(
 
 
 async def _let_go(cluster: ApiCluster, here: Namespace, key: Key) -> None:
-    world, kubectl = await world_of(cluster), cluster.kubectl
-    reconciler = CameraReconciler(world, CameraMemories(), None)
+    context, kubectl = await context_of(cluster), cluster.kubectl
+    reconciler = CameraReconciler(context, CameraMemories(), None)
     try:
-        world.cache.put(Kind.SECRET, await world.api.get(Key(Kind.SECRET, key.namespace, "vigil-bus")))
-        world.cache.put(Kind.CAMERA, await world.api.get(key))
+        context.cache.put(Kind.SECRET, await context.api.get(Key(Kind.SECRET, key.namespace, "vigil-bus")))
+        context.cache.put(Kind.CAMERA, await context.api.get(key))
         await reconciler.reconcile(key)
         name = (await asyncio.to_thread(here.pod, "front"))["metadata"]["name"]
         kubectl("label", "pod", name, "-n", key.namespace, "vigil.dev/camera-")
         pod = Key(Kind.POD, key.namespace, name)
-        await eventually(lambda: _is_nobodys(world, pod), 30, "its ReplicaSet let it go")
+        await eventually(lambda: _is_nobodys(context, pod), 30, "its ReplicaSet let it go")
         kubectl("delete", "camera", "front", "-n", key.namespace)
-        world.cache.put(Kind.POD, await world.api.get(pod))
-        forget(world, key)
+        context.cache.put(Kind.POD, await context.api.get(pod))
+        forget(context, key)
         await reconciler.reconcile(key)
         await reconciler.reconcile(key)
-        assert await world.api.is_gone(pod)
+        assert await context.api.is_gone(pod)
     finally:
-        await world.api.close()
+        await context.api.close()
 
 
-async def _is_nobodys(world: World, pod: Key) -> bool:
-    return "ownerReferences" not in (await world.api.get(pod))["metadata"]
+async def _is_nobodys(context: ReconcileContext, pod: Key) -> bool:
+    return "ownerReferences" not in (await context.api.get(pod))["metadata"]
 
 
 async def _not(told: Awaitable[bool]) -> bool:

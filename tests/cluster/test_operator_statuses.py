@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.cluster.operator_in_process import world_of
+from tests.cluster.operator_in_process import context_of
 from tests.support.kubernetes.api import ApiCluster
 from tests.support.operators import World as Namespace
 from tests.support.operators import camera, secret
@@ -18,7 +18,7 @@ from vigil_operator.reconcile import conditions as statuses
 from vigil_operator.reconcile.camera.memory import CameraMemories
 from vigil_operator.reconcile.camera.reconciler import CameraReconciler
 from vigil_operator.reconcile.conditions import Verdict
-from vigil_operator.reconcile.context import Result, World
+from vigil_operator.reconcile.context import ReconcileContext, Result
 from vigil_operator.reconcile.status_memory import StatusMemory
 from vigil_operator.reconcile.status_writer import StatusWriter
 
@@ -28,24 +28,24 @@ pytestmark = pytest.mark.cluster
 class Desk:
     """One Camera and a writer of its status."""
 
-    def __init__(self, world: World, namespace: Namespace, name: str) -> None:
-        self.world, self.namespace, self.name = world, namespace, name
+    def __init__(self, context: ReconcileContext, namespace: Namespace, name: str) -> None:
+        self.context, self.namespace, self.name = context, namespace, name
         self.key = Key(Kind.CAMERA, namespace.namespace, name)
         self.memory = StatusMemory()
-        self.writer = StatusWriter(world, "Reconcile", calm=frozenset({"Calm"}), quiet=frozenset({"Quiet"}))
+        self.writer = StatusWriter(context, "Reconcile", calm=frozenset({"Calm"}), quiet=frozenset({"Quiet"}))
         namespace.apply(camera(name, namespace.namespace))
 
     async def write(self, reason: str, *, true: bool = False, message: str = "", **more: Any) -> Result:
         """Look, and write."""
         obj = await self.look()
         verdict = Verdict("Ready", true, reason, message)
-        made = statuses.conditions(statuses.status_of(obj), [verdict], 1, self.world.now())
+        made = statuses.conditions(statuses.status_of(obj), [verdict], 1, self.context.now())
         status = {"observedGeneration": 1, "conditions": made, **more}
         return await self.writer.write(self.key, obj, status, self.memory)
 
     async def look(self) -> Object:
-        self.world.cache.put(Kind.CAMERA, await self.world.api.get(self.key))
-        return self.world.cache.get(self.key) or {}
+        self.context.cache.put(Kind.CAMERA, await self.context.api.get(self.key))
+        return self.context.cache.get(self.key) or {}
 
     async def status(self) -> Object:
         return statuses.status_of(await self.look())
@@ -63,9 +63,9 @@ class Desk:
 
 
 @pytest.fixture
-async def world(api_cluster: ApiCluster) -> AsyncIterator[World]:
+async def context(api_cluster: ApiCluster) -> AsyncIterator[ReconcileContext]:
     api_cluster.install_crds()
-    made = await world_of(api_cluster)
+    made = await context_of(api_cluster)
     yield made
     await made.api.close()
 
@@ -76,8 +76,8 @@ def namespace(api_cluster: ApiCluster) -> Namespace:
 
 
 @pytest.fixture
-def desk(world: World, namespace: Namespace) -> Desk:
-    return Desk(world, namespace, "front")
+def desk(context: ReconcileContext, namespace: Namespace) -> Desk:
+    return Desk(context, namespace, "front")
 
 
 async def test_what_is_said_already_is_not_written(desk: Desk) -> None:
@@ -133,7 +133,7 @@ async def test_of_an_object_that_is_gone_nothing_is_written(desk: Desk) -> None:
     await desk.write("Streaming", true=True)
     seen = await desk.look()
     desk.namespace.cluster.kubectl("delete", "camera", desk.name, "-n", desk.namespace.namespace)
-    made = statuses.conditions({}, [Verdict("Ready", False, "Frozen")], 1, desk.world.now())
+    made = statuses.conditions({}, [Verdict("Ready", False, "Frozen")], 1, desk.context.now())
     status = {"observedGeneration": 1, "conditions": made}
     assert await desk.writer.write(desk.key, seen, status, desk.memory) == Result("Gone")
     assert desk.events() == [("Normal", "Streaming", "Streaming")]
@@ -153,26 +153,26 @@ async def test_events_tell_of_transitions_and_warn_of_what_is_no_calm_reason(des
 
 
 async def test_a_camera_names_its_inference_endpoint_only_while_it_runs_and_is_heard(
-    world: World, namespace: Namespace
+    context: ReconcileContext, namespace: Namespace
 ) -> None:
     where, key = namespace.namespace, Key(Kind.CAMERA, namespace.namespace, "front")
     namespace.cluster.apply(secret("vigil-bus", where, token="for-tests"))
-    world.cache.put(Kind.SECRET, await world.api.get(Key(Kind.SECRET, where, "vigil-bus")))
+    context.cache.put(Kind.SECRET, await context.api.get(Key(Kind.SECRET, where, "vigil-bus")))
     memories = CameraMemories()
-    reconciler = CameraReconciler(world, memories, None)
+    reconciler = CameraReconciler(context, memories, None)
     said = beat(camera=CameraRef(namespace=where, name="front"), inference_endpoint="triton:8001")
 
     async def endpoint(age_s: float, *, suspend: bool = False) -> object:
         namespace.apply(camera("front", where, suspend=suspend))
-        world.cache.put(Kind.CAMERA, await world.api.get(key))
-        world.heartbeats.forget(ResourceKey(where, "front"))
-        world.heartbeats.note(ResourceKey(where, "front"), said, age_s)
+        context.cache.put(Kind.CAMERA, await context.api.get(key))
+        context.heartbeats.forget(ResourceKey(where, "front"))
+        context.heartbeats.note(ResourceKey(where, "front"), said, age_s)
         memories.of(key).written_at = float("-inf")  # a status of a moment ago delays this one no more
         await reconciler.reconcile(key)
-        return statuses.status_of(await world.api.get(key)).get("endpoint")
+        return statuses.status_of(await context.api.get(key)).get("endpoint")
 
     assert await endpoint(0.0) is None, "no pod runs yet"
-    world.cache.put(Kind.POD, running_pod(where))
+    context.cache.put(Kind.POD, running_pod(where))
     assert await endpoint(0.0) == "triton:8001"
     assert await endpoint(60.0) is None, "it fell silent"
     assert await endpoint(0.0) == "triton:8001"

@@ -21,7 +21,7 @@ from vigil_operator.reconcile.camera.memory import CameraMemories
 from vigil_operator.reconcile.camera.reconciler import CameraReconciler
 from vigil_operator.reconcile.camera.registrar import CameraRegistrar
 from vigil_operator.reconcile.camera.registrations import Registrations
-from vigil_operator.reconcile.context import Reconciler, World
+from vigil_operator.reconcile.context import ReconcileContext, Reconciler
 from vigil_operator.reconcile.site.buses import Buses
 from vigil_operator.reconcile.site.reconciler import SiteReconciler
 from vigil_operator.reconcile.site_and_subject import make_registry, site_and_subject
@@ -43,7 +43,7 @@ NOT_WATCHED = (
 class Parts:
     """What the program starts, watches and ends."""
 
-    world: World
+    context: ReconcileContext
     queues: KindQueues
     leadership: Leadership
     watches: list[Watch]
@@ -62,7 +62,7 @@ async def build(settings: Settings) -> Parts:
     api = Api(await connect(), cache, metrics)
     Router(cache, queue, settings)
     instance = settings.pod_name or socket.gethostname()
-    world = World(
+    context = ReconcileContext(
         settings=settings,
         cache=cache,
         api=api,
@@ -81,13 +81,13 @@ async def build(settings: Settings) -> Parts:
     registry = make_registry(settings)
     memories = CameraMemories()
     registrations = Registrations(cache, CameraRegistrar(registry), memories) if registry is not None else None
-    sites, subjects = site_and_subject(world, registry)
+    sites, subjects = site_and_subject(context, registry)
     made: dict[Kind, Reconciler] = {
-        Kind.CAMERA: CameraReconciler(world, memories, registrations),
+        Kind.CAMERA: CameraReconciler(context, memories, registrations),
         Kind.SITE: sites,
         Kind.SUBJECT: subjects,
     }
-    return Parts(world, queue, leadership, watches, made, sites, Buses(world), registry, registrations)
+    return Parts(context, queue, leadership, watches, made, sites, Buses(context), registry, registrations)
 
 
 def scopes(settings: Settings) -> Iterator[Scope]:

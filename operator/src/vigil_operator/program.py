@@ -46,15 +46,15 @@ class Program:
         self._stopped = False
         self._tasks: list[asyncio.Task[None]] = []
         self._work_task: asyncio.Task[None] | None = None
-        self._kinds = ServedKinds(parts.world.api)
+        self._kinds = ServedKinds(parts.context.api)
         self._comparison = Comparison(
-            parts.world.api, parts.world.cache, settings.served_namespaces, settings.resync_s, self._enqueue_all
+            parts.context.api, parts.context.cache, settings.served_namespaces, settings.resync_s, self._enqueue_all
         )
         self._health = health.HealthServer(
             {
                 "/healthz": lambda: health.probe(self.alive()),
                 "/readyz": lambda: health.probe(self._ready(), self._notes()),
-                "/metrics": lambda: health.metrics(parts.world.metrics.text()),
+                "/metrics": lambda: health.metrics(parts.context.metrics.text()),
             }
         )
         self.error: Exception | None = None
@@ -73,7 +73,7 @@ class Program:
         self._spawn("comparison", self._comparison.run())
         self._spawn("resync", self._comparison.run_periodically())
         self._spawn("buses", self._parts.buses.run())
-        self._spawn("silence", self._parts.world.heartbeats.watch_silence())
+        self._spawn("silence", self._parts.context.heartbeats.watch_silence())
         if self._parts.registrations is not None:
             self._spawn("registrations", self._parts.registrations.run())
         await self._kinds.wait()
@@ -97,7 +97,7 @@ class Program:
             await reconciler.close()
         if self._parts.registry is not None:
             await self._parts.registry.close()
-        await self._parts.world.api.close()
+        await self._parts.context.api.close()
         await self._health.close()
         log.info("stopped")
 
@@ -115,9 +115,9 @@ class Program:
     def observe(self, kind: Kind, event: str | None, obj: Object) -> None:
         """Note an object that kopf listed (event None) or watched (ADDED, MODIFIED, DELETED)."""
         if event == "DELETED":
-            self._parts.world.cache.remove(kind, obj)
+            self._parts.context.cache.remove(kind, obj)
             return
-        self._parts.world.cache.put(kind, obj)
+        self._parts.context.cache.put(kind, obj)
         if event is None:  # a list follows a gap, and kopf reports nothing of what was deleted in it
             self._comparison.request()
 
@@ -140,7 +140,7 @@ class Program:
     async def _lead(self) -> None:
         leadership = self._parts.leadership
         await leadership.acquire()
-        self._parts.world.metrics.leader.set(1)
+        self._parts.context.metrics.leader.set(1)
         await leadership.hold()
 
     async def _work(self) -> None:
@@ -155,7 +155,7 @@ class Program:
         for watch in self._parts.watches:
             await watch.synced.wait()
         log.info("working", workers=self._settings.workers)
-        loop = ReconcileLoop(self._parts.queues, self._parts.reconcilers, self._parts.world.metrics)
+        loop = ReconcileLoop(self._parts.queues, self._parts.reconcilers, self._parts.context.metrics)
         swept = asyncio.create_task(self._sweep_registry(), name="registry")
         try:
             await loop.run(self._settings.workers, self._stopping)
@@ -165,19 +165,19 @@ class Program:
 
     async def _sweep_registry(self) -> None:
         """Remove from identity what was deleted while no operator ran."""
-        world, registry = self._parts.world, self._parts.registry
+        context, registry = self._parts.context, self._parts.registry
         if registry is None:
             return
         try:
-            await RegistrySweep(world, registry, self._parts.reconcilers[Kind.SUBJECT]).run()
+            await RegistrySweep(context, registry, self._parts.reconcilers[Kind.SUBJECT]).run()
         except Exception:
             # A fault of ours here must not stop the reconciles.
             log.exception("the registry was not compared with the cluster")
 
     def _enqueue_all(self) -> None:
         for kind in OWN_KINDS:
-            for key in self._parts.world.cache.keys(kind):
-                self._parts.world.queue.add(key)
+            for key in self._parts.context.cache.keys(kind):
+                self._parts.context.queue.add(key)
 
     def _ready(self) -> dict[str, str]:
         watching = [watch.trouble for watch in self._parts.watches if watch.trouble]

@@ -6,24 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigil_operator.reconcile.camera.budget import Demand, Place, admit, camera_cost
+from vigil_contracts.resources.camera import Analysis
+from vigil_operator.reconcile.camera.analyses import ANALYSES, MODELS, FrameSize, ModelCost, camera_cost
+from vigil_operator.reconcile.camera.budget import Demand, QueuePosition, admit
 
 
 def demand(
     name: str, cost: int = 5000, priority: int = 0, created: str = "2026-05-01", *, runs: bool = False
 ) -> Demand:
-    return Demand(Place(-priority, created, "default", name), cost, runs)
+    return Demand(QueuePosition(-priority, created, "default", name), cost, runs)
 
 
 def admitted(demands: list[Demand], capacity: int | None) -> set[str]:
-    return {place.name for place, verdict in admit(demands, capacity).items() if verdict.admitted}
+    return {position.name for position, result in admit(demands, capacity).items() if result.admitted}
 
 
 DEMANDS = st.lists(
     st.builds(
         Demand,
         st.builds(
-            Place,
+            QueuePosition,
             st.integers(-3, 3),
             st.sampled_from(["2026-01", "2026-02"]),
             st.just("ns"),
@@ -32,7 +34,7 @@ DEMANDS = st.lists(
         st.integers(250, 40_000),
         st.booleans(),
     ),
-    unique_by=lambda one: one.place,
+    unique_by=lambda one: one.position,
     max_size=30,
 )
 CAPACITIES = st.integers(1000, 200_000)
@@ -40,23 +42,23 @@ CAPACITIES = st.integers(1000, 200_000)
 
 @given(DEMANDS, CAPACITIES)
 def test_admitting_never_goes_over_the_capacity(demands: list[Demand], capacity: int) -> None:
-    verdicts = admit(demands, capacity)
+    results = admit(demands, capacity)
     before = sum(one.cost for one in demands if one.runs)
-    after = sum(one.cost for one in demands if verdicts[one.place].admitted)
+    after = sum(one.cost for one in demands if results[one.position].admitted)
     assert after <= max(capacity, before)
 
 
 @given(DEMANDS, CAPACITIES)
 def test_whoever_runs_keeps_its_place(demands: list[Demand], capacity: int) -> None:
-    verdicts = admit(demands, capacity)
-    assert all(verdicts[one.place].admitted for one in demands if one.runs)
+    results = admit(demands, capacity)
+    assert all(results[one.position].admitted for one in demands if one.runs)
 
 
 @given(DEMANDS, CAPACITIES)
 def test_nobody_overtakes_one_that_could_fit(demands: list[Demand], capacity: int) -> None:
-    verdicts = admit(demands, capacity)
-    line = sorted((one for one in demands if not one.runs and one.cost <= capacity), key=lambda one: one.place)
-    given_places = [verdicts[one.place].admitted for one in line]
+    results = admit(demands, capacity)
+    line = sorted((one for one in demands if not one.runs and one.cost <= capacity), key=lambda one: one.position)
+    given_places = [results[one.position].admitted for one in line]
     assert given_places == sorted(given_places, reverse=True)
 
 
@@ -72,15 +74,15 @@ def test_asking_again_with_those_that_were_admitted_running_admits_nobody_else(
     demands: list[Demand], capacity: int
 ) -> None:
     first = admit(demands, capacity)
-    again = admit([Demand(one.place, one.cost, first[one.place].admitted) for one in demands], capacity)
-    assert {place for place, one in again.items() if one.admitted} == {
-        place for place, one in first.items() if one.admitted
+    again = admit([Demand(one.position, one.cost, first[one.position].admitted) for one in demands], capacity)
+    assert {position for position, one in again.items() if one.admitted} == {
+        position for position, one in first.items() if one.admitted
     }
 
 
 @given(DEMANDS)
 def test_without_a_limit_everybody_enters(demands: list[Demand]) -> None:
-    assert all(verdict.admitted for verdict in admit(demands, None).values())
+    assert all(result.admitted for result in admit(demands, None).values())
 
 
 def test_those_that_wait_enter_by_priority_then_age_then_name() -> None:
@@ -99,14 +101,14 @@ def test_one_that_could_never_fit_holds_nobody_up() -> None:
     assert admitted([demand("giant", cost=60_000, priority=9), demand("small")], 10_000) == {"small"}
 
 
-def test_the_verdict_tells_the_numbers() -> None:
-    verdicts = admit(
+def test_the_result_tells_the_numbers() -> None:
+    results = admit(
         [demand("runs", 7500, runs=True), demand("waits", 5000), demand("later", 250, created="2027")], 10000
     )
-    assert str(verdicts[Place(0, "2026-05-01", "default", "waits")]) == (
+    assert str(results[QueuePosition(0, "2026-05-01", "default", "waits")]) == (
         "it needs 5 reference detections per second, and of the Site's 10 7.5 are taken by 1 Camera(s)"
     )
-    assert str(verdicts[Place(0, "2027", "default", "later")]).endswith("; 1 wait before it")
+    assert str(results[QueuePosition(0, "2027", "default", "later")]).endswith("; 1 wait before it")
 
 
 @pytest.mark.parametrize(
@@ -125,4 +127,13 @@ def test_the_verdict_tells_the_numbers() -> None:
 def test_a_camera_costs_what_the_detector_gets_of_it(
     fps: int, width: int | None, height: int | None, cost: int
 ) -> None:
-    assert camera_cost(fps, width, height) == cost
+    size = FrameSize(width, height) if width is not None and height is not None else None
+    assert camera_cost([Analysis.FACES], fps, size) == cost
+
+
+def test_a_camera_costs_the_sum_of_its_analyses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another analysis is one more entry: its models are known, and its costs are added."""
+    assert MODELS == ("face_detection", "face_recognition")
+    monkeypatch.setitem(ANALYSES, Analysis.PEOPLE, (ModelCost("person_detection", lambda _: 400),))
+    assert camera_cost([Analysis.FACES, Analysis.PEOPLE], 5, None) == 5 * (1000 + 400)
+    assert camera_cost([Analysis.PEOPLE], 5, None) == 5 * 400

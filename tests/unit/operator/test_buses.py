@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.support.waiting import eventually
 from tests.unit.operator.builders import NOW, beat, settings
-from tests.unit.operator.worlds import OWN, world_of
+from tests.unit.operator.worlds import OWN, context_of
 
 from vigil_contracts.bus import Kind as EventKind
 from vigil_contracts.bus import subject
@@ -47,8 +47,8 @@ def given(**more: Any) -> Settings:
 async def listening(*sites: Object, secrets: tuple[Object, ...] = ()) -> AsyncIterator[tuple[Buses, Cache]]:
     """Run the listeners of these Sites beside an API server that is away."""
     cache = Cache()
-    world = world_of(cache)
-    buses = Buses(world)
+    context = context_of(cache)
+    buses = Buses(context)
     for secret in secrets:
         cache.put(Kind.SECRET, secret)
     for one in sites:
@@ -60,7 +60,7 @@ async def listening(*sites: Object, secrets: tuple[Object, ...] = ()) -> AsyncIt
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        await world.api.close()
+        await context.api.close()
 
 
 async def test_the_installations_token_goes_to_the_installations_bus_alone() -> None:
@@ -74,12 +74,12 @@ async def test_the_installations_token_goes_to_the_installations_bus_alone() -> 
 
 @pytest.mark.parametrize(("url", "told"), [("nats://elsewhere:4222", "credentialsSecretRef"), (OWN, ""), (None, "")])
 async def test_a_site_with_another_bus_and_no_secret_says_that_its_token_is_missing(url: str | None, told: str) -> None:
-    world = world_of(Cache())
-    reconciler = SiteReconciler(world, None, Gallery(None, lambda: None))
+    context = context_of(Cache())
+    reconciler = SiteReconciler(context, None, Gallery(None, lambda: None))
     found = check(registered("Site", site("default", "tenant", url=url) if url else site("default", "tenant")))
     assert isinstance(found, Site), found
     missing = reconciler._secret_missing(Key(Kind.SITE, "tenant", "default"), found)
-    await world.api.close()
+    await context.api.close()
     assert told in missing
     assert bool(missing) is bool(told)
 

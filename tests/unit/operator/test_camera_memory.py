@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from tests.support.waiting import eventually
 from tests.unit.operator.builders import beat, camera_object, secret, settings
-from tests.unit.operator.worlds import identity_that, world_of
+from tests.unit.operator.worlds import context_of, identity_that
 
 from vigil_contracts.ids import ResourceKey
 from vigil_operator.kube.cache import Cache
@@ -20,7 +20,7 @@ from vigil_operator.reconcile.camera.memory import CameraMemories
 from vigil_operator.reconcile.camera.reconciler import CameraReconciler
 from vigil_operator.reconcile.camera.registrar import CameraRegistrar
 from vigil_operator.reconcile.camera.registrations import Registrations
-from vigil_operator.reconcile.context import World
+from vigil_operator.reconcile.context import ReconcileContext
 from vigil_operator.routes import add_indices
 
 NAME = "front"
@@ -64,10 +64,10 @@ class Storing(Api):
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+async def context() -> AsyncIterator[ReconcileContext]:
     cache = Cache()
     add_indices(cache, settings())
-    made = world_of(cache)
+    made = context_of(cache)
     yield replace(made, api=Storing(made.api._client, cache, made.metrics), settings=settings())
     await made.api.close()
 
@@ -100,7 +100,7 @@ def mentions(value: Any, path: str, seen: set[int]) -> Iterator[str]:
         yield from mentions(part, place, seen)
 
 
-async def test_nothing_of_a_camera_remains_after_its_deletion(world: World) -> None:
+async def test_nothing_of_a_camera_remains_after_its_deletion(context: ReconcileContext) -> None:
     """It is registered, written, heard and in conflict before; afterwards only its removal from identity is known."""
 
     async def accept(request: web.Request) -> web.Response:
@@ -108,17 +108,17 @@ async def test_nothing_of_a_camera_remains_after_its_deletion(world: World) -> N
 
     memories = CameraMemories()
     async with identity_that(accept) as registry:
-        registrations = Registrations(world.cache, CameraRegistrar(registry), memories)
-        reconciler = CameraReconciler(world, memories, registrations)
+        registrations = Registrations(context.cache, CameraRegistrar(registry), memories)
+        reconciler = CameraReconciler(context, memories, registrations)
         running = asyncio.create_task(registrations.run())
-        world.cache.put(Kind.SECRET, secret("vigil-bus", token="for-tests"))
-        world.cache.put(Kind.CAMERA, camera_object(NAME))
-        world.heartbeats.note(ResourceKey("default", NAME), beat())
+        context.cache.put(Kind.SECRET, secret("vigil-bus", token="for-tests"))
+        context.cache.put(Kind.CAMERA, camera_object(NAME))
+        context.heartbeats.note(ResourceKey("default", NAME), beat())
         await reconciler.reconcile(KEY)
-        world.cache.put(Kind.POD, pod(IMAGE))
+        context.cache.put(Kind.POD, pod(IMAGE))
         await reconciler.reconcile(KEY)
         await eventually(lambda: registrations.idle, 5, "it is registered")
-        assert len(list(mentions([reconciler, memories, world], "", set()))) > 1
+        assert len(list(mentions([reconciler, memories, context], "", set()))) > 1
         memory = memories.of(KEY)
         assert memory.registration.registered
         assert memory.status.stored
@@ -126,14 +126,14 @@ async def test_nothing_of_a_camera_remains_after_its_deletion(world: World) -> N
         assert memory.granted_site
 
         for kind in Kind:
-            for obj in list(world.cache.all(kind)):
+            for obj in list(context.cache.all(kind)):
                 if kind is not Kind.SECRET:
-                    world.cache.remove(kind, obj | {"metadata": obj["metadata"] | {"resourceVersion": "999"}})
+                    context.cache.remove(kind, obj | {"metadata": obj["metadata"] | {"resourceVersion": "999"}})
         assert (await reconciler.reconcile(KEY)).again_s is None
         await eventually(lambda: registrations.idle, 5, "it is removed")
         assert len(memories) == 0
-        assert world.heartbeats.size == 0
-        left = set(mentions([reconciler, memories, world], "", set()))
+        assert context.heartbeats.size == 0
+        left = set(mentions([reconciler, memories, context], "", set()))
         assert left == {"[]._registrations._registrar._removed[][]"}
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
 from structlog.testing import capture_logs
-from tests.unit.operator.worlds import world_of
+from tests.unit.operator.worlds import context_of
 
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.client import Api
@@ -71,17 +71,17 @@ async def swept() -> AsyncIterator[tuple[Servers, RegistrySweep, SubjectReconcil
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    away = world_of(cache)
+    away = context_of(cache)
     await away.api.close()
     settings: Any = away.settings.model_copy(update={"namespaces": "tenant"})
-    world = replace(away, settings=settings, api=Api(ApiClient(Configuration(url)), cache, Metrics()))
+    context = replace(away, settings=settings, api=Api(ApiClient(Configuration(url)), cache, Metrics()))
     registry = Registry(url, "token")
     registry.registrar = OURS
-    subjects = SubjectReconciler(world, registry, Gallery(registry, lambda: None))
-    yield servers, RegistrySweep(world, registry, subjects), subjects
+    subjects = SubjectReconciler(context, registry, Gallery(registry, lambda: None))
+    yield servers, RegistrySweep(context, registry, subjects), subjects
     await subjects.close()
     await registry.close()
-    await world.api.close()
+    await context.api.close()
     await runner.cleanup()
 
 

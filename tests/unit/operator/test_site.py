@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 from tests.unit.operator.builders import camera_object, settings
-from tests.unit.operator.worlds import identity_that, world_of
+from tests.unit.operator.worlds import context_of, identity_that
 
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import AwayError
 from vigil_operator.kube.kinds import Key, Kind, Object
-from vigil_operator.reconcile.context import World
+from vigil_operator.reconcile.context import ReconcileContext
 from vigil_operator.reconcile.registration import FIRST_REFUSED_S
 from vigil_operator.reconcile.site import endpoints as site_endpoints
 from vigil_operator.reconcile.site.reconciler import SiteReconciler
@@ -76,77 +76,77 @@ async def identity() -> AsyncIterator[tuple[Identity, Registry]]:
 
 
 @pytest.fixture
-async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    """Give a world whose inference is well."""
+async def context(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ReconcileContext]:
+    """Yield a context whose inference endpoints answer."""
 
     async def well(_: str) -> str:
         return ""
 
-    monkeypatch.setattr(site_endpoints, "ask", well)
+    monkeypatch.setattr(site_endpoints, "check", well)
     cache = Cache()
     add_indices(cache, settings())
-    made = world_of(cache)
+    made = context_of(cache)
     yield replace(made, api=Statuses(made.api._client, cache, made.metrics), settings=settings())
     await made.api.close()
 
 
-def ready(world: World) -> tuple[str, str]:
-    conditions = (world.cache.get(KEY) or {})["status"]["conditions"]
+def ready(context: ReconcileContext) -> tuple[str, str]:
+    conditions = (context.cache.get(KEY) or {})["status"]["conditions"]
     found = next(one for one in conditions if one["type"] == "Ready")
     return found["reason"], found["message"]
 
 
 async def test_what_identity_refuses_is_told_until_it_is_taken(
-    identity: tuple[Identity, Registry], world: World
+    identity: tuple[Identity, Registry], context: ReconcileContext
 ) -> None:
     answers, registry = identity
-    reconciler = SiteReconciler(world, registry, Gallery(registry, lambda: None))
-    world.cache.put(Kind.SITE, site(1, 1, "30d"))
+    reconciler = SiteReconciler(context, registry, Gallery(registry, lambda: None))
+    context.cache.put(Kind.SITE, site(1, 1, "30d"))
     for _ in range(3):  # looks again, and asks for nothing again
         await reconciler.reconcile(KEY)
-        reason, message = ready(world)
+        reason, message = ready(context)
         assert reason == "InvalidSpec"
         assert "spec.retention: unknown field (422)" in message
     assert answers.puts == 1
-    told = (world.cache.get(KEY) or {})["status"]
+    told = (context.cache.get(KEY) or {})["status"]
     assert told["galleryVersion"] == "m@1/0", "how identity stands is told all the same"
-    assert world.capacities.get("default") == 200
+    assert context.capacities.get("default") == 200
     answers.code = 204
     registration = reconciler._memories[KEY].registration
     assert 0 < registration.retry_at - time.monotonic() <= FIRST_REFUSED_S
     registration.retry_at = 0.0
     await reconciler.reconcile(KEY)
-    assert ready(world)[0] == "Resolved"
+    assert ready(context)[0] == "Resolved"
     assert answers.puts == 2
 
 
 async def test_a_site_that_was_corrected_is_asked_for_at_once(
-    identity: tuple[Identity, Registry], world: World
+    identity: tuple[Identity, Registry], context: ReconcileContext
 ) -> None:
     answers, registry = identity
-    reconciler = SiteReconciler(world, registry, Gallery(registry, lambda: None))
-    world.cache.put(Kind.SITE, site(1, 1, "30d"))
+    reconciler = SiteReconciler(context, registry, Gallery(registry, lambda: None))
+    context.cache.put(Kind.SITE, site(1, 1, "30d"))
     await reconciler.reconcile(KEY)
     answers.code = 204
-    world.cache.put(Kind.SITE, site(2, 10, "7d"))
+    context.cache.put(Kind.SITE, site(2, 10, "7d"))
     await reconciler.reconcile(KEY)
-    assert ready(world)[0] == "Resolved"
+    assert ready(context)[0] == "Resolved"
     answers.code = 422
-    world.cache.put(Kind.SITE, site(3, 20, "8d"))
+    context.cache.put(Kind.SITE, site(3, 20, "8d"))
     await reconciler.reconcile(KEY)
-    assert ready(world)[0] == "InvalidSpec"
+    assert ready(context)[0] == "InvalidSpec"
 
 
 async def test_what_triton_can_do_is_found_for_cameras_whose_site_is_no_object(
-    identity: tuple[Identity, Registry], world: World
+    identity: tuple[Identity, Registry], context: ReconcileContext
 ) -> None:
     _, registry = identity
-    reconciler = SiteReconciler(world, registry, Gallery(registry, lambda: None))
+    reconciler = SiteReconciler(context, registry, Gallery(registry, lambda: None))
     result = await reconciler.reconcile(KEY)
-    assert (result.again_s, world.capacities.get("default")) == (None, None), "nobody asks"
-    world.cache.put(Kind.CAMERA, camera_object())
+    assert (result.again_s, context.capacities.get("default")) == (None, None), "nobody asks"
+    context.cache.put(Kind.CAMERA, camera_object())
     result = await reconciler.reconcile(KEY)
-    assert world.capacities.get("default") == 200
+    assert context.capacities.get("default") == 200
     assert result.again_s is not None, "it is looked at again"
 
 
@@ -165,7 +165,7 @@ DETECTOR = STATUS["detector"]
 )
 async def test_nothing_is_known_until_a_triton_has_answered_and_then_its_last_word_holds(
     identity: tuple[Identity, Registry],
-    world: World,
+    context: ReconcileContext,
     answers: list[dict[str, Any]],
     known: bool,
     capacity: int | None,
@@ -173,27 +173,27 @@ async def test_nothing_is_known_until_a_triton_has_answered_and_then_its_last_wo
     says, registry = identity
     for answer in answers:
         says.status = STATUS | answer
-        await SiteReconciler(world, registry, Gallery(registry, lambda: None)).measure()
-    assert (world.capacities.is_known("default"), world.capacities.get("default")) == (known, capacity)
+        await SiteReconciler(context, registry, Gallery(registry, lambda: None)).measure()
+    assert (context.capacities.is_known("default"), context.capacities.get("default")) == (known, capacity)
 
 
 async def test_what_triton_can_do_is_found_for_cameras_whose_site_breaks_a_rule(
-    identity: tuple[Identity, Registry], world: World
+    identity: tuple[Identity, Registry], context: ReconcileContext
 ) -> None:
     _, registry = identity
-    world.cache.put(Kind.SITE, site(1, 1, "for a while"))
-    result = await SiteReconciler(world, registry, Gallery(registry, lambda: None)).reconcile(KEY)
-    assert ready(world)[0] == "InvalidSpec"
-    assert world.capacities.get("default") == 200
+    context.cache.put(Kind.SITE, site(1, 1, "for a while"))
+    result = await SiteReconciler(context, registry, Gallery(registry, lambda: None)).reconcile(KEY)
+    assert ready(context)[0] == "InvalidSpec"
+    assert context.capacities.get("default") == 200
     assert result.again_s is not None, "it is looked at again"
 
 
-async def test_without_identity_nobody_waits_for_its_word(world: World) -> None:
-    await SiteReconciler(world, None, Gallery(None, lambda: None)).measure()
-    assert (world.capacities.is_known("default"), world.capacities.get("default")) == (True, None)
+async def test_without_identity_nobody_waits_for_its_word(context: ReconcileContext) -> None:
+    await SiteReconciler(context, None, Gallery(None, lambda: None)).measure()
+    assert (context.capacities.is_known("default"), context.capacities.get("default")) == (True, None)
 
 
-async def test_without_identity_nothing_is_looked_at_again(world: World) -> None:
-    world.cache.put(Kind.CAMERA, camera_object())
-    result = await SiteReconciler(world, None, Gallery(None, lambda: None)).reconcile(KEY)
+async def test_without_identity_nothing_is_looked_at_again(context: ReconcileContext) -> None:
+    context.cache.put(Kind.CAMERA, camera_object())
+    result = await SiteReconciler(context, None, Gallery(None, lambda: None)).reconcile(KEY)
     assert result.again_s is None

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from tests.support.kubernetes.certificates import Authority
-from tests.unit.operator.worlds import world_of
+from tests.unit.operator.worlds import context_of
 
 from vigil_contracts.registry import PhotoReason, enrolment_digest
 from vigil_contracts.resources import Subject, check
@@ -162,7 +162,7 @@ async def bench(
 ) -> AsyncIterator[Bench]:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
     cache = Cache()
-    away = world_of(cache)
+    away = context_of(cache)
     settings = away.settings.model_copy(update={"photo_networks": "127.0.0.0/8,::1/128"})
     registry = Registry(identity.url, "token")
     gallery = Gallery(registry, lambda: None)

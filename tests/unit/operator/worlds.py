@@ -14,7 +14,7 @@ from vigil_operator.kube.events import EventWriter
 from vigil_operator.metrics import Metrics
 from vigil_operator.queue import WorkQueue
 from vigil_operator.reconcile.camera.capacity import Capacities
-from vigil_operator.reconcile.context import World
+from vigil_operator.reconcile.context import ReconcileContext
 from vigil_operator.settings import Settings
 from vigil_runtime.registry.client import RegistryClient as Registry
 
@@ -22,11 +22,11 @@ NOWHERE = "http://127.0.0.1:9"
 OWN = "nats://127.0.0.1:9"
 
 
-def world_with(client: ApiClient, settings: Settings, cache: Cache) -> World:
-    """Give a world that nothing tells more than a test puts into its cache."""
+def context_with(client: ApiClient, settings: Settings, cache: Cache) -> ReconcileContext:
+    """Give a context that nothing tells more than a test puts into its cache."""
     metrics = Metrics()
     api = Api(client, cache, metrics)
-    return World(
+    return ReconcileContext(
         settings=settings,
         cache=cache,
         api=api,
@@ -38,10 +38,10 @@ def world_with(client: ApiClient, settings: Settings, cache: Cache) -> World:
     )
 
 
-def world_of(cache: Cache) -> World:
-    """Give a world whose API server is away."""
+def context_of(cache: Cache) -> ReconcileContext:
+    """Give a context whose API server is away."""
     client = ApiClient(Configuration(NOWHERE))
-    return world_with(client, Settings(nats_url=OWN, nats_token=SecretStr("the installation's own")), cache)
+    return context_with(client, Settings(nats_url=OWN, nats_token=SecretStr("the installation's own")), cache)
 
 
 @asynccontextmanager

@@ -1,1 +1,1 @@
-"""One level-based function per kind: read the world, compute, apply, prune, report."""
+"""One level-based function per kind: read the cache, compute, apply, prune, report."""

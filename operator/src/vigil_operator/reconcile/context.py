@@ -1,4 +1,4 @@
-"""What every reconcile works with: the world as last seen, the ways to change it, and what it gives back."""
+"""What every reconcile works with and returns."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -17,18 +17,18 @@ from vigil_operator.settings import Settings
 
 
 def utc_now() -> dt.datetime:
-    """Give the time, without microseconds, as conditions tell it."""
+    """Return the time without microseconds, as conditions carry it."""
     return dt.datetime.now(dt.UTC).replace(microsecond=0)
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """All that a reconcile may read or use.
+class ReconcileContext:
+    """Everything that a reconcile may read or use.
 
     Attributes
     ----------
     capacities
-        What a Site's inference can do: the reconcile of Site writes it, that of Camera reads it.
+        Inference capacity of each Site: written by the reconcile of Sites, read by that of Cameras.
     now
         The clock; tests set it.
     """
@@ -46,14 +46,14 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a reconcile ended.
+    """The result of a reconcile.
 
     Attributes
     ----------
     outcome
         For the metrics: Unchanged, Changed, Waiting, Gone.
     again_s
-        Seconds after which to look again although nothing may have changed; None: not needed.
+        Seconds until the next reconcile even if nothing changes; None: not needed.
     """
 
     outcome: str = "Unchanged"
@@ -61,14 +61,14 @@ class Result:
 
 
 class Reconciler(Protocol):
-    """Brings one object of one kind to what its spec asks for, from wherever it is.
+    """Brings one object of one kind to what its spec asks for, from any state.
 
-    It may be called at any time and any number of times, and writes nothing when nothing differs. KubeError may leave
-    it: the key comes back after a growing pause.
+    It may be called at any time and any number of times, and writes nothing when nothing differs. It may raise
+    KubeError: the key is then reconciled again after a growing pause.
     """
 
     async def reconcile(self, key: Key) -> Result:
-        """Do it; the object may be gone by now."""
+        """Reconcile one object, which may be gone by now."""
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""

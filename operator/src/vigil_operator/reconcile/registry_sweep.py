@@ -17,7 +17,7 @@ from vigil_contracts.registry import RegisteredKey
 from vigil_operator.kube.cache import key_of
 from vigil_operator.kube.errors import KubeError, NotFoundError
 from vigil_operator.kube.kinds import OWN_KINDS, Key, Kind
-from vigil_operator.reconcile.context import Reconciler, World
+from vigil_operator.reconcile.context import ReconcileContext, Reconciler
 from vigil_operator.reconcile.subject.reconciler import SubjectReconciler
 from vigil_runtime.backoff import KeyedBackoff
 from vigil_runtime.registry.client import RegistryClient as Registry
@@ -40,8 +40,8 @@ class RegistrySweep:
         Erases Subjects; in turn with everything else that is done for one.
     """
 
-    def __init__(self, world: World, registry: Registry, subjects: Reconciler) -> None:
-        self._world = world
+    def __init__(self, context: ReconcileContext, registry: Registry, subjects: Reconciler) -> None:
+        self._context = context
         self._registry = registry
         self._subjects = subjects
         self._again: KeyedBackoff[Kind] = KeyedBackoff(FIRST_AGAIN_S, MOST_AGAIN_S)
@@ -69,7 +69,7 @@ class RegistrySweep:
             One of them does not answer; all of it may be repeated.
         """
         found = await self._registry.registered_keys(kind.value)
-        namespaces = self._world.settings.served_namespaces
+        namespaces = self._context.settings.served_namespaces
         known = {
             Key(kind, one.namespace, one.name): one
             for one in found
@@ -92,9 +92,9 @@ class RegistrySweep:
     async def _alive(self, kind: Kind) -> set[Key] | None:
         """List what there is; None while the API server knows no such kind, which says nothing."""
         alive: set[Key] = set()
-        for namespace in self._world.settings.served_namespaces or (None,):
+        for namespace in self._context.settings.served_namespaces or (None,):
             try:
-                objects, _ = await self._world.api.list(kind, namespace)
+                objects, _ = await self._context.api.list(kind, namespace)
             except NotFoundError:
                 return None
             alive.update(key_of(kind, obj) for obj in objects)
@@ -109,7 +109,7 @@ class RegistrySweep:
             await self._registry.delete_site(where, uid)
         elif isinstance(self._subjects, SubjectReconciler):
             self._subjects.erase_later(key, str(uid))
-            self._world.queue.add(key)
+            self._context.queue.add(key)
 
 
 def _tell_left(kind: Kind, left: list[Key]) -> None:

@@ -12,7 +12,7 @@ from vigil_operator.kube.compare import fingerprint
 from vigil_operator.kube.errors import NotFoundError
 from vigil_operator.kube.kinds import Key, Object
 from vigil_operator.reconcile import conditions as statuses
-from vigil_operator.reconcile.context import Result, World
+from vigil_operator.reconcile.context import ReconcileContext, Result
 from vigil_operator.reconcile.status_memory import StatusMemory
 
 log = structlog.get_logger(__name__)
@@ -35,12 +35,12 @@ class StatusWriter:
 
     def __init__(
         self,
-        world: World,
+        context: ReconcileContext,
         action: str,
         calm: AbstractSet[str] = frozenset(),
         quiet: AbstractSet[str] = frozenset(),
     ) -> None:
-        self._world = world
+        self._context = context
         self._action = action
         self._calm = calm
         self._quiet = quiet
@@ -62,7 +62,7 @@ class StatusWriter:
         if left_s > 0:
             return Result("Waiting", left_s)
         try:
-            answer = await self._world.api.apply_status(key, str(obj["metadata"].get("uid", "")), status)
+            answer = await self._context.api.apply_status(key, str(obj["metadata"].get("uid", "")), status)
         except NotFoundError:
             memory.clear()
             return Result("Gone")  # the watch will report it
@@ -77,7 +77,7 @@ class StatusWriter:
             return
         well = ready["status"] == "True" or ready["reason"] in self._calm
         note = ready["message"] or ready["reason"]
-        await self._world.events.tell(obj, key, "Normal" if well else "Warning", ready["reason"], note, self._action)
+        await self._context.events.tell(obj, key, "Normal" if well else "Warning", ready["reason"], note, self._action)
 
 
 def is_due(obj: Object, status: Object, memory: StatusMemory) -> bool:

@@ -1,12 +1,12 @@
-"""What the inference of the installation can do for a Site, in reference detections per second; see `budget`."""
+"""The inference capacity of each Site, in reference detections per second; see `budget`."""
 
 from collections.abc import Callable
 
 
 class Capacities:
-    """Capacity by the Site's name: of whatever namespace, its Cameras share what identity asked Triton about.
+    """Capacity by the Site's name: Cameras of all namespaces share the Triton that identity asks.
 
-    It is remembered nowhere else, so that an operator that starts knows of none until identity has answered.
+    It is stored nowhere else, so that an operator that starts knows none until identity has answered.
 
     Parameters
     ----------
@@ -19,11 +19,11 @@ class Capacities:
         self._changed = changed
 
     def get(self, site: str) -> int | None:
-        """Give what Triton reported; None: it reports nothing, or nobody knows yet."""
+        """Return what Triton reported; None: it reports nothing, or that is not known yet."""
         return self._known.get(site)
 
     def is_known(self, site: str) -> bool:
-        """Say whether anybody has told what Triton reports for a Site, be it nothing."""
+        """Return whether it is known what Triton reports for a Site, be it nothing."""
         return site in self._known
 
     def set(self, site: str, detections_per_second: int | None) -> None:

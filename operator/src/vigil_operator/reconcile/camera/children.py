@@ -18,7 +18,7 @@ from vigil_operator.kube.trim import trim
 from vigil_operator.reconcile.camera.conditions import Problem
 from vigil_operator.reconcile.camera.foreign_installations import DECIDING, ForeignInstallations
 from vigil_operator.reconcile.conflicts import ConflictLimiter
-from vigil_operator.reconcile.context import World
+from vigil_operator.reconcile.context import ReconcileContext
 from vigil_operator.resources.names import APPLIED_HASH, MANAGED_BY, OPERATOR
 from vigil_operator.routes import BY_CAMERA
 
@@ -43,8 +43,8 @@ class Outcome:
 class Children:
     """Applies and prunes the children of Cameras."""
 
-    def __init__(self, world: World, foreign: ForeignInstallations) -> None:
-        self._world = world
+    def __init__(self, context: ReconcileContext, foreign: ForeignInstallations) -> None:
+        self._context = context
         self._foreign = foreign
 
     async def reconcile(
@@ -85,7 +85,7 @@ class Children:
         return [
             Key(kind, key.namespace, obj["metadata"]["name"])
             for kind in CHILD_KINDS
-            for obj in self._world.cache.find(kind, BY_CAMERA, key.namespace, key.name)
+            for obj in self._context.cache.find(kind, BY_CAMERA, key.namespace, key.name)
             if "deletionTimestamp" not in obj["metadata"]
             and any(one.get("kind") == "Camera" for one in obj["metadata"].get("ownerReferences") or [])
         ]
@@ -100,14 +100,14 @@ class Children:
         conflicts: dict[Kind, ConflictLimiter],
     ) -> None:
         child = Key(kind, key.namespace, manifest["metadata"]["name"])
-        seen = self._world.cache.get(child)
+        seen = self._context.cache.get(child)
         if seen is not None and not _is_ours(seen, camera):
             outcome.problem = outcome.problem or _not_ours(child)
         elif seen is not None and "deletionTimestamp" in seen["metadata"]:
             outcome.waiting = True
         elif seen is not None and is_of_earlier_camera(seen, camera):
             log.info("deleting a child of an earlier Camera of this name", child=str(child))
-            await self._world.api.delete(child)
+            await self._context.api.delete(child)
             outcome.waiting = outcome.changed = True
         elif seen is None or not is_applied(kind, seen, manifest):
             problem = await self._apply(camera, key, child, manifest, conflicts)
@@ -123,7 +123,7 @@ class Children:
                 return _not_ours(child)
             if unseen is not None and child.kind in DECIDING and self._foreign.maker(unseen) is not None:
                 if _is_watched(unseen):  # else no watch would report its deletion
-                    self._world.cache.put(child.kind, unseen)
+                    self._context.cache.put(child.kind, unseen)
                 return None
             await self._apply_or_take_over(camera, key, child, manifest, conflicts)
         except ConflictError as error:
@@ -143,7 +143,7 @@ class Children:
         self, camera: Object, key: Key, child: Key, manifest: Object, conflicts: dict[Kind, ConflictLimiter]
     ) -> None:
         try:
-            await self._world.api.apply(child.kind, manifest, force=False)
+            await self._context.api.apply(child.kind, manifest, force=False)
         except ConflictError as error:
             limiter = conflicts.setdefault(child.kind, ConflictLimiter())
             if limiter.left_s() > 0:
@@ -151,20 +151,20 @@ class Children:
                     f"another field manager keeps changing what the operator must write ({error}); let it give that up"
                 )
                 raise ConflictError(msg, error.fields) from error
-            await self._world.api.apply(child.kind, manifest, force=True)
+            await self._context.api.apply(child.kind, manifest, force=True)
             limiter.note()
             note = (
                 f"{child.kind} {child.name}: taken back what another field manager changed: {'; '.join(error.fields)}"
             )
             log.info("taken back", child=str(child), fields=list(error.fields))
-            await self._world.events.tell(camera, key, "Normal", "TakenBack", note, "Reconcile")
+            await self._context.events.tell(camera, key, "Normal", "TakenBack", note, "Reconcile")
 
     async def _unseen(self, child: Key) -> Object | None:
         """Return an object that no watch has reported: it lacks our labels, or it is new."""
-        if self._world.cache.get(child) is not None:
+        if self._context.cache.get(child) is not None:
             return None
         try:
-            return await self._world.api.get(child)
+            return await self._context.api.get(child)
         except NotFoundError:
             return None
 
@@ -172,11 +172,11 @@ class Children:
         self, camera: Object, key: Key, wanted: set[tuple[Kind, str]], kept: set[Kind], outcome: Outcome
     ) -> None:
         for kind in (kind for kind in CHILD_KINDS if kind not in kept):
-            for obj in self._world.cache.find(kind, BY_CAMERA, key.namespace, key.name):
+            for obj in self._context.cache.find(kind, BY_CAMERA, key.namespace, key.name):
                 name = obj["metadata"]["name"]
                 if (kind, name) in wanted or "deletionTimestamp" in obj["metadata"] or not _owned(obj, camera):
                     continue
-                await self._world.api.delete(Key(kind, key.namespace, name))
+                await self._context.api.delete(Key(kind, key.namespace, name))
                 outcome.changed = True
 
 

@@ -19,7 +19,7 @@ from vigil_operator.kube.errors import DeniedError, NotFoundError
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.reconcile import conditions as statuses
 from vigil_operator.reconcile.camera.conditions import Problem
-from vigil_operator.reconcile.context import World
+from vigil_operator.reconcile.context import ReconcileContext
 from vigil_operator.resources.names import CAMERA_LABEL, INSTALLATION, child_name
 from vigil_operator.resources.wiring import installation
 
@@ -81,15 +81,15 @@ class _ForeignInstallation:
 class ForeignInstallations:
     """Distinguishes this installation's Cameras from those of others."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._own = installation(world.settings)
+    def __init__(self, context: ReconcileContext) -> None:
+        self._context = context
+        self._own = installation(context.settings)
         self._others: dict[str, _ForeignInstallation] = {}
 
     def owner(self, key: Key) -> str | None:
         """Return the other installation that runs a Camera; None: it is ours, or no installation's yet."""
         for kind in DECIDING:
-            child = self._world.cache.get(Key(kind, key.namespace, child_name(key.name)))
+            child = self._context.cache.get(Key(kind, key.namespace, child_name(key.name)))
             if child is not None:
                 return self.maker(child)
         return None
@@ -116,7 +116,7 @@ class ForeignInstallations:
         silent = works if works is not None else _is_overwritten(camera, problem.message, memory)
         if silent and not memory.announced:
             memory.announced = True
-            await self._world.events.tell(camera, key, "Warning", problem.reason, problem.message, "Reconcile")
+            await self._context.events.tell(camera, key, "Warning", problem.reason, problem.message, "Reconcile")
         return Claim(problem, silent)
 
     def _message(self, key: Key, other: str) -> str:
@@ -143,7 +143,7 @@ class ForeignInstallations:
         if not (DNS_LABEL.fullmatch(namespace) and DNS_LABEL.fullmatch(name)):
             return None  # anybody may write the annotation; only a valid name leads to a request
         try:
-            lease = await self._world.api.get(Key(Kind.LEASE, namespace, name))
+            lease = await self._context.api.get(Key(Kind.LEASE, namespace, name))
         except NotFoundError:
             return False
         except DeniedError:

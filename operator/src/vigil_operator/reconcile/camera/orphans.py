@@ -7,7 +7,7 @@ from vigil_operator.kube.errors import AwayError
 from vigil_operator.kube.kinds import Key, Kind
 from vigil_operator.reconcile.camera.children import Children
 from vigil_operator.reconcile.camera.edited_pods import is_released
-from vigil_operator.reconcile.context import World
+from vigil_operator.reconcile.context import ReconcileContext
 from vigil_operator.routes import BY_CAMERA
 
 COLLECTED_S: Final = 30.0
@@ -17,8 +17,8 @@ COLLECTED_S: Final = 30.0
 class Orphans:
     """Knows since when each Camera that left something is gone."""
 
-    def __init__(self, world: World, children: Children) -> None:
-        self._world = world
+    def __init__(self, context: ReconcileContext, children: Children) -> None:
+        self._context = context
         self._children = children
         self._since: dict[Key, float] = {}
 
@@ -37,18 +37,18 @@ class Orphans:
             return COLLECTED_S - waited_s + 0.5
         if await self._is_gone(camera):
             for child in left:
-                await self._world.api.delete(child)
+                await self._context.api.delete(child)
         return COLLECTED_S
 
     async def _is_gone(self, camera: Key) -> bool:
         """Return whether a Camera was deleted; False while the API server does not serve the kind."""
         try:
-            return await self._world.api.is_gone(camera)
+            return await self._context.api.is_gone(camera)
         except AwayError:
             return False
 
     def _released_pods(self, camera: Key) -> list[Key]:
         """Return the pods that are not deleted with their Deployment."""
-        pods = self._world.cache.find(Kind.POD, BY_CAMERA, camera.namespace, camera.name)
+        pods = self._context.cache.find(Kind.POD, BY_CAMERA, camera.namespace, camera.name)
         left = [pod["metadata"] for pod in pods if is_released(camera, pod)]
         return [Key(Kind.POD, camera.namespace, one["name"]) for one in left if "deletionTimestamp" not in one]

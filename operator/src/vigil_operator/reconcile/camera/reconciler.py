@@ -22,7 +22,7 @@ from vigil_operator.reconcile.camera.memory import CameraMemories, CameraMemory
 from vigil_operator.reconcile.camera.orphans import Orphans
 from vigil_operator.reconcile.camera.registrations import Registrations
 from vigil_operator.reconcile.camera.wiring import Resolved, parse, resolve
-from vigil_operator.reconcile.context import Result, World
+from vigil_operator.reconcile.context import ReconcileContext, Result
 from vigil_operator.reconcile.rate_limit import Pace
 from vigil_operator.reconcile.status_writer import StatusWriter, is_due
 from vigil_operator.resources.camera import children
@@ -51,21 +51,23 @@ class CameraReconciler:
         None: the operator has no registry.
     """
 
-    def __init__(self, world: World, memories: CameraMemories, registrations: Registrations | None) -> None:
-        self._world = world
+    def __init__(
+        self, context: ReconcileContext, memories: CameraMemories, registrations: Registrations | None
+    ) -> None:
+        self._context = context
         self._memories = memories
         self._registrations = registrations
-        self._foreign = ForeignInstallations(world)
-        self._children = Children(world, self._foreign)
-        self._orphans = Orphans(world, self._children)
-        self._admission = Admission(world.cache, world.heartbeats, memories, world.queue.add)
-        self._statuses = StatusWriter(world, "Reconcile", calm=CALM, quiet=QUIET_STEPS)
+        self._foreign = ForeignInstallations(context)
+        self._children = Children(context, self._foreign)
+        self._orphans = Orphans(context, self._children)
+        self._admission = Admission(context.cache, context.heartbeats, memories, context.queue.add)
+        self._statuses = StatusWriter(context, "Reconcile", calm=CALM, quiet=QUIET_STEPS)
         self._quiet: Pace[Key] = Pace(QUIET_PER_S, QUIET_AT_ONCE)
-        self._edited = EditedPods(world.api.delete, world.api.get)
+        self._edited = EditedPods(context.api.delete, context.api.get)
 
     async def reconcile(self, key: Key) -> Result:
         """Bring one Camera to what its spec asks for."""
-        obj = self._world.cache.get(key)
+        obj = self._context.cache.get(key)
         if obj is None:
             return await self._clean_up(key)
         if "deletionTimestamp" in obj["metadata"]:
@@ -79,8 +81,8 @@ class CameraReconciler:
         camera = parse(obj)
         if isinstance(camera, Problem):
             # What runs goes on as it is: nobody asked for its end.
-            return await self._report(key, obj, camera, site_of(obj, self._world.settings), Outcome(), memory)
-        resolved = self._admit(key, resolve(camera, obj, self._world.cache, self._world.settings))
+            return await self._report(key, obj, camera, site_of(obj, self._context.settings), Outcome(), memory)
+        resolved = self._admit(key, resolve(camera, obj, self._context.cache, self._context.settings))
         wanted, kept = self._wanted(key, resolved)
         if (deployment := self._deployment(key)) is not None:
             memory.pods.observe(deployment["spec"]["template"], self._pods(key))
@@ -96,11 +98,11 @@ class CameraReconciler:
 
     async def _leave_to(self, key: Key, obj: Object, claim: Claim, memory: CameraMemory) -> Result:
         """Leave a Camera to another installation; only one of the two may write its status."""
-        self._admission.stand_aside(key)
+        self._admission.withhold(key)
         if claim.silent:
             self._count(memory, claim.problem.reason)
             return Result("Waiting", memory.backoff.next_s())
-        site = site_of(obj, self._world.settings)
+        site = site_of(obj, self._context.settings)
         return await self._report(key, obj, claim.problem, site, Outcome(waiting=True), memory)
 
     async def _clean_up(self, key: Key) -> Result:
@@ -110,7 +112,7 @@ class CameraReconciler:
         if memory is not None:
             self._count(memory, None)
         self._quiet.forget(key)
-        self._world.heartbeats.forget(ResourceKey(key.namespace, key.name))
+        self._context.heartbeats.forget(ResourceKey(key.namespace, key.name))
         if self._registrations is not None:
             self._registrations.request(key)
         return Result("Gone", await self._orphans.delete(key))
@@ -120,9 +122,9 @@ class CameraReconciler:
             self._admission.free(key)
             return replace(resolved, problem=None)  # a problem of a pod that is not wanted is none
         if resolved.problem is not None:
-            self._admission.stand_aside(key)
+            self._admission.withhold(key)
             return resolved
-        name, capacities = resolved.site_name, self._world.capacities
+        name, capacities = resolved.site_name, self._context.capacities
         decision = self._admission.decide(key, name, capacities.get(name), known=capacities.is_known(name))
         if decision is None or decision.admitted:
             return resolved
@@ -158,11 +160,11 @@ class CameraReconciler:
     ) -> Result:
         there, deployment = self._pods(key), self._deployment(key)
         pod = pods.newest(there)
-        last = self._world.heartbeats.get(ResourceKey(key.namespace, key.name))
+        last = self._context.heartbeats.get(ResourceKey(key.namespace, key.name))
         heard, attribution_s = memory.heartbeats.attribute(there, last)
         if deployment is not None and is_of_earlier_camera(deployment, obj):
             deployment = None  # neither it nor its pods belong to this Camera
-        bus_error = self._world.heartbeats.bus_error(site, key.namespace)
+        bus_error = self._context.heartbeats.bus_error(site, key.namespace)
         known = Known(
             problem=problem,
             suspended=camera is not None and camera.spec.suspend,
@@ -180,7 +182,7 @@ class CameraReconciler:
 
     def _status(self, obj: Object, known: Known, site: str) -> Object:
         generation = int(obj["metadata"].get("generation") or 0)
-        made = statuses.conditions(statuses.status_of(obj), judge(known), generation, self._world.now())
+        made = statuses.conditions(statuses.status_of(obj), judge(known), generation, self._context.now())
         status: Object = {"observedGeneration": generation, "conditions": made, "site": site}
         heard = known.heard
         if heard is not None and not heard.stale and _runs(known) and heard.beat.inference_endpoint:
@@ -218,21 +220,21 @@ class CameraReconciler:
             since = dt.datetime.fromisoformat(str(started))
         except ValueError:
             return 0.0
-        return max(0.0, (self._world.now() - since).total_seconds())
+        return max(0.0, (self._context.now() - since).total_seconds())
 
     def _deployment(self, key: Key) -> Object | None:
-        return self._world.cache.get(Key(Kind.DEPLOYMENT, key.namespace, child_name(key.name)))
+        return self._context.cache.get(Key(Kind.DEPLOYMENT, key.namespace, child_name(key.name)))
 
     def _pods(self, key: Key) -> list[Object]:
-        return self._world.cache.find(Kind.POD, BY_CAMERA, key.namespace, key.name)
+        return self._context.cache.find(Kind.POD, BY_CAMERA, key.namespace, key.name)
 
     def _count(self, memory: CameraMemory, reason: str | None) -> None:
         """Count a Camera under the reason of its condition Ready; None: no longer."""
         before, memory.reason = memory.reason, reason
         if before is not None:
-            self._world.metrics.cameras.labels(before).dec()
+            self._context.metrics.cameras.labels(before).dec()
         if reason is not None:
-            self._world.metrics.cameras.labels(reason).inc()
+            self._context.metrics.cameras.labels(reason).inc()
 
 
 def _again_s(known: Known, outcome: Outcome, memory: CameraMemory) -> float | None:

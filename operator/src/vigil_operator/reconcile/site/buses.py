@@ -17,7 +17,7 @@ from vigil_operator.bus.listener import BusListener
 from vigil_operator.kube.cache import Change
 from vigil_operator.kube.errors import KubeError, NotFoundError
 from vigil_operator.kube.kinds import Key, Kind, Object
-from vigil_operator.reconcile.context import World
+from vigil_operator.reconcile.context import ReconcileContext
 from vigil_operator.resources.names import BUS_TOKEN
 from vigil_operator.settings import Settings
 from vigil_runtime.backoff import Backoff
@@ -49,13 +49,13 @@ class WantedBus(NamedTuple):
 class Buses:
     """Listens to the bus of the installation's Site and of every other that names one."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, context: ReconcileContext) -> None:
+        self._context = context
         self._changed = asyncio.Event()
         self._running: dict[BusOwner, tuple[BusListener, asyncio.Task[None]]] = {}
         self._adjusted = asyncio.Event()
         self._backoff = Backoff(1.0, 30.0)
-        world.cache.listen(self._note)
+        context.cache.listen(self._note)
 
     @property
     def addresses(self) -> dict[BusOwner, BusAddress]:
@@ -86,14 +86,14 @@ class Buses:
             self._changed.set()
 
     def _is_token(self, key: Key) -> bool:
-        return any(_secret(site) == key.name for site in self._world.cache.all(Kind.SITE, key.namespace))
+        return any(_secret(site) == key.name for site in self._context.cache.all(Kind.SITE, key.namespace))
 
     async def _adjust(self) -> float | None:
         """Start and end listeners; return the seconds until tokens that could not be read are read again."""
-        settings = self._world.settings
+        settings = self._context.settings
         own = BusAddress(settings.nats_url, settings.bus_token, settings.site)
         wanted, unread = {BusOwner(None, settings.site): own}, dict[BusOwner, KubeError]()
-        for owner, bus in wanted_buses(self._world.cache.all(Kind.SITE), settings).items():
+        for owner, bus in wanted_buses(self._context.cache.all(Kind.SITE), settings).items():
             try:
                 address = await self._address(owner, bus)
             except KubeError as error:
@@ -106,7 +106,7 @@ class Buses:
             {owner for owner in addresses if owner not in unread and wanted.get(owner) != addresses[owner]}
         )
         for owner in wanted.keys() - self._running.keys():
-            listener = BusListener(wanted[owner], self._world.heartbeats, owner.namespace)
+            listener = BusListener(wanted[owner], self._context.heartbeats, owner.namespace)
             self._running[owner] = (listener, asyncio.create_task(listener.run(), name=f"bus {owner.site}"))
         return self._again_s(unread)
 
@@ -121,7 +121,7 @@ class Buses:
 
     async def _address(self, owner: BusOwner, bus: WantedBus) -> BusAddress | None:
         """Return the address with its token; None without a token, which the Site's condition reports."""
-        token = self._world.settings.bus_token
+        token = self._context.settings.bus_token
         if bus.secret is not None:
             token = await self._token(Key(Kind.SECRET, owner.namespace or "", bus.secret))
             if token is None:
@@ -129,12 +129,12 @@ class Buses:
         return BusAddress(bus.url, token, owner.site)
 
     async def _token(self, key: Key) -> str | None:
-        seen = self._world.cache.get(key)
+        seen = self._context.cache.get(key)
         # A Secret of another type, such as a service account's, has such a key too; those are never in the cache.
         if seen is None or BUS_TOKEN not in (seen.get("data") or {}):
             return None
         try:
-            data = (await self._world.api.get(key)).get("data") or {}
+            data = (await self._context.api.get(key)).get("data") or {}
             return base64.b64decode(data.get(BUS_TOKEN, "")).decode() or None
         except (NotFoundError, ValueError):
             return None

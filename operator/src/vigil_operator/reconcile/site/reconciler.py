@@ -14,7 +14,7 @@ from vigil_operator.kube.compare import fingerprint
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.reconcile import conditions as statuses
 from vigil_operator.reconcile.conditions import Verdict
-from vigil_operator.reconcile.context import Result, World
+from vigil_operator.reconcile.context import ReconcileContext, Result
 from vigil_operator.reconcile.registration import RegistrationMemory
 from vigil_operator.reconcile.site import conditions as site_verdicts
 from vigil_operator.reconcile.site import endpoints as site_endpoints
@@ -53,16 +53,16 @@ class SiteMemory:
 class SiteReconciler:
     """Tells identity of Sites, and of Sites how they are."""
 
-    def __init__(self, world: World, registry: Registry | None, gallery: Gallery) -> None:
-        self._world = world
+    def __init__(self, context: ReconcileContext, registry: Registry | None, gallery: Gallery) -> None:
+        self._context = context
         self._registry = registry
         self._gallery = gallery
         self._memories: defaultdict[Key, SiteMemory] = defaultdict(SiteMemory)
-        self._statuses = StatusWriter(world, "Look")
+        self._statuses = StatusWriter(context, "Look")
 
     async def reconcile(self, key: Key) -> Result:
         """Look at one Site and its parts."""
-        obj = self._world.cache.get(key)
+        obj = self._context.cache.get(key)
         if obj is None or obj["metadata"].get("deletionTimestamp"):
             return await self._leave(key)
         gallery = await self._measure(key.name)  # a Site that breaks a rule has Cameras, too
@@ -80,7 +80,7 @@ class SiteReconciler:
 
     async def measure(self) -> None:
         """Find out what Triton can do for the Cameras that are looked after; every look at a Site asks it again."""
-        await self._measure(self._world.settings.site)
+        await self._measure(self._context.settings.site)
 
     async def _register(self, key: Key, obj: Object) -> str:
         """Tell identity of the Site, so that its retention holds; gives why that could not be done now."""
@@ -108,18 +108,18 @@ class SiteReconciler:
         return Seen(
             name=key.name,
             served=self._served(gallery),
-            endpoints=await site_endpoints.ask_all(self._endpoints(site)),
-            bus_error=self._world.heartbeats.bus_error(key.name, key.namespace),
+            endpoints=await site_endpoints.check_all(self._endpoints(site)),
+            bus_error=self._context.heartbeats.bus_error(key.name, key.namespace),
             bus_secret_missing=self._secret_missing(key, site),
             gallery=trouble or gallery,
             refusal=self._memories[key].registration.refusal,
-            listened=key.name == self._world.settings.site or site.spec.bus != Bus(),
+            listened=key.name == self._context.settings.site or site.spec.bus != Bus(),
         )
 
     def _served(self, gallery: RegistryStatus | str) -> str:
         """Name the Site that the gateway serves, which may be set to another than the operator."""
         told = gallery.site if isinstance(gallery, RegistryStatus) else None
-        return told or self._world.settings.site
+        return told or self._context.settings.site
 
     async def _measure(self, site: str) -> RegistryStatus | str:
         """Ask identity how it stands, and note what Triton can do for the Cameras of a Site."""
@@ -127,18 +127,18 @@ class SiteReconciler:
             gallery = await self._gallery.status()
         except RegistryError as error:
             if self._registry is None:
-                self._world.capacities.set(site, None)  # nobody will ever know
+                self._context.capacities.set(site, None)  # nobody will ever know
             return str(error)
         if self._served(gallery) != site:
-            self._world.capacities.set(site, None)  # nor of one that is not served
+            self._context.capacities.set(site, None)  # nor of one that is not served
         elif gallery.detector is not None:  # until a Triton has answered identity, what it said last holds
-            self._world.capacities.set(site, site_verdicts.capacity(gallery.detector))
+            self._context.capacities.set(site, site_verdicts.capacity(gallery.detector))
         return gallery
 
     def _endpoints(self, site: Site) -> list[InferenceEndpoint]:
         if site.spec.inference.endpoints:
             return site.spec.inference.endpoints
-        given = self._world.settings.triton_endpoints
+        given = self._context.settings.triton_endpoints
         names = [NO_TRITON] if len(given) == 1 else [f"{NO_TRITON}-{number}" for number in range(1, len(given) + 1)]
         return [InferenceEndpoint(name=name, address=address) for name, address in zip(names, given, strict=True)]
 
@@ -146,7 +146,7 @@ class SiteReconciler:
         ref = site.spec.bus.credentials_secret_ref
         if ref is None:
             return self._token_unnamed(site)
-        secret = self._world.cache.get(Key(Kind.SECRET, key.namespace, ref.name))
+        secret = self._context.cache.get(Key(Kind.SECRET, key.namespace, ref.name))
         if secret is None:
             return f"there is no Secret {ref.name} in namespace {key.namespace}; create it with the key {BUS_TOKEN}"
         if BUS_TOKEN not in (secret.get("data") or {}):
@@ -155,7 +155,7 @@ class SiteReconciler:
 
     def _token_unnamed(self, site: Site) -> str:
         """Say that a bus of the Site's own has no token: the installation's is not sent to what a Site names."""
-        if site.spec.bus.url in {None, self._world.settings.nats_url}:
+        if site.spec.bus.url in {None, self._context.settings.nats_url}:
             return ""
         return (
             f"spec.bus.url names another bus than the installation's, and no Secret with its token; put it into one "
@@ -163,7 +163,7 @@ class SiteReconciler:
         )
 
     def _parts(self, key: Key, seen: Seen) -> Object:
-        cameras = self._world.cache.find(Kind.CAMERA, BY_SITE, key.namespace, key.name)
+        cameras = self._context.cache.find(Kind.CAMERA, BY_SITE, key.namespace, key.name)
         return {
             "endpoints": [_endpoint(endpoint) for endpoint in seen.endpoints],
             "cameras": len(cameras),
@@ -173,7 +173,7 @@ class SiteReconciler:
     async def _write(self, key: Key, obj: Object, verdicts: list[Verdict], parts: Object) -> Result:
         """Write what is to be said, unless it is said already."""
         generation = int(obj["metadata"].get("generation") or 0)
-        made = statuses.conditions(statuses.status_of(obj), verdicts, generation, self._world.now())
+        made = statuses.conditions(statuses.status_of(obj), verdicts, generation, self._context.now())
         status = {"observedGeneration": generation, "conditions": made, **parts}
         return await self._statuses.write(key, obj, status, self._memories[key].status)
 
@@ -197,8 +197,8 @@ class SiteReconciler:
 
     async def _measure_without(self, key: Key) -> float | None:
         """Find out what Triton can do for Cameras whose Site is no object here; gives when to look again."""
-        cameras = self._world.cache.find(Kind.CAMERA, BY_SITE, key.namespace, key.name)
-        if self._registry is None or key.name != self._world.settings.site or not cameras:
+        cameras = self._context.cache.find(Kind.CAMERA, BY_SITE, key.namespace, key.name)
+        if self._registry is None or key.name != self._context.settings.site or not cameras:
             return None
         await self._measure(key.name)
         return _look_s()

@@ -19,7 +19,7 @@ from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import EnrolmentReport
 from vigil_contracts.resources import Subject
 from vigil_operator.kube.kinds import Key, Object
-from vigil_operator.reconcile.context import World
+from vigil_operator.reconcile.context import ReconcileContext
 from vigil_operator.reconcile.subject import photos as subject_photos
 from vigil_operator.reconcile.subject.conditions import Enrolment, barred
 from vigil_operator.reconcile.subject.erasure import FINALIZER, has_finalizer
@@ -78,9 +78,9 @@ class Known:
 class Enroller:
     """Enrols Subjects, and remembers of each what identity has."""
 
-    def __init__(self, world: World, registry: Registry | None, gallery: Gallery) -> None:
-        settings = world.settings
-        self._world = world
+    def __init__(self, context: ReconcileContext, registry: Registry | None, gallery: Gallery) -> None:
+        settings = context.settings
+        self._context = context
         self._registry = registry
         self._gallery = gallery
         self._downloader = Downloader(settings.allowed_photo_networks)
@@ -141,8 +141,8 @@ class Enroller:
     async def _compare(self, registry: Registry, key: Key, obj: Object, subject: Subject, known: Known) -> Enrolment:
         if known.report is not None:
             await self._add_finalizer(key, obj)  # whoever writes a whole Subject anew leaves it out
-        is_barred = barred(subject, self._world.now())
-        there = Found() if is_barred else subject_photos.look(subject.spec.photos, key.namespace, self._world.cache)
+        is_barred = barred(subject, self._context.now())
+        there = Found() if is_barred else subject_photos.look(subject.spec.photos, key.namespace, self._context.cache)
         kept = keep_absent(subject.spec.photos, known.report, there.reasons)
         wanted = wanted_digest(subject, there.digests | kept, barred=is_barred)
         if await self._has(known, wanted):
@@ -179,15 +179,15 @@ class Enroller:
         metadata = obj["metadata"]
         finalizers = [*(metadata.get("finalizers") or []), FINALIZER]
         patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": finalizers}}
-        await self._world.api.merge(key, patch)
+        await self._context.api.merge(key, patch)
 
     async def _put(self, registry: Registry, key: Key, subject: Subject, known: Known, wanted: str) -> None:
-        photos = [] if barred(subject, self._world.now()) else subject.spec.photos
+        photos = [] if barred(subject, self._context.now()) else subject.spec.photos
         if any(photo.url for photo in photos):
             await self._gallery.status()  # nothing is fetched for an identity that is away
         reuse = plan_enrolment(photos, known.report, self._gallery.model_id).reuse
-        found = await subject_photos.read(photos, key.namespace, self._world.api, self._downloader, reuse)
-        obj = self._world.cache.get(key)
+        found = await subject_photos.read(photos, key.namespace, self._context.api, self._downloader, reuse)
+        obj = self._context.cache.get(key)
         if obj is None or obj["metadata"].get("uid") != known.uid or obj["metadata"].get("deletionTimestamp"):
             found.data.clear()
             return  # it went meanwhile; the queue has it again
@@ -206,10 +206,10 @@ class Enroller:
         """Send identity what was read, unless it has it."""
         found = known.found or Found()
         data, found.data = found.data, {}
-        is_barred = barred(subject, self._world.now())
+        is_barred = barred(subject, self._context.now())
         kept = {**keep_absent(subject.spec.photos, known.report, found.reasons), **reuse}
         offered = wanted_digest(subject, found.digests | kept, barred=is_barred)
-        obj = self._world.cache.get(key)
+        obj = self._context.cache.get(key)
         if obj is None or await self._has(known, offered) or not (known.report or data):
             return
         try:

@@ -16,7 +16,7 @@ from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import ErasureReceipt
 from vigil_operator.kube.errors import InvalidError, KubeError, NotFoundError
 from vigil_operator.kube.kinds import Key, Object
-from vigil_operator.reconcile.context import Result, World
+from vigil_operator.reconcile.context import ReconcileContext, Result
 from vigil_operator.reconcile.subject import conditions as subject_verdicts
 from vigil_operator.reconcile.subject.status import SubjectReporter
 from vigil_operator.registry.gallery import NOT_CONFIGURED
@@ -44,8 +44,8 @@ def has_finalizer(obj: Object) -> bool:
 class Erasure:
     """Erases deleted Subjects."""
 
-    def __init__(self, world: World, registry: Registry | None, reporter: SubjectReporter) -> None:
-        self._world = world
+    def __init__(self, context: ReconcileContext, registry: Registry | None, reporter: SubjectReporter) -> None:
+        self._context = context
         self._registry = registry
         self._reporter = reporter
         self._again: KeyedBackoff[Key] = KeyedBackoff(FIRST_AGAIN_S, MOST_AGAIN_S)
@@ -60,7 +60,7 @@ class Erasure:
             The finalizer could not be taken away; all of it may be repeated.
         """
         try:
-            live = await self._world.api.get(key)
+            live = await self._context.api.get(key)
         except NotFoundError:
             return Result("Gone")
         metadata = live["metadata"]
@@ -92,7 +92,7 @@ class Erasure:
     async def _ask(self, key: Key, live: Object, uid: str) -> ErasureReceipt:
         if uid not in self._told and self._again.failures(key) == 0:
             await self._report(key, live, "")
-            current = self._world.cache.get(key)
+            current = self._context.cache.get(key)
             if current is not None and current["metadata"].get("uid") == uid:
                 live["metadata"]["resourceVersion"] = current["metadata"]["resourceVersion"]
         return await self._erase(key, uid)
@@ -105,7 +105,7 @@ class Erasure:
     async def _wait(self, key: Key, live: Object, error: RegistryError) -> Result:
         if self._again.failures(key) == 0:
             log.warning("erasure cannot be completed yet; trying again", subject=str(key), reason=str(error))
-        await self._report(key, self._world.cache.get(key) or live, f"waiting for the identity service: {error}")
+        await self._report(key, self._context.cache.get(key) or live, f"waiting for the identity service: {error}")
         return Result("Waiting", again_s=max(self._again.next_s(key), error.retry_after_s or 0.0))
 
     async def _report(self, key: Key, obj: Object, waiting_for: str) -> None:
@@ -122,17 +122,17 @@ class Erasure:
         log.info("subject erased", subject=str(key), **told)
         counts = ", ".join(f"{count} {place}" for place, count in sorted(receipt.counts.items())) or "nothing was kept"
         note = f"erasure {receipt.subject_id or uid} of {receipt.erased_at.isoformat()}: {counts}"
-        await self._world.events.tell(live, key, "Normal", ERASED, note, "Erase")
+        await self._context.events.tell(live, key, "Normal", ERASED, note, "Erase")
 
     async def _let_go(self, key: Key, live: Object, uid: str, patch: Object) -> None:
         with suppress(NotFoundError):
             try:
-                await self._world.api.merge(key, patch)
+                await self._context.api.merge(key, patch)
             except InvalidError as error:
                 # The API server takes no change of an object whose spec its schema cannot even read, not of a finalizer
                 # either. The person is erased, so the spec may go too: a sound one takes its place in the same request.
                 log.info("the spec is put in order so that the Subject can go", subject=str(key), reason=str(error))
-                await self._world.api.merge(key, {**patch, "spec": sound_spec(live.get("spec"))})
+                await self._context.api.merge(key, {**patch, "spec": sound_spec(live.get("spec"))})
         self._again.forget(key)
         self._told.discard(uid)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from vigil_contracts.resources import Subject, check
 from vigil_operator.kube.kinds import Key, Object
-from vigil_operator.reconcile.context import Result, World
+from vigil_operator.reconcile.context import ReconcileContext, Result
 from vigil_operator.reconcile.subject import conditions as subject_verdicts
 from vigil_operator.reconcile.subject.enrolment import Enroller
 from vigil_operator.reconcile.subject.erasure import Erasure, has_finalizer
@@ -38,15 +38,15 @@ class SubjectReconciler:
         None: the operator was told of none, and each Subject says so.
     """
 
-    def __init__(self, world: World, registry: Registry | None, gallery: Gallery) -> None:
-        self._world = world
-        self._reporter = SubjectReporter(world)
-        self._enroller = Enroller(world, registry, gallery)
-        self._erasure = Erasure(world, registry, self._reporter)
+    def __init__(self, context: ReconcileContext, registry: Registry | None, gallery: Gallery) -> None:
+        self._context = context
+        self._reporter = SubjectReporter(context)
+        self._enroller = Enroller(context, registry, gallery)
+        self._erasure = Erasure(context, registry, self._reporter)
 
     async def reconcile(self, key: Key) -> Result:
         """Bring one Subject to what it asks for."""
-        obj = self._world.cache.get(key)
+        obj = self._context.cache.get(key)
         if obj is None or obj["metadata"].get("deletionTimestamp"):
             return await self._leave(key, obj)
         subject = check(registered("Subject", obj))
@@ -63,8 +63,8 @@ class SubjectReconciler:
 
     async def _enrol(self, key: Key, obj: Object, subject: Subject) -> Result:
         enrolment, again_s = await self._enroller.enrol(key, obj, subject)
-        obj = self._world.cache.get(key) or obj
-        now = self._world.now()
+        obj = self._context.cache.get(key) or obj
+        now = self._context.now()
         verdicts = subject_verdicts.verdicts(subject, enrolment, now)
         photos = list(subject_verdicts.photo_results(subject, enrolment))
         result = await self._reporter.write(key, obj, verdicts, enrolment.report, photos)
@@ -82,7 +82,7 @@ class SubjectReconciler:
             return Result("Gone")
         self._enroller.remember(key, known)
         # Nobody sees a Subject either while its CRD is not served, and what is erased does not come back.
-        if not await self._world.api.is_gone(key):
+        if not await self._context.api.is_gone(key):
             return Result("Waiting", again_s=LOOK_AGAIN_S)
         result = await self._erasure.erase_unseen(key, known.uid)
         if result.again_s is None:

@@ -7,7 +7,7 @@ from vigil_contracts.registry import EnrolmentReport, PhotoResult
 from vigil_operator.kube.kinds import Key, Object
 from vigil_operator.reconcile import conditions as statuses
 from vigil_operator.reconcile.conditions import Verdict
-from vigil_operator.reconcile.context import Result, World
+from vigil_operator.reconcile.context import ReconcileContext, Result
 from vigil_operator.reconcile.status_memory import StatusMemory
 from vigil_operator.reconcile.status_writer import StatusWriter
 from vigil_operator.reconcile.subject import conditions as subject_verdicts
@@ -16,9 +16,9 @@ from vigil_operator.reconcile.subject import conditions as subject_verdicts
 class SubjectReporter:
     """Writes statuses, each once."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._statuses = StatusWriter(world, "Enrol", calm=subject_verdicts.CALM)
+    def __init__(self, context: ReconcileContext) -> None:
+        self._context = context
+        self._statuses = StatusWriter(context, "Enrol", calm=subject_verdicts.CALM)
         self._memories: defaultdict[Key, StatusMemory] = defaultdict(StatusMemory)
 
     async def write(
@@ -44,7 +44,7 @@ class SubjectReporter:
 
     def _status(self, obj: Object, verdicts: Sequence[Verdict]) -> Object:
         generation = int(obj["metadata"].get("generation") or 0)
-        made = statuses.conditions(statuses.status_of(obj), verdicts, generation, self._world.now())
+        made = statuses.conditions(statuses.status_of(obj), verdicts, generation, self._context.now())
         return {"observedGeneration": generation, "conditions": made}
 
     def forget(self, key: Key) -> None:
