@@ -11,7 +11,7 @@ from vigil_contracts import conditions
 from vigil_contracts.conditions import CameraReason, SiteReason, SourceReason, SubjectReason
 from vigil_contracts.events import CameraHeartbeat, CameraRef, CameraState
 from vigil_operator.bus.heartbeats import Heard
-from vigil_operator.reconcile.camera.conditions import Known, Problem, judge
+from vigil_operator.reconcile.camera.conditions import CameraFacts, Problem, condition_updates
 from vigil_operator.reconcile.camera.pods import PodFacts
 
 Condition = tuple[str, str, str]
@@ -38,12 +38,12 @@ def resource(kind: str, *given: Condition, generation: int = 2, observed: int = 
     }
 
 
-def camera(known: Known, **more: Any) -> dict[str, Any]:
+def camera(known: CameraFacts, **more: Any) -> dict[str, Any]:
     """Make a Camera with the conditions that the operator itself would give it."""
-    return resource("Camera", *((each.type, each.status, each.reason) for each in judge(known)), **more)
+    return resource("Camera", *((each.type, each.status, each.reason) for each in condition_updates(known)), **more)
 
 
-def heard(state: CameraState, reason: SourceReason) -> Known:
+def heard(state: CameraState, reason: SourceReason) -> CameraFacts:
     """Make what is known of a Camera whose pod runs and has just spoken."""
     beat = CameraHeartbeat(
         site="default",
@@ -53,31 +53,33 @@ def heard(state: CameraState, reason: SourceReason) -> Known:
         reason=reason,
         since=dt.datetime.now(dt.UTC),
     )
-    return Known(problem=None, suspended=False, pod=RUNS, heard=Heard(beat, age_s=1.0), pod_age_s=60.0)
+    return CameraFacts(problem=None, suspended=False, pod=RUNS, heard=Heard(beat, age_s=1.0), pod_age_s=60.0)
 
 
-def hindered(reason: CameraReason, *, permanent: bool = True) -> Known:
+def hindered(reason: CameraReason, *, permanent: bool = True) -> CameraFacts:
     """Make what is known of a Camera that gets no pod."""
-    return Known(problem=Problem(reason, "why", permanent), suspended=False, pod=None, heard=None)
+    return CameraFacts(problem=Problem(reason, "why", permanent), suspended=False, pod=None, heard=None)
 
 
 RUNS = PodFacts(None)
-SILENT = Known(problem=None, suspended=False, pod=RUNS, heard=None, bus_error="refused", pod_age_s=60.0)
+SILENT = CameraFacts(problem=None, suspended=False, pod=RUNS, heard=None, bus_error="refused", pod_age_s=60.0)
 STREAMS = heard(CameraState.STREAMING, SourceReason.CONNECTED)
 REFUSED = heard(CameraState.RECONNECTING, SourceReason.UNAUTHORIZED)
-IMAGE = Known(None, suspended=False, pod=PodFacts(CameraReason.IMAGE_PULL_FAILED, "why", permanent=True), heard=None)
-PENDING = Known(None, suspended=False, pod=PodFacts(CameraReason.POD_UNSCHEDULABLE, "why"), heard=None)
+IMAGE = CameraFacts(
+    None, suspended=False, pod=PodFacts(CameraReason.IMAGE_PULL_FAILED, "why", permanent=True), heard=None
+)
+PENDING = CameraFacts(None, suspended=False, pod=PodFacts(CameraReason.POD_UNSCHEDULABLE, "why"), heard=None)
 FULL = hindered(CameraReason.INSUFFICIENT_INFERENCE_CAPACITY, permanent=False)
 
 CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "a Camera that streams": (camera(STREAMS), "Current", "Healthy"),
     "a Camera that gets its pod": (
-        camera(Known(None, suspended=False, pod=None, heard=None)),
+        camera(CameraFacts(None, suspended=False, pod=None, heard=None)),
         "InProgress",
         "Progressing",
     ),
     "a Camera whose pod has just started": (
-        camera(Known(None, suspended=False, pod=RUNS, heard=None)),
+        camera(CameraFacts(None, suspended=False, pod=RUNS, heard=None)),
         "InProgress",
         "Progressing",
     ),
@@ -91,7 +93,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
         "InProgress",
         "Degraded",
     ),
-    "a suspended Camera": (camera(Known(None, suspended=True, pod=None, heard=None)), "InProgress", "Suspended"),
+    "a suspended Camera": (camera(CameraFacts(None, suspended=True, pod=None, heard=None)), "InProgress", "Suspended"),
     "a Camera of which nothing can be known": (camera(SILENT), "InProgress", "Progressing"),
     "a Camera changed a moment ago": (camera(STREAMS, generation=3), "InProgress", "Progressing"),
     "a Subject that is recognised": (

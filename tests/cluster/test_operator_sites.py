@@ -53,7 +53,7 @@ def test_an_endpoint_that_does_not_answer_is_named_and_the_others_count(place: S
     place.apply("Site", place.site, {"inference": {"endpoints": endpoints}})
     told = place.wait_for("site", place.site, "SomeEndpointsUnreachable")
     assert place.condition("site", place.site)["status"] == "True"
-    assert "gpu (127.0.0.1:9): nothing answers there" in place.condition("site", place.site)["message"]
+    assert "gpu (127.0.0.1:9): nothing answers at this address" in place.condition("site", place.site)["message"]
     assert [one["ready"] for one in told["status"]["endpoints"]] == [False, True]
     names = [{"name": "gpu", "address": "no-such-host.invalid:8001"}]
     place.apply("Site", place.site, {"inference": {"endpoints": names}})
@@ -186,7 +186,11 @@ def test_what_triton_can_do_is_shared_by_namespaces_without_a_site_and_holds_whe
             operator.stop()
         identity.triton_answers = False
         with operating(api_cluster, first.namespace, tmp_path, **wired):
-            wait_until(lambda: "nobody has told" in third.condition("waits")["message"], SOON_S, "it goes on waiting")
+            wait_until(
+                lambda: "has not received the inference capacity" in third.condition("waits")["message"],
+                SOON_S,
+                "it goes on waiting",
+            )
             identity.triton_answers = True
             wait_until(lambda: "10 10 are taken by 2" in third.condition("waits")["message"], SOON_S, "room is known")
             assert third.find("deployment", "camera-waits") is None, "it was never let in"

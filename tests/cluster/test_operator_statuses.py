@@ -17,7 +17,7 @@ from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.reconcile import conditions as statuses
 from vigil_operator.reconcile.camera.memory import CameraMemories
 from vigil_operator.reconcile.camera.reconciler import CameraReconciler
-from vigil_operator.reconcile.conditions import Verdict
+from vigil_operator.reconcile.conditions import ConditionUpdate
 from vigil_operator.reconcile.context import ReconcileContext, Result
 from vigil_operator.reconcile.status_memory import StatusMemory
 from vigil_operator.reconcile.status_writer import StatusWriter
@@ -38,8 +38,8 @@ class Desk:
     async def write(self, reason: str, *, true: bool = False, message: str = "", **more: Any) -> Result:
         """Look, and write."""
         obj = await self.look()
-        verdict = Verdict("Ready", true, reason, message)
-        made = statuses.conditions(statuses.status_of(obj), [verdict], 1, self.context.now())
+        update = ConditionUpdate("Ready", true, reason, message)
+        made = statuses.conditions(statuses.status_of(obj), [update], 1, self.context.now())
         status = {"observedGeneration": 1, "conditions": made, **more}
         return await self.writer.write(self.key, obj, status, self.memory)
 
@@ -133,7 +133,7 @@ async def test_of_an_object_that_is_gone_nothing_is_written(desk: Desk) -> None:
     await desk.write("Streaming", true=True)
     seen = await desk.look()
     desk.namespace.cluster.kubectl("delete", "camera", desk.name, "-n", desk.namespace.namespace)
-    made = statuses.conditions({}, [Verdict("Ready", False, "Frozen")], 1, desk.context.now())
+    made = statuses.conditions({}, [ConditionUpdate("Ready", False, "Frozen")], 1, desk.context.now())
     status = {"observedGeneration": 1, "conditions": made}
     assert await desk.writer.write(desk.key, seen, status, desk.memory) == Result("Gone")
     assert desk.events() == [("Normal", "Streaming", "Streaming")]

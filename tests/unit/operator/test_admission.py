@@ -68,7 +68,9 @@ def test_what_triton_reports_is_shared_by_all_namespaces_with_a_site_there_or_wi
     place = Place(camera("a", "one"), camera("b", "two"), camera("c", "zoo"), sites=(site("one"),))
     assert [place.enters("a", "one"), place.enters("b", "two"), place.enters("c", "zoo")] == [True, True, False]
     told = str(place.admission.decide(key("c", "zoo"), SITE, 10))
-    assert "of the Site's 10 10 are taken by 2 Camera(s); so many Triton reports for all namespaces together" in told
+    assert (
+        "of the Site's 10 10 are taken by 2 Camera(s); Triton reports this capacity for all namespaces together" in told
+    )
 
 
 def test_what_a_site_declares_holds_in_its_namespace() -> None:
@@ -90,7 +92,7 @@ def test_who_waited_goes_on_waiting_until_somebody_says_how_much_room_there_is()
     place = Place(camera("new"), waiting("waits"))
     assert [place.enters(name, reported=None, known=False) for name in ("new", "waits")] == [True, False]
     told = str(place.admission.decide(key("waits"), SITE, None, known=False))
-    assert "nobody has told the operator" in told
+    assert "the operator has not received the inference capacity" in told
     assert "None" not in told
     assert place.enters("waits", reported=None), "to report nothing is an answer"
     assert place.enters("waits", reported=None, known=False), "it is in"

@@ -11,16 +11,16 @@ from vigil_operator.bus.heartbeats import Heard
 from vigil_operator.kube.kinds import Object
 from vigil_operator.reconcile import conditions as status
 from vigil_operator.reconcile.camera import pods
-from vigil_operator.reconcile.camera.conditions import Known, Problem, judge
+from vigil_operator.reconcile.camera.conditions import CameraFacts, Problem, condition_updates
 from vigil_operator.reconcile.camera.pods import PodFacts
 from vigil_operator.resources.names import CONFIG_HASH
 
 RUNS = PodFacts(None)
 
 
-def known(**more: Any) -> Known:
+def known(**more: Any) -> CameraFacts:
     values: dict[str, Any] = {"problem": None, "suspended": False, "pod": RUNS, "heard": None, "pod_age_s": 100.0}
-    return Known(**(values | more))
+    return CameraFacts(**(values | more))
 
 
 def heard(state: CameraState, reason: SourceReason, age_s: float = 1.0, **more: Any) -> Heard:
@@ -31,7 +31,7 @@ STREAMS = heard(CameraState.STREAMING, SourceReason.CONNECTED)
 AWAY = "no inference: triton:8001: Domain name not found"
 T, F, U = "True", "False", "Unknown"
 
-TABLE: dict[str, tuple[Known, str, tuple[str, str, str, str, str, str]]] = {
+TABLE: dict[str, tuple[CameraFacts, str, tuple[str, str, str, str, str, str]]] = {
     # name: what is known, Ready's reason, (Ready, Streaming, SourceReachable, Reconciling, Stalled, FitForRecognition)
     "streams": (known(heard=STREAMS), "Streaming", (T, T, T, F, F, U)),
     "fit": (known(heard=Heard(beat(fitness=FitnessReason.MEASURED), 1)), "Streaming", (T, T, T, F, F, T)),
@@ -120,8 +120,8 @@ TABLE: dict[str, tuple[Known, str, tuple[str, str, str, str, str, str]]] = {
 @pytest.mark.parametrize("name", TABLE)
 def test_what_is_known_gives_these_conditions(name: str) -> None:
     facts, reason, statuses = TABLE[name]
-    verdicts = judge(facts)
-    assert [one.type for one in verdicts] == [
+    updates = condition_updates(facts)
+    assert [one.type for one in updates] == [
         "Ready",
         "Streaming",
         "SourceReachable",
@@ -129,13 +129,13 @@ def test_what_is_known_gives_these_conditions(name: str) -> None:
         "Stalled",
         "FitForRecognition",
     ]
-    assert verdicts[0].reason == reason
-    assert tuple(one.status.value for one in verdicts) == statuses
-    assert all(one.reason for one in verdicts)
+    assert updates[0].reason == reason
+    assert tuple(one.status.value for one in updates) == statuses
+    assert all(one.reason for one in updates)
 
 
 def test_what_is_wrong_with_inference_is_told_by_ready_alone() -> None:
-    ready, streaming, reachable, *_ = judge(TABLE["nothing answers that could analyse"][0])
+    ready, streaming, reachable, *_ = condition_updates(TABLE["nothing answers that could analyse"][0])
     assert AWAY in ready.message
     assert "Triton pods" in ready.message
     assert not any("inference" in one.message for one in (streaming, reachable))
@@ -143,14 +143,14 @@ def test_what_is_wrong_with_inference_is_told_by_ready_alone() -> None:
 
 def test_a_camera_is_never_ready_and_stalled_and_never_both_stalled_and_on_the_way() -> None:
     for facts, _, _ in TABLE.values():
-        told = {one.type: one.status.value for one in judge(facts)}
+        told = {one.type: one.status.value for one in condition_updates(facts)}
         assert not (told["Ready"] == "True" and told["Stalled"] == "True")
         assert not (told["Reconciling"] == "True" and told["Stalled"] == "True")
 
 
 def test_conditions_can_be_written_as_they_are() -> None:
     for facts, _, _ in TABLE.values():
-        for one in status.conditions({}, judge(facts), 1, NOW):
+        for one in status.conditions({}, condition_updates(facts), 1, NOW):
             assert one["reason"].isalpha()
             assert one["lastTransitionTime"] == "2026-05-01T12:00:00Z"
 
@@ -248,7 +248,7 @@ PODS: dict[str, tuple[Object | None, str | None, str]] = {
 def test_a_pod_tells_why_it_does_not_run(name: str) -> None:
     given, reason, words = PODS[name]
     facts = pods.facts(given, None)
-    assert facts.trouble == reason
+    assert facts.reason == reason
     assert words in facts.message
 
 
@@ -262,17 +262,17 @@ def test_a_pod_of_an_earlier_configuration_is_on_its_way_out_whatever_ails_it() 
     deployment = {"spec": {"template": {"metadata": {"annotations": {CONFIG_HASH: "wanted"}}}}}
     stuck = {"containerStatuses": [container(state={"waiting": {"reason": "ErrImageNeverPull"}})]}
     facts = pods.facts(configured("before", **stuck), deployment)
-    assert (facts.trouble, facts.permanent) == (CameraReason.STARTING, False)
-    assert pods.facts(configured("wanted", **stuck), deployment).trouble is CameraReason.IMAGE_PULL_FAILED
+    assert (facts.reason, facts.permanent) == (CameraReason.STARTING, False)
+    assert pods.facts(configured("wanted", **stuck), deployment).reason is CameraReason.IMAGE_PULL_FAILED
     runs = {"containerStatuses": [container(state={"running": {}})]}
-    assert pods.facts(configured("wanted", **runs), deployment).trouble is None
-    assert pods.facts(configured(None, **runs), deployment).trouble is None, "somebody took the annotation away"
+    assert pods.facts(configured("wanted", **runs), deployment).reason is None
+    assert pods.facts(configured(None, **runs), deployment).reason is None, "somebody took the annotation away"
 
 
 def test_a_quota_that_refuses_the_pod_is_told() -> None:
     failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: pods"}
     facts = pods.facts(None, {"status": {"conditions": [failure]}})
-    assert (facts.trouble, facts.permanent) == (CameraReason.APPLY_FORBIDDEN, True)
+    assert (facts.reason, facts.permanent) == (CameraReason.APPLY_FORBIDDEN, True)
     assert "exceeded quota" in facts.message
 
 

@@ -9,7 +9,7 @@ from vigil_contracts.base import Tolerant
 from vigil_contracts.resources.camera import CameraStatus
 from vigil_contracts.resources.site import SiteStatus
 from vigil_contracts.resources.subject import SubjectStatus
-from vigil_operator.reconcile.conditions import LISTS, SCALARS, Verdict, conditions, differs, transition
+from vigil_operator.reconcile.conditions import LISTS, SCALARS, ConditionUpdate, conditions, differs, transition
 
 NOW = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
 EARLIER = "2026-05-01T00:00:00Z"
@@ -28,20 +28,24 @@ def seen(status: str, reason: str, message: str = "") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("before", "verdict", "moment"),
+    ("before", "update", "moment"),
     [
-        ({}, Verdict("Ready", True, "Enrolled"), "2026-06-01T12:00:00Z"),
-        (seen("True", "Enrolled"), Verdict("Ready", True, "SomePhotosRefused"), EARLIER),
-        (seen("True", "Enrolled"), Verdict("Ready", False, "NoUsablePhoto"), "2026-06-01T12:00:00Z"),
-        (seen("True", "Enrolled"), Verdict("Ready", None, "GalleryUnreachable"), "2026-06-01T12:00:00Z"),
-        ({"conditions": "a hand-edited status"}, Verdict("Ready", True, "Enrolled"), "2026-06-01T12:00:00Z"),
-        ({"conditions": [7, {"type": "Ready", "status": "True"}]}, Verdict("Ready", True, "x"), "2026-06-01T12:00:00Z"),
+        ({}, ConditionUpdate("Ready", True, "Enrolled"), "2026-06-01T12:00:00Z"),
+        (seen("True", "Enrolled"), ConditionUpdate("Ready", True, "SomePhotosRefused"), EARLIER),
+        (seen("True", "Enrolled"), ConditionUpdate("Ready", False, "NoUsablePhoto"), "2026-06-01T12:00:00Z"),
+        (seen("True", "Enrolled"), ConditionUpdate("Ready", None, "GalleryUnreachable"), "2026-06-01T12:00:00Z"),
+        ({"conditions": "a hand-edited status"}, ConditionUpdate("Ready", True, "Enrolled"), "2026-06-01T12:00:00Z"),
+        (
+            {"conditions": [7, {"type": "Ready", "status": "True"}]},
+            ConditionUpdate("Ready", True, "x"),
+            "2026-06-01T12:00:00Z",
+        ),
     ],
 )
 def test_the_moment_of_a_transition_is_that_of_the_status(
-    before: dict[str, Any], verdict: Verdict, moment: str
+    before: dict[str, Any], update: ConditionUpdate, moment: str
 ) -> None:
-    (made,) = conditions(before, [verdict], 3, NOW)
+    (made,) = conditions(before, [update], 3, NOW)
     assert (made["lastTransitionTime"], made["observedGeneration"]) == (moment, 3)
 
 
@@ -84,12 +88,12 @@ def test_what_others_add_to_the_status_is_no_reason_to_write() -> None:
 
 def test_a_transition_is_told_once() -> None:
     before = seen("True", "Enrolled")
-    same = conditions(before, [Verdict("Ready", True, "Enrolled", "another message")], 4, NOW)
+    same = conditions(before, [ConditionUpdate("Ready", True, "Enrolled", "another message")], 4, NOW)
     assert transition(before, same, "Ready") is None
-    other = conditions(before, [Verdict("Ready", False, "NoUsablePhoto")], 4, NOW)
+    other = conditions(before, [ConditionUpdate("Ready", False, "NoUsablePhoto")], 4, NOW)
     assert (transition(before, other, "Ready") or {})["reason"] == "NoUsablePhoto"
 
 
 def test_a_message_that_is_too_long_is_cut_and_not_refused() -> None:
-    (made,) = conditions({}, [Verdict("Ready", False, "InvalidSpec", "x" * 100_000)], 1, NOW)
+    (made,) = conditions({}, [ConditionUpdate("Ready", False, "InvalidSpec", "x" * 100_000)], 1, NOW)
     assert len(made["message"]) == 4096

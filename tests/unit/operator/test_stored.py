@@ -58,8 +58,8 @@ def test_it_costs_nothing_and_the_others_of_its_site_have_their_place(name: str)
         Key(Kind.CAMERA, "default", "front"), "default", 5
     )
     assert decision is not None
-    assert decision.verdict is not None
-    assert (decision.verdict.admitted, decision.verdict.used, decision.verdict.running) == (True, 5000, 1)
+    assert decision.result is not None
+    assert (decision.result.admitted, decision.result.used, decision.result.running) == (True, 5000, 1)
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -20,9 +20,9 @@ from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.reconcile.subject import photos as subject_photos
 from vigil_operator.reconcile.subject.conditions import Enrolment
-from vigil_operator.reconcile.subject.enrolment import MOST_PHOTO_AGAIN_S, Enroller
+from vigil_operator.reconcile.subject.enrolment import LONGEST_PHOTO_RETRY_S, Enroller
 from vigil_operator.reconcile.subject.erasure import FINALIZER
-from vigil_operator.reconcile.subject.photos import NOT_AGAIN
+from vigil_operator.reconcile.subject.photos import NO_RETRY
 from vigil_operator.registry.gallery import Gallery
 from vigil_runtime.registry.client import RegistryClient as Registry
 from vigil_runtime.registry.client import registered
@@ -147,7 +147,7 @@ class Bench:
 
     def pass_time(self) -> None:
         """Let the time come at which the photos are looked for again."""
-        known = self.enroller._known[KEY]
+        known = self.enroller._memories[KEY]
         assert known.again_at < float("inf")
         known.again_at = time.monotonic()
 
@@ -181,13 +181,13 @@ async def test_only_what_an_address_does_not_give_is_asked_for_again_and_ever_mo
     for _ in range(14):
         enrolment, again_s = await bench.enrol(one=b"one", two=b"two")
         assert again_s is not None
-        assert again_s <= MOST_PHOTO_AGAIN_S
+        assert again_s <= LONGEST_PHOTO_RETRY_S
         pauses.append(again_s)
         await bench.enrol(one=b"one", two=b"two")  # a look for another reason asks nobody
         bench.pass_time()
     assert (photos.asked.count("one"), photos.asked.count("two")) == (1, 14)
     assert identity.sent == [{"one"}]
-    assert pauses[-1] > MOST_PHOTO_AGAIN_S / 3 > 60 > pauses[2]
+    assert pauses[-1] > LONGEST_PHOTO_RETRY_S / 3 > 60 > pauses[2]
     assert enrolment.absent is not None
     assert enrolment.absent["two"].reason is PhotoReason.NOT_FOUND
     photos.there["two"] = b"two"
@@ -208,7 +208,7 @@ async def test_what_only_a_person_can_cure_waits_for_the_spec(
         enrolment, again_s = await bench.enrol(one=b"one", two=b"two")
         assert again_s is None
         assert enrolment.absent is not None
-        assert (str(enrolment.absent["two"].reason), NOT_AGAIN in enrolment.absent["two"].message) == (reason, True)
+        assert (str(enrolment.absent["two"].reason), NO_RETRY in enrolment.absent["two"].message) == (reason, True)
     assert sorted(photos.asked) == ["one", "two"]
     photos.there["two"] = b"two"
     enrolment, _ = await bench.enrol("Ann Other", one=b"one", two=b"two")
@@ -269,19 +269,19 @@ async def test_nothing_is_fetched_for_an_identity_that_is_away_or_cannot_enrol_f
     identity.is_away = True
     for _ in range(3):
         enrolment, again_s = await bench.enrol(one=b"one")
-        assert enrolment.trouble
+        assert enrolment.error
         assert again_s is not None
     assert photos.asked == []
     identity.is_away, identity.status = False, 503
     bench.ask_anew()
     for _ in range(3):
         enrolment, again_s = await bench.enrol(one=b"one")
-        assert "no Triton answers" in enrolment.trouble
+        assert "no Triton answers" in enrolment.error
         assert not enrolment.refused
         assert again_s is not None
     assert photos.asked == ["one"]
     identity.status = 200
     bench.pass_time()
     enrolment, again_s = await bench.enrol(one=b"one")
-    assert (enrolment.trouble, again_s) == ("", None)
+    assert (enrolment.error, again_s) == ("", None)
     assert photos.asked == ["one", "one"]

@@ -6,7 +6,7 @@ import pytest
 
 from vigil_contracts.registry import EnrolmentReport, PhotoReason, PhotoResult, enrolment_digest
 from vigil_contracts.resources import API_VERSION, Subject, check
-from vigil_operator.reconcile.subject.photos import Found
+from vigil_operator.reconcile.subject.photos import PhotoSet
 from vigil_runtime.registry.enrolment import keep_absent
 
 A, B = "a" * 64, "b" * 64
@@ -35,16 +35,16 @@ def subject(**photos: str | None) -> Subject:
     return made
 
 
-def found(*absent: str, **digests: str) -> Found:
-    made = Found(digests=dict(digests))
+def found(*absent: str, **digests: str) -> PhotoSet:
+    made = PhotoSet(digests=dict(digests))
     for name in absent:
-        made.lack(name, PhotoReason.NOT_FOUND, "gone")
+        made.mark_absent(name, PhotoReason.NOT_FOUND, "gone")
     return made
 
 
-def too_large() -> Found:
-    made = Found()
-    made.lack("one", PhotoReason.TOO_LARGE, "too large")
+def too_large() -> PhotoSet:
+    made = PhotoSet()
+    made.mark_absent("one", PhotoReason.TOO_LARGE, "too large")
     return made
 
 
@@ -65,7 +65,7 @@ def too_large() -> Found:
     ],
 )
 def test_a_photo_whose_source_went_is_kept_as_long_as_the_subject_means_it(
-    there: Found, stored: EnrolmentReport | None, says: str | None, kept: dict[str, str]
+    there: PhotoSet, stored: EnrolmentReport | None, says: str | None, kept: dict[str, str]
 ) -> None:
     assert keep_absent(subject(one=says, two=None).spec.photos, stored, there.reasons) == kept
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from vigil_contracts.resources import Subject, check
-from vigil_operator.reconcile.subject.erasure import sound_spec
+from vigil_operator.reconcile.subject.erasure import valid_spec
 
 
 def merged(there: Any, patch: Any) -> Any:
@@ -33,7 +33,7 @@ def merged(there: Any, patch: Any) -> Any:
     ],
 )
 def test_whatever_the_spec_is_the_patch_makes_a_sound_one_of_it(spec: Any) -> None:
-    made = merged(spec, sound_spec(spec))
+    made = merged(spec, valid_spec(spec))
     found = check({"apiVersion": "vigil.dev/v1alpha1", "kind": "Subject", "metadata": {"name": "ann"}, "spec": made})
     assert isinstance(found, Subject), found
     assert "Ann" not in str(made)

@@ -9,7 +9,7 @@ import pytest
 from vigil_contracts.resources.subject import Photo
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Kind
-from vigil_operator.reconcile.subject.photos import look, value_of
+from vigil_operator.reconcile.subject.photos import inspect, value_of
 
 JPEG = b"\xff\xd8 not text \x00"
 ENCODED = base64.b64encode(JPEG).decode()
@@ -45,9 +45,9 @@ def secret(sha256: str | None = None, key: str = "a.jpg") -> Photo:
 
 
 def test_a_photo_is_known_by_its_digest_without_being_read() -> None:
-    assert look([secret()], "default", cache_with(Kind.SECRET, data={"a.jpg": ENCODED})).digests == {"one": SHA}
+    assert inspect([secret()], "default", cache_with(Kind.SECRET, data={"a.jpg": ENCODED})).digests == {"one": SHA}
     of_map = Photo.model_validate({"name": "one", "configMapKeyRef": {"name": "ann", "key": "a.jpg"}})
-    found = look([of_map], "default", cache_with(Kind.CONFIG_MAP, binaryData={"a.jpg": ENCODED}))
+    found = inspect([of_map], "default", cache_with(Kind.CONFIG_MAP, binaryData={"a.jpg": ENCODED}))
     assert found.digests == {"one": SHA}
 
 
@@ -73,10 +73,10 @@ def test_a_photo_is_known_by_its_digest_without_being_read() -> None:
 def test_a_photo_that_cannot_be_had_is_told_with_the_place_and_the_reason(
     photo: Photo, cache: Cache, reason: str, said: str
 ) -> None:
-    absent = look([photo], "default", cache).absent["one"]
+    absent = inspect([photo], "default", cache).absent["one"]
     assert (str(absent.reason), said in absent.message) == (reason, True), absent.message
 
 
 def test_an_address_is_believed_until_it_is_read() -> None:
     by_address = Photo.model_validate({"name": "one", "url": "https://example.org/a.jpg", "sha256": SHA})
-    assert look([by_address], "default", Cache()).digests == {"one": SHA}
+    assert inspect([by_address], "default", Cache()).digests == {"one": SHA}

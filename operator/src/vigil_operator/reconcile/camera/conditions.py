@@ -1,7 +1,7 @@
-"""From what is known of a Camera to its conditions; pure.
+"""Derive the conditions of a Camera from its facts; pure.
 
-Ready tells the first thing in the way, in the order in which a person would look: what is wrong with what is declared,
-then whether it is meant to run, then its pod, then what its stream process says, then silence.
+Ready reports the first problem, in the order in which a person would search: the declaration, whether the Camera is
+suspended, its pod, its heartbeats, then the lack of heartbeats.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from vigil_contracts.conditions import FitnessReason, SourceReason
 from vigil_contracts.events import CameraHeartbeat, CameraState
 from vigil_operator.bus.heartbeats import Heard
 from vigil_operator.reconcile.camera.pods import PodFacts
-from vigil_operator.reconcile.conditions import Verdict
+from vigil_operator.reconcile.conditions import ConditionUpdate
 
 FOR_A_PERSON: Final = frozenset(
     {
@@ -24,14 +24,14 @@ FOR_A_PERSON: Final = frozenset(
         SourceReason.PICTURE_SIZE_UNSUPPORTED,
     }
 )
-"""What a source will not stop to be by itself."""
+"""Faults of a source that do not go away by themselves."""
 ANSWERS: Final = frozenset({SourceReason.CONNECTED, SourceReason.FROZEN, SourceReason.ENDED})
 UNDECIDED: Final = frozenset({SourceReason.CONNECTING, SourceReason.SUSPENDED})
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is in the way before any pod is looked at.
+    """A problem that is found without looking at a pod.
 
     Attributes
     ----------
@@ -45,13 +45,15 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """All that is known of a Camera.
+class CameraFacts:
+    """The facts from which the conditions of a Camera follow.
 
     Attributes
     ----------
     pod
         None while no pod is wanted.
+    bus_error
+        Why the operator does not reach the bus; empty when it does.
     pod_age_s
         Seconds since the pod began to run; a young one may be silent.
     """
@@ -68,130 +70,132 @@ SILENCE_S: Final = 30.0
 """A process that runs for so long has had the time to connect to the bus."""
 
 
-def judge(known: Known) -> list[Verdict]:
-    """Give all conditions of a Camera."""
-    ready = _ready(known)
-    speaks = known.heard is not None and not known.heard.stale and _runs(known) and not _is_ended(known.heard)
-    beat = known.heard.beat if known.heard is not None and speaks else None
+def condition_updates(facts: CameraFacts) -> list[ConditionUpdate]:
+    """Return all conditions of a Camera."""
+    ready = _ready(facts)
+    is_current = facts.heard is not None and not facts.heard.stale and _runs(facts) and not _is_ended(facts.heard)
+    beat = facts.heard.beat if facts.heard is not None and is_current else None
     return [
         ready,
-        _streaming(known, ready, beat),
+        _streaming(facts, ready, beat),
         _reachable(ready, beat),
-        _reconciling(known, ready),
-        _stalled(known, ready, beat),
-        _fit(known, beat),
+        _reconciling(facts, ready),
+        _stalled(facts, ready, beat),
+        _fit(facts, beat),
     ]
 
 
-def _runs(known: Known) -> bool:
-    return not known.suspended and known.pod is not None and known.pod.trouble is None
+def _runs(facts: CameraFacts) -> bool:
+    return not facts.suspended and facts.pod is not None and facts.pod.reason is None
 
 
 def _is_ended(heard: Heard) -> bool:
-    """Say whether the process has said its last word: that is no word about the one that follows."""
+    """Return whether the process announced its end; that says nothing about the next process."""
     return heard.beat.state is CameraState.STOPPED
 
 
-def _ready(known: Known) -> Verdict:
-    if known.problem is not None:
-        return _say(Type.READY, False, known.problem.reason, known.problem.message)
-    if known.suspended:
-        return _say(
+def _ready(facts: CameraFacts) -> ConditionUpdate:
+    if facts.problem is not None:
+        return _update(Type.READY, False, facts.problem.reason, facts.problem.message)
+    if facts.suspended:
+        return _update(
             Type.READY, False, Reason.SUSPENDED, "spec.suspend is true, so no pod runs; set it to false to go on"
         )
-    if known.pod is None:
-        return _say(Type.READY, False, Reason.POD_PENDING, "the pod is being made")
-    if known.pod.trouble is not None:
-        return _say(Type.READY, False, known.pod.trouble, known.pod.message)
-    return _ready_by_heartbeat(known)
+    if facts.pod is None:
+        return _update(Type.READY, False, Reason.POD_PENDING, "the pod is being made")
+    if facts.pod.reason is not None:
+        return _update(Type.READY, False, facts.pod.reason, facts.pod.message)
+    return _ready_by_heartbeat(facts)
 
 
-def _ready_by_heartbeat(known: Known) -> Verdict:
-    heard = known.heard
+def _ready_by_heartbeat(facts: CameraFacts) -> ConditionUpdate:
+    heard = facts.heard
     if heard is None or heard.stale:
-        return _ready_in_silence(known)
+        return _ready_in_silence(facts)
     if _is_ended(heard):
-        return _say(Type.READY, False, Reason.STARTING, "the stream process was told to end; another one follows")
+        return _update(Type.READY, False, Reason.STARTING, "the stream process is ending; another one follows")
     beat = heard.beat
     if beat.state is CameraState.STREAMING and beat.inference_trouble:
-        told = (
-            f"pictures come and none can be analysed: {beat.inference_trouble}; look at the Triton pods and at "
+        message = (
+            f"frames arrive and none can be analysed: {beat.inference_trouble}; check the Triton pods and "
             "spec.inference.endpoints of the Site; the Camera goes on by itself"
         )
-        return _say(Type.READY, False, Reason.INFERENCE_UNREACHABLE, told)
+        return _update(Type.READY, False, Reason.INFERENCE_UNREACHABLE, message)
     if beat.state is CameraState.STREAMING:
-        return _say(Type.READY, True, Reason.STREAMING, beat.message)
-    return _say(Type.READY, False, beat.reason, _words(beat))
+        return _update(Type.READY, True, Reason.STREAMING, beat.message)
+    return _update(Type.READY, False, beat.reason, _message(beat))
 
 
-def _ready_in_silence(known: Known) -> Verdict:
-    if known.bus_error:
-        told = f"the operator does not reach the bus, so it cannot tell how the camera is: {known.bus_error}"
-        return _say(Type.READY, None, Reason.BUS_UNREACHABLE, told)
-    if known.pod_age_s < SILENCE_S:
-        return _say(Type.READY, False, Reason.STARTING, "the stream pod runs and has not yet said how it is")
-    told = "the pod runs, but nothing is heard of it on the bus; read its log and check that it reaches the bus"
-    return _say(Type.READY, False, Reason.NO_HEARTBEAT, told)
+def _ready_in_silence(facts: CameraFacts) -> ConditionUpdate:
+    if facts.bus_error:
+        message = f"the operator does not reach the bus, so the state of the camera is unknown: {facts.bus_error}"
+        return _update(Type.READY, None, Reason.BUS_UNREACHABLE, message)
+    if facts.pod_age_s < SILENCE_S:
+        return _update(Type.READY, False, Reason.STARTING, "the stream pod runs and has not sent a heartbeat yet")
+    message = "the pod runs, but its heartbeats do not arrive; read its log and check that it reaches the bus"
+    return _update(Type.READY, False, Reason.NO_HEARTBEAT, message)
 
 
-def _streaming(known: Known, ready: Verdict, beat: CameraHeartbeat | None) -> Verdict:
+def _streaming(facts: CameraFacts, ready: ConditionUpdate, beat: CameraHeartbeat | None) -> ConditionUpdate:
     if beat is not None:
         streams = beat.state is CameraState.STREAMING
-        return _say(Type.STREAMING, streams, Reason.STREAMING if streams else beat.reason, _words(beat))
-    unknown = known.pod is not None and known.pod.trouble is None and bool(known.bus_error) and not known.suspended
-    return _say(Type.STREAMING, None if unknown else False, ready.reason, ready.message)
+        return _update(Type.STREAMING, streams, Reason.STREAMING if streams else beat.reason, _message(beat))
+    unknown = facts.pod is not None and facts.pod.reason is None and bool(facts.bus_error) and not facts.suspended
+    return _update(Type.STREAMING, None if unknown else False, ready.reason, ready.message)
 
 
-def _reachable(ready: Verdict, beat: CameraHeartbeat | None) -> Verdict:
+def _reachable(ready: ConditionUpdate, beat: CameraHeartbeat | None) -> ConditionUpdate:
     if beat is None:
-        return _say(Type.SOURCE_REACHABLE, None, ready.reason, "no stream process tells of the source now")
-    if beat.reason in UNDECIDED:
-        return _say(Type.SOURCE_REACHABLE, None, beat.reason, _words(beat))
-    return _say(Type.SOURCE_REACHABLE, beat.reason in ANSWERS, beat.reason, _words(beat))
-
-
-def _reconciling(known: Known, ready: Verdict) -> Verdict:
-    on_the_way = (
-        (known.problem is not None and not known.problem.permanent)
-        or (known.problem is None and not known.suspended and known.pod is None)
-        or (
-            known.problem is None
-            and not known.suspended
-            and known.pod is not None
-            and known.pod.trouble is not None
-            and not known.pod.permanent
+        return _update(
+            Type.SOURCE_REACHABLE, None, ready.reason, "no stream process reports the state of the source now"
         )
-        or (known.problem is None and ready.reason in {Reason.STARTING, SourceReason.CONNECTING})
+    if beat.reason in UNDECIDED:
+        return _update(Type.SOURCE_REACHABLE, None, beat.reason, _message(beat))
+    return _update(Type.SOURCE_REACHABLE, beat.reason in ANSWERS, beat.reason, _message(beat))
+
+
+def _reconciling(facts: CameraFacts, ready: ConditionUpdate) -> ConditionUpdate:
+    progresses = (
+        (facts.problem is not None and not facts.problem.permanent)
+        or (facts.problem is None and not facts.suspended and facts.pod is None)
+        or (
+            facts.problem is None
+            and not facts.suspended
+            and facts.pod is not None
+            and facts.pod.reason is not None
+            and not facts.pod.permanent
+        )
+        or (facts.problem is None and ready.reason in {Reason.STARTING, SourceReason.CONNECTING})
     )
-    if on_the_way:
-        return _say(Type.RECONCILING, True, ready.reason, ready.message)
-    return _say(Type.RECONCILING, False, Reason.RECONCILED)
+    if progresses:
+        return _update(Type.RECONCILING, True, ready.reason, ready.message)
+    return _update(Type.RECONCILING, False, Reason.RECONCILED)
 
 
-def _stalled(known: Known, ready: Verdict, beat: CameraHeartbeat | None) -> Verdict:
+def _stalled(facts: CameraFacts, ready: ConditionUpdate, beat: CameraHeartbeat | None) -> ConditionUpdate:
     stuck = (
-        (known.problem is not None and known.problem.permanent)
-        or (not known.suspended and known.pod is not None and known.pod.permanent)
+        (facts.problem is not None and facts.problem.permanent)
+        or (not facts.suspended and facts.pod is not None and facts.pod.permanent)
         or (beat is not None and beat.state is not CameraState.STREAMING and beat.reason in FOR_A_PERSON)
     )
     if stuck:
-        return _say(Type.STALLED, True, ready.reason, ready.message)
-    return _say(Type.STALLED, False, Reason.NOT_STALLED)
+        return _update(Type.STALLED, True, ready.reason, ready.message)
+    return _update(Type.STALLED, False, Reason.NOT_STALLED)
 
 
-def _fit(known: Known, beat: CameraHeartbeat | None) -> Verdict:
-    last = beat or (known.heard.beat if known.heard is not None else None)
+def _fit(facts: CameraFacts, beat: CameraHeartbeat | None) -> ConditionUpdate:
+    last = beat or (facts.heard.beat if facts.heard is not None else None)
     if last is None or last.fitness is FitnessReason.NO_FACES_YET:
-        told = last.fitness_message if last is not None else ""
-        return _say(Type.FIT_FOR_RECOGNITION, None, FitnessReason.NO_FACES_YET, told)
-    return _say(Type.FIT_FOR_RECOGNITION, last.fitness is FitnessReason.MEASURED, last.fitness, last.fitness_message)
+        message = last.fitness_message if last is not None else ""
+        return _update(Type.FIT_FOR_RECOGNITION, None, FitnessReason.NO_FACES_YET, message)
+    return _update(Type.FIT_FOR_RECOGNITION, last.fitness is FitnessReason.MEASURED, last.fitness, last.fitness_message)
 
 
-def _words(beat: CameraHeartbeat) -> str:
+def _message(beat: CameraHeartbeat) -> str:
     if beat.state is CameraState.STREAMING and beat.inference_trouble:
-        return "pictures come"  # what is wrong with inference is no word about the source
-    return beat.message or f"the stream process says {beat.state} ({beat.reason})"
+        return "frames arrive"  # an error of inference says nothing about the source
+    return beat.message or f"the stream process reports {beat.state} ({beat.reason})"
 
 
-def _say(kind: Type, true: bool | None, reason: str, message: str = "") -> Verdict:
-    return Verdict(kind.value, true, str(reason), message)
+def _update(kind: Type, true: bool | None, reason: str, message: str = "") -> ConditionUpdate:
+    return ConditionUpdate(kind.value, true, str(reason), message)

@@ -1,4 +1,4 @@
-"""What the pod of a Camera says of itself, in one reason and one sentence."""
+"""The state of a Camera's pod, in one reason and one sentence; pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,31 +22,31 @@ CONFIG_FAILURES: Final = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "ContainerCannotRun", "StartError"}
 )
 MANY_RESTARTS: Final = 2
-"""From so many on, a process that just ended is taken for one that ends again and again."""
-MAX_WORDS: Final = 600
-"""Of a process' last words in a message."""
+"""From so many restarts on, a process that just ended counts as crash looping."""
+MAX_LOG_CHARS: Final = 600
+"""Length of the end of a process' log in a message."""
 MORE_MEMORY: Final = "raise scheduling.resources.limits.memory of this Camera, or lower the camera's resolution"
 
 
 @dataclass(frozen=True, slots=True)
 class PodFacts:
-    """How a Camera's pod stands.
+    """The state of a Camera's pod.
 
     Attributes
     ----------
-    trouble
+    reason
         Why it does not run; None: it runs.
     permanent
         Whether only a person can help.
     """
 
-    trouble: CameraReason | None
+    reason: CameraReason | None
     message: str = ""
     permanent: bool = False
 
 
 def newest(pods: Iterable[Object]) -> Object | None:
-    """Give the pod that counts: the youngest that is not on its way out, else the youngest."""
+    """Return the youngest pod that is not being deleted, else the youngest; None: there is none."""
     order = sorted(
         pods,
         key=lambda pod: (
@@ -59,41 +59,41 @@ def newest(pods: Iterable[Object]) -> Object | None:
 
 
 def facts(pod: Object | None, deployment: Object | None) -> PodFacts:
-    """Judge a Camera's pod.
+    """Return the state of a Camera's pod.
 
     Parameters
     ----------
     deployment
-        Tells why there is no pod, such as a quota, and what the pod should be made from.
+        Has the reason why there is no pod, such as a quota, and the template of the pod.
     """
     if pod is None:
         return _no_pod(deployment)
-    if (leaving := _leaving(pod, deployment)) is not None:
-        return leaving
+    if (ending := _ending(pod, deployment)) is not None:
+        return ending
     name, status = pod["metadata"].get("name"), _dict(pod.get("status"))
     if (scheduled := _condition(status, "PodScheduled")) and scheduled.get("status") == "False":
         return PodFacts(CameraReason.POD_UNSCHEDULABLE, f"pod {name}: {scheduled.get('message') or 'no node takes it'}")
     if status.get("phase") == "Failed":
-        told = status.get("message") or status.get("reason") or "it failed"
-        return PodFacts(CameraReason.POD_PENDING, f"pod {name}: {told}; another one follows")
+        message = status.get("message") or status.get("reason") or "it failed"
+        return PodFacts(CameraReason.POD_PENDING, f"pod {name}: {message}; another one follows")
     container = stream_status(pod)
     if container is None:
         return PodFacts(CameraReason.POD_PENDING, f"pod {name} is {status.get('phase', 'Pending')}")
     return _container(str(name), container)
 
 
-def _leaving(pod: Object, deployment: Object | None) -> PodFacts | None:
+def _ending(pod: Object, deployment: Object | None) -> PodFacts | None:
     name = pod["metadata"].get("name")
     if "deletionTimestamp" in pod["metadata"]:
         return PodFacts(CameraReason.POD_PENDING, f"pod {name} is ending; another one follows")
     if deployment is not None and _is_outdated(pod, deployment):
-        # Whatever it and its process say is said of a spec that is no longer asked for.
-        return PodFacts(CameraReason.STARTING, f"pod {name} runs as was asked before; another one follows")
+        # Its state and its heartbeats belong to a spec that is no longer wanted.
+        return PodFacts(CameraReason.STARTING, f"pod {name} runs an earlier configuration; another one follows")
     return None
 
 
 def _is_outdated(pod: Object, deployment: Object) -> bool:
-    """Say whether a pod is of an earlier configuration; one whose annotation somebody took away is not."""
+    """Return whether a pod has an earlier configuration; False when its annotation was removed."""
     template = _dict(_dict(deployment.get("spec")).get("template"))
     of_pod, wanted = _hash(pod), _hash(template)
     return of_pod is not None and wanted is not None and of_pod != wanted
@@ -104,16 +104,16 @@ def _hash(made: Object) -> object:
 
 
 def stream_status(pod: Object | None) -> Object | None:
-    """Give the status of the stream process' container; whatever else was injected beside it does not count."""
-    told = _list(_dict((pod or {}).get("status")).get("containerStatuses"))
-    return next((one for one in told if one.get("name") == CONTAINER), None)
+    """Return the status of the stream process' container; containers that were injected beside it do not count."""
+    containers = _list(_dict((pod or {}).get("status")).get("containerStatuses"))
+    return next((one for one in containers if one.get("name") == CONTAINER), None)
 
 
 def _no_pod(deployment: Object | None) -> PodFacts:
     failure = _condition(_dict((deployment or {}).get("status")), "ReplicaFailure")
     if failure and failure.get("status") == "True":
-        told = f"the API server refuses the pod: {failure.get('message') or failure.get('reason')}"
-        return PodFacts(CameraReason.APPLY_FORBIDDEN, told, permanent=True)
+        message = f"the API server refuses the pod: {failure.get('message') or failure.get('reason')}"
+        return PodFacts(CameraReason.APPLY_FORBIDDEN, message, permanent=True)
     return PodFacts(CameraReason.POD_PENDING, "the pod is being made")
 
 
@@ -125,46 +125,46 @@ def _container(pod: str, container: Object) -> PodFacts:
     if ended := _dict(state.get("terminated")):
         return _ended(pod, container, ended)
     if last and container.get("started") is False:
-        # It was started again and has not answered yet: what ended it before most often ends it before it does.
+        # Restarted and not yet started up: it most often ends again for the same reason.
         return _ended(pod, container, last)
     return PodFacts(None, _last_end(pod, container, last) if last else "")
 
 
 def _waiting(pod: str, container: Object, waiting: Object, last: Object) -> PodFacts:
-    reason, told = str(waiting.get("reason")), str(waiting.get("message") or "")
+    reason, message = str(waiting.get("reason")), str(waiting.get("message") or "")
     if reason in PULL_FAILURES:
-        text = f"pod {pod}: image {container.get('image')}: {told or reason}"
+        text = f"pod {pod}: image {container.get('image')}: {message or reason}"
         return PodFacts(CameraReason.IMAGE_PULL_FAILED, text, permanent=True)
     if reason in CONFIG_FAILURES:
-        return PodFacts(CameraReason.CONTAINER_CONFIG_ERROR, f"pod {pod}: {told or reason}", permanent=True)
+        return PodFacts(CameraReason.CONTAINER_CONFIG_ERROR, f"pod {pod}: {message or reason}", permanent=True)
     if reason == "CrashLoopBackOff" or last:
         return _ended(pod, container, last, looping=reason == "CrashLoopBackOff")
-    return PodFacts(CameraReason.POD_PENDING, f"pod {pod}: {reason}{f': {told}' if told else ''}")
+    return PodFacts(CameraReason.POD_PENDING, f"pod {pod}: {reason}{f': {message}' if message else ''}")
 
 
 def _ended(pod: str, container: Object, ended: Object, *, looping: bool = False) -> PodFacts:
-    told = _last_end(pod, container, ended)
+    message = _last_end(pod, container, ended)
     if ended.get("reason") == "OOMKilled":
-        return PodFacts(CameraReason.OUT_OF_MEMORY, f"{told}; {MORE_MEMORY}", permanent=True)
+        return PodFacts(CameraReason.OUT_OF_MEMORY, f"{message}; {MORE_MEMORY}", permanent=True)
     if looping or int(container.get("restartCount") or 0) >= MANY_RESTARTS:
-        return PodFacts(CameraReason.CRASH_LOOPING, f"{told}; kubectl logs --previous {pod}", permanent=True)
-    return PodFacts(CameraReason.POD_PENDING, f"{told}; it is started again")
+        return PodFacts(CameraReason.CRASH_LOOPING, f"{message}; kubectl logs --previous {pod}", permanent=True)
+    return PodFacts(CameraReason.POD_PENDING, f"{message}; it is started again")
 
 
 def _last_end(pod: str, container: Object, ended: Object) -> str:
-    words = str(ended.get("message") or "").strip()[-MAX_WORDS:]
+    output = str(ended.get("message") or "").strip()[-MAX_LOG_CHARS:]
     if ended.get("reason") == "OOMKilled":
         what = "the stream process took more memory than its limit and was killed"
     else:
         what = f"the stream process ended with exit status {ended.get('exitCode', 'unknown')}"
-    return f"pod {pod}: {what} (restarts: {container.get('restartCount') or 0}){f': {words}' if words else ''}"
+    return f"pod {pod}: {what} (restarts: {container.get('restartCount') or 0}){f': {output}' if output else ''}"
 
 
 def _condition(status: Object, kind: str) -> Object | None:
     return next((one for one in _list(status.get("conditions")) if one.get("type") == kind), None)
 
 
-def _dict(value: Any) -> Object:  # noqa: ANN401 - whatever the API server gave
+def _dict(value: Any) -> Object:  # noqa: ANN401 - data of the API server
     return value if isinstance(value, dict) else {}
 
 

@@ -15,7 +15,7 @@ from vigil_operator.reconcile import conditions as statuses
 from vigil_operator.reconcile.camera import pods
 from vigil_operator.reconcile.camera.admission import Admission
 from vigil_operator.reconcile.camera.children import Children, Outcome, is_of_earlier_camera
-from vigil_operator.reconcile.camera.conditions import SILENCE_S, Known, Problem, judge
+from vigil_operator.reconcile.camera.conditions import SILENCE_S, CameraFacts, Problem, condition_updates
 from vigil_operator.reconcile.camera.edited_pods import EditedPods
 from vigil_operator.reconcile.camera.foreign_installations import Claim, ForeignInstallations
 from vigil_operator.reconcile.camera.memory import CameraMemories, CameraMemory
@@ -165,7 +165,7 @@ class CameraReconciler:
         if deployment is not None and is_of_earlier_camera(deployment, obj):
             deployment = None  # neither it nor its pods belong to this Camera
         bus_error = self._context.heartbeats.bus_error(site, key.namespace)
-        known = Known(
+        facts = CameraFacts(
             problem=problem,
             suspended=camera is not None and camera.spec.suspend,
             pod=pods.facts(pod, deployment) if deployment is not None else None,
@@ -173,19 +173,19 @@ class CameraReconciler:
             bus_error=bus_error.message if bus_error is not None else "",
             pod_age_s=self._running_s(pod),
         )
-        status = self._status(obj, known, site)
+        status = self._status(obj, facts, site)
         ready = next(one for one in status["conditions"] if one["type"] == CameraCondition.READY)
         self._count(memory, ready["reason"])
         wrote, later_s = await self._write(key, obj, status, memory)
-        waits = [wait for wait in (_again_s(known, outcome, memory), later_s, attribution_s) if wait is not None]
+        waits = [wait for wait in (_again_s(facts, outcome, memory), later_s, attribution_s) if wait is not None]
         return Result("Changed" if outcome.changed or wrote else "Unchanged", min(waits, default=None))
 
-    def _status(self, obj: Object, known: Known, site: str) -> Object:
+    def _status(self, obj: Object, facts: CameraFacts, site: str) -> Object:
         generation = int(obj["metadata"].get("generation") or 0)
-        made = statuses.conditions(statuses.status_of(obj), judge(known), generation, self._context.now())
+        made = statuses.conditions(statuses.status_of(obj), condition_updates(facts), generation, self._context.now())
         status: Object = {"observedGeneration": generation, "conditions": made, "site": site}
-        heard = known.heard
-        if heard is not None and not heard.stale and _runs(known) and heard.beat.inference_endpoint:
+        heard = facts.heard
+        if heard is not None and not heard.stale and _runs(facts) and heard.beat.inference_endpoint:
             status["endpoint"] = heard.beat.inference_endpoint
         return status
 
@@ -237,20 +237,20 @@ class CameraReconciler:
             self._context.metrics.cameras.labels(reason).inc()
 
 
-def _again_s(known: Known, outcome: Outcome, memory: CameraMemory) -> float | None:
+def _again_s(facts: CameraFacts, outcome: Outcome, memory: CameraMemory) -> float | None:
     """Return the seconds after which time alone may change the conditions."""
     waits = []
     if outcome.waiting or outcome.problem is not None:
         waits.append(memory.backoff.next_s())
     else:
         memory.backoff.reset()
-    if _runs(known):
-        waits += _until_silent_s(known.heard, known.pod_age_s)
+    if _runs(facts):
+        waits += _until_silent_s(facts.heard, facts.pod_age_s)
     return min(waits, default=None)
 
 
-def _runs(known: Known) -> bool:
-    return known.pod is not None and known.pod.trouble is None and not known.suspended
+def _runs(facts: CameraFacts) -> bool:
+    return facts.pod is not None and facts.pod.reason is None and not facts.suspended
 
 
 def _until_silent_s(heard: Heard | None, pod_age_s: float) -> list[float]:

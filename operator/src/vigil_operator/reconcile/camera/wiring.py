@@ -1,4 +1,4 @@
-"""Find out what a Camera is connected with, or what is missing for that."""
+"""Resolve what a Camera is connected with, or the problem that prevents it; pure."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -23,12 +23,12 @@ EMPTY: Final = digest(b"")
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A Camera with its surroundings.
+    """A Camera with its Site and its wiring.
 
     Attributes
     ----------
     problem
-        What is in the way of a pod; the first that a person should look at.
+        What prevents a pod; the first problem that a person should correct.
     """
 
     camera: Camera
@@ -39,17 +39,17 @@ class Resolved:
 
 
 def parse(obj: Object) -> Camera | camera_conditions.Problem:
-    """Read a Camera as it is stored, which may be under another version's schema."""
+    """Return a stored Camera, or the problem with its spec: it may be stored under the schema of another version."""
     found = stored.read(Kind.CAMERA, obj)
     if isinstance(found, Camera):
         return found
     problems = found if isinstance(found, list) else [Problem((), "is no Camera")]
-    told = "; ".join(f"{problem.where}: {problem.message}" for problem in problems)
-    return camera_conditions.Problem(Reason.INVALID_SPEC, told)
+    message = "; ".join(f"{problem.where}: {problem.message}" for problem in problems)
+    return camera_conditions.Problem(Reason.INVALID_SPEC, message)
 
 
 def resolve(camera: Camera, obj: Object, cache: Cache, settings: Settings) -> Resolved:
-    """Find a Camera's Site and Secrets."""
+    """Return a Camera with its Site and Secrets as they were last seen."""
     namespace, ref = camera.metadata.namespace, camera.spec.site_ref
     name = ref.name if ref is not None else settings.site
     site = _site(cache.get(Key(Kind.SITE, namespace, name)))
@@ -60,7 +60,7 @@ def resolve(camera: Camera, obj: Object, cache: Cache, settings: Settings) -> Re
     wiring = Wiring(
         settings=settings,
         site=name,
-        # The installation's token goes to the installation's bus and to no other.
+        # The installation's token is sent to the installation's bus and to no other.
         nats_url=settings.nats_url if foreign or bus.url is None else bus.url,
         triton_urls=tuple(endpoint.address for endpoint in inference) or tuple(settings.triton_endpoints),
         bus_secret=secret,
@@ -83,24 +83,24 @@ def _site(obj: Object | None) -> Site | None:
     if obj is None:
         return None
     found = stored.read(Kind.SITE, obj)
-    # A Site that breaks a rule says so itself; its Cameras go on with the operator's own settings.
+    # An invalid Site has a condition of its own; its Cameras go on with the operator's settings.
     return found if isinstance(found, Site) else Site.model_validate({"metadata": stored.named(obj)})
 
 
 def _site_problem(namespace: str, name: str, settings: Settings, *, missing: bool) -> camera_conditions.Problem | None:
     if missing:
-        told = (
-            f"there is no Site {name} in the namespace {namespace}; apply that Site, or delete the Camera and make it "
-            "anew with another siteRef, or without one"
+        message = (
+            f"there is no Site {name} in the namespace {namespace}; apply that Site, or delete the Camera and create "
+            "it again with another siteRef, or without one"
         )
-        return camera_conditions.Problem(Reason.SITE_NOT_FOUND, told)
+        return camera_conditions.Problem(Reason.SITE_NOT_FOUND, message)
     if name != settings.site:
-        told = (
-            f"this installation serves the Site {settings.site} and not {name}, so nobody would hear what the camera "
-            f"sees; delete the Camera and make it anew with the siteRef {settings.site}, or without one, or install "
-            "Vigil for this one"
+        message = (
+            f"this installation serves the Site {settings.site} and not {name}, so the sightings of the camera would "
+            f"not be recorded; delete the Camera and create it again with the siteRef {settings.site}, or without "
+            f"one, or install Vigil for the Site {name}"
         )
-        return camera_conditions.Problem(Reason.SITE_NOT_SERVED, told)
+        return camera_conditions.Problem(Reason.SITE_NOT_SERVED, message)
     return None
 
 
@@ -118,24 +118,24 @@ def _device_problem(camera: Camera, obj: Object, cache: Cache, settings: Setting
     first = min(_sharing(camera, obj, cache), key=_age, default=obj)
     if _age(first) < _age(obj):
         other = first["metadata"]
-        told = (
+        message = (
             f"{device} is the device of the Camera {other.get('namespace')}/{other.get('name')}, and one device serves "
             "one reader; delete or suspend one of the two"
         )
-        return camera_conditions.Problem(Reason.DEVICE_IN_USE, told)
+        return camera_conditions.Problem(Reason.DEVICE_IN_USE, message)
     if device not in settings.usb_resources:
-        told = (
-            f"the operator knows no device plugin that hands out {device}; install one and name its resource in "
+        message = (
+            f"the operator knows no device plugin that provides {device}; install one and name its resource in "
             "operator.usbResources of the chart's values (VIGIL_USB_RESOURCES of the operator), such as "
             f'{{"{device}": "squat.ai/video"}} (pods may not mount a node\'s devices '
             "themselves: PodSecurity restricted)"
         )
-        return camera_conditions.Problem(Reason.POD_UNSCHEDULABLE, told)
+        return camera_conditions.Problem(Reason.POD_UNSCHEDULABLE, message)
     return None
 
 
 def _sharing(camera: Camera, obj: Object, cache: Cache) -> list[Object]:
-    """Give the other Cameras that want the same device on the same nodes."""
+    """Return the other Cameras that use the same device on the same nodes."""
     own = camera.spec
     return [
         other
@@ -164,28 +164,28 @@ def _credentials_problem(camera: Camera, cache: Cache) -> camera_conditions.Prob
     namespace = camera.metadata.namespace
     secret = cache.get(Key(Kind.SECRET, namespace, ref.name))
     if secret is None:
-        told = (
+        message = (
             f"there is no Secret {ref.name} in the namespace {namespace}; create it with the keys username and password"
         )
-        return camera_conditions.Problem(Reason.SECRET_NOT_FOUND, told)
+        return camera_conditions.Problem(Reason.SECRET_NOT_FOUND, message)
     data = secret.get("data") or {}
     lacking = [key for key in CREDENTIALS if data.get(key, EMPTY) == EMPTY]
     if lacking:
         has = ", ".join(sorted(data)) or "none"
-        told = (
+        message = (
             f"the Secret {ref.name} in the namespace {namespace} lacks, or leaves empty, {' and '.join(lacking)}; "
             f"it has the keys: {has}"
         )
-        return camera_conditions.Problem(Reason.SECRET_KEY_MISSING, told)
+        return camera_conditions.Problem(Reason.SECRET_KEY_MISSING, message)
     return None
 
 
 def _foreign_bus_problem(site: str, bus: Bus) -> camera_conditions.Problem:
-    told = (
+    message = (
         f"the Site {site} names a bus of its own, {bus.url}, and no spec.bus.credentialsSecretRef; name a Secret with "
-        f"the key {BUS_TOKEN} there, because the installation's own is sent to no other bus"
+        f"the key {BUS_TOKEN} there, because the installation's own token is sent to no other bus"
     )
-    return camera_conditions.Problem(Reason.BUS_CREDENTIALS_MISSING, told)
+    return camera_conditions.Problem(Reason.BUS_CREDENTIALS_MISSING, message)
 
 
 def _bus_problem(namespace: str, name: str, cache: Cache) -> camera_conditions.Problem | None:
@@ -193,11 +193,11 @@ def _bus_problem(namespace: str, name: str, cache: Cache) -> camera_conditions.P
     if secret is not None and (secret.get("data") or {}).get(BUS_TOKEN, EMPTY) != EMPTY:
         return None
     lacking = f"its key {BUS_TOKEN} is missing or empty" if secret is not None else "it is not there"
-    told = (
+    message = (
         f"the stream pod joins the bus with the Secret {name} in the namespace {namespace}, and {lacking}; create it: "
         f"kubectl create secret generic {name} -n {namespace} --from-literal={BUS_TOKEN}=..."
     )
-    return camera_conditions.Problem(Reason.BUS_CREDENTIALS_MISSING, told)
+    return camera_conditions.Problem(Reason.BUS_CREDENTIALS_MISSING, message)
 
 
 def _secrets_digest(camera: Camera, bus_secret: str, cache: Cache) -> str:

@@ -1,4 +1,4 @@
-"""What is to be said of a Site, from what was asked of its parts; pure."""
+"""Derive the conditions of a Site from its facts; pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from vigil_contracts.resources import Problem
 from vigil_contracts.resources.site import EndpointStatus
 from vigil_operator.bus.heartbeats import BusError
 from vigil_operator.kube.kinds import Object
-from vigil_operator.reconcile.conditions import Verdict
+from vigil_operator.reconcile.conditions import ConditionUpdate
 
 REFUSED: Final = (
-    "identity does not take the Site as it is, so what this spec says of retention does not hold; correct it as the "
-    "reason says, or bring operator and identity to one version"
+    "identity refuses the Site as it is, so the retention in this spec does not hold; correct it as the reason says, "
+    "or bring operator and identity to one version"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What was found of a Site.
+class SiteFacts:
+    """The facts from which the conditions of a Site follow.
 
     Attributes
     ----------
@@ -31,13 +31,13 @@ class Seen:
     bus_error
         The error of the bus; None when none is known.
     bus_secret_missing
-        The Secret with the bus's token, or its key, is not there: in words; empty when it is.
+        What is missing of the Secret with the bus's token; empty when nothing is.
     gallery
-        How identity stands; the reason in words when it does not answer.
+        The status of identity; the error when it does not answer.
     refusal
-        Why identity does not take the Site as it is; empty when it does, or was not asked.
+        Why identity refuses the Site; empty when it does not, or was not asked.
     listened
-        The operator listens to the Site's bus: it is the installation's own, or names one.
+        The operator listens to the Site's bus: the Site is the installation's own, or names a bus.
     """
 
     name: str
@@ -50,74 +50,83 @@ class Seen:
     listened: bool = True
 
 
-def verdicts(seen: Seen) -> list[Verdict]:
-    """Judge a Site whose spec is sound."""
-    connected = _connected(seen)
-    in_sync = Verdict(SiteCondition.IN_SYNC, True, SiteReason.NO_UPSTREAM, "a Central Site has none above it")
-    return [_ready(seen, connected), connected, in_sync]
+def condition_updates(facts: SiteFacts) -> list[ConditionUpdate]:
+    """Return the conditions of a Site with a valid spec."""
+    connected = _connected(facts)
+    in_sync = ConditionUpdate(SiteCondition.IN_SYNC, True, SiteReason.NO_UPSTREAM, "a Central Site has no upstream")
+    return [_ready(facts, connected), connected, in_sync]
 
 
-def _connected(seen: Seen) -> Verdict:
+def _connected(facts: SiteFacts) -> ConditionUpdate:
     kind = SiteCondition.CONNECTED
-    if seen.bus_secret_missing:
-        return Verdict(kind, False, SiteReason.BUS_CREDENTIALS_MISSING, seen.bus_secret_missing)
-    if not seen.listened:
-        return Verdict(kind, None, SiteReason.SITE_NOT_SERVED, "nobody listens here for a Site that names no bus")
-    if seen.bus_error is not None:
-        return Verdict(kind, False, seen.bus_error.reason, seen.bus_error.message)
-    return Verdict(kind, True, SiteReason.CONNECTED, "the operator receives heartbeats")
+    if facts.bus_secret_missing:
+        return ConditionUpdate(kind, False, SiteReason.BUS_CREDENTIALS_MISSING, facts.bus_secret_missing)
+    if not facts.listened:
+        return ConditionUpdate(
+            kind,
+            None,
+            SiteReason.SITE_NOT_SERVED,
+            "the operator does not listen for a Site that names no bus and is not the installation's",
+        )
+    if facts.bus_error is not None:
+        return ConditionUpdate(kind, False, facts.bus_error.reason, facts.bus_error.message)
+    return ConditionUpdate(kind, True, SiteReason.CONNECTED, "the operator receives heartbeats")
 
 
-def _ready(seen: Seen, connected: Verdict) -> Verdict:
+def _ready(facts: SiteFacts, connected: ConditionUpdate) -> ConditionUpdate:
     kind = SiteCondition.READY
-    if seen.name != seen.served:
-        told = f"this installation serves the Site {seen.served}; cameras of this one are heard by nobody"
-        return Verdict(kind, False, SiteReason.SITE_NOT_SERVED, told)
+    if facts.name != facts.served:
+        message = f"this installation serves the Site {facts.served}; sightings of this Site's cameras are not recorded"
+        return ConditionUpdate(kind, False, SiteReason.SITE_NOT_SERVED, message)
     if not connected.true:
-        return Verdict(kind, False, connected.reason, connected.message)
-    bad = [endpoint for endpoint in seen.endpoints if not endpoint.ready]
-    told = "; ".join(f"{endpoint.name} ({endpoint.address}): {endpoint.message}" for endpoint in bad)
-    if len(bad) == len(seen.endpoints):
-        return Verdict(kind, False, SiteReason.INFERENCE_UNREACHABLE, told or "no inference endpoint is named")
-    if isinstance(seen.gallery, str) or seen.refusal:
-        return _not_at_identity(seen)
+        return ConditionUpdate(kind, False, connected.reason, connected.message)
+    bad = [endpoint for endpoint in facts.endpoints if not endpoint.ready]
+    message = "; ".join(f"{endpoint.name} ({endpoint.address}): {endpoint.message}" for endpoint in bad)
+    if len(bad) == len(facts.endpoints):
+        return ConditionUpdate(
+            kind, False, SiteReason.INFERENCE_UNREACHABLE, message or "no inference endpoint is named"
+        )
+    if isinstance(facts.gallery, str) or facts.refusal:
+        return _not_registered(facts)
     if bad:
-        return Verdict(kind, True, SiteReason.SOME_ENDPOINTS_UNREACHABLE, told)
-    return Verdict(kind, True, SiteReason.RESOLVED, f"the bus and {len(seen.endpoints)} inference endpoints answer")
+        return ConditionUpdate(kind, True, SiteReason.SOME_ENDPOINTS_UNREACHABLE, message)
+    return ConditionUpdate(
+        kind, True, SiteReason.RESOLVED, f"the bus and {len(facts.endpoints)} inference endpoints answer"
+    )
 
 
-def _not_at_identity(seen: Seen) -> Verdict:
+def _not_registered(facts: SiteFacts) -> ConditionUpdate:
     kind = SiteCondition.READY
-    if isinstance(seen.gallery, str):
-        return Verdict(kind, False, SiteReason.GALLERY_UNREACHABLE, seen.gallery)
-    return Verdict(kind, False, SiteReason.INVALID_SPEC, f"{REFUSED}: {seen.refusal}")
+    if isinstance(facts.gallery, str):
+        return ConditionUpdate(kind, False, SiteReason.GALLERY_UNREACHABLE, facts.gallery)
+    return ConditionUpdate(kind, False, SiteReason.INVALID_SPEC, f"{REFUSED}: {facts.refusal}")
 
 
-def invalid(problems: Sequence[Problem]) -> list[Verdict]:
-    """Judge a Site whose stored spec breaks a rule."""
-    told = "; ".join(f"{problem.where}: {problem.message}" for problem in problems)
+def invalid(problems: Sequence[Problem]) -> list[ConditionUpdate]:
+    """Return the conditions of a Site with an invalid spec."""
+    message = "; ".join(f"{problem.where}: {problem.message}" for problem in problems)
     reason = SiteReason.INVALID_SPEC
     others = (SiteCondition.CONNECTED, SiteCondition.IN_SYNC)
     return [
-        Verdict(SiteCondition.READY, False, reason, told),
-        *(Verdict(kind, None, reason, "the spec cannot be read") for kind in others),
+        ConditionUpdate(SiteCondition.READY, False, reason, message),
+        *(ConditionUpdate(kind, None, reason, "the spec cannot be read") for kind in others),
     ]
 
 
 def gallery_status(gallery: RegistryStatus | str) -> Object:
-    """Write what identity says of its gallery, as far as it is worth a write."""
+    """Return the fields of the status that describe the gallery, coarse enough to change seldom."""
     if isinstance(gallery, str):
         return {}
-    told: Object = {}
+    fields: Object = {}
     if gallery.model_id is not None:
-        told["galleryVersion"] = f"{gallery.model_id}/{gallery.gallery_version}"[:128]
+        fields["galleryVersion"] = f"{gallery.model_id}/{gallery.gallery_version}"[:128]
     if gallery.backlog is not None:
-        told["backlog"] = coarse(gallery.backlog)
-    return told
+        fields["backlog"] = coarse(gallery.backlog)
+    return fields
 
 
 def coarse(backlog: int) -> int:
-    """Leave of a backlog what is worth telling: nothing below 100, and of more its first digit."""
+    """Return a backlog rounded down to its first digit, and 0 below 100."""
     if backlog < 100:
         return 0
     unit = 10 ** (len(str(backlog)) - 1)
@@ -125,7 +134,7 @@ def coarse(backlog: int) -> int:
 
 
 def capacity(detector: DetectorStatus | None) -> int | None:
-    """Give the reference detections per second that a detector can do; None when it does not tell."""
+    """Return the reference detections per second of a detector; None when they are unknown."""
     if detector is None or detector.instances is None or detector.reference_ms is None:
         return None
     return max(1, int(detector.instances * 1000 / detector.reference_ms))

@@ -1,4 +1,4 @@
-"""Sites: what their parts are doing, looked at now and then, and written down when the meaning changed."""
+"""Reconcile Sites: check their parts regularly, and write the status when its meaning changed."""
 
 import random
 import time
@@ -13,12 +13,12 @@ from vigil_contracts.resources.site import Bus, EndpointStatus, InferenceEndpoin
 from vigil_operator.kube.compare import fingerprint
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.reconcile import conditions as statuses
-from vigil_operator.reconcile.conditions import Verdict
+from vigil_operator.reconcile.conditions import ConditionUpdate
 from vigil_operator.reconcile.context import ReconcileContext, Result
 from vigil_operator.reconcile.registration import RegistrationMemory
-from vigil_operator.reconcile.site import conditions as site_verdicts
+from vigil_operator.reconcile.site import conditions as site_conditions
 from vigil_operator.reconcile.site import endpoints as site_endpoints
-from vigil_operator.reconcile.site.conditions import Seen
+from vigil_operator.reconcile.site.conditions import SiteFacts
 from vigil_operator.reconcile.status_memory import StatusMemory
 from vigil_operator.reconcile.status_writer import StatusWriter
 from vigil_operator.registry.gallery import Gallery
@@ -28,11 +28,11 @@ from vigil_runtime.registry.client import RegistryClient as Registry
 from vigil_runtime.registry.client import registered
 from vigil_runtime.registry.errors import RegistryError, RegistryRefusedError
 
-LOOK_S: Final = 20.0
-"""Between two looks at a Site's parts, with jitter: none of them tells when it comes or goes."""
+CHECK_S: Final = 20.0
+"""Between two checks of a Site's parts, with jitter: none of them announces that it comes or goes."""
 
-NO_TRITON: Final = "default"
-"""Name of the endpoint that the installation gives to Sites that name none; a number follows when there are several."""
+DEFAULT_ENDPOINT: Final = "default"
+"""Name of the installation's endpoint for Sites that name none; a number follows when there are several."""
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class SiteMemory:
 
 
 class SiteReconciler:
-    """Tells identity of Sites, and of Sites how they are."""
+    """Registers Sites with identity and writes their status."""
 
     def __init__(self, context: ReconcileContext, registry: Registry | None, gallery: Gallery) -> None:
         self._context = context
@@ -61,29 +61,29 @@ class SiteReconciler:
         self._statuses = StatusWriter(context, "Look")
 
     async def reconcile(self, key: Key) -> Result:
-        """Look at one Site and its parts."""
+        """Check one Site and its parts."""
         obj = self._context.cache.get(key)
         if obj is None or obj["metadata"].get("deletionTimestamp"):
             return await self._leave(key)
-        gallery = await self._measure(key.name)  # a Site that breaks a rule has Cameras, too
+        gallery = await self._measure(key.name)  # an invalid Site has Cameras, too
         site = check(registered("Site", obj))
         if isinstance(site, list):
-            result = await self._write(key, obj, site_verdicts.invalid(site), {})
-            return replace(result, again_s=_look_s())
+            result = await self._write(key, obj, site_conditions.invalid(site), {})
+            return replace(result, again_s=_check_s())
         if not isinstance(site, Site):
             msg = f"{key} was read as a {type(site).__name__}"
             raise TypeError(msg)
-        told = await self._register(key, obj)
-        seen = await self._look(key, site, told, gallery)
-        result = await self._write(key, obj, site_verdicts.verdicts(seen), self._parts(key, seen))
-        return replace(result, again_s=_look_s())
+        error = await self._register(key, obj)
+        facts = await self._check(key, site, error, gallery)
+        result = await self._write(key, obj, site_conditions.condition_updates(facts), self._parts(key, facts))
+        return replace(result, again_s=_check_s())
 
     async def measure(self) -> None:
-        """Find out what Triton can do for the Cameras that are looked after; every look at a Site asks it again."""
+        """Read the inference capacity of the installation's Site; every check of a Site reads it again."""
         await self._measure(self._context.settings.site)
 
     async def _register(self, key: Key, obj: Object) -> str:
-        """Tell identity of the Site, so that its retention holds; gives why that could not be done now."""
+        """Register the Site, so that its retention holds; return why that could not be done now."""
         if self._registry is None:
             return ""
         mark, memory = fingerprint(registered("Site", obj)), self._memories[key]
@@ -104,43 +104,47 @@ class SiteReconciler:
         registration.accept(mark)
         return ""
 
-    async def _look(self, key: Key, site: Site, trouble: str, gallery: RegistryStatus | str) -> Seen:
-        return Seen(
+    async def _check(self, key: Key, site: Site, error: str, gallery: RegistryStatus | str) -> SiteFacts:
+        return SiteFacts(
             name=key.name,
             served=self._served(gallery),
             endpoints=await site_endpoints.check_all(self._endpoints(site)),
             bus_error=self._context.heartbeats.bus_error(key.name, key.namespace),
             bus_secret_missing=self._secret_missing(key, site),
-            gallery=trouble or gallery,
+            gallery=error or gallery,
             refusal=self._memories[key].registration.refusal,
             listened=key.name == self._context.settings.site or site.spec.bus != Bus(),
         )
 
     def _served(self, gallery: RegistryStatus | str) -> str:
-        """Name the Site that the gateway serves, which may be set to another than the operator."""
-        told = gallery.site if isinstance(gallery, RegistryStatus) else None
-        return told or self._context.settings.site
+        """Return the name of the Site that the gateway serves, whose setting may differ from the operator's."""
+        served = gallery.site if isinstance(gallery, RegistryStatus) else None
+        return served or self._context.settings.site
 
     async def _measure(self, site: str) -> RegistryStatus | str:
-        """Ask identity how it stands, and note what Triton can do for the Cameras of a Site."""
+        """Return the status of identity, or its error, and note the inference capacity of a Site."""
         try:
             gallery = await self._gallery.status()
         except RegistryError as error:
             if self._registry is None:
-                self._context.capacities.set(site, None)  # nobody will ever know
+                self._context.capacities.set(site, None)  # it stays unknown
             return str(error)
         if self._served(gallery) != site:
-            self._context.capacities.set(site, None)  # nor of one that is not served
-        elif gallery.detector is not None:  # until a Triton has answered identity, what it said last holds
-            self._context.capacities.set(site, site_verdicts.capacity(gallery.detector))
+            self._context.capacities.set(site, None)  # as that of a Site that is not served
+        elif gallery.detector is not None:  # until a Triton has answered identity, the last capacity holds
+            self._context.capacities.set(site, site_conditions.capacity(gallery.detector))
         return gallery
 
     def _endpoints(self, site: Site) -> list[InferenceEndpoint]:
         if site.spec.inference.endpoints:
             return site.spec.inference.endpoints
-        given = self._context.settings.triton_endpoints
-        names = [NO_TRITON] if len(given) == 1 else [f"{NO_TRITON}-{number}" for number in range(1, len(given) + 1)]
-        return [InferenceEndpoint(name=name, address=address) for name, address in zip(names, given, strict=True)]
+        addresses = self._context.settings.triton_endpoints
+        names = (
+            [DEFAULT_ENDPOINT]
+            if len(addresses) == 1
+            else [f"{DEFAULT_ENDPOINT}-{number}" for number in range(1, len(addresses) + 1)]
+        )
+        return [InferenceEndpoint(name=name, address=address) for name, address in zip(names, addresses, strict=True)]
 
     def _secret_missing(self, key: Key, site: Site) -> str:
         ref = site.spec.bus.credentials_secret_ref
@@ -154,38 +158,38 @@ class SiteReconciler:
         return ""
 
     def _token_unnamed(self, site: Site) -> str:
-        """Say that a bus of the Site's own has no token: the installation's is not sent to what a Site names."""
+        """Return the error of a bus of the Site's own without a token: the installation's is not sent there."""
         if site.spec.bus.url in {None, self._context.settings.nats_url}:
             return ""
         return (
-            f"spec.bus.url names another bus than the installation's, and no Secret with its token; put it into one "
-            f"under the key {BUS_TOKEN} and name that in spec.bus.credentialsSecretRef"
+            f"spec.bus.url names another bus than the installation's, and no Secret has its token; put the token into "
+            f"a Secret under the key {BUS_TOKEN} and name that in spec.bus.credentialsSecretRef"
         )
 
-    def _parts(self, key: Key, seen: Seen) -> Object:
+    def _parts(self, key: Key, facts: SiteFacts) -> Object:
         cameras = self._context.cache.find(Kind.CAMERA, BY_SITE, key.namespace, key.name)
         return {
-            "endpoints": [_endpoint(endpoint) for endpoint in seen.endpoints],
+            "endpoints": [_endpoint(endpoint) for endpoint in facts.endpoints],
             "cameras": len(cameras),
-            **(site_verdicts.gallery_status(seen.gallery) if seen.name == seen.served else {}),
+            **(site_conditions.gallery_status(facts.gallery) if facts.name == facts.served else {}),
         }
 
-    async def _write(self, key: Key, obj: Object, verdicts: list[Verdict], parts: Object) -> Result:
-        """Write what is to be said, unless it is said already."""
+    async def _write(self, key: Key, obj: Object, updates: list[ConditionUpdate], parts: Object) -> Result:
+        """Write the status, unless it is there already."""
         generation = int(obj["metadata"].get("generation") or 0)
-        made = statuses.conditions(statuses.status_of(obj), verdicts, generation, self._context.now())
+        made = statuses.conditions(statuses.status_of(obj), updates, generation, self._context.now())
         status = {"observedGeneration": generation, "conditions": made, **parts}
         return await self._statuses.write(key, obj, status, self._memories[key].status)
 
     async def _leave(self, key: Key) -> Result:
-        """Let go of a Site; its Cameras say themselves that it is not there."""
+        """Forget a Site that is gone; the conditions of its Cameras report that it is not there."""
         self._memories[key].status.clear()
-        again_s, look_s = await self._take_out(key), await self._measure_without(key)
-        waits = [wait for wait in (again_s, look_s) if wait is not None]
+        again_s, check_s = await self._remove(key), await self._measure_without(key)
+        waits = [wait for wait in (again_s, check_s) if wait is not None]
         return Result("Gone" if again_s is None else "Waiting", min(waits, default=None))
 
-    async def _take_out(self, key: Key) -> float | None:
-        """Tell identity that a Site is gone; gives the seconds to try again after, when it failed."""
+    async def _remove(self, key: Key) -> float | None:
+        """Remove a Site from identity; return the seconds until the next attempt after a failure."""
         memory = self._memories[key]
         if self._registry is not None and memory.may_be_registered:
             try:
@@ -196,12 +200,12 @@ class SiteReconciler:
         return None
 
     async def _measure_without(self, key: Key) -> float | None:
-        """Find out what Triton can do for Cameras whose Site is no object here; gives when to look again."""
+        """Read the inference capacity for Cameras without a Site object; return when to check again, in seconds."""
         cameras = self._context.cache.find(Kind.CAMERA, BY_SITE, key.namespace, key.name)
         if self._registry is None or key.name != self._context.settings.site or not cameras:
             return None
         await self._measure(key.name)
-        return _look_s()
+        return _check_s()
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -211,5 +215,5 @@ def _endpoint(endpoint: EndpointStatus) -> Object:
     return endpoint.model_dump(mode="json", by_alias=True)
 
 
-def _look_s() -> float:
-    return LOOK_S * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+def _check_s() -> float:
+    return CHECK_S * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing

@@ -1,9 +1,9 @@
-"""Make identity have what a Subject asks for, and send it nothing that it has.
+"""Enrol Subjects with identity, and send it nothing that it has.
 
-What identity has is compared with what the Subject asks for by one digest over the spec and the photos' sha256, both of
+The enrolment at identity is compared with the wanted one by a digest over the spec and the photos' sha256, both of
 which are known without reading a photo: the watch keeps the sha256 of every key of a Secret or ConfigMap, and a photo
-with an address has it in the spec. So nothing is read or sent while nothing changed, and after a restart one question
-per Subject, without photos, tells that nothing did.
+with an address has it in the spec. So nothing is read or sent while nothing changed, and after a restart one request
+per Subject, without photos, shows that nothing did.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from vigil_operator.reconcile.context import ReconcileContext
 from vigil_operator.reconcile.subject import photos as subject_photos
 from vigil_operator.reconcile.subject.conditions import Enrolment, barred
 from vigil_operator.reconcile.subject.erasure import FINALIZER, has_finalizer
-from vigil_operator.reconcile.subject.photos import Found
+from vigil_operator.reconcile.subject.photos import PhotoSet
 from vigil_operator.registry.gallery import NOT_CONFIGURED, Gallery
 from vigil_runtime.backoff import KeyedBackoff
 from vigil_runtime.photos import Downloader
@@ -33,50 +33,51 @@ from vigil_runtime.registry.errors import RegistryError, RegistryRefusedError
 
 log = structlog.get_logger(__name__)
 
-FIRST_AGAIN_S: Final = 1.0
-MOST_AGAIN_S: Final = 60.0
-MOST_PHOTO_AGAIN_S: Final = 3600.0
-"""Between two looks for a photo that its address does not give."""
+FIRST_RETRY_S: Final = 1.0
+LONGEST_RETRY_S: Final = 60.0
+LONGEST_PHOTO_RETRY_S: Final = 3600.0
+"""Between two downloads of a photo that failed."""
 
 
 @dataclass(slots=True)
-class Known:
+class SubjectMemory:
     """What is remembered of a Subject between two reconciles; all of it may be lost.
 
     Attributes
     ----------
     report
-        What identity said last; None: it has nothing.
+        The last report of identity; None: it has nothing.
     tried
-        For what the photos were read last; None: never.
+        Digest of the enrolment for which the photos were read last; None: never.
     model
-        That identity served then, as far as was known.
+        The model that identity served then, as far as it was memory.
     found
-        What came of that.
+        The photos that were read then.
     again_at
-        When to read them again for the same; seconds of the monotonic clock, infinite when only a change helps.
-    trouble
-        What identity said when it did not take what was sent then; empty when it did.
+        When to read them again for the same enrolment; seconds of the monotonic clock, infinite when only a change
+        helps.
+    error
+        Why identity did not accept them; empty when it did.
     refused
-        It will never take it.
+        It will never accept them.
     """
 
     uid: str
     report: EnrolmentReport | None
     tried: str | None = None
     model: str | None = None
-    found: Found | None = None
+    found: PhotoSet | None = None
     again_at: float = float("inf")
-    trouble: str = ""
+    error: str = ""
     refused: bool = False
 
     def settle(self) -> None:
-        """Note that identity has all that it is to have."""
-        self.tried, self.again_at, self.trouble, self.refused = None, float("inf"), "", False
+        """Note that identity has the wanted enrolment."""
+        self.tried, self.again_at, self.error, self.refused = None, float("inf"), "", False
 
 
 class Enroller:
-    """Enrols Subjects, and remembers of each what identity has."""
+    """Enrols Subjects, and remembers the enrolment of each at identity."""
 
     def __init__(self, context: ReconcileContext, registry: Registry | None, gallery: Gallery) -> None:
         settings = context.settings
@@ -84,93 +85,99 @@ class Enroller:
         self._registry = registry
         self._gallery = gallery
         self._downloader = Downloader(settings.allowed_photo_networks)
-        self._places = asyncio.Semaphore(settings.photos_at_once)
-        self._known: dict[Key, Known] = {}
-        self._again: KeyedBackoff[Key] = KeyedBackoff(FIRST_AGAIN_S, MOST_AGAIN_S)
-        self._photos_again: KeyedBackoff[Key] = KeyedBackoff(FIRST_AGAIN_S, MOST_PHOTO_AGAIN_S)
+        self._slots = asyncio.Semaphore(settings.photos_at_once)
+        self._memories: dict[Key, SubjectMemory] = {}
+        self._again: KeyedBackoff[Key] = KeyedBackoff(FIRST_RETRY_S, LONGEST_RETRY_S)
+        self._photos_again: KeyedBackoff[Key] = KeyedBackoff(FIRST_RETRY_S, LONGEST_PHOTO_RETRY_S)
 
     async def enrol(self, key: Key, obj: Object, subject: Subject) -> tuple[Enrolment, float | None]:
-        """Bring identity to what the Subject asks for.
+        """Bring the enrolment at identity to what the Subject asks for.
 
         Returns
         -------
-        How it stands, and the seconds after which to try again what nobody will tell of; None: there is nothing such.
+        The state of the enrolment, and the seconds until the next attempt; None: only a change leads to one.
         """
         if self._registry is None:
-            return Enrolment(trouble=NOT_CONFIGURED), None
-        known = self._known.get(key)
+            return Enrolment(error=NOT_CONFIGURED), None
+        memory = self._memories.get(key)
         try:
-            known = await self._recall(self._registry, key, obj)
-            enrolment = await self._compare(self._registry, key, obj, subject, known)
+            memory = await self._recall(self._registry, key, obj)
+            enrolment = await self._compare(self._registry, key, obj, subject, memory)
         except RegistryError as error:
-            return Enrolment(known.report if known else None, trouble=str(error)), self._again.next_s(key)
+            return Enrolment(memory.report if memory else None, error=str(error)), self._again.next_s(key)
         self._again.forget(key)
-        if known.again_at < float("inf"):
-            return enrolment, max(known.again_at - time.monotonic(), FIRST_AGAIN_S)
+        if memory.again_at < float("inf"):
+            return enrolment, max(memory.again_at - time.monotonic(), FIRST_RETRY_S)
         self._photos_again.forget(key)
         return enrolment, None
 
-    def forget(self, key: Key) -> Known | None:
-        """Give what was remembered of a Subject that is gone, and forget it."""
+    def forget(self, key: Key) -> SubjectMemory | None:
+        """Forget a Subject that is gone, and return what was remembered."""
         self._again.forget(key)
         self._photos_again.forget(key)
-        return self._known.pop(key, None)
+        return self._memories.pop(key, None)
 
-    def remember(self, key: Key, known: Known) -> None:
-        """Take back what `forget` gave."""
-        self._known[key] = known
+    def remember(self, key: Key, memory: SubjectMemory) -> None:
+        """Remember what `forget` returned."""
+        self._memories[key] = memory
 
     def remember_stored(self, key: Key, uid: str) -> None:
-        """Note that identity has a Subject, whatever of it, unless that is known already."""
-        if key not in self._known:
-            self._known[key] = Known(uid, EnrolmentReport(subject_id=uuid.UUID(uid), enrolled=True, reason="Enrolled"))
+        """Note that identity has data of a Subject, unless that is known already."""
+        if key not in self._memories:
+            self._memories[key] = SubjectMemory(
+                uid, EnrolmentReport(subject_id=uuid.UUID(uid), enrolled=True, reason="Enrolled")
+            )
 
-    async def _recall(self, registry: Registry, key: Key, obj: Object) -> Known:
-        """Give what identity has, and ask it after a restart."""
+    async def _recall(self, registry: Registry, key: Key, obj: Object) -> SubjectMemory:
+        """Return what identity has; after a restart it is asked."""
         uid = obj["metadata"].get("uid", "")
-        known = self._known.get(key)
-        if known is None or known.uid != uid:
+        memory = self._memories.get(key)
+        if memory is None or memory.uid != uid:
             report = await registry.stored_subject(ResourceKey(key.namespace, key.name))
             if report is not None and str(report.subject_id) != uid:
-                report = None  # of a Subject that was here before under this name; the next put erases it
+                report = None  # of an earlier Subject of this name; the next put erases it
             if report is not None and report.registrar != registry.registrar:
                 await registry.claim_subject(ResourceKey(key.namespace, key.name), report.subject_id)
-            known = self._known[key] = Known(uid, report)
-        return known
+            memory = self._memories[key] = SubjectMemory(uid, report)
+        return memory
 
-    async def _compare(self, registry: Registry, key: Key, obj: Object, subject: Subject, known: Known) -> Enrolment:
-        if known.report is not None:
-            await self._add_finalizer(key, obj)  # whoever writes a whole Subject anew leaves it out
+    async def _compare(
+        self, registry: Registry, key: Key, obj: Object, subject: Subject, memory: SubjectMemory
+    ) -> Enrolment:
+        if memory.report is not None:
+            await self._add_finalizer(key, obj)  # a client that replaces the whole Subject leaves it out
         is_barred = barred(subject, self._context.now())
-        there = Found() if is_barred else subject_photos.look(subject.spec.photos, key.namespace, self._context.cache)
-        kept = keep_absent(subject.spec.photos, known.report, there.reasons)
+        there = (
+            PhotoSet() if is_barred else subject_photos.inspect(subject.spec.photos, key.namespace, self._context.cache)
+        )
+        kept = keep_absent(subject.spec.photos, memory.report, there.reasons)
         wanted = wanted_digest(subject, there.digests | kept, barred=is_barred)
-        if await self._has(known, wanted):
-            known.settle()
-            return Enrolment(known.report, there.absent)
-        if known.report is None and (is_barred or not there.digests):
-            return Enrolment(None, there.absent)  # nothing to send, and nothing to take back
-        if self._is_due(known, wanted):
+        if await self._has(memory, wanted):
+            memory.settle()
+            return Enrolment(memory.report, there.absent)
+        if memory.report is None and (is_barred or not there.digests):
+            return Enrolment(None, there.absent)  # nothing to send, and nothing to remove
+        if self._is_due(memory, wanted):
             await self._add_finalizer(key, obj)
-            async with self._places:
-                await self._put(registry, key, subject, known, wanted)
-        absent = known.found.absent if known.found else there.absent
-        return Enrolment(known.report, absent, known.trouble, refused=known.refused)
+            async with self._slots:
+                await self._put(registry, key, subject, memory, wanted)
+        absent = memory.found.absent if memory.found else there.absent
+        return Enrolment(memory.report, absent, memory.error, refused=memory.refused)
 
-    def _is_due(self, known: Known, wanted: str) -> bool:
-        is_another_model = known.model is not None and self._gallery.model_id not in {None, known.model}
-        return known.tried != wanted or time.monotonic() >= known.again_at or is_another_model
+    def _is_due(self, memory: SubjectMemory, wanted: str) -> bool:
+        is_another_model = memory.model is not None and self._gallery.model_id not in {None, memory.model}
+        return memory.tried != wanted or time.monotonic() >= memory.again_at or is_another_model
 
-    async def _has(self, known: Known, wanted: str) -> bool:
-        """Whether identity has it, by the model that it serves."""
-        report = known.report
+    async def _has(self, memory: SubjectMemory, wanted: str) -> bool:
+        """Return whether identity has an enrolment, by the model that it serves."""
+        report = memory.report
         if report is None or report.digest != wanted:
             return False
         if report.model_id is not None:
             try:
                 await self._gallery.status()
             except RegistryError:
-                return True  # nothing is to be sent; whether another model is served, a later look tells
+                return True  # nothing is to be sent; a later reconcile sees whether another model is served
         return report.model_id is None or self._gallery.model_id in {None, report.model_id}
 
     async def _add_finalizer(self, key: Key, obj: Object) -> None:
@@ -181,52 +188,52 @@ class Enroller:
         patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": finalizers}}
         await self._context.api.merge(key, patch)
 
-    async def _put(self, registry: Registry, key: Key, subject: Subject, known: Known, wanted: str) -> None:
+    async def _put(self, registry: Registry, key: Key, subject: Subject, memory: SubjectMemory, wanted: str) -> None:
         photos = [] if barred(subject, self._context.now()) else subject.spec.photos
         if any(photo.url for photo in photos):
-            await self._gallery.status()  # nothing is fetched for an identity that is away
-        reuse = plan_enrolment(photos, known.report, self._gallery.model_id).reuse
+            await self._gallery.status()  # nothing is downloaded while identity is away
+        reuse = plan_enrolment(photos, memory.report, self._gallery.model_id).reuse
         found = await subject_photos.read(photos, key.namespace, self._context.api, self._downloader, reuse)
         obj = self._context.cache.get(key)
-        if obj is None or obj["metadata"].get("uid") != known.uid or obj["metadata"].get("deletionTimestamp"):
+        if obj is None or obj["metadata"].get("uid") != memory.uid or obj["metadata"].get("deletionTimestamp"):
             found.data.clear()
-            return  # it went meanwhile; the queue has it again
-        if known.tried != wanted:
+            return  # it was deleted meanwhile; the queue has it again
+        if memory.tried != wanted:
             self._photos_again.forget(key)
-        known.settle()
-        known.tried, known.found = wanted, found
-        known.model = self._gallery.model_id or (known.report.model_id if known.report else None)
+        memory.settle()
+        memory.tried, memory.found = wanted, found
+        memory.model = self._gallery.model_id or (memory.report.model_id if memory.report else None)
         if found.again:
-            known.again_at = time.monotonic() + self._photos_again.next_s(key)
-        await self._send(registry, key, subject, known, reuse)
+            memory.again_at = time.monotonic() + self._photos_again.next_s(key)
+        await self._send(registry, key, subject, memory, reuse)
 
     async def _send(
-        self, registry: Registry, key: Key, subject: Subject, known: Known, reuse: Mapping[str, str]
+        self, registry: Registry, key: Key, subject: Subject, memory: SubjectMemory, reuse: Mapping[str, str]
     ) -> None:
         """Send identity what was read, unless it has it."""
-        found = known.found or Found()
+        found = memory.found or PhotoSet()
         data, found.data = found.data, {}
         is_barred = barred(subject, self._context.now())
-        kept = {**keep_absent(subject.spec.photos, known.report, found.reasons), **reuse}
+        kept = {**keep_absent(subject.spec.photos, memory.report, found.reasons), **reuse}
         offered = wanted_digest(subject, found.digests | kept, barred=is_barred)
         obj = self._context.cache.get(key)
-        if obj is None or await self._has(known, offered) or not (known.report or data):
+        if obj is None or await self._has(memory, offered) or not (memory.report or data):
             return
         try:
-            known.report = await registry.put_subject(obj, data, kept)
+            memory.report = await registry.put_subject(obj, data, kept)
         except RegistryRefusedError as error:
-            known.trouble, known.refused, known.again_at = str(error), True, float("inf")
+            memory.error, memory.refused, memory.again_at = str(error), True, float("inf")
             return
         except RegistryError as error:
             if not any(photo.url and photo.name in data for photo in subject.spec.photos):
-                known.tried = None
+                memory.tried = None
                 raise
-            known.trouble = str(error)  # to fetch it all again is no small matter, so that is put off for longer
-            known.again_at = time.monotonic() + max(self._photos_again.next_s(key), error.retry_after_s or 0.0)
+            memory.error = str(error)  # downloading everything again is expensive, so the next attempt is later
+            memory.again_at = time.monotonic() + max(self._photos_again.next_s(key), error.retry_after_s or 0.0)
             return
-        if lost_reuse(known.report, reuse):
-            known.again_at = time.monotonic() + self._photos_again.next_s(key)
-        log.info("subject enrolled", subject=str(key), reason=known.report.reason, photos=len(data))
+        if lost_reuse(memory.report, reuse):
+            memory.again_at = time.monotonic() + self._photos_again.next_s(key)
+        log.info("subject enrolled", subject=str(key), reason=memory.report.reason, photos=len(data))
 
     async def close(self) -> None:
         """Close all connections."""

@@ -1,7 +1,7 @@
-"""Deleted Subjects: everything known of the person goes, and then the finalizer.
+"""Erase deleted Subjects: all data of the person first, then the finalizer.
 
-Whatever else is wrong with the Subject (its spec, its photos, its status) plays no part here; only identity can hold it
-up, and then the condition says so.
+Other errors of the Subject (its spec, its photos, its status) play no part here; only identity can delay the erasure,
+and then the condition reports it.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from vigil_contracts.registry import ErasureReceipt
 from vigil_operator.kube.errors import InvalidError, KubeError, NotFoundError
 from vigil_operator.kube.kinds import Key, Object
 from vigil_operator.reconcile.context import ReconcileContext, Result
-from vigil_operator.reconcile.subject import conditions as subject_verdicts
+from vigil_operator.reconcile.subject import conditions as subject_conditions
 from vigil_operator.reconcile.subject.status import SubjectReporter
 from vigil_operator.registry.gallery import NOT_CONFIGURED
 from vigil_runtime.backoff import KeyedBackoff
@@ -30,14 +30,14 @@ FINALIZER: Final = "vigil.dev/erasure"
 FIRST_AGAIN_S: Final = 1.0
 MOST_AGAIN_S: Final = 60.0
 STATUS_S: Final = 5.0
-"""Telling how it goes must not hold it up for longer."""
+"""Writing the progress must not delay the erasure for longer."""
 
 ERASED: Final = "Erased"
-"""Reason of the event that tells the receipt."""
+"""Reason of the event with the receipt."""
 
 
 def has_finalizer(obj: Object) -> bool:
-    """Whether a Subject's deletion waits for the erasure."""
+    """Return whether a Subject's deletion waits for the erasure."""
     return FINALIZER in (obj["metadata"].get("finalizers") or [])
 
 
@@ -49,15 +49,15 @@ class Erasure:
         self._registry = registry
         self._reporter = reporter
         self._again: KeyedBackoff[Key] = KeyedBackoff(FIRST_AGAIN_S, MOST_AGAIN_S)
-        self._told: set[str] = set()
+        self._announced: set[str] = set()
 
     async def erase(self, key: Key) -> Result:
-        """Erase a deleted Subject, and let it go when nothing is left of it.
+        """Erase a deleted Subject, and remove its finalizer when nothing is left.
 
         Raises
         ------
         KubeError
-            The finalizer could not be taken away; all of it may be repeated.
+            The finalizer could not be removed; everything may be repeated.
         """
         try:
             live = await self._context.api.get(key)
@@ -65,32 +65,32 @@ class Erasure:
             return Result("Gone")
         metadata = live["metadata"]
         if not metadata.get("deletionTimestamp") or not has_finalizer(live):
-            # What was last seen is old: under this name there is another Subject by now, and it stays.
+            # What was last seen is out of date: under this name there is another Subject by now, and it stays.
             return Result("Waiting", again_s=FIRST_AGAIN_S)
         uid = metadata.get("uid", "")
         try:
-            receipt = await self._ask(key, live, uid)
+            receipt = await self._erase_and_report(key, live, uid)
         except RegistryError as error:
             return await self._wait(key, live, error)
-        await self._tell(key, live, uid, receipt)
+        await self._announce(key, live, uid, receipt)
         left = [name for name in metadata["finalizers"] if name != FINALIZER]
         patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": left}}
-        await self._let_go(key, live, uid, patch)
+        await self._remove_finalizer(key, live, uid, patch)
         return Result("Changed")
 
     async def erase_unseen(self, key: Key, uid: str) -> Result:
-        """Erase a Subject that is gone without having waited: somebody took its finalizer away by hand."""
+        """Erase a Subject that is gone before its erasure: its finalizer was removed by hand."""
         try:
             receipt = await self._erase(key, uid)
         except RegistryError as error:
             log.warning("a Subject whose finalizer was removed is not erased yet", subject=str(key), reason=str(error))
             return Result("Waiting", again_s=self._again.next_s(key))
         self._again.forget(key)
-        log.warning("erased a Subject whose finalizer was removed", subject=str(key), **_told(receipt))
+        log.warning("erased a Subject whose finalizer was removed", subject=str(key), **_log_fields(receipt))
         return Result("Changed")
 
-    async def _ask(self, key: Key, live: Object, uid: str) -> ErasureReceipt:
-        if uid not in self._told and self._again.failures(key) == 0:
+    async def _erase_and_report(self, key: Key, live: Object, uid: str) -> ErasureReceipt:
+        if uid not in self._announced and self._again.failures(key) == 0:
             await self._report(key, live, "")
             current = self._context.cache.get(key)
             if current is not None and current["metadata"].get("uid") == uid:
@@ -109,49 +109,48 @@ class Erasure:
         return Result("Waiting", again_s=max(self._again.next_s(key), error.retry_after_s or 0.0))
 
     async def _report(self, key: Key, obj: Object, waiting_for: str) -> None:
-        """Say how it goes; that this cannot be written is no reason to stop."""
+        """Write the progress; a failure to write it does not stop the erasure."""
         with suppress(KubeError, TimeoutError):
             async with asyncio.timeout(STATUS_S):
-                await self._reporter.write_erasing(key, obj, subject_verdicts.erasing(waiting_for))
+                await self._reporter.write_erasing(key, obj, subject_conditions.erasing(waiting_for))
 
-    async def _tell(self, key: Key, live: Object, uid: str, receipt: ErasureReceipt) -> None:
-        if uid in self._told:
+    async def _announce(self, key: Key, live: Object, uid: str, receipt: ErasureReceipt) -> None:
+        if uid in self._announced:
             return
-        self._told.add(uid)
-        told = _told(receipt)
-        log.info("subject erased", subject=str(key), **told)
+        self._announced.add(uid)
+        log.info("subject erased", subject=str(key), **_log_fields(receipt))
         counts = ", ".join(f"{count} {place}" for place, count in sorted(receipt.counts.items())) or "nothing was kept"
         note = f"erasure {receipt.subject_id or uid} of {receipt.erased_at.isoformat()}: {counts}"
         await self._context.events.tell(live, key, "Normal", ERASED, note, "Erase")
 
-    async def _let_go(self, key: Key, live: Object, uid: str, patch: Object) -> None:
+    async def _remove_finalizer(self, key: Key, live: Object, uid: str, patch: Object) -> None:
         with suppress(NotFoundError):
             try:
                 await self._context.api.merge(key, patch)
             except InvalidError as error:
-                # The API server takes no change of an object whose spec its schema cannot even read, not of a finalizer
-                # either. The person is erased, so the spec may go too: a sound one takes its place in the same request.
-                log.info("the spec is put in order so that the Subject can go", subject=str(key), reason=str(error))
-                await self._context.api.merge(key, {**patch, "spec": sound_spec(live.get("spec"))})
+                # The API server accepts no change of an object with a spec that its schema cannot read, not even of a
+                # finalizer. The person is erased, so the same request replaces the spec with a valid one.
+                log.info("replacing an invalid spec so that the Subject can go", subject=str(key), reason=str(error))
+                await self._context.api.merge(key, {**patch, "spec": valid_spec(live.get("spec"))})
         self._again.forget(key)
-        self._told.discard(uid)
+        self._announced.discard(uid)
 
 
-def sound_spec(spec: object) -> Object:
-    """Give the merge patch that makes of any spec one that the schema takes and that says nothing of anybody."""
+def valid_spec(spec: object) -> Object:
+    """Return the merge patch that turns any spec into a valid one without personal data."""
     photo = {"name": "erased", "secretKeyRef": {"name": "erased", "key": "erased"}}
     consent = {**_without(spec, "consent"), "status": "Withdrawn"}
     return {**_without(spec), "displayName": "erased", "photos": [photo], "consent": consent}
 
 
 def _without(spec: object, *path: str) -> Object:
-    """Give the merge patch that empties an object at a path; nothing where there is none."""
+    """Return the merge patch that empties an object at a path; an empty patch where there is none."""
     for name in path:
         spec = spec.get(name) if isinstance(spec, dict) else None
     return dict.fromkeys(spec) if isinstance(spec, dict) else {}
 
 
-def _told(receipt: ErasureReceipt) -> dict[str, str]:
+def _log_fields(receipt: ErasureReceipt) -> dict[str, str]:
     return {
         "erasure": str(receipt.subject_id or ""),
         "erased_at": receipt.erased_at.isoformat(),

@@ -1,4 +1,4 @@
-"""Where a Subject's photos are: what of them is known without reading them, and their bytes."""
+"""Find the photos of a Subject: what is known of them without reading them, and their bytes."""
 
 import base64
 import binascii
@@ -17,24 +17,24 @@ from vigil_operator.kube.trim import digest
 from vigil_runtime.photos import Downloader, DownloadError
 from vigil_runtime.registry.enrolment import is_remote
 
-NOT_AGAIN: Final = "it is fetched again when the Subject's spec changes"
-"""What an address gives wrongly, somebody has to put right."""
+NO_RETRY: Final = "it is fetched again when the Subject's spec changes"
+"""A wrong response of an address has to be corrected by a person."""
 
 
 @dataclass(slots=True)
-class Found:
-    """What is there of a Subject's photos.
+class PhotoSet:
+    """The photos of a Subject, present and absent.
 
     Attributes
     ----------
     digests
-        sha256 by name, of those that are there.
+        sha256 by name, of those that are present.
     absent
-        Those that are not, with the reason.
+        Those that are absent, with the reason.
     data
-        Bytes by name, of those that were read; together no more than identity takes.
+        Bytes by name, of those that were read; together no more than identity accepts.
     again
-        Those that may be there another time without anybody telling of it: an address did not give them.
+        Those whose download failed: another attempt may succeed.
     """
 
     digests: dict[str, str] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Found:
 
     @property
     def room(self) -> int:
-        """How many bytes more may be read."""
+        """The number of bytes that may still be read."""
         return MAX_PHOTOS_BYTES - sum(map(len, self.data.values()))
 
     @property
@@ -52,44 +52,44 @@ class Found:
         """Why each absent photo is absent, by name."""
         return {name: result.reason for name, result in self.absent.items()}
 
-    def lack(self, name: str, reason: PhotoReason, message: str) -> None:
-        """Note that a photo cannot be had."""
+    def mark_absent(self, name: str, reason: PhotoReason, message: str) -> None:
+        """Note that a photo cannot be read."""
         self.absent[name] = PhotoResult(name=name, accepted=False, reason=reason, message=message)
 
-    def have(self, photo: Photo, sha256: str) -> bool:
-        """Note a photo, unless its bytes are others than the Subject says; tells whether they are not."""
+    def add(self, photo: Photo, sha256: str) -> bool:
+        """Add a photo if it has the sha256 that the Subject states, and return whether it was added."""
         if photo.sha256 is not None and photo.sha256 != sha256:
-            told = f"the bytes have sha256 {sha256}; the Subject says {photo.sha256}"
-            self.lack(photo.name, PhotoReason.CHECKSUM_MISMATCH, told)
+            message = f"the bytes have sha256 {sha256}; the Subject states {photo.sha256}"
+            self.mark_absent(photo.name, PhotoReason.CHECKSUM_MISMATCH, message)
             return False
         self.digests[photo.name] = sha256
         return True
 
 
-def look(photos: list[Photo], namespace: str, cache: Cache) -> Found:
-    """Say which photos are there, as far as can be told without reading one; an address is believed to hold its."""
-    found = Found()
+def inspect(photos: list[Photo], namespace: str, cache: Cache) -> PhotoSet:
+    """Return which photos are present, without reading one; a photo at an address is assumed to be."""
+    found = PhotoSet()
     for photo in photos:
         key, name = _reference(photo, namespace)
         if key is not None:
-            _look_in(found, photo, cache.get(key), key, name)
+            _inspect_source(found, photo, cache.get(key), key, name)
         elif photo.sha256 is not None and is_remote(photo):
             found.digests[photo.name] = photo.sha256
         else:
-            found.lack(photo.name, PhotoReason.NOT_FOUND, f"{photo.url}: only https:// is fetched in a cluster")
+            found.mark_absent(photo.name, PhotoReason.NOT_FOUND, f"{photo.url}: only https:// is fetched in a cluster")
     return found
 
 
-def _look_in(found: Found, photo: Photo, source: Object | None, key: Key, name: str) -> None:
+def _inspect_source(found: PhotoSet, photo: Photo, source: Object | None, key: Key, name: str) -> None:
     where = f"{key.kind} {key.name}"
     if source is None:
-        found.lack(photo.name, PhotoReason.NOT_FOUND, f"there is no {where} in namespace {key.namespace}")
+        found.mark_absent(photo.name, PhotoReason.NOT_FOUND, f"there is no {where} in namespace {key.namespace}")
         return
     sha256 = (source.get("data") or {}).get(name)
     if sha256 is None:
-        found.lack(photo.name, PhotoReason.NOT_FOUND, f"{where} has no key {name}")
+        found.mark_absent(photo.name, PhotoReason.NOT_FOUND, f"{where} has no key {name}")
     else:
-        found.have(photo, sha256)
+        found.add(photo, sha256)
 
 
 def _reference(photo: Photo, namespace: str) -> tuple[Key | None, str]:
@@ -106,25 +106,25 @@ async def read(
     api: Api,
     downloader: Downloader,
     known: Mapping[str, str] = MappingProxyType({}),
-) -> Found:
-    """Read all photos; those that cannot be had are told with the reason.
+) -> PhotoSet:
+    """Read all photos; those that cannot be read are absent, with the reason.
 
     Parameters
     ----------
     known
-        sha256 by name, of those by address whose bytes are not needed again.
+        sha256 by name, of those at an address whose bytes are not needed again.
 
     Raises
     ------
     KubeError
-        The API server does not give a Secret or ConfigMap for another reason than that it is not there.
+        A Secret or ConfigMap cannot be read for another reason than that it is not there.
     """
-    found, sources = Found(), dict[Key, Object | None]()
+    found, sources = PhotoSet(), dict[Key, Object | None]()
     by_address: list[Photo] = []
     for photo in photos:
         key, name = _reference(photo, namespace)
         if key is None:
-            by_address.append(photo)  # last, so that no trouble with the API server loses what was fetched
+            by_address.append(photo)  # last, so that no error of the API server loses a download
             continue
         if key not in sources:
             try:
@@ -140,54 +140,56 @@ async def read(
     return found
 
 
-async def _download(found: Found, photo: Photo, downloader: Downloader) -> None:
+async def _download(found: PhotoSet, photo: Photo, downloader: Downloader) -> None:
     url = photo.url or ""
     if not is_remote(photo):
-        found.lack(photo.name, PhotoReason.NOT_FOUND, f"{url}: only https:// is fetched in a cluster")
+        found.mark_absent(photo.name, PhotoReason.NOT_FOUND, f"{url}: only https:// is fetched in a cluster")
         return
     room = found.room
     try:
         data = await downloader.fetch(url, room)
     except DownloadError as error:
         if error.too_large:
-            told = f"{error}{_together(found) if room < MAX_PHOTO_BYTES else ''}; {NOT_AGAIN}"
-            found.lack(photo.name, PhotoReason.TOO_LARGE, told)
+            message = f"{error}{_together(found) if room < MAX_PHOTO_BYTES else ''}; {NO_RETRY}"
+            found.mark_absent(photo.name, PhotoReason.TOO_LARGE, message)
         else:
-            found.lack(photo.name, PhotoReason.NOT_FOUND, str(error))
+            found.mark_absent(photo.name, PhotoReason.NOT_FOUND, str(error))
             found.again.add(photo.name)
         return
-    if found.have(photo, digest(data)):
+    if found.add(photo, digest(data)):
         found.data[photo.name] = data
     else:
-        told = f"{found.absent[photo.name].message}; {NOT_AGAIN}"
-        found.lack(photo.name, PhotoReason.CHECKSUM_MISMATCH, told)
+        message = f"{found.absent[photo.name].message}; {NO_RETRY}"
+        found.mark_absent(photo.name, PhotoReason.CHECKSUM_MISMATCH, message)
 
 
-def _together(found: Found) -> str:
+def _together(found: PhotoSet) -> str:
     used = MAX_PHOTOS_BYTES - found.room
-    return f", since the photos of one Subject may have {MAX_PHOTOS_BYTES} bytes together, and those before have {used}"
+    return (
+        f", since the photos of one Subject may have {MAX_PHOTOS_BYTES} bytes together, and the first ones have {used}"
+    )
 
 
-def _take(found: Found, photo: Photo, source: Object | None, key: Key, name: str) -> None:
+def _take(found: PhotoSet, photo: Photo, source: Object | None, key: Key, name: str) -> None:
     where = f"{key.kind} {key.name}"
     if source is None:
-        found.lack(photo.name, PhotoReason.NOT_FOUND, f"there is no {where} in namespace {key.namespace}")
+        found.mark_absent(photo.name, PhotoReason.NOT_FOUND, f"there is no {where} in namespace {key.namespace}")
         return
     data = value_of(source, key.kind, name)
     if data is None:
-        found.lack(photo.name, PhotoReason.NOT_FOUND, f"{where} has no key {name}")
+        found.mark_absent(photo.name, PhotoReason.NOT_FOUND, f"{where} has no key {name}")
     elif len(data) > MAX_PHOTO_BYTES:
-        told = f"{where} holds {len(data)} bytes under {name}; at most {MAX_PHOTO_BYTES} are read"
-        found.lack(photo.name, PhotoReason.TOO_LARGE, told)
+        message = f"{where} holds {len(data)} bytes under {name}; at most {MAX_PHOTO_BYTES} are read"
+        found.mark_absent(photo.name, PhotoReason.TOO_LARGE, message)
     elif len(data) > found.room:
-        told = f"{where} holds {len(data)} bytes under {name}; at most {found.room} are read{_together(found)}"
-        found.lack(photo.name, PhotoReason.TOO_LARGE, told)
-    elif found.have(photo, digest(data)):
+        message = f"{where} holds {len(data)} bytes under {name}; at most {found.room} are read{_together(found)}"
+        found.mark_absent(photo.name, PhotoReason.TOO_LARGE, message)
+    elif found.add(photo, digest(data)):
         found.data[photo.name] = data
 
 
 def value_of(source: Mapping[str, object], kind: Kind, name: str) -> bytes | None:
-    """Give the bytes under a key of a Secret or ConfigMap, also of its binaryData; None without the key."""
+    """Return the bytes under a key of a Secret or of a ConfigMap, its binaryData included; None without the key."""
     fields = ("data",) if kind is Kind.SECRET else ("binaryData", "data")
     for place in fields:
         values = source.get(place)

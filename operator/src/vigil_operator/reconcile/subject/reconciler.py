@@ -1,7 +1,7 @@
-"""Subjects: their photos into the gallery, and everything known of them out of it when they are deleted.
+"""Reconcile Subjects: enrol their photos, and erase all data of a person when the Subject is deleted.
 
-The finalizer is there before the first photo leaves for identity, and goes when identity has given its receipt; what
-stands between the two is only identity itself.
+The finalizer is set before the first photo is sent to identity, and removed when identity has returned the receipt.
+Nothing but identity can delay an erasure.
 """
 
 from dataclasses import replace
@@ -10,7 +10,7 @@ from typing import Final
 from vigil_contracts.resources import Subject, check
 from vigil_operator.kube.kinds import Key, Object
 from vigil_operator.reconcile.context import ReconcileContext, Result
-from vigil_operator.reconcile.subject import conditions as subject_verdicts
+from vigil_operator.reconcile.subject import conditions as subject_conditions
 from vigil_operator.reconcile.subject.enrolment import Enroller
 from vigil_operator.reconcile.subject.erasure import Erasure, has_finalizer
 from vigil_operator.reconcile.subject.status import SubjectReporter
@@ -19,14 +19,14 @@ from vigil_runtime.registry.client import RegistryClient as Registry
 from vigil_runtime.registry.client import registered
 
 LATE_S: Final = 1.1
-"""Behind the moment at which consent or validity begins or ends: the clock tells whole seconds, and both clocks, ours
-and identity's, must have passed it."""
+"""After the time at which consent or validity begins or ends: conditions carry whole seconds, and both clocks, ours and
+identity's, must have passed it."""
 
-LOOK_AGAIN_S: Final = 5.0
-"""At a Subject that the API server has although no watch has told of it."""
+UNSEEN_S: Final = 5.0
+"""Until the next look at a Subject that the API server has although no watch has reported it."""
 
-MOST_WAIT_S: Final = 7 * 86400.0
-"""A moment further away is looked for again then."""
+MAX_WAIT_S: Final = 7 * 86400.0
+"""For a time further away the Subject is reconciled in between."""
 
 
 class SubjectReconciler:
@@ -35,7 +35,7 @@ class SubjectReconciler:
     Parameters
     ----------
     registry
-        None: the operator was told of none, and each Subject says so.
+        None: the operator has none, and the conditions of each Subject report that.
     """
 
     def __init__(self, context: ReconcileContext, registry: Registry | None, gallery: Gallery) -> None:
@@ -45,46 +45,46 @@ class SubjectReconciler:
         self._erasure = Erasure(context, registry, self._reporter)
 
     async def reconcile(self, key: Key) -> Result:
-        """Bring one Subject to what it asks for."""
+        """Bring one Subject to what its spec asks for."""
         obj = self._context.cache.get(key)
         if obj is None or obj["metadata"].get("deletionTimestamp"):
             return await self._leave(key, obj)
         subject = check(registered("Subject", obj))
         if isinstance(subject, list):
-            return await self._reporter.write(key, obj, subject_verdicts.invalid(subject), None, [])
+            return await self._reporter.write(key, obj, subject_conditions.invalid(subject), None, [])
         if not isinstance(subject, Subject):
             msg = f"{key} was read as a {type(subject).__name__}"
             raise TypeError(msg)
         return await self._enrol(key, obj, subject)
 
     def erase_later(self, key: Key, uid: str) -> None:
-        """Have a Subject that identity has and that is gone erased by the next reconcile of its name."""
+        """Have a Subject that is gone, and that identity has, erased by the next reconcile of its name."""
         self._enroller.remember_stored(key, uid)
 
     async def _enrol(self, key: Key, obj: Object, subject: Subject) -> Result:
         enrolment, again_s = await self._enroller.enrol(key, obj, subject)
         obj = self._context.cache.get(key) or obj
         now = self._context.now()
-        verdicts = subject_verdicts.verdicts(subject, enrolment, now)
-        photos = list(subject_verdicts.photo_results(subject, enrolment))
-        result = await self._reporter.write(key, obj, verdicts, enrolment.report, photos)
-        waits = [(moment - now).total_seconds() for moment in subject_verdicts.moments(subject)]
-        waits = [min(wait + LATE_S, MOST_WAIT_S) for wait in waits if wait > 0]
+        updates = subject_conditions.condition_updates(subject, enrolment, now)
+        photos = list(subject_conditions.photo_results(subject, enrolment))
+        result = await self._reporter.write(key, obj, updates, enrolment.report, photos)
+        waits = [(moment - now).total_seconds() for moment in subject_conditions.moments(subject)]
+        waits = [min(wait + LATE_S, MAX_WAIT_S) for wait in waits if wait > 0]
         waits += [wait for wait in (again_s, result.again_s) if wait is not None]
         return replace(result, again_s=min(waits, default=None))
 
     async def _leave(self, key: Key, obj: Object | None) -> Result:
-        known = self._enroller.forget(key)
+        memory = self._enroller.forget(key)
         self._reporter.forget(key)
         if obj is not None and has_finalizer(obj):
             return await self._erasure.erase(key)
-        if known is None or known.report is None:
+        if memory is None or memory.report is None:
             return Result("Gone")
-        self._enroller.remember(key, known)
-        # Nobody sees a Subject either while its CRD is not served, and what is erased does not come back.
+        self._enroller.remember(key, memory)
+        # A Subject is not seen either while its CRD is not served, and erased data does not come back.
         if not await self._context.api.is_gone(key):
-            return Result("Waiting", again_s=LOOK_AGAIN_S)
-        result = await self._erasure.erase_unseen(key, known.uid)
+            return Result("Waiting", again_s=UNSEEN_S)
+        result = await self._erasure.erase_unseen(key, memory.uid)
         if result.again_s is None:
             self._enroller.forget(key)
         return result

@@ -9,13 +9,13 @@ from vigil_contracts.conditions import SiteReason
 from vigil_contracts.registry import DetectorStatus, RegistryStatus
 from vigil_contracts.resources.site import EndpointStatus
 from vigil_operator.bus.heartbeats import BusError
-from vigil_operator.reconcile.site import conditions as site_verdicts
-from vigil_operator.reconcile.site.conditions import Seen, capacity, coarse, gallery_status
+from vigil_operator.reconcile.site import conditions as site_conditions
+from vigil_operator.reconcile.site.conditions import SiteFacts, capacity, coarse, gallery_status
 
 WELL = EndpointStatus(name="gpu", address="gpu:8001", ready=True)
 ILL = EndpointStatus(name="cpu", address="cpu:8001", ready=False, message="nothing answers there")
 STATUS = RegistryStatus(cameras=1, subjects=2, vectors=3, model_id="m@1", last_seq=4, rejected_events=0, backlog=250)
-GOOD = Seen("hq", "hq", [WELL], None, "", STATUS)
+GOOD = SiteFacts("hq", "hq", [WELL], None, "", STATUS)
 
 CASES: dict[str, tuple[dict[str, Any], tuple[bool | None, str], tuple[bool | None, str]]] = {
     "all is well": ({}, (True, "Resolved"), (True, "Connected")),
@@ -60,12 +60,12 @@ CASES: dict[str, tuple[dict[str, Any], tuple[bool | None, str], tuple[bool | Non
 @pytest.mark.parametrize("case", CASES)
 def test_each_condition_says_what_is_so_and_why(case: str) -> None:
     change, ready, connected = CASES[case]
-    told = {one.type: (one.true, one.reason) for one in site_verdicts.verdicts(replace(GOOD, **change))}
+    told = {one.type: (one.true, one.reason) for one in site_conditions.condition_updates(replace(GOOD, **change))}
     assert told == {"Ready": ready, "Connected": connected, "InSync": (True, "NoUpstream")}
 
 
 def test_the_endpoint_at_fault_is_named() -> None:
-    ready = site_verdicts.verdicts(replace(GOOD, endpoints=[WELL, ILL]))[0]
+    ready = site_conditions.condition_updates(replace(GOOD, endpoints=[WELL, ILL]))[0]
     assert ready.message == "cpu (cpu:8001): nothing answers there"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from vigil_contracts.registry import EnrolmentReport, PhotoReason, PhotoResult
 from vigil_contracts.resources import Subject, check
-from vigil_operator.reconcile.subject import conditions as subject_verdicts
+from vigil_operator.reconcile.subject import conditions as subject_conditions
 from vigil_operator.reconcile.subject.conditions import Enrolment
 
 NOW = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
@@ -106,7 +106,7 @@ CASES: dict[str, tuple[dict[str, Any], Enrolment, dict[str, tuple[bool | None, s
     ),
     "consent is withdrawn and identity is away": (
         WITHDRAWN,
-        Enrolment(BOTH, trouble="nobody answers"),
+        Enrolment(BOTH, error="nobody answers"),
         {
             "Ready": (False, "GalleryUnreachable"),
             "Enrolled": (True, "GalleryUnreachable"),
@@ -135,17 +135,17 @@ CASES: dict[str, tuple[dict[str, Any], Enrolment, dict[str, tuple[bool | None, s
     ),
     "identity never answered": (
         {},
-        Enrolment(None, trouble="nobody answers"),
+        Enrolment(None, error="nobody answers"),
         {"Ready": (None, "GalleryUnreachable"), "Enrolled": (None, "GalleryUnreachable")},
     ),
     "identity is away when there is a change": (
         {},
-        Enrolment(BOTH, trouble="nobody answers"),
+        Enrolment(BOTH, error="nobody answers"),
         {"Ready": (False, "GalleryUnreachable"), "Enrolled": (True, "Enrolled")},
     ),
     "identity refuses": (
         {},
-        Enrolment(None, trouble="too large", refused=True),
+        Enrolment(None, error="too large", refused=True),
         {"Ready": (False, "EnrolmentRefused"), "Enrolled": (False, "EnrolmentRefused")},
     ),
 }
@@ -154,28 +154,31 @@ CASES: dict[str, tuple[dict[str, Any], Enrolment, dict[str, tuple[bool | None, s
 @pytest.mark.parametrize("case", CASES)
 def test_each_condition_says_what_is_so_and_why(case: str) -> None:
     spec, enrolment, wanted = CASES[case]
-    told = {one.type: (one.true, one.reason) for one in subject_verdicts.verdicts(subject(**spec), enrolment, NOW)}
+    told = {
+        one.type: (one.true, one.reason)
+        for one in subject_conditions.condition_updates(subject(**spec), enrolment, NOW)
+    }
     assert set(told) == {"Ready", "Enrolled", "ConsentValid", "Replicated"}
     assert {kind: told[kind] for kind in wanted} == wanted
 
 
 def test_a_message_names_the_photo_at_fault_and_what_identity_said_of_it() -> None:
-    told = {one.type: one.message for one in subject_verdicts.verdicts(subject(), Enrolment(ONE), NOW)}
+    told = {one.type: one.message for one in subject_conditions.condition_updates(subject(), Enrolment(ONE), NOW)}
     assert told["Ready"] == "1 of 2 photos are in the gallery; two: told of two"
-    told = {one.type: one.message for one in subject_verdicts.verdicts(subject(), Enrolment(NONE), NOW)}
+    told = {one.type: one.message for one in subject_conditions.condition_updates(subject(), Enrolment(NONE), NOW)}
     assert told["Ready"] == "no photo could be used; one: told of one (1 more in status.photos)"
 
 
 def test_what_the_operator_could_not_get_is_told_instead_of_identitys_missing() -> None:
     told = Enrolment(report(photo("one"), photo("two", "Missing")), GONE)
-    assert [(one.name, str(one.reason)) for one in subject_verdicts.photo_results(subject(), told)] == [
+    assert [(one.name, str(one.reason)) for one in subject_conditions.photo_results(subject(), told)] == [
         ("one", "Accepted"),
         ("two", "NotFound"),
     ]
 
 
 def test_a_photo_whose_source_went_later_says_so_and_stays_accepted() -> None:
-    (_, two) = subject_verdicts.photo_results(subject(), Enrolment(BOTH, GONE))
+    (_, two) = subject_conditions.photo_results(subject(), Enrolment(BOTH, GONE))
     assert two.accepted
     assert two.message == "enrolled; its source is no longer there: told of two"
 
@@ -189,18 +192,18 @@ def test_a_photo_whose_source_went_later_says_so_and_stays_accepted() -> None:
     ],
 )
 def test_each_moment_at_which_something_begins_or_ends_is_known(spec: dict[str, Any], moments: list[str]) -> None:
-    assert [one.strftime("%Y-%m-%dT%H:%M:%SZ") for one in subject_verdicts.moments(subject(**spec))] == moments
+    assert [one.strftime("%Y-%m-%dT%H:%M:%SZ") for one in subject_conditions.moments(subject(**spec))] == moments
 
 
 def test_consent_ends_at_its_moment_and_not_a_second_before() -> None:
     end = dt.datetime.fromisoformat(AFTER)
     granted = subject(consent={"status": "Granted", "expiresAt": AFTER})
-    assert not subject_verdicts.barred(granted, end - dt.timedelta(seconds=1))
-    assert subject_verdicts.barred(granted, end)
+    assert not subject_conditions.barred(granted, end - dt.timedelta(seconds=1))
+    assert subject_conditions.barred(granted, end)
 
 
 def test_an_erasure_that_waits_says_for_what() -> None:
-    waiting = {one.type: one for one in subject_verdicts.erasing("waiting for the identity service")}
+    waiting = {one.type: one for one in subject_conditions.erasing("waiting for the identity service")}
     assert (waiting["Ready"].true, waiting["Ready"].reason) == (False, "ErasureWaiting")
     assert waiting["Ready"].message == "waiting for the identity service"
-    assert {one.reason for one in subject_verdicts.erasing("")} == {"Erasing"}
+    assert {one.reason for one in subject_conditions.erasing("")} == {"Erasing"}
