@@ -1,4 +1,4 @@
-"""Wires the parts of the operator."""
+"""Make and connect the parts of the operator."""
 
 import os
 import socket
@@ -15,7 +15,7 @@ from vigil_operator.kube.kinds import CHILD_KINDS, OWN_KINDS, Key, Kind, Object
 from vigil_operator.kube.lease import Leadership
 from vigil_operator.kube.watch import Scope, Watch
 from vigil_operator.metrics import Metrics
-from vigil_operator.queues import KindQueues, Wishes
+from vigil_operator.queues import KeyQueue, KindQueues
 from vigil_operator.reconcile.camera.capacity import Capacities
 from vigil_operator.reconcile.camera.memory import CameraMemories
 from vigil_operator.reconcile.camera.reconciler import CameraReconciler
@@ -36,12 +36,12 @@ NOT_WATCHED = (
     "kubernetes.io/dockerconfigjson",
     "kubernetes.io/tls",
 )
-"""Types of Secrets that nothing of Vigil's can name; they are left to the API server."""
+"""Types of Secrets that no resource of Vigil can refer to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the program starts, watches and ends."""
+    """The parts that the program starts, watches and ends."""
 
     context: ReconcileContext
     queues: KindQueues
@@ -71,9 +71,9 @@ async def build(settings: Settings) -> Parts:
         metrics=metrics,
         heartbeats=Heartbeats(
             lambda camera: queue.add(_camera_key(camera)),
-            lambda site: _tell_site(cache, queue, settings, site),
+            lambda site: _queue_site(cache, queue, settings, site),
         ),
-        capacities=Capacities(lambda site: _tell_cameras(cache, queue, settings, site)),
+        capacities=Capacities(lambda site: _queue_cameras(cache, queue, settings, site)),
     )
     identity = f"{instance}_{os.getpid()}_{uuid.uuid4().hex[:8]}"
     leadership = Leadership(api, settings.namespace, settings.lease_name, identity, settings.lease_s)
@@ -91,13 +91,13 @@ async def build(settings: Settings) -> Parts:
 
 
 def scopes(settings: Settings) -> Iterator[Scope]:
-    """Give what is watched beside Vigil's own kinds: children and their pods by label, Secrets and ConfigMaps."""
+    """Yield what is watched beside Vigil's own kinds: children and their pods by label, Secrets and ConfigMaps."""
     for namespace in settings.served_namespaces or (None,):
         for kind in (*CHILD_KINDS, Kind.POD):
             # PodMonitors that are no longer wanted are removed, where there are such things.
             optional = kind is Kind.POD_MONITOR and settings.monitoring != "PodMonitor"
             yield Scope(kind, namespace, labels=f"{MANAGED_BY}={OPERATOR}", among=_is_ours, optional=optional)
-        # A pod of ours whose label somebody took away or changed; while nobody did, there is nothing to tell of.
+        # A pod of ours whose label was removed or changed; most often there is none.
         astray = f"{NAME}={STREAM},{MANAGED_BY}!={OPERATOR}"
         yield Scope(Kind.POD, namespace, labels=astray, among=_is_astray)
         others = f"{MANAGED_BY}!={OPERATOR}"
@@ -117,15 +117,15 @@ def _camera_key(camera: ResourceKey) -> Key:
     return Key(Kind.CAMERA, camera.namespace, camera.name)
 
 
-def _tell_site(cache: Cache, queue: Wishes, settings: Settings, site: str) -> None:
-    """Have a Site and its Cameras reconciled, in whatever namespace."""
+def _queue_site(cache: Cache, queue: KeyQueue, settings: Settings, site: str) -> None:
+    """Queue the Sites of a name and their Cameras, in all namespaces."""
     for key in cache.keys(Kind.SITE):
         if key.name == site:
             queue.add(key)
-    _tell_cameras(cache, queue, settings, site)
+    _queue_cameras(cache, queue, settings, site)
 
 
-def _tell_cameras(cache: Cache, queue: Wishes, settings: Settings, site: str) -> None:
+def _queue_cameras(cache: Cache, queue: KeyQueue, settings: Settings, site: str) -> None:
     for camera in cache.all(Kind.CAMERA):
         if site_of(camera, settings) == site:
             queue.add(key_of(Kind.CAMERA, camera))

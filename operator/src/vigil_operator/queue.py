@@ -1,8 +1,8 @@
-"""The work queue: every key once, however often it is added; failures come back with growing pauses.
+"""The work queue: every key once, however often it is added; failures are queued again with growing pauses.
 
-A key that is added while it is being worked on comes back after that, so that no two workers ever hold one key and no
-change is lost. Its size is bounded by the number of distinct keys, that is, of objects: wishes for later that were
-overtaken stay in the heap only until they are more than those that count.
+A key that is added while a worker holds it is queued again afterwards, so that no two workers ever hold one key and no
+change is lost. The size is bounded by the number of distinct keys, that is, of objects: outdated entries for later stay
+in the heap only until they outnumber the valid ones.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from vigil_runtime.backoff import KeyedBackoff
 K = TypeVar("K", bound=Hashable)
 
 SLACK: Final = 64
-"""So many overtaken wishes may always lie in the heap: a small one is not worth the work."""
+"""So many outdated entries may always stay in the heap: cleaning a small one is not worth the work."""
 
 
 class WorkQueue(Generic[K]):
@@ -37,21 +37,21 @@ class WorkQueue(Generic[K]):
 
     @property
     def waiting(self) -> int:
-        """How many keys are to come back later."""
+        """The number of keys that are due later."""
         return len(self._due)
 
     @property
     def held(self) -> int:
-        """How many wishes for later are held in memory, overtaken ones among them."""
+        """The number of entries for later in memory, outdated ones included."""
         return len(self._later)
 
     @property
     def active(self) -> int:
-        """How many keys are being worked on."""
+        """The number of keys that workers hold."""
         return len(self._active)
 
     def add(self, key: K, after_s: float = 0.0) -> None:
-        """Have a key worked on, now or after some seconds; the earlier of two wishes counts."""
+        """Queue a key, now or after some seconds; of two times the earlier one counts."""
         if after_s > 0:
             self._add_later(key, time.monotonic() + after_s)
         elif key in self._active:
@@ -68,11 +68,11 @@ class WorkQueue(Generic[K]):
         key = next(iter(self._ready))
         del self._ready[key]
         self._active[key] = False
-        self._due.pop(key, None)  # whatever was to happen later happens now
+        self._due.pop(key, None)  # what was due later happens now
         return key
 
     def done(self, key: K) -> None:
-        """Let go of a key."""
+        """Return a key after it was handled."""
         if self._active.pop(key):
             self.add(key)
 
@@ -108,7 +108,7 @@ class WorkQueue(Generic[K]):
         now = time.monotonic()
         while self._later and self._later[0][0] <= now:
             due, _, key = heapq.heappop(self._later)
-            if self._due.get(key) == due:  # else it was done meanwhile, or is wished for earlier
+            if self._due.get(key) == due:  # else it was handled meanwhile, or is due earlier
                 del self._due[key]
                 self.add(key)
         self._set_timer()

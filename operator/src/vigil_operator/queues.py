@@ -1,4 +1,4 @@
-"""A work queue for each kind, so that a thousand Subjects, or one that hangs, keep no Camera waiting."""
+"""A work queue for each kind, so that a thousand Subjects, or one that hangs, delay no Camera."""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol
@@ -7,15 +7,15 @@ from vigil_operator.kube.kinds import Key, Kind
 from vigil_operator.queue import WorkQueue
 
 
-class Wishes(Protocol):
-    """What takes keys to be worked on."""
+class KeyQueue(Protocol):
+    """A queue of keys."""
 
     def add(self, key: Key, after_s: float = 0.0) -> None:
-        """Have a key worked on, now or after some seconds; the earlier of two wishes counts."""
+        """Queue a key, now or after some seconds; of two times the earlier one counts."""
 
 
 class KindQueues:
-    """The work queues by kind; keys of other kinds are left aside."""
+    """The work queues by kind; keys of other kinds are ignored."""
 
     def __init__(self, kinds: Iterable[Kind]) -> None:
         self._queues: dict[Kind, WorkQueue[Key]] = {kind: WorkQueue() for kind in kinds}
@@ -28,20 +28,20 @@ class KindQueues:
 
     @property
     def waiting(self) -> int:
-        """How many keys are to come back later."""
+        """The number of keys that are due later."""
         return sum(queue.waiting for queue in self._queues.values())
 
     @property
     def active(self) -> int:
-        """How many keys are being worked on."""
+        """The number of keys that workers hold."""
         return sum(queue.active for queue in self._queues.values())
 
     def of(self, kind: Kind) -> WorkQueue[Key]:
-        """Give the queue of a kind."""
+        """Return the queue of a kind."""
         return self._queues[kind]
 
     def add(self, key: Key, after_s: float = 0.0) -> None:
-        """Have a key worked on, now or after some seconds; the earlier of two wishes counts."""
+        """Queue a key, now or after some seconds; of two times the earlier one counts."""
         queue = self._queues.get(key.kind)
         if queue is not None:
             queue.add(key, after_s)

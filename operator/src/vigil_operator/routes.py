@@ -1,11 +1,11 @@
-"""Who is to be reconciled when something changes: the object itself, its owner, and whoever names it."""
+"""Which objects are reconciled when one changes: itself, its owner, and those that refer to it."""
 
 from collections.abc import Iterator
 from typing import Final
 
 from vigil_operator.kube.cache import Cache, Change, key_of
 from vigil_operator.kube.kinds import CHILD_KINDS, OWN_KINDS, Key, Kind, Object
-from vigil_operator.queues import Wishes
+from vigil_operator.queues import KeyQueue
 from vigil_operator.resources.names import CAMERA_LABEL, camera_of_pod
 from vigil_operator.settings import Settings
 from vigil_operator.stored import usb_device
@@ -17,7 +17,7 @@ BY_CAMERA: Final = "camera"
 
 
 def add_indices(cache: Cache, settings: Settings) -> None:
-    """Make objects findable by what they name; before the first object is put."""
+    """Index objects by what they refer to; to be called before the first object is put."""
     cache.index(Kind.CAMERA, BY_SECRET, lambda obj: _name_in(obj, "source", "credentialsSecretRef"))
     cache.index(Kind.CAMERA, BY_SITE, lambda obj: [site_of(obj, settings)])
     cache.index(Kind.SITE, BY_SECRET, lambda obj: _name_in(obj, "bus", "credentialsSecretRef"))
@@ -31,21 +31,21 @@ def add_indices(cache: Cache, settings: Settings) -> None:
 class Router:
     """Listens to the cache and fills the queue."""
 
-    def __init__(self, cache: Cache, queue: Wishes, settings: Settings) -> None:
+    def __init__(self, cache: Cache, queue: KeyQueue, settings: Settings) -> None:
         self._cache = cache
         self._queue = queue
         self._settings = settings
         cache.listen(self)
 
     def __call__(self, change: Change) -> None:
-        """Have everybody reconciled whom a change concerns."""
+        """Queue the objects that a change affects."""
         if change.old is not None and change.new is not None and _same(change.old, change.new):
             return
-        for key in self.concerned(change):
+        for key in self.affected(change):
             self._queue.add(key)
 
-    def concerned(self, change: Change) -> Iterator[Key]:
-        """Give the keys of all whom a change concerns."""
+    def affected(self, change: Change) -> Iterator[Key]:
+        """Yield the keys of all objects that a change affects."""
         kind, namespace, name = change.key
         seen = [obj for obj in (change.old, change.new) if obj is not None]
         if kind in OWN_KINDS:
@@ -67,7 +67,7 @@ class Router:
         sites = {site_of(obj, self._settings) for obj in seen}
         yield from (Key(Kind.SITE, namespace, site) for site in sites)
         devices = {device for obj in seen if (device := usb_device(obj)) is not None}
-        if devices:  # one device is one whatever the namespace
+        if devices:  # Cameras of all namespaces share a device
             for other in self._cache.all(Kind.CAMERA):
                 if usb_device(other) in devices:
                     yield key_of(Kind.CAMERA, other)
@@ -86,13 +86,13 @@ class Router:
 
 
 def site_of(camera: Object, settings: Settings) -> str:
-    """Give the name of a Camera's Site."""
+    """Return the name of a Camera's Site."""
     named = _name_in(camera, "siteRef")
     return named[0] if named else settings.site
 
 
 def _same(old: Object, new: Object) -> bool:
-    """Say whether nothing differs but the resource version."""
+    """Return whether nothing differs but the resource version."""
     return _unversioned(old) == _unversioned(new)
 
 
@@ -112,7 +112,7 @@ def _photo_refs(obj: Object, kind: str) -> list[str]:
 
 
 def _at(here: object, *path: str) -> object:
-    """Look into data of whatever shape; None where there is nothing such."""
+    """Return the value at a path in data of any shape; None where there is none."""
     for part in path:
         here = here.get(part) if isinstance(here, dict) else None
     return here

@@ -1,6 +1,6 @@
 """Read Vigil's own kinds as the API server stores them, which may be under another version's, looser schema.
 
-Nothing else looks into a spec: whatever is in it that the contracts do not know must not hinder other objects.
+Nothing else reads a spec: content that the contracts do not know must not affect other objects.
 """
 
 import functools
@@ -17,19 +17,19 @@ _METADATA = ("name", "namespace", "uid", "generation", "labels")
 
 
 def read(kind: Kind, obj: Object) -> Resource | list[Problem]:
-    """Give what an object is by the contracts, or all that is wrong with it."""
+    """Return an object as the contracts define it, or all problems with it."""
     spec = obj.get("spec") or {}
     return check({"apiVersion": API_VERSION, "kind": kind.value, "metadata": named(obj), "spec": spec})
 
 
 def named(obj: Object) -> Object:
-    """Give an object's metadata as far as the contracts know them."""
+    """Return the fields of an object's metadata that the contracts know."""
     metadata = obj.get("metadata") or {}
     return {name: metadata[name] for name in _METADATA if name in metadata}
 
 
 def camera_spec(obj: Object) -> CameraSpec | None:
-    """Give what a Camera asks for; None: something in it is wrong, and so it asks for nothing."""
+    """Return the spec of a Camera; None: it is invalid, and nothing in it counts."""
     try:
         return _camera_spec(json.dumps(obj.get("spec") or {}, sort_keys=True))
     except (TypeError, ValueError, RecursionError):
@@ -37,7 +37,7 @@ def camera_spec(obj: Object) -> CameraSpec | None:
 
 
 def site_spec(obj: Object) -> SiteSpec | None:
-    """Give what a Site asks for; None: something in it is wrong, and so it asks for nothing."""
+    """Return the spec of a Site; None: it is invalid, and nothing in it counts."""
     try:
         return _site_spec(json.dumps(obj.get("spec") or {}, sort_keys=True))
     except (TypeError, ValueError, RecursionError):
@@ -45,7 +45,7 @@ def site_spec(obj: Object) -> SiteSpec | None:
 
 
 def usb_device(obj: Object) -> str | None:
-    """Give the device that a Camera reads; None for other sources."""
+    """Return the device that a Camera reads; None for other sources."""
     spec = camera_spec(obj)
     return spec.source.url if spec is not None and spec.source.type is SourceType.USB else None
 

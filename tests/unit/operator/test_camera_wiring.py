@@ -114,7 +114,7 @@ TABLE: dict[str, tuple[Around, str | None, str]] = {
 def test_nobody_is_told_to_change_what_cannot_be_changed(name: str) -> None:
     problem = TABLE[name][0].resolve().problem
     assert problem is not None
-    assert "delete the Camera and make it anew with" in problem.message
+    assert "delete the Camera and create it again with" in problem.message
     assert "spec.siteRef" not in problem.message
 
 

@@ -76,14 +76,14 @@ TABLE: dict[str, tuple[Kind, Object, set[str]]] = {
 
 @pytest.mark.parametrize("name", TABLE)
 def test_a_change_concerns(seen: Cache, name: str) -> None:
-    kind, changed, concerned = TABLE[name]
+    kind, changed, affected = TABLE[name]
     queue: WorkQueue[Key] = WorkQueue()
     router = Router(seen, queue, settings())
     told: set[str] = set()
-    seen.listen(lambda change: told.update(f"{key.kind}/{key.name}" for key in router.concerned(change)))
+    seen.listen(lambda change: told.update(f"{key.kind}/{key.name}" for key in router.affected(change)))
     seen.put(kind, changed)
-    assert told == concerned
-    assert len(queue) == len(concerned)
+    assert told == affected
+    assert len(queue) == len(affected)
 
 
 def test_another_resource_version_alone_concerns_nobody(seen: Cache) -> None:

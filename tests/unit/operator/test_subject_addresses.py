@@ -228,7 +228,7 @@ async def test_all_photos_together_are_no_more_than_identity_takes(
     told = enrolment.absent["six"]
     assert told.reason is PhotoReason.TOO_LARGE
     assert "more than 500 bytes" in told.message
-    assert "may have 2500 bytes together, and those before have 2000" in told.message
+    assert "may have 2500 bytes together, and the first ones have 2000" in told.message
 
 
 async def test_what_identity_no_longer_knows_is_fetched_again(bench: Bench, photos: Photos, identity: Identity) -> None:

@@ -60,7 +60,7 @@ def test_a_photo_is_known_by_its_digest_without_being_read() -> None:
             secret(sha256="0" * 64),
             cache_with(Kind.SECRET, data={"a.jpg": ENCODED}),
             "ChecksumMismatch",
-            f"the bytes have sha256 {SHA}; the Subject says 000",
+            f"the bytes have sha256 {SHA}; the Subject states 000",
         ),
         (
             Photo.model_validate({"name": "one", "url": "file:a.jpg", "sha256": SHA}),

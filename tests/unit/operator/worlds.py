@@ -23,7 +23,7 @@ OWN = "nats://127.0.0.1:9"
 
 
 def context_with(client: ApiClient, settings: Settings, cache: Cache) -> ReconcileContext:
-    """Give a context that nothing tells more than a test puts into its cache."""
+    """Return a context that knows only what a test puts into its cache."""
     metrics = Metrics()
     api = Api(client, cache, metrics)
     return ReconcileContext(
@@ -39,14 +39,14 @@ def context_with(client: ApiClient, settings: Settings, cache: Cache) -> Reconci
 
 
 def context_of(cache: Cache) -> ReconcileContext:
-    """Give a context whose API server is away."""
+    """Return a context whose API server is away."""
     client = ApiClient(Configuration(NOWHERE))
     return context_with(client, Settings(nats_url=OWN, nats_token=SecretStr("the installation's own")), cache)
 
 
 @asynccontextmanager
 async def identity_that(answers: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[Registry]:
-    """Serve a small identity, and give the client that asks it."""
+    """Serve a small identity, and yield its client."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answers)
     runner = web.AppRunner(app)

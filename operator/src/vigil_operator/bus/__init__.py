@@ -1,1 +1,1 @@
-"""What the stream pods say of themselves, over NATS."""
+"""Heartbeats of the stream pods, over NATS."""

@@ -7,6 +7,6 @@ import kopf
 
 @kopf.on.probe(id="operator")
 def report_liveness(memo: Any, **_: Any) -> dict[str, str]:  # noqa: ANN401 - kopf's types
-    """Return what is wrong with each part that a restart would repair; /healthz answers with the same."""
+    """Return the error of each part that a restart would repair; /healthz responds with the same."""
     parts: dict[str, str] = memo.program.alive()
     return parts

@@ -11,7 +11,7 @@ from vigil_operator.kube.client import Api
 from vigil_operator.kube.events import EventWriter
 from vigil_operator.kube.kinds import Key
 from vigil_operator.metrics import Metrics
-from vigil_operator.queues import Wishes
+from vigil_operator.queues import KeyQueue
 from vigil_operator.reconcile.camera.capacity import Capacities
 from vigil_operator.settings import Settings
 
@@ -37,7 +37,7 @@ class ReconcileContext:
     cache: Cache
     api: Api
     events: EventWriter
-    queue: Wishes
+    queue: KeyQueue
     metrics: Metrics
     heartbeats: Heartbeats
     capacities: Capacities

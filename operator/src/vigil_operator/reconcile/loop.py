@@ -1,4 +1,4 @@
-"""Workers: take a key, reconcile it, and have it back when it failed or asked for it."""
+"""Workers: take a key, reconcile it, and queue it again when it failed or has to be repeated."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from vigil_operator.reconcile.context import Reconciler, Result
 log = structlog.get_logger(__name__)
 
 DEADLINES_S: Final[Mapping[Kind, float]] = {Kind.CAMERA: 120.0, Kind.SITE: 120.0, Kind.SUBJECT: 900.0}
-"""No reconcile takes that long: every request has its own deadline. One that does is ended and tried again.
+"""No reconcile takes that long: every request has its own deadline. One that does is cancelled and repeated.
 
 A Subject's photos may take five minutes to be fetched and enrolled, and wait as long for each enrolment before it.
 """
@@ -32,12 +32,12 @@ class ReconcileLoop:
         self._metrics = metrics
 
     async def run(self, workers: int, stopping: asyncio.Event) -> None:
-        """Work until told to stop; what is under way is finished.
+        """Work until the event is set; reconciles under way are finished.
 
         Parameters
         ----------
         workers
-            Reconciles at once, of each kind.
+            Concurrent reconciles of each kind.
         """
         async with asyncio.TaskGroup() as group:
             for _, queue in self._queues:
@@ -62,7 +62,7 @@ class ReconcileLoop:
             stop.cancel()
 
     async def handle(self, key: Key) -> None:
-        """Reconcile one key; raises nothing but cancellation."""
+        """Reconcile one key; raise nothing but cancellation."""
         reconciler = self._reconcilers.get(key.kind)
         if reconciler is None:
             return
@@ -77,7 +77,7 @@ class ReconcileLoop:
         except Exception as error:
             # A fault of ours in one object must not stop the reconciles of all others.
             outcome = "Failed"
-            log.exception("a reconcile failed", key=str(key))
+            log.exception("reconcile failed unexpectedly", key=str(key))
             self._failed(key, error, 0.0)
         else:
             outcome = result.outcome
@@ -89,8 +89,8 @@ class ReconcileLoop:
         queue = self._queues.of(key.kind)
         first = queue.backoff.failures(key) == 0
         pause = max(queue.backoff.next_s(key), least_s)
-        if first and isinstance(error, KubeError):  # one line per trouble
-            log.warning("not reconciled; trying again", key=str(key), reason=str(error))
+        if first and isinstance(error, KubeError):  # one line per outage
+            log.warning("reconcile failed; trying again", key=str(key), reason=str(error))
         queue.add(key, after_s=pause)
 
     def _succeeded(self, key: Key, result: Result) -> None:

@@ -1,4 +1,4 @@
-"""Turns for what can wait, so that a thousand of it take nothing from what cannot."""
+"""A rate limit for work that can wait, so that a thousand pieces of it delay no urgent work."""
 
 import time
 from collections.abc import Hashable
@@ -7,28 +7,28 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 
-class Pace(Generic[K]):
-    """So many turns a second, for whoever comes.
+class RateLimit(Generic[K]):
+    """A token bucket with keys that wait.
 
     Parameters
     ----------
     per_s
-        Turns a second.
-    at_once
-        So many that nobody took may be taken at once.
+        Tokens a second.
+    burst
+        The most tokens that are saved up.
     """
 
-    def __init__(self, per_s: float, at_once: float) -> None:
+    def __init__(self, per_s: float, burst: float) -> None:
         self._per_s = per_s
-        self._at_once = at_once
-        self._left = at_once
+        self._burst = burst
+        self._left = burst
         self._at = time.monotonic()
         self._waiting: set[K] = set()
 
     def wait_s(self, key: K) -> float:
-        """Take a turn: 0 when it is given, else the seconds after which to ask again."""
+        """Take a token and return 0, or return the seconds until the next attempt when there is none."""
         now = time.monotonic()
-        self._left = min(self._at_once, self._left + (now - self._at) * self._per_s)
+        self._left = min(self._burst, self._left + (now - self._at) * self._per_s)
         self._at = now
         if self._left >= 1.0:
             self._left -= 1.0

@@ -1,9 +1,9 @@
-"""Take out of identity what was deleted while no operator ran.
+"""Remove from identity what was deleted while no operator ran.
 
-Nobody tells of that any more: neither a watch, nor a finalizer where there was none or it was taken away. So identity
-is asked once what it has, and after that the API server what there is, in the served namespaces. Only what an operator
-of this very installation put there, with the uid that the API server gave, is touched, and only under that very uid: to
-a cluster that was built anew beside a database that was kept, everything looks as if it had been deleted.
+Nothing reports such a deletion: neither a watch, nor a finalizer that was never set or was removed. So identity is
+asked once for its keys, and after that the API server for the objects in the served namespaces. Only entries that an
+operator of this very installation registered, under the uid of the API server, are removed, and only under that uid:
+for a cluster that was rebuilt beside a kept database, everything looks as if it had been deleted.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ from vigil_runtime.registry.errors import RegistryError
 
 log = structlog.get_logger(__name__)
 
-FIRST_AGAIN_S: Final = 2.0
-MOST_AGAIN_S: Final = 300.0
-TOLD: Final = 10
-"""Names of what is left that are logged."""
+FIRST_RETRY_S: Final = 2.0
+LONGEST_RETRY_S: Final = 300.0
+MAX_LOGGED: Final = 10
+"""Names of remaining entries in the log."""
 
 
 class RegistrySweep:
@@ -37,17 +37,17 @@ class RegistrySweep:
     Parameters
     ----------
     subjects
-        Erases Subjects; in turn with everything else that is done for one.
+        Erases Subjects, one reconcile of a Subject at a time.
     """
 
     def __init__(self, context: ReconcileContext, registry: Registry, subjects: Reconciler) -> None:
         self._context = context
         self._registry = registry
         self._subjects = subjects
-        self._again: KeyedBackoff[Kind] = KeyedBackoff(FIRST_AGAIN_S, MOST_AGAIN_S)
+        self._again: KeyedBackoff[Kind] = KeyedBackoff(FIRST_RETRY_S, LONGEST_RETRY_S)
 
     async def run(self) -> None:
-        """Do it, however long identity or the API server is away; only after this operator leads."""
+        """Compare all kinds, however long identity or the API server is away; only while this operator leads."""
         for kind in OWN_KINDS:
             while True:
                 try:
@@ -55,18 +55,16 @@ class RegistrySweep:
                     break
                 except (RegistryError, KubeError) as error:
                     if self._again.failures(kind) == 0:
-                        log.warning(
-                            "the registry is not compared yet; trying again", kind=kind.value, reason=str(error)
-                        )
+                        log.warning("registry not compared yet; trying again", kind=kind.value, reason=str(error))
                     await asyncio.sleep(self._again.next_s(kind))
 
     async def sweep(self, kind: Kind) -> list[Key]:
-        """Take out what this installation put into identity and the cluster has not; gives what that was.
+        """Remove what this installation registered and the cluster lacks, and return its keys.
 
         Raises
         ------
         RegistryError, KubeError
-            One of them does not answer; all of it may be repeated.
+            One of them does not answer; everything may be repeated.
         """
         found = await self._registry.registered_keys(kind.value)
         namespaces = self._context.settings.served_namespaces
@@ -75,22 +73,22 @@ class RegistrySweep:
             for one in found
             if one.uid is not None and (not namespaces or one.namespace in namespaces)
         }
-        # What identity has of this installation was in the cluster before; so what a later list lacks is gone.
+        # What identity has of this installation was in the cluster before, so what a later list lacks is gone.
         alive = await self._alive(kind) if known else set()
         if alive is None:
             return []
         absent = sorted(known.keys() - alive)
         gone = [key for key in absent if self._is_ours(known[key])]
-        _tell_left(kind, [key for key in absent if not self._is_ours(known[key])])
+        _log_remaining(kind, [key for key in absent if not self._is_ours(known[key])])
         for key in gone:
-            await self._take_out(key, known[key])
+            await self._remove(key, known[key])
         return gone
 
     def _is_ours(self, one: RegisteredKey) -> bool:
         return one.registrar is not None and one.registrar == self._registry.registrar
 
     async def _alive(self, kind: Kind) -> set[Key] | None:
-        """List what there is; None while the API server knows no such kind, which says nothing."""
+        """Return the keys in the cluster; None while the API server does not serve the kind, which proves nothing."""
         alive: set[Key] = set()
         for namespace in self._context.settings.served_namespaces or (None,):
             try:
@@ -100,8 +98,10 @@ class RegistrySweep:
             alive.update(key_of(kind, obj) for obj in objects)
         return alive
 
-    async def _take_out(self, key: Key, registered: RegisteredKey) -> None:
-        log.warning("deleted while no operator ran; taken out of identity", key=str(key), uid=str(registered.uid))
+    async def _remove(self, key: Key, registered: RegisteredKey) -> None:
+        log.warning(
+            "removing from identity what was deleted while no operator ran", key=str(key), uid=str(registered.uid)
+        )
         where, uid = ResourceKey(key.namespace, key.name), registered.uid or uuid.UUID(int=0)
         if key.kind is Kind.CAMERA:
             await self._registry.delete_camera(where, uid)
@@ -112,17 +112,17 @@ class RegistrySweep:
             self._context.queue.add(key)
 
 
-def _tell_left(kind: Kind, left: list[Key]) -> None:
-    """Say once what is neither in the cluster nor this installation's to take out."""
+def _log_remaining(kind: Kind, left: list[Key]) -> None:
+    """Log once what is not in the cluster and not this installation's to remove."""
     if left:
-        erase = "erase a person" if kind is Kind.SUBJECT else "take one out of identity"
-        told = (
+        erase = "erase a person" if kind is Kind.SUBJECT else "remove one from identity"
+        message = (
             f"identity has {len(left)} {kind}s that are not in this cluster and that another or an unknown "
-            "installation registered; they are left, as a cluster that was built anew may not have them yet; "
+            "installation registered; they are kept, because a rebuilt cluster may not have them yet; "
             f"to {erase}, apply the {kind} and delete it"
         )
         log.warning(
-            told,
-            names=", ".join(f"{key.namespace}/{key.name}" for key in left[:TOLD]),
-            more=max(len(left) - TOLD, 0),
+            message,
+            names=", ".join(f"{key.namespace}/{key.name}" for key in left[:MAX_LOGGED]),
+            more=max(len(left) - MAX_LOGGED, 0),
         )

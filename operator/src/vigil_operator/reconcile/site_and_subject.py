@@ -1,4 +1,4 @@
-"""Wire the reconcilers of Sites and Subjects, which share identity's registry."""
+"""Make the reconcilers of Sites and Subjects, which share identity's registry."""
 
 from vigil_operator.kube.kinds import Kind
 from vigil_operator.reconcile.context import ReconcileContext
@@ -10,14 +10,14 @@ from vigil_runtime.registry.client import RegistryClient as Registry
 
 
 def make_registry(settings: Settings) -> Registry | None:
-    """Make the client of identity's registry; None when the operator was told of none. Connects to nothing yet."""
+    """Return the client of identity's registry, not connected yet; None without its address."""
     if settings.registry_url is None or settings.registry_token is None:
         return None
     return Registry(settings.registry_url, settings.registry_token.get_secret_value())
 
 
 def site_and_subject(context: ReconcileContext, registry: Registry | None) -> tuple[SiteReconciler, SubjectReconciler]:
-    """Make both reconcilers; whoever made the registry closes it."""
+    """Return both reconcilers; the caller closes the registry."""
 
     def model_changed() -> None:
         for key in context.cache.keys(Kind.SUBJECT):

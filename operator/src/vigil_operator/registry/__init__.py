@@ -1,1 +1,1 @@
-"""Identity's registry: who enrols and erases Subjects, and takes the sightings of registered Cameras."""
+"""Identity's registry, which enrols and erases Subjects and records the sightings of registered Cameras."""

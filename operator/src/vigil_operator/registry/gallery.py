@@ -1,4 +1,4 @@
-"""What identity last said of itself, asked for by all who need it and not more often than need be."""
+"""The last status of identity, shared by all reconciles and requested at most every ten seconds."""
 
 import asyncio
 import time
@@ -10,10 +10,11 @@ from vigil_runtime.registry.client import RegistryClient as Registry
 from vigil_runtime.registry.errors import RegistryAwayError, RegistryError
 
 FRESH_S: Final = 10.0
-"""An answer is given again for so long; so is a failure."""
+"""A response is used for so long, and so is a failure."""
 
 NOT_CONFIGURED: Final = (
-    "the operator knows no identity service; set VIGIL_REGISTRY_URL and VIGIL_REGISTRY_TOKEN (the chart does)"
+    "the operator has no address of the identity service; set VIGIL_REGISTRY_URL and VIGIL_REGISTRY_TOKEN (the chart "
+    "does)"
 )
 
 
@@ -23,7 +24,7 @@ class Gallery:
     Parameters
     ----------
     registry
-        None: the operator was told of none.
+        None: the operator has none.
     model_changed
         Called when identity serves another recognition model than before.
     """
@@ -35,10 +36,10 @@ class Gallery:
         self._asked_at = float("-inf")
         self._asking = asyncio.Lock()
         self.model_id: str | None = None
-        """That is served, as far as is known."""
+        """The model that is served, as far as it is known."""
 
     async def status(self) -> RegistryStatus:
-        """Give how identity stands; raises RegistryError."""
+        """Return the status of identity; raise RegistryError when it does not answer."""
         async with self._asking:
             if time.monotonic() - self._asked_at >= FRESH_S or self._last is None:
                 self._last = await self._ask()

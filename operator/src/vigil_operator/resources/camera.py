@@ -1,4 +1,4 @@
-"""From a Camera and its wiring to the manifests of its children."""
+"""Build the manifests of a Camera's children from the Camera and its wiring."""
 
 import json
 from typing import Any, Final
@@ -21,11 +21,11 @@ NOT_READ_BY_THE_STREAM: Final[dict[str, Any]] = {
     "preview": True,
     "recognition": {"threshold_permille"},
 }
-"""Parts of the spec that only others read; a change of them starts no pod anew."""
+"""Parts of the spec that the stream process does not read; a change of them restarts no pod."""
 
 
 def children(camera: Camera, wiring: Wiring) -> list[tuple[Kind, Object]]:
-    """Give the manifests that a Camera needs, in the order in which they are to be made."""
+    """Return the manifests that a Camera needs, in the order in which they are applied."""
     content = camera_json(camera)
     made: dict[Kind, Object | None] = {
         Kind.SERVICE_ACCOUNT: {"automountServiceAccountToken": False},
@@ -38,9 +38,9 @@ def children(camera: Camera, wiring: Wiring) -> list[tuple[Kind, Object]]:
 
 
 def camera_json(camera: Camera) -> str:
-    """Write the Camera as its stream process needs it: the same text for the same meaning.
+    """Return the Camera as its stream process reads it: the same text for the same meaning.
 
-    Fields at their defaults are left out, so that a new field in a later version starts no pod anew.
+    Fields at their defaults are left out, so that a new field in a later version restarts no pod.
     """
     spec = camera.spec.model_dump(
         mode="json", by_alias=True, exclude_defaults=True, exclude_none=True, exclude=NOT_READ_BY_THE_STREAM

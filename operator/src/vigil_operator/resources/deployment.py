@@ -1,4 +1,4 @@
-"""The Deployment of a Camera: one stream pod, as the PodSecurity standard *restricted* asks for."""
+"""The Deployment of a Camera: one stream pod, as the PodSecurity standard *restricted* requires."""
 
 from typing import Any, Final
 
@@ -16,16 +16,16 @@ CONFIG_DIR: Final = "/etc/vigil"
 CREDENTIALS_DIR: Final = "/etc/vigil/credentials"
 STATE_DIR: Final = "/var/lib/vigil"
 GRACE_S: Final = 15
-"""Longer than the stream process takes for its last words (8 s)."""
+"""Longer than the stream process takes to end (8 s)."""
 
 
 def deployment(camera: Camera, wiring: Wiring, content: str) -> Object:
-    """Give the Deployment's spec.
+    """Return the Deployment's spec.
 
     Parameters
     ----------
     content
-        What the stream process reads of its Camera; another content is another pod.
+        The Camera as the stream process reads it; another content leads to another pod.
     """
     return {
         "replicas": wiring.replicas,
@@ -36,24 +36,25 @@ def deployment(camera: Camera, wiring: Wiring, content: str) -> Object:
         "template": {
             "metadata": {
                 "labels": labels(camera.metadata.name),
-                "annotations": {CONFIG_HASH: config_hash(wiring, content, _asked(camera)), **_scraped(wiring)},
+                "annotations": {CONFIG_HASH: config_hash(wiring, content, _requested(camera)), **_scraped(wiring)},
             },
             "spec": _pod(camera, wiring),
         },
     }
 
 
-def config_hash(wiring: Wiring, content: str, asked: Object) -> str:
-    """Give the hash of all that the process reads at its start, of its image, and of the resources asked for.
+def config_hash(wiring: Wiring, content: str, requested: Object) -> str:
+    """Return the hash of everything that the process reads at its start, of its image, and of the requested resources.
 
-    Those give another pod anyway; by the hash, what the old one says of its lack of memory is none about the new one.
+    A change of image or resources leads to another pod anyway; with the hash, an out-of-memory kill of the old pod is
+    not attributed to the new one.
     """
     read = [content, wiring.secrets_digest, wiring.settings.stream_image]
-    return fingerprint([*read, asked] if asked else read)
+    return fingerprint([*read, requested] if requested else read)
 
 
 def wants_gpu(camera: Camera) -> bool:
-    """Say whether the pod asks for a GPU."""
+    """Return whether the pod requests a GPU."""
     return camera.spec.scheduling.gpu or camera.spec.decode.accelerator is Accelerator.CUDA
 
 
@@ -118,7 +119,7 @@ def _container(camera: Camera, wiring: Wiring) -> Object:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        # The last lines of the log, when the process ends with an error, are what the Camera's condition tells.
+        # When the process ends with an error, the Camera's condition has the last lines of its log.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts,
     }
@@ -149,15 +150,15 @@ def _resources(camera: Camera, wiring: Wiring) -> Object:
     chosen: dict[str, Any] = settings.stream_gpu_resources if wants_gpu(camera) else settings.stream_resources
     device = settings.usb_resources.get(camera.spec.source.url)
     added = {"limits": {device: "1"}} if camera.spec.source.type is SourceType.USB and device else {}
-    for more in (_asked(camera), added):
+    for more in (_requested(camera), added):
         chosen = {**chosen, **{part: {**(chosen.get(part) or {}), **amounts} for part, amounts in more.items()}}
     return chosen
 
 
-def _asked(camera: Camera) -> Object:
-    """Give the resources that a Camera asks for itself, as far as it does."""
-    asked = camera.spec.scheduling.resources.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return {part: amounts for part, amounts in asked.items() if amounts}
+def _requested(camera: Camera) -> Object:
+    """Return the resources in a Camera's own spec; empty without any."""
+    requested = camera.spec.scheduling.resources.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {part: amounts for part, amounts in requested.items() if amounts}
 
 
 def _volumes(camera: Camera, wiring: Wiring) -> list[Object]:

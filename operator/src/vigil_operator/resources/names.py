@@ -12,7 +12,7 @@ STREAM: Final = "vigil-stream"
 CONFIG_HASH: Final = "vigil.dev/config-hash"
 """On the pod template: of all that the stream process reads at its start."""
 APPLIED_HASH: Final = "vigil.dev/applied-hash"
-"""On every child: of the manifest as it was applied, so that what is no longer wanted in it is told, too."""
+"""On every child: of the manifest as it was applied, so that a field that is no longer wanted is noticed, too."""
 INSTALLATION: Final = "vigil.dev/operator"
 """On every child: namespace and name of the Lease of the installation that made it, as `namespace/name`."""
 CONTAINER: Final = "stream"
@@ -25,7 +25,7 @@ _PREFIX: Final = "camera-"
 
 
 def child_name(camera: str) -> str:
-    """Name a Camera's children: `camera-<name>`, cut with a hash where that is longer than a DNS label."""
+    """Return the name of a Camera's children: `camera-<name>`, cut, with a hash, where it exceeds a DNS label."""
     name = f"{_PREFIX}{camera}"
     if len(name) <= _MAX:
         return name
@@ -34,23 +34,23 @@ def child_name(camera: str) -> str:
 
 
 def camera_of_pod(pod: dict[str, Any]) -> str | None:
-    """Name the Camera that a pod was made for; None: no Camera.
+    """Return the name of the Camera that a pod was made for; None: no Camera.
 
-    Whatever becomes of its labels, its service account is that Camera's and can never change.
+    Its labels may be changed, but its service account is that Camera's and can never change.
     """
     account = str((pod.get("spec") or {}).get("serviceAccountName") or "")
     labels = pod["metadata"].get("labels") or {}
-    told = (labels.get(CAMERA_LABEL), labels.get(INSTANCE), account.removeprefix(_PREFIX))
-    return next((name for name in told if name and child_name(name) == account), None)
+    candidates = (labels.get(CAMERA_LABEL), labels.get(INSTANCE), account.removeprefix(_PREFIX))
+    return next((name for name in candidates if name and child_name(name) == account), None)
 
 
 def selector(camera: str) -> dict[str, str]:
-    """Give the labels that tell a Camera's pods; a Deployment's selector can never change."""
+    """Return the labels by which a Camera's pods are selected; a Deployment's selector can never change."""
     return {NAME: STREAM, CAMERA_LABEL: camera}
 
 
 def labels(camera: str) -> dict[str, str]:
-    """Give the labels of a Camera's children, as Kubernetes recommends them."""
+    """Return the labels of a Camera's children, as Kubernetes recommends them."""
     return selector(camera) | {
         INSTANCE: camera,
         "app.kubernetes.io/component": "stream",

@@ -23,9 +23,9 @@ DEFAULT_PORTS: Final = {
 
 
 def network_policy(camera: Camera, wiring: Wiring) -> Object:
-    """Give the policy's spec.
+    """Return the policy's spec.
 
-    NetworkPolicy knows addresses and no names: what is named by a DNS name may be anywhere, but only on its port.
+    NetworkPolicy knows addresses and no names: a peer with a DNS name may be anywhere, but only on its port.
     """
     egress = [
         {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]},
@@ -37,7 +37,7 @@ def network_policy(camera: Camera, wiring: Wiring) -> Object:
         "podSelector": {"matchLabels": selector(camera.metadata.name)},
         "policyTypes": ["Ingress", "Egress"],
         "ingress": [{"ports": [{"protocol": "TCP", "port": HTTP_PORT}]}],
-        "egress": [rule for place, rule in enumerate(egress) if rule not in egress[:place]],
+        "egress": [rule for index, rule in enumerate(egress) if rule not in egress[:index]],
     }
 
 

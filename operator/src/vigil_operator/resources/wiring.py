@@ -1,4 +1,4 @@
-"""What a Camera is connected with, resolved: everything that its manifests need beside its own spec."""
+"""The connections of a Camera, resolved: everything that its manifests need beside its own spec."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from vigil_operator.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """Where a Camera's stream pod sends to and what it reads.
+    """What a Camera's stream pod connects to and reads.
 
     Attributes
     ----------
@@ -34,5 +34,5 @@ class Wiring:
 
 
 def installation(settings: Settings) -> str:
-    """Name an installation of Vigil by where its operator's Lease lies: `namespace/name`."""
+    """Return the name of an installation of Vigil, that of its operator's Lease: `namespace/name`."""
     return f"{settings.namespace}/{settings.lease_name}"

@@ -23,23 +23,23 @@ from vigil_operator.reconcile.camera.orphans import Orphans
 from vigil_operator.reconcile.camera.registrations import Registrations
 from vigil_operator.reconcile.camera.wiring import Resolved, parse, resolve
 from vigil_operator.reconcile.context import ReconcileContext, Result
-from vigil_operator.reconcile.rate_limit import Pace
+from vigil_operator.reconcile.rate_limit import RateLimit
 from vigil_operator.reconcile.status_writer import StatusWriter, is_due
 from vigil_operator.resources.camera import children
 from vigil_operator.resources.names import child_name
 from vigil_operator.routes import BY_CAMERA, site_of
 
 QUIET_STEPS: Final = frozenset({Reason.POD_PENDING, Reason.STARTING, SourceReason.CONNECTING})
-"""Steps on the way up: in the status, but no events; a thousand Cameras that start would write two thousand."""
+"""Steps of a start: in the status, but without events; a thousand Cameras that start would write two thousand."""
 QUIET_PER_S: Final = 5.0
-QUIET_AT_ONCE: Final = 20.0
-"""So many statuses tell of Cameras on their way up, in all. One costs the API server nearly as much as all children of
-a Camera (10 ms and 12 ms of a core), and is overtaken in seconds: a thousand Cameras start sooner without.
+QUIET_BURST: Final = 20.0
+"""Rate of the statuses of starting Cameras, in all. One costs the API server nearly as much as all children of a Camera
+(10 ms and 12 ms of a core), and is outdated in seconds: a thousand Cameras start sooner without.
 """
 REWORD_S: Final = 5.0
 """A status of which only words differ, such as a pod's progress, is written at most so often."""
 CALM: Final = QUIET_STEPS | {Reason.STREAMING, Reason.SUSPENDED}
-"""Reasons of Ready that are no cause for a warning."""
+"""Reasons of Ready that cause no warning."""
 
 
 class CameraReconciler:
@@ -62,7 +62,7 @@ class CameraReconciler:
         self._orphans = Orphans(context, self._children)
         self._admission = Admission(context.cache, context.heartbeats, memories, context.queue.add)
         self._statuses = StatusWriter(context, "Reconcile", calm=CALM, quiet=QUIET_STEPS)
-        self._quiet: Pace[Key] = Pace(QUIET_PER_S, QUIET_AT_ONCE)
+        self._quiet: RateLimit[Key] = RateLimit(QUIET_PER_S, QUIET_BURST)
         self._edited = EditedPods(context.api.delete, context.api.get)
 
     async def reconcile(self, key: Key) -> Result:
@@ -80,7 +80,7 @@ class CameraReconciler:
             return await self._leave_to(key, obj, claim, memory)
         camera = parse(obj)
         if isinstance(camera, Problem):
-            # What runs goes on as it is: nobody asked for its end.
+            # A running pod goes on as it is: its end was not asked for.
             return await self._report(key, obj, camera, site_of(obj, self._context.settings), Outcome(), memory)
         resolved = self._admit(key, resolve(camera, obj, self._context.cache, self._context.settings))
         wanted, kept = self._wanted(key, resolved)
@@ -134,7 +134,7 @@ class CameraReconciler:
     def _wanted(self, key: Key, resolved: Resolved) -> tuple[list[tuple[Kind, Object]], set[Kind]]:
         """Return the children to apply, and the kinds that are left as they are.
 
-        A Deployment goes on as it is while there is a problem: nobody asked for its end.
+        A Deployment goes on as it is while there is a problem: its end was not asked for.
         """
         wanted = children(resolved.camera, resolved.wiring)
         problem = resolved.problem

@@ -42,7 +42,7 @@ class SiteMemory:
     Attributes
     ----------
     may_be_registered
-        Identity was asked to register it, whatever came of that.
+        Identity was asked to register it, with any result.
     """
 
     may_be_registered: bool = False

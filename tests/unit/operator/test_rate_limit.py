@@ -3,33 +3,33 @@
 import pytest
 from tests.unit.operator.worlds import Clock
 
-from vigil_operator.reconcile import rate_limit as pace
-from vigil_operator.reconcile.rate_limit import Pace
+from vigil_operator.reconcile import rate_limit
+from vigil_operator.reconcile.rate_limit import RateLimit
 
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(pace, "time", made)
+    monkeypatch.setattr(rate_limit, "time", made)
     return made
 
 
 def test_what_nobody_took_may_be_taken_at_once_and_no_more(clock: Clock) -> None:
-    turns: Pace[str] = Pace(2.0, 3.0)
+    turns: RateLimit[str] = RateLimit(2.0, 3.0)
     clock.now += 1000
     assert [turns.wait_s(key) for key in "abc"] == [0.0, 0.0, 0.0]
     assert turns.wait_s("d") == 0.5
 
 
 def test_who_waits_longer_is_told_of_all_who_wait() -> None:
-    turns: Pace[str] = Pace(2.0, 1.0)
+    turns: RateLimit[str] = RateLimit(2.0, 1.0)
     assert turns.wait_s("a") == 0.0
     assert [turns.wait_s(key) for key in "bcd"] == [0.5, 1.0, 1.5]
     assert turns.wait_s("b") == 1.5  # asking again takes no second place
 
 
 def test_who_comes_when_told_gets_a_turn(clock: Clock) -> None:
-    turns: Pace[int] = Pace(5.0, 20.0)
+    turns: RateLimit[int] = RateLimit(5.0, 20.0)
     due = {key: turns.wait_s(key) for key in range(100)}
     started = clock.now
     while waiting := {key: after for key, after in due.items() if after > 0}:
@@ -41,7 +41,7 @@ def test_who_comes_when_told_gets_a_turn(clock: Clock) -> None:
 
 
 def test_who_no_longer_waits_keeps_nobody_waiting() -> None:
-    turns: Pace[str] = Pace(1.0, 1.0)
+    turns: RateLimit[str] = RateLimit(1.0, 1.0)
     turns.wait_s("a")
     assert [turns.wait_s(key) for key in "bcd"] == [1.0, 2.0, 3.0]
     turns.forget("b")
