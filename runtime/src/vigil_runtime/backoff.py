@@ -22,9 +22,14 @@ def jittered(step_s: float) -> float:
     return step_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
 
-def backoff_s(failures: int, first_s: float = FIRST_S, longest_s: float = LONGEST_S) -> float:
+def backoff_s(
+    failures: int,
+    first_s: float = FIRST_S,
+    longest_s: float = LONGEST_S,
+    jitter: Callable[[float], float] = jittered,
+) -> float:
     """Return the seconds to wait after so many failures in a row, from 1, with jitter."""
-    return jittered(min(longest_s, first_s * 2.0 ** min(failures - 1, _MAX_DOUBLINGS)))
+    return jitter(min(longest_s, first_s * 2.0 ** min(failures - 1, _MAX_DOUBLINGS)))
 
 
 class Backoff:
@@ -34,18 +39,27 @@ class Backoff:
     ----------
     first_s, longest_s
         The first and the longest step in seconds.
+    jitter
+        Returns the wait for a step, both in seconds.
     """
 
-    def __init__(self, first_s: float = FIRST_S, longest_s: float = LONGEST_S) -> None:
+    def __init__(
+        self,
+        first_s: float = FIRST_S,
+        longest_s: float = LONGEST_S,
+        *,
+        jitter: Callable[[float], float] = jittered,
+    ) -> None:
         self._first_s = first_s
         self._longest_s = longest_s
+        self._jitter = jitter
         self.failures = 0
         """Failures in a row."""
 
     def next_s(self) -> float:
         """Count a failure and return the seconds to wait."""
         self.failures += 1
-        return backoff_s(self.failures, self._first_s, self._longest_s)
+        return backoff_s(self.failures, self._first_s, self._longest_s, self._jitter)
 
     def reset(self) -> None:
         """Start again with the first step, after a success."""

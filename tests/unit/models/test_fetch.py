@@ -11,7 +11,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tenacity import wait_none
 
 from vigil_models import api, catalogue
 from vigil_models.catalogue import ArchiveSource, Model, Pack, WheelSource
@@ -117,7 +116,7 @@ def test_what_an_earlier_program_left_is_used_if_it_fits(
 def test_a_refusal_is_reported_in_one_sentence(
     statuses: list[int], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downloading, "wait_random_exponential", lambda **_: wait_none())
+    monkeypatch.setattr(downloading, "FIRST_WAIT_S", 0.0)
     with serving(Server(statuses=statuses)) as server, pytest.raises(FetchError, match=message):
         downloading.download(server.url, tmp_path / "file.bin", sha256=SUM, progress=_silent)
     assert not (tmp_path / "file.bin").exists()
@@ -136,7 +135,7 @@ def test_another_file_than_expected_is_thrown_away(tmp_path: Path) -> None:
 
 
 def test_a_missing_server_is_reported_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloading, "wait_random_exponential", lambda **_: wait_none())
+    monkeypatch.setattr(downloading, "FIRST_WAIT_S", 0.0)
     with pytest.raises(FetchError, match=r"http://127.0.0.1:9/x: ConnectError.*tried 5 times"):
         downloading.download("http://127.0.0.1:9/x", tmp_path / "x", sha256=None, progress=_silent)
 

@@ -24,6 +24,11 @@ def test_a_success_starts_with_the_first_step_again() -> None:
     assert backoff.next_s() <= 1.0
 
 
+def test_the_jitter_is_replaceable() -> None:
+    backoff = Backoff(1.0, 3.0, jitter=lambda step_s: step_s)
+    assert [backoff.next_s() for _ in range(3)] == [1.0, 2.0, 3.0]
+
+
 def test_keys_wait_apart_and_a_forgotten_one_starts_again() -> None:
     backoff: KeyedBackoff[str] = KeyedBackoff(1.0, 60.0)
     for _ in range(5):

@@ -1,5 +1,6 @@
 import pytest
 
+from vigil_runtime.backoff import Backoff
 from vigil_vision.triton.breaker import FIRST_PAUSE_S, LONGEST_PAUSE_S, PROBE_EXPIRES_S, Breaker, Circuit
 
 
@@ -13,7 +14,8 @@ class Clock:
 
 def make(jitter: float = 0.0) -> tuple[Breaker, Clock]:
     clock = Clock()
-    return Breaker(clock=clock, jitter=lambda: jitter), clock
+    backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S, jitter=lambda step_s: step_s * (1 - jitter / 2))
+    return Breaker(clock=clock, backoff=backoff), clock
 
 
 def test_a_refused_connection_opens_at_once() -> None:

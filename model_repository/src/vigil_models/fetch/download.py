@@ -3,19 +3,21 @@
 import hashlib
 import shutil
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import httpx
-from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from vigil_models.errors import FetchError
+from vigil_runtime.backoff import Backoff
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the file name, bytes so far, and bytes in all (None while unknown)."""
 
 ATTEMPTS = 5
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 10.0
 TIMEOUT = httpx.Timeout(30, connect=10)
 
 
@@ -75,21 +77,26 @@ def _sum(path: Path) -> str:
 
 
 def _fetch(url: str, part: Path, progress: Progress, verify: ssl.SSLContext | None) -> None:
-    retrying = Retrying(
-        stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_random_exponential(multiplier=0.5, max=10),
-        retry=retry_if_exception_type(_CutOff),
-    )
     trust: ssl.SSLContext | bool = True if verify is None else verify
     try:
         with httpx.Client(timeout=TIMEOUT, follow_redirects=True, verify=trust) as client:
-            retrying(_continue, client, url, part, progress)
+            _try(client, url, part, progress)
     except (httpx.RequestError, httpx.InvalidURL) as error:
         raise FetchError(f"{url}: {type(error).__name__}: {error}.") from error
-    except RetryError as error:
-        raise FetchError(f"{url}: {error.last_attempt.exception()} (tried {ATTEMPTS} times).") from error
     except OSError as error:
         raise FetchError(f"{part}: cannot be written ({error.strerror}).") from error
+
+
+def _try(client: httpx.Client, url: str, part: Path, progress: Progress) -> None:
+    backoff = Backoff(FIRST_WAIT_S, LONGEST_WAIT_S)
+    while True:
+        try:
+            return _continue(client, url, part, progress)
+        except _CutOff as error:
+            wait_s = backoff.next_s()
+            if backoff.failures == ATTEMPTS:
+                raise FetchError(f"{url}: {error} (tried {ATTEMPTS} times).") from error
+        time.sleep(wait_s)
 
 
 def _continue(client: httpx.Client, url: str, part: Path, progress: Progress) -> None:

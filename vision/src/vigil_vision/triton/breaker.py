@@ -1,10 +1,11 @@
 """A circuit breaker: an endpoint that failed is paused, then tried by one call, not by all at once."""
 
-import random
 import threading
 import time
 from collections.abc import Callable
 from enum import StrEnum
+
+from vigil_runtime.backoff import Backoff
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 10.0
@@ -33,14 +34,11 @@ class Breaker:
     server do not come back in step.
     """
 
-    def __init__(
-        self, *, clock: Callable[[], float] = time.monotonic, jitter: Callable[[], float] = random.random
-    ) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, backoff: Backoff | None = None) -> None:
         self._clock = clock
-        self._jitter = jitter
+        self._backoff = backoff or Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         self._lock = threading.Lock()
         self._timeouts = 0
-        self._openings = 0
         self._retry_at: float | None = None
         self._probe_since: float | None = None
 
@@ -71,7 +69,8 @@ class Breaker:
         """Note a success; return whether it closed an open circuit."""
         with self._lock:
             was_open = self._retry_at is not None
-            self._timeouts = self._openings = 0
+            self._timeouts = 0
+            self._backoff.reset()
             self._retry_at = self._probe_since = None
             return was_open
 
@@ -87,9 +86,7 @@ class Breaker:
             self._timeouts += 1
             if not decisive and self._retry_at is None and self._timeouts < TOLERATED_TIMEOUTS:
                 return False
-            pause = min(FIRST_PAUSE_S * 2**self._openings, LONGEST_PAUSE_S)
-            self._openings = min(self._openings + 1, 16)
-            self._retry_at = self._clock() + pause * (1 - self._jitter() / 2)
+            self._retry_at = self._clock() + self._backoff.next_s()
             self._probe_since = None
             return True
 
