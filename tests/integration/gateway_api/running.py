@@ -16,7 +16,7 @@ from tests.support import waiting
 from tests.support.servers import NatsServer
 
 from vigil_contracts.bus import streams
-from vigil_gateway.api.factory import Process
+from vigil_gateway.api.factory import Parts
 from vigil_gateway.api.limits import ApiLimits
 from vigil_gateway.api.program import ApiProgram
 from vigil_gateway.settings import ApiSettings
@@ -36,7 +36,7 @@ class Api:
     """The running API."""
 
     port: int
-    parts: Process
+    parts: Parts
     stop: Callable[[], None]
 
     @property

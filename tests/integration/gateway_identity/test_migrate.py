@@ -122,7 +122,7 @@ async def test_the_fifth_step_keeps_events_and_serves_older_programs(shared_post
 
 async def at_step(url: str, revision: str) -> None:
     """Bring a database to an older step."""
-    engine = steps._engine(url)
+    engine = steps.new_engine(url)
     async with engine.begin() as connection:
 
         def take(sync: Connection) -> None:

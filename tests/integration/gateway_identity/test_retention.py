@@ -196,7 +196,7 @@ async def test_unprocessed_messages_stay_on_the_bus(database_url: str, bus: Bus,
     program = await identity()  # without a model nothing is consumed
     await eventually(lambda: program.parts.bus.ready, DEADLINE_S, "identity is connected")
     await bus.publish(a_sighting(axis(0), site=bus.site))
-    expiry = program.parts.retention._expiry
+    expiry = program.parts.retention.expiry
     later = dt.datetime.now(dt.UTC) + HOUR
     await expiry.purge(a_sighting(site=bus.site).camera.key, await expiry.before(later))
     info = await bus.jetstream.stream_info(event_stream(bus.site).name)

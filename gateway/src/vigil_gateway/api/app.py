@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.requests import HTTPConnection
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
-from vigil_gateway.api.factory import Process
+from vigil_gateway.api.factory import Parts
 from vigil_gateway.api.metrics import ApiCollector, QueryTimer
 from vigil_gateway.handlers.graphql.context import RequestContext
 from vigil_gateway.handlers.graphql.errors import Code, RequestError, error_body, limit_error
@@ -22,7 +22,7 @@ from vigil_gateway.http.body import BodyLimit
 from vigil_runtime import health
 
 
-def create_app(parts: Process, token: str) -> FastAPI:
+def create_app(parts: Parts, token: str) -> FastAPI:
     """Return the application; starting and stopping the parts is left to the program.
 
     Parameters
@@ -55,7 +55,7 @@ def create_app(parts: Process, token: str) -> FastAPI:
     return app
 
 
-def _graphql(parts: Process, token: str, timer: QueryTimer) -> Router:
+def _graphql(parts: Parts, token: str, timer: QueryTimer) -> Router:
     authenticate = bearer(token)
 
     async def context(connection: HTTPConnection) -> RequestContext:
@@ -80,7 +80,7 @@ def _graphql(parts: Process, token: str, timer: QueryTimer) -> Router:
     )
 
 
-async def _ready(parts: Process) -> health.Response:
+async def _ready(parts: Parts) -> health.Response:
     """Return whether requests can be answered now; without NATS they can, with events up to a second later."""
     feed = parts.services.hub.feed
     database = feed.away or ("" if feed.ready.is_set() else "the newest event is not known yet")

@@ -21,7 +21,7 @@ from vigil_runtime.bus import BusAddress
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class Parts:
     """All long-lived parts of one API process."""
 
     limits: ApiLimits
@@ -31,7 +31,7 @@ class Process:
     bus: BusListener
 
 
-def build(settings: ApiSettings, limits: ApiLimits) -> Process:
+def build(settings: ApiSettings, limits: ApiLimits) -> Parts:
     """Return all parts; connects to nothing yet."""
     database = Database(settings.database_url.get_secret_value(), "vigil-gateway api", limits.database_connections)
     reader = Reader(database, limits.query_timeout_s)
@@ -61,4 +61,4 @@ def build(settings: ApiSettings, limits: ApiLimits) -> Process:
         bus_up=lambda: bus.connected,
         connections=lambda: gate.open,
     )
-    return Process(limits, database, services, gate, bus)
+    return Parts(limits, database, services, gate, bus)

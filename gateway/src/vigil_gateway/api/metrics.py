@@ -6,7 +6,7 @@ from prometheus_client import Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from vigil_gateway.api.factory import Process
+from vigil_gateway.api.factory import Parts
 from vigil_gateway.handlers.graphql.live.render import Renderers
 from vigil_runtime.build_info import program_registry
 
@@ -14,7 +14,7 @@ from vigil_runtime.build_info import program_registry
 class ApiCollector(Collector):
     """Exports the counts of the API's parts."""
 
-    def __init__(self, parts: Process, renderers: Renderers) -> None:
+    def __init__(self, parts: Parts, renderers: Renderers) -> None:
         self._parts = parts
         self._renderers = renderers
 

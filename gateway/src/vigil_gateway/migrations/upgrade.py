@@ -48,7 +48,7 @@ async def upgrade(database_url: str) -> str:
     MigrationError
         Postgres cannot be reached, another migration holds the lock for too long, or the database is newer.
     """
-    engine = _engine(database_url)
+    engine = new_engine(database_url)
     try:
         async with asyncio.timeout(WAIT_FOR_LOCK_S + 60), engine.begin() as connection:
             return await connection.run_sync(_upgrade)
@@ -62,7 +62,7 @@ async def upgrade(database_url: str) -> str:
         await engine.dispose()
 
 
-def _engine(database_url: str) -> AsyncEngine:
+def new_engine(database_url: str) -> AsyncEngine:
     """Return an engine; asyncpg receives the address unchanged, since SQLAlchemy reads unix sockets unlike libpq."""
 
     async def connect() -> asyncpg.Connection:

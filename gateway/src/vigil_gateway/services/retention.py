@@ -58,12 +58,18 @@ def shorter(camera: str | None, site: str | None) -> dt.timedelta | None:
 
 
 class Retention:
-    """Deletes sightings whose retention has ended; of several processes, one deletes at a time."""
+    """Deletes sightings whose retention has ended; of several processes, one deletes at a time.
+
+    Attributes
+    ----------
+    expiry
+        Deletes messages on the bus.
+    """
 
     def __init__(self, principal: Principal, database: Database, bus: SiteBus, metrics: ServiceMetrics) -> None:
         self._principal = principal
         self._database = database
-        self._expiry = Expiry(bus)
+        self.expiry = Expiry(bus)
         self._site = bus.address.site
         self._metrics = metrics
 
@@ -131,11 +137,11 @@ class Retention:
     async def _purge(self, cameras: list[CameraRetention], now: dt.datetime) -> None:
         positions: dict[dt.timedelta, Positions] = {}
         for one in cameras:
-            if one.retention >= self._expiry.max_age:
+            if one.retention >= self.expiry.max_age:
                 continue
             if one.retention not in positions:
-                positions[one.retention] = await self._expiry.before(now - one.retention)
-            await self._expiry.purge(one.camera, positions[one.retention])
+                positions[one.retention] = await self.expiry.before(now - one.retention)
+            await self.expiry.purge(one.camera, positions[one.retention])
 
 
 def _back(now: dt.datetime, retention: dt.timedelta) -> dt.datetime:
