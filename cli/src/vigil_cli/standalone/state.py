@@ -178,20 +178,25 @@ def make_usable(folder: Path, what: str, chosen: str) -> None:
         It cannot be made or written, or the disk is full.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        probe = folder / f".probe-{os.getpid()}"
-        probe.write_bytes(b"0" * 4096)
-        probe.unlink()
+        free = make_writable(folder, 0o700)
     except OSError as error:
         raise CommandError(
             f"The {what} {folder} cannot be written ({error.strerror}); free some space or choose another {chosen}."
         ) from None
-    free = shutil.disk_usage(folder).free
     if free < LEAST_FREE:
         raise CommandError(
             f"The disk of the {what} {folder} is full ({free >> 20} MiB free, {LEAST_FREE >> 20} are needed); "
             f"free some space or choose another {chosen}."
         )
+
+
+def make_writable(folder: Path, mode: int = 0o777) -> int:
+    """Make a folder, write a probe into it, and return the free bytes of its disk; raise OSError."""
+    folder.mkdir(parents=True, exist_ok=True, mode=mode)
+    probe = folder / f".probe-{os.getpid()}"
+    probe.write_bytes(b"0" * 4096)
+    probe.unlink()
+    return shutil.disk_usage(folder).free
 
 
 def write_private(file: Path, content: str | bytes) -> None:

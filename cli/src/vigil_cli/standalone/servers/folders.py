@@ -1,11 +1,10 @@
 """Folders of servers."""
 
 import contextlib
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from vigil_cli.standalone.state import make_writable
 from vigil_cli.supervisor.spec import StartError
 
 
@@ -25,11 +24,7 @@ def prepare(folder: Path, what: str, need_bytes: int = 0) -> Path:
         It cannot be made or written, or the disk is full.
     """
     with as_start_error(f"{what} cannot use its folder {folder}"):
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{os.getpid()}"
-        probe.write_bytes(b"0" * 4096)
-        probe.unlink()
-        free = shutil.disk_usage(folder).free
+        free = make_writable(folder)
     if free < need_bytes:
         msg = (
             f"{what} needs {need_bytes >> 20} MiB in {folder}, and the disk has {free >> 20} MiB left; "
