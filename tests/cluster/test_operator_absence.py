@@ -127,13 +127,13 @@ async def test_a_watch_keeps_what_it_saw_of_a_kind_that_is_not_served_and_compar
             await eventually(lambda: names() == {"stays", "goes"}, 30, "both are seen")
             before = uid()
             await asyncio.to_thread(serve, cluster, MONITORS, served=False)
-            await eventually(lambda: "podmonitors" in watch.trouble, 90, "it says what it cannot watch")
+            await eventually(lambda: "podmonitors" in watch.error, 90, "it says what it cannot watch")
             assert names() == {"stays", "goes"}
             await asyncio.to_thread(cluster.kubectl, "delete", "crd", MONITORS)
             assert names() == {"stays", "goes"}
             await asyncio.to_thread(install_monitors, cluster, "stays")
             await eventually(lambda: names() == {"stays"} and uid() != before, 60, "it is compared")
-            await eventually(lambda: not watch.trouble, 60, "it is well again, though nothing happens")
+            await eventually(lambda: not watch.error, 60, "it is well again, though nothing happens")
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)

@@ -1,6 +1,6 @@
 """The operator's tasks beside kopf, from start to end.
 
-Watches fill the cache from the first moment, also while another operator holds the Lease: the next leader knows the
+Watches fill the cache from the beginning, also while another operator holds the Lease, so that a new leader knows the
 cluster already. Nothing is written before this operator holds the Lease and everything was listed once.
 """
 
@@ -23,10 +23,10 @@ from vigil_runtime import health
 log = structlog.get_logger(__name__)
 
 BUS_S: Final = 10.0
-"""For the last heartbeats to be read before Cameras are judged: a restart must not make them seem silent."""
+"""The longest wait for the last heartbeats: after a restart, Cameras must not seem silent."""
 
 CAPACITY_S: Final = 10.0
-"""For identity to report what Triton can do: a restart must not admit all that wait for room."""
+"""The longest wait for the measured inference capacity: a restart must not admit every Camera that waits for it."""
 
 
 class Program:
@@ -35,7 +35,7 @@ class Program:
     Parameters
     ----------
     stop
-        Set when a task failed for good: ends kopf, and with it the process.
+        Set when a task failed for good; ends kopf, and with it the process.
     """
 
     def __init__(self, parts: Parts, settings: Settings, stop: asyncio.Event) -> None:
@@ -113,16 +113,16 @@ class Program:
         self._stop.set()
 
     def observe(self, kind: Kind, event: str | None, obj: Object) -> None:
-        """Note an object that kopf listed (event None) or watched (ADDED, MODIFIED, DELETED)."""
+        """Put an object into the cache that kopf listed (event None) or watched (ADDED, MODIFIED, DELETED)."""
         if event == "DELETED":
             self._parts.context.cache.remove(kind, obj)
             return
         self._parts.context.cache.put(kind, obj)
-        if event is None:  # a list follows a gap, and kopf reports nothing of what was deleted in it
+        if event is None:  # a list follows a gap, and kopf does not report what was deleted in it
             self._comparison.request()
 
     def alive(self) -> dict[str, str]:
-        """Name no part: an answer shows that the event loop runs, and a restart repairs nothing else."""
+        """Return no error: an answer shows that the event loop runs, and a restart repairs nothing else."""
         return {}
 
     def _spawn(self, name: str, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
@@ -171,7 +171,7 @@ class Program:
         try:
             await RegistrySweep(context, registry, self._parts.reconcilers[Kind.SUBJECT]).run()
         except Exception:
-            # A fault of ours here must not stop the reconciles.
+            # An unforeseen error here must not stop the reconciles.
             log.exception("the registry was not compared with the cluster")
 
     def _enqueue_all(self) -> None:
@@ -180,7 +180,7 @@ class Program:
                 self._parts.context.queue.add(key)
 
     def _ready(self) -> dict[str, str]:
-        watching = [watch.trouble for watch in self._parts.watches if watch.trouble]
+        watching = [watch.error for watch in self._parts.watches if watch.error]
         return {"resources": self._kinds.error or self._comparison.last_error, "watches": "; ".join(watching)}
 
     def _notes(self) -> dict[str, str]:
@@ -188,7 +188,7 @@ class Program:
 
 
 async def _at_most(seconds: float, work: Awaitable[None]) -> None:
-    """Wait for what is good to know and not needed."""
+    """Wait for something useful that is not required."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await work

@@ -28,7 +28,7 @@ CHUNK: Final = 500
 
 _REQUEST_TIMEOUT: Final = ClientTimeout(connect=10.0, sock_connect=10.0, sock_read=10.0)
 _WATCH_TIMEOUT: Final = ClientTimeout(connect=10.0, sock_connect=10.0)
-"""A stream may be silent for as long as nothing changes; whoever reads it sets the limit."""
+"""A stream may be silent for as long as nothing changes; the reader sets the limit."""
 
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"

@@ -30,7 +30,7 @@ class EventWriter:
         self._api = api
         self._instance = instance
 
-    async def tell(self, regarding: Object, key: Key, kind: str, reason: str, note: str, action: str) -> None:
+    async def write(self, regarding: Object, key: Key, kind: str, reason: str, note: str, action: str) -> None:
         """Write one event.
 
         Parameters

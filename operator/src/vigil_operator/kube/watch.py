@@ -1,12 +1,12 @@
 """Lists and watches of everything that is not one of Vigil's own kinds.
 
-Vigil's own kinds are watched by kopf. The rest is watched here, for two reasons. What a reconcile reads must be exact:
-after a gap, a list is compared with the cache and what is no longer there is told as deleted, which kopf leaves out
-(its lists only add). And a Secret must not stay in memory: kopf keeps the last body of whatever it watches.
+kopf watches Vigil's own kinds. The others are watched here, for two reasons (docs/decisions/0008-what-kopf-watches.md).
+What a reconcile reads must be exact: after a gap, a list is compared with the cache, and objects that are missing from
+it are removed. And the values of a Secret must not stay in memory.
 
-One stream per kind and namespace goes on from the last resource version after every end; 410 lists anew, and so does a
-failure, after growing pauses; a stream without news is begun anew now and then, because a peer that vanished sends
-nothing.
+There is one stream for each kind and namespace. When it ends, the next one continues from the last resource version.
+After a 410, and with backoff after an error, everything is listed again. A stream without changes is opened again now
+and then, because a peer that vanished sends nothing.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ from vigil_runtime.backoff import Backoff
 log = structlog.get_logger(__name__)
 
 QUIET_S: Final = 60.0
-"""A stream without news for so long is begun anew, from where it was."""
+"""A stream without changes for so long is opened again, from the same resource version."""
 
 PROOF_S: Final = 5.0
-"""A stream that was not refused within so long, after a list, is well."""
+"""After an error, a stream that was not refused for so long counts as recovered."""
 
 OPTIONAL_S: Final = 300.0
-"""A kind that need not be there is looked for so often."""
+"""Between two attempts to list an optional kind that is not served."""
 
 FORBIDDEN: Final = "; grant the operator's account get, list and watch of it, as the chart's role does"
 
@@ -46,13 +46,13 @@ class Scope:
     Attributes
     ----------
     namespace
-        None: all of them.
+        None: all namespaces.
     labels, fields
         Selectors as Kubernetes writes them; empty: everything.
     among
-        The same as the selectors, over a trimmed object.
+        The same condition as the selectors, for a trimmed object.
     optional
-        That the kind is not there, or may not be seen, is no trouble.
+        Whether the kind may be missing or forbidden without an error.
     """
 
     kind: Kind
@@ -63,7 +63,7 @@ class Scope:
     optional: bool = False
 
     def covers(self, obj: Object) -> bool:
-        """Say whether the stream would tell of an object."""
+        """Return whether the stream would report an object."""
         return self.namespace in {None, obj["metadata"].get("namespace")} and self.among(obj)
 
     def __str__(self) -> str:
@@ -81,18 +81,18 @@ class Watch:
         self._version = ""
         self._backoff = Backoff(0.5, 30.0)
         self.synced = asyncio.Event()
-        """Set after the first list, or when there is no such kind."""
+        """Set after the first list, or when the kind is not served."""
         self.recovered: Callable[[], None] = lambda: None
-        """Called when there is a stream again after trouble."""
-        self.trouble = ""
+        """Called when there is a stream again after an error."""
+        self.error = ""
         """Why there is no stream now; empty while there is one."""
-        self._told = ""
+        self._advice = ""
 
     async def run(self) -> None:
         """List and watch until cancelled."""
         while True:
             try:
-                if not self._version or self.trouble:
+                if not self._version or self.error:
                     await self._list()
                 await self._follow()
             except GoneError:
@@ -114,53 +114,53 @@ class Watch:
     async def _follow(self) -> None:
         scope = self._scope
         stream = self._api.watch(scope.kind, scope.namespace, self._version, scope.labels, scope.fields)
-        # After trouble a stream without news would never tell that all is well again.
-        quiet_s = PROOF_S if self.trouble else QUIET_S * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load
+        # After an error, a stream without changes would never show that it works again.
+        quiet_s = PROOF_S if self.error else QUIET_S * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load
         async with aclosing(stream):
             while True:
                 try:
                     async with asyncio.timeout(quiet_s):
-                        what, obj = await anext(stream)
+                        change, obj = await anext(stream)
                 except TimeoutError:
-                    self._well()
+                    self._clear_error()
                     return
-                self._well()
-                self._note(what, obj)
+                self._clear_error()
+                self._observe(change, obj)
 
-    def _note(self, what: str, obj: Object) -> None:
-        if what == "DELETED":
+    def _observe(self, change: str, obj: Object) -> None:
+        if change == "DELETED":
             self._cache.remove(self._scope.kind, obj)
-        elif what in {"ADDED", "MODIFIED"}:
+        elif change in {"ADDED", "MODIFIED"}:
             self._cache.put(self._scope.kind, obj)
         self._version = obj["metadata"]["resourceVersion"]
 
-    def _well(self) -> None:
+    def _clear_error(self) -> None:
         self._backoff.reset()
-        if self.trouble:
+        if self.error:
             log.info("watching again", what=str(self._scope))
-            self.trouble = ""
+            self.error = ""
             self.recovered()
 
     async def _wait_after(self, error: KubeError) -> None:
         if isinstance(error, NotFoundError):
-            # The kind itself is not served (PodMonitor without its CRD): nothing has to wait for it. What was seen of
-            # it stays; the list when it is served again tells what is gone.
+            # The kind is not served (PodMonitor without its CRD), and nothing waits for it. Its objects stay in the
+            # cache until it is served again and a list shows which of them are gone.
             self._version = ""
             self.synced.set()
         if self._scope.optional and isinstance(error, NotFoundError | DeniedError):
             self.synced.set()
-            self.trouble = ""  # of an API server that was away before it could say so
+            self.error = ""  # an API server that could not be reached before answers now
             await asyncio.sleep(OPTIONAL_S * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
             return
-        self._tell(error)
+        self._set_error(error)
         self._metrics.watch_restarts.labels(self._scope.kind.value).inc()
         await asyncio.sleep(max(self._backoff.next_s(), error.retry_after_s or 0.0))
 
-    def _tell(self, error: KubeError) -> None:
-        """Log one line per outage, and one more when it turns out that a person has to grant something."""
-        told = FORBIDDEN if isinstance(error, DeniedError) else ""
-        if not self.trouble or told != self._told:
-            so = "it is tried again until it works" if self.synced.is_set() else "nothing is reconciled before it works"
-            log.warning("cannot watch", what=str(self._scope), reason=f"{error}{told}", so=so)
-        self.trouble = f"{self._scope}: {error}{told}"
-        self._told = told
+    def _set_error(self, error: KubeError) -> None:
+        """Log one line for each outage, and another one when a person has to grant a permission."""
+        advice = FORBIDDEN if isinstance(error, DeniedError) else ""
+        if not self.error or advice != self._advice:
+            effect = "trying again" if self.synced.is_set() else "trying again; nothing is reconciled until it succeeds"
+            log.warning("cannot watch", what=str(self._scope), reason=f"{error}{advice}", effect=effect)
+        self.error = f"{self._scope}: {error}{advice}"
+        self._advice = advice

@@ -77,7 +77,7 @@ class StatusWriter:
             return
         well = ready["status"] == "True" or ready["reason"] in self._calm
         note = ready["message"] or ready["reason"]
-        await self._context.events.tell(obj, key, "Normal" if well else "Warning", ready["reason"], note, self._action)
+        await self._context.events.write(obj, key, "Normal" if well else "Warning", ready["reason"], note, self._action)
 
 
 def is_due(obj: Object, status: Object, memory: StatusMemory) -> bool:

@@ -157,7 +157,7 @@ class Children:
                 f"{child.kind} {child.name}: taken back what another field manager changed: {'; '.join(error.fields)}"
             )
             log.info("taken back", child=str(child), fields=list(error.fields))
-            await self._context.events.tell(camera, key, "Normal", "TakenBack", note, "Reconcile")
+            await self._context.events.write(camera, key, "Normal", "TakenBack", note, "Reconcile")
 
     async def _unseen(self, child: Key) -> Object | None:
         """Return an object that no watch has reported: it lacks our labels, or it is new."""

@@ -116,7 +116,7 @@ class ForeignInstallations:
         silent = works if works is not None else _is_overwritten(camera, problem.message, memory)
         if silent and not memory.announced:
             memory.announced = True
-            await self._context.events.tell(camera, key, "Warning", problem.reason, problem.message, "Reconcile")
+            await self._context.events.write(camera, key, "Warning", problem.reason, problem.message, "Reconcile")
         return Claim(problem, silent)
 
     def _message(self, key: Key, other: str) -> str:

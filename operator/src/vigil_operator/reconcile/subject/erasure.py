@@ -121,7 +121,7 @@ class Erasure:
         log.info("subject erased", subject=str(key), **_log_fields(receipt))
         counts = ", ".join(f"{count} {place}" for place, count in sorted(receipt.counts.items())) or "nothing was kept"
         note = f"erasure {receipt.subject_id or uid} of {receipt.erased_at.isoformat()}: {counts}"
-        await self._context.events.tell(live, key, "Normal", ERASED, note, "Erase")
+        await self._context.events.write(live, key, "Normal", ERASED, note, "Erase")
 
     async def _remove_finalizer(self, key: Key, live: Object, uid: str, patch: Object) -> None:
         with suppress(NotFoundError):
