@@ -230,8 +230,7 @@ async def test_unexpected_errors_are_masked(api: Api, identity: Identity) -> Non
     error = answer["errors"][0]
     assert error["extensions"]["code"] == "INTERNAL"
     assert (
-        error["message"]
-        == f"internal error {error['extensions']['errorId']}; the gateway's log tells more under this id"
+        error["message"] == f"internal error {error['extensions']['errorId']}; the gateway's log has more under this id"
     )
     assert "frames" not in json.dumps(answer)
 

@@ -2,11 +2,17 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from graphql import GraphQLError, GraphQLSyntaxError, Source
+from strawberry.types.graphql import OperationType
 
+from vigil_gateway.handlers.graphql.context import RequestContext, Services
 from vigil_gateway.handlers.graphql.errors import Code, RequestError, limit_error, mask
+from vigil_gateway.handlers.graphql.limits import QueryLimits
+from vigil_gateway.handlers.graphql.schema import build_schema
 from vigil_gateway.principal import TOKEN_HOLDER, Permission, PermissionDeniedError, Principal
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "graphql.md"
@@ -43,3 +49,28 @@ def test_masked_errors_have_a_code(error: GraphQLError, code: Code) -> None:
     assert masked.extensions["code"] == code
     assert "secret" not in masked.message
     assert mask(masked) is masked
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "code"),
+    [
+        ("{ sightings(", {}, Code.BAD_DOCUMENT),
+        ("{ nothing }", {}, Code.BAD_DOCUMENT),
+        ('{ sightings(first: "one") { nodes { state } } }', {}, Code.BAD_DOCUMENT),
+        ("query Page($n: Int) { sightings(first: $n) { nodes { state } } }", {"n": "one"}, Code.BAD_ARGUMENT),
+        ("{ sightings(first: 0) { nodes { state } } }", {}, Code.BAD_ARGUMENT),
+        ("{ " * 50, {}, Code.LIMIT),
+        ("subscription { sightings { seq } }", {}, Code.BAD_ARGUMENT),
+        ('{ node(id: "absurd") { id } }', {}, Code.BAD_ID),
+        ("{ site { name } }", {}, Code.INTERNAL),
+    ],
+)
+async def test_failing_operations_have_a_code(query: str, variables: dict[str, Any], code: Code) -> None:
+    """Without any server: the last one fails since there is no hub."""
+    services = SimpleNamespace(limits=QueryLimits())
+    context = RequestContext(cast("Services", services), principal=TOKEN_HOLDER, live=False)
+    operations = list(OperationType)
+    answer = await build_schema().execute(
+        query, variable_values=variables, context_value=context, allowed_operation_types=operations
+    )
+    assert [(error.extensions or {})["code"] for error in answer.errors or ()] == [code]

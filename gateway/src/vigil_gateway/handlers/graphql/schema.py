@@ -44,8 +44,8 @@ class Guard(SchemaExtension):
             if refused is not None:
                 context.pre_execution_errors = [refused]
         yield
-        if context.pre_execution_errors:
-            context.pre_execution_errors = [mask(error, Code.BAD_DOCUMENT) for error in context.pre_execution_errors]
+        if context.pre_execution_errors:  # in place: the result has the list already
+            context.pre_execution_errors[:] = [mask(error, Code.BAD_DOCUMENT) for error in context.pre_execution_errors]
 
     def on_stream_result(self, result: StreamExecutionResult) -> Iterator[None]:
         """Mask the errors of one result of a subscription."""
