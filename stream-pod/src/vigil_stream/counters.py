@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from vigil_contracts.events import CameraCounters
+from vigil_stream.observer import StreamObserver
 from vigil_stream.publish.journal import Journal, JournalError
 
 JOURNALED = frozenset({"events_created", "events_published", "events_dropped", "sightings_opened"})
@@ -17,30 +18,30 @@ class Counters:
     ----------
     journal
         Keeps the totals.
-    wrong
-        Takes what keeps them from being written, empty when nothing does.
+    observer
+        Takes the error that keeps them from being written.
     """
 
-    def __init__(self, journal: Journal, wrong: Callable[[str], None]) -> None:
+    def __init__(self, journal: Journal, observer: StreamObserver) -> None:
         self._journal = journal
-        self._wrong = wrong
+        self._observer = observer
         self._totals: dict[str, int] = {}
         self._sources: dict[str, Callable[[], int]] = {}
         self._saved: dict[str, int] = {}
         self._own: dict[str, int] = {}
 
     def watch(self, name: str, read: Callable[[], int]) -> None:
-        """Take a counter from whoever counts it, as a number that only grows."""
+        """Read a counter elsewhere; it must never decrease."""
         self._sources[name] = read
 
     def add(self, name: str, count: int = 1) -> None:
-        """Count something; each name from one thread only."""
+        """Add to a counter; each name from one thread only."""
         self._own[name] = self._own.get(name, 0) + count
 
     def save(self) -> CameraCounters:
-        """Write what is new into the journal, and give all totals.
+        """Write new counts into the journal, and return all totals.
 
-        When the disk refuses, the totals hold what is not written yet, and it is tried again the next time.
+        When the disk refuses, the totals include the counts that are not written, and the next call tries again.
         """
         now = dict(self._own)
         for name, read in self._sources.items():
@@ -54,7 +55,7 @@ class Counters:
                 self._saved, self._totals = now, totals
             totals = self._totals = self._journal.counters()
         except JournalError as error:
-            self._wrong(str(error))
+            self._observer.set_error("journal", str(error))
         else:
-            self._wrong("")
+            self._observer.set_error("journal", "")
         return CameraCounters.model_validate(totals)

@@ -1,4 +1,4 @@
-"""Wires the parts of one camera's process."""
+"""Wires the parts of the process of one camera."""
 
 import asyncio
 import threading
@@ -8,29 +8,31 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from vigil_contracts.conditions import FitnessReason
 from vigil_contracts.events import CameraRef
 from vigil_contracts.resources import Camera, SourceType
 from vigil_runtime.bus import BusAddress
-from vigil_stream.analyser import Analyser
-from vigil_stream.analysis import AnalysisLoop
-from vigil_stream.capture import Guard, Sampler, Source, make_source
+from vigil_stream.analyses.analysis import AnalysisContext
+from vigil_stream.analyses.registry import make_analyses
+from vigil_stream.analysis_loop import AnalysisLoop
+from vigil_stream.capture import Sampler, Source, Watchdog, make_source
 from vigil_stream.capture.loop import CaptureLoop
 from vigil_stream.capture.slot import Slot
 from vigil_stream.counters import Counters
+from vigil_stream.frame_pipeline import FramePipeline
 from vigil_stream.metrics import Metrics
-from vigil_stream.pipeline.sightings import SightingBook
+from vigil_stream.observer import Part
 from vigil_stream.publish.bus import Publisher
 from vigil_stream.publish.journal import Journal, Limits
 from vigil_stream.settings import Settings
 from vigil_stream.sink import Sink
 from vigil_stream.status import Status
-from vigil_vision.faces.models import TritonFaceModels
 from vigil_vision.triton import TritonClient
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the runner starts, watches and ends."""
+    """The parts that the runner starts, watches and ends."""
 
     journal: Journal
     status: Status
@@ -38,24 +40,54 @@ class Parts:
     metrics: Metrics
     publisher: Publisher
     sink: Sink
-    client: TritonFaceModels
+    client: TritonClient
     capture: CaptureLoop
-    capture_guard: Guard
+    capture_watchdog: Watchdog
     analysis: AnalysisLoop
-    analysis_guard: Guard
+    analysis_watchdog: Watchdog
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessObserver:
+    """Hands reports to the status, the metrics, the publisher and the analysis thread."""
+
+    status: Status
+    metrics: Metrics
+    slot: Slot
+    wake_publisher: Callable[[], None]
+
+    def set_error(self, part: Part, message: str) -> None:
+        """Record the error of a part in the status."""
+        self.status.set_error(part, message)
+
+    def observe_duration(self, stage: str, seconds: float) -> None:
+        """Record a duration in the metrics."""
+        self.metrics.observe_stage(stage, seconds)
+
+    def set_fitness(self, reason: FitnessReason, message: str) -> None:
+        """Record the fitness in the status."""
+        self.status.set_fitness(reason, message)
+
+    def events_recorded(self) -> None:
+        """Wake the publisher."""
+        self.wake_publisher()
+
+    def results_ready(self) -> None:
+        """Wake the analysis thread."""
+        self.slot.wake()
 
 
 def build(settings: Settings, camera: Camera, folder: Path, *, stop: threading.Event, changed: asyncio.Event) -> Parts:
-    """Make all parts; nothing is started or connected yet. On the event loop.
+    """Return all parts; nothing is started or connected yet. On the event loop.
 
     Parameters
     ----------
     folder
-        What a relative `file:` starts from.
+        Where a relative `file:` starts.
     stop
         Ends the threads.
     changed
-        Set after each change of the camera's state.
+        Set after each change of the state of the camera.
 
     Raises
     ------
@@ -63,34 +95,35 @@ def build(settings: Settings, camera: Camera, folder: Path, *, stop: threading.E
         The state folder cannot be used.
     """
     loop = asyncio.get_running_loop()
-    key = camera.metadata.key
+    key, spec = camera.metadata.key, camera.spec
     ref, session = CameraRef(namespace=key.namespace, name=key.name), uuid.uuid4().hex
     journal = Journal(settings.state_dir, Limits(settings.outbox_max_bytes, settings.outbox_max_events))
     status = Status(settings.site, ref, session, _from_any_thread(loop, changed.set))
-    counters = Counters(journal, partial(status.wrong, "journal"))
-    metrics = Metrics(status.heartbeat)
+    metrics, slot, new_events = Metrics(status.heartbeat), Slot(), asyncio.Event()
     status.observe_latency = metrics.observe_latency
-    wrong, took = status.wrong, metrics.observe_stage
+    observer = ProcessObserver(status, metrics, slot, _from_any_thread(loop, new_events.set))
+    counters = Counters(journal, observer)
     address = BusAddress(settings.nats_url, settings.bus_token, settings.site)
-    publisher = Publisher(journal, address, key, partial(wrong, "bus"), partial(took, "publish"))
-    wake = _from_any_thread(loop, publisher.wake)
-    sink = Sink(journal, counters, wake, partial(wrong, "outbox"), partial(took, "journal"))
-    client = TritonFaceModels(TritonClient(settings.triton_endpoints, shared_memory=settings.shared_memory))
-    book = SightingBook(settings.site, ref, session)
-    slot, sampler, guards = Slot(), Sampler(camera.spec.sampling.fps), (Guard(), Guard())
-    analyser = Analyser(camera.spec, client, book, sink.tell, took, slot.wake, settings.detector_side)
-    live = camera.spec.source.type is not SourceType.FILE
-    make = _source_maker(settings, camera, folder, guards[0], stop)
-    capture = CaptureLoop(make, slot, status, sampler, guards[0], live=live)
-    analysis = AnalysisLoop(analyser, slot, status, guards[1])
-    _count(counters, sampler, slot, analyser, analysis)
+    publisher = Publisher(journal, address, key, observer, new_events)
+    sink = Sink(journal, counters, observer)
+    client = TritonClient(settings.triton_endpoints, shared_memory=settings.shared_memory)
+    analyses = make_analyses(AnalysisContext(settings.site, ref, session, spec, client, sink.write, observer))
+    pipeline = FramePipeline(spec, analyses, observer, client.frame_buffer, settings.detector_side)
+    sampler, watchdogs = Sampler(spec.sampling.fps), (Watchdog(), Watchdog())
+    make = _source_maker(settings, camera, folder, watchdogs[0], stop)
+    live = spec.source.type is not SourceType.FILE
+    capture = CaptureLoop(make, slot, status, sampler, watchdogs[0], live=live)
+    analysis = AnalysisLoop(pipeline, slot, status, watchdogs[1])
+    _watch_counters(counters, sampler, slot, pipeline, analysis)
     status.counters = counters.save
     status.outbox_pending = lambda: journal.pending
-    return Parts(journal, status, counters, metrics, publisher, sink, client, capture, guards[0], analysis, guards[1])
+    return Parts(
+        journal, status, counters, metrics, publisher, sink, client, capture, watchdogs[0], analysis, watchdogs[1]
+    )
 
 
 def _source_maker(
-    settings: Settings, camera: Camera, folder: Path, guard: Guard, stop: threading.Event
+    settings: Settings, camera: Camera, folder: Path, watchdog: Watchdog, stop: threading.Event
 ) -> Callable[[], Source]:
     source = camera.spec.source
     credentials = settings.source_credentials_dir if source.credentials_secret_ref is not None else None
@@ -100,24 +133,26 @@ def _source_maker(
         camera.spec.decode,
         folder=folder,
         credentials_folder=credentials,
-        guard=guard,
+        watchdog=watchdog,
         stop=stop,
     )
 
 
-def _count(counters: Counters, sampler: Sampler, slot: Slot, analyser: Analyser, analysis: AnalysisLoop) -> None:
+def _watch_counters(
+    counters: Counters, sampler: Sampler, slot: Slot, pipeline: FramePipeline, analysis: AnalysisLoop
+) -> None:
     counters.watch("frames_captured", lambda: sampler.captured)
     counters.watch("frames_dropped", lambda: slot.dropped)
-    counters.watch("frames_analysed", lambda: analyser.analysed)
-    counters.watch("frames_without_motion", lambda: analyser.still)
-    counters.watch("frames_duplicate", lambda: analyser.duplicate)
-    counters.watch("embeddings", lambda: analyser.taker.embeddings)
-    counters.watch("inference_errors", lambda: analysis.errors + analyser.taker.errors)
+    counters.watch("frames_analysed", lambda: pipeline.analysed)
+    counters.watch("frames_without_motion", lambda: pipeline.without_motion)
+    counters.watch("frames_duplicate", lambda: pipeline.duplicates)
+    counters.watch("embeddings", lambda: pipeline.count("embeddings"))
+    counters.watch("inference_errors", lambda: analysis.errors + pipeline.count("inference_errors"))
     counters.watch("reconnects", lambda: analysis.losses)
 
 
 def _from_any_thread(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> Callable[[], None]:
-    """Make something of the event loop callable from other threads; after the loop's end it does nothing."""
+    """Return `act` as a call from any thread; after the end of the event loop it does nothing."""
 
     def call() -> None:
         if not loop.is_closed():

@@ -1,10 +1,10 @@
-"""One camera's process: starting, watching, ending.
+"""The process of one camera: starting, watching, ending.
 
 Threads: the main one runs an event loop (bus, heartbeats, probes, watchdog); one captures; one analyses. gRPC adds
-its own. A call into a decoder that never returns cannot be interrupted from within the process, so the watchdog ends
-the process with `EXIT_HUNG`; whoever supervises it starts it again, and the journal makes that lossless.
+its own. A call into a decoder that never returns cannot be interrupted from within the process, so the process ends
+with `EXIT_HUNG`; its supervisor starts it again, and the journal makes that lossless.
 
-Memory: what each import costs, and what was left out for it, is in the README of this distribution.
+Memory: the README of this distribution lists the cost of each import, and what was left out for it.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from vigil_contracts.resources import Camera
 from vigil_runtime.deadline import Deadline
 from vigil_runtime.health import HealthServer, Response, metrics, probe
 from vigil_stream import factory
-from vigil_stream.capture import Guard
-from vigil_stream.pipeline.sightings import closed_after_restart
+from vigil_stream.analyses.faces.sightings import closed_after_restart
+from vigil_stream.capture import Watchdog
 from vigil_stream.publish.journal import keep_small
 from vigil_stream.settings import Settings
 
@@ -48,7 +48,7 @@ _M_ARENA_MAX = -8
 
 
 class Runner:
-    """Runs one camera until it is told to end.
+    """Runs one camera until SIGTERM.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Runner:
     camera
         What to run.
     folder
-        What a relative `file:` starts from.
+        Where a relative `file:` starts.
     """
 
     def __init__(self, settings: Settings, camera: Camera, folder: Path) -> None:
@@ -67,9 +67,10 @@ class Runner:
         self._changed = asyncio.Event()
         self._parts = factory.build(settings, camera, folder, stop=self._stop, changed=self._changed)
         self._threads: list[threading.Thread] = []
+        self._logged_state: tuple[str, str, str] | None = None
 
     async def run(self) -> int:
-        """Run; gives the exit status.
+        """Run and return the exit status.
 
         Raises
         ------
@@ -87,13 +88,13 @@ class Runner:
         beating = asyncio.create_task(self._beat())
         watching = asyncio.create_task(self._watch())
         self._start_threads()
-        told_to_end = asyncio.create_task(ending.wait())
+        asked_to_end = asyncio.create_task(ending.wait())
         done, _ = await asyncio.wait(
-            {publishing, tending, beating, watching, told_to_end}, return_when=asyncio.FIRST_COMPLETED
+            {publishing, tending, beating, watching, asked_to_end}, return_when=asyncio.FIRST_COMPLETED
         )
         code = EXIT_HUNG if watching in done else EXIT_OK
-        for task in done - {told_to_end, watching}:
-            # None of them ends by itself: this is a fault, and better a fresh process than half of one.
+        for task in done - {asked_to_end, watching}:
+            # None of them ends by itself: a new process is better than half of one.
             log.error("a part of the process failed", exc_info=task.exception())
             code = EXIT_HUNG
         beating.cancel()
@@ -102,18 +103,19 @@ class Runner:
         return code
 
     def _close_orphans(self) -> None:
-        """Say the final word on sightings that a killed process left open."""
+        """Close the sightings that a killed process left open."""
         now = dt.datetime.now(dt.UTC)
         orphans = self._parts.journal.open_sightings()
-        self._parts.sink.tell([closed_after_restart(orphan, now) for orphan in orphans])
+        self._parts.sink.write([closed_after_restart(orphan, now) for orphan in orphans])
         if orphans:
-            log.warning("closed %d sightings that the process before this one left open", len(orphans))
+            log.warning("closed sightings of the previous process", extra={"fields": {"count": len(orphans)}})
 
     async def _serve(self) -> HealthServer:
         server = HealthServer({"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics})
         port = await server.start(self._settings.http_host, self._settings.http_port)
         (self._settings.state_dir / PORT_FILE).write_text(f"{port}\n")
-        log.info("probes and metrics on http://%s:%d", self._settings.http_host, port)
+        fields = {"url": f"http://{self._settings.http_host}:{port}"}
+        log.info("serving probes and metrics", extra={"fields": fields})
         return server
 
     def _start_threads(self) -> None:
@@ -125,11 +127,12 @@ class Runner:
             thread = threading.Thread(target=run, args=(self._stop,), name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
-        # What was made until now stays; the collector need not look at it again and again.
+        # The objects made until now stay; the collector need not visit them again and again.
         gc.collect()
         gc.freeze()
 
     async def _beat(self) -> None:
+        """Publish the state every two seconds and after each change."""
         while True:
             self._changed.clear()
             await self._send_state()
@@ -144,35 +147,37 @@ class Runner:
         await self._parts.publisher.state(encode_heartbeat(beat, dt.datetime.now(dt.UTC)))
 
     def _log_change(self, beat: CameraHeartbeat) -> None:
-        told = (beat.state, beat.reason, beat.message)
-        if told != getattr(self, "_last_told", None):
-            self._last_told = told
+        state = (beat.state, beat.reason, beat.message)
+        if state != self._logged_state:
+            self._logged_state = state
             level = (
                 logging.INFO if beat.state in {"Streaming", "Connecting", "Suspended", "Stopped"} else logging.WARNING
             )
-            log.log(level, "%s (%s) %s", *told)
+            fields = {"state": beat.state.value, "reason": beat.reason.value, "message": beat.message}
+            log.log(level, "camera state changed", extra={"fields": fields})
 
     async def _watch(self) -> None:
         """Return when a thread hangs."""
         while True:
             await asyncio.sleep(WATCH_S)
-            for guard in self._guards():
-                if guard.overdue():
-                    log.critical("%s does not return; the process ends to be started afresh", guard.doing)
-                    self._parts.status.hung(guard.doing)
+            for watchdog in self._watchdogs():
+                if watchdog.expired():
+                    fields = {"activity": watchdog.activity}
+                    log.critical("thread hangs; ending to be started again", extra={"fields": fields})
+                    self._parts.status.hung(watchdog.activity)
                     return
 
-    def _guards(self) -> tuple[Guard, Guard]:
-        return self._parts.capture_guard, self._parts.analysis_guard
+    def _watchdogs(self) -> tuple[Watchdog, Watchdog]:
+        return self._parts.capture_watchdog, self._parts.analysis_watchdog
 
     async def _end(self, publishing: "asyncio.Task[None]", server: HealthServer, *, hung: bool) -> None:
-        """Close sightings, send what waits, say the last state; all within the deadline, however long each takes."""
+        """Close sightings, send waiting events and the last state, all within one deadline."""
         parts, deadline_s = self._parts, self._settings.shutdown_deadline_s
         deadline = Deadline(deadline_s)
         self._stop.set()
         self._give_up_inference()
         if not hung:
-            # The capture thread may sit in a read for seconds; nothing waits for it.
+            # The capture thread may be in a read for seconds; nothing waits for it.
             for thread in self._threads[1:]:
                 await _joined(thread, deadline.left(deadline_s / 2))
             parts.status.stopped()
@@ -185,26 +190,26 @@ class Runner:
         parts.client.close()
 
     def _give_up_inference(self) -> None:
-        """Break off a call to inference that has not answered until now: nothing will come of waiting for it."""
+        """Break off a request to inference that is not answered: waiting for it would not help."""
         status = self._parts.status
-        if status.inference_endpoint is None or status.trouble.get("inference"):
+        if status.inference_endpoint is None or status.errors.get("inference"):
             self._parts.analysis.given_up = True
-            # Aside, because it may ask the server to let shared memory go.
+            # On a thread, because it may ask the server to release shared memory.
             threading.Thread(target=self._parts.client.close, name="close inference", daemon=True).start()
 
     def _healthz(self) -> Response:
-        hung = [guard.doing for guard in self._guards() if guard.overdue()]
+        hung = [watchdog.activity for watchdog in self._watchdogs() if watchdog.expired()]
         return probe({"threads": f"{hung[0]} does not return" if hung else ""})
 
     def _readyz(self) -> Response:
-        """Ready when it could analyse and publish; a camera that is off is told by its heartbeat, not by the pod."""
-        trouble = self._parts.status.trouble
-        bus = trouble.get("bus", "") or ("" if self._parts.publisher.connected else "not connected yet")
+        """Return readiness to analyse and publish; the heartbeat reports a camera that is off, not the pod."""
+        errors = self._parts.status.errors
+        bus = errors.get("bus", "") or ("" if self._parts.publisher.connected else "not connected yet")
         return probe(
             {
                 "bus": bus,
-                "inference": trouble.get("inference", ""),
-                "outbox": trouble.get("outbox") or trouble.get("journal", ""),
+                "inference": errors.get("inference", ""),
+                "outbox": errors.get("outbox") or errors.get("journal", ""),
             }
         )
 
@@ -213,19 +218,19 @@ class Runner:
 
 
 async def _joined(thread: threading.Thread, deadline_s: float) -> None:
-    """Wait for a thread by a fresh one: those of the loop may all be resolving names."""
-    loop, looked = asyncio.get_running_loop(), asyncio.Event()
+    """Wait for a thread on a thread of its own: those of the event loop may all be resolving names."""
+    loop, joined = asyncio.get_running_loop(), asyncio.Event()
 
     def join() -> None:
         thread.join(deadline_s)
-        loop.call_soon_threadsafe(looked.set)
+        loop.call_soon_threadsafe(joined.set)
 
     threading.Thread(target=join, name=f"await {thread.name}", daemon=True).start()
-    await looked.wait()
+    await joined.wait()
 
 
 def spare_memory() -> None:
-    """Keep glibc from giving every thread an arena of its own: that saves several MiB and costs nothing here.
+    """Keep glibc from giving every thread an arena of its own: that saves several MiB at no cost here.
 
     The same as MALLOC_ARENA_MAX=2 in the environment, which only helps when it is set before the process starts.
     """

@@ -1,12 +1,12 @@
-"""Revisions on their way out: encoded, journaled, and the publisher woken."""
+"""From the analyses to the journal: revisions are encoded and written."""
 
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable
 
 from vigil_contracts.events import Sighting, SightingState, encode_sighting
 from vigil_stream.counters import Counters
+from vigil_stream.observer import StreamObserver
 from vigil_stream.publish.journal import Journal, JournalError
 
 log = logging.getLogger(__name__)
@@ -14,11 +14,11 @@ log = logging.getLogger(__name__)
 
 RETRY_S = 1.0
 MAX_UNCLOSED = 1000
-"""Last words that wait for the disk; those of more sightings are said after the next start."""
+"""Last revisions that wait for the disk; those of more sightings are written after the next start."""
 
 
 class Sink:
-    """Takes revisions from the analysis. The last word on a sighting that the disk refuses is kept and tried again.
+    """Writes revisions to the journal. The last revision of a sighting that the disk refuses is kept and tried again.
 
     Parameters
     ----------
@@ -26,12 +26,8 @@ class Sink:
         Keeps them until the bus has them.
     counters
         Count what the journal could not take.
-    wake
-        Wakes the publisher.
-    wrong
-        Takes what is wrong with the journal, empty when nothing is.
-    took
-        Takes the seconds that encoding and journaling took.
+    observer
+        Takes the error of the outbox, and the seconds that encoding and writing took.
     retry_s
         Seconds between attempts to write what was refused, when nothing new comes.
     """
@@ -40,21 +36,17 @@ class Sink:
         self,
         journal: Journal,
         counters: Counters,
-        wake: Callable[[], None],
-        wrong: Callable[[str], None],
-        took: Callable[[float], None],
+        observer: StreamObserver,
         retry_s: float = RETRY_S,
     ) -> None:
         self._journal = journal
         self._counters = counters
-        self._wake = wake
-        self._wrong = wrong
-        self._took = took
+        self._observer = observer
         self._retry_s = retry_s
         self._unclosed: list[Sighting] = []
         self._refused_at = float("-inf")
 
-    def tell(self, sightings: list[Sighting]) -> None:
+    def write(self, sightings: list[Sighting]) -> None:
         """Write revisions, in order and all at once; with none, try again what was refused."""
         if not sightings and not (self._unclosed and time.monotonic() - self._refused_at >= self._retry_s):
             return
@@ -69,12 +61,12 @@ class Sink:
             self._refused(sightings, error)
             return
         self._unclosed = []
-        self._told_drop(dropped)
-        self._took(time.perf_counter() - started)
-        self._wake()
+        self._report_dropped(dropped)
+        self._observer.observe_duration("journal", time.perf_counter() - started)
+        self._observer.events_recorded()
 
     def _refused(self, sightings: list[Sighting], error: JournalError) -> None:
-        """Keep the last words, or a sighting would stay open for ever; the others are lost, and that is said."""
+        """Keep the last revisions, or a sighting would stay open for ever; the others are lost and counted."""
         before = len(self._unclosed)
         closed = [sighting for sighting in sightings if sighting.state is SightingState.CLOSED]
         self._unclosed = closed[:MAX_UNCLOSED]
@@ -82,17 +74,18 @@ class Sink:
         lost = len(sightings) - len(self._unclosed)
         self._counters.add("events_created", lost)
         self._counters.add("events_dropped", lost)
-        self._wrong(str(error))
+        self._observer.set_error("outbox", str(error))
         if lost or len(self._unclosed) > before:
-            log.error("%d events lost, %d last words wait for the disk: %s", lost, len(self._unclosed), error)
+            fields = {"lost": lost, "waiting": len(self._unclosed), "reason": str(error)}
+            log.error("events cannot be written to the journal", extra={"fields": fields})
 
-    def _told_drop(self, dropped: int) -> None:
+    def _report_dropped(self, dropped: int) -> None:
         if not dropped:
-            self._wrong("")
+            self._observer.set_error("outbox", "")
             return
-        told = f"the outbox is full ({self._journal.pending} events wait for the bus): the oldest are dropped"
-        self._wrong(told)
-        log.error("%d events dropped: %s", dropped, told)
+        message = f"the outbox is full ({self._journal.pending} events wait for the bus): the oldest are dropped"
+        self._observer.set_error("outbox", message)
+        log.error("outbox full", extra={"fields": {"dropped": dropped, "waiting": self._journal.pending}})
 
 
 def _stamped(sighting: Sighting, now: dt.datetime) -> Sighting:

@@ -1,4 +1,4 @@
-"""How the camera is doing: written by capture, analysis and the bus, read by heartbeats, metrics and probes."""
+"""The state of the camera: written by capture, analysis and the bus, read by heartbeats, metrics and probes."""
 
 import datetime as dt
 import threading
@@ -15,7 +15,7 @@ from vigil_stream.capture.source import SourceInfo
 RATE_WINDOW_S = 10.0
 LATENCY_WINDOW_S = 60.0
 BLIP_S = 5.0
-"""Inference that analysed a picture so recently is not told to be away."""
+"""Inference that analysed a frame so recently is not reported as away."""
 
 
 @dataclass(slots=True)
@@ -66,33 +66,33 @@ class Status:
         self._captured_rate = _Rate()
         self._analysed_rate = _Rate()
         self._fitness = (FitnessReason.NO_FACES_YET, "")
-        self._trouble: dict[str, str] = {}
+        self._errors: dict[str, str] = {}
         self._analysed_at = float("-inf")
         self.inference_endpoint: str | None = None
-        self.detection_trouble = ""
-        """Why the last picture could not be analysed; empty: it could."""
+        self.detection_error = ""
+        """Why the last frame could not be analysed; empty when it could."""
         self.outbox_pending: Callable[[], int] = lambda: 0
         self.counters: Callable[[], CameraCounters] = CameraCounters
         self.observe_latency: Callable[[float], None] = lambda _: None
 
     @property
     def state(self) -> CameraState:
-        """What the process is doing."""
+        """The state of the source."""
         return self._source.state
 
     @property
     def reason(self) -> SourceReason:
-        """Why."""
+        """The reason of that state."""
         return self._source.reason
 
     @property
-    def trouble(self) -> dict[str, str]:
-        """What is wrong beside the source, by part: inference, bus, outbox; empty when all is well."""
+    def errors(self) -> dict[str, str]:
+        """The errors beside the source, by part: bus, inference, journal, outbox; empty when every part works."""
         with self._lock:
-            return dict(self._trouble)
+            return dict(self._errors)
 
     def connecting(self) -> None:
-        """Note that an attempt begins; the reason of the last failure stays until it succeeds."""
+        """Record that an attempt begins; the reason of the last failure stays until it succeeds."""
         with self._lock:
             again = self._source.reason is not SourceReason.CONNECTING
             self._source.next_attempt_at = None
@@ -100,15 +100,15 @@ class Status:
             self._set(CameraState.CONNECTING, SourceReason.CONNECTING, "connecting")
 
     def connected(self, info: SourceInfo) -> None:
-        """Note that the source was opened; it streams with its first picture."""
+        """Record that the source was opened; it streams with its first frame."""
         with self._lock:
             self._source.info = info
             self._source.size = None
             if info.width and info.height:
                 self._source.size = info.width, info.height
 
-    def picture(self, width: int, height: int, captured_at: float) -> None:
-        """Note a picture that was chosen for analysis."""
+    def frame_captured(self, width: int, height: int, captured_at: float) -> None:
+        """Record a frame that was sampled for analysis."""
         with self._lock:
             self._source.last_frame_at = dt.datetime.fromtimestamp(captured_at, dt.UTC)
             self._source.size = width, height
@@ -117,26 +117,26 @@ class Status:
             self._set(CameraState.STREAMING, SourceReason.CONNECTED, "")
 
     def lost(self, error: SourceError, retry_in_s: float) -> None:
-        """Note that the source gives nothing."""
+        """Record that the source is lost."""
         next_at = _now() + dt.timedelta(seconds=retry_in_s)
         self._set(CameraState.RECONNECTING, error.reason, str(error), next_at)
 
     def ended(self) -> None:
-        """Note that a file came to its end."""
+        """Record that a file came to its end."""
         self._set(CameraState.ENDED, SourceReason.ENDED, "the file has been played to its end")
 
     def suspended(self) -> None:
-        """Note that the camera is not to be captured."""
+        """Record that the camera is not captured."""
         self._set(CameraState.SUSPENDED, SourceReason.SUSPENDED, "spec.suspend is true")
 
-    def hung(self, doing: str) -> None:
-        """Note that a call into the decoder did not return."""
-        told = f"{doing} does not return; the process ends so that it is started afresh"
-        self._set(CameraState.RECONNECTING, SourceReason.DECODER_HUNG, told)
+    def hung(self, activity: str) -> None:
+        """Record that a call into the decoder did not return."""
+        message = f"{activity} does not return; the process ends and is started again"
+        self._set(CameraState.RECONNECTING, SourceReason.DECODER_HUNG, message)
 
     def stopped(self) -> None:
-        """Note that the process ends on request."""
-        self._set(CameraState.STOPPED, SourceReason.STOPPED, "the process was told to end")
+        """Record that the process ends on request."""
+        self._set(CameraState.STOPPED, SourceReason.STOPPED, "the process was asked to end")
 
     def _set(
         self, state: CameraState, reason: SourceReason, message: str, next_attempt_at: dt.datetime | None = None
@@ -144,7 +144,7 @@ class Status:
         with self._lock:
             source = self._source
             if source.state is CameraState.STOPPED:
-                # The last word; capture, which is ending too, may still have something to say.
+                # Capture, which ends too, may still report; the last state stays.
                 return
             changed = (state, reason, message) != (source.state, source.reason, source.message)
             if (state, reason) != (source.state, source.reason):
@@ -155,42 +155,42 @@ class Status:
             self._changed()
 
     def analysed(self, latency_s: float) -> None:
-        """Note an analysed picture and the seconds from its capture to its detections."""
+        """Record an analysed frame and the seconds from its capture to its detections."""
         with self._lock:
             self._analysed_at = time.monotonic()
             self._latencies.append((self._analysed_at, latency_s))
         self.observe_latency(latency_s)
 
-    def fitness(self, reason: FitnessReason, message: str) -> None:
-        """Note what the faces say of the camera's place."""
+    def set_fitness(self, reason: FitnessReason, message: str) -> None:
+        """Record whether the camera is fit for recognition."""
         self._fitness = (reason, message)
 
-    def wrong(self, part: str, message: str) -> None:
-        """Note what is wrong with a part; an empty message: nothing any more."""
+    def set_error(self, part: str, message: str) -> None:
+        """Record the error of a part; an empty message when it works again."""
         with self._lock:
-            before = self._trouble.get(part, "")
+            before = self._errors.get(part, "")
             if message:
-                self._trouble[part] = message
+                self._errors[part] = message
             else:
-                self._trouble.pop(part, None)
+                self._errors.pop(part, None)
         if bool(before) != bool(message):
             self._changed()
 
     def latency_p95_s(self) -> float | None:
-        """Give the 95th percentile of the last minute's latencies in seconds."""
+        """Return the 95th percentile of the last minute's latencies in seconds."""
         since = time.monotonic() - LATENCY_WINDOW_S
         with self._lock:
             recent = sorted(latency for at, latency in self._latencies if at >= since)
         return recent[min(int(len(recent) * 0.95), len(recent) - 1)] if recent else None
 
     def heartbeat(self) -> CameraHeartbeat:
-        """Put it all together."""
+        """Return the whole state."""
         counters, latency, now = self.counters(), self.latency_p95_s(), time.monotonic()
         with self._lock:
             source = self._source
             info, size = source.info, source.size
             fitness, fitness_message = self._fitness
-            message = "; ".join(text for text in (source.message, *self._trouble.values()) if text)
+            message = "; ".join(text for text in (source.message, *self._errors.values()) if text)
             return CameraHeartbeat(
                 site=self._site,
                 camera=self._camera,
@@ -206,7 +206,7 @@ class Status:
                 codec=info.codec if info else None,
                 decoder=info.decoder if info else None,
                 inference_endpoint=self.inference_endpoint,
-                inference_trouble=self.detection_trouble or None if now - self._analysed_at >= BLIP_S else None,
+                inference_trouble=self.detection_error or None if now - self._analysed_at >= BLIP_S else None,
                 captured_fps=round(self._captured_rate.mark(now, counters.frames_captured), 2),
                 analysed_fps=round(self._analysed_rate.mark(now, counters.frames_analysed), 2),
                 latency_p95_ms=round(latency * 1000, 1) if latency is not None else None,

@@ -8,9 +8,9 @@ from typing import Any
 
 from vigil_contracts.conditions import SourceReason
 from vigil_contracts.resources.camera import CameraSource, Decode
-from vigil_stream.capture import Guard, Sampler, SourceError, SourceInfo, make_source
+from vigil_stream.capture import Sampler, SourceError, SourceInfo, Watchdog, make_source
 from vigil_stream.capture.loop import CaptureLoop
-from vigil_stream.capture.slot import Lost, Picture, Slot, Woken
+from vigil_stream.capture.slot import Frame, ResultsReady, Slot, SourceLost
 
 AUTO = Decode()
 
@@ -25,7 +25,7 @@ class Watch:
         self.has_ended = False
         self.slot = Slot()
         self.sampler = Sampler(fps)
-        self.guard = Guard()
+        self.watchdog = Watchdog()
 
     def connecting(self) -> None:
         pass
@@ -33,7 +33,7 @@ class Watch:
     def connected(self, info: SourceInfo) -> None:
         self.infos.append(info)
 
-    def picture(self, width: int, height: int, captured_at: float) -> None:  # noqa: ARG002 - the interface
+    def frame_captured(self, width: int, height: int, captured_at: float) -> None:  # noqa: ARG002 - the interface
         self.sizes.append((width, height))
 
     def lost(self, error: SourceError, retry_in_s: float) -> None:
@@ -47,7 +47,7 @@ class Watch:
     def reasons(self) -> list[SourceReason]:
         return [error.reason for error in self.errors]
 
-    def take(self, deadline_s: float = 10) -> Picture | Lost | Woken | None:
+    def take(self, deadline_s: float = 10) -> Frame | SourceLost | ResultsReady | None:
         return self.slot.take(deadline_s)
 
 
@@ -66,9 +66,11 @@ def watching(
     spec = CameraSource.model_validate({"type": kind, "url": url, **source})
 
     def make() -> Any:
-        return make_source(spec, decode, folder=folder, credentials_folder=credentials, guard=watch.guard, stop=stop)
+        return make_source(
+            spec, decode, folder=folder, credentials_folder=credentials, watchdog=watch.watchdog, stop=stop
+        )
 
-    loop = CaptureLoop(make, watch.slot, watch, watch.sampler, watch.guard, live=kind != "File")
+    loop = CaptureLoop(make, watch.slot, watch, watch.sampler, watch.watchdog, live=kind != "File")
     thread = threading.Thread(target=loop.run, args=(stop,), daemon=True)
     thread.start()
     try:

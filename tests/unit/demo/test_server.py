@@ -19,7 +19,7 @@ from vigil_cli.demo.server import MAX_CLIENTS, play
 from vigil_cli.demo.site import video_server
 from vigil_cli.standalone.servers.ports import LOOPBACK, free_port
 from vigil_contracts.resources.camera import CameraSource, Decode, SourceType
-from vigil_stream.capture import Guard, Sampler, make_source
+from vigil_stream.capture import Sampler, Watchdog, make_source
 
 DEADLINE_S = 20
 PICTURES = 4
@@ -78,7 +78,7 @@ async def test_the_stream_pod_reads_it(ports: tuple[int, int], kind: SourceType,
         Decode(),
         folder=Path(),
         credentials_folder=None,
-        guard=Guard(),
+        watchdog=Watchdog(),
         stop=threading.Event(),
     )
 

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from vigil_contracts.conditions import FitnessReason, SourceReason
 from vigil_runtime.backoff import FIRST_S, LONGEST_S, Backoff
 from vigil_runtime.deadline import Deadline
+from vigil_stream.analyses.faces.fitness import ENOUGH, Fitness
 from vigil_stream.capture import credentials, errors
 from vigil_stream.capture.container import _Pace
 from vigil_stream.capture.convert import Converter
 from vigil_stream.capture.errors import MAX_SIDE, MIN_SIDE, SourceError, check_size
 from vigil_stream.capture.jpeg import jpeg_fingerprint, jpeg_size
 from vigil_stream.capture.luma import LumaReader, fingerprint
-from vigil_stream.capture.slot import Lost, Picture, Slot
-from vigil_stream.capture.source import Guard, Sampler
-from vigil_stream.pipeline import places
-from vigil_stream.pipeline.fitness import ENOUGH, Fitness
+from vigil_stream.capture.slot import Frame, Slot, SourceLost
+from vigil_stream.capture.source import Sampler, Watchdog
+from vigil_stream.pipeline import geometry
 from vigil_vision import letterbox
 
 SECRET_URL = "rtsp://user:secret@camera/"
@@ -49,9 +49,9 @@ def test_the_sampler_never_exceeds_its_rate(gaps: list[float], fps: int) -> None
     assert len(chosen) <= span * fps + 2.2
 
 
-def luma_picture(at: float = 0.0) -> Picture:
+def luma_picture(at: float = 0.0) -> Frame:
     frame = av.VideoFrame(64, 48, "yuv420p")
-    return Picture(frame, LumaReader().read(frame), at, at)
+    return Frame(frame, LumaReader().read(frame), at, at)
 
 
 def test_the_slot_keeps_only_the_newest() -> None:
@@ -70,7 +70,7 @@ def test_the_loss_of_the_source_comes_before_the_next_picture() -> None:
     slot.lose()
     after = luma_picture(1)
     slot.put(after)
-    assert isinstance(slot.take(0), Lost)
+    assert isinstance(slot.take(0), SourceLost)
     assert slot.take(0) is after
 
 
@@ -121,16 +121,16 @@ def test_a_jump_of_a_files_clock_is_not_waited_out(jump: int) -> None:
 def test_the_guard_is_overdue_only_after_a_broken_promise(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("vigil_stream.capture.source.time.monotonic", lambda: now[0])
-    guard = Guard()
+    watchdog = Watchdog()
     now[0] += 1e6
-    assert not guard.overdue()
-    guard.expect("reading", 5)
+    assert not watchdog.expired()
+    watchdog.arm("reading", 5)
     now[0] += 11
-    assert not guard.overdue()
+    assert not watchdog.expired()
     now[0] += 2
-    assert guard.overdue()
-    guard.rest()
-    assert not guard.overdue()
+    assert watchdog.expired()
+    watchdog.disarm()
+    assert not watchdog.expired()
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_the_letterboxed_picture_lies_at_the_upper_left() -> None:
 @given(st.floats(-200, 2200), st.floats(-200, 1300), st.floats(0.1, 900))
 def test_the_surroundings_of_a_face_lie_inside_the_picture(x: float, y: float, size: float) -> None:
     marks = np.array([(x, y), (x + size, y), (x + size / 2, y + size / 2), (x, y + size), (x + size, y + size)])
-    left, top, width, height = places.surroundings(marks.astype(np.float32), 1920, 1080)
+    left, top, width, height = geometry.surroundings(marks.astype(np.float32), 1920, 1080)
     assert left >= 0
     assert top >= 0
     assert left % 2 == top % 2 == 0
@@ -244,10 +244,10 @@ def test_the_surroundings_of_a_face_lie_inside_the_picture(x: float, y: float, s
 )
 def test_fitness_says_what_is_wrong(pixels: float, yaw: float, sharpness: float, reason: FitnessReason) -> None:
     fitness = Fitness()
-    assert fitness.verdict()[0] is FitnessReason.NO_FACES_YET
+    assert fitness.assess()[0] is FitnessReason.NO_FACES_YET
     for _ in range(ENOUGH):
-        fitness.face(pixels, yaw)
-        fitness.look(sharpness)
-    found, message = fitness.verdict()
+        fitness.add_face(pixels, yaw)
+        fitness.add_sharpness(sharpness)
+    found, message = fitness.assess()
     assert found is reason
     assert message

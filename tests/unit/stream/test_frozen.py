@@ -14,7 +14,7 @@ from vigil_stream.capture.container import ContainerSource, Plan, _Look
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.frozen import FROZEN_AFTER_S, REPEAT_S, FrozenDetector
 from vigil_stream.capture.jpeg import jpeg_fingerprint
-from vigil_stream.capture.source import Guard, Sampler
+from vigil_stream.capture.source import Sampler, Watchdog
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_what_counts_as_frozen(name: str, period: int, frozen: bool) -> None:
     detector, told = FrozenDetector(), False
     for n in range(int((FROZEN_AFTER_S + REPEAT_S + 2) * 25)):
         for _ in range(1 + (n % 5 == 0)):
-            detector.picture(n % period, n / 25)
+            detector.add_decoded(n % period, n / 25)
         told |= detector.frozen(n / 25)
     assert told is frozen, name
 
@@ -43,26 +43,26 @@ def test_it_is_enough_that_either_pictures_or_their_bytes_repeat(hidden: bool) -
     """Those that are analysed are never the same, their bytes are; and the other way round."""
     detector = FrozenDetector()
     for n in range(int((FROZEN_AFTER_S + REPEAT_S) * 25)):
-        detector.encoded(n % 51 if hidden else n, n / 25)
+        detector.add_encoded(n % 51 if hidden else n, n / 25)
         if n % 5 == 0:
-            detector.picture(n if hidden else 1, n / 25)
+            detector.add_decoded(n if hidden else 1, n / 25)
     assert detector.frozen(n / 25)
 
 
 def test_a_clock_that_ticks_while_no_picture_is_analysed_is_not_frozen() -> None:
     detector = FrozenDetector()
     for n in range(int(FROZEN_AFTER_S * 3 * 25)):
-        detector.picture((n + 2) // 25, n / 25)
+        detector.add_decoded((n + 2) // 25, n / 25)
         assert not detector.frozen(n / 25)
 
 
 def test_a_picture_that_moves_again_is_not_frozen() -> None:
     detector = FrozenDetector()
     for n in range(5 * int(FROZEN_AFTER_S) - 5):
-        detector.picture(1, n / 5)
+        detector.add_decoded(1, n / 5)
         assert not detector.frozen(n / 5)
     for n in range(2, 30):
-        detector.picture(n, 11 + n / 5)
+        detector.add_decoded(n, 11 + n / 5)
         assert not detector.frozen(11 + n / 5)
 
 
@@ -104,12 +104,12 @@ class Counting(FrozenDetector):
         super().__init__()
         self.pictures = self.messages = 0
 
-    def picture(self, fingerprint: int, at: float) -> None:
-        super().picture(fingerprint, at)
+    def add_decoded(self, fingerprint: int, at: float) -> None:
+        super().add_decoded(fingerprint, at)
         self.pictures += 1
 
-    def encoded(self, fingerprint: int, at: float) -> None:
-        super().encoded(fingerprint, at)
+    def add_encoded(self, fingerprint: int, at: float) -> None:
+        super().add_encoded(fingerprint, at)
         self.messages += 1
 
 
@@ -126,7 +126,7 @@ def test_every_picture_is_shown_once_and_uncompressed_ones_in_memory(
         for _ in range(20):
             container.mux(stream.encode(picture_frame(160, 96, pixels)))
         container.mux(stream.encode(None))
-    source, detector = ContainerSource(Plan(str(path), "a live clip"), Guard(), threading.Event()), Counting()
+    source, detector = ContainerSource(Plan(str(path), "a live clip"), Watchdog(), threading.Event()), Counting()
     source.open()
     with pytest.raises(SourceError, match="ended the stream"):
         list(source.frames(Sampler(1), detector))

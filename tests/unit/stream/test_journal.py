@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.waiting import eventually
+from tests.unit.stream.observing import Recorder
 
 from vigil_contracts.events import Box, CameraRef, CloseReason, Sighting, SightingState, encode_sighting
 from vigil_contracts.ids import new_sighting_id
@@ -234,20 +235,20 @@ def test_a_write_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
 
 
 def test_counters_go_on_while_the_disk_refuses_and_are_written_after(tmp_path: Path) -> None:
-    journal, wrong = Journal(tmp_path), [""]
+    journal, observer = Journal(tmp_path), Recorder()
     captured = 5
-    counters = Counters(journal, wrong.append)
+    counters = Counters(journal, observer)
     counters.watch("frames_captured", lambda: captured)
     assert counters.save().frames_captured == 5
     refuse_writing(journal)
     captured = 9
     assert counters.save().frames_captured == 9
     assert counters.save().frames_captured == 9
-    assert "cannot be written" in wrong[-1]
+    assert "cannot be written" in observer.errors["journal"][-1]
     refuse_writing(journal, refuse=False)
     captured = 10
     assert counters.save().frames_captured == 10
-    assert wrong[-1] == ""
+    assert observer.errors["journal"][-1] == ""
     assert journal.counters()["frames_captured"] == 10
 
 
@@ -286,20 +287,20 @@ def test_a_damaged_file_is_moved_aside_and_begun_anew(
 
 
 def test_the_last_word_that_the_disk_refused_is_said_later(tmp_path: Path) -> None:
-    journal, wrong = Journal(tmp_path), [""]
-    counters = Counters(journal, lambda _: None)
-    sink = Sink(journal, counters, lambda: None, wrong.append, lambda _: None, retry_s=0)
+    journal, observer = Journal(tmp_path), Recorder()
+    counters = Counters(journal, observer)
+    sink = Sink(journal, counters, observer, retry_s=0)
     first = sighting()
-    sink.tell([first])
+    sink.write([first])
     refuse_writing(journal)
     closed = sighting(3, SightingState.CLOSED, first)
-    sink.tell([sighting(2, SightingState.UPDATED, first), closed])
-    sink.tell([])
-    assert wrong[-1]
+    sink.write([sighting(2, SightingState.UPDATED, first), closed])
+    sink.write([])
+    assert observer.errors["outbox"][-1]
     refuse_writing(journal, refuse=False)
-    sink.tell([])
-    sink.tell([])
-    assert wrong[-1] == ""
+    sink.write([])
+    sink.write([])
+    assert observer.errors["outbox"][-1] == ""
     assert [entry.event_id for entry in journal.next_batch(0, 10)] == [first.event_id, closed.event_id]
     assert journal.open_sightings() == []
     totals = counters.save()

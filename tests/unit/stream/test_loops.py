@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 import av
 import pytest
-from tests.unit.stream.test_analyser import ALL, HERE, Camera, Story
+from tests.unit.stream.test_frame_pipeline import ALL, HERE, Camera, Story
 
 from vigil_contracts.conditions import SourceReason
 from vigil_contracts.events import CameraRef, CameraState, SightingState
-from vigil_stream.analysis import AnalysisLoop
+from vigil_stream.analysis_loop import AnalysisLoop
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.frozen import FrozenDetector
 from vigil_stream.capture.loop import CaptureLoop
-from vigil_stream.capture.slot import Lost, Picture, Slot, Woken
-from vigil_stream.capture.source import Guard, Sampler, SourceInfo
+from vigil_stream.capture.slot import Frame, ResultsReady, Slot, SourceLost
+from vigil_stream.capture.source import Sampler, SourceInfo, Watchdog
 from vigil_stream.pipeline.tracker import STALE_AFTER_S
 from vigil_stream.status import Status
 from vigil_vision.triton import InferenceError
@@ -27,7 +27,7 @@ def status() -> Status:
 
 def analysis(camera: Camera) -> tuple[AnalysisLoop, Status]:
     told = status()
-    return AnalysisLoop(camera.analyser, Slot(), told, Guard()), told
+    return AnalysisLoop(camera.pipeline, Slot(), told, Watchdog()), told
 
 
 def test_tracks_go_stale_while_inference_fails_on_every_picture() -> None:
@@ -39,16 +39,16 @@ def test_tracks_go_stale_while_inference_fails_on_every_picture() -> None:
     loop, _ = analysis(camera)
     story.detects = False
     with pytest.raises(InferenceError):
-        loop._step(camera.picture())
+        loop._step(camera.frame())
     assert camera.told[-1].state is SightingState.CLOSED
 
 
-def run_once(loop: AnalysisLoop, item: Picture | Lost | Woken) -> None:
+def run_once(loop: AnalysisLoop, item: Frame | SourceLost | ResultsReady) -> None:
     """Run the loop for one item."""
     stop = threading.Event()
 
     class Last(Slot):
-        def take(self, timeout_s: float) -> Picture | Lost | Woken | None:  # noqa: ARG002 - the interface
+        def take(self, timeout_s: float) -> Frame | SourceLost | ResultsReady | None:  # noqa: ARG002 - the interface
             stop.set()
             return item
 
@@ -61,26 +61,26 @@ def test_an_embedding_does_not_hide_that_detection_fails() -> None:
     camera = Camera(story, **ALL)
     loop, told = analysis(camera)
     story.detects = False
-    run_once(loop, camera.picture())
-    assert "no detector" in told.trouble["inference"]
-    run_once(loop, Woken())
-    assert "no detector" in told.trouble["inference"]
+    run_once(loop, camera.frame())
+    assert "no detector" in told.errors["inference"]
+    run_once(loop, ResultsReady())
+    assert "no detector" in told.errors["inference"]
     story.detects = True
-    run_once(loop, camera.picture())
-    assert told.trouble == {}
+    run_once(loop, camera.frame())
+    assert told.errors == {}
 
 
 def test_a_heartbeat_tells_that_nothing_can_be_analysed_and_not_of_a_blip(monkeypatch: pytest.MonkeyPatch) -> None:
     story = Story()
     camera = Camera(story, **ALL)
     loop, told = analysis(camera)
-    run_once(loop, camera.picture())
+    run_once(loop, camera.frame())
     story.detects = False
-    run_once(loop, camera.picture())
+    run_once(loop, camera.frame())
     assert told.heartbeat().inference_trouble is None
     monkeypatch.setattr("vigil_stream.status.BLIP_S", 0.0)
     assert "no detector" in str(told.heartbeat().inference_trouble)
-    run_once(loop, Lost())
+    run_once(loop, SourceLost())
     assert told.heartbeat().inference_trouble is None
 
 
@@ -89,7 +89,7 @@ def test_a_process_that_could_never_analyse_a_picture_says_so_at_once() -> None:
     story.detects = False
     camera = Camera(story, **ALL)
     loop, told = analysis(camera)
-    run_once(loop, camera.picture())
+    run_once(loop, camera.frame())
     assert "no detector" in str(told.heartbeat().inference_trouble)
 
 
@@ -98,16 +98,16 @@ def test_without_a_source_an_old_failure_of_inference_is_forgotten() -> None:
     camera = Camera(story, **ALL)
     loop, told = analysis(camera)
     story.detects = False
-    run_once(loop, camera.picture())
-    run_once(loop, Lost())
-    assert told.trouble == {}
+    run_once(loop, camera.frame())
+    run_once(loop, SourceLost())
+    assert told.errors == {}
 
 
 def test_the_end_of_a_file_is_no_reconnect() -> None:
     loop, _ = analysis(Camera(Story(), **ALL))
-    run_once(loop, Lost(ended=True))
+    run_once(loop, SourceLost(ended=True))
     assert loop.losses == 0
-    run_once(loop, Lost())
+    run_once(loop, SourceLost())
     assert loop.losses == 1
 
 
@@ -134,7 +134,7 @@ class Ending:
 
 def test_a_source_that_ends_with_the_process_is_not_lost() -> None:
     stop, told, slot = threading.Event(), status(), Slot()
-    CaptureLoop(lambda: Ending(stop), slot, told, Sampler(5), Guard(), live=True).run(stop)
+    CaptureLoop(lambda: Ending(stop), slot, told, Sampler(5), Watchdog(), live=True).run(stop)
     assert told.state is CameraState.CONNECTING
     assert slot.take(0) is None
 
@@ -142,7 +142,7 @@ def test_a_source_that_ends_with_the_process_is_not_lost() -> None:
 def test_a_camera_that_is_decoded_on_the_cpu_has_nothing_to_complain_about() -> None:
     told = status()
     told.connected(SourceInfo(64, 48, "h264", "CPU"))
-    told.picture(64, 48, 1.0)
+    told.frame_captured(64, 48, 1.0)
     beat = told.heartbeat()
     assert (beat.state, beat.message, beat.decoder) == (CameraState.STREAMING, "", "CPU")
 

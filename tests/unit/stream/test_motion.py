@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 
 from vigil_stream.pipeline.motion import (
     QUIET_S,
-    QUIET_WITH_FACES_S,
+    QUIET_WHILE_TRACKING_S,
+    FrameAction,
     MotionGate,
-    Verdict,
     changed_share,
     correlation,
 )
@@ -30,58 +30,58 @@ def noisy(levels: int) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize(
-    ("name", "second", "fingerprint", "verdict", "cut"),
+    ("name", "second", "fingerprint", "action", "cut"),
     [
-        ("the same picture", SCENE, 1, Verdict.DUPLICATE, False),
-        ("only noise", noisy(5), 2, Verdict.STILL, False),
-        ("a hundredth of it moved", with_patch(0.011), 2, Verdict.ANALYSE, False),
-        ("another scene", OTHER, 2, Verdict.ANALYSE, True),
-        ("the light went half down", (SCENE // 2).astype(np.uint8), 2, Verdict.ANALYSE, False),
-        ("another size", SCENE[:20], 2, Verdict.ANALYSE, False),
+        ("the same picture", SCENE, 1, FrameAction.SKIP_DUPLICATE, False),
+        ("only noise", noisy(5), 2, FrameAction.SKIP_STILL, False),
+        ("a hundredth of it moved", with_patch(0.011), 2, FrameAction.ANALYSE, False),
+        ("another scene", OTHER, 2, FrameAction.ANALYSE, True),
+        ("the light went half down", (SCENE // 2).astype(np.uint8), 2, FrameAction.ANALYSE, False),
+        ("another size", SCENE[:20], 2, FrameAction.ANALYSE, False),
     ],
 )
 def test_each_picture_gets_its_verdict(
-    name: str, second: NDArray[np.uint8], fingerprint: int, verdict: Verdict, cut: bool
+    name: str, second: NDArray[np.uint8], fingerprint: int, action: FrameAction, cut: bool
 ) -> None:
     gate = MotionGate(0.004, duplicates=True)
-    assert gate.look(SCENE, 1, 0.0, faces_in_view=False).verdict is Verdict.ANALYSE
-    looked = gate.look(second, fingerprint, 0.2, faces_in_view=False)
-    assert (looked.verdict, looked.cut) == (verdict, cut), name
+    assert gate.check(SCENE, 1, 0.0, tracking=False).action is FrameAction.ANALYSE
+    decision = gate.check(second, fingerprint, 0.2, tracking=False)
+    assert (decision.action, decision.cut) == (action, cut), name
 
 
 def test_slow_movement_adds_up() -> None:
     gate = MotionGate(0.01, duplicates=True)
-    gate.look(SCENE, 0, 0.0, faces_in_view=False)
-    verdicts = [gate.look(with_patch(0.003 * n), n, 0.2 * n, faces_in_view=False).verdict for n in range(1, 6)]
-    assert Verdict.ANALYSE in verdicts
-    assert verdicts[0] is Verdict.STILL
+    gate.check(SCENE, 0, 0.0, tracking=False)
+    actions = [gate.check(with_patch(0.003 * n), n, 0.2 * n, tracking=False).action for n in range(1, 6)]
+    assert FrameAction.ANALYSE in actions
+    assert actions[0] is FrameAction.SKIP_STILL
 
 
-@pytest.mark.parametrize(("faces", "seconds"), [(True, QUIET_WITH_FACES_S), (False, QUIET_S)])
+@pytest.mark.parametrize(("faces", "seconds"), [(True, QUIET_WHILE_TRACKING_S), (False, QUIET_S)])
 def test_a_still_scene_is_analysed_now_and_then(faces: bool, seconds: float) -> None:
     gate = MotionGate(0.004, duplicates=True)
-    gate.look(SCENE, 1, 0.0, faces_in_view=faces)
-    assert gate.look(SCENE, 1, seconds - 0.1, faces_in_view=faces).verdict is not Verdict.ANALYSE
-    assert gate.look(SCENE, 1, seconds, faces_in_view=faces).verdict is Verdict.ANALYSE
+    gate.check(SCENE, 1, 0.0, tracking=faces)
+    assert gate.check(SCENE, 1, seconds - 0.1, tracking=faces).action is not FrameAction.ANALYSE
+    assert gate.check(SCENE, 1, seconds, tracking=faces).action is FrameAction.ANALYSE
 
 
 def test_switched_off_everything_is_analysed() -> None:
     gate = MotionGate(None, duplicates=False)
-    assert all(gate.look(SCENE, 1, t / 5, faces_in_view=False).verdict is Verdict.ANALYSE for t in range(5))
+    assert all(gate.check(SCENE, 1, t / 5, tracking=False).action is FrameAction.ANALYSE for t in range(5))
 
 
 def test_without_the_gate_duplicates_are_still_left_out() -> None:
     gate = MotionGate(None, duplicates=True)
-    gate.look(SCENE, 1, 0.0, faces_in_view=False)
-    assert gate.look(SCENE, 1, 0.2, faces_in_view=False).verdict is Verdict.DUPLICATE
-    assert gate.look(noisy(2), 2, 0.4, faces_in_view=False).verdict is Verdict.ANALYSE
+    gate.check(SCENE, 1, 0.0, tracking=False)
+    assert gate.check(SCENE, 1, 0.2, tracking=False).action is FrameAction.SKIP_DUPLICATE
+    assert gate.check(noisy(2), 2, 0.4, tracking=False).action is FrameAction.ANALYSE
 
 
 def test_after_a_failure_the_next_picture_is_analysed() -> None:
     gate = MotionGate(0.004, duplicates=True)
-    gate.look(SCENE, 1, 0.0, faces_in_view=False)
+    gate.check(SCENE, 1, 0.0, tracking=False)
     gate.forget()
-    assert gate.look(SCENE, 1, 0.2, faces_in_view=False).verdict is Verdict.ANALYSE
+    assert gate.check(SCENE, 1, 0.2, tracking=False).action is FrameAction.ANALYSE
 
 
 def test_measures_of_change() -> None:

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from vigil_contracts.events import Box, CameraRef, CloseReason, Sighting, SightingState
-from vigil_stream.pipeline.sightings import KEEP_ALIVE_S, SightingBook, closed_after_restart
+from vigil_stream.analyses.faces.sightings import KEEP_ALIVE_S, SightingTracker, closed_after_restart
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 BOX = Box(x=0.1, y=0.1, width=0.1, height=0.2)
 
 
-def book() -> SightingBook:
-    return SightingBook("lab", CameraRef(namespace="default", name="door"), "s1")
+def tracker() -> SightingTracker:
+    return SightingTracker("lab", CameraRef(namespace="default", name="door"), "s1")
 
 
 def at(seconds: float) -> dt.datetime:
@@ -24,12 +24,12 @@ def at(seconds: float) -> dt.datetime:
 
 
 def test_opened_updated_closed() -> None:
-    b = book()
-    b.seen(1, at(0.2), BOX, since=at(0), frames=2)
-    first = b.tell(1, [], None)
-    b.seen(1, at(1), BOX, since=at(0), frames=6)
-    second = b.tell(1, [], None)
-    (last,) = b.close(1, at(3), CloseReason.LEFT)
+    tracked = tracker()
+    tracked.see(1, at(0.2), BOX, since=at(0), frames=2)
+    first = tracked.revise(1, [], None)
+    tracked.see(1, at(1), BOX, since=at(0), frames=6)
+    second = tracked.revise(1, [], None)
+    (last,) = tracked.close(1, at(3), CloseReason.LEFT)
     assert [s.state for s in (first, second, last)] == list(SightingState)
     assert [s.revision for s in (first, second, last)] == [1, 2, 3]
     assert {s.sighting_id for s in (first, second, last)} == {first.sighting_id}
@@ -37,32 +37,32 @@ def test_opened_updated_closed() -> None:
     assert last.last_seen_at == at(1)
     assert last.closed_at == at(3)
     assert last.frames == 6
-    assert b.close(1, at(4), CloseReason.LEFT) == []
+    assert tracked.close(1, at(4), CloseReason.LEFT) == []
 
 
 def test_one_that_was_never_told_is_opened_before_it_is_closed() -> None:
-    b = book()
-    b.seen(1, at(0), BOX, since=at(0), frames=1)
-    assert [s.state for s in b.close(1, at(1), CloseReason.CUT)] == [SightingState.OPENED, SightingState.CLOSED]
+    tracked = tracker()
+    tracked.see(1, at(0), BOX, since=at(0), frames=1)
+    assert [s.state for s in tracked.close(1, at(1), CloseReason.CUT)] == [SightingState.OPENED, SightingState.CLOSED]
 
 
 def test_a_long_one_is_kept_alive() -> None:
-    b = book()
-    b.seen(1, at(0), BOX, since=at(0), frames=1)
-    b.tell(1, [], None)
-    b.still(1, at(KEEP_ALIVE_S - 1))
-    assert b.keep_alive() == []
-    b.still(1, at(KEEP_ALIVE_S))
-    (told,) = b.keep_alive()
+    tracked = tracker()
+    tracked.see(1, at(0), BOX, since=at(0), frames=1)
+    tracked.revise(1, [], None)
+    tracked.keep_still(1, at(KEEP_ALIVE_S - 1))
+    assert tracked.keep_alive() == []
+    tracked.keep_still(1, at(KEEP_ALIVE_S))
+    (told,) = tracked.keep_alive()
     assert told.state is SightingState.UPDATED
     assert told.last_seen_at == at(KEEP_ALIVE_S)
-    assert b.keep_alive() == []
+    assert tracked.keep_alive() == []
 
 
 def test_the_final_word_on_an_orphan() -> None:
-    b = book()
-    b.seen(1, at(0), BOX, since=at(0), frames=3)
-    last = b.tell(1, [], None)
+    tracked = tracker()
+    tracked.see(1, at(0), BOX, since=at(0), frames=3)
+    last = tracked.revise(1, [], None)
     closed = closed_after_restart(last, at(60))
     assert (closed.revision, closed.state, closed.close_reason) == (2, SightingState.CLOSED, CloseReason.RESTARTED)
     assert closed.last_seen_at == last.last_seen_at
@@ -71,10 +71,10 @@ def test_the_final_word_on_an_orphan() -> None:
 
 
 def test_a_clock_that_went_back_does_not_close_before_the_last_look() -> None:
-    b = book()
-    b.seen(1, at(10), BOX, since=at(10), frames=1)
-    b.tell(1, [], None)
-    (closed,) = b.close(1, at(5), CloseReason.LEFT)
+    tracked = tracker()
+    tracked.see(1, at(10), BOX, since=at(10), frames=1)
+    tracked.revise(1, [], None)
+    (closed,) = tracked.close(1, at(5), CloseReason.LEFT)
     assert closed.closed_at == at(10)
 
 
@@ -83,7 +83,7 @@ class Sightings(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.book = book()
+        self.tracker = tracker()
         self.now = 0.0
         self.told: dict[uuid.UUID, list[Sighting]] = {}
 
@@ -94,27 +94,27 @@ class Sightings(RuleBasedStateMachine):
     @rule(track=st.integers(1, 4), gap=st.floats(0, 5))
     def see(self, track: int, gap: float) -> None:
         self.now += gap
-        self.book.seen(track, at(self.now), BOX, since=at(self.now), frames=1)
+        self.tracker.see(track, at(self.now), BOX, since=at(self.now), frames=1)
 
     @rule(track=st.integers(1, 4))
     def tell(self, track: int) -> None:
-        if self.book.knows(track):
-            self.take([self.book.tell(track, [], None)])
+        if track in self.tracker:
+            self.take([self.tracker.revise(track, [], None)])
 
     @rule(gap=st.floats(0, 20))
     def still(self, gap: float) -> None:
         self.now += gap
-        self.book.still(1, at(self.now))
-        self.take(self.book.keep_alive())
+        self.tracker.keep_still(1, at(self.now))
+        self.take(self.tracker.keep_alive())
 
     @rule(track=st.integers(1, 4), reason=st.sampled_from(CloseReason))
     def close(self, track: int, reason: CloseReason) -> None:
-        self.take(self.book.close(track, at(self.now), reason))
+        self.take(self.tracker.close(track, at(self.now), reason))
 
     @rule()
     def close_all(self) -> None:
-        self.take(self.book.close_all(at(self.now), CloseReason.SHUTDOWN))
-        assert len(self.book) == 0
+        self.take(self.tracker.close_all(at(self.now), CloseReason.SHUTDOWN))
+        assert len(self.tracker) == 0
 
     @invariant()
     def revisions_are_sound(self) -> None:
@@ -131,6 +131,6 @@ TestSightings.settings = settings(max_examples=60, stateful_step_count=30, deadl
 
 @pytest.mark.parametrize("reason", list(CloseReason))
 def test_every_reason_is_kept(reason: CloseReason) -> None:
-    b = book()
-    b.seen(1, at(0), BOX, since=at(0), frames=1)
-    assert b.close_all(at(1), reason)[-1].close_reason is reason
+    tracked = tracker()
+    tracked.see(1, at(0), BOX, since=at(0), frames=1)
+    assert tracked.close_all(at(1), reason)[-1].close_reason is reason

@@ -71,7 +71,7 @@ def test_who_stands_still_is_not_lost_while_nothing_moves() -> None:
     tracker = Tracker()
     track = tracker.update([box(100, 100)], 0.0).assigned[0]
     for n in range(1, 50):
-        tracker.still(n * 0.2)
+        tracker.keep_still(n * 0.2)
     assert tracker.update([], 10.0).lost == []
     assert track.last_seen == pytest.approx(9.8)
 
@@ -81,15 +81,15 @@ def test_who_had_gone_is_not_kept_by_a_still_scene() -> None:
     track = tracker.update([box(100, 100)], 0.0).assigned[0]
     tracker.update([], 0.2)
     for n in range(2, 12):
-        tracker.still(n * 0.2)
+        tracker.keep_still(n * 0.2)
     assert tracker.update([], 2.4).lost == [track]
 
 
 def test_without_pictures_tracks_become_stale() -> None:
     tracker = Tracker()
     track = tracker.update([box(100, 100)], 0.0).assigned[0]
-    assert tracker.stale(STALE_AFTER_S - 1) == []
-    assert tracker.stale(STALE_AFTER_S + 1) == [track]
+    assert tracker.take_stale(STALE_AFTER_S - 1) == []
+    assert tracker.take_stale(STALE_AFTER_S + 1) == [track]
 
 
 def test_a_change_of_resolution_does_not_break_tracks() -> None:

@@ -1,7 +1,7 @@
-"""Where pictures come from: every source type behind one small interface."""
+"""Sources of frames: every source type behind one small interface."""
 
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.factory import make_source
-from vigil_stream.capture.source import Guard, Sampler, Source, SourceInfo
+from vigil_stream.capture.source import Sampler, Source, SourceInfo, Watchdog
 
-__all__ = ["Guard", "Sampler", "Source", "SourceError", "SourceInfo", "make_source"]
+__all__ = ["Sampler", "Source", "SourceError", "SourceInfo", "Watchdog", "make_source"]

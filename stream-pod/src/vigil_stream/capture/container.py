@@ -17,7 +17,7 @@ from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.frozen import FrozenDetector
 from vigil_stream.capture.jpeg import jpeg_fingerprint, jpeg_size
 from vigil_stream.capture.luma import fingerprint
-from vigil_stream.capture.source import OPEN_DEADLINE_S, READ_DEADLINE_S, Guard, Sampler, SourceInfo
+from vigil_stream.capture.source import OPEN_DEADLINE_S, READ_DEADLINE_S, Sampler, SourceInfo, Watchdog
 
 MAX_BAD_IN_A_ROW = 150
 """Packets that could not be decoded, one after the other, after which the source counts as damaged: 5 s at 30 fps."""
@@ -70,15 +70,15 @@ class ContainerSource:
     ----------
     plan
         What to open and how.
-    guard
-        Is told before every call that may hang.
+    watchdog
+        Armed before every call that may hang.
     stop
         Ends waiting for the time of a file's next picture.
     """
 
-    def __init__(self, plan: Plan, guard: Guard, stop: threading.Event) -> None:
+    def __init__(self, plan: Plan, watchdog: Watchdog, stop: threading.Event) -> None:
         self._plan = plan
-        self._guard = guard
+        self._watchdog = watchdog
         self._stop = stop
         self._container: Any = None
         self._stream: Any = None
@@ -90,9 +90,9 @@ class ContainerSource:
         """Connect and find the video; see `Source.open`."""
         plan = self._plan
         accelerator = hardware.choose(plan.accelerator)
-        self._guard.expect(f"resolving the host of {plan.shown}", OPEN_DEADLINE_S)
+        self._watchdog.arm(f"resolving the host of {plan.shown}", OPEN_DEADLINE_S)
         names.resolve(plan.shown, OPEN_DEADLINE_S)
-        self._guard.expect(f"opening {plan.shown}", 2 * OPEN_DEADLINE_S)
+        self._watchdog.arm(f"opening {plan.shown}", 2 * OPEN_DEADLINE_S)
         started = time.monotonic()
         try:
             self._container = av.open(
@@ -114,7 +114,7 @@ class ContainerSource:
             told = f"the GPU has no decoder for the video of {plan.shown}; set decode.accelerator to Auto"
             raise SourceError(SourceReason.CODEC_UNSUPPORTED, told) from None
         finally:
-            self._guard.rest()
+            self._watchdog.disarm()
         return self._found()
 
     def _found(self) -> SourceInfo:
@@ -167,7 +167,7 @@ class ContainerSource:
         look = _Look(frozen, alone=alone, on_gpu=context.is_hwaccel) if frozen is not None else None
         packets = self._container.demux(self._stream)
         while not self._stop.is_set():
-            self._guard.expect(f"reading {self._plan.shown}", READ_DEADLINE_S)
+            self._watchdog.arm(f"reading {self._plan.shown}", READ_DEADLINE_S)
             packet = next(packets, None)
             if packet is None:
                 return
@@ -224,16 +224,16 @@ class ContainerSource:
 
     def _wait_until_due(self) -> None:
         if self._pace is not None:
-            self._guard.rest()
+            self._watchdog.disarm()
             self._pace.wait()
 
     def close(self) -> None:
         """Give the connection and the decoder back."""
         container, self._container, self._stream = self._container, None, None
         if container is not None:
-            self._guard.expect(f"closing {self._plan.shown}", READ_DEADLINE_S)
+            self._watchdog.arm(f"closing {self._plan.shown}", READ_DEADLINE_S)
             container.close()
-        self._guard.rest()
+        self._watchdog.disarm()
 
 
 class _Look:
@@ -254,11 +254,11 @@ class _Look:
         else:
             # Equal packets show equal pictures only after equal ones before them, back to one that needs no others.
             self._chain = zlib.crc32(data, 0 if packet.is_keyframe else self._chain)
-        self._frozen.encoded(self._chain, time.monotonic())
+        self._frozen.add_encoded(self._chain, time.monotonic())
 
     def frame(self, frame: av.VideoFrame) -> None:
         if not self._encoded:
-            self._frozen.picture(fingerprint(frame), time.monotonic())
+            self._frozen.add_decoded(fingerprint(frame), time.monotonic())
 
 
 class _Pace:

@@ -8,7 +8,7 @@ from vigil_contracts.resources.camera import CameraSource, Decode, SourceType, T
 from vigil_stream.capture import credentials as secrets
 from vigil_stream.capture.container import ContainerSource, Plan
 from vigil_stream.capture.messages import SocketSource, WebSocketSource
-from vigil_stream.capture.source import OPEN_DEADLINE_S, READ_DEADLINE_S, Guard, Source
+from vigil_stream.capture.source import OPEN_DEADLINE_S, READ_DEADLINE_S, Source, Watchdog
 
 
 def _microseconds(seconds: float) -> str:
@@ -26,7 +26,7 @@ def make_source(
     *,
     folder: Path,
     credentials_folder: Path | None,
-    guard: Guard,
+    watchdog: Watchdog,
     stop: threading.Event,
 ) -> Source:
     """Make the source that a Camera describes, ready to be opened.
@@ -45,12 +45,12 @@ def make_source(
     """
     credentials = secrets.read(credentials_folder) if credentials_folder is not None else None
     if source.type is SourceType.WEB_SOCKET:
-        return WebSocketSource(source.url, credentials, guard)
+        return WebSocketSource(source.url, credentials, watchdog)
     if source.type is SourceType.SOCKET:
-        return SocketSource(source.url, guard)
+        return SocketSource(source.url, watchdog)
     url = credentials.in_url(source.url) if credentials is not None else source.url
     plan = replace(_plan(source, decode, url, folder), has_credentials=source.credentials_secret_ref is not None)
-    return ContainerSource(plan, guard, stop)
+    return ContainerSource(plan, watchdog, stop)
 
 
 def _plan(source: CameraSource, decode: Decode, url: str, folder: Path) -> Plan:

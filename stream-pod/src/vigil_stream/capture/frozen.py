@@ -1,57 +1,57 @@
-"""A camera whose picture stands still, or repeats a short piece, gives no information: that is a fault, not peace.
+"""Detection of frozen video: a camera whose video stands still or repeats a short piece has a fault.
 
-A real sensor's noise changes every picture, and an encoder's keyframes do so at the latest. So a source is frozen when
-for `FROZEN_AFTER_S` no picture came that had not been seen within the last few seconds. A loop of a longer piece,
-such as a demo's, is not taken for frozen.
+A real sensor's noise changes every frame, and an encoder's keyframes do so at the latest. So a source is frozen when
+for `FROZEN_AFTER_S` every frame had been seen within the last few seconds. A loop of a longer piece, such as a demo's,
+is not taken for frozen.
 
-Every picture that comes counts, not only those that are analysed: of a piece whose length is no multiple of the
-sampling, other pictures are analysed each time. A picture that is decoded into memory is told by its luma. One that is
-not (a JPEG that is not analysed, any on a GPU) is told by the bytes that it is decoded from. So there, a piece that is
-encoded anew each time counts only when the same of its pictures are analysed each time.
+Every frame counts, not only those that are analysed: of a piece whose length is no multiple of the sampling, other
+frames are analysed each time. A frame that is decoded into memory is recognised by its luma. One that is not (a JPEG
+that is not analysed, any on a GPU) is recognised by the bytes that it is decoded from. So there, a piece that is
+encoded anew each time counts only when the same of its frames are analysed each time.
 """
 
 from collections import OrderedDict
 
 FROZEN_AFTER_S = 12.0
-"""Longer than usual keyframe intervals (up to 10 s), so that an encoder's skipped pictures of a dark, still scene are
-not mistaken for a fault; short enough to be told within 15 s."""
+"""Longer than usual keyframe intervals (up to 10 s), so that an encoder's skipped frames of a dark, still scene are
+not mistaken for a fault; short enough to be reported within 15 s."""
 
 REPEAT_S = 3.0
 """The longest piece whose repetition counts as frozen."""
 
 _LATE_S = 0.5
-"""By how much a picture may come later than in the round before."""
+"""By how much a frame may come later than in the round before."""
 
 
 class FrozenDetector:
-    """Looks at the fingerprints of a source's pictures.
+    """Compares the fingerprints of the frames of a source.
 
-    Those of pictures and those of bytes are compared among themselves: they say different things. It is enough that one
-    of the two kinds shows nothing new.
+    Fingerprints of decoded frames and of encoded bytes are compared among themselves. It is enough that one of the two
+    kinds shows nothing new.
     """
 
     def __init__(self) -> None:
-        self._pictures, self._bytes = _Memory(), _Memory()
+        self._decoded, self._encoded = _Memory(), _Memory()
 
-    def picture(self, fingerprint: int, at: float) -> None:
-        """Take a picture; one may be taken twice.
+    def add_decoded(self, fingerprint: int, at: float) -> None:
+        """Add a decoded frame; the same one may be added twice.
 
         Parameters
         ----------
         fingerprint
-            Equal for equal pictures.
+            Equal for equal frames.
         at
             Seconds on a clock that only goes forward.
         """
-        self._pictures.look(fingerprint, at)
+        self._decoded.add(fingerprint, at)
 
-    def encoded(self, fingerprint: int, at: float) -> None:
-        """Take the bytes of a picture, of every one that comes; fingerprints are equal only for equal pictures."""
-        self._bytes.look(fingerprint, at)
+    def add_encoded(self, fingerprint: int, at: float) -> None:
+        """Add the bytes of every frame; fingerprints are equal only for equal frames."""
+        self._encoded.add(fingerprint, at)
 
     def frozen(self, at: float) -> bool:
-        """Tell whether the source shows nothing new."""
-        return self._pictures.stale(at) or self._bytes.stale(at)
+        """Return whether the source shows nothing new."""
+        return self._decoded.stale(at) or self._encoded.stale(at)
 
 
 class _Memory:
@@ -59,7 +59,7 @@ class _Memory:
         self._seen: OrderedDict[int, float] = OrderedDict()
         self._novel_at: float | None = None
 
-    def look(self, fingerprint: int, at: float) -> None:
+    def add(self, fingerprint: int, at: float) -> None:
         while self._seen and next(iter(self._seen.values())) < at - REPEAT_S - _LATE_S:
             self._seen.popitem(last=False)
         if self._novel_at is None or fingerprint not in self._seen:

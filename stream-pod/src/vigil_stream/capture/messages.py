@@ -21,7 +21,7 @@ from vigil_stream.capture.credentials import Credentials
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.frozen import FrozenDetector
 from vigil_stream.capture.jpeg import MAX_JPEG_BYTES, JpegDecoder, jpeg_fingerprint
-from vigil_stream.capture.source import OPEN_DEADLINE_S, READ_DEADLINE_S, Guard, Sampler, SourceInfo
+from vigil_stream.capture.source import OPEN_DEADLINE_S, READ_DEADLINE_S, Sampler, SourceInfo, Watchdog
 
 if TYPE_CHECKING:
     # Loaded only by cameras of this type: 1 MiB.
@@ -39,14 +39,14 @@ class WebSocketSource:
         ws:// or wss://, without credentials.
     credentials
         Sent as HTTP Basic authentication.
-    guard
-        Is told before every call that may hang.
+    watchdog
+        Armed before every call that may hang.
     """
 
-    def __init__(self, url: str, credentials: Credentials | None, guard: Guard) -> None:
+    def __init__(self, url: str, credentials: Credentials | None, watchdog: Watchdog) -> None:
         self._url = url
         self._credentials = credentials
-        self._guard = guard
+        self._watchdog = watchdog
         self._decoder = JpegDecoder(url)
         self._connection: ClientConnection | None = None
         self._closing = ExitStack()
@@ -56,9 +56,9 @@ class WebSocketSource:
         from websockets import exceptions
         from websockets.sync.client import connect
 
-        self._guard.expect(f"resolving the host of {self._url}", OPEN_DEADLINE_S)
+        self._watchdog.arm(f"resolving the host of {self._url}", OPEN_DEADLINE_S)
         names.resolve(self._url, OPEN_DEADLINE_S)
-        self._guard.expect(f"opening {self._url}", OPEN_DEADLINE_S)
+        self._watchdog.arm(f"opening {self._url}", OPEN_DEADLINE_S)
         try:
             self._connection = self._closing.enter_context(
                 connect(
@@ -79,7 +79,7 @@ class WebSocketSource:
         except (OSError, ValueError, EOFError) as error:
             raise errors.while_opening(_with_words(error), self._url, OPEN_DEADLINE_S) from None
         finally:
-            self._guard.rest()
+            self._watchdog.disarm()
         return _INFO
 
     def frames(self, sampler: Sampler, frozen: FrozenDetector | None = None) -> Iterator[av.VideoFrame]:
@@ -91,7 +91,7 @@ class WebSocketSource:
             msg = "frames() before open()"
             raise TypeError(msg)
         while True:
-            self._guard.expect(f"reading {self._url}", READ_DEADLINE_S)
+            self._watchdog.arm(f"reading {self._url}", READ_DEADLINE_S)
             try:
                 message = connection.recv(READ_DEADLINE_S)
             except exceptions.ConnectionClosed as error:
@@ -101,16 +101,16 @@ class WebSocketSource:
             data = message.encode() if isinstance(message, str) else message
             now = time.monotonic()
             if frozen is not None:
-                frozen.encoded(jpeg_fingerprint(data), now)
+                frozen.add_encoded(jpeg_fingerprint(data), now)
             if sampler.offer(now) and (frame := self._decoder.decode(data, sampler)) is not None:
                 yield frame
 
     def close(self) -> None:
         """Close the connection."""
         self._connection = None
-        self._guard.expect(f"closing {self._url}", READ_DEADLINE_S)
+        self._watchdog.arm(f"closing {self._url}", READ_DEADLINE_S)
         self._closing.close()
-        self._guard.rest()
+        self._watchdog.disarm()
 
 
 def _basic(credentials: Credentials | None) -> dict[str, str]:
@@ -146,13 +146,13 @@ class SocketSource:
     ----------
     url
         tcp://host:port.
-    guard
-        Is told before every call that may hang.
+    watchdog
+        Armed before every call that may hang.
     """
 
-    def __init__(self, url: str, guard: Guard) -> None:
+    def __init__(self, url: str, watchdog: Watchdog) -> None:
         self._url = url
-        self._guard = guard
+        self._watchdog = watchdog
         self._decoder = JpegDecoder(url)
         self._socket: socket.socket | None = None
         self._buffer = bytearray()
@@ -160,9 +160,9 @@ class SocketSource:
     def open(self) -> SourceInfo:
         """Connect; see `Source.open`."""
         parts = urlsplit(self._url)
-        self._guard.expect(f"resolving the host of {self._url}", OPEN_DEADLINE_S)
+        self._watchdog.arm(f"resolving the host of {self._url}", OPEN_DEADLINE_S)
         names.resolve(self._url, OPEN_DEADLINE_S)
-        self._guard.expect(f"opening {self._url}", OPEN_DEADLINE_S)
+        self._watchdog.arm(f"opening {self._url}", OPEN_DEADLINE_S)
         try:
             if not parts.hostname or not parts.port:
                 told = f"{self._url} is not tcp://host:port; correct source.url"
@@ -171,7 +171,7 @@ class SocketSource:
         except (OSError, ValueError) as error:
             raise errors.while_opening(_with_words(error), self._url, OPEN_DEADLINE_S) from None
         finally:
-            self._guard.rest()
+            self._watchdog.disarm()
         return _INFO
 
     def frames(self, sampler: Sampler, frozen: FrozenDetector | None = None) -> Iterator[av.VideoFrame]:
@@ -179,7 +179,7 @@ class SocketSource:
         while True:
             # One deadline for a whole picture: a server that trickles bytes must not hold the camera for ever.
             deadline = time.monotonic() + READ_DEADLINE_S
-            self._guard.expect(f"reading {self._url}", READ_DEADLINE_S)
+            self._watchdog.arm(f"reading {self._url}", READ_DEADLINE_S)
             length = int.from_bytes(self._read(4, deadline), "big")
             if not 4 <= length <= MAX_JPEG_BYTES:
                 told = (
@@ -190,7 +190,7 @@ class SocketSource:
             data = self._read(length, deadline)
             now = time.monotonic()
             if frozen is not None:
-                frozen.encoded(jpeg_fingerprint(data), now)
+                frozen.add_encoded(jpeg_fingerprint(data), now)
             if sampler.offer(now) and (frame := self._decoder.decode(data, sampler)) is not None:
                 yield frame
 
@@ -217,7 +217,7 @@ class SocketSource:
         opened, self._socket = self._socket, None
         if opened is not None:
             opened.close()
-        self._guard.rest()
+        self._watchdog.disarm()
 
 
 def _with_words(error: Exception) -> Exception:

@@ -1,4 +1,4 @@
-"""The latest-frame slot between capture and analysis: the newest picture replaces one that nobody took."""
+"""The latest-frame slot between capture and analysis: the newest frame replaces one that was not taken."""
 
 import threading
 from dataclasses import dataclass
@@ -9,24 +9,24 @@ from vigil_stream.capture.luma import Luma
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
-    """A frame that was chosen for analysis.
+class Frame:
+    """A frame that was sampled for analysis.
 
     Attributes
     ----------
-    frame
-        As decoded; its planes belong to the decoder and must not be written to.
+    decoded
+        As it left the decoder; its planes belong to the decoder and must not be written to.
     luma
-        Its small grey picture.
+        Its small grey image.
     captured_at
         Seconds since the epoch when it left the decoder.
     at
         The same moment on the monotonic clock.
     cut
-        It does not follow from the picture before.
+        It does not follow from the frame before.
     """
 
-    frame: av.VideoFrame
+    decoded: av.VideoFrame
     luma: Luma
     captured_at: float
     at: float
@@ -34,8 +34,8 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """No picture follows for now: the source is lost, or has ended.
+class SourceLost:
+    """No frame follows for now: the source is lost, or has ended.
 
     Attributes
     ----------
@@ -47,51 +47,51 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
-class Woken:
-    """No picture, but something else to do."""
+class ResultsReady:
+    """An analysis has results to collect."""
 
 
 class Slot:
-    """Holds at most one picture and, before it, the news that the source was lost."""
+    """Holds at most one frame and, before it, the loss of the source."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._picture: Picture | None = None
-        self._lost: Lost | None = None
-        self._woken = False
+        self._frame: Frame | None = None
+        self._lost: SourceLost | None = None
+        self._results_ready = False
         self.dropped = 0
-        """Pictures that were replaced before anything looked at them."""
+        """Frames that were replaced before they were taken."""
 
-    def put(self, picture: Picture) -> None:
-        """Leave a picture; never waits."""
+    def put(self, frame: Frame) -> None:
+        """Replace the frame; never waits."""
         with self._changed:
-            self.dropped += self._picture is not None
-            self._picture = picture
+            self.dropped += self._frame is not None
+            self._frame = frame
             self._changed.notify()
 
     def lose(self, *, ended: bool = False) -> None:
-        """Leave the news that the source is lost; a picture that still waits is of no use any more."""
+        """Report the loss of the source; a frame that still waits is dropped."""
         with self._changed:
-            self._picture = None
-            self._lost = Lost(ended)
+            self._frame = None
+            self._lost = SourceLost(ended)
             self._changed.notify()
 
     def wake(self) -> None:
-        """Make `take` return, though nothing may have come."""
+        """Let `take` return `ResultsReady`."""
         with self._changed:
-            self._woken = True
+            self._results_ready = True
             self._changed.notify()
 
-    def take(self, timeout_s: float) -> Picture | Lost | Woken | None:
-        """Wait for what comes next; None when nothing came in time."""
+    def take(self, timeout_s: float) -> Frame | SourceLost | ResultsReady | None:
+        """Wait for the next item and return it; None when there was none in time."""
         with self._changed:
-            if self._picture is None and self._lost is None and not self._woken:
+            if self._frame is None and self._lost is None and not self._results_ready:
                 self._changed.wait(timeout_s)
-            if self._woken:
-                self._woken = False
-                return Woken()
+            if self._results_ready:
+                self._results_ready = False
+                return ResultsReady()
             if self._lost is not None:
                 lost, self._lost = self._lost, None
                 return lost
-            picture, self._picture = self._picture, None
-            return picture
+            frame, self._frame = self._frame, None
+            return frame

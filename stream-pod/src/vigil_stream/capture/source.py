@@ -1,4 +1,4 @@
-"""The one interface of all sources, and the three small things that every source works with."""
+"""The interface of all sources, with the watchdog and the sampler that each source works with."""
 
 import time
 from collections.abc import Iterator
@@ -14,7 +14,8 @@ OPEN_DEADLINE_S = 10.0
 GOP."""
 
 READ_DEADLINE_S = 8.0
-"""For the next data. Longer than a camera's pause at a change of its settings, short enough to be told within 20 s."""
+"""For the next data. Longer than a camera's pause at a change of its settings, short enough to be reported
+within 20 s."""
 
 _HANG_GRACE_S = 7.0
 """What a call may take beyond its own deadline before it counts as hung."""
@@ -22,12 +23,12 @@ _HANG_GRACE_S = 7.0
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """What was found when a source was opened.
+    """The properties of an opened source.
 
     Attributes
     ----------
     width, height
-        Pixels; None until the first picture.
+        Pixels; None until the first frame.
     codec
         FFmpeg's name of it, such as `h264`.
     decoder
@@ -40,39 +41,40 @@ class SourceInfo:
     decoder: str
 
 
-class Guard:
-    """When the capture thread must show a sign of life, for the watchdog.
+class Watchdog:
+    """A deadline for what a thread does now.
 
     A call into a decoder that never returns cannot be interrupted, so it is the process that ends.
     """
 
-    __slots__ = ("_deadline", "doing")
+    __slots__ = ("_deadline", "activity")
 
     def __init__(self) -> None:
         self._deadline = float("inf")
-        self.doing = ""
+        self.activity = ""
+        """What the thread did when the watchdog was armed last."""
 
-    def expect(self, doing: str, seconds: float) -> None:
-        """Promise to be back within `seconds` (and a grace) from a call that does `doing`."""
-        self.doing = doing
+    def arm(self, activity: str, seconds: float) -> None:
+        """Expire after `seconds` and a grace, unless armed again or disarmed before."""
+        self.activity = activity
         self._deadline = time.monotonic() + seconds + _HANG_GRACE_S
 
-    def rest(self) -> None:
-        """Promise nothing."""
+    def disarm(self) -> None:
+        """Expect nothing."""
         self._deadline = float("inf")
 
-    def overdue(self) -> bool:
-        """Tell whether a promise was broken."""
+    def expired(self) -> bool:
+        """Return whether the deadline has passed."""
         return time.monotonic() > self._deadline
 
 
 class Sampler:
-    """Chooses the pictures that are analysed and counts all that came.
+    """Chooses the frames that are analysed and counts all that came.
 
     Parameters
     ----------
     fps
-        Pictures per second to choose, on a fixed grid of time so that the rate does not drift.
+        Frames per second to choose, on a fixed grid of time so that the rate does not drift.
     """
 
     __slots__ = ("_due", "_period", "captured", "corrupt", "cut")
@@ -82,12 +84,12 @@ class Sampler:
         self._due = float("-inf")
         self.captured = 0
         self.corrupt = 0
-        """Packets or pictures that were damaged and left out."""
+        """Packets or frames that were damaged and skipped."""
         self.cut = False
-        """Set by a source whose next picture does not follow from the one before, such as a file's second pass."""
+        """Set by a source whose next frame does not follow from the one before, such as in a file's second pass."""
 
     def offer(self, at: float) -> bool:
-        """Count a picture; True when it is to be analysed.
+        """Count a frame; return whether it is to be analysed.
 
         Parameters
         ----------
@@ -95,7 +97,7 @@ class Sampler:
             Seconds on any clock that only goes forward.
         """
         self.captured += 1
-        # A tenth of a period of tolerance: else a source of exactly this rate would lose every second picture to
+        # A tenth of a period of tolerance: else a source of exactly this rate would lose every second frame to
         # jitter.
         if at < self._due - 0.1 * self._period:
             return False
@@ -104,22 +106,22 @@ class Sampler:
         return True
 
     def restart(self) -> None:
-        """Choose the next picture that comes, whatever its time."""
+        """Choose the next frame, whatever its time."""
         self._due = float("-inf")
 
 
 class Source(Protocol):
-    """Something that gives pictures: opened once, read once, closed always."""
+    """A source of frames: opened once, read once, closed always."""
 
     def open(self) -> SourceInfo:
-        """Connect and find the video; SourceError after at most `OPEN_DEADLINE_S`."""
+        """Connect and find the video; raise SourceError after at most `OPEN_DEADLINE_S`."""
 
     def frames(self, sampler: Sampler, frozen: FrozenDetector | None = None) -> Iterator[av.VideoFrame]:
-        """Give the pictures that the sampler chooses, as they come; the detector is shown those that it does not, too.
+        """Yield the frames that the sampler chooses, as they come; the detector gets all of them.
 
         Ends when the source has no more (a file). Raises SourceError when it breaks off, sends nothing for
         `READ_DEADLINE_S`, or sends what cannot be used.
         """
 
     def close(self) -> None:
-        """Give everything back; may be called at any time and twice."""
+        """Free all resources; may be called at any time and twice."""

@@ -1,4 +1,4 @@
-"""Is this picture worth analysing: has anything moved, is it the same as before, is it another scene."""
+"""Whether a frame is worth an analysis: something moved, it equals the one before, or it shows another scene."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -10,52 +10,52 @@ NOISE_LEVELS = 6
 """Grey levels by which a cell's mean may differ without having changed. A sensor's noise of 5 levels per pixel is 1.3
 in the mean of a cell's 16 samples, so this is four to five standard deviations."""
 
-QUIET_WITH_FACES_S = 1.0
-"""While faces are in view, a picture is analysed at least so often, moved or not."""
+QUIET_WHILE_TRACKING_S = 1.0
+"""While something is tracked, a frame is analysed at least so often, moved or not."""
 
 QUIET_S = 5.0
-"""And at least so often when none is: a still person who was missed is found then."""
+"""And at least so often otherwise: a still person who was missed is found then."""
 
 CUT_CORRELATION = 0.25
 CUT_SHARE = 0.45
-"""Another scene: the small pictures correlate less than this, and more than this share of cells changed. Measured on a
-filmed stage with cuts, at 5 pictures per second: cuts 0.02 to 0.17 with 0.52 to 0.70 changed; a performer who moves
-through half of the picture, 0.32 and more with 0.25 to 0.5. Switching a light changes all cells, but keeps the
+"""Another scene: the small images correlate less than this, and more than this share of cells changed. Measured on a
+filmed stage with cuts, at 5 frames per second: cuts 0.02 to 0.17 with 0.52 to 0.70 changed; a performer who moves
+through half of the frame, 0.32 and more with 0.25 to 0.5. Switching a light changes all cells, but keeps the
 correlation."""
 
 
-class Verdict(Enum):
-    """What to do with a picture."""
+class FrameAction(Enum):
+    """What to do with a frame."""
 
     ANALYSE = "analyse"
-    DUPLICATE = "duplicate"
-    STILL = "still"
+    SKIP_DUPLICATE = "skip duplicate"
+    SKIP_STILL = "skip still"
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """What a picture is, compared with those before.
+class MotionDecision:
+    """The decision on a frame, compared with those before.
 
     Attributes
     ----------
-    verdict
+    action
         What to do with it.
     cut
         It shows another scene than the one before; then it is always analysed.
     """
 
-    verdict: Verdict
+    action: FrameAction
     cut: bool = False
 
 
 def changed_share(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> float:
-    """Tell which share of cells changed, 0 to 1, between two small grey pictures [h,w] of one size."""
+    """Return the share of cells that changed, 0 to 1, between two small grey images [h,w] of one size."""
     difference = np.abs(before.astype(np.int16) - now)
     return int(np.count_nonzero(difference > NOISE_LEVELS)) / int(difference.size)
 
 
 def correlation(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> float:
-    """Correlate two small grey pictures [h,w]: 1 for one scene in any light, and when one of them has no contrast."""
+    """Return the correlation of two small grey images [h,w]: 1 for one scene in any light, or without contrast."""
     a = before.ravel().astype(np.float32)
     b = now.ravel().astype(np.float32)
     a -= a.mean()
@@ -68,16 +68,16 @@ def correlation(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> float:
 
 
 class MotionGate:
-    """Looks at every chosen picture before anything expensive does.
+    """Decides on every sampled frame before anything expensive runs.
 
-    Motion is measured against the last picture that was analysed, not the last one, so that slow movement adds up.
+    Motion is measured against the last frame that was analysed, not the last one, so that slow movement adds up.
 
     Parameters
     ----------
     threshold
-        Share of the picture's area that must have changed, 0 to 1; None switches the gate off.
+        Share of the frame's area that must have changed, 0 to 1; None switches the gate off.
     duplicates
-        Leave out pictures that are the same as the one before.
+        Skip frames that equal the one before.
     """
 
     def __init__(self, threshold: float | None, *, duplicates: bool) -> None:
@@ -88,18 +88,18 @@ class MotionGate:
         self._last: NDArray[np.uint8] | None = None
         self._fingerprint: int | None = None
 
-    def look(self, grey: NDArray[np.uint8], fingerprint: int, at: float, *, faces_in_view: bool) -> Looked:
-        """Decide about the next picture.
+    def check(self, grey: NDArray[np.uint8], fingerprint: int, at: float, *, tracking: bool) -> MotionDecision:
+        """Decide on the next frame.
 
         Parameters
         ----------
         grey
             [h,w] uint8.
         fingerprint
-            Equal for equal pictures.
+            Equal for equal frames.
         at
             Seconds on a clock that only goes forward.
-        faces_in_view
+        tracking
             Whether something is being tracked.
         """
         same = fingerprint == self._fingerprint
@@ -110,18 +110,20 @@ class MotionGate:
             return self._analyse(grey, at, cut=True)
         if self._analysed is None:
             return self._analyse(grey, at, cut=False)
-        overdue = at - self._analysed_at >= (QUIET_WITH_FACES_S if faces_in_view else QUIET_S)
+        overdue = at - self._analysed_at >= (QUIET_WHILE_TRACKING_S if tracking else QUIET_S)
         if same:
-            verdict = Verdict.DUPLICATE if self._duplicates else Verdict.STILL
+            action = FrameAction.SKIP_DUPLICATE if self._duplicates else FrameAction.SKIP_STILL
             gated = self._duplicates or self._threshold is not None
-            return Looked(verdict) if gated and not overdue else self._analyse(grey, at, cut=False)
+            return MotionDecision(action) if gated and not overdue else self._analyse(grey, at, cut=False)
         moved = self._threshold is None or changed_share(self._analysed, grey) >= self._threshold
-        return self._analyse(grey, at, cut=False) if moved or overdue else Looked(Verdict.STILL)
+        if moved or overdue:
+            return self._analyse(grey, at, cut=False)
+        return MotionDecision(FrameAction.SKIP_STILL)
 
-    def _analyse(self, grey: NDArray[np.uint8], at: float, *, cut: bool) -> Looked:
+    def _analyse(self, grey: NDArray[np.uint8], at: float, *, cut: bool) -> MotionDecision:
         self._analysed, self._analysed_at = grey, at
-        return Looked(Verdict.ANALYSE, cut)
+        return MotionDecision(FrameAction.ANALYSE, cut)
 
     def forget(self) -> None:
-        """Analyse the next picture whatever it shows: inference failed on the last one, or the source was lost."""
+        """Analyse the next frame whatever it shows: inference failed on the last one, or the source was lost."""
         self._analysed = None

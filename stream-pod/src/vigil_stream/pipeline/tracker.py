@@ -1,20 +1,20 @@
-"""Tracks: which face of this picture is which of the one before, from position and size alone.
+"""Tracks: which object of this frame is which of the one before, from position and size alone.
 
-At 5 pictures per second a walking face moves by up to its own width, so boxes often do not overlap; a face is looked
-for where its speed would bring it, within a distance in units of its own size. Two people who cross, or one who
-stands where another stood, can still be mistaken for each other: such an assignment is marked doubtful, and the
-embeddings decide (`shots.belongs`).
+At 5 frames per second a walking face moves by up to its own width, so boxes often do not overlap; a face is expected
+where its speed would bring it, within a distance in units of its own size. Two people who cross, or one who stands
+where another stood, can still be mistaken for each other: such an assignment is marked doubtful, and an analysis that
+can tell them apart decides (`TrackShots.shows_same_person`).
 """
 
 import math
 from dataclasses import dataclass, field
 
 LOST_AFTER_S = 1.5
-"""Seconds without the face, in pictures that were analysed, after which a track has left: a turned head, or somebody
+"""Seconds without the face, in frames that were analysed, after which a track has left: a turned head, or a person
 passing in front, takes less."""
 
 STALE_AFTER_S = 30.0
-"""Seconds without any analysed picture after which a track has left: a wait for inference that long hides what
+"""Seconds without any analysed frame after which a track has left: a wait for inference that long hides what
 happened."""
 
 REACH = 0.9
@@ -27,11 +27,11 @@ REACH_GROWTH = 0.8
 """Added per second without the face."""
 
 SIZE_RATIO = 1.8
-"""Largest change of size from one analysed picture to the next."""
+"""Largest change of size from one analysed frame to the next."""
 
 DOUBTFUL_COST = 0.75
 DOUBTFUL_GAP_S = 0.7
-"""An assignment that costs more, or comes after a longer gap, needs the embedding's word."""
+"""An assignment that costs more, or comes after a longer gap, is doubtful."""
 
 _SMOOTHING = 0.6
 """Share of the newest measurement in the speed."""
@@ -50,7 +50,7 @@ class Track:
     first_seen, last_seen
         Seconds on a clock that only goes forward.
     hits
-        Pictures in which it was found.
+        Frames in which it was found.
     doubtful
         The last assignment might have taken another person for this one.
     """
@@ -78,7 +78,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What a picture changed.
+    """What a frame changed.
 
     Attributes
     ----------
@@ -98,25 +98,25 @@ class Tracker:
     def __init__(self) -> None:
         self._tracks: list[Track] = []
         self._next_id = 1
-        self._looked_at = 0.0
+        self._updated_at = 0.0
 
     @property
     def tracks(self) -> tuple[Track, ...]:
-        """All that are being followed."""
+        """The tracks that are followed."""
         return tuple(self._tracks)
 
     def update(self, boxes: list[tuple[float, float, float, float]], at: float) -> Update:
-        """Take the faces of the next analysed picture.
+        """Take the detections of the next analysed frame.
 
         Parameters
         ----------
         boxes
             x1, y1, x2, y2 in source pixels, most confident first.
         at
-            Seconds when the picture was captured; not before the last one.
+            Seconds when the frame was captured; not before the last one.
         """
         chosen = self._match(boxes, at)
-        self._looked_at = at
+        self._updated_at = at
         assigned = []
         for index, box in enumerate(boxes):
             found = chosen.get(index)
@@ -130,32 +130,32 @@ class Tracker:
         self._tracks = [track for track in self._tracks if at - track.last_seen <= LOST_AFTER_S]
         return Update(assigned, lost)
 
-    def still(self, at: float) -> None:
-        """Take the news that nothing moved: who was found in the picture before still is there."""
+    def keep_still(self, at: float) -> None:
+        """Take a frame without motion: what was found in the frame before is still there."""
         for track in self._tracks:
-            if track.last_seen >= self._looked_at:
+            if track.last_seen >= self._updated_at:
                 track.last_seen = at
                 track.speed = (0.0, 0.0)
-        self._looked_at = at
+        self._updated_at = at
 
-    def stale(self, at: float) -> list[Track]:
-        """Take out tracks of which nothing was heard for too long; for when no picture is analysed."""
+    def take_stale(self, at: float) -> list[Track]:
+        """Remove and return the tracks that were not seen for too long; for when no frame is analysed."""
         gone = [track for track in self._tracks if at - track.last_seen > STALE_AFTER_S]
         self._tracks = [track for track in self._tracks if at - track.last_seen <= STALE_AFTER_S]
         return gone
 
     def split(self, track: Track) -> Track:
-        """Replace a track that turned out to be another person by a new one at its place."""
+        """Replace a track that turned out to be another person by a new one in its place, and return that."""
         self._tracks.remove(track)
         return self._start(track.box, track.last_seen)
 
     def clear(self) -> list[Track]:
-        """End all tracks and give them."""
+        """Remove and return all tracks."""
         ended, self._tracks = self._tracks, []
         return ended
 
     def rescale(self, x: float, y: float) -> None:
-        """Follow a change of the picture's size: new pixels per old one, horizontally and vertically."""
+        """Follow a change of the frame's size: new pixels per old one, horizontally and vertically."""
         for track in self._tracks:
             x1, y1, x2, y2 = track.box
             track.box = (x1 * x, y1 * y, x2 * x, y2 * y)
@@ -168,7 +168,10 @@ class Tracker:
         return track
 
     def _match(self, boxes: list[tuple[float, float, float, float]], at: float) -> dict[int, tuple[Track, float]]:
-        """Pair detections with tracks, cheapest first; greedy, because faces seldom lie so close that it matters."""
+        """Return the track and the cost of each paired detection.
+
+        The cheapest pair comes first; that is greedy, because faces seldom lie so close that it matters.
+        """
         pairs = []
         for track in self._tracks:
             for index, box in enumerate(boxes):
@@ -190,14 +193,14 @@ def _size(box: tuple[float, float, float, float]) -> float:
 
 
 def _cost(track: Track, box: tuple[float, float, float, float], at: float) -> float | None:
-    """Tell how far a detection is from where a track is expected, in face sizes; None when it cannot be the same."""
+    """Return the distance of a detection from the expected place of a track, in face sizes; None when it is too far."""
     size, new_size = track.size, _size(box)
     ratio = abs(math.log(new_size / size))
     if ratio > math.log(SIZE_RATIO):
         return None
     gap = at - track.last_seen
     x, y = track.centre
-    # Nobody keeps a speed for long: it is trusted for half a second.
+    # People do not keep a speed for long: it is trusted for half a second.
     ahead = min(gap, 0.5)
     dx = (box[0] + box[2]) / 2 - x - track.speed[0] * ahead
     dy = (box[1] + box[3]) / 2 - y - track.speed[1] * ahead

@@ -7,7 +7,6 @@ its id lets JetStream, and identity behind it, recognise the repetition.
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
 from typing import Final
 
 from nats.js import JetStreamContext
@@ -17,13 +16,14 @@ from vigil_contracts.bus import Kind
 from vigil_contracts.ids import ResourceKey
 from vigil_runtime.backoff import Backoff
 from vigil_runtime.bus import BUS_ERRORS, BusAddress, BusAwayError, BusConnection, describe_error, ensure_streams
+from vigil_stream.observer import StreamObserver
 from vigil_stream.publish.journal import Entry, Journal, JournalError
 
 WINDOW: Final = 64
 """Events under way at once: enough to send an hour's backlog in seconds, few enough to be sent again without harm."""
 
 LOOK_S: Final = 30.0
-"""Seconds after which the journal is read again without a call of `wake`."""
+"""Seconds after which the journal is read again without a report of new events."""
 
 PENDING_BYTES: Final = 1 << 20
 """What nats.py may hold without a connection: a late heartbeat is of no use, and events wait in the journal."""
@@ -42,10 +42,10 @@ class Publisher:
         Of the bus.
     camera
         Names the subjects.
-    set_error
-        Takes the error of the bus; empty when there is none.
-    observe_duration
-        Takes the seconds from sending an event to its acknowledgement.
+    observer
+        Takes the error of the bus, and the seconds from sending an event to its acknowledgement.
+    new_events
+        Set when the journal has new events; on the event loop.
     """
 
     def __init__(
@@ -53,16 +53,15 @@ class Publisher:
         journal: Journal,
         address: BusAddress,
         camera: ResourceKey,
-        set_error: Callable[[str], None],
-        observe_duration: Callable[[float], None],
+        observer: StreamObserver,
+        new_events: asyncio.Event,
     ) -> None:
         self._journal = journal
         self._address = address
         self._subject = bus.subject(address.site, Kind.SIGHTING, camera)
         self._state_subject = bus.subject(address.site, Kind.CAMERA, camera)
-        self._set_error = set_error
-        self._observe_duration = observe_duration
-        self._wake = asyncio.Event()
+        self._observer = observer
+        self._new_events = new_events
         self._streams_known = False
         self._connection = BusConnection(
             address,
@@ -77,10 +76,6 @@ class Publisher:
     def connected(self) -> bool:
         """Whether there is a connection now."""
         return self._connection.connected
-
-    def wake(self) -> None:
-        """Send new events of the journal; on the event loop."""
-        self._wake.set()
 
     async def run(self) -> None:
         """Connect and send, until cancelled. The connection stays for `flush` and `state`, until `close`."""
@@ -99,24 +94,28 @@ class Publisher:
         await self._connection.wait_connected()
         backoff = Backoff(0.2, 10.0)
         while True:
-            self._wake.clear()
+            self._new_events.clear()
             try:
                 await self._send_all()
                 backoff.reset()
             except _ERRORS as error:
                 waiting = f"{self._journal.pending} events wait on disk"
-                self._set_error(f"the bus at {self._address.url} takes no events ({describe_error(error)}); {waiting}")
+                reason = describe_error(error)
+                self._set_error(f"the bus at {self._address.url} takes no events ({reason}); {waiting}")
                 await asyncio.sleep(backoff.next_s())
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
-                    await self._wake.wait()
+                    await self._new_events.wait()
+
+    def _set_error(self, message: str) -> None:
+        self._observer.set_error("bus", message)
 
     def _on_up(self) -> None:
         # Another server may have come up, or the same one with an empty disk.
         self._streams_known = False
         self._set_error("")
-        self._wake.set()
+        self._new_events.set()
 
     def _on_down(self, reason: str) -> None:
         self._set_error(f"the bus at {self._address.url} is away ({reason}); events wait on disk")
@@ -149,7 +148,7 @@ class Publisher:
     async def _send(self, jetstream: JetStreamContext, entry: Entry) -> None:
         started = time.perf_counter()
         await jetstream.publish(self._subject, entry.body, headers=_headers(entry.event_id))
-        self._observe_duration(time.perf_counter() - started)
+        self._observer.observe_duration("publish", time.perf_counter() - started)
 
     async def state(self, body: bytes) -> None:
         """Publish a heartbeat if there is a connection; the next heartbeat follows within two seconds."""

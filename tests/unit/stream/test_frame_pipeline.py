@@ -8,16 +8,18 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.unit.stream.observing import Recorder
 
 from vigil_contracts.events import CameraRef, CloseReason, Sighting, SightingState
 from vigil_contracts.resources.camera import CameraSpec
-from vigil_stream.analyser import Analyser
+from vigil_stream.analyses.analysis import AnalysisContext
+from vigil_stream.analyses.faces.analysis import FaceAnalysis
 from vigil_stream.capture.luma import LumaReader
-from vigil_stream.capture.slot import Picture
-from vigil_stream.pipeline.sightings import SightingBook
+from vigil_stream.capture.slot import Frame
+from vigil_stream.frame_pipeline import FramePipeline
 from vigil_vision.faces.model_info import DetectorInfo, EmbedderInfo
 from vigil_vision.faces.models import DetectorResult, EmbedderResult
-from vigil_vision.triton import InferenceError, InferenceResult, InferenceUnavailable
+from vigil_vision.triton import InferenceError, InferenceResult, InferenceUnavailable, TritonClient
 
 WIDTH, HEIGHT = 640, 352
 DETECTOR = DetectorInfo("d@1", score_threshold=0.6, enrol_score_threshold=0.6, nms_iou=0.4, top_k=4)
@@ -65,6 +67,9 @@ class Story:
         self.crops.extend(faces.copy())
         return InferenceResult(np.array([self.person] * len(faces), np.float32), EMBEDDER, "t:1")
 
+    def embedder_info(self) -> EmbedderInfo:
+        return EMBEDDER
+
     def detector_info(self) -> DetectorInfo:
         return DETECTOR
 
@@ -80,17 +85,12 @@ class Camera:
         self.random = np.random.default_rng(1)
         self.size, self.lit = (WIDTH, HEIGHT), None
         source = {"type": "File", "url": "file:x.mp4"}
-        book = SightingBook("lab", CameraRef(namespace="default", name="c"), "s")
-        self.ready = threading.Event()
-        self.analyser = Analyser(
-            CameraSpec.model_validate({"source": source, **spec}),
-            story,
-            book,
-            self.told.extend,
-            lambda _stage, _seconds: None,
-            self.ready.set,
-            side,
-        )
+        self.observer = Recorder()
+        camera, parsed = CameraRef(namespace="default", name="c"), CameraSpec.model_validate({"source": source, **spec})
+        client = TritonClient(["127.0.0.1:1"], shared_memory="off")
+        context = AnalysisContext("lab", camera, "s", parsed, client, self.told.extend, self.observer)
+        self.faces = FaceAnalysis(context, story)
+        self.pipeline = FramePipeline(parsed, [self.faces], self.observer, story.frame_buffer, side)
 
     told: list[Sighting]
     lit: tuple[int, ...] | None
@@ -98,11 +98,11 @@ class Camera:
 
     def show(self, *faces: Place, settle: bool = True, cut: bool = False) -> None:
         self.story.faces = list(faces)
-        self.analyser.picture(self.picture(cut=cut))
+        self.pipeline.process(self.frame(cut=cut))
         if settle:
             self.settle()
 
-    def picture(self, *, cut: bool = False, other_scene: bool = False) -> Picture:
+    def frame(self, *, cut: bool = False, other_scene: bool = False) -> Frame:
         self.at += 0.2
         # Detail, so that faces are sharp, over the same coarse scene, so that no cut is seen.
         width, height = self.size
@@ -115,14 +115,14 @@ class Camera:
             picture[:] = 0
             picture[top:bottom, left:right] = 110
         picture = picture + self.random.integers(0, 50, (height, width, 1), np.uint8)
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
-        return Picture(frame, LumaReader().read(frame), time.time(), self.at, cut)
+        decoded = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+        return Frame(decoded, LumaReader().read(decoded), time.time(), self.at, cut)
 
     def settle(self) -> None:
-        if self.analyser.taker._under_way is not None:
-            assert self.ready.wait(10)
-            self.ready.clear()
-            self.analyser.collect()
+        if self.faces.taker._request is not None:
+            assert self.observer.ready.wait(10)
+            self.observer.ready.clear()
+            self.pipeline.collect()
 
     def states(self) -> list[tuple[int, str]]:
         ids = list(dict.fromkeys(event.sighting_id for event in self.told))
@@ -181,7 +181,7 @@ def test_pictures_keep_coming_while_a_face_is_embedded() -> None:
     for _ in range(4):
         camera.show(HERE, settle=False)
     assert camera.told == [], "the first word waits for the shot"
-    assert camera.analyser.analysed == 4
+    assert camera.pipeline.analysed == 4
     story.gate.set()
     camera.settle()
     assert camera.states() == [(0, "Opened")]
@@ -194,7 +194,7 @@ def test_the_last_word_waits_for_the_shot_that_is_being_embedded() -> None:
     story.gate.clear()
     camera.show(HERE, settle=False)
     threading.Timer(0.05, story.gate.set).start()
-    camera.analyser.lost(CloseReason.SOURCE_LOST)
+    camera.pipeline.end_all(CloseReason.SOURCE_LOST)
     assert camera.states() == [(0, "Opened"), (0, "Closed")]
     assert camera.told[-1].shots[0].embedding is not None
 
@@ -207,14 +207,14 @@ def test_without_embeddings_a_sighting_is_still_told() -> None:
         camera.show(HERE)
     assert camera.states() == [(0, "Opened")]
     assert camera.told[0].shots == []
-    assert camera.analyser.taker.trouble
-    assert camera.analyser.taker.errors > 0
+    assert camera.faces.taker.error
+    assert camera.faces.taker.errors > 0
     story.embeds = True
     for _ in range(8):
         camera.show(HERE)
     assert camera.states()[:2] == [(0, "Opened"), (0, "Updated")]
     assert camera.told[1].shots[0].embedding is not None
-    assert camera.analyser.taker.trouble == ""
+    assert camera.faces.taker.error == ""
 
 
 def test_a_failed_detection_loses_nobody() -> None:
@@ -275,11 +275,11 @@ def test_a_still_scene_is_not_analysed_and_nobody_leaves_it() -> None:
     camera = Camera(story)
     camera.show(HERE)
     camera.show(HERE)
-    frame = camera.picture().frame
+    decoded = camera.frame().decoded
     for _ in range(20):
         camera.at += 0.2
-        camera.analyser.picture(Picture(frame, LumaReader().read(frame), time.time(), camera.at))
-    assert camera.analyser.duplicate > 10
+        camera.pipeline.process(Frame(decoded, LumaReader().read(decoded), time.time(), camera.at))
+    assert camera.pipeline.duplicates > 10
     assert not [event for event in camera.told if event.state is SightingState.CLOSED]
 
 
@@ -288,7 +288,7 @@ def test_another_scene_closes_everybody_though_the_source_does_not_say_so() -> N
     camera = Camera(story, **ALL)
     camera.show(HERE)
     camera.show(HERE)
-    camera.analyser.picture(camera.picture(other_scene=True))
+    camera.pipeline.process(camera.frame(other_scene=True))
     assert [event.close_reason for event in camera.told if event.state is SightingState.CLOSED] == [CloseReason.CUT]
 
 
@@ -301,7 +301,7 @@ def test_a_cut_is_seen_though_inference_failed_before_it() -> None:
     with pytest.raises(InferenceError):
         camera.show(HERE)
     with pytest.raises(InferenceError):
-        camera.analyser.picture(camera.picture(other_scene=True))
+        camera.pipeline.process(camera.frame(other_scene=True))
     assert [event.close_reason for event in camera.told if event.state is SightingState.CLOSED] == [CloseReason.CUT]
 
 
@@ -333,7 +333,7 @@ def test_after_a_change_of_resolution_boxes_and_crops_are_those_of_the_new_pictu
     story.crops.clear()
     for _ in range(3):
         camera.show(stays, comes)
-    camera.analyser.lost(CloseReason.SHUTDOWN)
+    camera.pipeline.end_all(CloseReason.SHUTDOWN)
 
     assert {image.shape for image in story.images} == {(size[1] // scale, size[0] // scale, 3)}
     first, second = {event.sighting_id: event for event in camera.told}.values()
@@ -378,6 +378,6 @@ def test_what_moves_under_a_privacy_mask_is_no_motion() -> None:
     story = Story()
     camera = Camera(story, detection={"privacyMasks": [{"name": "all", "polygon": corners}]})
     for n in range(4):
-        camera.analyser.picture(camera.picture(other_scene=n % 2 == 1))
-    assert camera.analyser.analysed == 1
-    assert camera.analyser.still == 3
+        camera.pipeline.process(camera.frame(other_scene=n % 2 == 1))
+    assert camera.pipeline.analysed == 1
+    assert camera.pipeline.without_motion == 3

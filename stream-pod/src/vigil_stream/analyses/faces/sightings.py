@@ -9,7 +9,7 @@ from vigil_contracts.events import BestShot, Box, CameraRef, CloseReason, Sighti
 from vigil_contracts.ids import new_sighting_id
 
 KEEP_ALIVE_S = 10.0
-"""A sighting that goes on is told at least so often, so that `last_seen_at` stays fresh."""
+"""A revision of a sighting that goes on is emitted at least so often, so that `last_seen_at` stays fresh."""
 
 
 @dataclass(slots=True, eq=False)
@@ -20,11 +20,12 @@ class _Open:
     frames: int
     shots: Sequence[BestShot] = field(default_factory=list)
     revision: int = 0
-    told: dt.datetime | None = None
+    emitted: dt.datetime | None = None
+    """When the face was last seen, as of the last revision."""
 
 
-class SightingBook:
-    """The sightings of one camera by their tracks; gives each next revision to whoever publishes.
+class SightingTracker:
+    """The open sightings of one camera by their tracks; makes each next revision.
 
     Revisions of a sighting count 1, 2, 3, …; the first is Opened, the last and only the last is Closed.
 
@@ -33,7 +34,7 @@ class SightingBook:
     site, camera, session_id
         Go into every revision.
     make_id
-        Makes a UUIDv7 of a moment; for tests.
+        Returns a UUIDv7 of a moment; for tests.
     """
 
     def __init__(
@@ -52,12 +53,11 @@ class SightingBook:
     def __len__(self) -> int:
         return len(self._open)
 
-    def knows(self, track_id: int) -> bool:
-        """Tell whether a track has a sighting."""
+    def __contains__(self, track_id: int) -> bool:
         return track_id in self._open
 
-    def seen(self, track_id: int, at: dt.datetime, box: Box, *, since: dt.datetime, frames: int) -> None:
-        """Note a face of a track; begins its sighting, which is not told before `tell`.
+    def see(self, track_id: int, at: dt.datetime, box: Box, *, since: dt.datetime, frames: int) -> None:
+        """Record a face of a track; begins its sighting, whose first revision is made by `revise`.
 
         Parameters
         ----------
@@ -66,7 +66,7 @@ class SightingBook:
         since
             When the track was first seen; becomes the sighting's time.
         frames
-            Analysed pictures in which it was found, so far.
+            Analysed frames in which it was found, so far.
         """
         entry = self._open.get(track_id)
         if entry is None:
@@ -74,40 +74,42 @@ class SightingBook:
         else:
             entry.last_seen, entry.box, entry.frames = max(at, entry.last_seen), box, frames
 
-    def still(self, track_id: int, at: dt.datetime) -> None:
-        """Note that nothing moved, so that who was there still is."""
+    def keep_still(self, track_id: int, at: dt.datetime) -> None:
+        """Record a frame without motion: the face of the track is still there."""
         if (entry := self._open.get(track_id)) is not None:
             entry.last_seen = max(at, entry.last_seen)
 
-    def tell(self, track_id: int, shots: Sequence[BestShot], trace: Trace | None) -> Sighting:
-        """Give the next revision of a track's sighting, with its shots as they are now, best first."""
+    def revise(self, track_id: int, shots: Sequence[BestShot], trace: Trace | None) -> Sighting:
+        """Return the next revision of a track's sighting, with its shots as they are now, best first."""
         entry = self._open[track_id]
         entry.shots = list(shots)
         state = SightingState.UPDATED if entry.revision else SightingState.OPENED
         return self._revision(entry, state, trace)
 
     def keep_alive(self) -> list[Sighting]:
-        """Give a revision of each sighting that went on for `KEEP_ALIVE_S` without being told."""
+        """Return a revision of each sighting that went on for `KEEP_ALIVE_S` without one."""
         limit = dt.timedelta(seconds=KEEP_ALIVE_S)
         due = [
-            entry for entry in self._open.values() if entry.told is not None and entry.last_seen - entry.told >= limit
+            entry
+            for entry in self._open.values()
+            if entry.emitted is not None and entry.last_seen - entry.emitted >= limit
         ]
         return [self._revision(entry, SightingState.UPDATED, None) for entry in due]
 
     def close(self, track_id: int, at: dt.datetime, reason: CloseReason) -> list[Sighting]:
-        """End a track's sighting: its last revision, after its first if that was not told; none without one."""
+        """Close the sighting of a track and return its last revision, after its first where that is missing."""
         entry = self._open.pop(track_id, None)
         if entry is None:
             return []
-        told = [] if entry.revision else [self._revision(entry, SightingState.OPENED, None)]
+        opened = [] if entry.revision else [self._revision(entry, SightingState.OPENED, None)]
         return [
-            *told,
+            *opened,
             self._revision(entry, SightingState.CLOSED, None, closed_at=max(at, entry.last_seen), reason=reason),
         ]
 
     def close_all(self, at: dt.datetime, reason: CloseReason) -> list[Sighting]:
-        """End all sightings."""
-        return [told for track_id in list(self._open) for told in self.close(track_id, at, reason)]
+        """Close all sightings and return their last revisions."""
+        return [revision for track_id in list(self._open) for revision in self.close(track_id, at, reason)]
 
     def _revision(
         self,
@@ -119,7 +121,7 @@ class SightingBook:
         reason: CloseReason | None = None,
     ) -> Sighting:
         entry.revision += 1
-        entry.told = entry.last_seen
+        entry.emitted = entry.last_seen
         return Sighting(
             sighting_id=entry.sighting_id,
             revision=entry.revision,
@@ -138,12 +140,12 @@ class SightingBook:
 
 
 def closed_after_restart(last: Sighting, at: dt.datetime) -> Sighting:
-    """Make the final word on a sighting whose process died: the last revision it told, closed.
+    """Return the last revision of a sighting whose process died: its newest revision, closed.
 
     Parameters
     ----------
     last
-        The newest revision that was journaled.
+        The newest revision in the journal.
     at
         Now.
     """

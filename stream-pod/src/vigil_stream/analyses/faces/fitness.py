@@ -1,4 +1,4 @@
-"""Is this camera fit for recognition: measured on the faces that it shows, with the number and what is needed."""
+"""Whether a camera is fit for recognition: measured on its faces, with the number and what is needed."""
 
 from collections import deque
 from statistics import median
@@ -9,7 +9,7 @@ WINDOW = 200
 """Newest faces that count."""
 
 ENOUGH = 10
-"""Faces before anything is said."""
+"""Faces before there is an assessment."""
 
 NEEDED_PIXELS = 50.0
 """Median width of a face: an embedder's 112-pixel input holds no more than what 50 pixels show, at half its
@@ -28,33 +28,32 @@ class Fitness:
         self._yaw: deque[float] = deque(maxlen=WINDOW)
         self._sharpness: deque[float] = deque(maxlen=WINDOW)
 
-    def face(self, pixels: float, yaw: float | None = None) -> None:
-        """Take a detected face: its width in source pixels, and its yaw in degrees where it is known."""
+    def add_face(self, pixels: float, yaw: float | None = None) -> None:
+        """Add a detected face: its width in source pixels, and its yaw in degrees where it is known."""
         self._pixels.append(pixels)
         if yaw is not None:
             self._yaw.append(abs(yaw))
 
-    def look(self, sharpness: float) -> None:
-        """Take a face that was looked at closely: its sharpness, 0 to 1."""
+    def add_sharpness(self, sharpness: float) -> None:
+        """Add the sharpness of a face, 0 to 1."""
         self._sharpness.append(sharpness)
 
-    def verdict(self) -> tuple[FitnessReason, str]:
-        """Give the reason and its message."""
+    def assess(self) -> tuple[FitnessReason, str]:
+        """Return the reason and its message."""
         if len(self._pixels) < ENOUGH:
             return FitnessReason.NO_FACES_YET, f"{len(self._pixels)} faces seen so far; {ENOUGH} are needed to judge"
         pixels = median(self._pixels)
         if pixels < NEEDED_PIXELS:
             needed = f"{NEEDED_PIXELS:.0f} are needed: zoom in, or come nearer"
-            told = f"half of the faces are smaller than {pixels:.0f} pixels; {needed}"
-            return FitnessReason.FACES_TOO_SMALL, told
+            return FitnessReason.FACES_TOO_SMALL, f"half of the faces are smaller than {pixels:.0f} pixels; {needed}"
         if len(self._yaw) >= ENOUGH and (yaw := median(self._yaw)) > NEEDED_YAW:
             remedy = "hang the camera where people look towards it"
-            told = f"half of the faces are turned by more than {yaw:.0f} degrees; {remedy}"
-            return FitnessReason.FACES_TURNED, told
+            message = f"half of the faces are turned by more than {yaw:.0f} degrees; {remedy}"
+            return FitnessReason.FACES_TURNED, message
         if len(self._sharpness) >= ENOUGH and (sharp := median(self._sharpness)) < NEEDED_SHARPNESS:
-            told = (
+            message = (
                 f"half of the faces have a sharpness below {sharp:.2f}; {NEEDED_SHARPNESS:.2f} is needed: focus, "
                 "more light, or a shorter exposure"
             )
-            return FitnessReason.FACES_BLURRED, told
+            return FitnessReason.FACES_BLURRED, message
         return FitnessReason.MEASURED, f"faces are {pixels:.0f} pixels wide (median of the last {len(self._pixels)})"

@@ -1,4 +1,4 @@
-"""Where and when: pixels to shares of the picture, seconds to moments, a face to what its alignment reads."""
+"""Geometry of a frame: pixels to shares of it, the part that an alignment reads; and seconds to moments."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -10,18 +10,18 @@ from vigil_contracts.events import Box
 
 
 def moment(seconds: float) -> dt.datetime:
-    """Turn seconds since the epoch into a moment in UTC."""
+    """Return the moment in UTC of seconds since the epoch."""
     return dt.datetime.fromtimestamp(seconds, dt.UTC)
 
 
 def share_box(box: Sequence[float], width: int, height: int) -> Box:
-    """Turn x1, y1, x2, y2 in pixels into shares of a picture of `width` x `height`."""
+    """Return x1, y1, x2, y2 in pixels as shares of a frame of `width` x `height`."""
     x1, y1, x2, y2 = box
     return Box(x=x1 / width, y=y1 / height, width=(x2 - x1) / width, height=(y2 - y1) / height)
 
 
 def surroundings(landmarks: NDArray[np.float32], width: int, height: int) -> tuple[int, int, int, int]:
-    """Give the part of a picture that the alignment of a face reads.
+    """Return the part of a frame that the alignment of a face reads.
 
     The template's 112 pixels are 3.2 times its eye distance; turned by 45 degrees its corners lie 2.3 eye distances
     from its centre, which the landmarks' centre misses by at most half of one. The landmarks' largest distance from
@@ -32,11 +32,11 @@ def surroundings(landmarks: NDArray[np.float32], width: int, height: int) -> tup
     landmarks
         [5,2] in pixels.
     width, height
-        Of the picture, in pixels.
+        Of the frame, in pixels.
 
     Returns
     -------
-    Left, top, width, height in pixels, inside the picture; left and top even. May be empty.
+    Left, top, width, height in pixels, inside the frame; left and top even. May be empty.
     """
     centre = landmarks.mean(axis=0)
     spread = float(np.linalg.norm(landmarks - centre, axis=1).max())

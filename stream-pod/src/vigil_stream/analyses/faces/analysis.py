@@ -1,0 +1,176 @@
+"""The analysis of faces: from detections and tracks to sightings with best shots."""
+
+import datetime as dt
+import time
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vigil_contracts.events import CloseReason, Sighting, Trace
+from vigil_contracts.resources.camera import Analysis as AnalysisName
+from vigil_contracts.resources.camera import RecognitionMode
+from vigil_stream.analyses.analysis import AnalysisContext, Detected
+from vigil_stream.analyses.faces.fitness import Fitness
+from vigil_stream.analyses.faces.shot_taker import ShotTaker, TakenShot
+from vigil_stream.analyses.faces.shots import TrackShots
+from vigil_stream.analyses.faces.sightings import SightingTracker
+from vigil_stream.pipeline import geometry, regions
+from vigil_stream.pipeline.tracker import Track, Tracker
+from vigil_stream.scene import Scene
+from vigil_vision import detection
+from vigil_vision.detection import Detections
+from vigil_vision.faces.model_info import DETECTION, RECOGNITION
+from vigil_vision.faces.models import DetectorResult, FaceModels, TritonFaceModels
+from vigil_vision.letterbox import Letterbox
+
+DETECT_DEADLINE_S: Final = 2.0
+
+WAIT_FOR_SHOT_S: Final = 1.5
+"""How long the first revision of a sighting waits for the embedding of a shot; then it is emitted without."""
+
+
+class FaceAnalysis:
+    """Turns the faces of one camera into revisions of sightings.
+
+    Parameters
+    ----------
+    models
+        Instead of those that the client of the context runs.
+    """
+
+    name: ClassVar[AnalysisName] = AnalysisName.FACES
+    models: ClassVar[Sequence[str]] = (DETECTION, RECOGNITION)
+    cost: ClassVar[float] = 1.0
+
+    def __init__(self, context: AnalysisContext, models: FaceModels | None = None) -> None:
+        self._spec = context.spec.detection
+        self._models = models if models is not None else TritonFaceModels(context.client)
+        self._emit = context.emit
+        self._observer = context.observer
+        self._regions = regions.polygons(self._spec.regions)
+        self._sightings = SightingTracker(context.site, context.camera, context.session_id)
+        self._shots: dict[int, TrackShots] = {}
+        self.tracker = Tracker()
+        self.fitness = Fitness()
+        identify = context.spec.recognition.mode is RecognitionMode.IDENTIFY
+        self.taker = ShotTaker(self._models, self.fitness, context.observer, identify=identify)
+
+    @property
+    def error(self) -> str:
+        """The error of the last embedding."""
+        return self.taker.error
+
+    def counters(self) -> Mapping[str, int]:
+        """Return the embeddings and the errors while embedding."""
+        return {"embeddings": self.taker.embeddings, "inference_errors": self.taker.errors}
+
+    def input_size(self) -> tuple[int, int] | None:
+        """Return width and height when the served detector takes one size only."""
+        info = self._models.detector_info()
+        return (info.width, info.height) if info.width and info.height else None
+
+    def detect(self, pixels: NDArray[np.uint8], letterbox: Letterbox) -> Detected:
+        """Return the faces that count for this camera."""
+        started = time.perf_counter()
+        result = self._models.detect(pixels, deadline_s=DETECT_DEADLINE_S)
+        self._observer.observe_duration("detect", time.perf_counter() - started)
+        return Detected(self._select(result, letterbox), result.endpoint)
+
+    def _select(self, result: DetectorResult, box: Letterbox) -> Detections:
+        """Return the faces that count; those that are only too small still count for the fitness of the camera."""
+        least = self._spec.min_confidence_permille
+        threshold = result.info.score_threshold if least is None else least / 1000
+        found = detection.decode(result.values[0], box, score_threshold=threshold, iou_threshold=result.info.nms_iou)
+        for pixels in found.face_pixels[found.face_pixels < self._spec.min_face_pixels]:
+            self.fitness.add_face(float(pixels))
+        found = detection.filter_faces(found, min_face_pixels=self._spec.min_face_pixels)
+        if self._regions and len(found):
+            centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+            shares = (centres / np.array([box.source_width, box.source_height])).astype(np.float32)
+            found = found.select(regions.inside_any(shares, self._regions))
+        return detection.filter_faces(found, max_faces=self._spec.max_faces)
+
+    def update(self, scene: Scene, tracks: Sequence[Track]) -> None:
+        """Take shots of the faces, and bring their sightings up to date."""
+        shots = [self._shots.setdefault(track.track_id, TrackShots()) for track in tracks]
+        taken = self.taker.take(scene, tracks, shots)
+        for track, own in zip(tracks, shots, strict=True):
+            self._record(track, own, scene)
+        self._keep(taken)
+        self._emit(self._sightings.keep_alive())
+        self._observer.set_fitness(*self.fitness.assess())
+
+    def keep_still(self, tracks: Sequence[Track], captured_at: float) -> None:
+        """Extend the sightings of tracks that did not move."""
+        for track in tracks:
+            self._sightings.keep_still(track.track_id, geometry.moment(captured_at))
+        self._emit(self._sightings.keep_alive())
+
+    def _record(self, track: Track, shots: TrackShots, scene: Scene) -> None:
+        """Record a face in its sighting; open the sighting when no shot is to be waited for.
+
+        One detection alone, not good enough to embed, does not make a sighting.
+        """
+        if track.track_id in self._sightings:
+            self._see(track, scene)
+            return
+        waits = (shots.pending or shots.postponed) and scene.at - track.first_seen < WAIT_FOR_SHOT_S
+        if track.hits >= 2 and not waits:
+            self._see(track, scene)
+            self._emit([self._sightings.revise(track.track_id, [], _trace(scene, None))])
+
+    def _see(self, track: Track, scene: Scene) -> None:
+        """Bring the sighting of a track up to date; the scene holds the offset between the two clocks."""
+        epoch = scene.captured_at - scene.at
+        box = geometry.share_box(track.box, scene.width, scene.height)
+        since, seen = geometry.moment(epoch + track.first_seen), geometry.moment(epoch + track.last_seen)
+        self._sightings.see(track.track_id, seen, box, since=since, frames=track.hits)
+
+    def collect(self) -> None:
+        """Keep the shots that were embedded meanwhile, and emit their sightings."""
+        self._keep(self.taker.finished())
+
+    def _keep(self, taken: list[TakenShot]) -> None:
+        """Keep shots and emit their sightings; a face that is another person's gets a track of its own."""
+        for one in taken:
+            track = one.track
+            if not one.same_person:
+                if track not in self.tracker.tracks:
+                    continue
+                self.end([track], one.scene.captured_at, CloseReason.CUT)
+                track = self.tracker.split(track)
+            track.doubtful = False
+            shots = self._shots.setdefault(track.track_id, TrackShots())
+            shots.keep(one.shot, one.scene.at)
+            self._see(track, one.scene)
+            best, trace = [kept.best_shot for kept in shots.kept], _trace(one.scene, one.embedded_at)
+            self._emit([self._sightings.revise(track.track_id, best, trace)])
+
+    def end(self, tracks: Sequence[Track], captured_at: float, reason: CloseReason) -> None:
+        """Close the sightings of tracks that have ended."""
+        if self.taker.pending(tracks):
+            # The last revision must hold the shot that is being embedded; it comes within its deadline.
+            self._keep(self.taker.finished(wait=True))
+        closed: list[Sighting] = []
+        for track in tracks:
+            self._shots.pop(track.track_id, None)
+            closed += self._sightings.close(track.track_id, geometry.moment(captured_at), reason)
+        self._emit(closed)
+
+    def end_all(self, reason: CloseReason) -> None:
+        """Close all sightings; an error of the past says nothing about the next frame."""
+        self._keep(self.taker.finished(wait=True))
+        self.tracker.clear()
+        self._shots.clear()
+        self._emit(self._sightings.close_all(dt.datetime.now(dt.UTC), reason))
+        self.taker.error = ""
+
+
+def _trace(scene: Scene, embedded_at: float | None) -> Trace:
+    return Trace(
+        captured_at=geometry.moment(scene.captured_at),
+        detected_at=geometry.moment(scene.detected_at),
+        embedded_at=geometry.moment(embedded_at) if embedded_at is not None else None,
+    )

@@ -1,0 +1,255 @@
+"""From faces in a frame to shots worth keeping: cut, align, measure, embed.
+
+Embedding runs beside the analysis: a CPU takes longer for one face than for finding all faces of a frame, and frames
+keep coming. One request is under way at a time; a shot that cannot be taken now waits for a later frame.
+"""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vigil_contracts.events import BestShot, Embedding, FaceQuality
+from vigil_stream.analyses.faces.fitness import Fitness
+from vigil_stream.analyses.faces.shots import Shot, TrackShots
+from vigil_stream.observer import StreamObserver
+from vigil_stream.pipeline import geometry
+from vigil_stream.pipeline.tracker import Track
+from vigil_stream.scene import Scene
+from vigil_vision.faces import alignment, quality
+from vigil_vision.faces.models import EmbedderResult, FaceModels
+from vigil_vision.triton import InferenceError
+
+EMBED_DEADLINE_S: Final = 2.0
+
+EMBED_BUDGET_S: Final = 0.055
+"""Longest time for embedding the faces of one frame, by the recent time of a face: the faces of a group that enters at
+once are embedded over several frames, so that no identity waits for all others. On a GPU this is never the limit."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TakenShot:
+    """A shot that was taken.
+
+    Attributes
+    ----------
+    track
+        The track of the face.
+    same_person
+        False when the embedding contradicts the earlier shots of the track.
+    scene
+        The frame that it was taken from.
+    embedded_at
+        Seconds since the epoch; None without an embedding.
+    """
+
+    track: Track
+    shot: Shot
+    same_person: bool
+    scene: Scene
+    embedded_at: float | None
+
+
+@dataclass(slots=True, eq=False)
+class _Candidate:
+    """A face that is cut and measured; `index` is its place in the detections."""
+
+    index: int
+    track: Track
+    shots: TrackShots
+    expected_quality: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Request:
+    """A request to the embedder that is under way."""
+
+    future: "Future[tuple[EmbedderResult, float]]"
+    scene: Scene
+    candidates: list[_Candidate]
+    shots: list[BestShot]
+
+
+class ShotTaker:
+    """Takes shots of the faces of one camera; not for several threads.
+
+    Parameters
+    ----------
+    models
+        Embed faces.
+    fitness
+        Collects what was measured.
+    identify
+        Whether shots are embedded.
+    """
+
+    def __init__(self, models: FaceModels, fitness: Fitness, observer: StreamObserver, *, identify: bool) -> None:
+        self._models = models
+        self._fitness = fitness
+        self._observer = observer
+        self._identify = identify
+        self._worker = ThreadPoolExecutor(1, "embed")
+        self._request: _Request | None = None
+        self._seconds_per_face = EMBED_BUDGET_S / 2
+        self.embeddings = self.errors = 0
+        self.error = ""
+        """The error of the last embedding; empty when it succeeded."""
+
+    def take(self, scene: Scene, tracks: Sequence[Track], shots: Sequence[TrackShots]) -> list[TakenShot]:
+        """Check the quality of faces that may be worth it; begin to embed the good ones, in one request.
+
+        Parameters
+        ----------
+        tracks, shots
+            For each face of the scene.
+
+        Returns
+        -------
+        Shots without embeddings, which are complete at once; the others come by `finished`.
+        """
+        candidates = self._candidates(scene, tracks, shots)
+        if self._request is not None:
+            for one in candidates:
+                one.shots.postpone()
+            return []
+        if not candidates:
+            return []
+        started = time.perf_counter()
+        crops = _crops(scene, [one.index for one in candidates])
+        measured = quality.measure(scene.detections.select(np.array([one.index for one in candidates])), crops)
+        self._observer.observe_duration("quality", time.perf_counter() - started)
+        wanted = self._choose(candidates, measured, scene.at)
+        chosen = [candidates[position] for position in wanted]
+        best_shots = [_best_shot(scene, candidates[position].index, measured[position]) for position in wanted]
+        if self._identify and wanted:
+            for one in chosen:
+                one.shots.pending = True
+            future = self._worker.submit(self._embed, np.ascontiguousarray(crops[wanted]))
+            self._request = _Request(future, scene, chosen, best_shots)
+            future.add_done_callback(lambda _: self._observer.results_ready())
+            return []
+        return [
+            TakenShot(one.track, Shot(best_shot, None), same_person=True, scene=scene, embedded_at=None)
+            for one, best_shot in zip(chosen, best_shots, strict=True)
+        ]
+
+    def finished(self, *, wait: bool = False) -> list[TakenShot]:
+        """Return the shots of a request that was answered; none when there is none, or when it failed.
+
+        Parameters
+        ----------
+        wait
+            For the answer to the request under way; at most its deadline.
+        """
+        request = self._request
+        if request is None or not (wait or request.future.done()):
+            return []
+        self._request = None
+        for one in request.candidates:
+            one.shots.pending = False
+        try:
+            result, embedded_at = request.future.result(2 * EMBED_DEADLINE_S)
+        except (InferenceError, TimeoutError) as error:
+            # The faces are followed without an embedding, and embedded from a later frame.
+            self.errors += 1
+            self.error = str(error)
+            return []
+        self.error = ""
+        self.embeddings += len(request.candidates)
+        return [
+            _taken(request.scene, one, best_shot, result, row, embedded_at)
+            for row, (one, best_shot) in enumerate(zip(request.candidates, request.shots, strict=True))
+        ]
+
+    def pending(self, tracks: Sequence[Track]) -> bool:
+        """Return whether a shot of one of these tracks is being embedded."""
+        return self._request is not None and any(one.track in tracks for one in self._request.candidates)
+
+    def _candidates(self, scene: Scene, tracks: Sequence[Track], shots: Sequence[TrackShots]) -> list[_Candidate]:
+        found = []
+        faces = scene.detections
+        for index, (track, own) in enumerate(zip(tracks, shots, strict=True)):
+            pose = quality.pose_of(faces.landmarks[index])
+            pixels = float(faces.face_pixels[index])
+            self._fitness.add_face(pixels, pose.yaw)
+            frontal = max(1 - abs(pose.yaw) / 90, 0.0) * max(1 - abs(pose.pitch) / 90, 0.0)
+            expected = min(pixels / alignment.CROP, 1.0) * frontal * float(faces.scores[index])
+            if own.wants_check(expected, scene.at, doubtful=track.doubtful):
+                found.append(_Candidate(index, track, own, expected))
+        return found
+
+    def _choose(self, candidates: list[_Candidate], measured: list[quality.FaceQuality], at: float) -> list[int]:
+        """Return the positions of the candidates to keep; those beyond the budget wait for the next frame."""
+        wanted = []
+        for position, (one, face) in enumerate(zip(candidates, measured, strict=True)):
+            one.shots.checked(one.expected_quality, at)
+            self._fitness.add_sharpness(face.sharpness)
+            if one.shots.wants_shot(face.score, at, doubtful=one.track.doubtful):
+                wanted.append(position)
+        if not self._identify:
+            return wanted
+        # Faces without a shot come first, then the best.
+        wanted.sort(key=lambda position: (bool(candidates[position].shots.kept), -measured[position].score))
+        room = max(int(EMBED_BUDGET_S / self._seconds_per_face), 1)
+        for position in wanted[room:]:
+            candidates[position].shots.postpone()
+        return wanted[:room]
+
+    def _embed(self, crops: NDArray[np.uint8]) -> tuple[EmbedderResult, float]:
+        """Run on the worker."""
+        started = time.perf_counter()
+        result = self._models.embed(crops, deadline_s=EMBED_DEADLINE_S)
+        seconds = time.perf_counter() - started
+        self._seconds_per_face += 0.2 * (seconds / len(crops) - self._seconds_per_face)
+        self._observer.observe_duration("embed", seconds)
+        return result, time.time()
+
+
+def _taken(
+    scene: Scene, candidate: _Candidate, best_shot: BestShot, result: EmbedderResult, row: int, embedded_at: float
+) -> TakenShot:
+    vector = result.values[row]
+    embedding = Embedding.from_bytes(result.info.model_id, vector.astype("<f4").tobytes())
+    shot = Shot(best_shot.model_copy(update={"embedding": embedding}), vector)
+    same = candidate.shots.shows_same_person(shot, result.info.match_threshold)
+    return TakenShot(candidate.track, shot, same, scene, embedded_at)
+
+
+def _crops(scene: Scene, which: list[int]) -> NDArray[np.uint8]:
+    """Return the faces [n,112,112,3], cut and aligned at the resolution of the source."""
+    landmarks = scene.detections.landmarks[which]
+    whole = scene.whole()
+    if whole is not None:
+        return alignment.align(whole, landmarks)
+    return np.concatenate([_crop(scene, points) for points in landmarks])
+
+
+def _crop(scene: Scene, landmarks: NDArray[np.float32]) -> NDArray[np.uint8]:
+    left, top, columns, rows = geometry.surroundings(landmarks, scene.width, scene.height)
+    if columns < 2 or rows < 2:
+        return np.zeros((1, alignment.CROP, alignment.CROP, 3), np.uint8)
+    part = scene.region(left, top, columns, rows)
+    return alignment.align(part, (landmarks - np.array([left, top], np.float32))[None])
+
+
+def _best_shot(scene: Scene, index: int, face: quality.FaceQuality) -> BestShot:
+    faces = scene.detections
+    return BestShot(
+        captured_at=geometry.moment(scene.captured_at),
+        box=geometry.share_box(faces.boxes[index].tolist(), scene.width, scene.height),
+        landmarks=[(x / scene.width, y / scene.height) for x, y in faces.landmarks[index].tolist()],
+        confidence=min(float(faces.scores[index]), 1.0),
+        quality=FaceQuality(
+            score=face.score,
+            face_pixels=face.face_pixels,
+            sharpness=face.sharpness,
+            brightness=face.brightness,
+            yaw_degrees=face.pose.yaw,
+            pitch_degrees=face.pose.pitch,
+            roll_degrees=face.pose.roll,
+        ),
+    )

@@ -1,0 +1,149 @@
+"""Best shots: when a face is worth a quality check and an embedding, and whether it is still the same person.
+
+A quality check costs the cut and the measuring of one face (about 1 ms), an embedding up to 26 ms on a CPU. So a face
+is checked when its size and pose let one expect a better shot than those kept, and embedded when the check confirms it.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vigil_contracts.events import MAX_SHOTS, BestShot
+
+GOOD_SCORE = 0.55
+"""Quality, 0 to 1, from which the first check leads to an embedding at once; below it, the second detection may be
+better."""
+
+USABLE_SCORE = 0.2
+"""Quality below which an embedding says little: such a face is followed, and its sighting emitted without one."""
+
+MARGIN = 0.08
+"""How much better than the best so far a shot must be."""
+
+EXPECTED_GAIN = 1.08
+"""Ratio to the best expected quality so far from which a face is checked again."""
+
+CHECK_AGAIN_S = 1.0
+"""Sharpness and light change without size and pose: a face is checked so often in any case."""
+
+BETWEEN_SHOTS_S = 0.4
+"""A person who comes nearer is better in every frame; not each of them is embedded."""
+
+SECOND_OPINION_S = 1.6
+"""One more shot after this time even if it is not better, when it is nearly as good: two different moments say more
+about a person than one."""
+
+VERIFY_S = 5.0
+"""Seconds between later shots of a person who stays, in case a change of scene looked like movement."""
+
+SECOND_OPINION_SHARE = 0.8
+"""How good such a shot must be, of the best."""
+
+SAME_PERSON_SHARE = 0.5
+"""Two shots of one track whose cosine similarity is below this share of the model's match threshold are two people.
+Over models, the same person within a second stays above the threshold itself; different people are around 0."""
+
+
+@dataclass(slots=True, eq=False)
+class Shot:
+    """A shot with its embedding [D] float32 (None: detection only)."""
+
+    best_shot: BestShot
+    vector: NDArray[np.float32] | None
+
+    @property
+    def score(self) -> float:
+        """Its quality, 0 to 1."""
+        return self.best_shot.quality.score
+
+    @property
+    def model_id(self) -> str | None:
+        """The model of its embedding."""
+        embedding = self.best_shot.embedding
+        return embedding.model_id if embedding is not None else None
+
+
+@dataclass(slots=True, eq=False)
+class TrackShots:
+    """The shots of one track, and when the next one is wanted."""
+
+    kept: list[Shot] = field(default_factory=list)
+    """Best first."""
+    checked_at: float = float("-inf")
+    expected_quality: float = 0.0
+    """The best of all checks."""
+    taken_at: float = float("-inf")
+    taken: int = 0
+    checks: int = 0
+    postponed: bool = False
+    """A shot was wanted, and there was no time for it."""
+    pending: bool = False
+    """A shot is being embedded."""
+
+    def wants_check(self, expected_quality: float, at: float, *, doubtful: bool) -> bool:
+        """Return whether to cut the face and measure its quality.
+
+        Parameters
+        ----------
+        expected_quality
+            From size, pose and confidence, 0 to 1.
+        at
+            Seconds on a clock that only goes forward.
+        doubtful
+            The track might have taken another person for this one.
+        """
+        if self.pending:
+            return False
+        if doubtful or self.postponed or (not self.kept and self.checks < 2):
+            return True
+        if at - self.checked_at >= CHECK_AGAIN_S:
+            return True
+        return expected_quality > self.expected_quality * EXPECTED_GAIN and at - self.taken_at >= BETWEEN_SHOTS_S
+
+    def checked(self, expected_quality: float, at: float) -> None:
+        """Record a quality check."""
+        self.checked_at = at
+        self.checks += 1
+        self.expected_quality = max(self.expected_quality, expected_quality)
+        self.postponed = False
+
+    def postpone(self) -> None:
+        """Record that the shot was wanted without time for it: the face in the next frame is checked in any case."""
+        self.postponed = True
+
+    def wants_shot(self, score: float, at: float, *, doubtful: bool) -> bool:
+        """Return whether a face with this quality is worth keeping and embedding."""
+        if score < USABLE_SCORE:
+            return False
+        if not self.kept:
+            return score >= GOOD_SCORE or self.checks >= 2
+        if doubtful:
+            return True
+        best = self.kept[0].score
+        if at - self.taken_at < BETWEEN_SHOTS_S:
+            return False
+        again = at - self.taken_at >= (SECOND_OPINION_S if self.taken == 1 else VERIFY_S)
+        return score >= best + MARGIN or (again and score >= best * SECOND_OPINION_SHARE)
+
+    def shows_same_person(self, shot: Shot, match_threshold: float) -> bool:
+        """Return whether a new shot can be of the person of the earlier ones, by vectors of the same model."""
+        vector = shot.vector
+        if vector is None:
+            return True
+        similarities = [
+            float(np.dot(vector, other.vector))
+            for other in self.kept
+            if other.vector is not None and other.model_id == shot.model_id
+        ]
+        return not similarities or max(similarities) >= match_threshold * SAME_PERSON_SHARE
+
+    def keep(self, shot: Shot, at: float) -> None:
+        """Add a shot; of more than five the worst goes."""
+        # After a change of the served model, vectors of the old one cannot be compared with the new.
+        self.kept = [one for one in self.kept if one.model_id == shot.model_id]
+        self.kept.append(shot)
+        self.kept.sort(key=lambda one: -one.score)
+        del self.kept[MAX_SHOTS:]
+        self.taken_at = at
+        self.taken += 1
