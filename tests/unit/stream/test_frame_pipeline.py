@@ -86,11 +86,12 @@ class Camera:
         self.size, self.lit = (WIDTH, HEIGHT), None
         source = {"type": "File", "url": "file:x.mp4"}
         self.observer = Recorder()
-        camera, parsed = CameraRef(namespace="default", name="c"), CameraSpec.model_validate({"source": source, **spec})
+        self.spec = CameraSpec.model_validate({"source": source, **spec})
+        camera = CameraRef(namespace="default", name="c")
         client = TritonClient(["127.0.0.1:1"], shared_memory="off")
-        context = AnalysisContext("lab", camera, "s", parsed, client, self.told.extend, self.observer)
-        self.faces = FaceAnalysis(context, story)
-        self.pipeline = FramePipeline(parsed, [self.faces], self.observer, story.frame_buffer, side)
+        self.context = AnalysisContext("lab", camera, "s", self.spec, client, self.told.extend, self.observer)
+        self.faces = FaceAnalysis(self.context, story)
+        self.pipeline = FramePipeline(self.spec, [self.faces], self.observer, story.frame_buffer, side)
 
     told: list[Sighting]
     lit: tuple[int, ...] | None
