@@ -1,16 +1,16 @@
 """`vigil-stream run --camera FILE`: one camera, until SIGTERM.
 
-Exit status: 0 ended as told; 2 the environment or the file is wrong; 70 a decoder hung, start again; 74 the state
+Exit status: 0 ended by SIGTERM; 2 the environment or the file is wrong; 70 a decoder hung, start again; 74 the state
 folder or the HTTP port cannot be used.
 """
 
-# ruff: noqa: E402 - three things must be so before anything else is loaded
+# ruff: noqa: E402 - three settings must precede every other import
 
 import os
 import signal
 
-# First of all: what follows takes seconds to load on a busy node, and until there is a handler the kernel drops every
-# signal to a container's first process, which would then live until the kubelet's patience ends.
+# First of all: the imports take seconds on a busy node, and until there is a handler the kernel drops every signal to a
+# container's first process, which would then live until the end of its grace period.
 for _number in (signal.SIGTERM, signal.SIGINT):
     signal.signal(_number, lambda *_: os._exit(0))
 
@@ -22,8 +22,8 @@ from pathlib import Path
 
 # Before NumPy is loaded: its BLAS would start a thread, with its stack and buffers, for every core.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# nats-py loads it for WebSockets wherever it happens to be installed; the bus is reached by TCP, so 14 MiB are spared.
-sys.modules["aiohttp"] = None  # type: ignore[assignment]  # how Python says: not to be imported
+# nats-py loads it for WebSockets where it is installed; the bus is reached by TCP, so 14 MiB are saved.
+sys.modules["aiohttp"] = None  # type: ignore[assignment]  # forbids the import
 
 from vigil_contracts.resources import Camera
 from vigil_runtime.health import ListenError
@@ -34,7 +34,7 @@ from vigil_stream.publish.journal import JournalError
 from vigil_stream.settings import Settings, load_camera, load_settings
 
 TIDY_S = 0.2
-"""For what is still under way at the very end."""
+"""For the tasks that are left at the very end."""
 
 
 def main() -> None:
@@ -52,8 +52,7 @@ def main() -> None:
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not sys.exit: the capture thread may sit in a call into the decoder, and the interpreter would wait or crash on
-    # it.
+    # Not sys.exit: the capture thread may be in a call into the decoder, and the interpreter would wait or crash on it.
     os._exit(code)
 
 

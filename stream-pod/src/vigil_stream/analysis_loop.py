@@ -48,7 +48,7 @@ class AnalysisLoop:
         self._idled_at = float("-inf")
 
     def run(self, stop: threading.Event) -> None:
-        """Analyse until `stop`; then end what is open."""
+        """Analyse until `stop`; then close what is open."""
         while not stop.is_set():
             item = self._slot.take(IDLE_S)
             self._watchdog.arm("the analysis of a frame", DEADLINE_S)

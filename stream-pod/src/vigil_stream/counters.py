@@ -12,7 +12,7 @@ seconds of them may be lost by kill -9."""
 
 
 class Counters:
-    """Adds what this process counted to what the journal holds.
+    """Adds the counts of this process to those of the journal.
 
     Parameters
     ----------

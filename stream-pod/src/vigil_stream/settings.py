@@ -26,8 +26,7 @@ class Settings(BusSettings, HttpSettings):
     shared_memory: Literal["auto", "off"] = "auto"
     """auto: frames reach a Triton on this machine through shared memory."""
     detector_side: Annotated[int, Field(ge=64, le=4096)] = 640
-    """Longest side of the detector's input in pixels. Smaller is faster; larger finds smaller faces in large
-    pictures."""
+    """Longest side of the detector's input in pixels. Smaller is faster; larger finds smaller faces in large frames."""
     outbox_max_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 20
     """About two hours of a busy camera."""
     outbox_max_events: Annotated[int, Field(ge=100)] = 50_000
@@ -80,12 +79,12 @@ def _parse(text: str, path: Path) -> Any:  # noqa: ANN401 - plain data of any sh
         except (ValueError, RecursionError) as error:
             msg = f"{path} is not JSON: {error}"
             raise SettingsError(msg) from None
-    # 4 MiB that a JSON file spares; the operator and `vigil up` write JSON.
+    # Imported here: JSON, which the operator and `vigil up` write, does without these 4 MiB.
     import yaml
 
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        # PyYAML lets through what Python says of a date such as 2024-13-45.
+        # ValueError: a date such as 2024-13-45.
         msg = f"{path} is not YAML: {error}"
         raise SettingsError(msg) from None

@@ -29,7 +29,7 @@ class Sink:
     observer
         Takes the error of the outbox, and the seconds that encoding and writing took.
     retry_s
-        Seconds between attempts to write what was refused, when nothing new comes.
+        Seconds between attempts to write refused revisions while no new ones come.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Sink:
         self._refused_at = float("-inf")
 
     def write(self, sightings: list[Sighting]) -> None:
-        """Write revisions, in order and all at once; with none, try again what was refused."""
+        """Write revisions, in order, all or none; an empty list only retries those that were refused."""
         if not sightings and not (self._unclosed and time.monotonic() - self._refused_at >= self._retry_s):
             return
         started = time.perf_counter()

@@ -195,7 +195,7 @@ def test_a_stream_that_stops() -> None:
         assert watch.sizes
     messages = jpegs(160, 96, 10)
     with Framed(lambda: iter(messages), silent_after=True) as framed, watching("Socket", framed.url) as watch:
-        tells(watch, SourceReason.STOPPED, "no picture for")
+        tells(watch, SourceReason.STOPPED, "no frame for")
 
 
 def test_a_stream_that_breaks_off() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests.unit.stream.test_capture_parts import picture_frame
 
-from vigil_stream.capture.container import ContainerSource, Plan, _Look
+from vigil_stream.capture.container import ContainerSource, Plan, _FrozenFeed
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.frozen import FROZEN_AFTER_S, REPEAT_S, FrozenDetector
 from vigil_stream.capture.jpeg import jpeg_fingerprint
@@ -90,7 +90,7 @@ def test_on_a_gpu_bytes_tell_a_picture_only_with_those_before(
     now = [0.0]
     monkeypatch.setattr("vigil_stream.capture.container.time.monotonic", lambda: now[0])
     detector = FrozenDetector()
-    look = _Look(detector, alone=False, on_gpu=True)
+    look = _FrozenFeed(detector, alone=False, on_gpu=True)
     for packet in packets(*contents):
         look.packet(packet)
         now[0] += 1 / 25

@@ -1,4 +1,4 @@
-"""Everything that FFmpeg opens itself: RTSP, HTTP MJPEG, USB cameras, files."""
+"""Sources that FFmpeg opens itself: RTSP, HTTP MJPEG, USB cameras, files."""
 
 import threading
 import time
@@ -38,17 +38,17 @@ class Plan:
     url
         With credentials; never shown.
     shown
-        Without.
+        The URL without credentials.
     container_format
-        FFmpeg's name of it; None: found out.
+        FFmpeg's name of it; None: detected.
     options
         Of FFmpeg's protocol and demuxer.
     paced
         Play in real time by the file's own clock.
     loop
-        Begin again at the end.
+        Start again at the end.
     accelerator
-        What is asked for.
+        As in the spec of the Camera.
     has_credentials
         The Camera names a Secret with user and password.
     """
@@ -69,11 +69,11 @@ class ContainerSource:
     Parameters
     ----------
     plan
-        What to open and how.
+        How to open it.
     watchdog
         Armed before every call that may hang.
     stop
-        Ends waiting for the time of a file's next picture.
+        Ends the wait for the time of a file's next frame.
     """
 
     def __init__(self, plan: Plan, watchdog: Watchdog, stop: threading.Event) -> None:
@@ -83,7 +83,7 @@ class ContainerSource:
         self._container: Any = None
         self._stream: Any = None
         self._bad_in_a_row = 0
-        self._last_picture_at = 0.0
+        self._last_frame_at = 0.0
         self._pace = _Pace(stop) if plan.paced else None
 
     def open(self) -> SourceInfo:
@@ -104,15 +104,15 @@ class ContainerSource:
                 hwaccel=accelerator,
             )
         except (av.FFmpegError, OSError, ValueError) as error:
-            # FFmpeg's RTSP client calls an answer that does not come within `timeout` invalid data.
+            # FFmpeg's RTSP client reports a response that does not come within `timeout` as invalid data.
             late = time.monotonic() - started > 0.9 * OPEN_DEADLINE_S
             cause = TimeoutError() if late and isinstance(error, av.error.InvalidDataError) else error
             raise errors.while_opening(
                 cause, plan.shown, OPEN_DEADLINE_S, has_credentials=plan.has_credentials
             ) from None
         except RuntimeError:
-            told = f"the GPU has no decoder for the video of {plan.shown}; set decode.accelerator to Auto"
-            raise SourceError(SourceReason.CODEC_UNSUPPORTED, told) from None
+            message = f"the GPU has no decoder for the video of {plan.shown}; set decode.accelerator to Auto"
+            raise SourceError(SourceReason.CODEC_UNSUPPORTED, message) from None
         finally:
             self._watchdog.disarm()
         return self._found()
@@ -120,8 +120,7 @@ class ContainerSource:
     def _found(self) -> SourceInfo:
         shown = self._plan.shown
         if not self._container.streams.video:
-            told = f"what {shown} sends holds no video; check source.url"
-            raise SourceError(SourceReason.NOT_A_VIDEO, told)
+            raise SourceError(SourceReason.NOT_A_VIDEO, f"{shown} holds no video; check source.url")
         self._stream = self._container.streams.video[0]
         context = self._stream.codec_context
         if context is None:
@@ -138,8 +137,8 @@ class ContainerSource:
         )
 
     def frames(self, sampler: Sampler, frozen: FrozenDetector | None = None) -> Iterator[av.VideoFrame]:
-        """Give the chosen pictures; see `Source.frames`."""
-        self._last_picture_at = time.monotonic()
+        """Yield the sampled frames; see `Source.frames`."""
+        self._last_frame_at = time.monotonic()
         while True:
             before = sampler.captured
             try:
@@ -149,8 +148,7 @@ class ContainerSource:
             if self._stop.is_set():
                 return
             if self._pace is None:
-                told = f"{self._plan.shown} ended the stream"
-                raise SourceError(SourceReason.STOPPED, told)
+                raise SourceError(SourceReason.STOPPED, f"{self._plan.shown} ended the stream")
             if sampler.captured == before:
                 raise self._undecodable()
             if not self._plan.loop:
@@ -160,27 +158,27 @@ class ContainerSource:
             sampler.cut = True
 
     def _one_pass(self, sampler: Sampler, frozen: FrozenDetector | None) -> Iterator[av.VideoFrame]:
-        """Read to the end. Of pictures that need no others, such as JPEG, only the chosen ones are decoded."""
+        """Read to the end. Of frames that need no others, such as JPEG, only the sampled ones are decoded."""
         context = self._stream.codec_context
-        # Uncompressed video is decoded all the same: that costs nothing, and a few rows are enough to look at.
+        # Uncompressed video is decoded all the same: that is free, and its fingerprint needs only a few rows.
         alone = context.codec.intra_only and context.name != "rawvideo"
-        look = _Look(frozen, alone=alone, on_gpu=context.is_hwaccel) if frozen is not None else None
+        feed = _FrozenFeed(frozen, alone=alone, on_gpu=context.is_hwaccel) if frozen is not None else None
         packets = self._container.demux(self._stream)
         while not self._stop.is_set():
             self._watchdog.arm(f"reading {self._plan.shown}", READ_DEADLINE_S)
             packet = next(packets, None)
             if packet is None:
                 return
-            if look is not None:
-                look.packet(packet)
+            if feed is not None:
+                feed.packet(packet)
             if alone:
                 if packet.size and sampler.offer(self._time_of(packet)):
                     self._wait_until_due()
                     yield from self._decode(packet, sampler)
                 continue
             for frame in self._decode(packet, sampler):
-                if look is not None:
-                    look.frame(frame)
+                if feed is not None:
+                    feed.frame(frame)
                 if sampler.offer(self._time_of(frame)):
                     self._wait_until_due()
                     yield frame
@@ -199,13 +197,13 @@ class ContainerSource:
         if sound:
             errors.check_size(sound[0].width, sound[0].height, self._plan.shown)
             self._bad_in_a_row = 0
-            self._last_picture_at = now
-        elif self._pace is None and now - self._last_picture_at > READ_DEADLINE_S:
+            self._last_frame_at = now
+        elif self._pace is None and now - self._last_frame_at > READ_DEADLINE_S:
             raise self._undecodable()
         return sound
 
     def _give_up_on(self, packet: Any) -> None:  # noqa: ANN401 - as above
-        """Raise when a damaged packet tells what is wrong, or when there were too many."""
+        """Raise SourceError when a damaged packet shows the cause, or when there were too many."""
         context = self._stream.codec_context
         if context.name == "mjpeg" and (size := jpeg_size(bytes(packet))) is not None:
             errors.check_size(*size, self._plan.shown)
@@ -214,8 +212,8 @@ class ContainerSource:
 
     def _undecodable(self) -> SourceError:
         shown = self._plan.shown
-        told = f"no picture could be decoded from what {shown} sends; check the camera's codec, cable and network"
-        return SourceError(SourceReason.CORRUPT, told)
+        message = f"no frame of {shown} could be decoded; check the camera's codec, cable and network"
+        return SourceError(SourceReason.CORRUPT, message)
 
     def _time_of(self, item: Any) -> float:  # noqa: ANN401 - a packet or a frame: both know their time
         if self._pace is None:
@@ -228,7 +226,7 @@ class ContainerSource:
             self._pace.wait()
 
     def close(self) -> None:
-        """Give the connection and the decoder back."""
+        """Close the connection and the decoder."""
         container, self._container, self._stream = self._container, None, None
         if container is not None:
             self._watchdog.arm(f"closing {self._plan.shown}", READ_DEADLINE_S)
@@ -236,8 +234,8 @@ class ContainerSource:
         self._watchdog.disarm()
 
 
-class _Look:
-    """Shows a live source's pictures to the detector of frozen ones: each once, decoded or as it came."""
+class _FrozenFeed:
+    """Hands each frame of a live source to the detector of frozen video once, decoded or encoded."""
 
     def __init__(self, frozen: FrozenDetector, *, alone: bool, on_gpu: bool) -> None:
         self._frozen = frozen
@@ -252,7 +250,7 @@ class _Look:
         if self._alone:
             self._chain = jpeg_fingerprint(data)
         else:
-            # Equal packets show equal pictures only after equal ones before them, back to one that needs no others.
+            # Equal packets are equal frames only after equal ones before them, back to one that needs no others.
             self._chain = zlib.crc32(data, 0 if packet.is_keyframe else self._chain)
         self._frozen.add_encoded(self._chain, time.monotonic())
 
@@ -262,7 +260,7 @@ class _Look:
 
 
 class _Pace:
-    """The clock of a file: media time that goes on over loops, and waiting for it in real time."""
+    """The clock of a file: media time that continues over loops, and waiting for it in real time."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
@@ -273,7 +271,7 @@ class _Pace:
         self._zero: float | None = None
 
     def media_time(self, item: Any) -> float:  # noqa: ANN401 - a packet or a frame
-        """Give seconds since the first picture; a picture without a time comes one step after the one before."""
+        """Return seconds since the first frame; a frame without a time comes one step after the one before."""
         stamp = item.pts if item.pts is not None else item.dts
         if stamp is None or item.time_base is None:
             self._now += self._step
@@ -291,12 +289,12 @@ class _Pace:
         return self._now
 
     def next_pass(self) -> None:
-        """Go on after the last picture, from the beginning of the file."""
+        """Continue after the last frame, from the beginning of the file."""
         self._offset = self._now + self._step
         self._first = None
 
     def wait(self) -> None:
-        """Sleep until the last picture's moment has come."""
+        """Sleep until the time of the last frame."""
         now = time.monotonic()
         if self._zero is None or now - (self._zero + self._now) > MAX_CATCH_UP_S:
             self._zero = now - self._now

@@ -15,7 +15,7 @@ _BILINEAR = Interpolation.BILINEAR
 class Converter:
     """Converts the frames of one stream; not for several threads.
 
-    Scaling is bilinear with swscale's filter as wide as the step down, so that nothing aliases. Of the whole picture
+    Scaling is bilinear with swscale's filter as wide as the step down, so that nothing aliases. Of the whole frame
     only the detector's size is ever made; faces are cut from the decoder's own planes.
     """
 
@@ -25,7 +25,7 @@ class Converter:
         self._download = VideoReformatter()
 
     def in_memory(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """Bring a frame that lies on the GPU into memory; others are given back as they are."""
+        """Return a frame in memory: a copy of one that lies on the GPU, others as they are."""
         if frame.format.name != "cuda":
             return frame
         target = frame.sw_format
@@ -39,7 +39,7 @@ class Converter:
         frame
             In memory, of the letterbox's source size.
         out
-            [height,width,3] uint8 RGB, zeros outside of the scaled picture; written to.
+            [height,width,3] uint8 RGB, zeros outside of the scaled frame; written to.
         """
         scaled = self._whole.reformat(
             frame, letterbox.scaled_width, letterbox.scaled_height, "rgb24", interpolation=_BILINEAR, threads=1
@@ -49,7 +49,7 @@ class Converter:
         rows[: letterbox.scaled_height, :row_bytes] = plane(scaled, 0, row_bytes, letterbox.scaled_height)
 
     def region(self, frame: av.VideoFrame, left: int, top: int, width: int, height: int) -> NDArray[np.uint8]:
-        """Convert a part of a frame at its full resolution.
+        """Return a part of a frame at its full resolution.
 
         Parameters
         ----------

@@ -10,20 +10,20 @@ from vigil_stream.capture.errors import SourceError
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a camera asks for."""
+    """User name and password of a camera."""
 
     username: str = field(repr=False)
     password: str = field(repr=False)
 
     def in_url(self, url: str) -> str:
-        """Put both into a URL, quoted, for FFmpeg, which answers Basic and Digest with them."""
+        """Return a URL that holds both, quoted, for FFmpeg, which answers Basic and Digest with them."""
         parts = urlsplit(url)
         netloc = f"{quote(self.username, safe='')}:{quote(self.password, safe='')}@{parts.netloc}"
         return parts._replace(netloc=netloc).geturl()
 
 
 def read(folder: Path) -> Credentials:
-    """Read the files `username` and `password`; they are read again at every attempt, because Secrets change.
+    """Return the contents of `username` and `password`; read at every attempt, because Secrets change.
 
     Raises
     ------
@@ -35,9 +35,9 @@ def read(folder: Path) -> Credentials:
         try:
             found.append((folder / name).read_text(encoding="utf-8").rstrip("\r\n"))
         except (OSError, UnicodeDecodeError) as error:
-            told = (
+            message = (
                 f"the key `{name}` of the camera's Secret cannot be read ({type(error).__name__}); "
                 "check credentialsSecretRef"
             )
-            raise SourceError(SourceReason.UNAUTHORIZED, told) from None
+            raise SourceError(SourceReason.UNAUTHORIZED, message) from None
     return Credentials(*found)

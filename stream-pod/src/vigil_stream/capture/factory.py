@@ -1,4 +1,4 @@
-"""From a Camera's `source` to a `Source`."""
+"""Makes the `Source` of a Camera from its spec."""
 
 import threading
 from dataclasses import replace
@@ -16,8 +16,8 @@ def _microseconds(seconds: float) -> str:
 
 
 _PROBING = {"analyzeduration": _microseconds(2), "probesize": str(1 << 20), "fpsprobesize": "0"}
-"""Look at a live stream only as long as its codec and size need: FFmpeg's own 5 s are for its frame rate, which nobody
-asks for here."""
+"""Probe a live stream only as long as its codec and size need: FFmpeg's own 5 s are for its frame rate, which is not
+needed here."""
 
 
 def make_source(
@@ -34,7 +34,7 @@ def make_source(
     Parameters
     ----------
     folder
-        What a relative `file:` starts from.
+        Where a relative `file:` starts.
     credentials_folder
         With the files `username` and `password`; None when the camera needs none.
 
@@ -60,7 +60,7 @@ def _plan(source: CameraSource, decode: Decode, url: str, folder: Path) -> Plan:
         return Plan(str(path), source.url, paced=True, loop=source.loop, accelerator=accelerator)
     if source.type is SourceType.USB:
         return Plan(url, source.url, "video4linux2", accelerator=accelerator)
-    # `timeout` is FFmpeg's name since 5.0; the older `stimeout` would be ignored without a word and hang.
+    # `timeout` is FFmpeg's name since 5.0; the older `stimeout` would be ignored silently and hang.
     options = {"timeout": _microseconds(READ_DEADLINE_S), **_PROBING}
     if source.type is SourceType.HTTP_MJPEG:
         return Plan(url, source.url, options=options, accelerator=accelerator)

@@ -1,4 +1,4 @@
-"""Decoding on the GPU: whether it is there, and why not."""
+"""Decoding on the GPU: whether it is available, and why not."""
 
 import logging
 from functools import cache
@@ -15,20 +15,22 @@ log = logging.getLogger(__name__)
 
 @cache
 def why_no_cuda() -> str:
-    """Try once to open the first CUDA device for decoding; empty when it works, else the reason in words."""
+    """Return why the first CUDA device cannot be opened for decoding; empty when it can. Tried once."""
     try:
         HWAccel("cuda", allow_software_fallback=False).create(av.Codec("h264", "r"))
     except (av.FFmpegError, OSError, RuntimeError, ValueError, NotImplementedError) as error:
         missing = f"no CUDA device can be opened ({getattr(error, 'strerror', None) or error})"
-        log.info("%s: cameras that do not ask for one are decoded on the CPU", missing)
+        log.info(
+            "no CUDA device; decoding on the CPU unless a Camera requires CUDA", extra={"fields": {"reason": missing}}
+        )
         return missing
     return ""
 
 
 def choose(accelerator: Accelerator) -> HWAccel | None:
-    """Give the accelerator that a Camera asks for, as `av.open` takes it; None: the CPU.
+    """Return the accelerator that a Camera asks for, as `av.open` takes it; None: the CPU.
 
-    Auto on a machine without a GPU is no fault: the log tells why it took the CPU, the heartbeat that it did.
+    Auto on a machine without a GPU is no fault: the log names the reason, and the heartbeat the decoder.
 
     Raises
     ------
@@ -39,9 +41,9 @@ def choose(accelerator: Accelerator) -> HWAccel | None:
         return None
     missing = why_no_cuda()
     if not missing:
-        # Pictures stay on the GPU until one is chosen for analysis; most are not.
+        # Frames stay on the GPU until one is sampled for analysis; most are not.
         return HWAccel("cuda", allow_software_fallback=accelerator is Accelerator.AUTO, is_hw_owned=True)
     if accelerator is Accelerator.CUDA:
-        told = f"decode.accelerator is CUDA, but {missing}; run the camera on a GPU node or set it to Auto"
-        raise SourceError(SourceReason.CODEC_UNSUPPORTED, told)
+        message = f"decode.accelerator is CUDA, but {missing}; run the camera on a GPU node or set it to Auto"
+        raise SourceError(SourceReason.CODEC_UNSUPPORTED, message)
     return None

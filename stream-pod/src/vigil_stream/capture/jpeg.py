@@ -1,4 +1,4 @@
-"""JPEG pictures that come one by one (WebSocket, socket): their size is read before anything is decoded."""
+"""JPEGs that come one by one (WebSocket, socket): their size is read before anything is decoded."""
 
 import zlib
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ MAX_JPEG_BYTES = 16 << 20
 """A JPEG of 8K at the best quality has about 12 MiB."""
 
 MAX_BAD_IN_A_ROW = 50
-"""Damaged pictures after which the source counts as damaged: 2 to 10 s at usual rates."""
+"""Damaged JPEGs after which the source counts as damaged: 2 to 10 s at usual rates."""
 
 _SOI = b"\xff\xd8"
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -23,7 +23,7 @@ _SCAN = 0xDA
 
 
 def jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Read width and height in pixels out of a JPEG's frame header; None when there is none (ITU T.81, B.2.2)."""
+    """Return width and height in pixels from a JPEG's frame header; None when there is none (ITU T.81, B.2.2)."""
     for marker, at in _segments(data):
         if marker in _FRAME_HEADERS:
             return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
@@ -31,13 +31,13 @@ def jpeg_size(data: bytes) -> tuple[int, int] | None:
 
 
 def jpeg_fingerprint(data: bytes | memoryview) -> int:
-    """Give the CRC-32 of a JPEG from its first scan on: cameras write the time into what comes before."""
+    """Return the CRC-32 of a JPEG from its first scan on: cameras write the time into the part before."""
     start = next((at for marker, at in _segments(data) if marker == _SCAN), 0)
     return zlib.crc32(memoryview(data)[start:])
 
 
 def _segments(data: bytes | memoryview) -> Iterator[tuple[int, int]]:
-    """Give marker and place of each of a JPEG's segments, up to its first scan."""
+    """Yield marker and offset of each segment of a JPEG, up to its first scan."""
     if data[:2] != _SOI:
         return
     at = 2
@@ -51,7 +51,7 @@ def _segments(data: bytes | memoryview) -> Iterator[tuple[int, int]]:
 
 
 class JpegDecoder:
-    """Decodes JPEGs of one source.
+    """Decodes the JPEGs of one source.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class JpegDecoder:
         self._bad_in_a_row = 0
 
     def decode(self, data: bytes, sampler: Sampler) -> av.VideoFrame | None:
-        """Decode one picture; None when it is damaged, which is counted.
+        """Return the frame of a JPEG; None when it is damaged, which is counted.
 
         Raises
         ------
@@ -90,8 +90,8 @@ class JpegDecoder:
         sampler.corrupt += 1
         self._bad_in_a_row += 1
         if data[:2] != _SOI:
-            told = f"{self._shown} sends messages that are not JPEG pictures; check source.type and url"
-            raise SourceError(SourceReason.NOT_A_VIDEO, told)
+            message = f"{self._shown} sends messages that are not JPEGs; check source.type and url"
+            raise SourceError(SourceReason.NOT_A_VIDEO, message)
         if self._bad_in_a_row >= MAX_BAD_IN_A_ROW:
-            told = f"the last {self._bad_in_a_row} pictures of {self._shown} were damaged; check cable and network"
-            raise SourceError(SourceReason.CORRUPT, told)
+            message = f"the last {self._bad_in_a_row} JPEGs of {self._shown} were damaged; check cable and network"
+            raise SourceError(SourceReason.CORRUPT, message)

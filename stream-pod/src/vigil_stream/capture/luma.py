@@ -1,4 +1,4 @@
-"""A small grey picture and a fingerprint of a frame, from the decoder's luma plane and without a conversion."""
+"""A small grey image and a fingerprint of a frame, from the decoder's luma plane and without a conversion."""
 
 import random
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 GREY_CELLS = 80
-"""Cells of the small picture along the longer side: about a face's width at 30 pixels in 640."""
+"""Cells of the small image along the longer side: about a face's width at 30 pixels in 640."""
 
 _LUMA_FIRST = frozenset(
     {
@@ -23,12 +23,12 @@ _LUMA_FIRST = frozenset(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Luma:
-    """What is known of a frame without looking at its colours.
+    """The small grey image and the fingerprint of a frame.
 
     Attributes
     ----------
     grey
-        [h,w] uint8: means over square cells of the picture, about 80 along its longer side.
+        [h,w] uint8: means over square cells of the frame, about 80 along its longer side.
     fingerprint
         See `fingerprint`.
     """
@@ -45,7 +45,7 @@ def plane(frame: av.VideoFrame, index: int, columns: int, rows: int) -> NDArray[
 
 
 def fingerprint(frame: av.VideoFrame) -> int:
-    """Tell a picture from others: two with the same number are the same.
+    """Return a number that two frames share only when they are equal.
 
     Reads every few rows of the first plane at full width.
 
@@ -55,11 +55,11 @@ def fingerprint(frame: av.VideoFrame) -> int:
         In memory, of any format and size.
     """
     if frame.planes[0].line_size <= 0:
-        # Upside down in memory; no camera is known that sends such pictures.
+        # Upside down in memory; no camera is known that sends such frames.
         frame = frame.reformat(format="gray", threads=1)
     width, height = frame.width, frame.height
     _, step, lines = _grid(width, height)
-    # Whole words only: the last pixels of a width that is no multiple of 8 are left out.
+    # Whole 64-bit words only: the last pixels of a width that is no multiple of 8 are left out.
     row_bytes = width * _pixel_bytes(frame.format.name) // 8 * 8
     words = plane(frame, 0, row_bytes, height)[: lines * 2 * step : step].view(np.uint64)
     return int(np.einsum("ij,ij->", words, _weights(*words.shape))) ^ (width << 16 | height)
@@ -67,20 +67,20 @@ def fingerprint(frame: av.VideoFrame) -> int:
 
 @lru_cache(maxsize=2)
 def _weights(rows: int, columns: int) -> NDArray[np.uint64]:
-    """Give odd numbers [rows,columns]. A sum weighted by them, modulo 2**64, costs half of a CRC-32."""
-    numbers = random.Random(1).randbytes(8 * rows * columns)  # noqa: S311 - nobody is to be kept from guessing them
+    """Return odd numbers [rows,columns]. A sum weighted by them, modulo 2**64, costs half of a CRC-32."""
+    numbers = random.Random(1).randbytes(8 * rows * columns)  # noqa: S311 - they are no secret
     return np.frombuffer(numbers, np.uint64).reshape(rows, columns) | np.uint64(1)
 
 
 def _grid(width: int, height: int) -> tuple[int, int, int]:
-    """Give the side of a cell, the distance of the rows that are read, both in pixels, and the cells in a column."""
+    """Return the side of a cell, the distance of the rows that are read, both in pixels, and the cells in a column."""
     cell = max(-(-max(width, height) // GREY_CELLS), 2)
     return cell, cell // 2, max(height // cell, 1)
 
 
 @cache
 def _pixel_bytes(name: str) -> int:
-    """Give the bytes of a pixel in a format's first plane."""
+    """Return the bytes of a pixel in a format's first plane."""
     found = av.VideoFormat(name, 16, 16)
     packed = all(component.plane == 0 for component in found.components)
     bits = found.padded_bits_per_pixel if packed else found.components[0].bits
@@ -88,7 +88,7 @@ def _pixel_bytes(name: str) -> int:
 
 
 class LumaReader:
-    """Makes `Luma` of the frames of one stream; not for several threads."""
+    """Computes the `Luma` of the frames of one stream; not for several threads."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
@@ -96,7 +96,7 @@ class LumaReader:
     def read(self, frame: av.VideoFrame) -> Luma:
         """Read a frame of any format and size.
 
-        Averages two rows and all columns of each cell: noise falls to a quarter, for a tenth of the picture's bytes.
+        Averages two rows and all columns of each cell: noise falls to a quarter, for a tenth of the frame's bytes.
         """
         seen = frame
         if frame.format.name not in _LUMA_FIRST:
@@ -112,5 +112,5 @@ class LumaReader:
         total = used[:, 0::cell].copy()
         for offset in range(1, min(cell, width)):
             total += used[:, offset::cell]
-        told = fingerprint(frame if seen.format.name == "cuda" else seen)
-        return Luma((total // (2 * cell)).astype(np.uint8), told)
+        number = fingerprint(frame if seen.format.name == "cuda" else seen)
+        return Luma((total // (2 * cell)).astype(np.uint8), number)

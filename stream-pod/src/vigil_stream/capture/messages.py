@@ -1,6 +1,6 @@
-"""Sources that send JPEG pictures one by one: WebSocket, and a plain TCP socket.
+"""Sources that send JPEGs one by one: WebSocket, and a plain TCP socket.
 
-The socket's framing: for each picture its length as 4 bytes, big-endian, then that many bytes of JPEG. The camera is
+The socket's framing: for each JPEG its length as 4 bytes, big-endian, then that many bytes. The camera is
 the server; nothing is sent to it.
 """
 
@@ -74,16 +74,16 @@ class WebSocketSource:
         except exceptions.InvalidStatus as error:
             raise _refused(error.response.status_code, self._url, has_credentials=bool(self._credentials)) from None
         except exceptions.InvalidHandshake:
-            told = f"{self._url} is no WebSocket; check source.type and url"
-            raise SourceError(SourceReason.NOT_A_VIDEO, told) from None
+            message = f"{self._url} is not a WebSocket; check source.type and url"
+            raise SourceError(SourceReason.NOT_A_VIDEO, message) from None
         except (OSError, ValueError, EOFError) as error:
-            raise errors.while_opening(_with_words(error), self._url, OPEN_DEADLINE_S) from None
+            raise errors.while_opening(_as_connection_error(error), self._url, OPEN_DEADLINE_S) from None
         finally:
             self._watchdog.disarm()
         return _INFO
 
     def frames(self, sampler: Sampler, frozen: FrozenDetector | None = None) -> Iterator[av.VideoFrame]:
-        """Give the chosen pictures; see `Source.frames`."""
+        """Yield the sampled frames; see `Source.frames`."""
         from websockets import exceptions
 
         connection = self._connection
@@ -125,16 +125,16 @@ def _refused(status: int, url: str, *, has_credentials: bool) -> SourceError:
         return errors.unauthorized(url, has_credentials=has_credentials)
     if status == 404:
         return SourceError(SourceReason.NOT_FOUND, errors.NOT_FOUND.format(url))
-    told = f"{url} answers with HTTP status {status} instead of a WebSocket; check source.type and url"
-    return SourceError(SourceReason.NOT_A_VIDEO if status < 500 else SourceReason.UNREACHABLE, told)
+    message = f"{url} answers with HTTP status {status} instead of a WebSocket; check source.type and url"
+    return SourceError(SourceReason.NOT_A_VIDEO if status < 500 else SourceReason.UNREACHABLE, message)
 
 
 def _closed(error: Exception, url: str) -> SourceError:
     received = getattr(error, "rcvd", None)
     sent = getattr(error, "sent", None)
     if sent is not None and sent.code == 1009:
-        told = f"{url} sends messages of more than {MAX_JPEG_BYTES >> 20} MiB; check source.type and url"
-        return SourceError(SourceReason.NOT_A_VIDEO, told)
+        message = f"{url} sends messages of more than {MAX_JPEG_BYTES >> 20} MiB; check source.type and url"
+        return SourceError(SourceReason.NOT_A_VIDEO, message)
     code = f" (code {received.code})" if received is not None else ""
     return SourceError(SourceReason.STOPPED, f"{url} closed the connection{code}")
 
@@ -165,28 +165,27 @@ class SocketSource:
         self._watchdog.arm(f"opening {self._url}", OPEN_DEADLINE_S)
         try:
             if not parts.hostname or not parts.port:
-                told = f"{self._url} is not tcp://host:port; correct source.url"
-                raise SourceError(SourceReason.FAILED, told)
+                raise SourceError(SourceReason.FAILED, f"{self._url} is not tcp://host:port; correct source.url")
             self._socket = socket.create_connection((parts.hostname, parts.port), OPEN_DEADLINE_S)
         except (OSError, ValueError) as error:
-            raise errors.while_opening(_with_words(error), self._url, OPEN_DEADLINE_S) from None
+            raise errors.while_opening(_as_connection_error(error), self._url, OPEN_DEADLINE_S) from None
         finally:
             self._watchdog.disarm()
         return _INFO
 
     def frames(self, sampler: Sampler, frozen: FrozenDetector | None = None) -> Iterator[av.VideoFrame]:
-        """Give the chosen pictures; see `Source.frames`."""
+        """Yield the sampled frames; see `Source.frames`."""
         while True:
-            # One deadline for a whole picture: a server that trickles bytes must not hold the camera for ever.
+            # One deadline for a whole JPEG: a server that trickles bytes must not hold the camera for ever.
             deadline = time.monotonic() + READ_DEADLINE_S
             self._watchdog.arm(f"reading {self._url}", READ_DEADLINE_S)
             length = int.from_bytes(self._read(4, deadline), "big")
             if not 4 <= length <= MAX_JPEG_BYTES:
-                told = (
-                    f"{self._url} announces a picture of {length} bytes; 4 to {MAX_JPEG_BYTES} are possible. Each "
-                    "picture must follow its length as 4 bytes, big-endian"
+                message = (
+                    f"{self._url} announces a JPEG of {length} bytes; 4 to {MAX_JPEG_BYTES} are possible. Each JPEG "
+                    "must follow its length as 4 bytes, big-endian"
                 )
-                raise SourceError(SourceReason.NOT_A_VIDEO, told)
+                raise SourceError(SourceReason.NOT_A_VIDEO, message)
             data = self._read(length, deadline)
             now = time.monotonic()
             if frozen is not None:
@@ -220,8 +219,8 @@ class SocketSource:
         self._watchdog.disarm()
 
 
-def _with_words(error: Exception) -> Exception:
-    """Give errors of name resolution and TLS the number by which they are told as unreachable."""
+def _as_connection_error(error: Exception) -> Exception:
+    """Return errors of name resolution and TLS as connection errors, which count as unreachable."""
     if isinstance(error, socket.gaierror):
         return ConnectionError(error.errno, "the host name is not known")
     if isinstance(error, ssl.SSLError):

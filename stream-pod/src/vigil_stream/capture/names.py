@@ -1,6 +1,6 @@
-"""Whether a source's host has an address, asked first and with a deadline.
+"""Name resolution of a source's host before it is opened, with a deadline.
 
-FFmpeg waits for name servers as long as they like, and calls a name that nobody knows an input/output error.
+FFmpeg waits for name servers without a deadline, and reports an unknown name as an input/output error.
 """
 
 import os
@@ -16,53 +16,53 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 def resolve(url: str, deadline_s: float) -> None:
-    """See to it that the host of a source can be resolved.
+    """Check that the host of a source can be resolved.
 
     Parameters
     ----------
     url
         Of the source, without credentials.
     deadline_s
-        Seconds that it may take.
+        For the answer of the name servers.
 
     Raises
     ------
     SourceError
-        The name has no address, or no name server said so in time.
+        The name has no address, or no name server answered in time.
     """
     host = _host_to_resolve(url)
     if host is None:
         return
     found: list[str] = []
 
-    def look() -> None:
+    def ask() -> None:
         try:
             socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
             found.append("")
         except (OSError, UnicodeError) as error:
             # UnicodeError: a label that is empty or longer than 63 characters.
-            found.append(getattr(error, "strerror", None) or "it is no host name")
+            found.append(getattr(error, "strerror", None) or "it is not a host name")
 
-    # Aside, and left to itself after the deadline: it cannot be interrupted, and ends when the resolver gives up.
-    looking = threading.Thread(target=look, name="resolve", daemon=True)
-    looking.start()
-    looking.join(deadline_s)
-    trouble = found[0] if found else f"no name server answered within {deadline_s:g} s"
-    if trouble:
-        told = (
-            f"the host name {host} of {url} cannot be resolved ({trouble}); check the host in source.url, "
+    # A thread that is abandoned after the deadline: it cannot be interrupted, and ends when the resolver gives up.
+    asking = threading.Thread(target=ask, name="resolve", daemon=True)
+    asking.start()
+    asking.join(deadline_s)
+    error = found[0] if found else f"no name server answered within {deadline_s:g} s"
+    if error:
+        message = (
+            f"the host name {host} of {url} cannot be resolved ({error}); check the host in source.url, "
             "and DNS where the stream runs"
         )
-        raise SourceError(SourceReason.UNREACHABLE, told)
+        raise SourceError(SourceReason.UNREACHABLE, message)
 
 
 def _host_to_resolve(url: str) -> str | None:
-    """Give the host; None where there is none, or where a proxy resolves it."""
+    """Return the host; None where there is none, or where a proxy resolves it."""
     try:
         parts = urlsplit(url)
         host = parts.hostname
     except ValueError:
-        # Whoever opens it says what is wrong with it.
+        # Opening it reports the fault.
         return None
     proxied = any(os.environ.get(name) or os.environ.get(name.upper()) for name in _PROXIES)
     return None if proxied and parts.scheme in _THROUGH_A_PROXY else host

@@ -1,1 +1,1 @@
-"""The pure middle: arrays and detections in, decisions and sightings out. No I/O, no clock of its own."""
+"""The pure steps: arrays and detections in, decisions and tracks out. No I/O, no clock of its own."""

@@ -1,4 +1,4 @@
-"""Polygons in the picture: where faces count, and what must never be looked at."""
+"""Polygons in the frame: regions in which detections count, and privacy masks."""
 
 from collections.abc import Sequence
 
@@ -8,19 +8,19 @@ from numpy.typing import NDArray
 from vigil_contracts.resources.camera import Region
 
 Polygon = NDArray[np.float32]
-"""[k,2] corners in shares of the picture's width and height."""
+"""[k,2] corners in shares of the frame's width and height."""
 
 _TOUCH = 1e-3
-"""Pixels within which an edge counts as touching the next one: more than what rounding costs."""
+"""Pixels within which an edge counts as touching the next one: more than the error of rounding."""
 
 
 def polygons(regions: Sequence[Region]) -> list[Polygon]:
-    """Turn the permille of a Camera's regions into shares of the picture."""
+    """Return the regions of a Camera, which are in permille, in shares of the frame."""
     return [np.array([(p.x / 1000, p.y / 1000) for p in region.polygon], np.float32) for region in regions]
 
 
 def inside(points: NDArray[np.float32], polygon: Polygon) -> NDArray[np.bool_]:
-    """Tell which points [...,2] lie inside a polygon, by the even-odd rule; both in the same unit. [...] bool."""
+    """Return which points [...,2] lie inside a polygon, by the even-odd rule; both in the same unit. [...] bool."""
     x, y = points[..., 0], points[..., 1]
     result = np.zeros(points.shape[:-1], np.bool_)
     for (x1, y1), (x2, y2) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
@@ -32,7 +32,7 @@ def inside(points: NDArray[np.float32], polygon: Polygon) -> NDArray[np.bool_]:
 
 
 def inside_any(points: NDArray[np.float32], shapes: Sequence[Polygon]) -> NDArray[np.bool_]:
-    """Tell which points [n,2], in shares, lie in at least one polygon."""
+    """Return which points [n,2], in shares, lie in at least one polygon."""
     result = np.zeros(len(points), np.bool_)
     for polygon in shapes:
         result |= inside(points, polygon)
@@ -40,12 +40,12 @@ def inside_any(points: NDArray[np.float32], shapes: Sequence[Polygon]) -> NDArra
 
 
 class PrivacyMask:
-    """What must be black before anything looks.
+    """Blackens the masked parts of frames before any other step reads them.
 
     Parameters
     ----------
     shapes
-        In shares of the picture.
+        In shares of the frame.
     """
 
     def __init__(self, shapes: Sequence[Polygon]) -> None:
@@ -55,23 +55,23 @@ class PrivacyMask:
     def __bool__(self) -> bool:
         return bool(self._shapes)
 
-    def blacken(self, picture: NDArray[np.uint8]) -> None:
-        """Blacken a whole picture [h,w] or [h,w,3] uint8 of any size in place."""
+    def blacken(self, image: NDArray[np.uint8]) -> None:
+        """Blacken the masked parts of a whole frame [h,w] or [h,w,3] uint8, of any size, in place."""
         if not self._shapes:
             return
-        size = picture.shape[:2]
+        size = image.shape[:2]
         if size not in self._cached:
             if len(self._cached) > 4:
                 self._cached.clear()
             self._cached[size] = self._covered(0, 0, size[1], size[0], size[1], size[0])
-        picture[self._cached[size]] = 0
+        image[self._cached[size]] = 0
 
     def blackened_part(
         self, part: NDArray[np.uint8], left: int, top: int, width: int, height: int
     ) -> NDArray[np.uint8]:
-        """Give a part [h,w,3] of a picture of `width` x `height`, cut at `left`, `top`, with what must be black in it.
+        """Return a part [h,w,3] of a frame of `width` x `height`, cut at `left`, `top`, with its masked pixels black.
 
-        The part itself stays as it is when it is not covered; else a copy is given, because a part may share memory.
+        A part without masked pixels is returned itself, else a copy, because a part may share memory with the frame.
         """
         rows, columns = part.shape[:2]
         if not self._shapes or not (covered := self._covered(left, top, columns, rows, width, height)).any():
@@ -81,7 +81,7 @@ class PrivacyMask:
         return copied
 
     def _covered(self, left: int, top: int, columns: int, rows: int, width: int, height: int) -> NDArray[np.bool_]:
-        """Mark [rows,columns] the pixels that are covered, even in part: a mask is rather too wide than too narrow.
+        """Return the mask [rows,columns] of the pixels that are covered, even in part: rather too many than too few.
 
         A pixel is covered when one of its corners lies inside a polygon, or when an edge of one runs through it: a
         polygon may be thinner than a pixel.

@@ -1,1 +1,1 @@
-"""What leaves the process: first into a journal on disk, then onto the bus."""
+"""Events on their way out: first into a journal on disk, then to the bus."""

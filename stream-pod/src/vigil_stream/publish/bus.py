@@ -22,7 +22,7 @@ from vigil_stream.publish.journal import Entry, Journal, JournalError
 WINDOW: Final = 64
 """Events under way at once: enough to send an hour's backlog in seconds, few enough to be sent again without harm."""
 
-LOOK_S: Final = 30.0
+POLL_S: Final = 30.0
 """Seconds after which the journal is read again without a report of new events."""
 
 PENDING_BYTES: Final = 1 << 20
@@ -105,7 +105,7 @@ class Publisher:
                 await asyncio.sleep(backoff.next_s())
                 continue
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S):
+                async with asyncio.timeout(POLL_S):
                     await self._new_events.wait()
 
     def _set_error(self, message: str) -> None:

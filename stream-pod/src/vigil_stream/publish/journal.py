@@ -5,11 +5,11 @@ sent; so after kill -9 at any moment nothing is lost, and nothing is counted twi
 
 Written in WAL mode with synchronous=NORMAL: a transaction is in the operating system's hands when it returns, so the
 death of the process loses nothing; only a power failure may take the last transactions (never damage the file). The
-checkpoints, which wait for the disk, are made on a connection of their own and outside of the analysis, whether the
-bus is there or not.
+checkpoints, which wait for the disk, are made on a connection of their own and outside of the analysis, with or without
+a bus.
 
-What cannot be read is never thrown away and never keeps the camera from starting: a row is set aside in a table of its
-own, a damaged file under another name, and the log says what that costs.
+Unreadable data is never deleted and never keeps the camera from starting: a row is set aside in a table of its own, a
+damaged file under another name, and the log names the loss.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 FILE_NAME = "journal.sqlite"
 DAMAGED_NAME = "journal.damaged.sqlite"
-"""Where a damaged file goes; the one before it goes away."""
+"""Name of a damaged file that was set aside; it replaces the one before."""
 
 CHECKPOINT_S = 30.0
 MAX_WAL_PAGES = 4096
@@ -72,7 +72,7 @@ class Entry:
     seq
         Its place in the order of events.
     event_id
-        What JetStream tells duplicates by.
+        By which JetStream recognises duplicates.
     body
         The CloudEvent.
     """
@@ -89,7 +89,7 @@ class Limits:
     Attributes
     ----------
     max_bytes, max_events
-        When there is more, the oldest Updated events go first (a later revision tells all that they do), then the
+        When there is more, the oldest Updated events go first (a later revision holds all their data), then the
         oldest.
     """
 
@@ -103,7 +103,7 @@ class Journal:
     Parameters
     ----------
     folder
-        Where the file lies; made when it is not there.
+        Holds the file; created when it is missing.
     limits
         How much may wait.
     """
@@ -122,7 +122,7 @@ class Journal:
         self._pending, self._pending_bytes = self._measure()
 
     def _open(self) -> sqlite3.Connection:
-        """Open the file; one that is damaged goes aside, and a new one is begun."""
+        """Open the file; set a damaged one aside and create a new one."""
         try:
             return self._open_once()
         except sqlite3.DatabaseError as error:
@@ -134,8 +134,9 @@ class Journal:
                 aside.with_name(aside.name + suffix).unlink(missing_ok=True)
                 with contextlib.suppress(FileNotFoundError):
                     self._path.with_name(FILE_NAME + suffix).rename(aside.with_name(aside.name + suffix))
-            lost = "events that waited for the bus, sightings that were open and all counters are lost"
-            log.critical("%s is damaged (%s): moved to %s, begun anew; %s", self._path, error, aside, lost)
+            fields = {"file": str(self._path), "reason": str(error), "moved_to": str(aside)}
+            lost = "waiting events, open sightings and all counters are lost"
+            log.critical("journal damaged and replaced; %s", lost, extra={"fields": fields})
             return self._open_once()
 
     def _open_once(self) -> sqlite3.Connection:
@@ -190,7 +191,7 @@ class Journal:
 
     @contextlib.contextmanager
     def _transaction(self, what: str) -> Iterator[None]:
-        """Write all or nothing; JournalError when it was nothing."""
+        """Write all or nothing; raise JournalError when nothing was written."""
         with self._lock:
             before = self._pending, self._pending_bytes
             try:
@@ -202,7 +203,7 @@ class Journal:
                 self._pending, self._pending_bytes = before
                 if not isinstance(error, sqlite3.Error):
                     raise
-                remedy = "free space on that disk, and look whether it is sound"
+                remedy = "free space on that disk, and check it for errors"
                 msg = f"{what} cannot be written to {self._path} ({error}); {remedy}"
                 raise JournalError(msg) from error
 
@@ -211,7 +212,7 @@ class Journal:
             try:
                 return self._db.execute(question, values).fetchall()
             except sqlite3.Error as error:
-                msg = f"{self._path} cannot be read ({error}); look whether that disk is sound"
+                msg = f"{self._path} cannot be read ({error}); check that disk for errors"
                 raise JournalError(msg) from error
 
     def _insert(self, sighting: Sighting, body: bytes) -> None:
@@ -246,7 +247,7 @@ class Journal:
                 self._db.execute("ROLLBACK")
 
     def next_batch(self, after: int, limit: int) -> list[Entry]:
-        """Give waiting events in order.
+        """Return waiting events in order.
 
         Parameters
         ----------
@@ -259,7 +260,7 @@ class Journal:
         return [Entry(*row) for row in self._read(question, after, limit)]
 
     def acknowledged(self, seqs: Sequence[int]) -> None:
-        """Forget events that the bus has. One that was dropped while it was under way has arrived after all.
+        """Remove events that the bus has; one that was dropped while under way no longer counts as dropped.
 
         Raises
         ------
@@ -269,7 +270,7 @@ class Journal:
         with self._transaction("acknowledgements"):
             removed = size = 0
             for seq in seqs:
-                # Read to the end: a statement that gave only its row would keep the transaction open.
+                # Read to the end: a statement that was read in part would keep the transaction open.
                 for row in self._db.execute("DELETE FROM outbox WHERE seq = ? RETURNING size", (seq,)).fetchall():
                     removed += 1
                     size += row[0]
@@ -280,9 +281,9 @@ class Journal:
             self._pending_bytes -= size
 
     def open_sightings(self) -> list[Sighting]:
-        """Give the last revision of each sighting that was not closed; at the start these are orphans.
+        """Return the last revision of each sighting that was not closed; at the start these are orphans.
 
-        A row that cannot be read is set aside, and the log says so.
+        A row that cannot be read is set aside and logged.
         """
         found = []
         for sighting_id, last in self._read("SELECT sighting_id, last FROM open_sightings ORDER BY sighting_id"):
@@ -293,29 +294,29 @@ class Journal:
         return found
 
     def _set_aside(self, sighting_id: str, last: str, reason: str) -> None:
-        told = "its last revision stays in the table set_aside; nobody will be told that it was closed"
-        log.error("the open sighting %s in %s cannot be read (%s): %s", sighting_id, self._path, reason, told)
+        fields = {"file": str(self._path), "table": "set_aside", "reason": reason}
+        log.error("open sighting %s is unreadable and will never be closed", sighting_id, extra={"fields": fields})
         try:
-            with self._transaction("what cannot be read"):
+            with self._transaction("unreadable rows"):
                 self._db.execute("INSERT INTO set_aside VALUES (?, ?, ?)", (sighting_id, last, reason))
                 self._db.execute("DELETE FROM open_sightings WHERE sighting_id = ?", (sighting_id,))
                 newest = "SELECT rowid FROM set_aside ORDER BY rowid DESC LIMIT ?"
                 self._db.execute(f"DELETE FROM set_aside WHERE rowid NOT IN ({newest})", (_MAX_SET_ASIDE,))  # noqa: S608 - a constant
         except JournalError as error:
-            # Then it is met again at the next start.
-            log.warning("%s", error)
+            # The row is found again at the next start.
+            log.warning("unreadable row not set aside", extra={"fields": {"reason": str(error)}})
 
     def count(self, counts: dict[str, int]) -> None:
-        """Add to counters; JournalError when nothing was written."""
+        """Add to counters; raise JournalError when nothing was written."""
         with self._transaction("counters"):
             self._db.executemany(_COUNT, list(counts.items()))
 
     def counters(self) -> dict[str, int]:
-        """Give all counters; JournalError when they cannot be read."""
+        """Return all counters; raise JournalError when they cannot be read."""
         return dict(self._read("SELECT name, value FROM counters"))
 
     def checkpoint(self) -> None:
-        """Move what was written into the main file; waits for the disk, so not on the analysis thread."""
+        """Move the write-ahead log into the main file; waits for the disk, so not on the analysis thread."""
         db = sqlite3.connect(self._path, timeout=1, isolation_level=None)
         try:
             db.execute("PRAGMA wal_checkpoint(PASSIVE)")
@@ -329,7 +330,7 @@ class Journal:
 
 
 def _set_up(db: sqlite3.Connection) -> None:
-    """Bring a connection and its file into shape; sqlite3.DatabaseError when the file cannot be used."""
+    """Prepare a connection and its file; raise sqlite3.DatabaseError when the file cannot be used."""
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute(f"PRAGMA wal_autocheckpoint = {MAX_WAL_PAGES}")
@@ -350,10 +351,11 @@ def _set_up(db: sqlite3.Connection) -> None:
 
 
 async def keep_small(journal: Journal, every_s: float = CHECKPOINT_S) -> None:
-    """Make checkpoints until cancelled, so that the file of what was written lately does not grow without bound."""
+    """Make checkpoints until cancelled, so that the write-ahead log does not grow without bound."""
     while True:
         await asyncio.sleep(every_s)
         try:
             await asyncio.to_thread(journal.checkpoint)
         except (sqlite3.Error, OSError) as error:
-            log.warning("the journal could not be checkpointed, the next try comes in %g s: %s", every_s, error)
+            fields = {"retry_in_s": every_s, "reason": str(error)}
+            log.warning("journal not checkpointed", extra={"fields": fields})
