@@ -1,4 +1,4 @@
-"""Small moving pictures, made on the spot: no two frames are alike, as from a real sensor."""
+"""Small moving images, made on the spot: no two frames are alike, as from a real sensor."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 FPS = 25
 
 
-def pictures(width: int, height: int, count: int, seed: int = 1) -> Iterator[NDArray[np.uint8]]:
+def images(width: int, height: int, count: int, seed: int = 1) -> Iterator[NDArray[np.uint8]]:
     random = np.random.default_rng(seed)
     for n in range(count):
-        picture = np.full((height, width, 3), 90, np.uint8)
-        picture[:, : max(width * n // count, 1)] = (40, 160, 220)
+        image = np.full((height, width, 3), 90, np.uint8)
+        image[:, : max(width * n // count, 1)] = (40, 160, 220)
         noise = random.integers(0, 24, (-(-height // 4), -(-width // 4), 3), np.uint8)
-        picture += noise.repeat(4, axis=0).repeat(4, axis=1)[:height, :width]
-        yield picture
+        image += noise.repeat(4, axis=0).repeat(4, axis=1)[:height, :width]
+        yield image
 
 
 def h264(width: int, height: int, count: int, seed: int = 1) -> list[list[bytes]]:
@@ -28,8 +28,8 @@ def h264(width: int, height: int, count: int, seed: int = 1) -> list[list[bytes]
     codec.time_base, codec.framerate = Fraction(1, FPS), Fraction(FPS)
     codec.options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "repeat-headers=1:keyint=10"}
     packets = []
-    for n, picture in enumerate(pictures(width, height, count, seed)):
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+    for n, image in enumerate(images(width, height, count, seed)):
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
         frame.pts = n
         packets += codec.encode(frame)
     packets += codec.encode(None)
@@ -46,8 +46,8 @@ def write_video(path: Path, width: int, height: int, count: int, codec: str = "l
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = width, height
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        for picture in pictures(width, height, count):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        for image in images(width, height, count):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             container.mux(stream.encode(frame.reformat(format=stream.pix_fmt)))
         container.mux(stream.encode(None))
     return path
@@ -58,8 +58,8 @@ def jpegs(width: int, height: int, count: int) -> list[bytes]:
     codec.width, codec.height, codec.pix_fmt = width, height, "yuvj420p"
     codec.time_base = Fraction(1, FPS)
     packets = []
-    for n, picture in enumerate(pictures(width, height, count)):
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuvj420p")
+    for n, image in enumerate(images(width, height, count)):
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuvj420p")
         frame.pts = n
         packets += [bytes(packet) for packet in codec.encode(frame)]
     return packets

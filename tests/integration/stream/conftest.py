@@ -1,4 +1,4 @@
-"""Deadlines short enough for tests; the promises are about what is told, not about how many seconds it takes."""
+"""Deadlines short enough for tests; the promises are about the reports, not about their seconds."""
 
 import pytest
 

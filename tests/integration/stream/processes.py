@@ -1,4 +1,4 @@
-"""A real `vigil-stream` process, and what the bus and its probes tell of it."""
+"""A real `vigil-stream` process, with what the bus and its probes report."""
 
 import json
 import os
@@ -39,7 +39,7 @@ class StreamProcess:
             "VIGIL_STATE_DIR": str(self.state),
         }
         self.within: tuple[str, ...] = ()
-        """The command that the process is started by, such as one that gives it namespaces of its own."""
+        """The command that starts the process, such as one that gives it namespaces of its own."""
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "StreamProcess":
@@ -97,7 +97,7 @@ class Bus:
         await self.client.close()
 
     async def sightings(self, key: ResourceKey) -> list[Sighting]:
-        """Give all stored sighting events of a camera, in order."""
+        """Return all stored sighting events of a camera, in order."""
         stream, subject = bus.event_stream(SITE).name, bus.subject(SITE, bus.Kind.SIGHTING, key)
         jetstream = self.client.jetstream()
         try:
@@ -115,7 +115,7 @@ class Bus:
         return found
 
     async def heartbeat(self, key: ResourceKey) -> CameraHeartbeat | None:
-        """Give the last stored heartbeat of a camera."""
+        """Return the last stored heartbeat of a camera."""
         stream, subject = bus.camera_stream(SITE).name, bus.subject(SITE, bus.Kind.CAMERA, key)
         try:
             message = await self.client.jetstream().get_last_msg(stream, subject)

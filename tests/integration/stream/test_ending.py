@@ -1,4 +1,4 @@
-"""A process that is told to end while it starts ends, also as a container's first process without a network."""
+"""A process that gets SIGTERM while it starts ends, also as a container's first process without a network."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ SOON_S = 6
 """It takes 2 s at most on an idle machine; what held it up took 13 s and more."""
 
 SILENT = "192.0.2.9"
-"""Packets to it are lost: nobody refuses them, nobody answers."""
+"""Packets to it are lost: they are neither refused nor answered."""
 RESOLVER = "192.0.2.53"
 
 NOWHERE = """
@@ -68,14 +68,14 @@ class Lonely(StreamProcess):
         rows = [line.split() for net in (protocol, f"{protocol}6") for line in self.read(f"net/{net}").splitlines()[1:]]
         return any(row[2].endswith(there) and row[3] == state for row in rows)
 
-    def ends_when_told(self) -> None:
+    def ends_on_sigterm(self) -> None:
         pid = self.pid
         assert pid, "0 would be this test itself"
         os.kill(pid, signal.SIGTERM)
         assert self.process.wait(SOON_S) == runner.EXIT_OK
-        told = self.log.read_text()
-        assert "Traceback" not in told
-        assert "destroyed" not in told
+        logged = self.log.read_text()
+        assert "Traceback" not in logged
+        assert "destroyed" not in logged
 
 
 Start = Callable[..., Lonely]
@@ -107,28 +107,28 @@ RTSP = {"type": "RTSP", "url": f"rtsp://{SILENT}:554/cam"}
 
 def test_it_ends_while_it_is_still_being_loaded(start: Start) -> None:
     process = start(source=RTSP)
-    wait_until(lambda: process.listens_to(signal.SIGTERM), 20, "it can be told to end")
-    assert "libav" not in process.read("maps"), "it could not be told before all was loaded"
-    process.ends_when_told()
+    wait_until(lambda: process.listens_to(signal.SIGTERM), 20, "it handles SIGTERM")
+    assert "libav" not in process.read("maps"), "SIGTERM was handled only after all was loaded"
+    process.ends_on_sigterm()
 
 
 def test_it_ends_while_a_name_is_being_resolved(start: Start) -> None:
     process = start(nats="vigil-nats.vigil", source=RTSP)
     wait_until(lambda: process.waits_for("udp", RESOLVER, 53), 20, "it asks for the address of the bus")
-    process.ends_when_told()
+    process.ends_on_sigterm()
 
 
 def test_it_ends_while_bus_and_camera_do_not_answer(start: Start) -> None:
     process = start(source=RTSP)
     wait_until(lambda: process.waits_for("tcp", SILENT, 4222), 20, "it connects to the bus")
     wait_until(lambda: process.waits_for("tcp", SILENT, 554), 20, "it connects to the camera")
-    process.ends_when_told()
+    process.ends_on_sigterm()
 
 
 def test_it_ends_while_inference_does_not_answer(start: Start, tmp_path: Path) -> None:
     clip = write_video(tmp_path / "clip.mp4", 320, 192, 50)
     process = start(source={"type": "File", "url": f"file://{clip}", "loop": True})
     wait_until(lambda: process.waits_for("tcp", SILENT, 8001), 20, "it connects to inference")
-    process.ends_when_told()
+    process.ends_on_sigterm()
     given_up = [line for line in process.log.read_text().splitlines() if "given up at the end" in line]
     assert not any("no answer" in line for line in given_up), "it waited for the answer"

@@ -1,4 +1,4 @@
-"""The whole process with real Triton and NATS: sightings come, and nothing is lost or doubled whoever dies."""
+"""The whole process with real Triton and NATS: sightings come, and nothing is lost or doubled when any process dies."""
 
 import asyncio
 import os
@@ -108,13 +108,13 @@ async def test_a_cut_never_glues_two_people(start: Start, bus: Bus) -> None:
         beat = await bus.heartbeat(process.key)
         return beat is not None and beat.state is CameraState.ENDED
 
-    async def last_words() -> dict[uuid.UUID, Sighting] | None:
-        # The heartbeat may be heard before the last words, which pass through the journal.
+    async def last_revisions() -> dict[uuid.UUID, Sighting] | None:
+        # The heartbeat may come before the last revisions, which pass through the journal.
         last = {event.sighting_id: event for event in await bus.sightings(process.key)}
         return last if all(event.state is SightingState.CLOSED for event in last.values()) else None
 
     await eventually(ended, 40, "the clip ends")
-    final = await eventually(last_words, 10, "every sighting is closed")
+    final = await eventually(last_revisions, 10, "every sighting is closed")
     assert final is not None
     long = [event for event in final.values() if event.frames >= 8]
     reasons = {event.close_reason for event in long}
@@ -122,7 +122,7 @@ async def test_a_cut_never_glues_two_people(start: Start, bus: Bus) -> None:
     assert all((event.last_seen_at - event.opened_at).total_seconds() < 5.5 for event in final.values())
 
 
-async def test_kill_9_closes_what_was_open_and_counts_go_on(start: Start, bus: Bus) -> None:
+async def test_kill_9_closes_open_sightings_and_counts_go_on(start: Start, bus: Bus) -> None:
     process = start("clip", source=clip())
 
     async def opened() -> bool:
@@ -153,7 +153,7 @@ async def test_the_bus_may_be_away(start: Start, bus: Bus, own_nats: NatsServer)
     process = start("clip", source=clip())
     await eventually(lambda: bus.sightings(process.key), 40, "sightings come")
     own_nats.running.kill()
-    await eventually(lambda: process.get("/readyz")[0] == 503, 20, "it says that the bus is away")
+    await eventually(lambda: process.get("/readyz")[0] == 503, 20, "it reports that the bus is away")
 
     def waiting() -> float:
         lines = process.get("/metrics")[1].splitlines()
@@ -175,11 +175,13 @@ async def test_the_bus_may_be_away(start: Start, bus: Bus, own_nats: NatsServer)
     assert beat.counters.events_created == beat.counters.events_published == len(events)
 
 
-async def test_a_wrong_token_is_told_as_such(tmp_path: Path, own_nats: NatsServer, open_triton: TritonServer) -> None:
+async def test_a_wrong_token_is_reported_as_such(
+    tmp_path: Path, own_nats: NatsServer, open_triton: TritonServer
+) -> None:
     process = StreamProcess(tmp_path, "c", own_nats.url, "wrong", open_triton.address, source=clip()).start()
     try:
-        await eventually(lambda: "VIGIL_NATS_TOKEN" in process.get("/readyz")[1], 30, "readiness says so")
-        await eventually(lambda: "VIGIL_NATS_TOKEN" in process.log.read_text(), 10, "the log says so")
+        await eventually(lambda: "VIGIL_NATS_TOKEN" in process.get("/readyz")[1], 30, "readiness reports it")
+        await eventually(lambda: "VIGIL_NATS_TOKEN" in process.log.read_text(), 10, "the log reports it")
         assert process.end() == runner.EXIT_OK
     finally:
         if process.process.poll() is None:
@@ -203,7 +205,7 @@ async def test_inference_may_be_away(
     try:
         await eventually(lambda: bus.sightings(process.key), 40, "sightings come")
         triton.running.kill()
-        await eventually(lambda: process.get("/readyz")[0] == 503, 30, "it says so")
+        await eventually(lambda: process.get("/readyz")[0] == 503, 30, "it reports that")
         before = len(await bus.sightings(process.key))
         triton.running.start()
         await eventually(lambda: process.get("/readyz")[0] == 200, 60, "it is ready again")
@@ -231,7 +233,7 @@ async def test_an_rtsp_server_that_goes_and_comes_back(start: Start, bus: Bus, r
 
     await eventually(lambda: state(CameraState.STREAMING), 40, "it streams")
     server.running.kill()
-    await eventually(lambda: state(CameraState.RECONNECTING), 20, "it says that the source is lost")
+    await eventually(lambda: state(CameraState.RECONNECTING), 20, "it reports that the source is lost")
     beat = await bus.heartbeat(process.key)
     assert beat is not None
     assert beat.next_attempt_at is not None
@@ -243,19 +245,19 @@ async def test_an_rtsp_server_that_goes_and_comes_back(start: Start, bus: Bus, r
     assert beat.counters.reconnects >= 1
 
 
-async def test_a_suspended_camera_only_says_so(start: Start, bus: Bus) -> None:
+async def test_a_suspended_camera_only_reports_its_state(start: Start, bus: Bus) -> None:
     process = start("off", source=clip(), suspend=True)
 
     async def suspended() -> bool:
         beat = await bus.heartbeat(process.key)
         return beat is not None and beat.state is CameraState.SUSPENDED and beat.reason is SourceReason.SUSPENDED
 
-    await eventually(suspended, 20, "it says so")
+    await eventually(suspended, 20, "it reports that")
     assert process.end() == runner.EXIT_OK
     assert await bus.sightings(process.key) == []
 
 
-async def test_a_masked_picture_shows_nobody(start: Start, bus: Bus) -> None:
+async def test_a_masked_frame_shows_no_face(start: Start, bus: Bus) -> None:
     corners = [
         {"xPermille": 0, "yPermille": 0},
         {"xPermille": 1000, "yPermille": 0},
@@ -289,7 +291,9 @@ async def test_detection_only_sends_no_embeddings(start: Start, bus: Bus) -> Non
         ({"VIGIL_STATE_DIR": "/proc/nowhere"}, runner.EXIT_STATE, "/proc/nowhere"),
     ],
 )
-def test_wrong_settings_end_with_a_sentence(tmp_path: Path, change: dict[str, str], code: int, words: str) -> None:
+def test_wrong_settings_end_the_process_with_a_sentence(
+    tmp_path: Path, change: dict[str, str], code: int, words: str
+) -> None:
     spec = {"source": {"type": "USB", "url": "/dev/video9"}}
     process = StreamProcess(tmp_path, "c", "nats://127.0.0.1:1", "t", "127.0.0.1:1", **spec)
     process.settings |= change
@@ -299,19 +303,17 @@ def test_wrong_settings_end_with_a_sentence(tmp_path: Path, change: dict[str, st
     assert "Traceback" not in process.log.read_text()
 
 
-def test_a_camera_file_that_is_wrong_is_told_completely(tmp_path: Path) -> None:
+def test_all_faults_of_a_camera_file_are_reported(tmp_path: Path) -> None:
     spec = {"source": {"type": "RTSP", "url": "rtsp://u:p@h/x"}, "samplig": {}}
     process = StreamProcess(tmp_path, "c", "nats://127.0.0.1:1", "t", "127.0.0.1:1", **spec).start()
     assert process.process.wait(20) == runner.EXIT_USAGE
-    told = process.log.read_text()
+    logged = process.log.read_text()
     for word in ("credentialsSecretRef", "did you mean sampling"):
-        assert word in told
+        assert word in logged
 
 
-async def test_a_source_that_hangs_ends_the_process_to_be_started_afresh(
-    start: Start, bus: Bus, tmp_path: Path
-) -> None:
-    """Opening a pipe that nobody writes to cannot be interrupted, like a decoder that hangs."""
+async def test_a_source_that_hangs_ends_the_process(start: Start, bus: Bus, tmp_path: Path) -> None:
+    """Opening a pipe without a writer cannot be interrupted, like a decoder that hangs."""
     os.mkfifo(tmp_path / "pipe.mp4")
     process = start("hung", source={"type": "File", "url": "file:pipe.mp4"})
     code = await asyncio.to_thread(process.process.wait, 60)

@@ -1,4 +1,4 @@
-"""Every source type gives the camera's pictures, from a real server."""
+"""Every source type yields the frames of a camera, from a real server."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.integration
 WIDTH, HEIGHT = 320, 192
 
 
-def gives_pictures(watch: Watch, size: tuple[int, int] = (WIDTH, HEIGHT), count: int = 8) -> None:
-    wait_until(lambda: len(watch.sizes) >= count or watch.errors, 20, "pictures come")
+def delivers_frames(watch: Watch, size: tuple[int, int] = (WIDTH, HEIGHT), count: int = 8) -> None:
+    wait_until(lambda: len(watch.sizes) >= count or watch.errors, 20, "frames come")
     assert not watch.errors, watch.errors
     assert set(watch.sizes) == {size}
     assert watch.infos
@@ -30,7 +30,7 @@ def test_rtsp(transport: str | None) -> None:
     with Rtsp(lambda: units) as camera:
         source: dict[str, Any] = {"transport": transport} if transport else {}
         with watching("RTSP", camera.url, **source) as watch:
-            gives_pictures(watch)
+            delivers_frames(watch)
             assert watch.infos[0].codec == "h264"
             assert ("TCP" in camera.transports[0]) == (transport != "UDP")
 
@@ -38,23 +38,23 @@ def test_rtsp(transport: str | None) -> None:
 def test_rtsp_of_a_real_server(rtsp: Callable[..., RtspServer]) -> None:
     server = rtsp({"clip": shared("video/short_hamilton_clip.mp4")})
     with watching("RTSP", server.url("clip")) as watch:
-        gives_pictures(watch, (640, 360))
+        delivers_frames(watch, (640, 360))
 
 
 def test_http_mjpeg() -> None:
     with Mjpeg(for_ever(jpegs(WIDTH, HEIGHT, 50))) as camera, watching("HTTPMJPEG", camera.url) as watch:
-        gives_pictures(watch)
+        delivers_frames(watch)
         assert watch.infos[0].codec == "mjpeg"
 
 
 def test_web_socket() -> None:
     with WebSocketCamera(for_ever(jpegs(WIDTH, HEIGHT, 50))) as camera, watching("WebSocket", camera.url) as watch:
-        gives_pictures(watch)
+        delivers_frames(watch)
 
 
 def test_socket_with_jpeg_framing() -> None:
     with Framed(for_ever(jpegs(WIDTH, HEIGHT, 50))) as camera, watching("Socket", camera.url) as watch:
-        gives_pictures(watch)
+        delivers_frames(watch)
 
 
 def test_a_file_once_ends(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_file_once_ends(tmp_path: Path) -> None:
         assert watch.sampler.captured == 25
 
 
-def test_a_file_looped_goes_on_and_says_where_it_begins_again(tmp_path: Path) -> None:
+def test_a_looped_file_goes_on_and_marks_where_it_starts_again(tmp_path: Path) -> None:
     write_video(tmp_path / "clip.mp4", WIDTH, HEIGHT, 10)
     with watching("File", "file:clip.mp4", folder=tmp_path, loop=True) as watch:
         cuts = 0
@@ -81,7 +81,7 @@ def test_a_file_looped_goes_on_and_says_where_it_begins_again(tmp_path: Path) ->
 def test_files_of_other_codecs(tmp_path: Path, codec: str) -> None:
     path = write_video(tmp_path / "clip.mkv", WIDTH, HEIGHT, 25, codec)
     with watching("File", f"file://{path}") as watch:
-        gives_pictures(watch)
+        delivers_frames(watch)
 
 
 @pytest.mark.parametrize("kind", ["RTSP", "HTTPMJPEG", "WebSocket"])
@@ -93,11 +93,11 @@ def test_credentials_are_sent(tmp_path: Path, kind: str) -> None:
         asking(kind, "p@ss:w/rd", WIDTH, HEIGHT, 50) as camera,
         watching(kind, camera.url, credentials=tmp_path, credentialsSecretRef=secret) as watch,
     ):
-        gives_pictures(watch)
+        delivers_frames(watch)
 
 
 def test_a_source_that_comes_back_is_captured_again() -> None:
     units = h264(WIDTH, HEIGHT, 15)
     with Rtsp(lambda: units) as camera, watching("RTSP", camera.url) as watch:
         wait_until(lambda: camera.connections >= 3 and len(watch.infos) >= 2, 30, "it connects again")
-        wait_until(lambda: len(watch.sizes) > 15, 30, "pictures of the second connection come")
+        wait_until(lambda: len(watch.sizes) > 15, 30, "frames of the second connection come")

@@ -32,7 +32,8 @@ async def test_a_stream_is_made_once_and_alike_each_time(own_nats: NatsServer) -
     assert made[0] == made[1]
 
 
-async def test_a_stream_of_an_administrator_keeps_its_bounds_and_is_given_what_it_lacks(own_nats: NatsServer) -> None:
+async def test_a_stream_of_an_administrator_keeps_its_bounds(own_nats: NatsServer) -> None:
+    """It gets the subjects that it lacks, and nothing else changes."""
     stream = event_stream("hq")
     client = await nats.connect(own_nats.url, token=own_nats.token)
     jetstream = client.jetstream()

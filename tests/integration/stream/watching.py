@@ -1,4 +1,4 @@
-"""The capture thread of a real source, with everything that it tells."""
+"""The capture thread of a real source, with everything that it reports."""
 
 import threading
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ AUTO = Decode()
 
 
 class Watch:
-    """What a source told, and the pictures that it gave."""
+    """The reports and the frames of a source."""
 
     def __init__(self, fps: int) -> None:
         self.infos: list[SourceInfo] = []

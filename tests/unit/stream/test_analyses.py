@@ -1,4 +1,4 @@
-"""The seam of analyses: another one beside faces is fed by the same pipeline and disturbs nobody."""
+"""The seam of analyses: the same pipeline feeds another one beside faces, and neither disturbs the other."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -101,7 +101,7 @@ def test_a_frame_that_one_cannot_detect_in_is_handed_to_none(vehicles: Vehicles)
     vehicles.works = False
     with pytest.raises(InferenceUnavailable):
         camera.show(HERE)
-    assert camera.told == []
+    assert camera.events == []
     assert camera.pipeline.analysed == 0
     vehicles.error = "no reader of plates"
     assert camera.pipeline.error == "no reader of plates"
@@ -113,5 +113,6 @@ def test_the_registry_makes_the_analyses_that_a_camera_names() -> None:
     assert [one.name for one in made] == camera.spec.analyses == [AnalysisName.FACES]
 
 
-def test_faces_cost_one_reference_detection_as_the_operator_counts() -> None:
+def test_faces_cost_one_reference_detection() -> None:
+    """The unit in which the operator admits Cameras."""
     assert camera_cost(1, None, None) == 1000 * FaceAnalysis.cost

@@ -49,34 +49,34 @@ def test_the_sampler_never_exceeds_its_rate(gaps: list[float], fps: int) -> None
     assert len(chosen) <= span * fps + 2.2
 
 
-def luma_picture(at: float = 0.0) -> Frame:
+def frame_with_luma(at: float = 0.0) -> Frame:
     frame = av.VideoFrame(64, 48, "yuv420p")
     return Frame(frame, LumaReader().read(frame), at, at)
 
 
 def test_the_slot_keeps_only_the_newest() -> None:
     slot = Slot()
-    pictures = [luma_picture(n) for n in range(3)]
-    for picture in pictures:
-        slot.put(picture)
-    assert slot.take(0) is pictures[2]
+    frames = [frame_with_luma(n) for n in range(3)]
+    for frame in frames:
+        slot.put(frame)
+    assert slot.take(0) is frames[2]
     assert slot.take(0) is None
     assert slot.dropped == 2
 
 
-def test_the_loss_of_the_source_comes_before_the_next_picture() -> None:
+def test_the_loss_of_the_source_comes_before_the_next_frame() -> None:
     slot = Slot()
-    slot.put(luma_picture())
+    slot.put(frame_with_luma())
     slot.lose()
-    after = luma_picture(1)
+    after = frame_with_luma(1)
     slot.put(after)
     assert isinstance(slot.take(0), SourceLost)
     assert slot.take(0) is after
 
 
-def test_the_slot_wakes_who_waits() -> None:
+def test_the_slot_wakes_a_waiting_taker() -> None:
     slot = Slot()
-    threading.Timer(0.01, lambda: slot.put(luma_picture())).start()
+    threading.Timer(0.01, lambda: slot.put(frame_with_luma())).start()
     assert slot.take(10) is not None
 
 
@@ -118,7 +118,7 @@ def test_a_jump_of_a_files_clock_is_not_waited_out(jump: int) -> None:
     assert times == pytest.approx([n / 10 for n in range(10)])
 
 
-def test_the_guard_is_overdue_only_after_a_broken_promise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_watchdog_expires_only_after_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("vigil_stream.capture.source.time.monotonic", lambda: now[0])
     watchdog = Watchdog()
@@ -153,9 +153,9 @@ def test_sizes_that_are_refused(width: int, height: int) -> None:
     ],
 )
 def test_foreign_texts_never_reach_a_message(error: Exception) -> None:
-    for told in (errors.while_opening(error, "rtsp://camera/", 10), errors.while_reading(error, "rtsp://camera/", 8)):
-        assert "secret" not in str(told)
-        assert "rtsp://camera/" in str(told)
+    for found in (errors.while_opening(error, "rtsp://camera/", 10), errors.while_reading(error, "rtsp://camera/", 8)):
+        assert "secret" not in str(found)
+        assert "rtsp://camera/" in str(found)
 
 
 def test_credentials_are_quoted_and_not_shown(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_any_bytes_can_be_asked_for_a_jpeg_size(data: bytes) -> None:
     jpeg_fingerprint(b"\xff\xd8" + data)
 
 
-def picture_frame(width: int, height: int, name: str = "yuv420p") -> av.VideoFrame:
+def frame_of(width: int, height: int, name: str = "yuv420p") -> av.VideoFrame:
     rows, columns = np.mgrid[0:height, 0:width]
     rgb = np.stack([columns % 256, rows % 256, (rows + columns) // 2 % 256], axis=2).astype(np.uint8)
     return av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format=name)
@@ -183,19 +183,19 @@ def picture_frame(width: int, height: int, name: str = "yuv420p") -> av.VideoFra
 @pytest.mark.parametrize(("width", "height"), [(320, 192), (321, 193), (16, 16), (1920, 1080)])
 def test_luma_of_every_format_and_size(name: str, width: int, height: int) -> None:
     reader = LumaReader()
-    frame = picture_frame(width, height, name) if name != "yuyv422" or width % 2 == 0 else picture_frame(width, height)
+    frame = frame_of(width, height, name) if name != "yuyv422" or width % 2 == 0 else frame_of(width, height)
     luma = reader.read(frame)
     assert max(luma.grey.shape) <= 80
     assert luma.fingerprint == reader.read(frame).fingerprint == fingerprint(frame)
-    other = picture_frame(width, height)
+    other = frame_of(width, height)
     plane = np.frombuffer(memoryview(other.planes[0]), np.uint8)
     plane[:] = 255 - plane
     assert reader.read(other).fingerprint != luma.fingerprint
 
 
 @pytest.mark.parametrize("name", ["yuv420p", "nv12", "yuyv422", "rgb24", "rgba", "gray", "yuv420p10le"])
-def test_a_change_at_the_right_edge_makes_another_picture(name: str) -> None:
-    rgb = picture_frame(320, 192).to_ndarray(format="rgb24")
+def test_a_change_at_the_right_edge_changes_the_fingerprint(name: str) -> None:
+    rgb = frame_of(320, 192).to_ndarray(format="rgb24")
     before = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format=name)
     rgb[:, -16:] = 255 - rgb[:, -16:]
     after = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format=name)
@@ -204,8 +204,8 @@ def test_a_change_at_the_right_edge_makes_another_picture(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["yuv420p", "nv12", "yuv422p", "rgb24"])
 @pytest.mark.parametrize(("left", "top", "width", "height"), [(0, 0, 321, 193), (100, 50, 121, 77), (300, 180, 21, 13)])
-def test_a_region_is_what_the_whole_shows_there(name: str, left: int, top: int, width: int, height: int) -> None:
-    frame = picture_frame(321, 193, name)
+def test_a_region_equals_that_part_of_the_whole(name: str, left: int, top: int, width: int, height: int) -> None:
+    frame = frame_of(321, 193, name)
     whole = frame.to_ndarray(format="rgb24")[top : top + height, left : left + width].astype(int)
     part = Converter().region(frame, left, top, width, height).astype(int)
     assert part.shape == (height, width, 3)
@@ -214,16 +214,16 @@ def test_a_region_is_what_the_whole_shows_there(name: str, left: int, top: int, 
     assert np.abs(part - whole).mean() < 3
 
 
-def test_the_letterboxed_picture_lies_at_the_upper_left() -> None:
+def test_the_letterboxed_frame_lies_at_the_upper_left() -> None:
     box = letterbox.fit(1920, 1080, 640, 640)
     out = np.zeros((box.height, box.width, 3), np.uint8)
-    Converter().letterboxed(picture_frame(1920, 1080), box, out)
+    Converter().letterboxed(frame_of(1920, 1080), box, out)
     assert out[: box.scaled_height].any()
     assert not out[box.scaled_height :].any()
 
 
 @given(st.floats(-200, 2200), st.floats(-200, 1300), st.floats(0.1, 900))
-def test_the_surroundings_of_a_face_lie_inside_the_picture(x: float, y: float, size: float) -> None:
+def test_the_surroundings_of_a_face_lie_inside_the_frame(x: float, y: float, size: float) -> None:
     marks = np.array([(x, y), (x + size, y), (x + size / 2, y + size / 2), (x, y + size), (x + size, y + size)])
     left, top, width, height = geometry.surroundings(marks.astype(np.float32), 1920, 1080)
     assert left >= 0
@@ -242,7 +242,7 @@ def test_the_surroundings_of_a_face_lie_inside_the_picture(x: float, y: float, s
         (80, 5, 0.05, FitnessReason.FACES_BLURRED),
     ],
 )
-def test_fitness_says_what_is_wrong(pixels: float, yaw: float, sharpness: float, reason: FitnessReason) -> None:
+def test_fitness_names_the_fault(pixels: float, yaw: float, sharpness: float, reason: FitnessReason) -> None:
     fitness = Fitness()
     assert fitness.assess()[0] is FitnessReason.NO_FACES_YET
     for _ in range(ENOUGH):

@@ -1,4 +1,4 @@
-"""Stories of faces, with inference that answers what the story says."""
+"""Stories of faces, with inference that answers by script."""
 
 import threading
 import time
@@ -78,10 +78,10 @@ class Story:
 
 
 class Camera:
-    """Feeds pictures 0.2 s apart, each different from the one before, and keeps what is told."""
+    """Feeds frames 0.2 s apart, each different from the one before, and keeps the events."""
 
     def __init__(self, story: Story, side: int = 640, **spec: Any) -> None:
-        self.story, self.told, self.at = story, [], 1000.0
+        self.story, self.events, self.at = story, [], 1000.0
         self.random = np.random.default_rng(1)
         self.size, self.lit = (WIDTH, HEIGHT), None
         source = {"type": "File", "url": "file:x.mp4"}
@@ -89,13 +89,13 @@ class Camera:
         self.spec = CameraSpec.model_validate({"source": source, **spec})
         camera = CameraRef(namespace="default", name="c")
         client = TritonClient(["127.0.0.1:1"], shared_memory="off")
-        self.context = AnalysisContext("lab", camera, "s", self.spec, client, self.told.extend, self.observer)
+        self.context = AnalysisContext("lab", camera, "s", self.spec, client, self.events.extend, self.observer)
         self.faces = FaceAnalysis(self.context, story)
         self.pipeline = FramePipeline(self.spec, [self.faces], self.observer, story.frame_buffer, side)
 
-    told: list[Sighting]
+    events: list[Sighting]
     lit: tuple[int, ...] | None
-    """Left, top, right, bottom of what alone is lit, in pixels of the picture."""
+    """Left, top, right, bottom of what alone is lit, in pixels of the frame."""
 
     def show(self, *faces: Place, settle: bool = True, cut: bool = False) -> None:
         self.story.faces = list(faces)
@@ -110,13 +110,13 @@ class Camera:
         coarse = np.linspace(0, 200, width).astype(np.uint8)
         if other_scene:
             coarse = coarse[::-1]
-        picture = np.repeat(np.tile(coarse, (height, 1))[..., None], 3, axis=2)
+        pixels = np.repeat(np.tile(coarse, (height, 1))[..., None], 3, axis=2)
         if self.lit is not None:
             left, top, right, bottom = self.lit
-            picture[:] = 0
-            picture[top:bottom, left:right] = 110
-        picture = picture + self.random.integers(0, 50, (height, width, 1), np.uint8)
-        decoded = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+            pixels[:] = 0
+            pixels[top:bottom, left:right] = 110
+        pixels = pixels + self.random.integers(0, 50, (height, width, 1), np.uint8)
+        decoded = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
         return Frame(decoded, LumaReader().read(decoded), time.time(), self.at, cut)
 
     def settle(self) -> None:
@@ -126,8 +126,8 @@ class Camera:
             self.pipeline.collect()
 
     def states(self) -> list[tuple[int, str]]:
-        ids = list(dict.fromkeys(event.sighting_id for event in self.told))
-        return [(ids.index(event.sighting_id), event.state.value) for event in self.told]
+        ids = list(dict.fromkeys(event.sighting_id for event in self.events))
+        return [(ids.index(event.sighting_id), event.state.value) for event in self.events]
 
 
 ALL: dict[str, Any] = {"sampling": {"motionGate": {"enabled": False}}}
@@ -141,7 +141,7 @@ def test_one_person_comes_stays_and_leaves() -> None:
     for _ in range(10):
         camera.show()
     assert camera.states() == [(0, "Opened"), (0, "Closed")]
-    opened, closed = camera.told
+    opened, closed = camera.events
     assert opened.shots[0].embedding is not None
     assert opened.trace is not None
     assert opened.trace.embedded_at is not None
@@ -157,7 +157,7 @@ def test_another_face_in_the_same_place_is_another_sighting() -> None:
     story.person = BOB
     for _ in range(30):
         camera.show(HERE)
-    final = {event.sighting_id: event for event in camera.told}
+    final = {event.sighting_id: event for event in camera.events}
     assert len(final) == 2
     first, second = final.values()
     assert first.close_reason is CloseReason.CUT
@@ -165,31 +165,31 @@ def test_another_face_in_the_same_place_is_another_sighting() -> None:
     assert len({shot.embedding.vector for shot in first.shots if shot.embedding}) == 1
 
 
-def test_a_cut_closes_everybody() -> None:
+def test_a_cut_closes_all_sightings() -> None:
     camera = Camera(Story(), **ALL)
     camera.show(HERE, FAR)
     camera.show(HERE, FAR)
     camera.show(HERE, cut=True)
-    closed = [event for event in camera.told if event.state is SightingState.CLOSED]
+    closed = [event for event in camera.events if event.state is SightingState.CLOSED]
     assert [event.close_reason for event in closed] == [CloseReason.CUT] * 2
-    assert len({event.sighting_id for event in camera.told}) == 3
+    assert len({event.sighting_id for event in camera.events}) == 3
 
 
-def test_pictures_keep_coming_while_a_face_is_embedded() -> None:
+def test_frames_are_analysed_while_a_face_is_embedded() -> None:
     story = Story()
     camera = Camera(story, **ALL)
     story.gate.clear()
     for _ in range(4):
         camera.show(HERE, settle=False)
-    assert camera.told == [], "the first word waits for the shot"
+    assert camera.events == [], "the first revision waits for the shot"
     assert camera.pipeline.analysed == 4
     story.gate.set()
     camera.settle()
     assert camera.states() == [(0, "Opened")]
-    assert camera.told[0].frames == 4
+    assert camera.events[0].frames == 4
 
 
-def test_the_last_word_waits_for_the_shot_that_is_being_embedded() -> None:
+def test_the_last_revision_waits_for_the_shot_under_way() -> None:
     story = Story()
     camera = Camera(story, **ALL)
     story.gate.clear()
@@ -197,28 +197,28 @@ def test_the_last_word_waits_for_the_shot_that_is_being_embedded() -> None:
     threading.Timer(0.05, story.gate.set).start()
     camera.pipeline.end_all(CloseReason.SOURCE_LOST)
     assert camera.states() == [(0, "Opened"), (0, "Closed")]
-    assert camera.told[-1].shots[0].embedding is not None
+    assert camera.events[-1].shots[0].embedding is not None
 
 
-def test_without_embeddings_a_sighting_is_still_told() -> None:
+def test_a_sighting_is_emitted_without_embeddings() -> None:
     story = Story()
     story.embeds = False
     camera = Camera(story, **ALL)
     for _ in range(12):
         camera.show(HERE)
     assert camera.states() == [(0, "Opened")]
-    assert camera.told[0].shots == []
+    assert camera.events[0].shots == []
     assert camera.faces.taker.error
     assert camera.faces.taker.errors > 0
     story.embeds = True
     for _ in range(8):
         camera.show(HERE)
     assert camera.states()[:2] == [(0, "Opened"), (0, "Updated")]
-    assert camera.told[1].shots[0].embedding is not None
+    assert camera.events[1].shots[0].embedding is not None
     assert camera.faces.taker.error == ""
 
 
-def test_a_failed_detection_loses_nobody() -> None:
+def test_a_failed_detection_loses_no_sighting() -> None:
     story = Story()
     camera = Camera(story, **ALL)
     camera.show(HERE)
@@ -227,11 +227,11 @@ def test_a_failed_detection_loses_nobody() -> None:
         camera.show(HERE)
     story.detects = True
     camera.show(HERE)
-    assert len({event.sighting_id for event in camera.told}) == 1
+    assert len({event.sighting_id for event in camera.events}) == 1
 
 
 @pytest.mark.parametrize(
-    ("detection", "told"),
+    ("detection", "count"),
     [
         ({"minFacePixels": 100}, 0),
         ({"minConfidencePermille": 950}, 0),
@@ -254,11 +254,11 @@ def test_a_failed_detection_loses_nobody() -> None:
         ({}, 2),
     ],
 )
-def test_only_the_faces_that_count_are_told(detection: dict[str, object], told: int) -> None:
+def test_only_the_faces_that_count_are_emitted(detection: dict[str, object], count: int) -> None:
     camera = Camera(Story(), detection=detection, **ALL)
     for _ in range(3):
         camera.show(HERE, FAR)
-    assert len({event.sighting_id for event in camera.told}) == told
+    assert len({event.sighting_id for event in camera.events}) == count
 
 
 def test_a_single_detection_without_a_shot_is_no_sighting() -> None:
@@ -268,10 +268,10 @@ def test_a_single_detection_without_a_shot_is_no_sighting() -> None:
     camera.show(HERE)
     for _ in range(10):
         camera.show()
-    assert camera.told == []
+    assert camera.events == []
 
 
-def test_a_still_scene_is_not_analysed_and_nobody_leaves_it() -> None:
+def test_a_still_scene_is_not_analysed_and_loses_no_sighting() -> None:
     story = Story()
     camera = Camera(story)
     camera.show(HERE)
@@ -281,16 +281,17 @@ def test_a_still_scene_is_not_analysed_and_nobody_leaves_it() -> None:
         camera.at += 0.2
         camera.pipeline.process(Frame(decoded, LumaReader().read(decoded), time.time(), camera.at))
     assert camera.pipeline.duplicates > 10
-    assert not [event for event in camera.told if event.state is SightingState.CLOSED]
+    assert not [event for event in camera.events if event.state is SightingState.CLOSED]
 
 
-def test_another_scene_closes_everybody_though_the_source_does_not_say_so() -> None:
+def test_another_scene_closes_all_sightings() -> None:
+    """Even when the source reports no cut."""
     story = Story()
     camera = Camera(story, **ALL)
     camera.show(HERE)
     camera.show(HERE)
     camera.pipeline.process(camera.frame(other_scene=True))
-    assert [event.close_reason for event in camera.told if event.state is SightingState.CLOSED] == [CloseReason.CUT]
+    assert [event.close_reason for event in camera.events if event.state is SightingState.CLOSED] == [CloseReason.CUT]
 
 
 def test_a_cut_is_seen_though_inference_failed_before_it() -> None:
@@ -303,7 +304,7 @@ def test_a_cut_is_seen_though_inference_failed_before_it() -> None:
         camera.show(HERE)
     with pytest.raises(InferenceError):
         camera.pipeline.process(camera.frame(other_scene=True))
-    assert [event.close_reason for event in camera.told if event.state is SightingState.CLOSED] == [CloseReason.CUT]
+    assert [event.close_reason for event in camera.events if event.state is SightingState.CLOSED] == [CloseReason.CUT]
 
 
 @pytest.mark.parametrize(
@@ -314,10 +315,10 @@ def test_a_cut_is_seen_though_inference_failed_before_it() -> None:
     ],
     ids=["larger, crops from the frame", "smaller, crops from the detector's input"],
 )
-def test_after_a_change_of_resolution_boxes_and_crops_are_those_of_the_new_picture(
+def test_boxes_and_crops_follow_a_change_of_resolution(
     size: tuple[int, int], scale: int, stays: Place, comes: Place
 ) -> None:
-    """Somebody stays, somebody comes; places are in pixels of the detector's input."""
+    """One person stays, another comes; places are in pixels of the detector's input."""
 
     def share(place: Place) -> dict[str, float]:
         x, y, side = (scale * value for value in place)
@@ -337,7 +338,7 @@ def test_after_a_change_of_resolution_boxes_and_crops_are_those_of_the_new_pictu
     camera.pipeline.end_all(CloseReason.SHUTDOWN)
 
     assert {image.shape for image in story.images} == {(size[1] // scale, size[0] // scale, 3)}
-    first, second = {event.sighting_id: event for event in camera.told}.values()
+    first, second = {event.sighting_id: event for event in camera.events}.values()
     assert first.box.model_dump() == pytest.approx(share(stays))
     assert second.box.model_dump() == pytest.approx(share(comes))
     assert second.shots[0].box.model_dump() == pytest.approx(share(comes))
@@ -346,7 +347,7 @@ def test_after_a_change_of_resolution_boxes_and_crops_are_those_of_the_new_pictu
 
 @pytest.mark.parametrize("side", [640, 320], ids=["from the detector's input", "from the frame"])
 @pytest.mark.parametrize("masked", [True, False])
-def test_what_a_privacy_mask_covers_reaches_no_model(side: int, masked: bool) -> None:
+def test_masked_pixels_reach_no_model(side: int, masked: bool) -> None:
     """The mask covers the right half of the face, and all that is right of it."""
     x, y, size = 200.0, 40.0, 90.0
     edge = round((x + size / 2) / side * 1000)
@@ -369,7 +370,7 @@ def test_what_a_privacy_mask_covers_reaches_no_model(side: int, masked: bool) ->
     assert dark[:, :50].mean() < 0.02
 
 
-def test_what_moves_under_a_privacy_mask_is_no_motion() -> None:
+def test_movement_under_a_privacy_mask_is_no_motion() -> None:
     corners = [
         {"xPermille": 0, "yPermille": 0},
         {"xPermille": 1000, "yPermille": 0},

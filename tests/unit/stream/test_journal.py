@@ -49,7 +49,7 @@ def event(one: Sighting) -> tuple[Sighting, bytes]:
     return one, encode_sighting(one, NOW)
 
 
-def test_events_wait_until_they_are_acknowledged_and_counters_survive(tmp_path: Path) -> None:
+def test_events_wait_for_acknowledgement_and_counters_survive(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     first = sighting()
     journal.record([event(first)], counts={"sightings_opened": 1})
@@ -103,7 +103,8 @@ def test_the_bound_on_bytes_holds(tmp_path: Path) -> None:
         assert journal.pending_bytes <= 5 * len(one[1])
 
 
-def test_an_event_that_arrived_after_it_was_dropped_counts_as_published(tmp_path: Path) -> None:
+def test_a_dropped_event_that_arrives_counts_as_published(tmp_path: Path) -> None:
+    """An event that was dropped while it was under way has arrived after all."""
     journal = Journal(tmp_path, Limits(max_events=1))
     journal.record([event(sighting())])
     (under_way,) = journal.next_batch(0, 10)
@@ -153,8 +154,8 @@ acts = st.lists(st.sampled_from(["open", "update", "close", "send", "send and di
 
 @settings(max_examples=40, deadline=None)
 @given(acts)
-def test_what_the_bus_has_is_what_was_created_whenever_the_process_dies(acts: list[str]) -> None:
-    """The bus knows duplicates by id; what it holds in the end is exactly what was recorded; so say the counters."""
+def test_the_bus_holds_every_event_whenever_the_process_dies(acts: list[str]) -> None:
+    """The bus knows duplicates by id; what it holds in the end is exactly what was recorded, and the counters agree."""
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
@@ -206,7 +207,7 @@ async def test_the_file_stays_small_though_nothing_is_ever_sent(tmp_path: Path) 
     assert (tmp_path / f"{FILE_NAME}-wal").stat().st_size == size
 
 
-def test_the_file_is_bounded_though_nobody_makes_checkpoints(tmp_path: Path) -> None:
+def test_the_file_is_bounded_without_checkpoints(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     for _ in range(2 * MAX_WAL_PAGES):
         journal.count({"frames_captured": 1})
@@ -234,7 +235,8 @@ def test_a_write_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
     assert journal.counters() == {"events_created": 1, "events_published": 1, "frames_captured": 1}
 
 
-def test_counters_go_on_while_the_disk_refuses_and_are_written_after(tmp_path: Path) -> None:
+def test_counters_go_on_while_the_disk_refuses(tmp_path: Path) -> None:
+    """They are written when the disk accepts them again."""
     journal, observer = Journal(tmp_path), Recorder()
     captured = 5
     counters = Counters(journal, observer)
@@ -272,7 +274,7 @@ def overwrite(path: Path, start: int) -> None:
 
 
 @pytest.mark.parametrize("start", [0, 4096], ids=["not a database", "damaged pages"])
-def test_a_damaged_file_is_moved_aside_and_begun_anew(
+def test_a_damaged_file_is_moved_aside_and_replaced(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, start: int
 ) -> None:
     journal = Journal(tmp_path)
@@ -286,7 +288,7 @@ def test_a_damaged_file_is_moved_aside_and_begun_anew(
     assert "counters are lost" in caplog.text
 
 
-def test_the_last_word_that_the_disk_refused_is_said_later(tmp_path: Path) -> None:
+def test_a_last_revision_that_the_disk_refused_is_written_later(tmp_path: Path) -> None:
     journal, observer = Journal(tmp_path), Recorder()
     counters = Counters(journal, observer)
     sink = Sink(journal, counters, observer, retry_s=0)

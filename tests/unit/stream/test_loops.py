@@ -1,4 +1,4 @@
-"""The two threads of a camera: what they tell when a part fails, and what they do not."""
+"""The two threads of a camera: what they report when a part fails, and what they do not."""
 
 import threading
 import time
@@ -26,11 +26,11 @@ def status() -> Status:
 
 
 def analysis(camera: Camera) -> tuple[AnalysisLoop, Status]:
-    told = status()
-    return AnalysisLoop(camera.pipeline, Slot(), told, Watchdog()), told
+    state = status()
+    return AnalysisLoop(camera.pipeline, Slot(), state, Watchdog()), state
 
 
-def test_tracks_go_stale_while_inference_fails_on_every_picture() -> None:
+def test_tracks_go_stale_while_inference_fails_on_every_frame() -> None:
     story = Story()
     camera = Camera(story, **ALL)
     camera.at = time.monotonic() - STALE_AFTER_S - 10
@@ -40,7 +40,7 @@ def test_tracks_go_stale_while_inference_fails_on_every_picture() -> None:
     story.detects = False
     with pytest.raises(InferenceError):
         loop._step(camera.frame())
-    assert camera.told[-1].state is SightingState.CLOSED
+    assert camera.events[-1].state is SightingState.CLOSED
 
 
 def run_once(loop: AnalysisLoop, item: Frame | SourceLost | ResultsReady) -> None:
@@ -59,48 +59,50 @@ def run_once(loop: AnalysisLoop, item: Frame | SourceLost | ResultsReady) -> Non
 def test_an_embedding_does_not_hide_that_detection_fails() -> None:
     story = Story()
     camera = Camera(story, **ALL)
-    loop, told = analysis(camera)
+    loop, state = analysis(camera)
     story.detects = False
     run_once(loop, camera.frame())
-    assert "no detector" in told.errors["inference"]
+    assert "no detector" in state.errors["inference"]
     run_once(loop, ResultsReady())
-    assert "no detector" in told.errors["inference"]
+    assert "no detector" in state.errors["inference"]
     story.detects = True
     run_once(loop, camera.frame())
-    assert told.errors == {}
+    assert state.errors == {}
 
 
-def test_a_heartbeat_tells_that_nothing_can_be_analysed_and_not_of_a_blip(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_heartbeat_reports_lasting_errors_of_inference_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame that was analysed a moment ago means that the error is a blip."""
     story = Story()
     camera = Camera(story, **ALL)
-    loop, told = analysis(camera)
+    loop, state = analysis(camera)
     run_once(loop, camera.frame())
     story.detects = False
     run_once(loop, camera.frame())
-    assert told.heartbeat().inference_trouble is None
+    assert state.heartbeat().inference_trouble is None
     monkeypatch.setattr("vigil_stream.status.BLIP_S", 0.0)
-    assert "no detector" in str(told.heartbeat().inference_trouble)
+    assert "no detector" in str(state.heartbeat().inference_trouble)
     run_once(loop, SourceLost())
-    assert told.heartbeat().inference_trouble is None
+    assert state.heartbeat().inference_trouble is None
 
 
-def test_a_process_that_could_never_analyse_a_picture_says_so_at_once() -> None:
+def test_an_error_before_the_first_analysis_is_reported_at_once() -> None:
     story = Story()
     story.detects = False
     camera = Camera(story, **ALL)
-    loop, told = analysis(camera)
+    loop, state = analysis(camera)
     run_once(loop, camera.frame())
-    assert "no detector" in str(told.heartbeat().inference_trouble)
+    assert "no detector" in str(state.heartbeat().inference_trouble)
 
 
-def test_without_a_source_an_old_failure_of_inference_is_forgotten() -> None:
+def test_the_loss_of_the_source_clears_errors_of_inference() -> None:
+    """Without frames nothing is requested, so an old error would be reported for ever."""
     story = Story()
     camera = Camera(story, **ALL)
-    loop, told = analysis(camera)
+    loop, state = analysis(camera)
     story.detects = False
     run_once(loop, camera.frame())
     run_once(loop, SourceLost())
-    assert told.errors == {}
+    assert state.errors == {}
 
 
 def test_the_end_of_a_file_is_no_reconnect() -> None:
@@ -133,23 +135,23 @@ class Ending:
 
 
 def test_a_source_that_ends_with_the_process_is_not_lost() -> None:
-    stop, told, slot = threading.Event(), status(), Slot()
-    CaptureLoop(lambda: Ending(stop), slot, told, Sampler(5), Watchdog(), live=True).run(stop)
-    assert told.state is CameraState.CONNECTING
+    stop, state, slot = threading.Event(), status(), Slot()
+    CaptureLoop(lambda: Ending(stop), slot, state, Sampler(5), Watchdog(), live=True).run(stop)
+    assert state.state is CameraState.CONNECTING
     assert slot.take(0) is None
 
 
-def test_a_camera_that_is_decoded_on_the_cpu_has_nothing_to_complain_about() -> None:
-    told = status()
-    told.connected(SourceInfo(64, 48, "h264", "CPU"))
-    told.frame_captured(64, 48, 1.0)
-    beat = told.heartbeat()
+def test_decoding_on_the_cpu_is_no_error() -> None:
+    state = status()
+    state.connected(SourceInfo(64, 48, "h264", "CPU"))
+    state.frame_captured(64, 48, 1.0)
+    beat = state.heartbeat()
     assert (beat.state, beat.message, beat.decoder) == (CameraState.STREAMING, "", "CPU")
 
 
-def test_nothing_is_said_after_the_last_word() -> None:
-    told = status()
-    told.stopped()
-    told.lost(SourceError(SourceReason.STOPPED, "gone"), 1)
-    told.ended()
-    assert told.state is CameraState.STOPPED
+def test_the_state_stays_after_stopped() -> None:
+    state = status()
+    state.stopped()
+    state.lost(SourceError(SourceReason.STOPPED, "gone"), 1)
+    state.ended()
+    assert state.state is CameraState.STOPPED

@@ -19,10 +19,10 @@ OTHER = RANDOM.integers(0, 256, (45, 80)).astype(np.uint8)
 
 
 def with_patch(share: float) -> NDArray[np.uint8]:
-    picture = SCENE.copy()
-    count = int(picture.size * share)
-    picture.ravel()[:count] = 255 - picture.ravel()[:count]
-    return picture
+    image = SCENE.copy()
+    count = int(image.size * share)
+    image.ravel()[:count] = 255 - image.ravel()[:count]
+    return image
 
 
 def noisy(levels: int) -> NDArray[np.uint8]:
@@ -32,7 +32,7 @@ def noisy(levels: int) -> NDArray[np.uint8]:
 @pytest.mark.parametrize(
     ("name", "second", "fingerprint", "action", "cut"),
     [
-        ("the same picture", SCENE, 1, FrameAction.SKIP_DUPLICATE, False),
+        ("the same frame", SCENE, 1, FrameAction.SKIP_DUPLICATE, False),
         ("only noise", noisy(5), 2, FrameAction.SKIP_STILL, False),
         ("a hundredth of it moved", with_patch(0.011), 2, FrameAction.ANALYSE, False),
         ("another scene", OTHER, 2, FrameAction.ANALYSE, True),
@@ -40,7 +40,7 @@ def noisy(levels: int) -> NDArray[np.uint8]:
         ("another size", SCENE[:20], 2, FrameAction.ANALYSE, False),
     ],
 )
-def test_each_picture_gets_its_verdict(
+def test_each_frame_gets_its_decision(
     name: str, second: NDArray[np.uint8], fingerprint: int, action: FrameAction, cut: bool
 ) -> None:
     gate = MotionGate(0.004, duplicates=True)
@@ -77,7 +77,7 @@ def test_without_the_gate_duplicates_are_still_left_out() -> None:
     assert gate.check(noisy(2), 2, 0.4, tracking=False).action is FrameAction.ANALYSE
 
 
-def test_after_a_failure_the_next_picture_is_analysed() -> None:
+def test_after_a_failure_the_next_frame_is_analysed() -> None:
     gate = MotionGate(0.004, duplicates=True)
     gate.check(SCENE, 1, 0.0, tracking=False)
     gate.forget()

@@ -86,7 +86,7 @@ def test_a_camera_is_read_from_yaml_and_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("{", "not JSON"),
         ("a: [", "not YAML"),
@@ -98,11 +98,11 @@ def test_a_camera_is_read_from_yaml_and_json(tmp_path: Path) -> None:
         (None, "cannot be read"),
     ],
 )
-def test_a_wrong_camera_file_gets_a_sentence(tmp_path: Path, text: str | None, told: str) -> None:
+def test_a_wrong_camera_file_is_reported_in_a_sentence(tmp_path: Path, text: str | None, message: str) -> None:
     path = tmp_path / "camera"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(SettingsError, match=told):
+    with pytest.raises(SettingsError, match=message):
         load_camera(path)
 
 
@@ -116,7 +116,7 @@ def test_settings_name_each_wrong_variable(monkeypatch: pytest.MonkeyPatch) -> N
         assert name in str(caught.value)
 
 
-def test_what_is_too_heavy_for_a_camera_is_never_loaded() -> None:
+def test_heavy_packages_are_never_loaded() -> None:
     heavy = [
         "cv2",
         "fastapi",
@@ -134,7 +134,8 @@ def test_what_is_too_heavy_for_a_camera_is_never_loaded() -> None:
     assert found.stdout.strip() == "[]"
 
 
-def test_what_others_brought_into_the_environment_is_not_loaded_for_every_camera() -> None:
+def test_optional_imports_of_nats_are_not_loaded() -> None:
+    """A package that another program brought into the environment costs a camera no memory."""
     loaded = subprocess.run(
         [sys.executable, "-c", "import vigil_stream.__main__, sys; print([n for n, m in sys.modules.items() if m])"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Faces count only inside regions; what a privacy mask covers is black, wherever it is looked at."""
+"""Faces count only inside regions; what a privacy mask covers is black in every cut of the frame."""
 
 import numpy as np
 import pytest
@@ -36,12 +36,12 @@ def test_points_in_polygons(point: tuple[float, float], square: bool, l_shape: b
 def test_a_mask_is_black_in_every_size() -> None:
     mask = regions.PrivacyMask(SQUARE)
     for size in ((36, 64, 3), (45, 80), (360, 640, 3), (7, 5)):
-        picture = np.full(size, 200, np.uint8)
-        mask.blacken(picture)
+        image = np.full(size, 200, np.uint8)
+        mask.blacken(image)
         height, width = size[:2]
-        assert not picture[height // 2, width // 2].any()
-        assert picture[0, 0].all()
-        share = 1 - np.count_nonzero(picture) / picture.size
+        assert not image[height // 2, width // 2].any()
+        assert image[0, 0].all()
+        share = 1 - np.count_nonzero(image) / image.size
         assert share >= 0.25, "rather too wide than too narrow"
 
 
@@ -59,15 +59,15 @@ def test_a_mask_is_black_in_every_size() -> None:
 @pytest.mark.parametrize("size", [(9, 16), (45, 80), (360, 640)])
 def test_a_mask_thinner_than_a_pixel_is_black(polygon: list[tuple[int, int]], size: tuple[int, int]) -> None:
     shapes = regions.polygons([region(*polygon)])
-    picture = np.full(size, 200, np.uint8)
-    regions.PrivacyMask(shapes).blacken(picture)
+    image = np.full(size, 200, np.uint8)
+    regions.PrivacyMask(shapes).blacken(image)
     corners = np.array(polygon) / 1000
     for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         for share in np.linspace(0, 1, 50):
             x, y = start + share * (end - start)
-            assert picture[int(y * size[0]), int(x * size[1])] == 0
-    assert picture.any()
-    expected = picture[2:7, 3:13]
+            assert image[int(y * size[0]), int(x * size[1])] == 0
+    assert image.any()
+    expected = image[2:7, 3:13]
     part = np.full((5, 10, 3), 200, np.uint8)
     found = regions.PrivacyMask(shapes).blackened_part(part, 3, 2, size[1], size[0])
     np.testing.assert_array_equal(found[..., 0], expected)
@@ -85,8 +85,8 @@ def test_a_part_is_black_where_the_whole_is() -> None:
 
 def test_no_mask_changes_nothing() -> None:
     mask = regions.PrivacyMask([])
-    picture = np.full((4, 4, 3), 9, np.uint8)
-    mask.blacken(picture)
+    image = np.full((4, 4, 3), 9, np.uint8)
+    mask.blacken(image)
     assert not mask
-    assert picture.min() == 9
-    assert mask.blackened_part(picture, 0, 0, 4, 4) is picture
+    assert image.min() == 9
+    assert mask.blackened_part(image, 0, 0, 4, 4) is image

@@ -26,14 +26,14 @@ def kept(score: float, vector: list[float] | None = None, model: str = "m@1") ->
     return Shot(shot, array)
 
 
-def test_a_good_first_look_is_taken_at_once() -> None:
+def test_a_good_first_check_leads_to_a_shot_at_once() -> None:
     shots = TrackShots()
     assert shots.wants_check(0.1, 0.0, doubtful=False)
     shots.checked(0.5, 0.0)
     assert shots.wants_shot(GOOD_SCORE, 0.0, doubtful=False)
 
 
-def test_a_poor_first_look_waits_for_the_second_and_no_longer() -> None:
+def test_a_poor_first_check_waits_for_the_second_and_no_longer() -> None:
     shots = TrackShots()
     shots.checked(0.2, 0.0)
     assert not shots.wants_shot(GOOD_SCORE - 0.1, 0.0, doubtful=False)
@@ -66,7 +66,8 @@ def test_a_further_shot_must_be_worth_it(score: float, at: float, doubtful: bool
     assert shots.wants_shot(score, at, doubtful=doubtful) is wanted
 
 
-def test_after_the_second_opinion_the_person_is_verified_now_and_then() -> None:
+def test_a_person_who_stays_is_verified_now_and_then() -> None:
+    """After the second opinion."""
     shots = TrackShots()
     shots.keep(kept(0.7), 0.0)
     shots.keep(kept(0.69), 2.0)
@@ -74,7 +75,7 @@ def test_after_the_second_opinion_the_person_is_verified_now_and_then() -> None:
     assert shots.wants_shot(0.69, 2.0 + VERIFY_S, doubtful=False)
 
 
-def test_a_postponed_shot_is_looked_at_in_the_next_picture() -> None:
+def test_a_postponed_shot_is_checked_in_the_next_frame() -> None:
     shots = TrackShots()
     for _ in range(3):
         shots.checked(0.9, 0.0)

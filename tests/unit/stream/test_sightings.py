@@ -1,4 +1,4 @@
-"""A sighting opens once, its revisions count up, and there is one final word."""
+"""A sighting opens once, its revisions count up, and the last of them closes it."""
 
 import datetime as dt
 import uuid
@@ -40,7 +40,7 @@ def test_opened_updated_closed() -> None:
     assert tracked.close(1, at(4), CloseReason.LEFT) == []
 
 
-def test_one_that_was_never_told_is_opened_before_it_is_closed() -> None:
+def test_a_sighting_without_revision_opens_before_it_closes() -> None:
     tracked = tracker()
     tracked.see(1, at(0), BOX, since=at(0), frames=1)
     assert [s.state for s in tracked.close(1, at(1), CloseReason.CUT)] == [SightingState.OPENED, SightingState.CLOSED]
@@ -53,13 +53,13 @@ def test_a_long_one_is_kept_alive() -> None:
     tracked.keep_still(1, at(KEEP_ALIVE_S - 1))
     assert tracked.keep_alive() == []
     tracked.keep_still(1, at(KEEP_ALIVE_S))
-    (told,) = tracked.keep_alive()
-    assert told.state is SightingState.UPDATED
-    assert told.last_seen_at == at(KEEP_ALIVE_S)
+    (revision,) = tracked.keep_alive()
+    assert revision.state is SightingState.UPDATED
+    assert revision.last_seen_at == at(KEEP_ALIVE_S)
     assert tracked.keep_alive() == []
 
 
-def test_the_final_word_on_an_orphan() -> None:
+def test_an_orphan_is_closed_after_a_restart() -> None:
     tracked = tracker()
     tracked.see(1, at(0), BOX, since=at(0), frames=3)
     last = tracked.revise(1, [], None)
@@ -70,7 +70,7 @@ def test_the_final_word_on_an_orphan() -> None:
     assert Sighting.model_validate_json(closed.model_dump_json(by_alias=True)) == closed
 
 
-def test_a_clock_that_went_back_does_not_close_before_the_last_look() -> None:
+def test_a_clock_that_went_back_does_not_close_before_last_seen() -> None:
     tracked = tracker()
     tracked.see(1, at(10), BOX, since=at(10), frames=1)
     tracked.revise(1, [], None)
@@ -85,11 +85,11 @@ class Sightings(RuleBasedStateMachine):
         super().__init__()
         self.tracker = tracker()
         self.now = 0.0
-        self.told: dict[uuid.UUID, list[Sighting]] = {}
+        self.emitted: dict[uuid.UUID, list[Sighting]] = {}
 
     def take(self, sightings: list[Sighting]) -> None:
         for sighting in sightings:
-            self.told.setdefault(sighting.sighting_id, []).append(sighting)
+            self.emitted.setdefault(sighting.sighting_id, []).append(sighting)
 
     @rule(track=st.integers(1, 4), gap=st.floats(0, 5))
     def see(self, track: int, gap: float) -> None:
@@ -97,7 +97,7 @@ class Sightings(RuleBasedStateMachine):
         self.tracker.see(track, at(self.now), BOX, since=at(self.now), frames=1)
 
     @rule(track=st.integers(1, 4))
-    def tell(self, track: int) -> None:
+    def revise(self, track: int) -> None:
         if track in self.tracker:
             self.take([self.tracker.revise(track, [], None)])
 
@@ -118,7 +118,7 @@ class Sightings(RuleBasedStateMachine):
 
     @invariant()
     def revisions_are_sound(self) -> None:
-        for revisions in self.told.values():
+        for revisions in self.emitted.values():
             assert [s.revision for s in revisions] == list(range(1, len(revisions) + 1))
             assert [s.state is SightingState.OPENED for s in revisions] == [s.revision == 1 for s in revisions]
             assert all(s.state is not SightingState.CLOSED for s in revisions[:-1])

@@ -1,4 +1,4 @@
-"""A stream that is there already is given what it lacks, and no more."""
+"""A stream that exists gets the subjects that it lacks, and no more."""
 
 import pytest
 
@@ -35,11 +35,11 @@ def test_a_pattern_covers_what_it_would_match(pattern: str, subject: str, covere
         ((), ()),
     ],
 )
-def test_what_a_stream_lacks_is_named(held: tuple[str, ...], missing: tuple[str, ...]) -> None:
+def test_missing_subjects_of_a_stream_are_named(held: tuple[str, ...], missing: tuple[str, ...]) -> None:
     assert event_stream("hq").missing_from(held) == missing
 
 
-def test_duplicates_are_told_no_longer_than_messages_are_kept() -> None:
+def test_duplicates_are_known_no_longer_than_messages_are_kept() -> None:
     assert Stream("A", ("a",), max_age_s=60, max_bytes=1).effective_duplicate_window_s == 60
     assert Stream("A", ("a",), max_age_s=0, max_bytes=1).effective_duplicate_window_s == 600
     assert camera_stream("hq").effective_duplicate_window_s == 600

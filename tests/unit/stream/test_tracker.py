@@ -32,7 +32,7 @@ def test_one_person_is_one_track(name: str, path: list[tuple[float, float, float
     ("name", "second"),
     [("on the other side", box(500, 100)), ("three times as large", box(60, 60, 240)), ("far below", box(100, 420))],
 )
-def test_somebody_else_is_another_track(name: str, second: Box) -> None:
+def test_another_person_is_another_track(name: str, second: Box) -> None:
     tracker = Tracker()
     tracker.update([box(100, 100)], 0.0)
     first = tracker.update([box(100, 100)], 0.2).assigned[0]
@@ -67,7 +67,7 @@ def test_a_face_that_comes_back_in_time_is_the_same_but_doubtful() -> None:
     assert again.doubtful
 
 
-def test_who_stands_still_is_not_lost_while_nothing_moves() -> None:
+def test_a_still_person_is_not_lost_while_nothing_moves() -> None:
     tracker = Tracker()
     track = tracker.update([box(100, 100)], 0.0).assigned[0]
     for n in range(1, 50):
@@ -76,7 +76,7 @@ def test_who_stands_still_is_not_lost_while_nothing_moves() -> None:
     assert track.last_seen == pytest.approx(9.8)
 
 
-def test_who_had_gone_is_not_kept_by_a_still_scene() -> None:
+def test_a_still_scene_does_not_keep_a_track_that_had_gone() -> None:
     tracker = Tracker()
     track = tracker.update([box(100, 100)], 0.0).assigned[0]
     tracker.update([], 0.2)
@@ -85,7 +85,7 @@ def test_who_had_gone_is_not_kept_by_a_still_scene() -> None:
     assert tracker.update([], 2.4).lost == [track]
 
 
-def test_without_pictures_tracks_become_stale() -> None:
+def test_without_frames_tracks_become_stale() -> None:
     tracker = Tracker()
     track = tracker.update([box(100, 100)], 0.0).assigned[0]
     assert tracker.take_stale(STALE_AFTER_S - 1) == []
@@ -113,11 +113,11 @@ faces = st.tuples(st.floats(-50, 600), st.floats(-50, 350), st.floats(10, 200)).
 
 
 @given(st.lists(st.tuples(st.lists(faces, max_size=6), st.floats(0.01, 3)), max_size=25))
-def test_tracks_stay_sound_whatever_is_seen(pictures: list[tuple[list[Box], float]]) -> None:
+def test_tracks_stay_sound_whatever_is_seen(frames: list[tuple[list[Box], float]]) -> None:
     tracker, at = Tracker(), 0.0
     born: set[int] = set()
     gone: set[int] = set()
-    for boxes, gap in pictures:
+    for boxes, gap in frames:
         at += gap
         update = tracker.update(boxes, at)
         ids = [track.track_id for track in update.assigned]
