@@ -4,7 +4,7 @@
 `capture`         sources behind one small interface; frames to arrays; reconnecting; frozen video
 `pipeline`        pure: motion gate, regions and privacy masks, tracks, geometry
 `frame_pipeline`  the way of one frame through these steps to the analyses
-`analyses`        what is looked for in frames, each in a folder; `registry` lists them
+`analyses`        from frames and detections to events, each in a folder; `registry` lists them
 `publish`         the journal on disk and the bus
 `runner`          starts, watches and ends the parts that `factory` wires
 ================  ========================================================================================

@@ -55,7 +55,7 @@ class Runner:
     settings
         Of the process.
     camera
-        What to run.
+        To run.
     folder
         Where a relative `file:` starts.
     """

@@ -14,7 +14,7 @@ from vigil_vision.letterbox import Letterbox
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameTools:
-    """What every frame of a camera is converted and masked with; not for several threads."""
+    """The converter and the privacy mask of a camera; not for several threads."""
 
     converter: Converter
     mask: PrivacyMask

@@ -1,1 +1,1 @@
-"""What is looked for in frames. A new analysis is one folder here and one line in `registry.py`."""
+"""The analyses of frames. A new one is a folder here and a line in `registry.py`."""

@@ -43,7 +43,7 @@ class Detected(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AnalysisContext:
-    """What an analysis of a camera works with.
+    """The camera, the client and the receivers of an analysis.
 
     Attributes
     ----------

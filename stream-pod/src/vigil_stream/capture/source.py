@@ -18,7 +18,7 @@ READ_DEADLINE_S = 8.0
 within 20 s."""
 
 _HANG_GRACE_S = 7.0
-"""What a call may take beyond its own deadline before it counts as hung."""
+"""Seconds beyond its own deadline after which a call counts as hung."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Watchdog:
     def __init__(self) -> None:
         self._deadline = float("inf")
         self.activity = ""
-        """What the thread did when the watchdog was armed last."""
+        """The activity of the thread when the watchdog was armed last."""
 
     def arm(self, activity: str, seconds: float) -> None:
         """Expire after `seconds` and a grace, unless armed again or disarmed before."""

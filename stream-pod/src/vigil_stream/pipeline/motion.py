@@ -1,4 +1,4 @@
-"""Whether a frame is worth an analysis: something moved, it equals the one before, or it shows another scene."""
+"""The motion gate: skips frames that equal the one before or show no motion, and finds cuts to another scene."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -25,7 +25,7 @@ correlation."""
 
 
 class FrameAction(Enum):
-    """What to do with a frame."""
+    """The treatment of a frame."""
 
     ANALYSE = "analyse"
     SKIP_DUPLICATE = "skip duplicate"
@@ -39,7 +39,7 @@ class MotionDecision:
     Attributes
     ----------
     action
-        What to do with it.
+        The treatment of the frame.
     cut
         It shows another scene than the one before; then it is always analysed.
     """

@@ -78,7 +78,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What a frame changed.
+    """The change of the tracks by one frame.
 
     Attributes
     ----------

@@ -26,7 +26,7 @@ POLL_S: Final = 30.0
 """Seconds after which the journal is read again without a report of new events."""
 
 PENDING_BYTES: Final = 1 << 20
-"""What nats.py may hold without a connection: a late heartbeat is of no use, and events wait in the journal."""
+"""Bytes that nats.py may hold without a connection: a late heartbeat is of no use, and events wait in the journal."""
 
 _ERRORS: Final = (*BUS_ERRORS, JournalError)
 

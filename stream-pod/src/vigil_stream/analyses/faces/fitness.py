@@ -1,4 +1,4 @@
-"""Whether a camera is fit for recognition: measured on its faces, with the number and what is needed."""
+"""The fitness of a camera for recognition, measured on its faces, with the number that is needed."""
 
 from collections import deque
 from statistics import median
