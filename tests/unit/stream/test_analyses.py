@@ -10,9 +10,8 @@ from tests.unit.stream.test_frame_pipeline import ALL, HERE, Camera, Story
 
 from vigil_contracts.events import CloseReason
 from vigil_contracts.resources.camera import Analysis as AnalysisName
-from vigil_operator.reconcile.camera.budget import camera_cost
+from vigil_operator.reconcile.camera.analyses import ANALYSES, camera_cost
 from vigil_stream.analyses.analysis import Analysis, Detected
-from vigil_stream.analyses.faces.analysis import FaceAnalysis
 from vigil_stream.analyses.registry import make_analyses
 from vigil_stream.frame_pipeline import FramePipeline
 from vigil_stream.pipeline.tracker import Track, Tracker
@@ -113,6 +112,8 @@ def test_the_registry_makes_the_analyses_that_a_camera_names() -> None:
     assert [one.name for one in made] == camera.spec.analyses == [AnalysisName.FACES]
 
 
-def test_faces_cost_one_reference_detection() -> None:
-    """The unit in which the operator admits Cameras."""
-    assert camera_cost(1, None, None) == 1000 * FaceAnalysis.cost
+def test_the_operator_admits_each_analysis_by_its_models_and_cost() -> None:
+    camera = Camera(Story(), **ALL)
+    for one in make_analyses(camera.context):
+        assert [cost.model for cost in ANALYSES[one.name]] == list(one.models)
+        assert camera_cost([one.name], 1, None) == 1000 * one.cost
