@@ -87,7 +87,7 @@ def _is_in_force(story: Story) -> bool:
 
 @contextmanager
 def shown(story: Story, folder: Path) -> Iterator[Callable[[str], list[str]]]:
-    """Give, of a Camera, the reasons of its Ready that `kubectl get cameras -w` has shown, one after the other."""
+    """Return the reasons of a Camera's Ready that `kubectl get cameras -w` has shown, in order."""
     line = '{.metadata.name} {.status.conditions[?(@.type=="Ready")].reason}{"\\n"}'
     spec = ProcessSpec(
         "kubectl-get-w",

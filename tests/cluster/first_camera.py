@@ -22,7 +22,7 @@ READY_S = 120
 
 
 def say(text: str) -> None:
-    """Tell a reader of the log (pytest -rP)."""
+    """Print for a reader of the log (pytest -rP)."""
     print(text)  # noqa: T201 - what it is for
 
 
@@ -73,7 +73,7 @@ class Story:
         self.kubectl("wait", "--for=condition=Ready", f"{kind}/{name}", f"--timeout={READY_S}s")
 
     def condition(self, camera: str) -> dict[str, Any]:
-        """Give a Camera's condition Ready; empty when it has none yet."""
+        """Return a Camera's condition Ready; empty when it has none yet."""
         found = self.cluster.get("camera", camera, self.namespace).get("status", {}).get("conditions", [])
         return next((each for each in found if each["type"] == "Ready"), {})
 
@@ -95,7 +95,7 @@ class Story:
         ).decode()
 
     def seen(self, camera: str) -> str:
-        """Tell what became of a Camera's pictures on their way, for a failure."""
+        """Describe the way of a Camera's frames, for a failure."""
         by_identity = "SELECT identity, subject_name, count(*), min(similarity), max(similarity) FROM sightings"
         tables = (
             f"{by_identity} WHERE camera_name = '{camera}' GROUP BY 1, 2",

@@ -2,7 +2,7 @@
 
 from tests.support.kubernetes.api import ApiCluster
 from tests.support.operators import IMAGE
-from tests.unit.operator.worlds import context_with
+from tests.unit.operator.contexts import context_with
 
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.client import connect
@@ -12,7 +12,7 @@ from vigil_operator.settings import Settings
 
 
 async def context_of(cluster: ApiCluster) -> ReconcileContext:
-    """Give what a reconcile works with, without the watches that would tell it more than a test puts into the cache."""
+    """Return a context without watches, which knows only what a test puts into the cache."""
     settings, cache = Settings(stream_image=IMAGE), Cache()
     add_indices(cache, settings)
     return context_with(await connect(str(cluster.kubeconfig)), settings, cache)

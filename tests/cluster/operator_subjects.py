@@ -94,7 +94,7 @@ class Stage:
         return self.cluster.kubectl("get", kind, name, "-n", self.namespace, check=False).returncode == 0
 
     def condition(self, kind: str, name: str, of: str = "Ready") -> dict[str, Any]:
-        """Give a condition; empty while it is not there."""
+        """Return a condition; empty while it is not there."""
         conditions = self.get(kind, name).get("status", {}).get("conditions", [])
         found: dict[str, Any] = next((one for one in conditions if one["type"] == of), {})
         return found
@@ -123,7 +123,7 @@ class Stage:
             raise AssertionError(f"{error}\n{self.operator.log[-3000:]}") from None
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """Give the operator's events about an object, the oldest first."""
+        """Return the operator's events about an object, the oldest first."""
         told = self.cluster.kubectl("get", "events.events.k8s.io", "-n", self.namespace, "-o", "json").stdout
         found = [one for one in json.loads(told)["items"] if one["regarding"]["name"] == name]
         return sorted(found, key=lambda one: str(one["eventTime"]))

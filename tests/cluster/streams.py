@@ -22,7 +22,7 @@ class Stream:
         self.ref = CameraRef(namespace=world.namespace, name=name)
 
     def says(self, state: CameraState, reason: SourceReason, **more: object) -> None:
-        """Say something once, and have JetStream keep it."""
+        """Publish one heartbeat that JetStream keeps."""
         heartbeat = beat(state, reason, camera=self.ref, **more)
         asyncio.run(self._send(heartbeat))
 
@@ -39,7 +39,7 @@ class Stream:
 
 
 def running_container() -> dict[str, object]:
-    """Give the status of a stream container that has just begun, as a kubelet tells it."""
+    """Return the status of a stream container that has just started, as a kubelet reports it."""
     return {
         "name": "stream",
         "image": "vigil/stream:test",

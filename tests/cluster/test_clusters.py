@@ -68,7 +68,7 @@ def test_what_was_stored_outlives_a_killed_api_server_and_etcd(own_api_cluster: 
     assert own_api_cluster.get("configmap", "kept")["data"] == {"answer": "42"}
 
 
-def test_a_hanging_api_answers_nothing_until_it_is_mended(own_api_cluster: ApiCluster) -> None:
+def test_a_hanging_api_server_answers_again_when_resumed(own_api_cluster: ApiCluster) -> None:
     own_api_cluster.cut()
     with pytest.raises(ClusterError, match=r"timeout|Timeout|deadline"):
         own_api_cluster.kubectl("get", "namespaces", "--request-timeout=2s")
@@ -76,7 +76,7 @@ def test_a_hanging_api_answers_nothing_until_it_is_mended(own_api_cluster: ApiCl
     assert own_api_cluster.get("namespace", "default")["status"] == {"phase": "Active"}
 
 
-def test_a_program_that_dies_while_starting_says_why_and_where_its_log_is(own_api_cluster: ApiCluster) -> None:
+def test_a_failed_start_names_the_reason_and_the_log(own_api_cluster: ApiCluster) -> None:
     own_api_cluster.stop_program("kube-apiserver")
     own_api_cluster.place.authority.certificate.unlink()
     with pytest.raises(ClusterError, match=r"(?s)kube-apiserver did not start.*kube-apiserver\.log.*ca\.crt"):

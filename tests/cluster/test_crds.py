@@ -41,7 +41,7 @@ def api(cluster: ApiCluster, namespace: str, tmp_path_factory: pytest.TempPathFa
     client.close()
 
 
-def test_the_definitions_are_taken_without_a_warning_and_are_structural(cluster: ApiCluster) -> None:
+def test_the_crds_are_structural_and_cause_no_warning(cluster: ApiCluster) -> None:
     done = cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
     assert done.stderr == ""
     for kind in KINDS:
@@ -79,9 +79,7 @@ def test_the_api_server_takes_what_keeps_a_rule(api: ApiClient, case: Case, docu
 
 
 @pytest.mark.parametrize(("case", "document"), rows("refused"))
-def test_the_api_server_refuses_what_breaks_a_rule_with_its_message(
-    api: ApiClient, case: Case, document: Document
-) -> None:
+def test_the_api_server_refuses_with_the_rules_message(api: ApiClient, case: Case, document: Document) -> None:
     found = told(api, case, document)
     assert case.line in found
     assert [line for line in found if line != case.line] == (
@@ -111,7 +109,8 @@ def test_kubectl_explains_every_field(cluster: ApiCluster) -> None:
             assert name in whole
 
 
-def test_the_samples_are_taken_by_server_side_apply_and_by_plain_apply(cluster: ApiCluster) -> None:
+def test_the_samples_can_be_applied_on_both_sides(cluster: ApiCluster) -> None:
+    """By kubectl's own apply, and by server-side apply."""
     namespace = cluster.new_namespace("samples")
     where = ("-n", namespace, "-R", "-f", str(SAMPLES))
     done = cluster.kubectl("apply", "--server-side", "--field-manager=gitops", *where)
@@ -122,7 +121,9 @@ def test_the_samples_are_taken_by_server_side_apply_and_by_plain_apply(cluster: 
     assert cluster.kubectl("apply", "--dry-run=server", *where).returncode == 0
 
 
-def test_two_gitops_tools_may_own_different_regions_of_one_camera(cluster: ApiCluster, namespace: str) -> None:
+def test_two_gitops_tools_may_own_parts_of_one_camera(cluster: ApiCluster, namespace: str) -> None:
+    """They own different entries of its regions."""
+
     def apply(manager: str, *names: str) -> None:
         wanted = rtsp() | {"metadata": {"name": "shared"}}
         wanted["spec"]["detection"] = {"regions": [region(name) for name in names]}
@@ -143,9 +144,7 @@ def test_an_unknown_field_is_refused_by_name(cluster: ApiCluster, namespace: str
 
 
 @pytest.mark.parametrize("document", [camera(), rtsp(), subject(), site()])
-def test_the_api_server_fills_in_the_same_defaults_as_the_contracts(
-    cluster: ApiCluster, namespace: str, document: Document
-) -> None:
+def test_the_api_servers_defaults_are_the_contracts(cluster: ApiCluster, namespace: str, document: Document) -> None:
     name = f"defaults-{document['kind'].lower()}"
     cluster.apply(json.dumps({**document, "metadata": {"name": name, "namespace": namespace}}))
     stored = cluster.get(document["kind"].lower(), name, namespace)["spec"]
@@ -209,7 +208,7 @@ def shown(text: str) -> list[list[str]]:
             for line in text.splitlines()]  # fmt: skip
 
 
-def test_kubectl_get_prints_what_an_operator_of_cameras_wants_to_see(cluster: ApiCluster, tmp_path: Path) -> None:
+def test_kubectl_get_prints_the_documented_columns(cluster: ApiCluster, tmp_path: Path) -> None:
     namespace = cluster.new_namespace("columns")
     client = ApiClient(cluster.kubeconfig, namespace, tmp_path)
     for number, (document, status) in enumerate(STATUSES):
@@ -306,9 +305,8 @@ def test_a_status_beyond_its_bounds_is_refused(api: ApiClient, kind: str, status
     assert words in "; ".join(api.patch(kind, "bounds", {"status": status}, "/status"))
 
 
-def test_a_status_in_a_manifest_is_left_aside_and_one_beside_it_leaves_the_generation(
-    cluster: ApiCluster, api: ApiClient, namespace: str
-) -> None:
+def test_a_manifests_status_is_ignored(cluster: ApiCluster, api: ApiClient, namespace: str) -> None:
+    """A write of the status subresource leaves the generation as it is."""
     mine = {**camera(), "metadata": {"name": "mine"}, "status": {"site": "elsewhere"}}
     assert api.create(mine, keep=True) == []
     assert isinstance(check(mine), Camera)
@@ -328,7 +326,8 @@ def test_a_status_in_a_manifest_is_left_aside_and_one_beside_it_leaves_the_gener
     suppress_health_check=list(HealthCheck),
 )
 @given(data=st.data())
-def test_the_api_server_and_the_contracts_agree_on_whatever_is_written(api: ApiClient, data: st.DataObject) -> None:
+def test_the_api_server_and_the_contracts_agree(api: ApiClient, data: st.DataObject) -> None:
+    """On random manifests, valid and invalid."""
     document = data.draw(near_misses())
     found = check(document)
     answer = api.create(document)

@@ -28,12 +28,13 @@ def story(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def who(event: dict[str, Any]) -> str | None:
-    """Give the name of whom an event tells."""
+    """Return the name in an event."""
     named = event["identity"]["subject"]
     return named["name"] if named else None
 
 
-async def test_somebody_outside_the_cluster_hears_who_is_there_and_never_who_is_not(story: Story) -> None:
+async def test_a_subscriber_outside_receives_only_true_matches(story: Story) -> None:
+    """It receives who is there, and never a Subject who is not."""
     begun = time.monotonic()
     story.site()
     story.subject(MIRANDA, "Lin-Manuel Miranda")
@@ -83,7 +84,8 @@ def test_three_broken_cameras_say_each_what_is_wrong(story: Story) -> None:
         story.kubectl("delete", "camera", *broken)
 
 
-def test_four_cameras_whose_pods_cannot_run_say_each_why_and_go_on_saying_it(story: Story, tmp_path: Path) -> None:
+def test_cameras_whose_pods_cannot_run_report_why(story: Story, tmp_path: Path) -> None:
+    """Four Cameras, each with another fault; the reason stays."""
     story.site()
     with broken_pods.apart(story), broken_pods.shown(story, tmp_path) as shown:
         begun = time.monotonic()
@@ -107,7 +109,9 @@ SEEN = "SELECT count(*) FROM sightings WHERE camera_name = 'stage'"
 CHILDREN = "deployments,replicasets,pods,configmaps,serviceaccounts,networkpolicies"
 
 
-def test_a_deleted_camera_takes_its_children_along_and_leaves_its_sightings(story: Story) -> None:
+def test_a_deleted_camera_leaves_its_sightings_only(story: Story) -> None:
+    """Its children are deleted with it."""
+
     def children() -> list[str]:
         found = story.kubectl("get", CHILDREN, "-l", f"vigil.dev/camera={STAGE}", "-o", "name")
         return [line for line in found.splitlines() if "/" in line]
@@ -148,6 +152,6 @@ def test_a_deleted_subject_is_erased_and_leaves_a_receipt(story: Story) -> None:
 
 
 def erased(story: Story) -> str:
-    """Give what the event Erased says."""
+    """Return the note of the event Erased."""
     found = json.loads(story.kubectl("get", "events.events.k8s.io", "-o", "json"))["items"]
     return next((each["note"] for each in found if each["reason"] == "Erased"), "")

@@ -173,7 +173,7 @@ def traces(slot: cleanup.Slot) -> list[str]:
     return [*found, *(str(point) for point in cleanup.mounts(slot.folder))]
 
 
-def test_a_slot_that_was_left_without_a_warden_is_removed_before_it_is_used() -> None:
+def test_an_abandoned_slot_is_removed_before_it_is_used() -> None:
     try:
         machine.check_node()
     except NotHereError as error:

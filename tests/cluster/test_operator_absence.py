@@ -47,7 +47,7 @@ def is_gone(cluster: ApiCluster, key: Key) -> bool:
 
 
 def unserved(cluster: ApiCluster, key: Key) -> str:
-    """Give what the API server says when it cannot tell whether an object is there; empty when it can."""
+    """Return the error of the API server when it cannot decide whether an object is there; empty when it can."""
     try:
         is_gone(cluster, key)
     except AwayError as error:
@@ -56,12 +56,12 @@ def unserved(cluster: ApiCluster, key: Key) -> str:
 
 
 def serve(cluster: ApiCluster, crd: str = CRD, *, served: bool) -> None:
-    """Have the API server serve a kind, or no longer."""
+    """Make the API server serve a kind, or no longer."""
     patch = json.dumps([{"op": "replace", "path": "/spec/versions/0/served", "value": served}])
     cluster.kubectl("patch", "crd", crd, "--type=json", "-p", patch)
 
 
-def test_an_object_is_gone_only_when_the_api_server_that_serves_its_kind_says_so(own_api_cluster: ApiCluster) -> None:
+def test_an_object_is_gone_only_if_its_kind_is_served(own_api_cluster: ApiCluster) -> None:
     cluster = own_api_cluster
     there, absent = Key(Kind.CAMERA, "default", "there"), Key(Kind.CAMERA, "default", "absent")
     assert "serves no cameras of vigil.dev/v1alpha1" in unserved(cluster, there), "no CRD yet"
@@ -107,9 +107,10 @@ def install_monitors(cluster: ApiCluster, *names: str) -> None:
     )
 
 
-async def test_a_watch_keeps_what_it_saw_of_a_kind_that_is_not_served_and_compares_when_it_is_again(
+async def test_a_watch_keeps_objects_while_their_kind_is_unserved(
     own_api_cluster: ApiCluster,
 ) -> None:
+    """It compares them with a list when the kind is served again."""
     cluster = own_api_cluster
     await asyncio.to_thread(install_monitors, cluster, "stays", "goes")
     async with asking(cluster) as (api, cache):
@@ -140,7 +141,7 @@ async def test_a_watch_keeps_what_it_saw_of_a_kind_that_is_not_served_and_compar
 
 
 def deployment(world: World, name: str) -> tuple[str, str, str]:
-    """Give what tells whether a Camera's Deployment is another, or was changed."""
+    """Return what differs when a Camera's Deployment is another one, or was changed."""
     found = world.find("deployment", f"camera-{name}") or {"metadata": {"uid": "", "generation": 0}, "spec": {}}
     template = json.dumps(found["spec"].get("template"), sort_keys=True)
     return found["metadata"]["uid"], str(found["metadata"]["generation"]), template
@@ -151,9 +152,8 @@ def missing(operator: Operator) -> bool:
 
 
 @pytest.mark.timeout(400)
-def test_cameras_that_are_not_served_for_a_while_keep_what_they_have_and_are_compared_afterwards(
-    own_api_cluster: ApiCluster, tmp_path: Path
-) -> None:
+def test_cameras_keep_their_pods_while_their_kind_is_unserved(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
+    """They are compared with a list when the kind is served again."""
     cluster, world = own_api_cluster, World.fresh(own_api_cluster, "absence")
     crd = cluster.get("crd", CRD)
     with operating(cluster, world.namespace, tmp_path) as operator:
@@ -185,7 +185,7 @@ def test_cameras_that_are_not_served_for_a_while_keep_what_they_have_and_are_com
 
 
 @pytest.mark.timeout(400)
-def test_a_removed_crd_ends_it_and_it_resumes_when_the_crd_is_back(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
+def test_a_removed_crd_ends_the_operator_until_it_is_back(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
     cluster, world = own_api_cluster, World.fresh(own_api_cluster, "absence")
     with operating(cluster, world.namespace, tmp_path) as operator:
         world.apply(camera("again", world.namespace), camera("never", world.namespace))
@@ -212,9 +212,8 @@ def test_a_removed_crd_ends_it_and_it_resumes_when_the_crd_is_back(own_api_clust
 
 
 @pytest.mark.timeout(400)
-def test_cameras_that_went_with_their_crd_while_it_could_not_watch_are_found_gone(
-    own_api_cluster: ApiCluster, tmp_path: Path
-) -> None:
+def test_cameras_deleted_with_their_crd_are_found_gone(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
+    """The operator could not watch when they were deleted."""
     cluster, world = own_api_cluster, World.fresh(own_api_cluster, "absence")
     with operating(cluster, world.namespace, tmp_path, VIGIL_LEASE_S="120") as operator:
         world.apply(camera("again", world.namespace), camera("never", world.namespace))

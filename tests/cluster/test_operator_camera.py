@@ -64,7 +64,7 @@ def test_a_deleted_camera_takes_its_children_with_it(world: World) -> None:
         world.wait_gone(kind, "camera-leaving")
 
 
-def test_a_change_that_the_stream_reads_starts_its_pod_anew_and_no_other_does(world: World) -> None:
+def test_only_changes_that_the_stream_reads_restart_its_pod(world: World) -> None:
     world.apply(camera("changing", world.namespace), camera("steady", world.namespace))
     world.wait_for("deployment", "camera-changing")
     world.wait_for("deployment", "camera-steady")
@@ -150,7 +150,7 @@ def test_a_secret_that_comes_later_starts_the_camera_by_itself(world: World) -> 
 
 
 @pytest.mark.parametrize("kind", ["serviceaccount", "configmap", "networkpolicy"])
-def test_what_is_not_vigils_keeps_its_owner_and_outlives_the_camera(world: World, kind: str) -> None:
+def test_foreign_objects_are_left_and_outlive_the_camera(world: World, kind: str) -> None:
     child = f"camera-taken-{kind}"
     group = "networking.k8s.io/v1" if kind == "networkpolicy" else "v1"
     names = {"serviceaccount": "ServiceAccount", "configmap": "ConfigMap", "networkpolicy": "NetworkPolicy"}
@@ -176,7 +176,7 @@ def test_what_another_controller_owns_is_not_removed(world: World) -> None:
     assert world.find("configmap", "camera-rented") == before
 
 
-def test_a_site_deleted_under_its_camera_is_told_and_the_pod_goes_on(world: World) -> None:
+def test_a_deleted_site_is_reported_and_the_pod_goes_on(world: World) -> None:
     world.apply(site("default", world.namespace), camera("placed", world.namespace, siteRef={"name": "default"}))
     world.wait_for("deployment", "camera-placed")
     world.cluster.kubectl("delete", "site", "default", "-n", world.namespace)
@@ -209,7 +209,7 @@ def test_of_two_cameras_on_one_usb_device_the_younger_says_so(world: World) -> N
 
 
 def warnings_of(world: World, name: str) -> list[str]:
-    """Give the reasons of the Warning events of a Camera."""
+    """Return the reasons of the Warning events of a Camera."""
     events = world.cluster.kubectl("get", "events.events.k8s.io", "-n", world.namespace, "-o", "json").stdout
     told = [one for one in json.loads(events)["items"] if one["regarding"].get("name") == name]
     return [one["reason"] for one in told if one["type"] == "Warning"]
@@ -262,12 +262,12 @@ def test_the_words_of_an_earlier_pod_are_none_about_the_next_one(
     assert warnings_of(world, "handed") == []
 
 
-def test_a_usb_device_that_no_plugin_offers_is_told(world: World) -> None:
+def test_a_usb_device_without_a_plugin_is_reported(world: World) -> None:
     world.apply(camera("webcam", world.namespace, source={"type": "USB", "url": "/dev/video7"}))
     assert "VIGIL_USB_RESOURCES" in world.wait_reason("webcam", "PodUnschedulable")["message"]
 
 
-def test_a_camera_recreated_within_a_second_gets_children_of_its_own(world: World) -> None:
+def test_a_quickly_recreated_camera_gets_its_own_children(world: World) -> None:
     world.apply(camera("twice", world.namespace))
     first = world.wait_for("deployment", "camera-twice")["metadata"]["uid"]
     world.cluster.kubectl("delete", "camera", "twice", "-n", world.namespace)
@@ -376,7 +376,7 @@ def test_what_is_wrong_with_a_pod_is_the_reason_of_its_camera(world: World, reas
     assert [one["type"] for one in told if one["reason"] == reason] == ["Warning"]
 
 
-def test_more_memory_for_one_camera_gives_that_one_another_pod_and_no_other(world: World) -> None:
+def test_more_memory_restarts_that_cameras_pod_only(world: World) -> None:
     world.apply(camera("large", world.namespace), camera("small", world.namespace))
     first, small = world.pod("large")["metadata"]["name"], world.pod("small")["metadata"]["name"]
     status = json.loads(json.dumps(PODS["OutOfMemory"]))
@@ -393,7 +393,7 @@ def test_more_memory_for_one_camera_gives_that_one_another_pod_and_no_other(worl
     assert world.pod("small")["metadata"]["name"] == small
 
 
-def test_a_limit_below_what_is_asked_for_is_told_in_the_api_servers_words(world: World) -> None:
+def test_a_limit_below_the_request_has_the_servers_message(world: World) -> None:
     world.apply(camera("cramped", world.namespace, scheduling={"resources": {"limits": {"memory": "64Mi"}}}))
     told = world.wait_reason("cramped", "ApplyForbidden")["message"]
     assert "Deployment camera-cramped" in told
@@ -425,7 +425,7 @@ def test_a_status_that_a_hand_wiped_is_written_again(world: World) -> None:
         world.wait_reason("wiped", "Suspended")
 
 
-def test_room_is_given_by_priority_and_the_rest_waits_with_the_numbers(api_cluster: ApiCluster, tmp_path: Path) -> None:
+def test_admission_is_by_priority_and_names_the_numbers(api_cluster: ApiCluster, tmp_path: Path) -> None:
     world = World.fresh(api_cluster, "budget")
     world.apply(site("default", world.namespace, inference={"detectionsPerSecond": 10}))
     world.apply(camera("first", world.namespace), camera("second", world.namespace))

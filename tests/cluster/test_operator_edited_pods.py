@@ -76,7 +76,7 @@ def test_a_pod_that_nothing_tells_of_any_more_is_removed(world: World) -> None:
     wait_replaced(world, "bare", pod)
 
 
-def test_pods_that_were_edited_while_no_operator_ran_are_replaced(api_cluster: ApiCluster, tmp_path: Path) -> None:
+def test_pods_edited_while_no_operator_ran_are_replaced(api_cluster: ApiCluster, tmp_path: Path) -> None:
     world = World.fresh(api_cluster, "unwatched")
     names = [f"edited-{number}" for number in range(len(EDITS))]
     with operating(api_cluster, world.namespace, tmp_path / "before") as before:
@@ -128,5 +128,5 @@ def test_a_pod_whose_image_is_rewritten_while_it_is_made_is_left(api_cluster: Ap
 
 
 def image_of(pod: dict[str, Any]) -> str:
-    """Give the image of a pod's stream container."""
+    """Return the image of a pod's stream container."""
     return next(str(one["image"]) for one in pod["spec"]["containers"] if one["name"] == "stream")

@@ -22,13 +22,13 @@ pytestmark = pytest.mark.cluster
 
 
 def serve(cluster: ApiCluster, *, served: bool) -> None:
-    """Have the API server serve Cameras, or no longer."""
+    """Make the API server serve Cameras, or no longer."""
     patch = json.dumps([{"op": "replace", "path": "/spec/versions/0/served", "value": served}])
     cluster.kubectl("patch", "crd", "cameras.vigil.dev", "--type=json", "-p", patch)
 
 
 def forget(context: ReconcileContext, key: Key) -> None:
-    """Tell that an object is gone, as a watch does: with a version after its last one."""
+    """Remove an object from the cache as a watch does: with a version after its last one."""
     metadata = (context.cache.get(key) or {})["metadata"]
     version = str(int(metadata["resourceVersion"]) + 1)
     context.cache.remove(key.kind, {"metadata": metadata | {"resourceVersion": version}})
@@ -42,7 +42,7 @@ async def serves(context: ReconcileContext, key: Key) -> bool:
     return True
 
 
-def test_what_a_camera_leaves_is_removed_only_when_the_camera_is_gone_for_sure(
+def test_orphans_are_deleted_only_if_the_camera_is_gone(
     own_api_cluster: ApiCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(orphans, "COLLECTED_S", 0.0)
@@ -80,9 +80,7 @@ async def _lose_sight_of(cluster: ApiCluster, key: Key) -> None:
         await context.api.close()
 
 
-def test_a_pod_that_its_replica_set_let_go_goes_with_its_camera(
-    api_cluster: ApiCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_released_pod_is_deleted_with_its_camera(api_cluster: ApiCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orphans, "COLLECTED_S", 0.0)
     api_cluster.install_crds()
     here = Namespace(api_cluster, api_cluster.new_namespace("orphaned"))

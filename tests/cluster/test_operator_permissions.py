@@ -35,11 +35,12 @@ def role(world: World, *sets: str) -> list[Object]:
 
 
 def as_granted(world: World) -> dict[str, str]:
-    """Give the environment of an operator that has no other right than its account's."""
+    """Return the environment of an operator that has no other right than its account's."""
     return {"KUBECONFIG": str(world.cluster.kubeconfig_of_account(ACCOUNT, world.namespace))}
 
 
-def test_without_network_policies_it_works_and_removes_those_made_before(world: World, tmp_path: Path) -> None:
+def test_network_policies_can_be_switched_off(world: World, tmp_path: Path) -> None:
+    """Those that were made before are removed."""
     world.apply(*role(world, "operator.networkPolicy=true"))
     account = as_granted(world)
     with operating(world.cluster, world.namespace, tmp_path / "with", **account):
@@ -53,9 +54,7 @@ def test_without_network_policies_it_works_and_removes_those_made_before(world: 
         world.wait_for("deployment", "camera-back")
 
 
-def test_pod_monitors_are_found_by_the_labels_that_are_asked_for_and_removed_when_none_are_wanted(
-    own_api_cluster: ApiCluster, tmp_path: Path
-) -> None:
+def test_pod_monitors_have_the_wanted_labels_or_are_removed(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
     crd = next(path for path in foreign_crds() if "podmonitors" in path.name)
     own_api_cluster.kubectl("apply", "--server-side", "-f", str(crd))
     own_api_cluster.kubectl("wait", "--for=condition=Established", "crd", "podmonitors.monitoring.coreos.com")

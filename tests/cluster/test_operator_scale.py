@@ -132,7 +132,7 @@ class Beats:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def begin(self, name: str) -> None:
-        """Have a camera heard from now on."""
+        """Send heartbeats of a camera from now on."""
         self._tasks[name] = asyncio.create_task(self._say(name))
 
     async def _say(self, name: str) -> None:
@@ -161,9 +161,10 @@ async def heartbeats(server: NatsServer, namespace: str) -> AsyncIterator[Beats]
 
 
 @pytest.mark.timeout(900)
-async def test_many_cameras_at_once_cost_no_write_in_peace_and_no_pod_at_a_restart(
+async def test_many_cameras_cause_no_writes_and_no_restarts(
     kwok_cluster: KwokCluster, own_nats: NatsServer, tmp_path: Path
 ) -> None:
+    """No write while nothing changes, and no restarted pod when the operator restarts."""
     await asyncio.to_thread(kwok_cluster.add_nodes, 12)
     world = World.fresh(kwok_cluster, "scale")
     environment = settings(kwok_cluster, world.namespace, VIGIL_NATS_URL=own_nats.url, VIGIL_NATS_TOKEN=own_nats.token)

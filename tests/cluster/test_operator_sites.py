@@ -47,7 +47,7 @@ def test_a_site_at_work_says_so(place: Stage) -> None:
     assert row["kept"] == "30d"
 
 
-def test_an_endpoint_that_does_not_answer_is_named_and_the_others_count(place: Stage) -> None:
+def test_an_unreachable_endpoint_is_named_and_others_count(place: Stage) -> None:
     good = place.get("site", place.site)["status"]["endpoints"][0]["address"]
     endpoints = [{"name": "gpu", "address": NOWHERE}, {"name": "cpu", "address": good}]
     place.apply("Site", place.site, {"inference": {"endpoints": endpoints}})
@@ -96,7 +96,7 @@ def test_a_deleted_site_goes_at_once_and_its_retention_stays(place: Stage) -> No
     assert place.rows(gone) == [{"kept": "7d"}]
 
 
-def test_a_time_zone_that_is_none_is_told(place: Stage) -> None:
+def test_an_unknown_time_zone_is_reported(place: Stage) -> None:
     place.apply("Site", "mars", {"timezone": "Mars/Olympus"})
     place.wait_for("site", "mars", "InvalidSpec")
     assert "timezone is not in the IANA database" in place.condition("site", "mars")["message"]
@@ -140,7 +140,7 @@ class Answers(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_DELETE = _answer  # noqa: N815 - the names that http.server calls
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 STATUS: dict[str, Any] = {
@@ -168,9 +168,8 @@ def small_identity() -> Iterator[Identity]:
         server.server_close()
 
 
-def test_what_triton_can_do_is_shared_by_namespaces_without_a_site_and_holds_when_the_operator_starts(
-    api_cluster: ApiCluster, tmp_path: Path
-) -> None:
+def test_capacity_is_shared_and_outlives_a_restart(api_cluster: ApiCluster, tmp_path: Path) -> None:
+    """Namespaces without a Site share it; waiting Cameras go on waiting until it is known again."""
     first, second, third = worlds = [World.fresh(api_cluster, f"tenant-{name}") for name in "abc"]
     for world, name in zip(worlds, ("runs", "runs", "waits"), strict=True):
         world.apply(camera(name, world.namespace))

@@ -80,7 +80,7 @@ def desk(context: ReconcileContext, namespace: Namespace) -> Desk:
     return Desk(context, namespace, "front")
 
 
-async def test_what_is_said_already_is_not_written(desk: Desk) -> None:
+async def test_an_unchanged_status_is_not_written(desk: Desk) -> None:
     assert await desk.write("Streaming", true=True, site="default") == Result("Changed")
     before = (await desk.look())["metadata"]["resourceVersion"]
     for _ in range(3):
@@ -88,7 +88,7 @@ async def test_what_is_said_already_is_not_written(desk: Desk) -> None:
     assert (await desk.look())["metadata"]["resourceVersion"] == before
 
 
-async def test_what_is_no_longer_said_is_taken_away_in_one_write(desk: Desk) -> None:
+async def test_a_field_without_a_value_is_removed_in_one_write(desk: Desk) -> None:
     await desk.write("Streaming", true=True, endpoint="triton:8001")
     assert (await desk.status())["endpoint"] == "triton:8001"
     outcomes = [(await desk.write("Streaming", true=True)).outcome for _ in range(2)]
@@ -139,7 +139,8 @@ async def test_of_an_object_that_is_gone_nothing_is_written(desk: Desk) -> None:
     assert desk.events() == [("Normal", "Streaming", "Streaming")]
 
 
-async def test_events_tell_of_transitions_and_warn_of_what_is_no_calm_reason(desk: Desk) -> None:
+async def test_events_report_transitions(desk: Desk) -> None:
+    """They warn of each reason that is not calm."""
     await desk.write("Quiet", message="on the way")
     await desk.write("Calm", message="at rest")
     await desk.write("Calm", message="at rest, in other words")
@@ -152,9 +153,10 @@ async def test_events_tell_of_transitions_and_warn_of_what_is_no_calm_reason(des
     ]
 
 
-async def test_a_camera_names_its_inference_endpoint_only_while_it_runs_and_is_heard(
+async def test_the_endpoint_is_shown_only_while_the_camera_runs(
     context: ReconcileContext, namespace: Namespace
 ) -> None:
+    """And only while its heartbeats arrive."""
     where, key = namespace.namespace, Key(Kind.CAMERA, namespace.namespace, "front")
     namespace.cluster.apply(secret("vigil-bus", where, token="for-tests"))
     context.cache.put(Kind.SECRET, await context.api.get(Key(Kind.SECRET, where, "vigil-bus")))

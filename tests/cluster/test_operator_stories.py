@@ -60,9 +60,8 @@ def deployments(world: World) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.timeout(400)
-def test_killed_in_the_middle_of_fifty_applies_it_converges_and_restarts_nothing(
-    api_cluster: ApiCluster, tmp_path: Path
-) -> None:
+def test_a_killed_operator_converges_and_restarts_nothing(api_cluster: ApiCluster, tmp_path: Path) -> None:
+    """It is killed in the middle of fifty applies."""
     world = World.fresh(api_cluster, "stories")
     names = [f"cam-{number:02d}" for number in range(50)]
     environment = settings(api_cluster, world.namespace) | as_operator(api_cluster)
@@ -102,7 +101,7 @@ def world_reasons(world: World) -> dict[str, str]:
     }
 
 
-def test_a_second_operator_waits_and_takes_over_when_the_first_ends(api_cluster: ApiCluster, tmp_path: Path) -> None:
+def test_a_standby_takes_over_when_the_leader_ends(api_cluster: ApiCluster, tmp_path: Path) -> None:
     world = World.fresh(api_cluster, "stories")
     with operating(api_cluster, world.namespace, tmp_path / "1") as first:
         second = Operator(tmp_path / "2", settings(api_cluster, world.namespace))
@@ -121,7 +120,8 @@ def test_a_second_operator_waits_and_takes_over_when_the_first_ends(api_cluster:
             second.kill()
 
 
-def test_an_operator_that_slept_through_its_lease_ends_and_says_why(api_cluster: ApiCluster, tmp_path: Path) -> None:
+def test_an_operator_that_slept_through_its_lease_ends(api_cluster: ApiCluster, tmp_path: Path) -> None:
+    """Its last line has the reason."""
     world = World.fresh(api_cluster, "stories")
     with operating(api_cluster, world.namespace, tmp_path / "1") as first:
         second = Operator(tmp_path / "2", settings(api_cluster, world.namespace))
@@ -201,9 +201,8 @@ def forget_history(cluster: ApiCluster) -> None:
 
 
 @pytest.mark.timeout(400)
-def test_an_api_server_that_is_away_for_longer_than_the_lease_ends_the_operator_and_no_stream_pod(
-    own_api_cluster: ApiCluster, tmp_path: Path
-) -> None:
+def test_a_long_api_outage_ends_the_operator_and_no_pod(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
+    """The API server is away for longer than the Lease lasts."""
     cluster, world = own_api_cluster, World.fresh(own_api_cluster, "stories")
     environment = settings(cluster, world.namespace) | as_operator(cluster)
     del environment["VIGIL_LEASE_S"]  # as it is shipped
@@ -272,7 +271,7 @@ def test_it_outlives_an_api_server_that_hangs(own_api_cluster: ApiCluster, tmp_p
         world.wait_for("deployment", "camera-after", 120)
 
 
-def test_told_to_stop_it_ends_politely_and_gives_the_lease_back(api_cluster: ApiCluster, tmp_path: Path) -> None:
+def test_sigterm_ends_the_operator_and_returns_the_lease(api_cluster: ApiCluster, tmp_path: Path) -> None:
     world = World.fresh(api_cluster, "stories")
     with operating(api_cluster, world.namespace, tmp_path) as operator:
         operator.signal(signal.SIGTERM)
@@ -282,9 +281,7 @@ def test_told_to_stop_it_ends_politely_and_gives_the_lease_back(api_cluster: Api
         assert "Traceback" not in operator.log
 
 
-def test_what_the_stream_process_says_on_the_bus_is_what_the_camera_tells(
-    api_cluster: ApiCluster, own_nats: NatsServer, tmp_path: Path
-) -> None:
+def test_conditions_follow_the_heartbeats(api_cluster: ApiCluster, own_nats: NatsServer, tmp_path: Path) -> None:
     world = World.fresh(api_cluster, "stories")
     bus = {"VIGIL_NATS_URL": own_nats.url, "VIGIL_NATS_TOKEN": own_nats.token}
     running = {"phase": "Running", "containerStatuses": [running_container()]}
@@ -313,7 +310,7 @@ def test_what_the_stream_process_says_on_the_bus_is_what_the_camera_tells(
         assert world.wait_reason("talks", "BusUnreachable", 60)["status"] == "Unknown"
 
 
-def test_a_wrong_environment_is_told_by_name_and_never_by_value(tmp_path: Path) -> None:
+def test_a_wrong_variable_is_named_without_its_value(tmp_path: Path) -> None:
     operator = Operator(tmp_path, {"VIGIL_NAMESPACES": "Not A Name", "VIGIL_LEASE_S": "soon"})
     with pytest.raises(AssertionError, match="ended with 2") as told:
         operator.start()
@@ -321,7 +318,7 @@ def test_a_wrong_environment_is_told_by_name_and_never_by_value(tmp_path: Path) 
     assert "soon" not in str(told.value)
 
 
-def test_a_taken_port_is_told(api_cluster: ApiCluster, own_nats: NatsServer, tmp_path: Path) -> None:
+def test_a_taken_port_is_reported(api_cluster: ApiCluster, own_nats: NatsServer, tmp_path: Path) -> None:
     operator = Operator(tmp_path, settings(api_cluster, "default"))
     taken = own_nats.url.rpartition(":")[2]
     operator.running.spec.env.update(VIGIL_HTTP_PORT=taken)  # type: ignore[attr-defined]
@@ -331,9 +328,7 @@ def test_a_taken_port_is_told(api_cluster: ApiCluster, own_nats: NatsServer, tmp
 
 
 @pytest.mark.timeout(300)
-def test_a_camera_stored_under_another_schema_is_told_and_what_runs_goes_on(
-    own_api_cluster: ApiCluster, tmp_path: Path
-) -> None:
+def test_a_camera_of_another_schema_is_reported_and_goes_on(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
     world = World.fresh(own_api_cluster, "stories")
     crd = own_api_cluster.get("crd", "cameras.vigil.dev")
     with operating(own_api_cluster, world.namespace, tmp_path) as operator:

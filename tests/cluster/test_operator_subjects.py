@@ -28,7 +28,7 @@ def people(
         yield made
 
 
-def test_photos_from_a_secret_are_enrolled_and_each_says_what_became_of_it(people: Stage) -> None:
+def test_photos_of_a_secret_are_enrolled_with_a_result_each(people: Stage) -> None:
     people.secret("joe", one=photo(JOE[0]), two=b"no photo at all")
     people.subject("joe", "one.jpg", "two.jpg")
     told = people.wait_for("subject", "joe", "SomePhotosRefused")
@@ -120,7 +120,7 @@ def test_consent_that_ends_ends_the_recognition_by_itself(people: Stage) -> None
     assert people.rows("SELECT 1 FROM subject_embeddings WHERE subject_id = $1", uid) == []
 
 
-def test_a_deleted_subject_is_nowhere_and_its_receipt_is_told(people: Stage) -> None:
+def test_a_deleted_subject_is_erased_with_a_receipt(people: Stage) -> None:
     people.secret("leaves", one=photo(JOE[0]), two=photo(JOE[1]))
     people.subject("leaves", "one.jpg", "two.jpg")
     uid = people.wait_for("subject", "leaves", "Enrolled")["metadata"]["uid"]
@@ -185,7 +185,7 @@ def test_nothing_is_written_while_nothing_changes(people: Stage) -> None:
     assert people.get("subject", "calm")["metadata"]["resourceVersion"] == before
 
 
-def test_while_identity_is_away_a_deletion_waits_and_says_for_what(people: Stage) -> None:
+def test_a_deletion_waits_for_identity_and_reports_it(people: Stage) -> None:
     people.secret("waits", one=photo(JOE[0]))
     people.subject("waits", "one.jpg")
     uid = people.wait_for("subject", "waits", "Enrolled")["metadata"]["uid"]
@@ -207,7 +207,7 @@ def test_while_identity_is_away_a_deletion_waits_and_says_for_what(people: Stage
     people.wait_for("subject", "meanwhile", "PhotoSourceMissing")
 
 
-def test_a_finalizer_taken_away_by_hand_keeps_nothing_of_the_person(people: Stage) -> None:
+def test_a_finalizer_removed_by_hand_keeps_no_data(people: Stage) -> None:
     people.secret("by-hand", one=photo(JOE[0]))
     people.subject("by-hand", "one.jpg")
     uid = people.wait_for("subject", "by-hand", "Enrolled")["metadata"]["uid"]
@@ -233,7 +233,7 @@ def test_a_finalizer_lost_in_a_replacement_is_put_back(people: Stage) -> None:
     assert people.puts("replaced") == 1
 
 
-def test_who_is_renamed_after_the_secret_went_stays_in_the_gallery(people: Stage) -> None:
+def test_a_subject_renamed_without_its_secret_stays_enrolled(people: Stage) -> None:
     people.secret("renamed", one=photo(JOE[0]))
     people.subject("renamed", "one.jpg")
     uid = people.wait_for("subject", "renamed", "Enrolled")["metadata"]["uid"]
@@ -249,7 +249,8 @@ def test_who_is_renamed_after_the_secret_went_stays_in_the_gallery(people: Stage
     assert len(people.rows("SELECT 1 FROM subject_embeddings WHERE subject_id = $1", uid)) == 1
 
 
-def test_what_is_deleted_while_no_operator_runs_is_taken_out_of_identity(people: Stage) -> None:
+def test_deletions_without_an_operator_reach_identity(people: Stage) -> None:
+    """They are found when the next operator starts."""
     people.secret("absent", one=photo(JOE[0]))
     people.subject("absent", "one.jpg")
     people.subject("present", "one.jpg", photos=[{"name": "one", "secretKeyRef": {"name": "absent", "key": "one.jpg"}}])

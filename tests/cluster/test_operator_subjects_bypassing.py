@@ -44,7 +44,7 @@ def patch(people: Stage, name: str, change: Mapping[str, object], *options: str)
 
 
 def told(people: Stage, name: str) -> str:
-    """Give what Ready=False, InvalidSpec says of a Subject, or nothing while Ready says something else."""
+    """Return the message of a Subject with Ready=False, InvalidSpec; empty while Ready has another reason."""
     ready = people.condition("subject", name)
     return str(ready["message"]) if ready["reason"] == "InvalidSpec" else ""
 

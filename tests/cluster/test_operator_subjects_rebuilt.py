@@ -37,11 +37,12 @@ def lose(people: Stage, name: str) -> None:
 
 
 def registrar(people: Stage, uid: str) -> str:
-    """Give whose a Subject is; empty when identity does not have it."""
+    """Return the installation of a Subject; empty when identity does not have it."""
     return "".join(str(row["registrar"]) for row in people.rows("SELECT registrar FROM subjects WHERE id = $1", uid))
 
 
-def test_a_cluster_built_anew_erases_nobody_until_the_subject_is_applied_and_deleted(people: Stage) -> None:
+def test_a_rebuilt_cluster_erases_only_deleted_subjects(people: Stage) -> None:
+    """A Subject has to be applied to it and deleted."""
     before = enrol(people, "kept")
     assert registrar(people, before) == people.get("lease", LEASE)["metadata"]["uid"]
     people.operator.kill()
@@ -60,7 +61,8 @@ def test_a_cluster_built_anew_erases_nobody_until_the_subject_is_applied_and_del
     assert registrar(people, after) == ""
 
 
-def test_a_subject_that_is_there_becomes_the_new_installations_without_its_photos(people: Stage) -> None:
+def test_an_applied_subject_moves_without_its_photos(people: Stage) -> None:
+    """Applying it transfers it to the new installation."""
     uid = enrol(people, "claimed")
     people.operator.kill()
     people.delete("lease", LEASE)

@@ -66,9 +66,8 @@ async def say(server: NatsServer, state: CameraState) -> None:
     await client.close()
 
 
-async def test_a_listener_whom_the_bus_shut_out_says_so_and_hears_again_when_let_in(
-    own_nats: NatsServer, tmp_path: Path
-) -> None:
+async def test_a_refused_listener_reports_it_and_recovers(own_nats: NatsServer, tmp_path: Path) -> None:
+    """The server changes its token, and changes it back."""
     heartbeats = Heartbeats(lambda _: None, lambda _: None)
     listener = BusListener(BusAddress(own_nats.url, own_nats.token, "annex"), heartbeats)
     running = asyncio.create_task(listener.run())

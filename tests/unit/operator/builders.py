@@ -20,7 +20,7 @@ def settings(**more: Any) -> Settings:
 
 
 def camera_object(name: str = "front", version: int = 1, **spec: Any) -> Object:
-    """Give a Camera as the API server stores it."""
+    """Return a Camera as the API server stores it."""
     source = {"type": "RTSP", "url": "rtsp://10.0.0.5:554/stream1", **spec.pop("source", {})}
     return {
         "apiVersion": "vigil.dev/v1alpha1",

@@ -49,13 +49,13 @@ def test_admitting_never_goes_over_the_capacity(demands: list[Demand], capacity:
 
 
 @given(DEMANDS, CAPACITIES)
-def test_whoever_runs_keeps_its_place(demands: list[Demand], capacity: int) -> None:
+def test_running_cameras_keep_their_places(demands: list[Demand], capacity: int) -> None:
     results = admit(demands, capacity)
     assert all(results[one.position].admitted for one in demands if one.runs)
 
 
 @given(DEMANDS, CAPACITIES)
-def test_nobody_overtakes_one_that_could_fit(demands: list[Demand], capacity: int) -> None:
+def test_no_camera_overtakes_one_that_could_fit(demands: list[Demand], capacity: int) -> None:
     results = admit(demands, capacity)
     line = sorted((one for one in demands if not one.runs and one.cost <= capacity), key=lambda one: one.position)
     given_places = [results[one.position].admitted for one in line]
@@ -70,9 +70,8 @@ def test_the_order_of_asking_changes_nothing(demands: list[Demand], capacity: in
 
 
 @given(DEMANDS, CAPACITIES)
-def test_asking_again_with_those_that_were_admitted_running_admits_nobody_else(
-    demands: list[Demand], capacity: int
-) -> None:
+def test_a_second_decision_admits_no_other_camera(demands: list[Demand], capacity: int) -> None:
+    """The Cameras that the first decision admitted run by then."""
     first = admit(demands, capacity)
     again = admit([Demand(one.position, one.cost, first[one.position].admitted) for one in demands], capacity)
     assert {position for position, one in again.items() if one.admitted} == {
@@ -81,7 +80,7 @@ def test_asking_again_with_those_that_were_admitted_running_admits_nobody_else(
 
 
 @given(DEMANDS)
-def test_without_a_limit_everybody_enters(demands: list[Demand]) -> None:
+def test_without_a_limit_every_camera_enters(demands: list[Demand]) -> None:
     assert all(result.admitted for result in admit(demands, None).values())
 
 
@@ -97,11 +96,11 @@ def test_those_that_wait_enter_by_priority_then_age_then_name() -> None:
     assert admitted(waiting, 15000) == {"first", "a", "b"}
 
 
-def test_one_that_could_never_fit_holds_nobody_up() -> None:
+def test_a_camera_that_can_never_fit_delays_no_other() -> None:
     assert admitted([demand("giant", cost=60_000, priority=9), demand("small")], 10_000) == {"small"}
 
 
-def test_the_result_tells_the_numbers() -> None:
+def test_the_result_names_the_numbers() -> None:
     results = admit(
         [demand("runs", 7500, runs=True), demand("waits", 5000), demand("later", 250, created="2027")], 10000
     )

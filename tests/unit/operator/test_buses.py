@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.support.waiting import eventually
 from tests.unit.operator.builders import NOW, beat, settings
-from tests.unit.operator.worlds import OWN, context_of
+from tests.unit.operator.contexts import OWN, context_of
 
 from vigil_contracts.bus import Kind as EventKind
 from vigil_contracts.bus import subject
@@ -29,7 +29,7 @@ from vigil_runtime.registry.client import registered
 
 
 def site(name: str, namespace: str, version: int = 1, **bus: Any) -> Object:
-    """Give a Site as the API server stores it."""
+    """Return a Site as the API server stores it."""
     metadata = {"name": name, "namespace": namespace, "resourceVersion": str(version)}
     return {"metadata": metadata, "spec": {"bus": bus}}
 
@@ -63,7 +63,7 @@ async def listening(*sites: Object, secrets: tuple[Object, ...] = ()) -> AsyncIt
         await context.api.close()
 
 
-async def test_the_installations_token_goes_to_the_installations_bus_alone() -> None:
+async def test_the_own_token_is_sent_to_the_own_bus_alone() -> None:
     foreign = site("default", "tenant", url="nats://elsewhere:4222")
     same = site("annex", "tenant", url=OWN)
     async with listening(foreign, same) as (buses, _):
@@ -73,7 +73,8 @@ async def test_the_installations_token_goes_to_the_installations_bus_alone() -> 
 
 
 @pytest.mark.parametrize(("url", "told"), [("nats://elsewhere:4222", "credentialsSecretRef"), (OWN, ""), (None, "")])
-async def test_a_site_with_another_bus_and_no_secret_says_that_its_token_is_missing(url: str | None, told: str) -> None:
+async def test_another_bus_without_a_secret_lacks_its_token(url: str | None, told: str) -> None:
+    """The Site names the field in which the Secret belongs."""
     context = context_of(Cache())
     reconciler = SiteReconciler(context, None, Gallery(None, lambda: None))
     found = check(registered("Site", site("default", "tenant", url=url) if url else site("default", "tenant")))
@@ -95,7 +96,7 @@ def test_sites_of_one_name_in_two_namespaces_have_a_bus_each() -> None:
     }
 
 
-async def test_a_secret_that_cannot_be_read_holds_up_no_other_bus() -> None:
+async def test_an_unreadable_secret_delays_no_other_bus() -> None:
     unread = site("default", "tenant", url="nats://a:4222", credentialsSecretRef={"name": "bus"})
     async with listening(unread, secrets=(token_secret("bus", "tenant"),)) as (buses, cache):
         assert set(buses.addresses) == {BusOwner(None, "default")}
@@ -111,7 +112,7 @@ async def test_a_secret_that_is_not_watched_is_never_sent_to_a_bus() -> None:
         assert buses._backoff.failures == 0
 
 
-def test_a_sites_bus_is_not_believed_of_cameras_elsewhere() -> None:
+def test_a_sites_bus_speaks_for_its_own_namespace_only() -> None:
     heartbeats = Heartbeats(lambda _: None, lambda _: None)
     listener = BusListener(BusAddress(OWN, None, "default"), heartbeats, "tenant")
     for namespace in ("tenant", "victim"):
@@ -132,7 +133,7 @@ def test_nothing_is_remembered_of_cameras_that_are_gone() -> None:
     assert "_meanings" not in vars(listener)
 
 
-def test_the_trouble_of_a_sites_own_bus_is_told_of_that_site_alone() -> None:
+def test_an_error_of_a_sites_own_bus_is_that_sites_alone() -> None:
     heartbeats = Heartbeats(lambda _: None, lambda _: None)
     refused = BusError(SiteReason.BUS_UNREACHABLE, "refused")
     heartbeats.set_bus_error("hq", refused, "one")

@@ -24,7 +24,8 @@ def test_older_news_replaces_nothing() -> None:
     assert found["spec"]["sampling"] == {"fps": 5}
 
 
-def test_the_late_answer_to_a_write_does_not_bring_back_what_is_gone() -> None:
+def test_a_late_response_to_a_write_restores_no_object() -> None:
+    """The object was deleted meanwhile."""
     made = cache(camera_object(version=5))
     made.remove(Kind.CAMERA, camera_object(version=9))
     made.put(Kind.CAMERA, camera_object(version=8))
@@ -33,14 +34,15 @@ def test_the_late_answer_to_a_write_does_not_bring_back_what_is_gone() -> None:
     assert made.get(FRONT) is not None
 
 
-def test_the_late_news_of_a_deletion_does_not_remove_what_was_made_anew() -> None:
+def test_a_late_deletion_removes_no_recreated_object() -> None:
     made = cache(camera_object(version=10))
     made.remove(Kind.CAMERA, camera_object(version=9))
     assert made.get(FRONT) is not None
 
 
 @pytest.mark.parametrize("first", ["left", "entered"])
-def test_what_left_one_watch_and_entered_another_with_the_same_change_is_there(first: str) -> None:
+def test_an_object_that_changes_watches_is_kept(first: str) -> None:
+    """One watch reports it as deleted and the other as added, by the same change and in any order."""
     made = cache(camera_object(version=9))
     if first == "left":
         made.remove(Kind.CAMERA, camera_object(version=10))
@@ -54,7 +56,7 @@ def test_what_left_one_watch_and_entered_another_with_the_same_change_is_there(f
     assert made.get(FRONT) is None
 
 
-def test_a_fresh_list_forgets_what_it_does_not_have_and_keeps_what_is_newer() -> None:
+def test_a_list_removes_missing_and_keeps_newer_objects() -> None:
     made = cache(camera_object("old", 3), camera_object("kept", 4), camera_object("new", 12))
     gone = made.retain(Kind.CAMERA, {Key(Kind.CAMERA, "default", "kept")}, 10, lambda _: True)
     assert [key.name for key in gone] == ["old"]

@@ -118,7 +118,7 @@ TABLE: dict[str, tuple[CameraFacts, str, tuple[str, str, str, str, str, str]]] =
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_what_is_known_gives_these_conditions(name: str) -> None:
+def test_facts_lead_to_these_conditions(name: str) -> None:
     facts, reason, statuses = TABLE[name]
     updates = condition_updates(facts)
     assert [one.type for one in updates] == [
@@ -134,14 +134,14 @@ def test_what_is_known_gives_these_conditions(name: str) -> None:
     assert all(one.reason for one in updates)
 
 
-def test_what_is_wrong_with_inference_is_told_by_ready_alone() -> None:
+def test_only_ready_reports_an_error_of_inference() -> None:
     ready, streaming, reachable, *_ = condition_updates(TABLE["nothing answers that could analyse"][0])
     assert AWAY in ready.message
     assert "Triton pods" in ready.message
     assert not any("inference" in one.message for one in (streaming, reachable))
 
 
-def test_a_camera_is_never_ready_and_stalled_and_never_both_stalled_and_on_the_way() -> None:
+def test_stalled_excludes_ready_and_reconciling() -> None:
     for facts, _, _ in TABLE.values():
         told = {one.type: one.status.value for one in condition_updates(facts)}
         assert not (told["Ready"] == "True" and told["Stalled"] == "True")
@@ -168,7 +168,7 @@ OOM: Object = {"reason": "OOMKilled", "exitCode": 137}
 
 
 def again(last: Object, **more: Any) -> Object:
-    """Give a container that runs once more and has not answered its startup probe yet."""
+    """Return a container that was restarted and has not answered its startup probe yet."""
     return container(
         **{"restartCount": 1, "started": False, "state": RUNNING, "lastState": {"terminated": last}} | more
     )
@@ -245,7 +245,7 @@ PODS: dict[str, tuple[Object | None, str | None, str]] = {
 
 
 @pytest.mark.parametrize("name", PODS)
-def test_a_pod_tells_why_it_does_not_run(name: str) -> None:
+def test_pod_facts_have_the_reason_and_the_message(name: str) -> None:
     given, reason, words = PODS[name]
     facts = pods.facts(given, None)
     assert facts.reason == reason
@@ -258,7 +258,8 @@ def configured(made: str | None, **status: Any) -> Object:
     return given
 
 
-def test_a_pod_of_an_earlier_configuration_is_on_its_way_out_whatever_ails_it() -> None:
+def test_an_outdated_pod_is_being_replaced() -> None:
+    """Its own errors are not reported: they belong to the earlier configuration."""
     deployment = {"spec": {"template": {"metadata": {"annotations": {CONFIG_HASH: "wanted"}}}}}
     stuck = {"containerStatuses": [container(state={"waiting": {"reason": "ErrImageNeverPull"}})]}
     facts = pods.facts(configured("before", **stuck), deployment)
@@ -269,7 +270,7 @@ def test_a_pod_of_an_earlier_configuration_is_on_its_way_out_whatever_ails_it() 
     assert pods.facts(configured(None, **runs), deployment).reason is None, "somebody took the annotation away"
 
 
-def test_a_quota_that_refuses_the_pod_is_told() -> None:
+def test_a_quota_that_refuses_the_pod_is_reported() -> None:
     failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: pods"}
     facts = pods.facts(None, {"status": {"conditions": [failure]}})
     assert (facts.reason, facts.permanent) == (CameraReason.APPLY_FORBIDDEN, True)

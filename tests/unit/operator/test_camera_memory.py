@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from tests.support.waiting import eventually
 from tests.unit.operator.builders import beat, camera_object, secret, settings
-from tests.unit.operator.worlds import context_of, identity_that
+from tests.unit.operator.contexts import context_of, identity_that
 
 from vigil_contracts.ids import ResourceKey
 from vigil_operator.kube.cache import Cache

@@ -111,7 +111,8 @@ TABLE: dict[str, tuple[Around, str | None, str]] = {
 
 
 @pytest.mark.parametrize("name", ["site missing", "site not served"])
-def test_nobody_is_told_to_change_what_cannot_be_changed(name: str) -> None:
+def test_the_message_asks_for_no_immutable_change(name: str) -> None:
+    """SiteRef cannot be changed, so the message proposes another Camera."""
     problem = TABLE[name][0].resolve().problem
     assert problem is not None
     assert "delete the Camera and create it again with" in problem.message
@@ -135,7 +136,7 @@ def test_a_site_names_its_own_bus_and_inference() -> None:
     assert wiring.triton_urls == ("gpu:8001", "cpu:8001")
 
 
-def test_the_installations_token_is_sent_to_no_bus_that_a_site_names() -> None:
+def test_the_own_token_is_sent_to_no_bus_of_a_site() -> None:
     hall = site_object(bus={"url": "nats://elsewhere:4222"})
     found = Around(named_site("default"), (BUS,), (hall,)).resolve()
     assert found.problem is not None
@@ -144,7 +145,9 @@ def test_the_installations_token_is_sent_to_no_bus_that_a_site_names() -> None:
     assert "elsewhere" not in found.wiring.nats_url
 
 
-def test_another_value_in_a_secret_that_is_read_is_another_wiring_and_any_other_key_is_none() -> None:
+def test_only_keys_that_are_read_change_the_wiring() -> None:
+    """Another value under a key of a Secret that the stream reads leads to another wiring."""
+
     def of(**values: str) -> str:
         found = Around(camera_object(source=LOGIN), (BUS, secret("login", **values))).resolve()  # type: ignore[arg-type]  # values are keys
         return found.wiring.secrets_digest
@@ -163,14 +166,14 @@ def test_another_value_in_a_secret_that_is_read_is_another_wiring_and_any_other_
     ],
     ids=str,
 )
-def test_a_stored_spec_of_another_version_is_told_and_not_guessed_at(spec: dict[str, Any], words: str) -> None:
+def test_a_spec_of_another_version_is_reported_as_invalid(spec: dict[str, Any], words: str) -> None:
     found = parse(camera_object(**spec))
     assert isinstance(found, Problem)
     assert found.reason is CameraReason.INVALID_SPEC
     assert words in found.message
 
 
-def test_a_camera_without_a_spec_is_told() -> None:
+def test_a_camera_without_a_spec_is_reported_as_invalid() -> None:
     obj = camera_object()
     del obj["spec"]
     assert isinstance(parse(obj), Problem)

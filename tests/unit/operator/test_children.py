@@ -15,7 +15,7 @@ REFUSED = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
 
 
 def stored(kind: Kind, **more: object) -> Object:
-    """Give a child as the cache has it after the API server stored it."""
+    """Return a child as the cache has it after the API server stored it."""
     return trim(kind, copy.deepcopy(WANTED[kind]) | more)
 
 
@@ -24,7 +24,8 @@ def test_what_is_there_as_wanted_is_not_written(kind: Kind) -> None:
     assert is_applied(kind, stored(kind), WANTED[kind])
 
 
-def test_a_deployment_whose_pods_are_refused_is_not_written_again_and_again() -> None:
+def test_a_deployment_without_its_pods_is_written_once() -> None:
+    """The API server refuses the pods."""
     seen = stored(Kind.DEPLOYMENT, status={"conditions": [REFUSED]})
     assert seen["status"]["conditions"] == [REFUSED]
     assert is_applied(Kind.DEPLOYMENT, seen, WANTED[Kind.DEPLOYMENT])

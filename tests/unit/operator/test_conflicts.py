@@ -1,7 +1,7 @@
 """When the operator stops repairing what another writer changes again and again."""
 
 import pytest
-from tests.unit.operator.worlds import Clock
+from tests.unit.operator.contexts import Clock
 
 from vigil_operator.reconcile import conflicts
 from vigil_operator.reconcile.conflicts import MAX_REPAIRS, WINDOW_S, ConflictLimiter
@@ -37,7 +37,7 @@ def test_slower_repairs_are_not_limited(clock: Clock) -> None:
         assert not limiter.note()
 
 
-def test_one_thing_does_not_limit_another_and_a_reset_limits_none() -> None:
+def test_limiters_are_independent_and_can_be_reset() -> None:
     limiter, other = ConflictLimiter(), ConflictLimiter()
     for _ in range(MAX_REPAIRS):
         limiter.note()

@@ -52,7 +52,7 @@ def made(image: str, config: str = "one") -> Object:
 
 
 def pod(name: str, image: str, generation: int | None = None, config: str = "one") -> Object:
-    """Give a pod; without a generation, as API servers before 1.33 tell of it."""
+    """Return a pod; without a generation, as API servers before 1.33 send it."""
     one = made(image, config)
     owner = {"kind": "ReplicaSet", "name": "camera-front-1", "controller": True}
     one["metadata"] |= {"name": name, "uid": name, "generateName": "camera-front-1-", "ownerReferences": [owner]}
@@ -70,7 +70,8 @@ TEMPLATE = made(OURS)
 
 
 @pytest.mark.parametrize("generation", [1, None])
-async def test_what_a_webhook_rewrites_at_the_making_is_not_removed_for_ever(generation: int | None) -> None:
+async def test_a_pod_that_a_webhook_rewrites_is_not_replaced_forever(generation: int | None) -> None:
+    """The replacement is rewritten in the same way, so pods are made so."""
     pods = Pods()
     edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
     for number in range(20):
@@ -127,7 +128,7 @@ async def test_who_edits_again_and_again_is_left_alone_for_a_while(monkeypatch: 
     assert pods.removed[-1] == "later"
 
 
-async def test_pods_of_another_configuration_and_pods_that_go_are_the_deployments() -> None:
+async def test_outdated_and_ending_pods_are_left_to_the_deployment() -> None:
     pods = Pods()
     edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
     old, other = pod("old", "vigil/stream:0", 2, config="old"), leaving(pod("leaving", EVIL, 2))
@@ -159,7 +160,7 @@ async def test_a_pod_without_a_label_that_it_was_made_with_is_removed(seen_befor
     assert pods.removed == ["a", "b"]
 
 
-async def test_a_label_that_each_pod_is_made_without_is_not_missed_for_ever() -> None:
+async def test_a_label_that_no_pod_has_is_not_missed_forever() -> None:
     pods = Pods()
     edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
     for number in range(20):
@@ -169,7 +170,7 @@ async def test_a_label_that_each_pod_is_made_without_is_not_missed_for_ever() ->
     assert pods.removed == ["p0"]
 
 
-async def test_a_label_that_a_webhook_gave_another_value_is_left_and_one_that_was_edited_is_not() -> None:
+async def test_a_webhooks_label_is_left_and_an_edited_one_is_not() -> None:
     pods = Pods()
     edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
     theirs = pod("a", OURS, 1)
@@ -181,7 +182,8 @@ async def test_a_label_that_a_webhook_gave_another_value_is_left_and_one_that_wa
 
 
 @pytest.mark.parametrize("template", [TEMPLATE, None])
-async def test_a_pod_that_its_replica_set_let_go_is_removed_and_a_copy_of_one_is_not(template: Object | None) -> None:
+async def test_a_released_pod_is_deleted_and_a_copy_is_not(template: Object | None) -> None:
+    """A ReplicaSet releases a pod whose labels no longer match; a copy made by hand never had an owner."""
     pods = Pods()
     edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
     copy = let_go(pod("copy", OURS, 1))
@@ -192,7 +194,8 @@ async def test_a_pod_that_its_replica_set_let_go_is_removed_and_a_copy_of_one_is
     assert pods.removed == ["a"]
 
 
-async def test_a_pod_that_is_seen_no_more_and_was_not_on_its_way_out_is_removed_once() -> None:
+async def test_a_pod_that_vanished_is_deleted_once() -> None:
+    """It was not ending when it was last seen, so it may run on without its labels."""
     pods = Pods(fails=1)
     edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
     seen = [pod("bare", OURS, 1), leaving(pod("leaving", OURS, 1)), pod("stays", OURS, 1)]
@@ -215,7 +218,8 @@ async def test_another_configuration_written_on_a_pod_is_an_edit(after: str | No
     assert (pods.removed, pods.asked) == (["a"], 0)
 
 
-async def test_a_pod_of_the_template_before_is_the_deployments_and_nobody_is_asked() -> None:
+async def test_a_pod_of_the_earlier_template_is_left_alone() -> None:
+    """The Deployment is not even read."""
     pods = Pods(rolled_out=2)
     edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
     memory.observe(made("vigil/stream:0", config="old"), [pod("a", "vigil/stream:0", 1, config="old")])
@@ -224,9 +228,8 @@ async def test_a_pod_of_the_template_before_is_the_deployments_and_nobody_is_ask
 
 
 @pytest.mark.parametrize(("rolled_out", "removed"), [(2, ["a"]), (1, []), (0, []), (None, [])])
-async def test_of_another_configuration_that_nobody_saw_written_the_deployment_tells(
-    rolled_out: int | None, removed: list[str]
-) -> None:
+async def test_the_deployment_decides_on_an_unseen_configuration(rolled_out: int | None, removed: list[str]) -> None:
+    """The annotation names a configuration that was never seen on a template."""
     pods = Pods(rolled_out=rolled_out)
     edited, memory = EditedPods(pods.delete, pods.read), PodMemory()
     await edited.replace(CAMERA, memory, TEMPLATE, [pod("a", OURS, 1, config="x")])

@@ -24,11 +24,12 @@ def heard(session: str) -> Heard:
     return Heard(beat(session_id=session), 1.0)
 
 
-def test_what_a_starting_operator_hears_is_of_the_pod_that_runs() -> None:
+def test_the_first_heartbeat_is_the_running_pods() -> None:
+    """An operator that starts finds Cameras that stream."""
     assert HeartbeatAttribution().attribute([OLD], heard("one")) == (heard("one"), None)
 
 
-def test_a_session_heard_before_the_newest_pod_was_seen_does_not_count_for_it() -> None:
+def test_an_earlier_session_is_not_the_newest_pods() -> None:
     attribution = HeartbeatAttribution()
     attribution.attribute([OLD], heard("one"))
     assert attribution.attribute([ENDING, NEW], heard("one")) == (None, None)
@@ -36,7 +37,8 @@ def test_a_session_heard_before_the_newest_pod_was_seen_does_not_count_for_it() 
     assert attribution.attribute([NEW], heard("two")) == (heard("two"), None)
 
 
-def test_a_session_heard_before_a_pause_without_a_pod_does_not_count_for_the_next_one() -> None:
+def test_a_session_before_a_pause_is_not_the_next_pods() -> None:
+    """There was no pod in the pause."""
     attribution = HeartbeatAttribution()
     attribution.attribute([OLD], heard("one"))
     attribution.attribute([], heard("one"))
@@ -49,7 +51,7 @@ def test_a_container_that_is_started_again_in_its_pod_is_heard() -> None:
     assert attribution.attribute([OLD], heard("two")) == (heard("two"), None)
 
 
-def test_a_pod_that_is_seen_later_than_it_is_heard_counts_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_heard_before_its_pod_is_attributed_later(monkeypatch: pytest.MonkeyPatch) -> None:
     attribution = HeartbeatAttribution()
     attribution.attribute([OLD], heard("one"))
     assert attribution.attribute([ENDING, NEW], heard("two")) == (None, None)

@@ -22,7 +22,7 @@ class Heard:
         self.beats = Heartbeats(self.cameras.append, self.sites.append)
 
 
-def test_the_same_said_again_is_told_once() -> None:
+def test_repeated_heartbeats_are_reported_once() -> None:
     heard = Heard()
     for frames in range(5):
         heard.beats.note(FRONT, beat(counters=CameraCounters(frames_captured=frames), captured_fps=float(frames)))
@@ -30,7 +30,7 @@ def test_the_same_said_again_is_told_once() -> None:
     assert heard.cameras == [FRONT]
 
 
-def test_another_state_is_told() -> None:
+def test_another_state_is_reported() -> None:
     heard = Heard()
     heard.beats.note(FRONT, beat())
     heard.beats.note(FRONT, beat(CameraState.RECONNECTING, SourceReason.FROZEN))
@@ -38,14 +38,14 @@ def test_another_state_is_told() -> None:
     assert len(heard.cameras) == 3
 
 
-def test_inference_that_goes_away_is_told() -> None:
+def test_an_error_of_inference_is_reported() -> None:
     heard = Heard()
     heard.beats.note(FRONT, beat())
     heard.beats.note(FRONT, beat(inference_trouble="no inference"))
     assert len(heard.cameras) == 2
 
 
-def test_an_old_word_that_comes_late_replaces_no_newer_one() -> None:
+def test_a_late_heartbeat_replaces_no_newer_one() -> None:
     heard = Heard()
     heard.beats.note(FRONT, beat())
     heard.beats.note(FRONT, beat(CameraState.CONNECTING, SourceReason.CONNECTING), age_s=5)
@@ -54,7 +54,7 @@ def test_an_old_word_that_comes_late_replaces_no_newer_one() -> None:
     assert last.beat.state is CameraState.STREAMING
 
 
-async def test_a_camera_that_falls_silent_is_told_once_and_so_is_its_return() -> None:
+async def test_silence_and_return_are_reported_once_each() -> None:
     heard = Heard()
     heard.beats.note(FRONT, beat(), age_s=STALE_S - 0.5)
     watching = asyncio.create_task(heard.beats.watch_silence())
@@ -70,7 +70,8 @@ async def test_a_camera_that_falls_silent_is_told_once_and_so_is_its_return() ->
         await asyncio.gather(watching, return_exceptions=True)
 
 
-def test_trouble_of_a_bus_is_told_when_it_begins_and_ends_and_not_in_other_words() -> None:
+def test_a_bus_error_is_reported_at_its_begin_and_end() -> None:
+    """Other words for the same outage are no change."""
     heard = Heard()
     errors = [BusError(SiteReason.BUS_UNREACHABLE, words) for words in ("refused", "refused again")]
     for error in (*errors, None, None):

@@ -8,7 +8,7 @@ from tests.support.shared import ROOT
 import vigil_operator
 
 
-def test_the_distribution_does_not_shadow_the_standard_librarys_operator() -> None:
+def test_the_standard_librarys_operator_is_not_shadowed() -> None:
     assert not (ROOT / "operator" / "__init__.py").exists()
     assert not (ROOT / "tests" / "unit" / "operator" / "__init__.py").exists()
     assert hasattr(standard_library, "itemgetter")

@@ -91,7 +91,7 @@ def test_what_the_stream_reads_starts_its_pod_anew(spec: dict[str, Any]) -> None
     assert hash_of(camera(**spec)) != hash_of(camera())
 
 
-def test_another_password_starts_the_pod_anew_and_another_replica_count_does_not() -> None:
+def test_a_password_restarts_the_pod_and_a_replica_count_not() -> None:
     assert hash_of(camera(), secrets_digest="other") != hash_of(camera())
     assert hash_of(camera(), replicas=0) == hash_of(camera())
 
@@ -116,7 +116,7 @@ ASKED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_what_a_camera_asks_for_replaces_what_all_get_and_nothing_beside_it(name: str) -> None:
+def test_a_cameras_resources_replace_only_those_it_names(name: str) -> None:
     asked, given_to_it = ASKED[name]
     made = template(camera(scheduling={"gpu": True, "resources": asked}))
     assert made["spec"]["containers"][0]["resources"] == given_to_it
@@ -133,7 +133,8 @@ def test_a_usb_camera_keeps_its_device_beside_what_it_asks_for() -> None:
     ("asked", "stored"),
     [("1024Mi", "1Gi"), ("1.5Gi", "1536Mi"), ("2000000k", "2G"), ("0.5Ki", "512"), ("1.5", "1500m")],
 )
-def test_an_amount_that_the_api_server_writes_another_way_is_not_applied_again(asked: str, stored: str) -> None:
+def test_a_normalised_amount_is_not_applied_again(asked: str, stored: str) -> None:
+    """The API server writes 1000m as 1."""
     one = camera(scheduling={"resources": {"limits": {"memory": asked}}})
     manifest = dict(children(one, wiring()))[Kind.DEPLOYMENT]
     seen = seen_by_the_server(manifest, Kind.DEPLOYMENT)
@@ -146,12 +147,13 @@ def test_an_amount_that_the_api_server_writes_another_way_is_not_applied_again(a
 
 
 @given(st.one_of(*(st.from_regex(pattern, fullmatch=True) for pattern in AMOUNTS)))
-def test_every_amount_that_a_camera_may_ask_for_is_compared_as_a_number(text: str) -> None:
+def test_every_allowed_amount_is_compared_as_a_number(text: str) -> None:
     assert isinstance(amounts(text), Decimal)
     assert amounts(text) < 2**63, "Kubernetes counts no further"
 
 
-def test_the_words_of_a_pod_with_other_resources_are_none_about_the_next_one() -> None:
+def test_an_error_of_a_pod_is_not_its_successors() -> None:
+    """The successor has other resources, so its configuration hash differs."""
     asked = [{}, {"limits": {"memory": "1Gi"}}, {"limits": {"memory": "2Gi"}}]
     assert len({hash_of(camera(scheduling={"resources": one})) for one in asked}) == 3
     assert hash_of(camera(scheduling={"resources": {"limits": {}}})) == hash_of(camera())
@@ -174,7 +176,7 @@ def test_every_name_of_a_camera_gives_a_dns_label_of_its_own(name: str) -> None:
 
 
 def seen_by_the_server(manifest: Object, kind: Kind) -> Object:
-    """Give an applied manifest as it comes back: with defaults and bookkeeping added."""
+    """Return an applied manifest as it comes back: with defaults and bookkeeping added."""
     obj: Object = yaml.safe_load(yaml.safe_dump(manifest))
     obj["metadata"] |= {
         "uid": "1",

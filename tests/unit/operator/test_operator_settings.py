@@ -52,7 +52,8 @@ def test_no_label_of_vigils_own_can_be_given_to_pod_monitors(monkeypatch: pytest
     assert "are Vigil's own; take another, or leave it out" in str(told.value)
 
 
-def test_the_program_ends_with_the_variable_that_is_wrong_and_no_traceback() -> None:
+def test_the_program_names_the_wrong_variable_and_ends() -> None:
+    """There is no traceback."""
     done = subprocess.run(
         [sys.executable, "-m", "vigil_operator", "run"],
         env={**environment(), "VIGIL_PHOTOS_AT_ONCE": "0"},

@@ -33,7 +33,7 @@ async def test_a_port_that_is_taken_is_named() -> None:
         (TimeoutError("the disk was slow"), 1, ""),
     ],
 )
-def test_only_a_port_is_told_as_a_port(
+def test_each_error_ends_the_program_with_its_status(
     monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, told: str
 ) -> None:
     async def serve(_: Settings) -> None:

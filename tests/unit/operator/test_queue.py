@@ -17,7 +17,7 @@ async def test_a_key_added_often_is_worked_on_once() -> None:
     assert len(queue) == 0
 
 
-async def test_a_key_added_while_it_is_worked_on_comes_back_after_that_and_not_at_the_same_time() -> None:
+async def test_a_key_added_while_held_is_queued_afterwards() -> None:
     queue: WorkQueue[str] = WorkQueue()
     queue.add("a")
     key = await queue.take()
@@ -27,7 +27,7 @@ async def test_a_key_added_while_it_is_worked_on_comes_back_after_that_and_not_a
     assert await queue.take() == "a"
 
 
-async def test_of_two_wishes_the_earlier_counts() -> None:
+async def test_of_two_times_the_earlier_counts() -> None:
     queue: WorkQueue[str] = WorkQueue()
     queue.add("a", after_s=60)
     queue.add("a", after_s=0.01)
@@ -39,7 +39,7 @@ async def test_of_two_wishes_the_earlier_counts() -> None:
     assert (len(queue), queue.waiting) == (0, 0)
 
 
-async def test_wishes_that_were_overtaken_do_not_pile_up() -> None:
+async def test_outdated_entries_do_not_pile_up() -> None:
     queue: WorkQueue[int] = WorkQueue()
     for number in range(3000):
         queue.add(number % 3, after_s=7 * 86400)
@@ -51,7 +51,7 @@ async def test_wishes_that_were_overtaken_do_not_pile_up() -> None:
     assert await queue.take() == 5
 
 
-async def test_what_was_to_happen_later_happens_now_when_now_is_wished_for() -> None:
+async def test_a_key_due_later_can_be_queued_now() -> None:
     queue: WorkQueue[str] = WorkQueue()
     queue.add("a", after_s=60)
     queue.add("a")

@@ -1,7 +1,7 @@
 """Turns for what can wait."""
 
 import pytest
-from tests.unit.operator.worlds import Clock
+from tests.unit.operator.contexts import Clock
 
 from vigil_operator.reconcile import rate_limit
 from vigil_operator.reconcile.rate_limit import RateLimit
@@ -14,21 +14,21 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def test_what_nobody_took_may_be_taken_at_once_and_no_more(clock: Clock) -> None:
+def test_a_burst_takes_the_saved_tokens_and_no_more(clock: Clock) -> None:
     turns: RateLimit[str] = RateLimit(2.0, 3.0)
     clock.now += 1000
     assert [turns.wait_s(key) for key in "abc"] == [0.0, 0.0, 0.0]
     assert turns.wait_s("d") == 0.5
 
 
-def test_who_waits_longer_is_told_of_all_who_wait() -> None:
+def test_the_wait_grows_with_the_keys_that_wait() -> None:
     turns: RateLimit[str] = RateLimit(2.0, 1.0)
     assert turns.wait_s("a") == 0.0
     assert [turns.wait_s(key) for key in "bcd"] == [0.5, 1.0, 1.5]
     assert turns.wait_s("b") == 1.5  # asking again takes no second place
 
 
-def test_who_comes_when_told_gets_a_turn(clock: Clock) -> None:
+def test_a_key_that_comes_in_time_gets_a_token(clock: Clock) -> None:
     turns: RateLimit[int] = RateLimit(5.0, 20.0)
     due = {key: turns.wait_s(key) for key in range(100)}
     started = clock.now
@@ -40,7 +40,7 @@ def test_who_comes_when_told_gets_a_turn(clock: Clock) -> None:
     assert clock.now - started == pytest.approx(80 / 5, abs=0.5)
 
 
-def test_who_no_longer_waits_keeps_nobody_waiting() -> None:
+def test_a_forgotten_key_delays_no_other() -> None:
     turns: RateLimit[str] = RateLimit(1.0, 1.0)
     turns.wait_s("a")
     assert [turns.wait_s(key) for key in "bcd"] == [1.0, 2.0, 3.0]

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 from tests.unit.operator.builders import camera_object
-from tests.unit.operator.worlds import identity_that
+from tests.unit.operator.contexts import identity_that
 
 from vigil_operator.kube.kinds import Key, Kind
 from vigil_operator.reconcile import registration
@@ -36,9 +36,10 @@ async def identity() -> AsyncIterator[tuple[Identity, Registry]]:
         yield made, registry
 
 
-async def test_a_refused_camera_is_told_once_counted_and_tried_again(
+async def test_a_refused_camera_is_logged_once_and_retried(
     identity: tuple[Identity, Registry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Each refusal is counted."""
     answers, registry = identity
     counted: list[tuple[str, str]] = []
     registry.on_refused = lambda method, kind: counted.append((method, kind))

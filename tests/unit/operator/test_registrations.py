@@ -57,7 +57,7 @@ def key(name: str) -> Key:
     return Key(Kind.CAMERA, "default", name)
 
 
-async def test_an_identity_that_hangs_keeps_nobody_but_its_own_workers(identity: Identity, registry: Registry) -> None:
+async def test_a_hanging_identity_blocks_only_its_own_workers(identity: Identity, registry: Registry) -> None:
     names = [f"camera-{number}" for number in range(20)]
     made = Registrations(cache(*map(camera_object, names)), CameraRegistrar(registry), CameraMemories())
     running = asyncio.create_task(made.run())
@@ -70,7 +70,7 @@ async def test_an_identity_that_hangs_keeps_nobody_but_its_own_workers(identity:
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_what_identity_could_not_take_is_told_again(identity: Identity, registry: Registry) -> None:
+async def test_a_failed_registration_is_repeated(identity: Identity, registry: Registry) -> None:
     identity.answers.set()
     identity.failures = 1
     made = Registrations(cache(camera_object("front")), CameraRegistrar(registry), CameraMemories())
@@ -82,9 +82,7 @@ async def test_what_identity_could_not_take_is_told_again(identity: Identity, re
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_a_camera_that_is_wrong_is_not_registered_and_one_that_is_gone_is_taken_out(
-    identity: Identity, registry: Registry
-) -> None:
+async def test_an_invalid_camera_is_skipped_and_a_gone_one_removed(identity: Identity, registry: Registry) -> None:
     identity.answers.set()
     seen = cache(camera_object("front"), camera_object("odd", sampling={"fps": "many"}))
     made = Registrations(seen, CameraRegistrar(registry), CameraMemories())
@@ -102,9 +100,8 @@ async def test_a_camera_that_is_wrong_is_not_registered_and_one_that_is_gone_is_
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_a_camera_whose_registration_was_not_confirmed_or_that_became_wrong_is_taken_out_once(
-    identity: Identity, registry: Registry
-) -> None:
+async def test_an_unconfirmed_registration_is_removed_once(identity: Identity, registry: Registry) -> None:
+    """The same holds for a Camera that became invalid, as it may have been registered before a restart."""
     identity.answers.set()
     identity.failures = 1  # identity may have written it down all the same
     seen = cache(camera_object("front"), camera_object("odd", sampling={"fps": "many"}))

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
 from structlog.testing import capture_logs
-from tests.unit.operator.worlds import context_of
+from tests.unit.operator.contexts import context_of
 
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.client import Api
@@ -86,7 +86,7 @@ async def swept() -> AsyncIterator[tuple[Servers, RegistrySweep, SubjectReconcil
 
 
 @pytest.mark.parametrize("kind", [Kind.CAMERA, Kind.SITE])
-async def test_only_what_this_installation_registered_here_and_is_gone_is_taken_out(
+async def test_only_own_registrations_that_are_gone_are_removed(
     swept: tuple[Servers, RegistrySweep, SubjectReconciler], kind: Kind
 ) -> None:
     servers, sweep, _ = swept
@@ -95,9 +95,10 @@ async def test_only_what_this_installation_registered_here_and_is_gone_is_taken_
 
 
 @pytest.mark.parametrize("registrar", [uuid.UUID(int=7), None])
-async def test_a_cluster_that_was_built_anew_takes_nothing_out_and_says_in_one_line_what_it_left(
+async def test_a_rebuilt_cluster_removes_nothing_and_logs_one_line(
     swept: tuple[Servers, RegistrySweep, SubjectReconciler], registrar: uuid.UUID | None
 ) -> None:
+    """The line names the entries that are kept."""
     servers, sweep, _ = swept
     sweep._registry.registrar = registrar
     with capture_logs() as told:
@@ -120,9 +121,10 @@ async def test_a_subject_is_erased_by_its_own_reconcile(
     assert servers.deleted == [f"subjects/tenant/gone?uid={GONE}"]
 
 
-async def test_nobody_is_erased_while_the_kind_is_not_served_or_the_subject_is_there(
+async def test_no_subject_is_erased_while_it_may_exist(
     swept: tuple[Servers, RegistrySweep, SubjectReconciler],
 ) -> None:
+    """It exists, or the API server does not serve the kind."""
     servers, sweep, subjects = swept
     [key] = await sweep.sweep(Kind.SUBJECT)
     servers.knows_kind = False
@@ -140,7 +142,7 @@ async def test_nobody_is_erased_while_the_kind_is_not_served_or_the_subject_is_t
     assert len(servers.deleted) == 1
 
 
-async def test_an_api_server_that_knows_no_such_kind_costs_nobody_anything(
+async def test_an_unserved_kind_removes_nothing(
     swept: tuple[Servers, RegistrySweep, SubjectReconciler],
 ) -> None:
     servers, sweep, _ = swept

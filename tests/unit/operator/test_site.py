@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from tests.unit.operator.builders import camera_object, settings
-from tests.unit.operator.worlds import context_of, identity_that
+from tests.unit.operator.contexts import context_of, identity_that
 
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.client import Api
@@ -96,7 +96,7 @@ def ready(context: ReconcileContext) -> tuple[str, str]:
     return found["reason"], found["message"]
 
 
-async def test_what_identity_refuses_is_told_until_it_is_taken(
+async def test_a_refusal_is_reported_until_identity_accepts(
     identity: tuple[Identity, Registry], context: ReconcileContext
 ) -> None:
     answers, registry = identity
@@ -137,7 +137,7 @@ async def test_a_site_that_was_corrected_is_asked_for_at_once(
     assert ready(context)[0] == "InvalidSpec"
 
 
-async def test_what_triton_can_do_is_found_for_cameras_whose_site_is_no_object(
+async def test_capacity_is_read_without_a_site_object(
     identity: tuple[Identity, Registry], context: ReconcileContext
 ) -> None:
     _, registry = identity
@@ -163,13 +163,14 @@ DETECTOR = STATUS["detector"]
     ],
     ids=["no Triton has answered", "none since", "another that reports nothing", "nobody serves the Site"],
 )
-async def test_nothing_is_known_until_a_triton_has_answered_and_then_its_last_word_holds(
+async def test_the_last_capacity_holds_once_a_triton_answered(
     identity: tuple[Identity, Registry],
     context: ReconcileContext,
     answers: list[dict[str, Any]],
     known: bool,
     capacity: int | None,
 ) -> None:
+    """Before that the capacity is unknown."""
     says, registry = identity
     for answer in answers:
         says.status = STATUS | answer
@@ -177,7 +178,7 @@ async def test_nothing_is_known_until_a_triton_has_answered_and_then_its_last_wo
     assert (context.capacities.is_known("default"), context.capacities.get("default")) == (known, capacity)
 
 
-async def test_what_triton_can_do_is_found_for_cameras_whose_site_breaks_a_rule(
+async def test_capacity_is_read_for_an_invalid_site(
     identity: tuple[Identity, Registry], context: ReconcileContext
 ) -> None:
     _, registry = identity

@@ -58,7 +58,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[bool | None, str], tuple[bool | Non
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_condition_says_what_is_so_and_why(case: str) -> None:
+def test_each_case_has_these_conditions_and_reasons(case: str) -> None:
     change, ready, connected = CASES[case]
     told = {one.type: (one.true, one.reason) for one in site_conditions.condition_updates(replace(GOOD, **change))}
     assert told == {"Ready": ready, "Connected": connected, "InSync": (True, "NoUpstream")}
@@ -72,7 +72,7 @@ def test_the_endpoint_at_fault_is_named() -> None:
 @pytest.mark.parametrize(
     ("backlog", "told"), [(0, 0), (99, 0), (100, 100), (199, 100), (250, 200), (9999, 9000), (12_345, 10_000)]
 )
-def test_a_backlog_is_told_coarsely(backlog: int, told: int) -> None:
+def test_a_backlog_is_reported_coarsely(backlog: int, told: int) -> None:
     assert coarse(backlog) == told
 
 

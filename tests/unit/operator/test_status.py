@@ -58,7 +58,7 @@ def test_the_moment_of_a_transition_is_that_of_the_status(
         ({"modelId": "other"}, True),
     ],
 )
-def test_a_status_is_written_only_when_it_says_something_else(change: dict[str, Any], needed: bool) -> None:
+def test_a_status_is_written_only_when_it_differs(change: dict[str, Any], needed: bool) -> None:
     there = {**seen("True", "Enrolled"), "photos": [], "modelId": "m"}
     assert differs(there, {**there, **change}) is needed
 
@@ -69,7 +69,7 @@ def test_a_photo_that_is_no_longer_asked_for_leaves_the_status() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SCALARS))
-def test_what_is_no_longer_said_leaves_the_status(name: str) -> None:
+def test_a_field_without_a_value_leaves_the_status(name: str) -> None:
     there = {**seen("True", "Enrolled"), name: "triton:8001"}
     assert differs(there, seen("True", "Enrolled"))
 
@@ -86,7 +86,7 @@ def test_what_others_add_to_the_status_is_no_reason_to_write() -> None:
     assert not differs(there, seen("True", "Enrolled"))
 
 
-def test_a_transition_is_told_once() -> None:
+def test_a_transition_is_reported_once() -> None:
     before = seen("True", "Enrolled")
     same = conditions(before, [ConditionUpdate("Ready", True, "Enrolled", "another message")], 4, NOW)
     assert transition(before, same, "Ready") is None

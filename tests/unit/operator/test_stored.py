@@ -50,7 +50,8 @@ def test_it_is_seen_and_looked_at_like_any_other(kind: Kind, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_it_costs_nothing_and_the_others_of_its_site_have_their_place(name: str) -> None:
+def test_an_unreadable_camera_costs_nothing(name: str) -> None:
+    """The other Cameras of its Site have their places."""
     seen = cache(camera_object("front"), broken("odd", SPECS[name]))
     queues = KindQueues([Kind.CAMERA])
     heartbeats = Heartbeats(lambda _: None, lambda _: None)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from tests.support.kubernetes.certificates import Authority
-from tests.unit.operator.worlds import context_of
+from tests.unit.operator.contexts import context_of
 
 from vigil_contracts.registry import PhotoReason, enrolment_digest
 from vigil_contracts.resources import Subject, check
@@ -132,7 +132,7 @@ class Bench:
         self.gallery = gallery
 
     async def enrol(self, name: str = "Ann", **photos: bytes) -> tuple[Enrolment, float | None]:
-        """Have the Subject with these photos enrolled; gives how it stands and when to look again."""
+        """Enrol the Subject with these photos; return its enrolment and the seconds until the next attempt."""
         refs = [
             {"name": one, "url": f"{self._photos.url}/{one}", "sha256": sha256(data)} for one, data in photos.items()
         ]
@@ -173,9 +173,8 @@ async def bench(
     await away.api.close()
 
 
-async def test_only_what_an_address_does_not_give_is_asked_for_again_and_ever_more_seldom(
-    bench: Bench, photos: Photos, identity: Identity
-) -> None:
+async def test_failed_downloads_are_repeated_ever_more_seldom(bench: Bench, photos: Photos, identity: Identity) -> None:
+    """Photos that were downloaded are not fetched again."""
     photos.there = {"one": b"one"}
     pauses: list[float] = []
     for _ in range(14):
@@ -262,9 +261,10 @@ async def test_another_model_is_served_with_all_photos_at_once(
     assert len(identity.sent) == 2
 
 
-async def test_nothing_is_fetched_for_an_identity_that_is_away_or_cannot_enrol_for_long(
+async def test_nothing_is_downloaded_while_identity_cannot_enrol(
     bench: Bench, photos: Photos, identity: Identity
 ) -> None:
+    """It is away, or has had no Triton for long."""
     photos.there = {"one": b"one"}
     identity.is_away = True
     for _ in range(3):

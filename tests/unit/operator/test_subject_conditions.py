@@ -152,7 +152,7 @@ CASES: dict[str, tuple[dict[str, Any], Enrolment, dict[str, tuple[bool | None, s
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_condition_says_what_is_so_and_why(case: str) -> None:
+def test_each_case_has_these_conditions_and_reasons(case: str) -> None:
     spec, enrolment, wanted = CASES[case]
     told = {
         one.type: (one.true, one.reason)
@@ -162,14 +162,15 @@ def test_each_condition_says_what_is_so_and_why(case: str) -> None:
     assert {kind: told[kind] for kind in wanted} == wanted
 
 
-def test_a_message_names_the_photo_at_fault_and_what_identity_said_of_it() -> None:
+def test_a_message_names_the_refused_photo_and_the_reason() -> None:
     told = {one.type: one.message for one in subject_conditions.condition_updates(subject(), Enrolment(ONE), NOW)}
     assert told["Ready"] == "1 of 2 photos are in the gallery; two: told of two"
     told = {one.type: one.message for one in subject_conditions.condition_updates(subject(), Enrolment(NONE), NOW)}
     assert told["Ready"] == "no photo could be used; one: told of one (1 more in status.photos)"
 
 
-def test_what_the_operator_could_not_get_is_told_instead_of_identitys_missing() -> None:
+def test_an_absent_photo_has_the_operators_reason() -> None:
+    """Identity only reports it as missing."""
     told = Enrolment(report(photo("one"), photo("two", "Missing")), GONE)
     assert [(one.name, str(one.reason)) for one in subject_conditions.photo_results(subject(), told)] == [
         ("one", "Accepted"),
@@ -177,7 +178,8 @@ def test_what_the_operator_could_not_get_is_told_instead_of_identitys_missing() 
     ]
 
 
-def test_a_photo_whose_source_went_later_says_so_and_stays_accepted() -> None:
+def test_a_photo_stays_accepted_without_its_source() -> None:
+    """Its message says that the source is gone."""
     (_, two) = subject_conditions.photo_results(subject(), Enrolment(BOTH, GONE))
     assert two.accepted
     assert two.message == "enrolled; its source is no longer there: told of two"
@@ -191,7 +193,7 @@ def test_a_photo_whose_source_went_later_says_so_and_stays_accepted() -> None:
         ({"consent": {"status": "Granted", "expiresAt": AFTER}, "validity": {"notBefore": BEFORE}}, [BEFORE, AFTER]),
     ],
 )
-def test_each_moment_at_which_something_begins_or_ends_is_known(spec: dict[str, Any], moments: list[str]) -> None:
+def test_each_time_at_which_a_condition_changes_is_known(spec: dict[str, Any], moments: list[str]) -> None:
     assert [one.strftime("%Y-%m-%dT%H:%M:%SZ") for one in subject_conditions.moments(subject(**spec))] == moments
 
 

@@ -14,7 +14,7 @@ SPEC, OTHER = '{"displayName":"Ann"}', '{"displayName":"Anne"}'
 
 
 def report(spec: str, **photos: str | None) -> EnrolmentReport:
-    """Give the report of an enrolment of this spec with these digests."""
+    """Return the report of an enrolment of this spec with these digests."""
     results = [
         PhotoResult(name=name, accepted=sha256 is not None, reason=PhotoReason.ACCEPTED, sha256=sha256)
         for name, sha256 in photos.items()
@@ -24,7 +24,7 @@ def report(spec: str, **photos: str | None) -> EnrolmentReport:
 
 
 def subject(**photos: str | None) -> Subject:
-    """Give a Subject that takes these photos, with the sha256 that it says, from a Secret."""
+    """Return a Subject with these photos from a Secret, with the sha256 that it states."""
     refs = [
         {"name": name, "secretKeyRef": {"name": "photos", "key": name}, **({"sha256": sha256} if sha256 else {})}
         for name, sha256 in photos.items()
@@ -64,7 +64,7 @@ def too_large() -> PhotoSet:
         (too_large(), report(SPEC, one=A), A, {"one": A}),
     ],
 )
-def test_a_photo_whose_source_went_is_kept_as_long_as_the_subject_means_it(
+def test_a_photo_without_its_source_is_kept_while_wanted(
     there: PhotoSet, stored: EnrolmentReport | None, says: str | None, kept: dict[str, str]
 ) -> None:
     assert keep_absent(subject(one=says, two=None).spec.photos, stored, there.reasons) == kept
@@ -81,5 +81,5 @@ def test_a_photo_whose_source_went_is_kept_as_long_as_the_subject_means_it(
         (SPEC, {}, False),
     ],
 )
-def test_the_digest_is_another_when_anything_is(spec: str, photos: dict[str, str | None], same: bool) -> None:
+def test_any_change_changes_the_digest(spec: str, photos: dict[str, str | None], same: bool) -> None:
     assert (enrolment_digest(spec, photos) == enrolment_digest(SPEC, {"one": "a", "two": None})) is same

@@ -70,13 +70,11 @@ def test_a_photo_is_known_by_its_digest_without_being_read() -> None:
         ),
     ],
 )
-def test_a_photo_that_cannot_be_had_is_told_with_the_place_and_the_reason(
-    photo: Photo, cache: Cache, reason: str, said: str
-) -> None:
+def test_an_absent_photo_has_a_place_and_a_reason(photo: Photo, cache: Cache, reason: str, said: str) -> None:
     absent = inspect([photo], "default", cache).absent["one"]
     assert (str(absent.reason), said in absent.message) == (reason, True), absent.message
 
 
-def test_an_address_is_believed_until_it_is_read() -> None:
+def test_a_photo_at_an_address_counts_until_it_is_read() -> None:
     by_address = Photo.model_validate({"name": "one", "url": "https://example.org/a.jpg", "sha256": SHA})
     assert inspect([by_address], "default", Cache()).digests == {"one": SHA}

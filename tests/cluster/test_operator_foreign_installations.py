@@ -81,7 +81,7 @@ def told(world: World, name: str) -> list[dict[str, Any]]:
     return [one for one in about if "another installation" in one["note"]]
 
 
-def test_two_installations_at_work_leave_each_others_cameras_alone(world: World, tmp_path: Path) -> None:
+def test_two_installations_leave_each_others_cameras_alone(world: World, tmp_path: Path) -> None:
     one, two = place(world, "one"), place(world, "two")
     with installation(world, tmp_path, one, USERS[0]):
         world.apply(site("default", world.namespace), camera("front", world.namespace), camera("back", world.namespace))
@@ -108,7 +108,8 @@ def test_two_installations_at_work_leave_each_others_cameras_alone(world: World,
             assert "Traceback" not in second.log
 
 
-def test_what_an_installation_that_is_gone_left_is_taken_over_as_the_camera_says(world: World, tmp_path: Path) -> None:
+def test_the_conditions_command_takes_over_a_camera(world: World, tmp_path: Path) -> None:
+    """The installation that ran it is gone; the condition's message has the command."""
     one, two = place(world, "one"), place(world, "two")
     with installation(world, tmp_path, one) as first:
         world.apply(camera("front", world.namespace))
@@ -184,7 +185,7 @@ def released(release: str, here: str, served: str) -> list[Object]:
 
 @pytest.fixture
 def of_the_whole_cluster(world: World) -> Iterator[dict[str, str]]:
-    """Give the environment of an operator that has the rights of one without `operator.namespaces`."""
+    """Return the environment of an operator that has the rights of one without `operator.namespaces`."""
     text = helm("template", "vigil", str(CHART), "--namespace", world.namespace, *KUBERNETES).stdout
     kinds = {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount"}
     world.apply(*(each for each in yaml.safe_load_all(text) if each and each["kind"] in kinds))
@@ -196,9 +197,10 @@ def of_the_whole_cluster(world: World) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.usefixtures("helm")
-def test_who_serves_the_whole_cluster_sees_another_release_at_work_and_says_when_it_is_gone(
+def test_a_cluster_wide_operator_sees_another_release(
     world: World, of_the_whole_cluster: dict[str, str], tmp_path: Path
 ) -> None:
+    """It leaves the status alone while the other is at work, and reports when it is gone."""
     one = place(world, "one")
     with installation(world, tmp_path, one, VIGIL_LEASE_NAME="a-vigil-operator") as first:
         world.apply(camera("front", world.namespace))
@@ -215,9 +217,8 @@ def test_who_serves_the_whole_cluster_sees_another_release_at_work_and_says_when
 
 
 @pytest.mark.usefixtures("helm")
-def test_who_may_not_ask_whether_the_other_is_at_work_says_it_some_times_and_is_silent(
-    world: World, tmp_path: Path
-) -> None:
+def test_an_operator_that_cannot_read_the_lease_falls_silent(world: World, tmp_path: Path) -> None:
+    """It names the other installation a few times before."""
     one = place(world, "one")
     world.apply(*role(world))
     with installation(world, tmp_path, one, USERS[0]):
