@@ -86,6 +86,8 @@ def is_allowed(address: IpAddress, allowed: Sequence[IpNetwork]) -> bool:
             return is_allowed(address.ipv4_mapped, allowed)
         if not all(is_allowed(one, allowed) for one in _carried(address)):
             return False
+        if address.sixtofour is not None:  # for some versions of Python 6to4 is private
+            return True
     if any(address.version == network.version and address in network for network in allowed):
         return True
     return address.is_global and not address.is_multicast and address not in LOCAL_NAT64
@@ -113,10 +115,13 @@ class Downloader:
     def __init__(self, allowed: Sequence[IpNetwork] = (), *, max_bytes: int = MAX_PHOTO_BYTES) -> None:
         self._allowed = tuple(allowed)
         self._max_bytes = max_bytes
-        # Reads SSL_CERT_FILE and SSL_CERT_DIR: an installation's own authority is added there.
+        # Reads SSL_CERT_FILE and SSL_CERT_DIR: an installation's own authority is added there. Python 3.13 requires
+        # extensions that such an authority seldom has (RFC 5280, 4.2.1.1 and 4.2.1.3); earlier versions do not.
+        context = ssl.create_default_context()
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         # No connection is used twice: it was made under one name, and the pool knows it by its address only.
         self._http = httpx.AsyncClient(
-            verify=ssl.create_default_context(),
+            verify=context,
             limits=httpx.Limits(max_keepalive_connections=0),
             trust_env=False,
             follow_redirects=False,
