@@ -17,7 +17,7 @@ from vigil_runtime.backoff import Backoff
 
 READY_POLL_S = 0.05
 GIVE_UP_AFTER = 5
-"""Failed starts in a row after which `wait_ready` gives up. The process is started again all the same."""
+"""Failed starts in a row after which `wait_ready` gives up. The process is still started again."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 15.0
 """Before a restart. Most ends are single ones, and the restart is there for a camera without a viewer."""
 HEALTHY_AFTER_S = 60.0

@@ -136,7 +136,7 @@ class Api:
     async def is_gone(self, key: Key) -> bool:
         """Return whether the API server knows the kind and has no such object; AwayError when it serves no such kind.
 
-        A kind that is not served, as when its CRD is not there or not yet known, tells nothing about its objects.
+        A kind that is not served, as when its CRD is not there or not yet known, proves nothing about its objects.
         """
         try:
             await self.get(key)

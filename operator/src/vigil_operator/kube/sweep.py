@@ -17,7 +17,7 @@ async def sweep(api: Api, cache: Cache, kinds: Iterable[Kind], namespaces: tuple
     """List the kinds, put new objects into the cache, remove the others; return the kinds that are not served.
 
     Objects of a kind that is not served stay in the cache: an API server that serves no such kind, for instance while
-    its CRD is replaced, says nothing about the objects. A later comparison finds those that are gone.
+    its CRD is replaced, proves nothing about the objects. A later comparison finds those that are gone.
     """
     unserved = set()
     for kind in kinds:

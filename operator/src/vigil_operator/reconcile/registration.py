@@ -19,7 +19,7 @@ class RegistrationMemory:
     Attributes
     ----------
     registered
-        Fingerprint of the manifest that identity took; empty: unknown.
+        Fingerprint of the manifest that identity accepted; empty: unknown.
     refused
         Fingerprint of the manifest that identity refused; empty: none.
     refusal
@@ -36,7 +36,7 @@ class RegistrationMemory:
     refusals: Backoff = field(default_factory=lambda: Backoff(FIRST_REFUSED_S, LONGEST_REFUSED_S))
 
     def accept(self, mark: str) -> None:
-        """Note that identity took the manifest with this fingerprint."""
+        """Note that identity accepted the manifest with this fingerprint."""
         self.registered, self.refused, self.refusal = mark, "", ""
         self.backoff.reset()
         self.refusals.reset()

@@ -1,4 +1,4 @@
-"""The context that resolvers are given."""
+"""The context of the resolvers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

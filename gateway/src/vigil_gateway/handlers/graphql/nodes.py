@@ -29,7 +29,7 @@ Resolver = Callable[..., Any]
 
 @strawberry.interface(description="An object with a global id.")
 class Node:
-    """Relay's Node; strawberry's own resolves each id anew, which took a fifth of the time of a live event."""
+    """Relay's Node; strawberry's own resolves each id anew, which was a fifth of the time of a live event."""
 
     id: strawberry.ID = strawberry.field(description="Opaque; `node` finds the object by it.")
 

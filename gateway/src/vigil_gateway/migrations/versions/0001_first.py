@@ -150,7 +150,7 @@ CREATE INDEX matches_by_subject ON matches (subject_id) WHERE subject_id IS NOT 
 CREATE INDEX matches_by_runner_up ON matches (runner_up_id) WHERE runner_up_id IS NOT NULL;
 """
 
-TOLD = """
+EVENTS = """
 CREATE TABLE event_counter (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     last bigint NOT NULL
@@ -193,7 +193,7 @@ CREATE INDEX rejected_events_by_age ON rejected_events (received_at);
 
 def upgrade() -> None:
     """Take the step."""
-    for part in (DECLARED, SEEN, TOLD):
+    for part in (DECLARED, SEEN, EVENTS):
         for statement in part.split(";\n"):
             if statement.strip():
                 op.execute(statement)

@@ -94,7 +94,7 @@ class Admission:
         reported
             Reference detections per second that Triton reports for the Site; None: it reports nothing.
         known
-            It is known what Triton reports. Before that, a Camera whose status says that it waits for room goes on
+            Triton has reported. Before that, a Camera whose status reports that it waits for room goes on
             waiting: a Camera that is admitted keeps its place, and the limit would be exceeded for good.
         """
         memory = self._memories.of(key)

@@ -148,7 +148,7 @@ class Children:
             limiter = conflicts.setdefault(child.kind, ConflictLimiter())
             if limiter.left_s() > 0:
                 msg = (
-                    f"another field manager keeps changing what the operator must write ({error}); let it give that up"
+                    f"another field manager keeps changing fields of the operator ({error}); stop it from writing them"
                 )
                 raise ConflictError(msg, error.fields) from error
             await self._context.api.apply(child.kind, manifest, force=True)

@@ -90,7 +90,7 @@ def _runs(facts: CameraFacts) -> bool:
 
 
 def _is_ended(heard: Heard) -> bool:
-    """Return whether the process announced its end; that says nothing about the next process."""
+    """Return whether the process announced its end; that proves nothing about the next process."""
     return heard.beat.state is CameraState.STOPPED
 
 
@@ -193,7 +193,7 @@ def _fit(facts: CameraFacts, beat: CameraHeartbeat | None) -> ConditionUpdate:
 
 def _message(beat: CameraHeartbeat) -> str:
     if beat.state is CameraState.STREAMING and beat.inference_trouble:
-        return "frames arrive"  # an error of inference says nothing about the source
+        return "frames arrive"  # an error of inference is not one of the source
     return beat.message or f"the stream process reports {beat.state} ({beat.reason})"
 
 

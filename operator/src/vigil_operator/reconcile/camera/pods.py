@@ -154,7 +154,7 @@ def _ended(pod: str, container: Object, ended: Object, *, looping: bool = False)
 def _last_end(pod: str, container: Object, ended: Object) -> str:
     output = str(ended.get("message") or "").strip()[-MAX_LOG_CHARS:]
     if ended.get("reason") == "OOMKilled":
-        what = "the stream process took more memory than its limit and was killed"
+        what = "the stream process used more memory than its limit and was killed"
     else:
         what = f"the stream process ended with exit status {ended.get('exitCode', 'unknown')}"
     return f"pod {pod}: {what} (restarts: {container.get('restartCount') or 0}){f': {output}' if output else ''}"
