@@ -1,8 +1,8 @@
 """Erase a Subject from every store, and leave a receipt that names nobody.
 
 Sightings of the Subject stay, as sightings of an unknown person. The erasure goes in steps, each of which may be
-repeated; the first deletes the Subject, so that no further sighting is attributed to it, and the next request finishes an
-erasure that was interrupted. Messages on the bus are deleted one by one; what a subscriber received is out of reach.
+repeated; the first deletes the Subject, so that no further sighting is attributed to it, and the next request finishes
+an erasure that was interrupted. Messages on the bus are deleted one by one; what a subscriber received is out of reach.
 """
 
 import asyncio
