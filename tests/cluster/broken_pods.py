@@ -97,8 +97,8 @@ def shown(story: Story, folder: Path) -> Iterator[Callable[[str], list[str]]]:
     watch = Running(spec, folder).start()
 
     def reasons(camera: str) -> list[str]:
-        told = [line.partition(" ") for line in watch.log.read_text().splitlines()]
-        return [reason for name, _, reason in told if name == camera]
+        lines = [line.partition(" ") for line in watch.log.read_text().splitlines()]
+        return [reason for name, _, reason in lines if name == camera]
 
     try:
         yield reasons

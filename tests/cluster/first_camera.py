@@ -102,11 +102,11 @@ class Story:
             "SELECT reason, message, count(*) FROM rejected_events GROUP BY 1, 2",
             "SELECT count(*), max(seq), count(published_at) FROM events",
         )
-        told = [f"{ask}\n{self.release.sql(ask)}" for ask in tables]
-        told += [self.kubectl("get", "camera", camera, "-o", "yaml", check=False)]
+        parts = [f"{ask}\n{self.release.sql(ask)}" for ask in tables]
+        parts += [self.kubectl("get", "camera", camera, "-o", "yaml", check=False)]
         for selector in (f"vigil.dev/camera={camera}", "app.kubernetes.io/component=identity"):
-            told += [self.kubectl("logs", "-l", selector, "--tail=60", check=False)]
-        return "\n".join(told)
+            parts += [self.kubectl("logs", "-l", selector, "--tail=60", check=False)]
+        return "\n".join(parts)
 
     @property
     def api(self) -> str:

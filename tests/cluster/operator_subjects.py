@@ -112,8 +112,8 @@ class Stage:
         try:
             wait_until(there, SOON_S, f"{kind} {name}: {of} is {reason}", poll_s=0.2)
         except AssertionError as error:
-            told = f"{error}\n{json.dumps(last.get('status'), indent=1)}\n{self.operator.log[-3000:]}"
-            raise AssertionError(told) from None
+            output = f"{error}\n{json.dumps(last.get('status'), indent=1)}\n{self.operator.log[-3000:]}"
+            raise AssertionError(output) from None
         return self.get(kind, name)
 
     def wait_gone(self, kind: str, name: str) -> None:
@@ -124,8 +124,8 @@ class Stage:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the operator's events about an object, the oldest first."""
-        told = self.cluster.kubectl("get", "events.events.k8s.io", "-n", self.namespace, "-o", "json").stdout
-        found = [one for one in json.loads(told)["items"] if one["regarding"]["name"] == name]
+        output = self.cluster.kubectl("get", "events.events.k8s.io", "-n", self.namespace, "-o", "json").stdout
+        found = [one for one in json.loads(output)["items"] if one["regarding"]["name"] == name]
         return sorted(found, key=lambda one: str(one["eventTime"]))
 
     def rows(self, sql: str, *args: object) -> list[dict[str, Any]]:
@@ -221,8 +221,8 @@ async def _without_streams(bus: NatsServer, site: str) -> None:
 
 def _release(made: Stage) -> None:
     """Let go of Subjects that wait for an erasure which nobody will make any more."""
-    told = made.cluster.kubectl("get", "subjects", "-n", made.namespace, "-o", "json", check=False).stdout
-    for one in json.loads(told or "{}").get("items", []):
+    output = made.cluster.kubectl("get", "subjects", "-n", made.namespace, "-o", "json", check=False).stdout
+    for one in json.loads(output or "{}").get("items", []):
         if FINALIZER in one["metadata"].get("finalizers", []):
             patch = json.dumps({"metadata": {"finalizers": None}})
             name = one["metadata"]["name"]

@@ -60,7 +60,7 @@ def rows(which: str) -> list[Any]:
     ]
 
 
-def told(api: ApiClient, case: Case, document: Document) -> list[str]:
+def messages_of(api: ApiClient, case: Case, document: Document) -> list[str]:
     if case.before is None:
         found = api.create(document)
     else:
@@ -75,12 +75,12 @@ def told(api: ApiClient, case: Case, document: Document) -> list[str]:
 
 @pytest.mark.parametrize(("case", "document"), rows("accepted"))
 def test_the_api_server_takes_what_keeps_a_rule(api: ApiClient, case: Case, document: Document) -> None:
-    assert told(api, case, document) == []
+    assert messages_of(api, case, document) == []
 
 
 @pytest.mark.parametrize(("case", "document"), rows("refused"))
 def test_the_api_server_refuses_with_the_rules_message(api: ApiClient, case: Case, document: Document) -> None:
-    found = told(api, case, document)
+    found = messages_of(api, case, document)
     assert case.line in found
     assert [line for line in found if line != case.line] == (
         ["spec.role: Forbidden: role: the role Edge is not implemented yet; leave role out"]

@@ -92,9 +92,9 @@ def test_cameras_whose_pods_cannot_run_report_why(story: Story, tmp_path: Path) 
         for name, spec in broken_pods.CAMERAS.items():
             story.camera(name, story.server.url("clip"), {"sampling": {"fps": 1}, **spec})
         for name, (reason, words) in broken_pods.TOLD.items():
-            told = story.says(name, reason)
-            say(f"{name} says {reason} after {time.monotonic() - begun:.1f} s: {told}")
-            assert words in told
+            message = story.says(name, reason)
+            say(f"{name} says {reason} after {time.monotonic() - begun:.1f} s: {message}")
+            assert words in message
         for name in broken_pods.STARTED_AGAIN:
             wait_until(lambda n=name: broken_pods.ends(story, n) >= 3, READY_S, f"{name} has ended three times")  # type: ignore[misc]  # bound at once
         say(f"each process has ended three times after {time.monotonic() - begun:.1f} s")
@@ -146,7 +146,7 @@ def test_a_deleted_subject_is_erased_and_leaves_a_receipt(story: Story) -> None:
     after = counted()
     say(f"rows before {before}, after {after}")
     assert not any(after.values()), after
-    receipt = wait_until(lambda: erased(story), GONE_S, "the receipt is told as an event")
+    receipt = wait_until(lambda: erased(story), GONE_S, "the receipt is published as an event")
     say(f"receipt: {receipt}")
     assert "qdrant.vectors" in receipt
 

@@ -78,8 +78,8 @@ def run_web(cluster: NodeCluster, archive: Path, namespace: str) -> str:
     try:
         cluster.kubectl("rollout", "status", "-n", namespace, "deployment/web", "--timeout=60s", timeout_s=70)
     except ClusterError as error:
-        told = cluster.kubectl("describe", "pods", "-n", namespace).stdout
-        raise AssertionError(f"{error}\n{told}") from error
+        output = cluster.kubectl("describe", "pods", "-n", namespace).stdout
+        raise AssertionError(f"{error}\n{output}") from error
     pods = cluster.kubectl("get", "pods", "-n", namespace, "-l", "app=web", "-o", "name").stdout
     return pods.strip().removeprefix("pod/")
 
@@ -115,8 +115,8 @@ def test_a_pod_reaches_what_listens_on_this_machine(node_cluster: NodeCluster, w
         read = (
             f"import urllib.request as u; print(u.urlopen('http://{node_cluster.host_ip}:{port}', timeout=10).status)"
         )
-        told = node_cluster.kubectl("exec", "-n", "outward", pod, "--", "python3", "-c", read)
-        assert told.stdout.strip() == "200"
+        output = node_cluster.kubectl("exec", "-n", "outward", pod, "--", "python3", "-c", read)
+        assert output.stdout.strip() == "200"
         server.wait(10)
 
 

@@ -127,17 +127,19 @@ def test_whatever_somebody_changes_or_deletes_is_put_right(world: World) -> None
 
 def test_a_secret_that_comes_later_starts_the_camera_by_itself(world: World) -> None:
     world.apply(camera("secured", world.namespace, source={"credentialsSecretRef": {"name": "login"}}))
-    told = world.wait_reason("secured", "SecretNotFound")["message"]
-    assert "login" in told
-    assert world.namespace in told
+    message = world.wait_reason("secured", "SecretNotFound")["message"]
+    assert "login" in message
+    assert world.namespace in message
     assert world.condition("secured", "Stalled")["status"] == "True"
     assert world.find("deployment", "camera-secured") is None
     world.cluster.apply(secret("login", world.namespace, user="admin", password="x"))
-    told = world.wait_reason("secured", "SecretKeyMissing")["message"]
-    assert "username" in told
-    assert "password, user" in told
+    message = world.wait_reason("secured", "SecretKeyMissing")["message"]
+    assert "username" in message
+    assert "password, user" in message
     world.cluster.apply(secret("login", world.namespace, username="admin", password=""))
-    wait_until(lambda: "empty, password" in world.condition("secured").get("message", ""), 20, "an empty key is told")
+    wait_until(
+        lambda: "empty, password" in world.condition("secured").get("message", ""), 20, "an empty key is reported"
+    )
     world.cluster.apply(secret("login", world.namespace, username="admin", password="x"))
     world.wait_for("deployment", "camera-secured")
     world.wait_reason("secured", "PodPending")
@@ -158,8 +160,8 @@ def test_foreign_objects_are_left_and_outlive_the_camera(world: World, kind: str
     world.apply(theirs | ({"spec": {"podSelector": {}}} if kind == "networkpolicy" else {}))
     before = world.wait_for(kind, child)
     world.apply(camera(f"taken-{kind}", world.namespace))
-    told = world.wait_reason(f"taken-{kind}", "ApplyConflict")["message"]
-    assert f"{names[kind]} {child}: one of that name is there already and is not Vigil's" in told
+    message = world.wait_reason(f"taken-{kind}", "ApplyConflict")["message"]
+    assert f"{names[kind]} {child}: one of that name is there already and is not Vigil's" in message
     world.cluster.kubectl("delete", "camera", f"taken-{kind}", "-n", world.namespace)
     world.wait_gone("camera", f"taken-{kind}")
     assert world.find(kind, child) == before
@@ -180,8 +182,8 @@ def test_a_deleted_site_is_reported_and_the_pod_goes_on(world: World) -> None:
     world.apply(site("default", world.namespace), camera("placed", world.namespace, siteRef={"name": "default"}))
     world.wait_for("deployment", "camera-placed")
     world.cluster.kubectl("delete", "site", "default", "-n", world.namespace)
-    told = world.wait_reason("placed", "SiteNotFound")["message"]
-    assert "default" in told
+    message = world.wait_reason("placed", "SiteNotFound")["message"]
+    assert "default" in message
     assert world.find("deployment", "camera-placed") is not None
     world.apply(site("default", world.namespace, retention={"sightings": "7d"}))
     world.wait_reason("placed", "PodPending")
@@ -211,8 +213,8 @@ def test_of_two_cameras_on_one_usb_device_the_younger_says_so(world: World) -> N
 def warnings_of(world: World, name: str) -> list[str]:
     """Return the reasons of the Warning events of a Camera."""
     events = world.cluster.kubectl("get", "events.events.k8s.io", "-n", world.namespace, "-o", "json").stdout
-    told = [one for one in json.loads(events)["items"] if one["regarding"].get("name") == name]
-    return [one["reason"] for one in told if one["type"] == "Warning"]
+    found = [one for one in json.loads(events)["items"] if one["regarding"].get("name") == name]
+    return [one["reason"] for one in found if one["type"] == "Warning"]
 
 
 def test_the_words_of_an_earlier_pod_are_none_about_the_next_one(
@@ -372,8 +374,8 @@ def test_what_is_wrong_with_a_pod_is_the_reason_of_its_camera(world: World, reas
     assert ready["status"] == "False"
     assert TOLD[reason] in ready["message"]
     events = world.cluster.kubectl("get", "events.events.k8s.io", "-n", world.namespace, "-o", "json").stdout
-    told = [one for one in json.loads(events)["items"] if one["regarding"].get("name") == name]
-    assert [one["type"] for one in told if one["reason"] == reason] == ["Warning"]
+    found = [one for one in json.loads(events)["items"] if one["regarding"].get("name") == name]
+    assert [one["type"] for one in found if one["reason"] == reason] == ["Warning"]
 
 
 def test_more_memory_restarts_that_cameras_pod_only(world: World) -> None:
@@ -395,9 +397,9 @@ def test_more_memory_restarts_that_cameras_pod_only(world: World) -> None:
 
 def test_a_limit_below_the_request_has_the_servers_message(world: World) -> None:
     world.apply(camera("cramped", world.namespace, scheduling={"resources": {"limits": {"memory": "64Mi"}}}))
-    told = world.wait_reason("cramped", "ApplyForbidden")["message"]
-    assert "Deployment camera-cramped" in told
-    assert "must be less than or equal to memory limit of 64Mi" in told
+    message = world.wait_reason("cramped", "ApplyForbidden")["message"]
+    assert "Deployment camera-cramped" in message
+    assert "must be less than or equal to memory limit of 64Mi" in message
     world.apply(camera("cramped", world.namespace, scheduling={"resources": {"requests": {"memory": "64Mi"}}}))
     world.wait_reason("cramped", "PodPending")
 
@@ -433,9 +435,9 @@ def test_admission_is_by_priority_and_names_the_numbers(api_cluster: ApiCluster,
         world.wait_for("deployment", "camera-first")
         world.wait_for("deployment", "camera-second")
         world.apply(camera("low", world.namespace))
-        told = world.wait_reason("low", "InsufficientInferenceCapacity")["message"]
-        assert "it needs 5 reference detections per second, and of the Site's 10 10 are taken by 2" in told
-        assert "lower sampling.fps" in told, "what to do"
+        message = world.wait_reason("low", "InsufficientInferenceCapacity")["message"]
+        assert "it needs 5 reference detections per second, and of the Site's 10 10 are taken by 2" in message
+        assert "lower sampling.fps" in message, "what to do"
         assert world.find("deployment", "camera-low") is None
         world.apply(camera("high", world.namespace, scheduling={"priority": 100}))
         world.wait_reason("high", "InsufficientInferenceCapacity")

@@ -75,7 +75,7 @@ def of_cameras(world: World, since: int) -> list[Request]:
     return [each for each in writes(world, since, *USERS) if each.resource != "sites/status"]
 
 
-def told(world: World, name: str) -> list[dict[str, Any]]:
+def claims_on(world: World, name: str) -> list[dict[str, Any]]:
     events = world.all("events.events.k8s.io")
     about = [one for one in events if one["regarding"]["name"] == name and one["reason"] == "ApplyConflict"]
     return [one for one in about if "another installation" in one["note"]]
@@ -90,18 +90,20 @@ def test_two_installations_leave_each_others_cameras_alone(world: World, tmp_pat
         before = {name: deployment(world, name) for name in ("front", "back")}
         assert {each["installation"] for each in before.values()} == {f"{one}/vigil-operator"}
         with installation(world, tmp_path, two, USERS[1]) as second:
-            wait_until(lambda: told(world, "front") and told(world, "back"), 30, "the second says whose they are")
+            wait_until(
+                lambda: claims_on(world, "front") and claims_on(world, "back"), 30, "the second says whose they are"
+            )
             world.apply(camera("new", world.namespace))
             world.wait_reason("new", "PodPending")
-            wait_until(lambda: told(world, "new"), 30, "one of them says whose the new one is")
+            wait_until(lambda: claims_on(world, "new"), 30, "one of them says whose the new one is")
             wait_for_quiet(lambda: len(of_cameras(world, 0)))
             mark, settled = world.cluster.audit_size(), {**before, "new": deployment(world, "new")}
             end = time.monotonic() + WATCHED_S
             wait_until(lambda: time.monotonic() > end, 60, "a while of both at work", poll_s=1)
             assert {name: deployment(world, name) for name in settled} == settled
             assert {world.reason(name) for name in settled} == {"PodPending"}
-            assert {name: len(told(world, name)) for name in settled} == dict.fromkeys(settled, 1)
-            assert f"{one}/vigil-operator" in told(world, "front")[0]["note"]
+            assert {name: len(claims_on(world, name)) for name in settled} == dict.fromkeys(settled, 1)
+            assert f"{one}/vigil-operator" in claims_on(world, "front")[0]["note"]
             assert of_cameras(world, mark) == []
             # The Site's status is written by both, and given up after a while.
             assert len(writes(world, 0, *USERS)) < WRITES
@@ -207,7 +209,7 @@ def test_a_cluster_wide_operator_sees_another_release(
         world.wait_reason("front", "PodPending")
         mark = world.cluster.audit_size()
         with operating(world.cluster, world.namespace, tmp_path / "second", **of_the_whole_cluster) as second:
-            wait_until(lambda: told(world, "front"), 60, "the second says whose it is")
+            wait_until(lambda: claims_on(world, "front"), 60, "the second says whose it is")
             account = f"system:serviceaccount:{world.namespace}:vigil-operator"
             assert [each for each in writes(world, mark, account) if each.resource == "cameras/status"] == []
             first.stop()
@@ -226,7 +228,7 @@ def test_an_operator_that_cannot_read_the_lease_falls_silent(world: World, tmp_p
         world.wait_reason("front", "PodPending")
         before = deployment(world, "front")
         with operating(world.cluster, world.namespace, tmp_path / "second", **as_granted(world)) as second:
-            wait_until(lambda: len(told(world, "front")) > MAX_CLAIM_REPORTS, 60, "it gives up")
+            wait_until(lambda: len(claims_on(world, "front")) > MAX_CLAIM_REPORTS, 60, "it gives up")
             world.wait_reason("front", "PodPending")
             mark = world.cluster.audit_size()
             end = time.monotonic() + WATCHED_S

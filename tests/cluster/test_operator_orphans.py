@@ -59,8 +59,8 @@ async def _lose_sight_of(cluster: ApiCluster, key: Key) -> None:
     async def left() -> set[str]:
         await reconciler.reconcile(key)
         await reconciler.reconcile(key)
-        told = cluster.kubectl("get", "deployments,configmaps", "-l", "vigil.dev/camera=front", "-o", "json").stdout
-        return {one["kind"] for one in json.loads(told)["items"] if "deletionTimestamp" not in one["metadata"]}
+        output = cluster.kubectl("get", "deployments,configmaps", "-l", "vigil.dev/camera=front", "-o", "json").stdout
+        return {one["kind"] for one in json.loads(output)["items"] if "deletionTimestamp" not in one["metadata"]}
 
     both = {"Deployment", "ConfigMap"}
     try:
@@ -114,5 +114,5 @@ async def _is_nobodys(context: ReconcileContext, pod: Key) -> bool:
     return "ownerReferences" not in (await context.api.get(pod))["metadata"]
 
 
-async def _not(told: Awaitable[bool]) -> bool:
-    return not await told
+async def _not(condition: Awaitable[bool]) -> bool:
+    return not await condition

@@ -106,11 +106,11 @@ def hindered(world: World, tmp_path: Path, lacking: str) -> Iterator[Operator]:
 
 @pytest.mark.parametrize("lacking", ["networkpolicies", "sites"])
 def test_what_it_may_not_watch_is_named_until_it_is_granted(world: World, hindered: Operator, lacking: str) -> None:
-    def told() -> bool:
+    def is_named() -> bool:
         status, text = hindered.ask("/readyz")
         return status == 503 and f"{lacking}." in text and "is forbidden" in text
 
-    wait_until(told, 30, f"/readyz names {lacking}")
+    wait_until(is_named, 30, f"/readyz names {lacking}")
     wait_until(lambda: f"{lacking}." in hindered.log and "is forbidden" in hindered.log, 10, "so does the log")
     world.apply(camera("front", world.namespace))
     world.apply(*role(world))

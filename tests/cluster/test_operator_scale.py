@@ -137,8 +137,8 @@ class Beats:
 
     async def _say(self, name: str) -> None:
         ref = CameraRef(namespace=self._namespace, name=name)
-        told = beat(CameraState.STREAMING, SourceReason.CONNECTED, camera=ref, session_id=name)
-        body = encode_heartbeat(told, dt.datetime.now(dt.UTC))
+        heartbeat = beat(CameraState.STREAMING, SourceReason.CONNECTED, camera=ref, session_id=name)
+        body = encode_heartbeat(heartbeat, dt.datetime.now(dt.UTC))
         while True:
             await self._client.publish(subject("default", BusKind.CAMERA, ResourceKey(self._namespace, name)), body)
             await asyncio.sleep(2)

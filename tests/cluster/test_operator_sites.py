@@ -32,8 +32,8 @@ def place(
 
 def test_a_site_at_work_says_so(place: Stage) -> None:
     place.apply("Site", place.site, {"retention": {"sightings": "30d"}})
-    told = place.wait_for("site", place.site, "Resolved")
-    status = told["status"]
+    found = place.wait_for("site", place.site, "Resolved")
+    status = found["status"]
     assert {one["type"]: one["status"] for one in status["conditions"]} == {
         "Ready": "True",
         "Connected": "True",
@@ -51,10 +51,10 @@ def test_an_unreachable_endpoint_is_named_and_others_count(place: Stage) -> None
     good = place.get("site", place.site)["status"]["endpoints"][0]["address"]
     endpoints = [{"name": "gpu", "address": NOWHERE}, {"name": "cpu", "address": good}]
     place.apply("Site", place.site, {"inference": {"endpoints": endpoints}})
-    told = place.wait_for("site", place.site, "SomeEndpointsUnreachable")
+    found = place.wait_for("site", place.site, "SomeEndpointsUnreachable")
     assert place.condition("site", place.site)["status"] == "True"
     assert "gpu (127.0.0.1:9): nothing answers at this address" in place.condition("site", place.site)["message"]
-    assert [one["ready"] for one in told["status"]["endpoints"]] == [False, True]
+    assert [one["ready"] for one in found["status"]["endpoints"]] == [False, True]
     names = [{"name": "gpu", "address": "no-such-host.invalid:8001"}]
     place.apply("Site", place.site, {"inference": {"endpoints": names}})
     place.wait_for("site", place.site, "InferenceUnreachable")
@@ -103,7 +103,7 @@ def test_an_unknown_time_zone_is_reported(place: Stage) -> None:
 
 
 class Identity(ThreadingHTTPServer):
-    """Takes whatever it is told, and knows a Triton that does ten reference detections per second.
+    """Accepts everything, and knows a Triton that does ten reference detections per second.
 
     Attributes
     ----------
@@ -177,9 +177,9 @@ def test_capacity_is_shared_and_outlives_a_restart(api_cluster: ApiCluster, tmp_
     with small_identity() as identity:
         wired = {"VIGIL_NAMESPACES": namespaces, "VIGIL_REGISTRY_URL": identity.url, "VIGIL_REGISTRY_TOKEN": "t"}
         with operating(api_cluster, first.namespace, tmp_path, **wired) as operator:
-            told = third.wait_reason("waits", "InsufficientInferenceCapacity")["message"]
-            assert "of the Site's 10 10 are taken by 2 Camera(s)" in told
-            assert "for all namespaces together" in told
+            found = third.wait_reason("waits", "InsufficientInferenceCapacity")["message"]
+            assert "of the Site's 10 10 are taken by 2 Camera(s)" in found
+            assert "for all namespaces together" in found
             for world in (first, second):
                 world.wait_for("deployment", "camera-runs")
             operator.stop()

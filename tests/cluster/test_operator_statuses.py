@@ -57,8 +57,8 @@ class Desk:
         )
 
     def events(self) -> list[tuple[str, str, str]]:
-        told = self.namespace.all("events.events.k8s.io")
-        found = [one for one in told if one["regarding"]["name"] == self.name]
+        events = self.namespace.all("events.events.k8s.io")
+        found = [one for one in events if one["regarding"]["name"] == self.name]
         return [(one["type"], one["reason"], one["note"]) for one in sorted(found, key=lambda one: one["eventTime"])]
 
 

@@ -156,10 +156,10 @@ def test_who_fights_for_a_field_is_named_and_not_fought_for_ever(own_api_cluster
             api_cluster.kubectl(*apply, input=theirs)
             return world.reason("fought") == "ApplyConflict"
 
-        wait_until(fought, 60, "the quarrel is told")
-        told = world.condition("fought")["message"]
-        assert "rival" in told
-        assert ".spec.replicas" in told
+        wait_until(fought, 60, "the conflict is reported")
+        message = world.condition("fought")["message"]
+        assert "rival" in message
+        assert ".spec.replicas" in message
         assert world.condition("fought", "Stalled")["status"] == "True"
         mark = api_cluster.audit_size()
         in_peace(QUARREL_S)
@@ -297,10 +297,10 @@ def test_conditions_follow_the_heartbeats(api_cluster: ApiCluster, own_nats: Nat
         assert world.condition("talks", "Reconciling")["status"] == "False"
         since = world.condition("talks")["lastTransitionTime"]
         stream.says(CameraState.RECONNECTING, SourceReason.UNREACHABLE, message="nothing answers at 10.0.0.5:554")
-        told = world.wait_reason("talks", "Unreachable")
-        assert told["message"] == "nothing answers at 10.0.0.5:554"
+        condition = world.wait_reason("talks", "Unreachable")
+        assert condition["message"] == "nothing answers at 10.0.0.5:554"
         assert world.condition("talks", "SourceReachable")["status"] == "False"
-        assert told["lastTransitionTime"] >= since
+        assert condition["lastTransitionTime"] >= since
         assert world.wait_reason("talks", "NoHeartbeat", 40)["status"] == "False"
     # The last word is kept by JetStream: an operator that starts now reads it.
     stream.says(CameraState.STREAMING, SourceReason.CONNECTED)
@@ -312,19 +312,19 @@ def test_conditions_follow_the_heartbeats(api_cluster: ApiCluster, own_nats: Nat
 
 def test_a_wrong_variable_is_named_without_its_value(tmp_path: Path) -> None:
     operator = Operator(tmp_path, {"VIGIL_NAMESPACES": "Not A Name", "VIGIL_LEASE_S": "soon"})
-    with pytest.raises(AssertionError, match="ended with 2") as told:
+    with pytest.raises(AssertionError, match="ended with 2") as raised:
         operator.start()
-    assert "VIGIL_LEASE_S" in str(told.value)
-    assert "soon" not in str(told.value)
+    assert "VIGIL_LEASE_S" in str(raised.value)
+    assert "soon" not in str(raised.value)
 
 
 def test_a_taken_port_is_reported(api_cluster: ApiCluster, own_nats: NatsServer, tmp_path: Path) -> None:
     operator = Operator(tmp_path, settings(api_cluster, "default"))
     taken = own_nats.url.rpartition(":")[2]
     operator.running.spec.env.update(VIGIL_HTTP_PORT=taken)  # type: ignore[attr-defined]
-    with pytest.raises(AssertionError, match="ended with 74") as told:
+    with pytest.raises(AssertionError, match="ended with 74") as raised:
         operator.start()
-    assert f"{LOOPBACK}" in str(told.value)
+    assert f"{LOOPBACK}" in str(raised.value)
 
 
 @pytest.mark.timeout(300)
@@ -356,9 +356,9 @@ def test_a_camera_of_another_schema_is_reported_and_goes_on(own_api_cluster: Api
 
         wait_until(spoiled, 30, "the loose schema is served")
         own_api_cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
-        told = world.wait_reason("aged", "InvalidSpec", 60)["message"]
-        assert "spec.source.type" in told
-        assert "spec.sampling.fps" in told
+        message = world.wait_reason("aged", "InvalidSpec", 60)["message"]
+        assert "spec.source.type" in message
+        assert "spec.sampling.fps" in message
         assert world.condition("aged", "Stalled")["status"] == "True"
         assert deployments(world)["camera-aged"] == before
         assert "Traceback" not in operator.log

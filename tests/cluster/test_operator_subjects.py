@@ -31,8 +31,8 @@ def people(
 def test_photos_of_a_secret_are_enrolled_with_a_result_each(people: Stage) -> None:
     people.secret("joe", one=photo(JOE[0]), two=b"no photo at all")
     people.subject("joe", "one.jpg", "two.jpg")
-    told = people.wait_for("subject", "joe", "SomePhotosRefused")
-    status = told["status"]
+    found = people.wait_for("subject", "joe", "SomePhotosRefused")
+    status = found["status"]
     assert {one["type"]: one["status"] for one in status["conditions"]} == {
         "Ready": "True",
         "Enrolled": "True",
@@ -44,12 +44,12 @@ def test_photos_of_a_secret_are_enrolled_with_a_result_each(people: Stage) -> No
         ("two", "NotAnImage", False),
     ]
     assert status["photos"][0]["qualityPermille"] > 500
-    assert status["subjectId"] == told["metadata"]["uid"]
+    assert status["subjectId"] == found["metadata"]["uid"]
     assert status["modelId"] == people.registry("status")["modelId"]
-    assert told["metadata"]["finalizers"] == [FINALIZER]
+    assert found["metadata"]["finalizers"] == [FINALIZER]
     people.secret("joe", one=photo(JOE[0]), two=photo(JOE[1]))
     people.wait_for("subject", "joe", "Enrolled")
-    assert len(people.rows("SELECT 1 FROM subject_embeddings WHERE subject_id = $1", told["metadata"]["uid"])) == 2
+    assert len(people.rows("SELECT 1 FROM subject_embeddings WHERE subject_id = $1", found["metadata"]["uid"])) == 2
 
 
 def test_a_config_maps_binary_data_is_as_good(people: Stage) -> None:
@@ -61,18 +61,18 @@ def test_a_config_maps_binary_data_is_as_good(people: Stage) -> None:
 
 def test_a_secret_that_arrives_later_is_enrolled_by_itself(people: Stage) -> None:
     people.subject("late", "one.jpg")
-    told = people.wait_for("subject", "late", "PhotoSourceMissing")
-    (one,) = told["status"]["photos"]
+    found = people.wait_for("subject", "late", "PhotoSourceMissing")
+    (one,) = found["status"]["photos"]
     assert (one["reason"], one["message"]) == (
         "NotFound",
         f"there is no Secret late in namespace {people.namespace}",
     )
-    assert "finalizers" not in told["metadata"]  # nothing has left for identity
+    assert "finalizers" not in found["metadata"]  # nothing has left for identity
     people.secret("late", other=photo(JOE[0]))
     wait_until(
         lambda: "has no key one.jpg" in people.get("subject", "late")["status"]["photos"][0]["message"],
         SOON_S,
-        "the missing key is told",
+        "the missing key is reported",
     )
     people.secret("late", one=photo(JOE[0]))
     people.wait_for("subject", "late", "Enrolled")
@@ -80,7 +80,7 @@ def test_a_secret_that_arrives_later_is_enrolled_by_itself(people: Stage) -> Non
     wait_until(
         lambda: "no longer there" in people.get("subject", "late")["status"]["photos"][0].get("message", ""),
         SOON_S,
-        "the source that went is told",
+        "the missing source is reported",
     )
     assert people.condition("subject", "late")["status"] == "True"
     assert people.puts("late") == 1
@@ -90,9 +90,9 @@ def test_bytes_with_another_sha256_are_never_sent(people: Stage) -> None:
     good = photo(JOE[0])
     people.secret("sums", one=good)
     people.subject("sums", "one.jpg", sha256=hashlib.sha256(b"another photo").hexdigest())
-    told = people.wait_for("subject", "sums", "PhotoSourceMissing")
-    assert told["status"]["photos"][0]["reason"] == "ChecksumMismatch"
-    assert hashlib.sha256(good).hexdigest() in told["status"]["photos"][0]["message"]
+    found = people.wait_for("subject", "sums", "PhotoSourceMissing")
+    assert found["status"]["photos"][0]["reason"] == "ChecksumMismatch"
+    assert hashlib.sha256(good).hexdigest() in found["status"]["photos"][0]["message"]
     assert people.puts("sums") == 0
     people.subject("sums", "one.jpg", sha256=hashlib.sha256(good).hexdigest())
     people.wait_for("subject", "sums", "Enrolled")
@@ -104,9 +104,9 @@ def test_who_takes_consent_back_leaves_the_gallery_at_once(people: Stage) -> Non
     uid = people.wait_for("subject", "takes-back", "Enrolled")["metadata"]["uid"]
     vectors = people.registry("status")["vectors"]
     people.subject("takes-back", "one.jpg", consent={"status": "Withdrawn"})
-    told = people.wait_for("subject", "takes-back", "ConsentNotGranted")
-    assert {one["type"]: one["status"] for one in told["status"]["conditions"]}["ConsentValid"] == "False"
-    assert told["status"].get("photos", []) == []
+    found = people.wait_for("subject", "takes-back", "ConsentNotGranted")
+    assert {one["type"]: one["status"] for one in found["status"]["conditions"]}["ConsentValid"] == "False"
+    assert found["status"].get("photos", []) == []
     assert people.registry("status")["vectors"] == vectors - 1
     assert people.rows("SELECT 1 FROM subject_photos WHERE subject_id = $1", uid) == []
 
@@ -135,9 +135,9 @@ def test_a_deleted_subject_is_erased_with_a_receipt(people: Stage) -> None:
         assert people.rows(f"SELECT 1 FROM {table} WHERE {column} = $1", uid) == []  # noqa: S608 - our tables
     receipt = people.registry(f"erasures/{uid}")
     assert receipt["counts"]["qdrant.vectors"] == 2
-    (told,) = [one for one in people.events("leaves") if one["reason"] == "Erased"]
-    assert uid in told["note"]
-    assert "2 qdrant.vectors" in told["note"]
+    (event,) = [one for one in people.events("leaves") if one["reason"] == "Erased"]
+    assert uid in event["note"]
+    assert "2 qdrant.vectors" in event["note"]
     assert f'"erasure": "{uid}"' in people.operator.log
 
 

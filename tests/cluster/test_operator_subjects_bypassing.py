@@ -43,7 +43,7 @@ def patch(people: Stage, name: str, change: Mapping[str, object], *options: str)
     return done.returncode == 0
 
 
-def told(people: Stage, name: str) -> str:
+def invalid_message(people: Stage, name: str) -> str:
     """Return the message of a Subject with Ready=False, InvalidSpec; empty while Ready has another reason."""
     ready = people.condition("subject", name)
     return str(ready["message"]) if ready["reason"] == "InvalidSpec" else ""
@@ -54,29 +54,29 @@ def test_it_says_what_is_wrong_and_is_erased_all_the_same(people: Stage) -> None
     people.subject("old", "one.jpg")
     uid = people.wait_for("subject", "old", "Enrolled")["metadata"]["uid"]
     loosen(people.cluster)
-    # Watches of the old schema are told what it leaves over, so it is written until one of the new schema is there.
+    # Watches of the old schema receive what it leaves, so it is written until one of the new schema is there.
     times = itertools.count()
 
-    def unknown_field_is_told() -> bool:
+    def unknown_field_is_reported() -> bool:
         wrong = {
             "metadata": {"annotations": {"written": str(next(times))}},
             "spec": {"consent": None, "colour": "red", "photos": "none"},
         }
-        return patch(people, "old", wrong) and "spec.colour: unknown field" in told(people, "old")
+        return patch(people, "old", wrong) and "spec.colour: unknown field" in invalid_message(people, "old")
 
-    wait_until(unknown_field_is_told, SOON_S, "the unknown field is told", poll_s=0.5)
+    wait_until(unknown_field_is_reported, SOON_S, "the unknown field is reported", poll_s=0.5)
     people.cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
     people.wait_for("subject", "old", "InvalidSpec")
-    assert "spec.consent: is required" in told(people, "old")
+    assert "spec.consent: is required" in invalid_message(people, "old")
     people.delete("subject", "old")
     people.wait_gone("subject", "old")
     assert people.registry(f"erasures/{uid}")["counts"]["qdrant.vectors"] == 1
 
 
 def test_a_status_written_by_hand_is_put_right(people: Stage) -> None:
-    people.secret("told", one=photo("joe-biden/1.jpg"))
-    people.subject("told", "one.jpg")
-    before = people.wait_for("subject", "told", "Enrolled")["status"]
+    people.secret("reported", one=photo("joe-biden/1.jpg"))
+    people.subject("reported", "one.jpg")
+    before = people.wait_for("subject", "reported", "Enrolled")["status"]
     condition = {
         "type": "Ready",
         "status": "False",
@@ -84,8 +84,8 @@ def test_a_status_written_by_hand_is_put_right(people: Stage) -> None:
         "lastTransitionTime": "2020-01-01T00:00:00Z",
     }
     wrong = {"status": {"conditions": [condition], "photos": [], "subjectId": None}}
-    assert patch(people, "told", wrong, "--subresource=status")
-    after = people.wait_for("subject", "told", "Enrolled")["status"]
+    assert patch(people, "reported", wrong, "--subresource=status")
+    after = people.wait_for("subject", "reported", "Enrolled")["status"]
     assert after["subjectId"] == before["subjectId"]
     assert after["photos"] == before["photos"]
     assert {one["type"] for one in after["conditions"]} == {one["type"] for one in before["conditions"]}

@@ -16,7 +16,7 @@ from vigil_runtime.backoff import KeyedBackoff
 K = TypeVar("K", bound=Hashable)
 
 SLACK: Final = 64
-"""So many outdated entries may always stay in the heap: cleaning a small one is not worth the work."""
+"""Outdated entries that may always stay in the heap: cleaning a small one is not worth the work."""
 
 
 class WorkQueue(Generic[K]):

@@ -1,4 +1,4 @@
-"""Which objects are reconciled when one changes: itself, its owner, and those that refer to it."""
+"""Select the objects to reconcile when one changes: itself, its owner, and those that refer to it."""
 
 from collections.abc import Iterator
 from typing import Final

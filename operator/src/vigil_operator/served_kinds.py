@@ -1,4 +1,4 @@
-"""Which of Vigil's kinds the API server serves.
+"""Find out which of Vigil's kinds the API server serves.
 
 kopf asks once, at its start, and watches those for as long as it runs. Asking here instead of scanning CRDs spares the
 operator the right to read them.

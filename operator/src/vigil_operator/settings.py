@@ -47,7 +47,7 @@ class Settings(BusSettings, HttpSettings):
     """Address of identity's registry, such as http://vigil-identity:8080; without one nothing is registered."""
     registry_token: SecretStr | None = None
     monitoring: Literal["None", "PodMonitor", "Annotations"] = "None"
-    """How Prometheus discovers the stream pods."""
+    """The way in which Prometheus discovers the stream pods."""
     pod_monitor_labels: dict[str, str] = {}
     """Labels of every PodMonitor beside Vigil's own, as a JSON object; Prometheus selects PodMonitors by labels."""
     network_policy: bool = True
@@ -67,7 +67,7 @@ class Settings(BusSettings, HttpSettings):
     usb_resources: dict[str, str] = {}
     """Extended resource by device path, such as {"/dev/video0": "squat.ai/video"}, from a device plugin."""
     state_size_limit: str = "320Mi"
-    """Of the stream pod's volume for its journal; more than the journal may take."""
+    """Size of the stream pod's volume for its journal; more than the journal may take."""
     photo_networks: Annotated[str, NoDecode] = ""
     """Private networks from which photos are fetched, such as 10.20.0.0/16, with commas."""
     photos_at_once: Annotated[int, Field(ge=1, le=16)] = 2

@@ -81,10 +81,10 @@ async def test_a_refused_listener_reports_it_and_recovers(own_nats: NatsServer, 
         await eventually(lambda: heard(CameraState.STREAMING), 30, "a heartbeat is heard", poll_s=0.2)
         assert error_of(heartbeats) == ""
         change_token(own_nats, tmp_path / "nats" / "nats.conf", own_nats.token, "another")
-        told = await eventually(lambda: error_of(heartbeats), 30, "the trouble is told")
-        assert "refuses the token" in told
-        assert own_nats.url in told
-        assert own_nats.token not in told
+        message = await eventually(lambda: error_of(heartbeats), 30, "the error is reported")
+        assert "refuses the token" in message
+        assert own_nats.url in message
+        assert own_nats.token not in message
         change_token(own_nats, tmp_path / "nats" / "nats.conf", "another", own_nats.token)
         await eventually(lambda: not error_of(heartbeats), 30, "it is let in again")
         await eventually(lambda: heard(CameraState.RECONNECTING), 30, "heartbeats are heard again", poll_s=0.2)

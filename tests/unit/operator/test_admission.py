@@ -1,4 +1,4 @@
-"""Who has a place: declared by namespace, reported by Triton for all namespaces together."""
+"""Admission of Cameras: capacity is declared by namespace, or reported by Triton for all namespaces."""
 
 from typing import Any
 
@@ -49,18 +49,18 @@ class AdmissionSetup:
         self.cache: Cache = cache(*objects)
         for one in sites:
             self.cache.put(Kind.SITE, one)
-        self.called: list[Key] = []
+        self.requeued: list[Key] = []
         heartbeats = Heartbeats(lambda _: None, lambda _: None)
-        self.admission = Admission(self.cache, heartbeats, CameraMemories(), self.called.append)
+        self.admission = Admission(self.cache, heartbeats, CameraMemories(), self.requeued.append)
 
     def enters(self, name: str, namespace: str = "one", reported: int | None = 10, *, known: bool = True) -> bool:
         decision = self.admission.decide(key(name, namespace), SITE, reported, known=known)
         return decision is None or decision.admitted
 
-    def called_now(self) -> set[Key]:
+    def requeued_now(self) -> set[Key]:
         """Return the Cameras that were requeued since the last call."""
-        found = set(self.called)
-        self.called.clear()
+        found = set(self.requeued)
+        self.requeued.clear()
         return found
 
 
@@ -68,9 +68,10 @@ def test_reported_capacity_is_shared_by_all_namespaces() -> None:
     """A namespace without a Site object shares the capacity that Triton reports, too."""
     setup = AdmissionSetup(camera("a", "one"), camera("b", "two"), camera("c", "zoo"), sites=(site("one"),))
     assert [setup.enters("a", "one"), setup.enters("b", "two"), setup.enters("c", "zoo")] == [True, True, False]
-    told = str(setup.admission.decide(key("c", "zoo"), SITE, 10))
+    message = str(setup.admission.decide(key("c", "zoo"), SITE, 10))
     assert (
-        "of the Site's 10 10 are taken by 2 Camera(s); Triton reports this capacity for all namespaces together" in told
+        "of the Site's 10 10 are taken by 2 Camera(s); Triton reports this capacity for all namespaces together"
+        in message
     )
 
 
@@ -93,9 +94,9 @@ def test_a_waiting_camera_waits_until_the_capacity_is_known() -> None:
     """Only its status says that it waits: the operator has just started."""
     setup = AdmissionSetup(camera("new"), waiting("waits"))
     assert [setup.enters(name, reported=None, known=False) for name in ("new", "waits")] == [True, False]
-    told = str(setup.admission.decide(key("waits"), SITE, None, known=False))
-    assert "the operator has not received the inference capacity" in told
-    assert "None" not in told
+    message = str(setup.admission.decide(key("waits"), SITE, None, known=False))
+    assert "the operator has not received the inference capacity" in message
+    assert "None" not in message
     assert setup.enters("waits", reported=None), "to report nothing is an answer"
     assert setup.enters("waits", reported=None, known=False), "it is in"
 
@@ -117,10 +118,10 @@ def test_a_declared_capacity_needs_no_report() -> None:
 def test_freed_room_requeues_cameras_of_other_namespaces() -> None:
     setup = AdmissionSetup(camera("a", "one"), camera("b", "two"), camera("c", "zoo"))
     assert [setup.enters("a", "one"), setup.enters("b", "two"), setup.enters("c", "zoo")] == [True, True, False]
-    setup.called_now()
+    setup.requeued_now()
     setup.cache.remove(Kind.CAMERA, camera("a", "one", version=2))
     setup.admission.free(key("a", "one"))
-    assert setup.called_now() == {key("c", "zoo")}
+    assert setup.requeued_now() == {key("c", "zoo")}
     assert setup.enters("c", "zoo")
 
 
@@ -129,7 +130,7 @@ def test_a_lower_demand_makes_room_in_other_namespaces() -> None:
     assert [setup.enters("a", "one"), setup.enters("b", "two")] == [True, False]
     setup.cache.put(Kind.CAMERA, camera("a", "one", version=2, sampling={"fps": 5}))
     assert setup.enters("a", "one")
-    assert setup.called_now() == {key("b", "two")}
+    assert setup.requeued_now() == {key("b", "two")}
 
 
 def test_waiting_for_a_declared_capacity_delays_no_other_site() -> None:
@@ -157,15 +158,15 @@ def test_a_site_that_declares_its_capacity_frees_the_line() -> None:
         False,
         False,
     ]
-    setup.called_now()
+    setup.requeued_now()
     setup.cache.put(Kind.SITE, site("one", detectionsPerSecond=5))
     assert not setup.enters("giant", "one")
-    assert key("b", "zoo") in setup.called_now()
+    assert key("b", "zoo") in setup.requeued_now()
     assert setup.enters("b", "zoo")
 
 
-@pytest.mark.parametrize(("figures", "told"), [([10, 10, 20, None, None], [10, 20, None]), ([None], [None])])
-def test_a_capacity_is_reported_when_it_changes(figures: list[int | None], told: list[int | None]) -> None:
+@pytest.mark.parametrize(("figures", "reported"), [([10, 10, 20, None, None], [10, 20, None]), ([None], [None])])
+def test_a_capacity_is_reported_when_it_changes(figures: list[int | None], reported: list[int | None]) -> None:
     """The first report counts as a change, even that there is none."""
     noted: list[tuple[str, int | None]] = []
     capacities = Capacities(lambda name: noted.append((name, capacities.get(name))))
@@ -173,4 +174,4 @@ def test_a_capacity_is_reported_when_it_changes(figures: list[int | None], told:
     for figure in figures:
         capacities.set(SITE, figure)
     assert capacities.is_known(SITE)
-    assert noted == [(SITE, figure) for figure in told]
+    assert noted == [(SITE, figure) for figure in reported]

@@ -67,13 +67,13 @@ async def test_the_own_token_is_sent_to_the_own_bus_alone() -> None:
     foreign = site("default", "tenant", url="nats://elsewhere:4222")
     same = site("annex", "tenant", url=OWN)
     async with listening(foreign, same) as (buses, _):
-        told = {address.url for address in buses.addresses.values() if address.token is not None}
-        assert told == {OWN}
+        urls = {address.url for address in buses.addresses.values() if address.token is not None}
+        assert urls == {OWN}
         assert set(buses.addresses) == {BusOwner(None, "default"), BusOwner("tenant", "annex")}
 
 
-@pytest.mark.parametrize(("url", "told"), [("nats://elsewhere:4222", "credentialsSecretRef"), (OWN, ""), (None, "")])
-async def test_another_bus_without_a_secret_lacks_its_token(url: str | None, told: str) -> None:
+@pytest.mark.parametrize(("url", "field"), [("nats://elsewhere:4222", "credentialsSecretRef"), (OWN, ""), (None, "")])
+async def test_another_bus_without_a_secret_lacks_its_token(url: str | None, field: str) -> None:
     """The Site names the field in which the Secret belongs."""
     context = context_of(Cache())
     reconciler = SiteReconciler(context, None, Gallery(None, lambda: None))
@@ -81,8 +81,8 @@ async def test_another_bus_without_a_secret_lacks_its_token(url: str | None, tol
     assert isinstance(found, Site), found
     missing = reconciler._secret_missing(Key(Kind.SITE, "tenant", "default"), found)
     await context.api.close()
-    assert told in missing
-    assert bool(missing) is bool(told)
+    assert field in missing
+    assert bool(missing) is bool(field)
 
 
 def test_sites_of_one_name_in_two_namespaces_have_a_bus_each() -> None:

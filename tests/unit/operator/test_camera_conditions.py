@@ -1,4 +1,4 @@
-"""From what is known of a Camera to what is told: a table."""
+"""From the facts of a Camera to its conditions: a table."""
 
 from typing import Any
 
@@ -51,17 +51,17 @@ TABLE: dict[str, tuple[CameraFacts, str, tuple[str, str, str, str, str, str]]] =
         "Connecting",
         (F, F, U, T, F, U),
     ),
-    "told to end": (
+    "ending": (
         known(heard=heard(CameraState.STOPPED, SourceReason.STOPPED, message="the process was told to end")),
         "Starting",
         (F, F, U, T, F, U),
     ),
-    "told to end, and nothing follows": (
+    "ended, and nothing follows": (
         known(heard=heard(CameraState.STOPPED, SourceReason.STOPPED, 16)),
         "NoHeartbeat",
         (F, F, U, F, F, U),
     ),
-    "told to end by suspend": (
+    "ended by suspend": (
         known(heard=heard(CameraState.STOPPED, SourceReason.STOPPED), suspended=True),
         "Suspended",
         (F, F, U, F, F, U),
@@ -143,9 +143,9 @@ def test_only_ready_reports_an_error_of_inference() -> None:
 
 def test_stalled_excludes_ready_and_reconciling() -> None:
     for facts, _, _ in TABLE.values():
-        told = {one.type: one.status.value for one in condition_updates(facts)}
-        assert not (told["Ready"] == "True" and told["Stalled"] == "True")
-        assert not (told["Reconciling"] == "True" and told["Stalled"] == "True")
+        statuses = {one.type: one.status.value for one in condition_updates(facts)}
+        assert not (statuses["Ready"] == "True" and statuses["Stalled"] == "True")
+        assert not (statuses["Reconciling"] == "True" and statuses["Stalled"] == "True")
 
 
 def test_conditions_can_be_written_as_they_are() -> None:
@@ -235,7 +235,7 @@ PODS: dict[str, tuple[Object | None, str | None, str]] = {
         None,
         "",
     ),
-    "only a proxy is told of": (
+    "only a proxy has a status": (
         pod(phase="Pending", containerStatuses=[{"name": "istio-proxy", "state": {"running": {}}}]),
         "PodPending",
         "Pending",

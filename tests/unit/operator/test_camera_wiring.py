@@ -1,4 +1,4 @@
-"""What a Camera is connected with, and what is missing for that: a table of surroundings."""
+"""The connections of a Camera, or the problem that prevents them: a table of surroundings."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,4 +1,4 @@
-"""A pod that was edited in place is made anew; one that was made so is left, and nobody's pods are removed for ever."""
+"""An edited pod is replaced, but not without end, and a pod that was made so is left."""
 
 import pytest
 
@@ -14,7 +14,7 @@ OURS, MIRROR, EVIL = "vigil/stream:1", "mirror.local/vigil/stream:1", "evil:1"
 
 
 class Pods:
-    """Removes by noting; fails as often as told.
+    """Removes by noting; fails a number of times.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Heartbeats: only a change of meaning is told, and silence is one."""
+"""Heartbeats: only a change of meaning is reported, and silence is one."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ FRONT = ResourceKey("default", "front")
 
 
 class Heard:
-    """Heartbeats, and what they told."""
+    """Heartbeats, and what they reported."""
 
     def __init__(self) -> None:
         self.cameras: list[ResourceKey] = []
@@ -59,7 +59,7 @@ async def test_silence_and_return_are_reported_once_each() -> None:
     heard.beats.note(FRONT, beat(), age_s=STALE_S - 0.5)
     watching = asyncio.create_task(heard.beats.watch_silence())
     try:
-        await eventually(lambda: len(heard.cameras) == 2, 10, "the silence is told")
+        await eventually(lambda: len(heard.cameras) == 2, 10, "the silence is reported")
         last = heard.beats.get(FRONT)
         assert last is not None
         assert last.stale

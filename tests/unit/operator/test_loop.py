@@ -12,7 +12,7 @@ from vigil_operator.reconcile.loop import ReconcileLoop
 
 
 class Noting:
-    """A reconciler that notes its keys, and hangs or fails when told so."""
+    """A reconciler that notes its keys, and hangs or fails on request."""
 
     def __init__(self, *, hangs: bool = False, fails: int = 0) -> None:
         self.seen: list[Key] = []

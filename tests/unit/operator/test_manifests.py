@@ -32,11 +32,11 @@ GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.yaml"))
 def rendered(document: dict[str, Any]) -> list[Object]:
     found = check(document["camera"])
     assert isinstance(found, Camera), found
-    told = Settings(**{**settings().model_dump(exclude_unset=True), **document.get("settings", {})})
+    given = Settings(**{**settings().model_dump(exclude_unset=True), **document.get("settings", {})})
     given_wiring = {
         name: tuple(value) if isinstance(value, list) else value for name, value in document.get("wiring", {}).items()
     }
-    return [manifest for _, manifest in children(found, wiring(told, **given_wiring))]
+    return [manifest for _, manifest in children(found, wiring(given, **given_wiring))]
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)

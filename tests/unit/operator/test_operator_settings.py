@@ -1,4 +1,4 @@
-"""The environment: what is wrong is named, and no value of it is shown."""
+"""The environment: each fault is named, and no value is shown."""
 
 import json
 import subprocess
@@ -37,19 +37,19 @@ def test_what_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> N
     monkeypatch.setenv("VIGIL_NATS_TOKEN", "very-secret")
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as error:
         load(Settings)
-    assert words in str(told.value)
-    assert "very-secret" not in str(told.value)
+    assert words in str(error.value)
+    assert "very-secret" not in str(error.value)
 
 
 @pytest.mark.parametrize("label", labels("front"))
 def test_no_label_of_vigils_own_can_be_given_to_pod_monitors(monkeypatch: pytest.MonkeyPatch, label: str) -> None:
     monkeypatch.setenv("VIGIL_POD_MONITOR_LABELS", json.dumps({"release": "prometheus", label: "mine"}))
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as error:
         load(Settings)
-    assert str(told.value).startswith(f"VIGIL_POD_MONITOR_LABELS: {label}: ")
-    assert "are Vigil's own; take another, or leave it out" in str(told.value)
+    assert str(error.value).startswith(f"VIGIL_POD_MONITOR_LABELS: {label}: ")
+    assert "are Vigil's own; take another, or leave it out" in str(error.value)
 
 
 def test_the_program_names_the_wrong_variable_and_ends() -> None:

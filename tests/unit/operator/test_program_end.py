@@ -1,4 +1,4 @@
-"""What the operator says when it cannot go on."""
+"""The last line and exit status of an operator that cannot go on."""
 
 import socket
 
@@ -24,7 +24,7 @@ async def test_a_port_that_is_taken_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "told"),
+    ("error", "status", "words"),
     [
         (ListenError("cannot listen on address 127.0.0.1:80"), __main__.EXIT_IO, "cannot listen"),
         (LeaseLostError("the Lease was lost"), __main__.EXIT_FAILED, "the Lease was lost"),
@@ -34,7 +34,7 @@ async def test_a_port_that_is_taken_is_named() -> None:
     ],
 )
 def test_each_error_ends_the_program_with_its_status(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, told: str
+    monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, words: str
 ) -> None:
     async def serve(_: Settings) -> None:
         raise error
@@ -42,5 +42,5 @@ def test_each_error_ends_the_program_with_its_status(
     monkeypatch.setattr(host, "serve", serve)
     done = CliRunner().invoke(__main__.app, ["run"])
     assert done.exit_code == status
-    assert told in done.stderr
+    assert words in done.stderr
     assert ("address" in done.stderr) == isinstance(error, ListenError)

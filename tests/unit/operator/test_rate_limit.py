@@ -1,4 +1,4 @@
-"""Turns for what can wait."""
+"""The rate limit of work that can wait."""
 
 import pytest
 from tests.unit.operator.contexts import Clock

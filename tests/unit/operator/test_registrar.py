@@ -1,4 +1,4 @@
-"""A Camera that identity refuses: said once, counted, and tried again."""
+"""A Camera that identity refuses: logged once, counted, and sent again."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -45,7 +45,7 @@ async def test_a_refused_camera_is_logged_once_and_retried(
     registry.on_refused = lambda method, kind: counted.append((method, kind))
     monkeypatch.setattr(registration, "FIRST_REFUSED_S", 0.2)
     registrar, memory = CameraRegistrar(registry), RegistrationMemory()
-    with capture_logs() as told:
+    with capture_logs() as logged:
         again_s = await registrar.put(KEY, camera_object(), memory)
         assert again_s is not None
         waiting_s = await registrar.put(KEY, camera_object(), memory)  # another reconcile asks nothing meanwhile
@@ -53,8 +53,8 @@ async def test_a_refused_camera_is_logged_once_and_retried(
         assert waiting_s is not None
         await asyncio.sleep(waiting_s)
         assert await registrar.put(KEY, camera_object(), memory) is not None
-    assert [one["log_level"] for one in told] == ["warning"]
-    assert "unknown field" in told[0]["reason"]
+    assert [one["log_level"] for one in logged] == ["warning"]
+    assert "unknown field" in logged[0]["reason"]
     assert counted == [("PUT", "cameras")] * 2
     answers.status = 204
     assert await registrar.put(KEY, camera_object(source={"url": "rtsp://10.0.0.6/"}), memory) is None

@@ -1,4 +1,4 @@
-"""Cameras are registered beside their reconciles, whatever identity does; asked of a real HTTP server."""
+"""Cameras are registered beside their reconciles, over a real HTTP server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -76,7 +76,7 @@ async def test_a_failed_registration_is_repeated(identity: Identity, registry: R
     made = Registrations(cache(camera_object("front")), CameraRegistrar(registry), CameraMemories())
     running = asyncio.create_task(made.run())
     made.request(key("front"))
-    await eventually(lambda: len(identity.asked) == 2, 10, "it is told again")
+    await eventually(lambda: len(identity.asked) == 2, 10, "it is sent again")
     assert len(set(identity.asked)) == 1
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -91,9 +91,9 @@ async def test_an_invalid_camera_is_skipped_and_a_gone_one_removed(identity: Ide
     made.request(key("front"))
     await eventually(lambda: identity.asked, 5, "front is registered")
     seen.remove(Kind.CAMERA, camera_object("front", 2))
-    await eventually(lambda: made.idle, 5, "all is told")
+    await eventually(lambda: made.idle, 5, "all is sent")
     made.request(key("front"))
-    await eventually(lambda: len(identity.asked) > 1, 5, "front is taken out")
+    await eventually(lambda: len(identity.asked) > 1, 5, "front is removed")
     assert [one.split()[0] for one in identity.asked[:2]] == ["PUT", "DELETE"]
     assert not [one for one in identity.asked if "odd" in one]
     running.cancel()
@@ -114,13 +114,13 @@ async def test_an_unconfirmed_registration_is_removed_once(identity: Identity, r
     for _ in range(2):  # what is left of a Camera has it looked at again
         made.request(key("front"))
         made.request(key("odd"))
-        await eventually(lambda: len(identity.asked) >= 3 and made.idle, 5, "both are taken out")
+        await eventually(lambda: len(identity.asked) >= 3 and made.idle, 5, "both are removed")
     assert sorted(identity.asked[1:]) == ["DELETE cameras/default/front", "DELETE cameras/default/odd"]
     seen.put(Kind.CAMERA, camera_object("front", 3))
     made.request(key("front"))
     await eventually(lambda: len(identity.asked) == 4 and made.idle, 5, "it is registered anew")
     seen.remove(Kind.CAMERA, camera_object("front", 4))
     made.request(key("front"))
-    await eventually(lambda: len(identity.asked) == 5, 5, "and taken out anew")
+    await eventually(lambda: len(identity.asked) == 5, 5, "and removed again")
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What was deleted while no operator ran is taken out of identity, and nothing else; asked of real HTTP servers."""
+"""Deletions without an operator are repeated at identity, and nothing else is; over real HTTP servers."""
 
 import json
 import uuid
@@ -101,10 +101,10 @@ async def test_a_rebuilt_cluster_removes_nothing_and_logs_one_line(
     """The line names the entries that are kept."""
     servers, sweep, _ = swept
     sweep._registry.registrar = registrar
-    with capture_logs() as told:
+    with capture_logs() as logged:
         assert await sweep.sweep(Kind.SUBJECT) == []
     assert servers.deleted == []
-    (line,) = told
+    (line,) = logged
     assert line["log_level"] == "warning"
     assert "3 Subjects that are not in this cluster" in line["event"]
     assert "to erase a person, apply the Subject and delete it" in line["event"]

@@ -1,4 +1,4 @@
-"""Who is reconciled when something changes: a table."""
+"""The objects that are reconciled when one changes: a table."""
 
 from typing import Any
 
@@ -79,10 +79,10 @@ def test_a_change_concerns(seen: Cache, name: str) -> None:
     kind, changed, affected = TABLE[name]
     queue: WorkQueue[Key] = WorkQueue()
     router = Router(seen, queue, settings())
-    told: set[str] = set()
-    seen.listen(lambda change: told.update(f"{key.kind}/{key.name}" for key in router.affected(change)))
+    queued: set[str] = set()
+    seen.listen(lambda change: queued.update(f"{key.kind}/{key.name}" for key in router.affected(change)))
     seen.put(kind, changed)
-    assert told == affected
+    assert queued == affected
     assert len(queue) == len(affected)
 
 

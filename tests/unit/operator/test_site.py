@@ -1,4 +1,4 @@
-"""A Site beside an identity: what it refuses stays told until it is taken; what Triton can do holds without a Site."""
+"""A Site beside an identity: a refusal is reported until it is accepted; capacity is known without a Site."""
 
 import time
 from collections.abc import AsyncIterator
@@ -108,8 +108,8 @@ async def test_a_refusal_is_reported_until_identity_accepts(
         assert reason == "InvalidSpec"
         assert "spec.retention: unknown field (422)" in message
     assert answers.puts == 1
-    told = (context.cache.get(KEY) or {})["status"]
-    assert told["galleryVersion"] == "m@1/0", "how identity stands is told all the same"
+    status = (context.cache.get(KEY) or {})["status"]
+    assert status["galleryVersion"] == "m@1/0", "the status of identity is reported all the same"
     assert context.capacities.get("default") == 200
     answers.code = 204
     registration = reconciler._memories[KEY].registration

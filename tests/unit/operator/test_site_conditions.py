@@ -1,4 +1,4 @@
-"""What is said of a Site, by what its parts answered."""
+"""The conditions of a Site, from the state of its parts."""
 
 from dataclasses import replace
 from typing import Any
@@ -60,8 +60,8 @@ CASES: dict[str, tuple[dict[str, Any], tuple[bool | None, str], tuple[bool | Non
 @pytest.mark.parametrize("case", CASES)
 def test_each_case_has_these_conditions_and_reasons(case: str) -> None:
     change, ready, connected = CASES[case]
-    told = {one.type: (one.true, one.reason) for one in site_conditions.condition_updates(replace(GOOD, **change))}
-    assert told == {"Ready": ready, "Connected": connected, "InSync": (True, "NoUpstream")}
+    found = {one.type: (one.true, one.reason) for one in site_conditions.condition_updates(replace(GOOD, **change))}
+    assert found == {"Ready": ready, "Connected": connected, "InSync": (True, "NoUpstream")}
 
 
 def test_the_endpoint_at_fault_is_named() -> None:
@@ -70,10 +70,10 @@ def test_the_endpoint_at_fault_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backlog", "told"), [(0, 0), (99, 0), (100, 100), (199, 100), (250, 200), (9999, 9000), (12_345, 10_000)]
+    ("backlog", "rounded"), [(0, 0), (99, 0), (100, 100), (199, 100), (250, 200), (9999, 9000), (12_345, 10_000)]
 )
-def test_a_backlog_is_reported_coarsely(backlog: int, told: int) -> None:
-    assert coarse(backlog) == told
+def test_a_backlog_is_reported_coarsely(backlog: int, rounded: int) -> None:
+    assert coarse(backlog) == rounded
 
 
 def test_a_gallery_that_is_not_known_leaves_no_old_figures() -> None:

@@ -1,4 +1,4 @@
-"""What is stored under a looser schema hinders nobody else: whatever is in its spec."""
+"""An object that is stored under a looser schema affects no other object."""
 
 from typing import Any
 

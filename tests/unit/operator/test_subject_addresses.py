@@ -85,8 +85,8 @@ class Identity:
             photos.append({"name": name, "accepted": bool(digest), "reason": reason, "sha256": digest})
         spec = subject.spec.model_dump_json(by_alias=True)
         digest = enrolment_digest(spec, {one["name"]: one["sha256"] for one in photos})
-        told = {"enrolled": True, "reason": "Enrolled", "photos": photos, "modelId": self.model, "digest": digest}
-        return {"subjectId": UID, **told}
+        report = {"enrolled": True, "reason": "Enrolled", "photos": photos, "modelId": self.model, "digest": digest}
+        return {"subjectId": UID, **report}
 
 
 async def serve(handler: Any, context: ssl.SSLContext | None = None) -> tuple[web.AppRunner, int]:
@@ -224,10 +224,10 @@ async def test_all_photos_together_are_no_more_than_identity_takes(
     assert identity.sent == [{"one", "two"}]
     assert again_s is None
     assert enrolment.absent is not None
-    told = enrolment.absent["six"]
-    assert told.reason is PhotoReason.TOO_LARGE
-    assert "more than 500 bytes" in told.message
-    assert "may have 2500 bytes together, and the first ones have 2000" in told.message
+    absent = enrolment.absent["six"]
+    assert absent.reason is PhotoReason.TOO_LARGE
+    assert "more than 500 bytes" in absent.message
+    assert "may have 2500 bytes together, and the first ones have 2000" in absent.message
 
 
 async def test_what_identity_no_longer_knows_is_fetched_again(bench: Bench, photos: Photos, identity: Identity) -> None:

@@ -1,4 +1,4 @@
-"""What is said of a Subject, by its spec, the clock and what became of its photos."""
+"""The conditions of a Subject, from its spec, the time and the results of its photos."""
 
 import datetime as dt
 import uuid
@@ -37,12 +37,14 @@ def subject(**spec: Any) -> Subject:
 
 
 def photo(name: str, reason: str = "Accepted") -> PhotoResult:
-    return PhotoResult(name=name, accepted=reason == "Accepted", reason=PhotoReason(reason), message=f"told of {name}")
+    return PhotoResult(
+        name=name, accepted=reason == "Accepted", reason=PhotoReason(reason), message=f"message of {name}"
+    )
 
 
 def report(*photos: PhotoResult) -> EnrolmentReport:
     good = any(one.accepted for one in photos)
-    return EnrolmentReport(subject_id=uuid.uuid4(), enrolled=good, reason="told", photos=list(photos))
+    return EnrolmentReport(subject_id=uuid.uuid4(), enrolled=good, reason="Enrolled", photos=list(photos))
 
 
 BOTH = report(photo("one"), photo("two"))
@@ -154,25 +156,25 @@ CASES: dict[str, tuple[dict[str, Any], Enrolment, dict[str, tuple[bool | None, s
 @pytest.mark.parametrize("case", CASES)
 def test_each_case_has_these_conditions_and_reasons(case: str) -> None:
     spec, enrolment, wanted = CASES[case]
-    told = {
+    found = {
         one.type: (one.true, one.reason)
         for one in subject_conditions.condition_updates(subject(**spec), enrolment, NOW)
     }
-    assert set(told) == {"Ready", "Enrolled", "ConsentValid", "Replicated"}
-    assert {kind: told[kind] for kind in wanted} == wanted
+    assert set(found) == {"Ready", "Enrolled", "ConsentValid", "Replicated"}
+    assert {kind: found[kind] for kind in wanted} == wanted
 
 
 def test_a_message_names_the_refused_photo_and_the_reason() -> None:
-    told = {one.type: one.message for one in subject_conditions.condition_updates(subject(), Enrolment(ONE), NOW)}
-    assert told["Ready"] == "1 of 2 photos are in the gallery; two: told of two"
-    told = {one.type: one.message for one in subject_conditions.condition_updates(subject(), Enrolment(NONE), NOW)}
-    assert told["Ready"] == "no photo could be used; one: told of one (1 more in status.photos)"
+    found = {one.type: one.message for one in subject_conditions.condition_updates(subject(), Enrolment(ONE), NOW)}
+    assert found["Ready"] == "1 of 2 photos are in the gallery; two: message of two"
+    found = {one.type: one.message for one in subject_conditions.condition_updates(subject(), Enrolment(NONE), NOW)}
+    assert found["Ready"] == "no photo could be used; one: message of one (1 more in status.photos)"
 
 
 def test_an_absent_photo_has_the_operators_reason() -> None:
     """Identity only reports it as missing."""
-    told = Enrolment(report(photo("one"), photo("two", "Missing")), GONE)
-    assert [(one.name, str(one.reason)) for one in subject_conditions.photo_results(subject(), told)] == [
+    enrolment = Enrolment(report(photo("one"), photo("two", "Missing")), GONE)
+    assert [(one.name, str(one.reason)) for one in subject_conditions.photo_results(subject(), enrolment)] == [
         ("one", "Accepted"),
         ("two", "NotFound"),
     ]
@@ -182,7 +184,7 @@ def test_a_photo_stays_accepted_without_its_source() -> None:
     """Its message says that the source is gone."""
     (_, two) = subject_conditions.photo_results(subject(), Enrolment(BOTH, GONE))
     assert two.accepted
-    assert two.message == "enrolled; its source is no longer there: told of two"
+    assert two.message == "enrolled; its source is no longer there: message of two"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What counts as already enrolled, so that nothing is sent twice and nobody is forgotten by accident."""
+"""What counts as enrolled, so that nothing is sent twice and no Subject is un-enrolled by accident."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""Where photos are found in Secrets and ConfigMaps, and what is said when they are not."""
+"""Photos in Secrets and ConfigMaps, and the reasons of absent ones."""
 
 import base64
 import hashlib

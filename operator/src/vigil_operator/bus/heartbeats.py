@@ -52,7 +52,7 @@ class Heard:
 
 @dataclass(slots=True)
 class _Last:
-    """What is remembered of one camera.
+    """The last heartbeat of one camera.
 
     Attributes
     ----------

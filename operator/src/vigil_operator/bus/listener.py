@@ -27,7 +27,7 @@ FIELDS: Final = (
     *("sessionId", "state", "reason", "message", "fitness", "width", "height"),
     *("inferenceEndpoint", "inferenceTrouble"),
 )
-"""Of a heartbeat as JSON: the same as `heartbeats.meaning`."""
+"""Fields of a heartbeat as JSON: the same as `heartbeats.meaning`."""
 REFUSED: Final = "the server refuses the token; check the Secret that spec.bus.credentialsSecretRef names"
 
 

@@ -1,4 +1,4 @@
-"""How the operator starts and ends inside kopf."""
+"""Start and end the operator inside kopf."""
 
 import asyncio
 from typing import Any, Final

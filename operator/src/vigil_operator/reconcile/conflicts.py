@@ -4,9 +4,8 @@ import time
 from typing import Final
 
 MAX_REPAIRS: Final = 5
-"""So many repairs..."""
+"""Repairs within `WINDOW_S`; then the thing is left as it is for the rest of the window."""
 WINDOW_S: Final = 300.0
-"""...within so many seconds; then the thing is left as it is for the rest of them."""
 
 
 class ConflictLimiter:

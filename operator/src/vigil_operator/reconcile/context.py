@@ -1,4 +1,4 @@
-"""What every reconcile works with and returns."""
+"""Inputs and result of every reconcile."""
 
 import datetime as dt
 from collections.abc import Callable

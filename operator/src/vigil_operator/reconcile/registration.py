@@ -1,4 +1,4 @@
-"""What is remembered of the registration of a Camera or a Site with identity."""
+"""Memory of the registration of a Camera or a Site with identity."""
 
 from dataclasses import dataclass, field
 from typing import Final

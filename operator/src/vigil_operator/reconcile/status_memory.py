@@ -1,4 +1,4 @@
-"""What is remembered of the status of one object."""
+"""Memory of the status of one object."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from vigil_operator.reconcile.conflicts import ConflictLimiter
 
 @dataclass(slots=True)
 class StatusMemory:
-    """One status.
+    """Memory of one status.
 
     Attributes
     ----------

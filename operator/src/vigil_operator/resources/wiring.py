@@ -7,7 +7,7 @@ from vigil_operator.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """What a Camera's stream pod connects to and reads.
+    """The connections and inputs of a Camera's stream pod.
 
     Attributes
     ----------

@@ -29,7 +29,7 @@ MAKE_ROOM: Final = (
     "lower sampling.fps here or elsewhere, suspend a Camera, or add Triton servers and declare their capacity in the "
     "Site's spec.inference.detectionsPerSecond; the waiting Camera of the highest scheduling.priority enters first"
 )
-"""What to do when inference has no room."""
+"""Advice for inference without room."""
 
 SHARED: Final = (
     "Triton reports this capacity for all namespaces together, unless a Site declares its own in "

@@ -26,7 +26,7 @@ class QueuePosition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What one Camera asks of its Site.
+    """Demand of one Camera on its Site.
 
     Attributes
     ----------

@@ -22,13 +22,13 @@ from vigil_operator.resources.names import CONFIG_HASH, CONTAINER, child_name
 log = structlog.get_logger(__name__)
 
 MAX_EDITS: Final = 8
-"""So many reasons for a replacement are remembered of one Camera; the oldest is dropped."""
+"""Reasons for a replacement that are remembered of one Camera; the oldest is dropped."""
 
 _Labels = tuple[tuple[str, str | None], ...]
 
 
 class _Made(NamedTuple):
-    """What a pod or a template is made with; None: unknown, because the pod was edited before it was seen."""
+    """Content of a pod or a template; None: unknown, because the pod was edited before it was seen."""
 
     configuration: Hashable
     labels: _Labels | None
@@ -55,7 +55,7 @@ class _Edit(NamedTuple):
 
 @dataclass(slots=True)
 class PodMemory:
-    """What is remembered of the pods of one Camera.
+    """Memory of the pods of one Camera.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Which installation of Vigil runs a Camera, where more than one serves its namespace.
+"""Find the installation of Vigil that runs a Camera, where more than one serves its namespace.
 
 Every child carries the name of the installation that made it. The Deployment decides, and where there is none the
 ServiceAccount, which is made first; the other children follow, so that of two installations that begin at the same
@@ -29,9 +29,9 @@ DECIDING: Final = (Kind.DEPLOYMENT, Kind.SERVICE_ACCOUNT)
 LOOK_S: Final = 5.0
 """The Lease of another installation is read at most so often."""
 LEASE_S: Final = 15
-"""Of a Lease that does not name its duration."""
+"""Duration of a Lease that does not name one."""
 MAX_CLAIM_REPORTS: Final = 3
-"""How often a Camera's status names the other installation when its Lease cannot be read: one at work overwrites it."""
+"""Times that a status names the other installation when its Lease cannot be read: one at work overwrites it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Claim:
 
 @dataclass(slots=True)
 class ClaimMemory:
-    """What is remembered of a Camera that another installation runs.
+    """Memory of a Camera that another installation runs.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Which heartbeats come from a Camera's newest pod, and which from a pod before it.
+"""Attribute heartbeats to a Camera's newest pod, or to a pod before it.
 
 A heartbeat names its session and no pod. A session that was heard before a pod was first seen cannot be that of the
 pod's process. No clocks are compared: those of the cameras, the nodes and the API server need not agree.

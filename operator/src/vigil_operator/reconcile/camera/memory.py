@@ -1,4 +1,4 @@
-"""What the operator remembers of a Camera between two reconciles.
+"""Memory of the Cameras between two reconciles.
 
 All of it may be lost at any time: an operator that starts has none of it. One object holds it for each Camera, so that
 nothing remains of a Camera that was deleted.
@@ -18,7 +18,7 @@ from vigil_runtime.backoff import Backoff
 
 @dataclass(slots=True)
 class CameraMemory:
-    """One Camera.
+    """Memory of one Camera.
 
     Attributes
     ----------

@@ -37,7 +37,7 @@ DEFAULT_ENDPOINT: Final = "default"
 
 @dataclass(slots=True)
 class SiteMemory:
-    """What is remembered of a Site; all of it may be lost.
+    """Memory of a Site between two reconciles; all of it may be lost.
 
     Attributes
     ----------

@@ -11,7 +11,7 @@ from vigil_operator.kube.kinds import Object
 from vigil_operator.reconcile.conditions import ConditionUpdate
 
 SOURCE_REASONS = frozenset({PhotoReason.NOT_FOUND, PhotoReason.CHECKSUM_MISMATCH, PhotoReason.MISSING})
-"""Of photos that were not assessed."""
+"""Reasons of photos that were not assessed."""
 
 CALM = frozenset({SubjectReason.ERASING, SubjectReason.NOT_YET_VALID, SubjectReason.CONSENT_NOT_GRANTED})
 """Reasons for which a Subject is not ready although nothing is wrong."""

@@ -41,7 +41,7 @@ LONGEST_PHOTO_RETRY_S: Final = 3600.0
 
 @dataclass(slots=True)
 class SubjectMemory:
-    """What is remembered of a Subject between two reconciles; all of it may be lost.
+    """Memory of a Subject between two reconciles; all of it may be lost.
 
     Attributes
     ----------
