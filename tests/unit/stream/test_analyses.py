@@ -112,7 +112,7 @@ def test_the_registry_makes_the_analyses_that_a_camera_names() -> None:
     assert [one.name for one in made] == camera.spec.analyses == [AnalysisName.FACES]
 
 
-def test_the_operator_admits_each_analysis_by_its_models_and_cost() -> None:
+def test_the_operator_counts_the_same_models_and_cost() -> None:
     camera = Camera(Story(), **ALL)
     for one in make_analyses(camera.context):
         assert [cost.model for cost in ANALYSES[one.name]] == list(one.models)
