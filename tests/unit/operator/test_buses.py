@@ -22,7 +22,7 @@ from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.reconcile.site.buses import Buses, BusOwner, WantedBus, wanted_buses
 from vigil_operator.reconcile.site.reconciler import SiteReconciler
-from vigil_operator.registry.gallery import Gallery
+from vigil_operator.registry.identity_status import IdentityStatus
 from vigil_operator.settings import Settings
 from vigil_runtime.bus import BusAddress
 from vigil_runtime.registry.client import registered
@@ -76,7 +76,7 @@ async def test_the_own_token_is_sent_to_the_own_bus_alone() -> None:
 async def test_another_bus_without_a_secret_lacks_its_token(url: str | None, field: str) -> None:
     """The Site names the field in which the Secret belongs."""
     context = context_of(Cache())
-    reconciler = SiteReconciler(context, None, Gallery(None, lambda: None))
+    reconciler = SiteReconciler(context, None, IdentityStatus(None, lambda: None))
     found = check(registered("Site", site("default", "tenant", url=url) if url else site("default", "tenant")))
     assert isinstance(found, Site), found
     missing = reconciler._secret_missing(Key(Kind.SITE, "tenant", "default"), found)

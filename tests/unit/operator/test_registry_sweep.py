@@ -19,7 +19,7 @@ from vigil_operator.kube.kinds import Kind
 from vigil_operator.metrics import Metrics
 from vigil_operator.reconcile.registry_sweep import RegistrySweep
 from vigil_operator.reconcile.subject.reconciler import SubjectReconciler
-from vigil_operator.registry.gallery import Gallery
+from vigil_operator.registry.identity_status import IdentityStatus
 from vigil_runtime.registry.client import RegistryClient as Registry
 
 GONE, HERE, ELSE, LEFT = (str(uuid.UUID(int=number)) for number in (1, 2, 3, 4))
@@ -77,7 +77,7 @@ async def swept() -> AsyncIterator[tuple[Servers, RegistrySweep, SubjectReconcil
     context = replace(away, settings=settings, api=Api(ApiClient(Configuration(url)), cache, Metrics()))
     registry = Registry(url, "token")
     registry.registrar = OURS
-    subjects = SubjectReconciler(context, registry, Gallery(registry, lambda: None))
+    subjects = SubjectReconciler(context, registry, IdentityStatus(registry, lambda: None))
     yield servers, RegistrySweep(context, registry, subjects), subjects
     await subjects.close()
     await registry.close()

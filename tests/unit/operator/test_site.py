@@ -18,7 +18,7 @@ from vigil_operator.reconcile.context import ReconcileContext
 from vigil_operator.reconcile.registration import FIRST_REFUSED_S
 from vigil_operator.reconcile.site import endpoints as site_endpoints
 from vigil_operator.reconcile.site.reconciler import SiteReconciler
-from vigil_operator.registry.gallery import Gallery
+from vigil_operator.registry.identity_status import IdentityStatus
 from vigil_operator.routes import add_indices
 from vigil_runtime.registry.client import RegistryClient as Registry
 
@@ -100,7 +100,7 @@ async def test_a_refusal_is_reported_until_identity_accepts(
     identity: tuple[Identity, Registry], context: ReconcileContext
 ) -> None:
     answers, registry = identity
-    reconciler = SiteReconciler(context, registry, Gallery(registry, lambda: None))
+    reconciler = SiteReconciler(context, registry, IdentityStatus(registry, lambda: None))
     context.cache.put(Kind.SITE, site(1, 1, "30d"))
     for _ in range(3):  # looks again, and asks for nothing again
         await reconciler.reconcile(KEY)
@@ -124,7 +124,7 @@ async def test_a_site_that_was_corrected_is_asked_for_at_once(
     identity: tuple[Identity, Registry], context: ReconcileContext
 ) -> None:
     answers, registry = identity
-    reconciler = SiteReconciler(context, registry, Gallery(registry, lambda: None))
+    reconciler = SiteReconciler(context, registry, IdentityStatus(registry, lambda: None))
     context.cache.put(Kind.SITE, site(1, 1, "30d"))
     await reconciler.reconcile(KEY)
     answers.code = 204
@@ -141,7 +141,7 @@ async def test_capacity_is_read_without_a_site_object(
     identity: tuple[Identity, Registry], context: ReconcileContext
 ) -> None:
     _, registry = identity
-    reconciler = SiteReconciler(context, registry, Gallery(registry, lambda: None))
+    reconciler = SiteReconciler(context, registry, IdentityStatus(registry, lambda: None))
     result = await reconciler.reconcile(KEY)
     assert (result.again_s, context.capacities.get("default")) == (None, None), "nobody asks"
     context.cache.put(Kind.CAMERA, camera_object())
@@ -174,7 +174,7 @@ async def test_the_last_capacity_holds_once_a_triton_answered(
     says, registry = identity
     for answer in answers:
         says.status = STATUS | answer
-        await SiteReconciler(context, registry, Gallery(registry, lambda: None)).measure()
+        await SiteReconciler(context, registry, IdentityStatus(registry, lambda: None)).measure()
     assert (context.capacities.is_known("default"), context.capacities.get("default")) == (known, capacity)
 
 
@@ -183,18 +183,18 @@ async def test_capacity_is_read_for_an_invalid_site(
 ) -> None:
     _, registry = identity
     context.cache.put(Kind.SITE, site(1, 1, "for a while"))
-    result = await SiteReconciler(context, registry, Gallery(registry, lambda: None)).reconcile(KEY)
+    result = await SiteReconciler(context, registry, IdentityStatus(registry, lambda: None)).reconcile(KEY)
     assert ready(context)[0] == "InvalidSpec"
     assert context.capacities.get("default") == 200
     assert result.again_s is not None, "it is looked at again"
 
 
 async def test_without_identity_nobody_waits_for_its_word(context: ReconcileContext) -> None:
-    await SiteReconciler(context, None, Gallery(None, lambda: None)).measure()
+    await SiteReconciler(context, None, IdentityStatus(None, lambda: None)).measure()
     assert (context.capacities.is_known("default"), context.capacities.get("default")) == (True, None)
 
 
 async def test_without_identity_nothing_is_looked_at_again(context: ReconcileContext) -> None:
     context.cache.put(Kind.CAMERA, camera_object())
-    result = await SiteReconciler(context, None, Gallery(None, lambda: None)).reconcile(KEY)
+    result = await SiteReconciler(context, None, IdentityStatus(None, lambda: None)).reconcile(KEY)
     assert result.again_s is None

@@ -41,7 +41,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[bool | None, str], tuple[bool | Non
         (False, "BusCredentialsMissing"),
         (False, "BusCredentialsMissing"),
     ),
-    "identity is away": ({"gallery": "nobody answers"}, (False, "GalleryUnreachable"), (True, "Connected")),
+    "identity is away": ({"identity": "nobody answers"}, (False, "GalleryUnreachable"), (True, "Connected")),
     "identity refuses it": ({"refusal": "spec.colour: unknown field"}, (False, "InvalidSpec"), (True, "Connected")),
     "another Site is served": ({"served": "default"}, (False, "SiteNotServed"), (True, "Connected")),
     "another Site is served and it names no bus": (

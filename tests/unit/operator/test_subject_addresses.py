@@ -23,7 +23,7 @@ from vigil_operator.reconcile.subject.conditions import Enrolment
 from vigil_operator.reconcile.subject.enrolment import LONGEST_PHOTO_RETRY_S, Enroller
 from vigil_operator.reconcile.subject.erasure import FINALIZER
 from vigil_operator.reconcile.subject.photos import NO_RETRY
-from vigil_operator.registry.gallery import Gallery
+from vigil_operator.registry.identity_status import IdentityStatus
 from vigil_runtime.registry.client import RegistryClient as Registry
 from vigil_runtime.registry.client import registered
 
@@ -127,9 +127,9 @@ async def identity() -> AsyncIterator[Identity]:
 class Bench:
     """An Enroller with one Subject, whose photos are at addresses."""
 
-    def __init__(self, photos: Photos, enroller: Enroller, gallery: Gallery, cache: Cache) -> None:
+    def __init__(self, photos: Photos, enroller: Enroller, status: IdentityStatus, cache: Cache) -> None:
         self._photos, self.enroller, self._cache, self._version = photos, enroller, cache, 0
-        self.gallery = gallery
+        self.status = status
 
     async def enrol(self, name: str = "Ann", **photos: bytes) -> tuple[Enrolment, float | None]:
         """Enrol the Subject with these photos; return its enrolment and the seconds until the next attempt."""
@@ -146,14 +146,14 @@ class Bench:
         return await self.enroller.enrol(KEY, obj, subject)
 
     def pass_time(self) -> None:
-        """Let the time come at which the photos are looked for again."""
+        """Make the next attempt to read the photos due."""
         known = self.enroller._memories[KEY]
         assert known.again_at < float("inf")
         known.again_at = time.monotonic()
 
     def ask_anew(self) -> None:
-        """Let the last word of identity on itself be an old one."""
-        self.gallery._asked_at = float("-inf")
+        """Make the last status of identity outdated."""
+        self.status._asked_at = float("-inf")
 
 
 @pytest.fixture
@@ -165,8 +165,8 @@ async def bench(
     away = context_of(cache)
     settings = away.settings.model_copy(update={"photo_networks": "127.0.0.0/8,::1/128"})
     registry = Registry(identity.url, "token")
-    gallery = Gallery(registry, lambda: None)
-    made = Bench(photos, Enroller(replace(away, settings=settings), registry, gallery), gallery, cache)
+    status = IdentityStatus(registry, lambda: None)
+    made = Bench(photos, Enroller(replace(away, settings=settings), registry, status), status, cache)
     yield made
     await made.enroller.close()
     await registry.close()
@@ -254,7 +254,7 @@ async def test_another_model_is_served_with_all_photos_at_once(
     identity.model = "other@2"
     identity.known.clear()
     bench.ask_anew()
-    await bench.gallery.status()
+    await bench.status.status()
     await bench.enrol(one=b"one", two=b"two")
     assert identity.sent == [{"one"}, {"one"}]
     await bench.enrol(one=b"one", two=b"two")

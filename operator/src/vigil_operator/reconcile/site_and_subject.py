@@ -4,7 +4,7 @@ from vigil_operator.kube.kinds import Kind
 from vigil_operator.reconcile.context import ReconcileContext
 from vigil_operator.reconcile.site.reconciler import SiteReconciler
 from vigil_operator.reconcile.subject.reconciler import SubjectReconciler
-from vigil_operator.registry.gallery import Gallery
+from vigil_operator.registry.identity_status import IdentityStatus
 from vigil_operator.settings import Settings
 from vigil_runtime.registry.client import RegistryClient as Registry
 
@@ -25,5 +25,5 @@ def site_and_subject(context: ReconcileContext, registry: Registry | None) -> tu
 
     if registry is not None:
         registry.on_refused = lambda method, kind: context.metrics.refusals.labels(method, kind).inc()
-    gallery = Gallery(registry, model_changed)
-    return SiteReconciler(context, registry, gallery), SubjectReconciler(context, registry, gallery)
+    identity = IdentityStatus(registry, model_changed)
+    return SiteReconciler(context, registry, identity), SubjectReconciler(context, registry, identity)

@@ -32,7 +32,7 @@ class SiteFacts:
         The error of the bus; None when none is known.
     bus_secret_missing
         What is missing of the Secret with the bus's token; empty when nothing is.
-    gallery
+    identity
         The status of identity; the error when it does not answer.
     refusal
         Why identity refuses the Site; empty when it does not, or was not asked.
@@ -45,7 +45,7 @@ class SiteFacts:
     endpoints: Sequence[EndpointStatus]
     bus_error: BusError | None
     bus_secret_missing: str
-    gallery: RegistryStatus | str
+    identity: RegistryStatus | str
     refusal: str = ""
     listened: bool = True
 
@@ -86,7 +86,7 @@ def _ready(facts: SiteFacts, connected: ConditionUpdate) -> ConditionUpdate:
         return ConditionUpdate(
             kind, False, SiteReason.INFERENCE_UNREACHABLE, message or "no inference endpoint is named"
         )
-    if isinstance(facts.gallery, str) or facts.refusal:
+    if isinstance(facts.identity, str) or facts.refusal:
         return _not_registered(facts)
     if bad:
         return ConditionUpdate(kind, True, SiteReason.SOME_ENDPOINTS_UNREACHABLE, message)
@@ -97,8 +97,8 @@ def _ready(facts: SiteFacts, connected: ConditionUpdate) -> ConditionUpdate:
 
 def _not_registered(facts: SiteFacts) -> ConditionUpdate:
     kind = SiteCondition.READY
-    if isinstance(facts.gallery, str):
-        return ConditionUpdate(kind, False, SiteReason.GALLERY_UNREACHABLE, facts.gallery)
+    if isinstance(facts.identity, str):
+        return ConditionUpdate(kind, False, SiteReason.GALLERY_UNREACHABLE, facts.identity)
     return ConditionUpdate(kind, False, SiteReason.INVALID_SPEC, f"{REFUSED}: {facts.refusal}")
 
 
@@ -113,15 +113,15 @@ def invalid(problems: Sequence[Problem]) -> list[ConditionUpdate]:
     ]
 
 
-def gallery_status(gallery: RegistryStatus | str) -> Object:
+def gallery_status(identity: RegistryStatus | str) -> Object:
     """Return the fields of the status that describe the gallery, coarse enough to change seldom."""
-    if isinstance(gallery, str):
+    if isinstance(identity, str):
         return {}
     fields: Object = {}
-    if gallery.model_id is not None:
-        fields["galleryVersion"] = f"{gallery.model_id}/{gallery.gallery_version}"[:128]
-    if gallery.backlog is not None:
-        fields["backlog"] = coarse(gallery.backlog)
+    if identity.model_id is not None:
+        fields["galleryVersion"] = f"{identity.model_id}/{identity.gallery_version}"[:128]
+    if identity.backlog is not None:
+        fields["backlog"] = coarse(identity.backlog)
     return fields
 
 

@@ -21,7 +21,7 @@ from vigil_operator.reconcile.site import endpoints as site_endpoints
 from vigil_operator.reconcile.site.conditions import SiteFacts
 from vigil_operator.reconcile.status_memory import StatusMemory
 from vigil_operator.reconcile.status_writer import StatusWriter
-from vigil_operator.registry.gallery import Gallery
+from vigil_operator.registry.identity_status import IdentityStatus
 from vigil_operator.resources.names import BUS_TOKEN
 from vigil_operator.routes import BY_SITE
 from vigil_runtime.registry.client import RegistryClient as Registry
@@ -53,10 +53,10 @@ class SiteMemory:
 class SiteReconciler:
     """Registers Sites with identity and writes their status."""
 
-    def __init__(self, context: ReconcileContext, registry: Registry | None, gallery: Gallery) -> None:
+    def __init__(self, context: ReconcileContext, registry: Registry | None, identity: IdentityStatus) -> None:
         self._context = context
         self._registry = registry
-        self._gallery = gallery
+        self._identity = identity
         self._memories: defaultdict[Key, SiteMemory] = defaultdict(SiteMemory)
         self._statuses = StatusWriter(context, "Look")
 
@@ -65,7 +65,7 @@ class SiteReconciler:
         obj = self._context.cache.get(key)
         if obj is None or obj["metadata"].get("deletionTimestamp"):
             return await self._leave(key)
-        gallery = await self._measure(key.name)  # an invalid Site has Cameras, too
+        identity = await self._measure(key.name)  # an invalid Site has Cameras, too
         site = check(registered("Site", obj))
         if isinstance(site, list):
             result = await self._write(key, obj, site_conditions.invalid(site), {})
@@ -74,7 +74,7 @@ class SiteReconciler:
             msg = f"{key} was read as a {type(site).__name__}"
             raise TypeError(msg)
         error = await self._register(key, obj)
-        facts = await self._check(key, site, error, gallery)
+        facts = await self._check(key, site, error, identity)
         result = await self._write(key, obj, site_conditions.condition_updates(facts), self._parts(key, facts))
         return replace(result, again_s=_check_s())
 
@@ -104,36 +104,36 @@ class SiteReconciler:
         registration.accept(mark)
         return ""
 
-    async def _check(self, key: Key, site: Site, error: str, gallery: RegistryStatus | str) -> SiteFacts:
+    async def _check(self, key: Key, site: Site, error: str, identity: RegistryStatus | str) -> SiteFacts:
         return SiteFacts(
             name=key.name,
-            served=self._served(gallery),
+            served=self._served(identity),
             endpoints=await site_endpoints.check_all(self._endpoints(site)),
             bus_error=self._context.heartbeats.bus_error(key.name, key.namespace),
             bus_secret_missing=self._secret_missing(key, site),
-            gallery=error or gallery,
+            identity=error or identity,
             refusal=self._memories[key].registration.refusal,
             listened=key.name == self._context.settings.site or site.spec.bus != Bus(),
         )
 
-    def _served(self, gallery: RegistryStatus | str) -> str:
+    def _served(self, identity: RegistryStatus | str) -> str:
         """Return the name of the Site that the gateway serves, whose setting may differ from the operator's."""
-        served = gallery.site if isinstance(gallery, RegistryStatus) else None
+        served = identity.site if isinstance(identity, RegistryStatus) else None
         return served or self._context.settings.site
 
     async def _measure(self, site: str) -> RegistryStatus | str:
         """Return the status of identity, or its error, and note the inference capacity of a Site."""
         try:
-            gallery = await self._gallery.status()
+            identity = await self._identity.status()
         except RegistryError as error:
             if self._registry is None:
                 self._context.capacities.set(site, None)  # it stays unknown
             return str(error)
-        if self._served(gallery) != site:
+        if self._served(identity) != site:
             self._context.capacities.set(site, None)  # as that of a Site that is not served
-        elif gallery.detector is not None:  # until a Triton has answered identity, the last capacity holds
-            self._context.capacities.set(site, site_conditions.capacity(gallery.detector))
-        return gallery
+        elif identity.detector is not None:  # until a Triton has answered identity, the last capacity holds
+            self._context.capacities.set(site, site_conditions.capacity(identity.detector))
+        return identity
 
     def _endpoints(self, site: Site) -> list[InferenceEndpoint]:
         if site.spec.inference.endpoints:
@@ -171,7 +171,7 @@ class SiteReconciler:
         return {
             "endpoints": [_endpoint(endpoint) for endpoint in facts.endpoints],
             "cameras": len(cameras),
-            **(site_conditions.gallery_status(facts.gallery) if facts.name == facts.served else {}),
+            **(site_conditions.gallery_status(facts.identity) if facts.name == facts.served else {}),
         }
 
     async def _write(self, key: Key, obj: Object, updates: list[ConditionUpdate], parts: Object) -> Result:

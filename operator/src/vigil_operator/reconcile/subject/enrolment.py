@@ -24,7 +24,7 @@ from vigil_operator.reconcile.subject import photos as subject_photos
 from vigil_operator.reconcile.subject.conditions import Enrolment, barred
 from vigil_operator.reconcile.subject.erasure import FINALIZER, has_finalizer
 from vigil_operator.reconcile.subject.photos import PhotoSet
-from vigil_operator.registry.gallery import NOT_CONFIGURED, Gallery
+from vigil_operator.registry.identity_status import NOT_CONFIGURED, IdentityStatus
 from vigil_runtime.backoff import KeyedBackoff
 from vigil_runtime.photos import Downloader
 from vigil_runtime.registry.client import RegistryClient as Registry
@@ -79,11 +79,11 @@ class SubjectMemory:
 class Enroller:
     """Enrols Subjects, and remembers the enrolment of each at identity."""
 
-    def __init__(self, context: ReconcileContext, registry: Registry | None, gallery: Gallery) -> None:
+    def __init__(self, context: ReconcileContext, registry: Registry | None, identity: IdentityStatus) -> None:
         settings = context.settings
         self._context = context
         self._registry = registry
-        self._gallery = gallery
+        self._identity = identity
         self._downloader = Downloader(settings.allowed_photo_networks)
         self._slots = asyncio.Semaphore(settings.photos_at_once)
         self._memories: dict[Key, SubjectMemory] = {}
@@ -165,7 +165,7 @@ class Enroller:
         return Enrolment(memory.report, absent, memory.error, refused=memory.refused)
 
     def _is_due(self, memory: SubjectMemory, wanted: str) -> bool:
-        is_another_model = memory.model is not None and self._gallery.model_id not in {None, memory.model}
+        is_another_model = memory.model is not None and self._identity.model_id not in {None, memory.model}
         return memory.tried != wanted or time.monotonic() >= memory.again_at or is_another_model
 
     async def _has(self, memory: SubjectMemory, wanted: str) -> bool:
@@ -175,10 +175,10 @@ class Enroller:
             return False
         if report.model_id is not None:
             try:
-                await self._gallery.status()
+                await self._identity.status()
             except RegistryError:
                 return True  # nothing is to be sent; a later reconcile sees whether another model is served
-        return report.model_id is None or self._gallery.model_id in {None, report.model_id}
+        return report.model_id is None or self._identity.model_id in {None, report.model_id}
 
     async def _add_finalizer(self, key: Key, obj: Object) -> None:
         if has_finalizer(obj):
@@ -191,8 +191,8 @@ class Enroller:
     async def _put(self, registry: Registry, key: Key, subject: Subject, memory: SubjectMemory, wanted: str) -> None:
         photos = [] if barred(subject, self._context.now()) else subject.spec.photos
         if any(photo.url for photo in photos):
-            await self._gallery.status()  # nothing is downloaded while identity is away
-        reuse = plan_enrolment(photos, memory.report, self._gallery.model_id).reuse
+            await self._identity.status()  # nothing is downloaded while identity is away
+        reuse = plan_enrolment(photos, memory.report, self._identity.model_id).reuse
         found = await subject_photos.read(photos, key.namespace, self._context.api, self._downloader, reuse)
         obj = self._context.cache.get(key)
         if obj is None or obj["metadata"].get("uid") != memory.uid or obj["metadata"].get("deletionTimestamp"):
@@ -202,7 +202,7 @@ class Enroller:
             self._photos_again.forget(key)
         memory.settle()
         memory.tried, memory.found = wanted, found
-        memory.model = self._gallery.model_id or (memory.report.model_id if memory.report else None)
+        memory.model = self._identity.model_id or (memory.report.model_id if memory.report else None)
         if found.again:
             memory.again_at = time.monotonic() + self._photos_again.next_s(key)
         await self._send(registry, key, subject, memory, reuse)

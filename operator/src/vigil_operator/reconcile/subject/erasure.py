@@ -19,7 +19,7 @@ from vigil_operator.kube.kinds import Key, Object
 from vigil_operator.reconcile.context import ReconcileContext, Result
 from vigil_operator.reconcile.subject import conditions as subject_conditions
 from vigil_operator.reconcile.subject.status import SubjectReporter
-from vigil_operator.registry.gallery import NOT_CONFIGURED
+from vigil_operator.registry.identity_status import NOT_CONFIGURED
 from vigil_runtime.backoff import KeyedBackoff
 from vigil_runtime.registry.client import RegistryClient as Registry
 from vigil_runtime.registry.errors import RegistryError

@@ -14,7 +14,7 @@ from vigil_operator.reconcile.subject import conditions as subject_conditions
 from vigil_operator.reconcile.subject.enrolment import Enroller
 from vigil_operator.reconcile.subject.erasure import Erasure, has_finalizer
 from vigil_operator.reconcile.subject.status import SubjectReporter
-from vigil_operator.registry.gallery import Gallery
+from vigil_operator.registry.identity_status import IdentityStatus
 from vigil_runtime.registry.client import RegistryClient as Registry
 from vigil_runtime.registry.client import registered
 
@@ -38,10 +38,10 @@ class SubjectReconciler:
         None: the operator has none, and the conditions of each Subject report that.
     """
 
-    def __init__(self, context: ReconcileContext, registry: Registry | None, gallery: Gallery) -> None:
+    def __init__(self, context: ReconcileContext, registry: Registry | None, identity: IdentityStatus) -> None:
         self._context = context
         self._reporter = SubjectReporter(context)
-        self._enroller = Enroller(context, registry, gallery)
+        self._enroller = Enroller(context, registry, identity)
         self._erasure = Erasure(context, registry, self._reporter)
 
     async def reconcile(self, key: Key) -> Result:

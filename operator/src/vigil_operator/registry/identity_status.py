@@ -18,8 +18,8 @@ NOT_CONFIGURED: Final = (
 )
 
 
-class Gallery:
-    """Identity's status.
+class IdentityStatus:
+    """The last status of identity.
 
     Parameters
     ----------
