@@ -22,6 +22,7 @@ from vigil_contracts.resources import Camera
 from vigil_runtime.deadline import Deadline
 from vigil_runtime.health import HealthServer, Response, metrics, probe
 from vigil_stream import factory
+from vigil_stream.analyses.faces.events import sighting_event
 from vigil_stream.analyses.faces.sightings import closed_after_restart
 from vigil_stream.capture import Watchdog
 from vigil_stream.publish.journal import keep_small
@@ -106,7 +107,7 @@ class Runner:
         """Close the sightings that a killed process left open."""
         now = dt.datetime.now(dt.UTC)
         orphans = self._parts.journal.open_sightings()
-        self._parts.sink.write([closed_after_restart(orphan, now) for orphan in orphans])
+        self._parts.sink.write([sighting_event(closed_after_restart(orphan, now)) for orphan in orphans])
         if orphans:
             log.warning("closed sightings of the previous process", extra={"fields": {"count": len(orphans)}})
 

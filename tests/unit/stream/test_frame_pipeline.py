@@ -17,6 +17,7 @@ from vigil_stream.analyses.faces.analysis import FaceAnalysis
 from vigil_stream.capture.luma import LumaReader
 from vigil_stream.capture.slot import Frame
 from vigil_stream.frame_pipeline import FramePipeline
+from vigil_stream.publish.event import OutgoingEvent
 from vigil_vision.faces.model_info import DetectorInfo, EmbedderInfo
 from vigil_vision.faces.models import DetectorResult, EmbedderResult
 from vigil_vision.triton import InferenceError, InferenceResult, InferenceUnavailable, TritonClient
@@ -89,13 +90,16 @@ class Camera:
         self.spec = CameraSpec.model_validate({"source": source, **spec})
         camera = CameraRef(namespace="default", name="c")
         client = TritonClient(["127.0.0.1:1"], shared_memory="off")
-        self.context = AnalysisContext("lab", camera, "s", self.spec, client, self.events.extend, self.observer)
+        self.context = AnalysisContext("lab", camera, "s", self.spec, client, self.keep, self.observer)
         self.faces = FaceAnalysis(self.context, story)
         self.pipeline = FramePipeline(self.spec, [self.faces], self.observer, story.frame_buffer, side)
 
     events: list[Sighting]
     lit: tuple[int, ...] | None
     """Left, top, right, bottom of what alone is lit, in pixels of the frame."""
+
+    def keep(self, events: list[OutgoingEvent]) -> None:
+        self.events += [event.sighting for event in events if event.sighting is not None]
 
     def show(self, *faces: Place, settle: bool = True, cut: bool = False) -> None:
         self.story.faces = list(faces)

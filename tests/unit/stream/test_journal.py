@@ -1,6 +1,7 @@
 """Nothing accepted is lost or doubled by a death at any moment; what must go is counted."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import sqlite3
 from pathlib import Path
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 from tests.support.waiting import eventually
 from tests.unit.stream.observing import Recorder
 
-from vigil_contracts.events import Box, CameraRef, CloseReason, Sighting, SightingState, encode_sighting
+from vigil_contracts.bus import Kind
+from vigil_contracts.events import Box, CameraRef, CloseReason, Sighting, SightingState
 from vigil_contracts.ids import new_sighting_id
+from vigil_stream.analyses.faces.events import sighting_event
 from vigil_stream.counters import Counters
+from vigil_stream.publish.event import OutgoingEvent
 from vigil_stream.publish.journal import (
     DAMAGED_NAME,
     FILE_NAME,
@@ -45,8 +49,9 @@ def sighting(revision: int = 1, state: SightingState = SightingState.OPENED, bas
     )
 
 
-def event(one: Sighting) -> tuple[Sighting, bytes]:
-    return one, encode_sighting(one, NOW)
+def event(one: Sighting) -> tuple[OutgoingEvent, bytes]:
+    made = sighting_event(one)
+    return made, made.encode(NOW)
 
 
 def test_events_wait_for_acknowledgement_and_counters_survive(tmp_path: Path) -> None:
@@ -140,6 +145,51 @@ def test_a_file_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(JournalError, match="later version"):
         Journal(tmp_path)
+
+
+FIRST_VERSION = """
+CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id TEXT NOT NULL UNIQUE,
+    sighting_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+INSERT INTO outbox (event_id, sighting_id, state, size, body)
+VALUES ('a:1', 'a', 'Opened', 3, 'one'), ('a:2', 'a', 'Updated', 3, 'two'), ('a:3', 'a', 'Closed', 5, 'three');
+PRAGMA user_version = 1;
+"""
+
+
+def test_events_of_the_first_version_are_sent_after_an_upgrade(tmp_path: Path) -> None:
+    """That version knew sightings only; it can still write to the file afterwards."""
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+        db.executescript(FIRST_VERSION)
+    journal = Journal(tmp_path, Limits(max_events=3))
+    assert (journal.pending, journal.pending_bytes) == (3, 11)
+    alert = OutgoingEvent(Kind.ALERT, "alert:1", lambda _: b"four")
+    assert journal.record([(alert, b"four")]) == 1
+    journal.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+        db.execute(
+            "INSERT INTO outbox (event_id, sighting_id, state, size, body) VALUES ('b:1', 'b', 'Opened', 1, 'x')"
+        )
+    found = [(entry.event_id, entry.kind) for entry in Journal(tmp_path).next_batch(0, 10)]
+    assert found == [
+        ("a:1", Kind.SIGHTING),
+        ("a:3", Kind.SIGHTING),
+        ("alert:1", Kind.ALERT),
+        ("b:1", Kind.SIGHTING),
+    ]
+
+
+def test_an_event_of_an_unknown_kind_waits_for_an_upgrade(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.record([event(sighting()), event(sighting())])
+    journal._db.execute("UPDATE outbox SET kind = 'crossing' WHERE seq = 1")
+    assert [entry.seq for entry in journal.next_batch(0, 1)] == [2]
+    assert journal.pending == 2
 
 
 def test_a_checkpoint_keeps_everything(tmp_path: Path) -> None:
@@ -293,10 +343,10 @@ def test_a_last_revision_that_the_disk_refused_is_written_later(tmp_path: Path) 
     counters = Counters(journal, observer)
     sink = Sink(journal, counters, observer, retry_s=0)
     first = sighting()
-    sink.write([first])
+    sink.write([sighting_event(first)])
     refuse_writing(journal)
     closed = sighting(3, SightingState.CLOSED, first)
-    sink.write([sighting(2, SightingState.UPDATED, first), closed])
+    sink.write([sighting_event(sighting(2, SightingState.UPDATED, first)), sighting_event(closed)])
     sink.write([])
     assert observer.errors["outbox"][-1]
     refuse_writing(journal, refuse=False)

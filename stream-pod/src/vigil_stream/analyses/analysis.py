@@ -12,17 +12,18 @@ from typing import ClassVar, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from vigil_contracts.events import CameraRef, CloseReason, Sighting
+from vigil_contracts.events import CameraRef, CloseReason
 from vigil_contracts.resources.camera import Analysis as AnalysisName
 from vigil_contracts.resources.camera import CameraSpec
 from vigil_stream.observer import StreamObserver
 from vigil_stream.pipeline.tracker import Track, Tracker
+from vigil_stream.publish.event import OutgoingEvent
 from vigil_stream.scene import Scene
 from vigil_vision.detection import Detections
 from vigil_vision.letterbox import Letterbox
 from vigil_vision.triton import TritonClient
 
-Emit: TypeAlias = Callable[[list[Sighting]], None]
+Emit: TypeAlias = Callable[[list[OutgoingEvent]], None]
 """Takes events in their order, all of one call or none; an empty list lets a refused event be written again."""
 
 

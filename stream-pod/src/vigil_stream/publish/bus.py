@@ -58,8 +58,7 @@ class Publisher:
     ) -> None:
         self._journal = journal
         self._address = address
-        self._subject = bus.subject(address.site, Kind.SIGHTING, camera)
-        self._state_subject = bus.subject(address.site, Kind.CAMERA, camera)
+        self._subjects = {kind: bus.subject(address.site, kind, camera) for kind in Kind}
         self._observer = observer
         self._new_events = new_events
         self._streams_known = False
@@ -147,13 +146,13 @@ class Publisher:
 
     async def _send(self, jetstream: JetStreamContext, entry: Entry) -> None:
         started = time.perf_counter()
-        await jetstream.publish(self._subject, entry.body, headers=_headers(entry.event_id))
+        await jetstream.publish(self._subjects[entry.kind], entry.body, headers=_headers(entry.event_id))
         self._observer.observe_duration("publish", time.perf_counter() - started)
 
     async def state(self, body: bytes) -> None:
         """Publish a heartbeat if there is a connection; the next heartbeat follows within two seconds."""
         with contextlib.suppress(*BUS_ERRORS):
-            await self._connection.client.publish(self._state_subject, body)
+            await self._connection.client.publish(self._subjects[Kind.CAMERA], body)
 
     async def flush(self, deadline_s: float) -> bool:
         """Send the waiting events at the end of the process; return False when the deadline came first."""

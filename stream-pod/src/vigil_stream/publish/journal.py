@@ -1,6 +1,6 @@
 """The journal on disk: events that the bus has not acknowledged, sightings that are open, and counters.
 
-One SQLite file. A revision, the state of its sighting and the counters change in one transaction, before anything is
+One SQLite file. An event, the state of its sighting and the counters change in one transaction, before anything is
 sent; so after kill -9 at any moment nothing is lost, and nothing is counted twice.
 
 Written in WAL mode with synchronous=NORMAL: a transaction is in the operating system's hands when it returns, so the
@@ -24,7 +24,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from vigil_contracts.bus import Kind
 from vigil_contracts.events import Sighting, SightingState
+from vigil_stream.publish.event import OutgoingEvent
 
 log = logging.getLogger(__name__)
 
@@ -46,17 +48,27 @@ CREATE TABLE IF NOT EXISTS outbox (
     sighting_id TEXT NOT NULL,
     state TEXT NOT NULL,
     size INTEGER NOT NULL,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    kind TEXT NOT NULL DEFAULT 'sighting'
 );
 CREATE INDEX IF NOT EXISTS outbox_state ON outbox (state);
 CREATE TABLE IF NOT EXISTS open_sightings (sighting_id TEXT PRIMARY KEY, last TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS set_aside (sighting_id TEXT, last TEXT, reason TEXT);
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
+_ADD_KIND = "ALTER TABLE outbox ADD COLUMN kind TEXT NOT NULL DEFAULT 'sighting'"
+"""For a file of a version that knew sightings only; that version still reads the file."""
+
+_EXPENDABLE, _KEPT = "Updated", "Kept"
+"""Values of the column `state`: earlier versions wrote a sighting's state, and drop what is Updated first, too."""
+
 _COUNT = "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value"
 
-_OLDEST_UPDATED = "SELECT seq, size FROM outbox WHERE state = 'Updated' ORDER BY seq LIMIT 1"
+_OLDEST_EXPENDABLE = "SELECT seq, size FROM outbox WHERE state = 'Updated' ORDER BY seq LIMIT 1"
 _OLDEST = "SELECT seq, size FROM outbox ORDER BY seq LIMIT 1"
+# Events of a kind that only a later version knows wait for that version.
+_KINDS = ", ".join("?" for _ in Kind)
+_BATCH = f"SELECT seq, event_id, body, kind FROM outbox WHERE seq > ? AND kind IN ({_KINDS}) ORDER BY seq LIMIT ?"  # noqa: S608 - a constant
 
 
 class JournalError(Exception):
@@ -75,11 +87,14 @@ class Entry:
         By which JetStream recognises duplicates.
     body
         The CloudEvent.
+    kind
+        Selects the subject.
     """
 
     seq: int
     event_id: str
     body: bytes
+    kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +104,7 @@ class Limits:
     Attributes
     ----------
     max_bytes, max_events
-        When there is more, the oldest Updated events go first (a later revision holds all their data), then the
+        When there is more, the oldest expendable events go first (a later event holds all their data), then the
         oldest.
     """
 
@@ -162,13 +177,13 @@ class Journal:
         """Their bytes."""
         return self._pending_bytes
 
-    def record(self, events: Sequence[tuple[Sighting, bytes]], *, counts: dict[str, int] | None = None) -> int:
-        """Write revisions with their encoded events, all or none.
+    def record(self, events: Sequence[tuple[OutgoingEvent, bytes]], *, counts: dict[str, int] | None = None) -> int:
+        """Write events, all or none.
 
         Parameters
         ----------
         events
-            Each revision with its CloudEvent.
+            Each with its CloudEvent.
         counts
             Counters to add to in the same transaction.
 
@@ -182,8 +197,10 @@ class Journal:
             The disk is full or broken; nothing was written.
         """
         with self._transaction("events"):
-            for sighting, body in events:
-                self._insert(sighting, body)
+            for event, body in events:
+                self._insert(event, body)
+                if event.sighting is not None:
+                    self._keep_open(event.sighting)
             dropped = self._make_room()
             new = {"events_created": len(events), "events_dropped": dropped, **(counts or {})}
             self._db.executemany(_COUNT, [(name, value) for name, value in new.items() if value])
@@ -207,7 +224,7 @@ class Journal:
                 msg = f"{what} cannot be written to {self._path} ({error}); {remedy}"
                 raise JournalError(msg) from error
 
-    def _read(self, question: str, *values: int) -> list[tuple[Any, ...]]:
+    def _read(self, question: str, *values: int | str) -> list[tuple[Any, ...]]:
         with self._lock:
             try:
                 return self._db.execute(question, values).fetchall()
@@ -215,14 +232,20 @@ class Journal:
                 msg = f"{self._path} cannot be read ({error}); check that disk for errors"
                 raise JournalError(msg) from error
 
-    def _insert(self, sighting: Sighting, body: bytes) -> None:
-        sighting_id = str(sighting.sighting_id)
+    def _insert(self, event: OutgoingEvent, body: bytes) -> None:
+        # No version reads the column `sighting_id`.
+        sighting_id = str(event.sighting.sighting_id) if event.sighting is not None else ""
+        state = _EXPENDABLE if event.expendable else _KEPT
         self._db.execute(
-            "INSERT INTO outbox (event_id, sighting_id, state, size, body) VALUES (?, ?, ?, ?, ?)",
-            (sighting.event_id, sighting_id, sighting.state.value, len(body), body),
+            "INSERT INTO outbox (event_id, sighting_id, state, size, body, kind) VALUES (?, ?, ?, ?, ?, ?)",
+            (event.event_id, sighting_id, state, len(body), body, event.kind.value),
         )
         self._pending += 1
         self._pending_bytes += len(body)
+
+    def _keep_open(self, sighting: Sighting) -> None:
+        """Keep the revision as the last of its sighting, until the sighting is closed."""
+        sighting_id = str(sighting.sighting_id)
         if sighting.state is SightingState.CLOSED:
             self._db.execute("DELETE FROM open_sightings WHERE sighting_id = ?", (sighting_id,))
         else:
@@ -232,7 +255,7 @@ class Journal:
     def _make_room(self) -> int:
         dropped = 0
         while self._pending > self._limits.max_events or self._pending_bytes > self._limits.max_bytes:
-            row = self._db.execute(_OLDEST_UPDATED).fetchone() or self._db.execute(_OLDEST).fetchone()
+            row = self._db.execute(_OLDEST_EXPENDABLE).fetchone() or self._db.execute(_OLDEST).fetchone()
             if row is None:
                 break
             self._db.execute("DELETE FROM outbox WHERE seq = ?", (row[0],))
@@ -256,8 +279,8 @@ class Journal:
         limit
             At most so many.
         """
-        question = "SELECT seq, event_id, body FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
-        return [Entry(*row) for row in self._read(question, after, limit)]
+        rows = self._read(_BATCH, after, *Kind, limit)
+        return [Entry(seq, event_id, body, Kind(kind)) for seq, event_id, body, kind in rows]
 
     def acknowledged(self, seqs: Sequence[int]) -> None:
         """Remove events that the bus has; one that was dropped while under way no longer counts as dropped.
@@ -345,6 +368,8 @@ def _set_up(db: sqlite3.Connection) -> None:
         damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise damaged
     db.executescript(_SCHEMA)
+    if "kind" not in {name for _, name, *_ in db.execute("PRAGMA table_info(outbox)")}:
+        db.execute(_ADD_KIND)
     if version != _SCHEMA_VERSION:
         # Only then: a full disk must not keep the camera from starting.
         db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")

@@ -12,6 +12,7 @@ from vigil_contracts.events import CloseReason, Sighting, Trace
 from vigil_contracts.resources.camera import Analysis as AnalysisName
 from vigil_contracts.resources.camera import RecognitionMode
 from vigil_stream.analyses.analysis import AnalysisContext, Detected
+from vigil_stream.analyses.faces.events import sighting_event
 from vigil_stream.analyses.faces.fitness import Fitness
 from vigil_stream.analyses.faces.shot_taker import ShotTaker, TakenShot
 from vigil_stream.analyses.faces.shots import TrackShots
@@ -47,7 +48,7 @@ class FaceAnalysis:
     def __init__(self, context: AnalysisContext, models: FaceModels | None = None) -> None:
         self._spec = context.spec.detection
         self._models = models if models is not None else TritonFaceModels(context.client)
-        self._emit = context.emit
+        self._emit_events = context.emit
         self._observer = context.observer
         self._regions = regions.polygons(self._spec.regions)
         self._sightings = SightingTracker(context.site, context.camera, context.session_id)
@@ -107,6 +108,9 @@ class FaceAnalysis:
         for track in tracks:
             self._sightings.keep_still(track.track_id, geometry.moment(captured_at))
         self._emit(self._sightings.keep_alive())
+
+    def _emit(self, revisions: list[Sighting]) -> None:
+        self._emit_events([sighting_event(one) for one in revisions])
 
     def _record(self, track: Track, shots: TrackShots, scene: Scene) -> None:
         """Record a face in its sighting; open the sighting when no shot is to be waited for.
