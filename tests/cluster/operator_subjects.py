@@ -156,9 +156,9 @@ class Stage:
             return False
 
     def puts(self, name: str) -> int:
-        """Count how often identity was given a Subject."""
+        """Return how often identity registered a Subject."""
         lines = self.identity.log.splitlines()
-        return sum('"subject put"' in line and f'"{self.namespace}/{name}"' in line for line in lines)
+        return sum('"subject registered"' in line and f'"{self.namespace}/{name}"' in line for line in lines)
 
 
 @contextmanager
