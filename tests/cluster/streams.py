@@ -8,7 +8,7 @@ from tests.support.operators import World
 from tests.support.servers import NatsServer
 from tests.unit.operator.builders import beat
 
-from vigil_contracts.bus import Kind, camera_stream, subject
+from vigil_contracts.bus import MessageKind, bus_subject, camera_stream
 from vigil_contracts.conditions import SourceReason
 from vigil_contracts.events import CameraHeartbeat, CameraRef, CameraState, encode_heartbeat
 from vigil_contracts.ids import ResourceKey
@@ -33,7 +33,7 @@ class Stream:
             jetstream = client.jetstream()
             await jetstream.add_stream(name=stream.name, subjects=list(stream.subjects), max_msgs_per_subject=1)
             body = encode_heartbeat(heartbeat, heartbeat.since)
-            await jetstream.publish(subject("default", Kind.CAMERA, self.key), body)
+            await jetstream.publish(bus_subject("default", MessageKind.CAMERA, self.key), body)
         finally:
             await client.close()
 

@@ -25,8 +25,7 @@ from tests.support.servers import NatsServer
 from tests.support.waiting import eventually
 from tests.unit.operator.builders import beat
 
-from vigil_contracts.bus import Kind as BusKind
-from vigil_contracts.bus import subject
+from vigil_contracts.bus import MessageKind, bus_subject
 from vigil_contracts.conditions import SourceReason
 from vigil_contracts.events import CameraRef, CameraState, encode_heartbeat
 from vigil_contracts.ids import ResourceKey
@@ -140,7 +139,9 @@ class Beats:
         heartbeat = beat(CameraState.STREAMING, SourceReason.CONNECTED, camera=ref, session_id=name)
         body = encode_heartbeat(heartbeat, dt.datetime.now(dt.UTC))
         while True:
-            await self._client.publish(subject("default", BusKind.CAMERA, ResourceKey(self._namespace, name)), body)
+            await self._client.publish(
+                bus_subject("default", MessageKind.CAMERA, ResourceKey(self._namespace, name)), body
+            )
             await asyncio.sleep(2)
 
     async def close(self) -> None:

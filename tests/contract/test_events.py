@@ -204,7 +204,11 @@ def test_sighting_ids_of_a_process_ascend_and_never_repeat() -> None:
 )
 def test_a_camera_is_found_again_in_its_subject(namespace: str, name: str) -> None:
     key = ResourceKey(namespace, name)
-    assert bus.parse_subject(bus.subject("hq", bus.Kind.SIGHTING, key)) == ("hq", bus.Kind.SIGHTING, key)
+    assert bus.parse_subject(bus.bus_subject("hq", bus.MessageKind.SIGHTING, key)) == (
+        "hq",
+        bus.MessageKind.SIGHTING,
+        key,
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ MAX_EVENT_BYTES = 256 * 1024
 """A sighting with five 512-d embeddings is 18 KiB; an event of Vigil does not come near this limit."""
 
 
-class Kind(StrEnum):
+class MessageKind(StrEnum):
     """The kinds of messages on the bus."""
 
     SIGHTING = "sighting"
@@ -26,31 +26,31 @@ class Kind(StrEnum):
     AUDIT = "audit"
 
 
-class Subject(NamedTuple):
+class BusSubject(NamedTuple):
     """A subject taken apart: `vigil.<site>.<kind>.<rest>`."""
 
     site: str
-    kind: Kind
+    kind: MessageKind
     camera: ResourceKey | None
 
 
-def subject(site: str, kind: Kind, camera: ResourceKey) -> str:
+def bus_subject(site: str, kind: MessageKind, camera: ResourceKey) -> str:
     """Return the subject of one camera's events of one kind."""
     return f"{ROOT}.{_site(site)}.{kind}.{camera.token}"
 
 
-def subjects(site: str, kind: Kind) -> str:
+def bus_subjects(site: str, kind: MessageKind) -> str:
     """Return all subjects of one kind at a site, as a wildcard."""
     return f"{ROOT}.{_site(site)}.{kind}.>"
 
 
-def parse_subject(text: str) -> Subject:
+def parse_subject(text: str) -> BusSubject:
     """Return the parts of a camera's subject; raise ValueError that names the faulty part."""
     parts = text.split(".")
     if len(parts) != 4 or parts[0] != ROOT:
         msg = f"{text!r} is not {ROOT}.<site>.<kind>.<camera>"
         raise ValueError(msg)
-    return Subject(_site(parts[1]), Kind(parts[2]), ResourceKey.from_token(parts[3]))
+    return BusSubject(_site(parts[1]), MessageKind(parts[2]), ResourceKey.from_token(parts[3]))
 
 
 def _site(site: str) -> str:
@@ -115,7 +115,7 @@ def covers(pattern: str, subject: str) -> bool:
 
 def event_stream(site: str) -> Stream:
     """Return the stream that keeps a site's sightings, matches, alerts and audit: 7 days or 1 GiB."""
-    kinds = (Kind.SIGHTING, Kind.MATCH, Kind.ALERT, Kind.AUDIT)
+    kinds = (MessageKind.SIGHTING, MessageKind.MATCH, MessageKind.ALERT, MessageKind.AUDIT)
     names = tuple(f"{ROOT}.{_site(site)}.{kind}.>" for kind in kinds)
     return Stream(f"VIGIL_{site}", names, max_age_s=7 * 86400, max_bytes=1 << 30)
 
@@ -124,7 +124,7 @@ def camera_stream(site: str) -> Stream:
     """Return the stream that keeps the last heartbeat of every camera of a site for a day."""
     return Stream(
         f"VIGIL_{_site(site)}_CAMERAS",
-        (subjects(site, Kind.CAMERA),),
+        (bus_subjects(site, MessageKind.CAMERA),),
         max_age_s=86400,
         max_bytes=64 << 20,
         max_msgs_per_subject=1,

@@ -24,7 +24,8 @@ from vigil_operator.reconcile.camera.registrations import Registrations
 from vigil_operator.reconcile.context import ReconcileContext, Reconciler
 from vigil_operator.reconcile.site.buses import Buses
 from vigil_operator.reconcile.site.reconciler import SiteReconciler
-from vigil_operator.reconcile.site_and_subject import make_registry, site_and_subject
+from vigil_operator.reconcile.subject.reconciler import SubjectReconciler
+from vigil_operator.registry.identity_status import IdentityStatus
 from vigil_operator.resources.names import MANAGED_BY, NAME, OPERATOR, STREAM
 from vigil_operator.routes import Router, add_indices, site_of
 from vigil_operator.settings import Settings
@@ -78,16 +79,26 @@ async def build(settings: Settings) -> Parts:
     identity = f"{instance}_{os.getpid()}_{uuid.uuid4().hex[:8]}"
     leadership = Leadership(api, settings.namespace, settings.lease_name, identity, settings.lease_s)
     watches = [Watch(api, cache, metrics, scope) for scope in scopes(settings)]
-    registry = make_registry(settings)
+    registry = _make_registry(settings)
+    if registry is not None:
+        registry.on_refused = lambda method, kind: metrics.refusals.labels(method, kind).inc()
     memories = CameraMemories()
     registrations = Registrations(cache, CameraRegistrar(registry), memories) if registry is not None else None
-    sites, subjects = site_and_subject(context, registry)
+    identity_status = IdentityStatus(registry, lambda: _queue_subjects(cache, queue))
+    sites = SiteReconciler(context, registry, identity_status)
     made: dict[Kind, Reconciler] = {
         Kind.CAMERA: CameraReconciler(context, memories, registrations),
         Kind.SITE: sites,
-        Kind.SUBJECT: subjects,
+        Kind.SUBJECT: SubjectReconciler(context, registry, identity_status),
     }
     return Parts(context, queue, leadership, watches, made, sites, Buses(context), registry, registrations)
+
+
+def _make_registry(settings: Settings) -> Registry | None:
+    """Return the client of identity's registry, not connected yet; None without its address."""
+    if settings.registry_url is None or settings.registry_token is None:
+        return None
+    return Registry(settings.registry_url, settings.registry_token.get_secret_value())
 
 
 def scopes(settings: Settings) -> Iterator[Scope]:
@@ -98,8 +109,8 @@ def scopes(settings: Settings) -> Iterator[Scope]:
             optional = kind is Kind.POD_MONITOR and settings.monitoring != "PodMonitor"
             yield Scope(kind, namespace, labels=f"{MANAGED_BY}={OPERATOR}", among=_is_ours, optional=optional)
         # A pod of ours whose label was removed or changed; most often there is none.
-        astray = f"{NAME}={STREAM},{MANAGED_BY}!={OPERATOR}"
-        yield Scope(Kind.POD, namespace, labels=astray, among=_is_astray)
+        relabelled = f"{NAME}={STREAM},{MANAGED_BY}!={OPERATOR}"
+        yield Scope(Kind.POD, namespace, labels=relabelled, among=_is_relabelled)
         others = f"{MANAGED_BY}!={OPERATOR}"
         yield Scope(Kind.CONFIG_MAP, namespace, labels=others, among=lambda obj: not _is_ours(obj))
         yield Scope(Kind.SECRET, namespace, fields=",".join(f"type!={each}" for each in NOT_WATCHED))
@@ -109,7 +120,7 @@ def _is_ours(obj: Object) -> bool:
     return (obj["metadata"].get("labels") or {}).get(MANAGED_BY) == OPERATOR
 
 
-def _is_astray(pod: Object) -> bool:
+def _is_relabelled(pod: Object) -> bool:
     return (pod["metadata"].get("labels") or {}).get(NAME) == STREAM and not _is_ours(pod)
 
 
@@ -123,6 +134,11 @@ def _queue_site(cache: Cache, queue: KeyQueue, settings: Settings, site: str) ->
         if key.name == site:
             queue.add(key)
     _queue_cameras(cache, queue, settings, site)
+
+
+def _queue_subjects(cache: Cache, queue: KeyQueue) -> None:
+    for key in cache.keys(Kind.SUBJECT):
+        queue.add(key)
 
 
 def _queue_cameras(cache: Cache, queue: KeyQueue, settings: Settings, site: str) -> None:

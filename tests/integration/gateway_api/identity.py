@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from vigil_contracts import events
-from vigil_contracts.bus import Kind, subject
+from vigil_contracts.bus import MessageKind, bus_subject
 from vigil_contracts.events import Match
 from vigil_contracts.ids import ResourceKey, new_sighting_id, sighting_time
 
@@ -48,7 +48,7 @@ class Identity:
     async def publish(self, match: Match) -> None:
         """Publish on the bus."""
         body = events.encode_match(match, dt.datetime.now(dt.UTC))
-        await self.bus.publish(subject(SITE, Kind.MATCH, match.sighting.camera.key), body)
+        await self.bus.publish(bus_subject(SITE, MessageKind.MATCH, match.sighting.camera.key), body)
         self.published.append(match.seq)
 
     async def emit(self, match: Match) -> Match:

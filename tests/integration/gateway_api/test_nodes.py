@@ -131,7 +131,7 @@ async def test_ids_without_an_object_are_null(api: Api) -> None:
         (encode_id("Site", "home"), "it names none of Camera, Sighting, Subject"),
         (encode_id("Camera", "Door"), "it holds no namespace and name"),
         (encode_id("Subject", "ada"), "it holds no UUID"),
-        (encode_id("Sighting", uuid.uuid4()), "it holds no sighting's UUID"),
+        (encode_id("Sighting", "2f91a450-67ac-4c92-b226-b6813c87c7d1"), "it holds no sighting's UUID"),
     ],
 )
 async def test_malformed_ids_are_refused_with_a_code(api: Api, wrong: str, reason: str) -> None:

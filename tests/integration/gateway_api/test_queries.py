@@ -10,7 +10,7 @@ import pytest
 from tests.integration.gateway_api.identity import KEY, SITE, START, Identity, a_match
 from tests.integration.gateway_api.running import TOKEN, Api, eventually
 
-from vigil_contracts.bus import Kind, subject
+from vigil_contracts.bus import MessageKind, bus_subject
 from vigil_contracts.conditions import FitnessReason, SourceReason
 from vigil_contracts.events import (
     CameraHeartbeat,
@@ -133,7 +133,7 @@ async def test_cameras_with_their_last_heartbeat(api: Api, identity: Identity) -
         fitness_message="18 pixels wide; 30 are needed",
         analysed_fps=4.9,
     )
-    await identity.bus.publish(subject(SITE, Kind.CAMERA, KEY), encode_heartbeat(beat, now))
+    await identity.bus.publish(bus_subject(SITE, MessageKind.CAMERA, KEY), encode_heartbeat(beat, now))
     await eventually(lambda: len(api.parts.services.cameras) == 1, "the heartbeat came")
     fields = """name sourceType url fps suspended conditions { type status reason message }
         heartbeat { state stale analysedFps counters { framesCaptured } }"""

@@ -17,7 +17,7 @@ from tests.integration.gateway_api.running import DEADLINE_S, TOKEN, Api, eventu
 from tests.support.servers import NatsServer
 from websockets.asyncio.client import ClientConnection, connect
 
-from vigil_contracts.bus import Kind, subject
+from vigil_contracts.bus import MessageKind, bus_subject
 from vigil_contracts.conditions import SourceReason
 from vigil_contracts.events import CameraHeartbeat, CameraRef, CameraState, encode_heartbeat
 from vigil_contracts.ids import ResourceKey
@@ -235,7 +235,7 @@ def a_heartbeat(camera: str, state: CameraState, reason: SourceReason, **more: A
 
 
 async def test_changes_of_cameras_are_sent(api: Api, bus: Any) -> None:
-    door = subject(SITE, Kind.CAMERA, ResourceKey("default", "door"))
+    door = bus_subject(SITE, MessageKind.CAMERA, ResourceKey("default", "door"))
     await bus.publish(door, a_heartbeat("door", CameraState.CONNECTING, SourceReason.CONNECTING))
     await eventually(lambda: len(api.parts.services.cameras) == 1, "the first heartbeat")
     async with socket_to(api) as ws:
@@ -267,7 +267,7 @@ async def test_last_heartbeats_are_known_after_a_start(
     """Those of registered cameras; that of a removed one is dropped."""
     for name in ("door", "gate", "removed"):
         body = a_heartbeat(name, CameraState.STOPPED, SourceReason.STOPPED)
-        await bus.jetstream().publish(subject(SITE, Kind.CAMERA, ResourceKey("default", name)), body)
+        await bus.jetstream().publish(bus_subject(SITE, MessageKind.CAMERA, ResourceKey("default", name)), body)
     for name in ("door", "gate"):
         await register(identity, name)
     async with running_api(database_url, nats_server) as api:
@@ -278,7 +278,7 @@ async def test_last_heartbeats_are_known_after_a_start(
 
 async def test_a_camera_that_was_removed_is_forgotten_once_it_stops(api: Api, identity: Identity, bus: Any) -> None:
     key = ResourceKey("default", "door")
-    door = subject(SITE, Kind.CAMERA, key)
+    door = bus_subject(SITE, MessageKind.CAMERA, key)
     await register(identity, "door")
     await bus.publish(door, a_heartbeat("door", CameraState.STREAMING, SourceReason.CONNECTED))
     await eventually(lambda: api.parts.services.cameras.last(key), "the heartbeat")

@@ -18,7 +18,7 @@ from tests.support.servers import environment
 from tests.support.waiting import eventually
 
 from vigil_contracts import events
-from vigil_contracts.bus import MSG_ID_HEADER, Kind, event_stream, streams, subject
+from vigil_contracts.bus import MSG_ID_HEADER, MessageKind, bus_subject, event_stream, streams
 from vigil_contracts.events import Match, Sighting
 from vigil_contracts.ids import ResourceKey
 from vigil_gateway.identity.factory import GALLERY
@@ -44,7 +44,7 @@ DEADLINE_S = 30.0
 
 def incoming(sighting: Sighting) -> Incoming:
     """Make the message that brings a sighting."""
-    return Incoming(subject(sighting.site, Kind.SIGHTING, sighting.camera.key), body(sighting))
+    return Incoming(bus_subject(sighting.site, MessageKind.SIGHTING, sighting.camera.key), body(sighting))
 
 
 @dataclass
@@ -92,11 +92,11 @@ class Bus:
     async def publish(self, *sightings: Sighting) -> None:
         """Publish as a stream pod does."""
         for one in sightings:
-            name = subject(self.site, Kind.SIGHTING, one.camera.key)
+            name = bus_subject(self.site, MessageKind.SIGHTING, one.camera.key)
             await self.jetstream.publish(name, body(one), headers={MSG_ID_HEADER: one.event_id})
 
     async def publish_raw(self, data: bytes, camera: str = "door") -> None:
-        await self.jetstream.publish(subject(self.site, Kind.SIGHTING, ResourceKey("default", camera)), data)
+        await self.jetstream.publish(bus_subject(self.site, MessageKind.SIGHTING, ResourceKey("default", camera)), data)
 
     async def matches(self) -> list[Match]:
         """Read all match events that the stream has, in its order."""

@@ -11,7 +11,7 @@ from tests.support.servers import NatsServer
 from tests.support.waiting import eventually
 from tests.unit.operator.builders import NOW, beat
 
-from vigil_contracts.bus import Kind, subject
+from vigil_contracts.bus import MessageKind, bus_subject
 from vigil_contracts.events import CameraState, encode_heartbeat
 from vigil_contracts.ids import ResourceKey
 from vigil_operator.bus.heartbeats import Heartbeats
@@ -62,7 +62,7 @@ async def say(server: NatsServer, state: CameraState) -> None:
     """Send one heartbeat, live; no stream keeps it."""
     client = await nats.connect(server.url, token=server.token)
     heartbeat = beat(state, site="annex")
-    await client.publish(subject("annex", Kind.CAMERA, CAMERA), encode_heartbeat(heartbeat, NOW))
+    await client.publish(bus_subject("annex", MessageKind.CAMERA, CAMERA), encode_heartbeat(heartbeat, NOW))
     await client.close()
 
 

@@ -10,7 +10,7 @@ from tests.support.servers import NatsServer
 from tests.support.waiting import eventually
 
 from vigil_contracts import bus
-from vigil_contracts.bus import Kind
+from vigil_contracts.bus import MessageKind
 from vigil_contracts.ids import ResourceKey
 from vigil_runtime.bus import BusAddress, BusAwayError, BusConnection, ensure_streams, read_last_values
 
@@ -71,7 +71,7 @@ async def test_the_last_value_of_each_subject_is_read(shared_nats: NatsServer) -
         await ensure_streams(connection.jetstream, site)
         for camera in ("front", "back"):
             for body in (b"first", b"last"):
-                subject = bus.subject(site, Kind.CAMERA, ResourceKey("default", camera))
+                subject = bus.bus_subject(site, MessageKind.CAMERA, ResourceKey("default", camera))
                 await connection.jetstream.publish(subject, body)
         found = {message.subject: message.data async for message in read_last_values(connection.jetstream, stream)}
         assert found == {f"vigil.{site}.camera.default_{name}": b"last" for name in ("front", "back")}

@@ -98,7 +98,7 @@ class Bus:
 
     async def sightings(self, key: ResourceKey) -> list[Sighting]:
         """Return all stored sighting events of a camera, in order."""
-        stream, subject = bus.event_stream(SITE).name, bus.subject(SITE, bus.Kind.SIGHTING, key)
+        stream, subject = bus.event_stream(SITE).name, bus.bus_subject(SITE, bus.MessageKind.SIGHTING, key)
         jetstream = self.client.jetstream()
         try:
             info = await jetstream.stream_info(stream)
@@ -116,7 +116,7 @@ class Bus:
 
     async def heartbeat(self, key: ResourceKey) -> CameraHeartbeat | None:
         """Return the last stored heartbeat of a camera."""
-        stream, subject = bus.camera_stream(SITE).name, bus.subject(SITE, bus.Kind.CAMERA, key)
+        stream, subject = bus.camera_stream(SITE).name, bus.bus_subject(SITE, bus.MessageKind.CAMERA, key)
         try:
             message = await self.client.jetstream().get_last_msg(stream, subject)
         except (nats.js.errors.NotFoundError, nats.errors.TimeoutError):

@@ -13,7 +13,7 @@ from tests.unit.stream.test_analyses import Vehicles, both
 from tests.unit.stream.test_frame_pipeline import ALL, HERE, Camera, Story
 
 from vigil_contracts import bus
-from vigil_contracts.bus import Kind
+from vigil_contracts.bus import MessageKind
 from vigil_contracts.ids import ResourceKey
 from vigil_runtime.bus import BusAddress
 from vigil_stream.analyses.analysis import Emit
@@ -40,7 +40,7 @@ class Alarm(Vehicles):
 
     def update(self, scene: Scene, tracks: Sequence[Track]) -> None:
         super().update(scene, tracks)
-        self.emit([OutgoingEvent(Kind.ALERT, f"alert:{len(self.log)}", lambda _: BODY)])
+        self.emit([OutgoingEvent(MessageKind.ALERT, f"alert:{len(self.log)}", lambda _: BODY)])
 
 
 async def test_an_event_of_another_type_reaches_its_subject(tmp_path: Path, own_nats: NatsServer) -> None:
@@ -60,7 +60,7 @@ async def test_an_event_of_another_type_reaches_its_subject(tmp_path: Path, own_
         sightings = [one.event_id for one in await opened.sightings(KEY)]
     assert sightings
     assert sightings == [one.event_id for one in camera.events]
-    assert {alert.subject for alert in alerts} == {bus.subject(SITE, Kind.ALERT, KEY)}
+    assert {alert.subject for alert in alerts} == {bus.bus_subject(SITE, MessageKind.ALERT, KEY)}
     assert [alert.headers["Nats-Msg-Id"] for alert in alerts] == ["alert:1", "alert:2", "alert:3"]
     assert {alert.data for alert in alerts} == {BODY}
     running.cancel()

@@ -8,7 +8,7 @@ import pytest
 
 from vigil_contracts import events
 from vigil_contracts.ids import new_sighting_id, sighting_time
-from vigil_gateway.storage.postgres.columns import Columns
+from vigil_gateway.storage.postgres.columns import NO_COLUMN, Columns
 from vigil_gateway.storage.postgres.rows import SIGHTINGS, SightingRow
 
 
@@ -23,10 +23,21 @@ class Thing:
     box: events.Box | None
     more: dict[str, Any] | None
     answer: int
-    not_stored: tuple[int, ...] = ()
+    not_stored: tuple[int, ...] = dataclasses.field(default=(), metadata=NO_COLUMN)
 
 
 THINGS = Columns(Thing, {"answer": "40 + 2"})
+
+
+def test_a_field_with_a_default_is_a_column() -> None:
+    """Otherwise a new column with a default would silently not be stored."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Measured:
+        id: int
+        height_cm: float | None = None
+
+    assert Columns(Measured).names == ("id", "height_cm")
 
 
 def test_statements_name_each_column_once() -> None:

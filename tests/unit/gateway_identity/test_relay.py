@@ -17,7 +17,7 @@ def test_a_match_is_wrapped_as_the_contract_wraps_it() -> None:
     who = events.Identity(status=events.IdentityStatus.UNKNOWN, decided_at=NOW)
     match = Match(seq=7, revision=1, sighting=sighting, identity=who)
     payload = match.model_dump_json(by_alias=True, exclude_none=True)
-    row = EventRow(7, MATCH_TYPE, bus.subject("home", bus.Kind.MATCH, sighting.camera.key), payload)
+    row = EventRow(7, MATCH_TYPE, bus.bus_subject("home", bus.MessageKind.MATCH, sighting.camera.key), payload)
     assert json.loads(envelope(row, "home", NOW)) == json.loads(events.encode_match(match, NOW))
 
 

@@ -2,7 +2,7 @@ import datetime as dt
 
 import pytest
 
-from vigil_gateway.services.retention import shorter
+from vigil_gateway.services.retention import effective_retention
 
 DAY = dt.timedelta(days=1)
 
@@ -11,6 +11,9 @@ DAY = dt.timedelta(days=1)
     ("camera", "site", "kept"),
     [
         (None, None, None),
+        ("7d", None, 7 * DAY),
+        ("7d", "30d", 7 * DAY),
+        ("720h", "30d", 30 * DAY),
         ("30d", None, 30 * DAY),
         (None, "7d", 7 * DAY),
         ("1d", "7d", DAY),
@@ -20,4 +23,4 @@ DAY = dt.timedelta(days=1)
 )
 def test_the_shorter_retention_applies(camera: str | None, site: str | None, kept: dt.timedelta | None) -> None:
     """Of the camera's and the Site's."""
-    assert shorter(camera, site) == kept
+    assert effective_retention(camera, site) == kept

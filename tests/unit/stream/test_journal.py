@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.waiting import eventually
 from tests.unit.stream.observing import Recorder
 
-from vigil_contracts.bus import Kind
+from vigil_contracts.bus import MessageKind
 from vigil_contracts.events import Box, CameraRef, CloseReason, Sighting, SightingState
 from vigil_contracts.ids import new_sighting_id
 from vigil_stream.analyses.faces.events import sighting_event
@@ -168,7 +168,7 @@ def test_events_of_the_first_version_are_sent_after_an_upgrade(tmp_path: Path) -
         db.executescript(FIRST_VERSION)
     journal = Journal(tmp_path, Limits(max_events=3))
     assert (journal.pending, journal.pending_bytes) == (3, 11)
-    alert = OutgoingEvent(Kind.ALERT, "alert:1", lambda _: b"four")
+    alert = OutgoingEvent(MessageKind.ALERT, "alert:1", lambda _: b"four")
     assert journal.record([(alert, b"four")]) == 1
     journal.close()
     with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
@@ -177,10 +177,10 @@ def test_events_of_the_first_version_are_sent_after_an_upgrade(tmp_path: Path) -
         )
     found = [(entry.event_id, entry.kind) for entry in Journal(tmp_path).next_batch(0, 10)]
     assert found == [
-        ("a:1", Kind.SIGHTING),
-        ("a:3", Kind.SIGHTING),
-        ("alert:1", Kind.ALERT),
-        ("b:1", Kind.SIGHTING),
+        ("a:1", MessageKind.SIGHTING),
+        ("a:3", MessageKind.SIGHTING),
+        ("alert:1", MessageKind.ALERT),
+        ("b:1", MessageKind.SIGHTING),
     ]
 
 

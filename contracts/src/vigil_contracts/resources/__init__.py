@@ -5,7 +5,7 @@ from vigil_contracts.resources.changes import check_update
 from vigil_contracts.resources.check import KINDS, Resource, check
 from vigil_contracts.resources.common import API_VERSION, Metadata
 from vigil_contracts.resources.problem import Problem
-from vigil_contracts.resources.retention import effective_retention, retention_problem
+from vigil_contracts.resources.retention import retention_problem
 from vigil_contracts.resources.site import Site, SiteStatus
 from vigil_contracts.resources.subject import ConsentStatus, Subject, SubjectStatus
 
@@ -26,6 +26,5 @@ __all__ = [
     "SubjectStatus",
     "check",
     "check_update",
-    "effective_retention",
     "retention_problem",
 ]

@@ -1,17 +1,9 @@
-"""How long a Camera's sightings are kept: its own figure under the ceiling of its Site."""
-
-import datetime as dt
+"""The retention of a Camera under the ceiling of its Site."""
 
 from vigil_contracts.resources.camera import Camera
 from vigil_contracts.resources.common import parse_duration
 from vigil_contracts.resources.problem import Problem
 from vigil_contracts.resources.site import Site
-
-
-def effective_retention(camera: Camera, site: Site | None) -> dt.timedelta | None:
-    """Return how long a Camera's sightings are kept: its own figure, else its Site's; None: for ever."""
-    text = camera.spec.retention.sightings or (site.spec.retention.sightings if site else None)
-    return parse_duration(text) if text else None
 
 
 def retention_problem(camera: Camera, site: Site | None) -> Problem | None:

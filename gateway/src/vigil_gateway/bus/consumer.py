@@ -15,7 +15,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.client import JetStreamContext as Context
 
-from vigil_contracts.bus import Kind, event_stream, subjects
+from vigil_contracts.bus import MessageKind, bus_subjects, event_stream
 from vigil_gateway.bus.site_bus import SiteBus
 from vigil_runtime.bus import BUS_ERRORS
 
@@ -92,7 +92,7 @@ class SightingConsumer:
         jetstream: JetStreamContext = self._bus.jetstream
         config = ConsumerConfig(
             durable_name=DURABLE,
-            filter_subject=subjects(self._site, Kind.SIGHTING),
+            filter_subject=bus_subjects(self._site, MessageKind.SIGHTING),
             deliver_policy=DeliverPolicy.ALL,
             ack_policy=AckPolicy.EXPLICIT,
             ack_wait=ACK_WAIT_S,

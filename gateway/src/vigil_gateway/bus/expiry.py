@@ -9,7 +9,7 @@ from uuid import uuid4
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
-from vigil_contracts.bus import Kind, event_stream, subject
+from vigil_contracts.bus import MessageKind, bus_subject, event_stream
 from vigil_contracts.ids import ResourceKey
 from vigil_gateway.bus.consumer import DURABLE
 from vigil_gateway.bus.site_bus import SiteBus
@@ -84,8 +84,8 @@ class Expiry:
         """Delete a camera's messages up to and including these positions; raises as `before`."""
         if self._purged.get(camera) == last:
             return
-        for kind, position in ((Kind.SIGHTING, last.sighting), (Kind.MATCH, last.match)):
+        for kind, position in ((MessageKind.SIGHTING, last.sighting), (MessageKind.MATCH, last.match)):
             if position > 0:
-                name = subject(self._site, kind, camera)
+                name = bus_subject(self._site, kind, camera)
                 await self._bus.jetstream.purge_stream(self._stream.name, seq=position + 1, subject=name)
         self._purged[camera] = last

@@ -92,7 +92,7 @@ def _camera_of(subject: str, site: str) -> ResourceKey:
         parsed = bus.parse_subject(subject)
     except ValueError as error:
         raise EventError(RejectReason.WRONG_SUBJECT, str(error)[:500]) from None
-    if parsed.site != site or parsed.kind is not bus.Kind.SIGHTING or parsed.camera is None:
+    if parsed.site != site or parsed.kind is not bus.MessageKind.SIGHTING or parsed.camera is None:
         raise EventError(RejectReason.WRONG_SUBJECT, f"{subject!r} is not a subject of sightings of this site")
     return parsed.camera
 

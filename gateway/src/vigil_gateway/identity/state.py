@@ -83,7 +83,7 @@ def match_event(current: IdentifiedSighting, revision: int, *, superseded: bool)
     match = Match(seq=1, revision=revision, superseded=superseded, sighting=sighting, identity=current.identity)
     return NewEvent(
         type=MATCH_TYPE,
-        subject=bus.subject(sighting.site, bus.Kind.MATCH, sighting.camera.key),
+        subject=bus.bus_subject(sighting.site, bus.MessageKind.MATCH, sighting.camera.key),
         payload=match.model_dump_json(by_alias=True, exclude_none=True, exclude={"seq"}),
         revision=RevisionKey(sighting.opened_at, sighting.sighting_id, revision),
     )

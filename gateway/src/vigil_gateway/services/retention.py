@@ -17,7 +17,7 @@ from typing import Final
 
 import structlog
 
-from vigil_contracts.bus import Kind, subject
+from vigil_contracts.bus import MessageKind, bus_subject
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources.common import parse_duration
 from vigil_gateway.bus.expiry import Expiry, Positions
@@ -52,7 +52,7 @@ class CameraRetention:
     retention: dt.timedelta
 
 
-def shorter(camera: str | None, site: str | None) -> dt.timedelta | None:
+def effective_retention(camera: str | None, site: str | None) -> dt.timedelta | None:
     """Return the shorter of two Durations, each of which may be missing; None when both are."""
     return min((parse_duration(text) for text in (camera, site) if text), default=None)
 
@@ -104,7 +104,7 @@ class Retention:
     def _read(self, rows: Iterable[RetentionRow]) -> Iterable[CameraRetention]:
         for row in rows:
             try:
-                retention = shorter(row.camera, row.site)
+                retention = effective_retention(row.camera, row.site)
             except ValueError as error:
                 log.warning("invalid retention; nothing is deleted", camera=str(row.key), reason=str(error))
                 continue
@@ -126,7 +126,9 @@ class Retention:
             log.info("sightings deleted by retention", camera=str(camera), count=deleted, before=before.isoformat())
 
     async def _delete_rejected(self, cameras: list[CameraRetention], now: dt.datetime) -> None:
-        since = [(subject(self._site, Kind.SIGHTING, one.camera), _back(now, one.retention)) for one in cameras]
+        since = [
+            (bus_subject(self._site, MessageKind.SIGHTING, one.camera), _back(now, one.retention)) for one in cameras
+        ]
         count = 1
         while since and count:
             async with self._database.connection() as connection:

@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from vigil_contracts.bus import Kind, camera_stream, parse_subject, subjects
+from vigil_contracts.bus import MessageKind, bus_subjects, camera_stream, parse_subject
 from vigil_contracts.conditions import SiteReason
 from vigil_contracts.events import CameraHeartbeat, EventError, decode
 from vigil_operator.bus.heartbeats import BusError, Heartbeats
@@ -88,7 +88,7 @@ class BusListener:
         """Subscribe, unless this client has done so before: it renews its subscriptions when it reconnects."""
         client = self._connection.client
         if client is not self._subscribed:
-            await client.subscribe(subjects(self.address.site, Kind.CAMERA), cb=self._on_message)
+            await client.subscribe(bus_subjects(self.address.site, MessageKind.CAMERA), cb=self._on_message)
             self._subscribed = client
 
     async def _read_last(self) -> None:

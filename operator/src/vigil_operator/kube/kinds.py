@@ -68,6 +68,9 @@ ADDRESSES: Final[dict[Kind, Address]] = {
 OWN_KINDS: Final = (Kind.CAMERA, Kind.SUBJECT, Kind.SITE)
 """Vigil's own kinds, which kopf watches."""
 
+REGISTERED_KINDS: Final = (Kind.CAMERA, Kind.SUBJECT, Kind.SITE)
+"""Those of them that are registered with identity."""
+
 CHILD_KINDS: Final = (
     Kind.SERVICE_ACCOUNT,
     Kind.CONFIG_MAP,

@@ -16,7 +16,8 @@ from vigil_operator.reconcile.context import Reconciler, Result
 
 log = structlog.get_logger(__name__)
 
-DEADLINES_S: Final[Mapping[Kind, float]] = {Kind.CAMERA: 120.0, Kind.SITE: 120.0, Kind.SUBJECT: 900.0}
+DEADLINE_S: Final = 120.0
+DEADLINES_S: Final[Mapping[Kind, float]] = {Kind.SUBJECT: 900.0}
 """No reconcile takes that long: every request has its own deadline. One that does is cancelled and repeated.
 
 A Subject's photos may take five minutes to be fetched and enrolled, and wait as long for each enrolment before it.
@@ -68,7 +69,7 @@ class ReconcileLoop:
             return
         started = time.monotonic()
         try:
-            async with asyncio.timeout(DEADLINES_S[key.kind]):
+            async with asyncio.timeout(DEADLINES_S.get(key.kind, DEADLINE_S)):
                 result = await reconciler.reconcile(key)
         except KubeError as error:
             outcome = type(error).__name__.removesuffix("Error")

@@ -16,7 +16,7 @@ from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import RegisteredKey
 from vigil_operator.kube.cache import key_of
 from vigil_operator.kube.errors import KubeError, NotFoundError
-from vigil_operator.kube.kinds import OWN_KINDS, Key, Kind
+from vigil_operator.kube.kinds import REGISTERED_KINDS, Key, Kind
 from vigil_operator.reconcile.context import ReconcileContext, Reconciler
 from vigil_operator.reconcile.subject.reconciler import SubjectReconciler
 from vigil_runtime.backoff import KeyedBackoff
@@ -48,7 +48,7 @@ class RegistrySweep:
 
     async def run(self) -> None:
         """Compare all kinds, however long identity or the API server is away; only while this operator leads."""
-        for kind in OWN_KINDS:
+        for kind in REGISTERED_KINDS:
             while True:
                 try:
                     await self.sweep(kind)
@@ -107,7 +107,7 @@ class RegistrySweep:
             await self._registry.delete_camera(where, uid)
         elif key.kind is Kind.SITE:
             await self._registry.delete_site(where, uid)
-        elif isinstance(self._subjects, SubjectReconciler):
+        elif key.kind is Kind.SUBJECT and isinstance(self._subjects, SubjectReconciler):
             self._subjects.erase_later(key, str(uid))
             self._context.queue.add(key)
 

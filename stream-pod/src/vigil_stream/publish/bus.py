@@ -12,7 +12,7 @@ from typing import Final
 from nats.js import JetStreamContext
 
 from vigil_contracts import bus
-from vigil_contracts.bus import Kind
+from vigil_contracts.bus import MessageKind
 from vigil_contracts.ids import ResourceKey
 from vigil_runtime.backoff import Backoff
 from vigil_runtime.bus import BUS_ERRORS, BusAddress, BusAwayError, BusConnection, describe_error, ensure_streams
@@ -58,7 +58,7 @@ class Publisher:
     ) -> None:
         self._journal = journal
         self._address = address
-        self._subjects = {kind: bus.subject(address.site, kind, camera) for kind in Kind}
+        self._subjects = {kind: bus.bus_subject(address.site, kind, camera) for kind in MessageKind}
         self._observer = observer
         self._new_events = new_events
         self._streams_known = False
@@ -152,7 +152,7 @@ class Publisher:
     async def state(self, body: bytes) -> None:
         """Publish a heartbeat if there is a connection; the next heartbeat follows within two seconds."""
         with contextlib.suppress(*BUS_ERRORS):
-            await self._connection.client.publish(self._subjects[Kind.CAMERA], body)
+            await self._connection.client.publish(self._subjects[MessageKind.CAMERA], body)
 
     async def flush(self, deadline_s: float) -> bool:
         """Send the waiting events at the end of the process; return False when the deadline came first."""

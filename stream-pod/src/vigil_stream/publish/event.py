@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from vigil_contracts.bus import Kind
+from vigil_contracts.bus import MessageKind
 from vigil_contracts.events import Sighting
 
 
@@ -30,7 +30,7 @@ class OutgoingEvent:
         The revision that it holds: the journal keeps the last of each open sighting. None for other events.
     """
 
-    kind: Kind
+    kind: MessageKind
     event_id: str
     encode: Callable[[dt.datetime], bytes]
     expendable: bool = False

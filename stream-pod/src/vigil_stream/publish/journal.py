@@ -24,7 +24,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vigil_contracts.bus import Kind
+from vigil_contracts.bus import MessageKind
 from vigil_contracts.events import Sighting, SightingState
 from vigil_stream.publish.event import OutgoingEvent
 
@@ -67,7 +67,7 @@ _COUNT = "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET va
 _OLDEST_EXPENDABLE = "SELECT seq, size FROM outbox WHERE state = 'Updated' ORDER BY seq LIMIT 1"
 _OLDEST = "SELECT seq, size FROM outbox ORDER BY seq LIMIT 1"
 # Events of a kind that only a later version knows wait for that version.
-_KINDS = ", ".join("?" for _ in Kind)
+_KINDS = ", ".join("?" for _ in MessageKind)
 _BATCH = f"SELECT seq, event_id, body, kind FROM outbox WHERE seq > ? AND kind IN ({_KINDS}) ORDER BY seq LIMIT ?"  # noqa: S608 - a constant
 
 
@@ -94,7 +94,7 @@ class Entry:
     seq: int
     event_id: str
     body: bytes
-    kind: Kind
+    kind: MessageKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,8 +279,8 @@ class Journal:
         limit
             At most so many.
         """
-        rows = self._read(_BATCH, after, *Kind, limit)
-        return [Entry(seq, event_id, body, Kind(kind)) for seq, event_id, body, kind in rows]
+        rows = self._read(_BATCH, after, *MessageKind, limit)
+        return [Entry(seq, event_id, body, MessageKind(kind)) for seq, event_id, body, kind in rows]
 
     def acknowledged(self, seqs: Sequence[int]) -> None:
         """Remove events that the bus has; one that was dropped while under way no longer counts as dropped.

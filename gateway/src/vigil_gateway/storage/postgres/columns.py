@@ -10,11 +10,14 @@ import json
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from pydantic import BaseModel
 
 RowT = TypeVar("RowT")
+
+NO_COLUMN: Final[Mapping[str, bool]] = {"column": False}
+"""Metadata of a field that is no column: `field(default=None, metadata=NO_COLUMN)`."""
 
 Convert = Callable[[Any], Any]
 
@@ -33,7 +36,7 @@ class Columns(Generic[RowT]):
     Parameters
     ----------
     kind
-        A dataclass; its fields with a default are no columns.
+        A dataclass; each of its fields is a column, unless it has the metadata `NO_COLUMN`.
     computed
         SQL by the name of each field that is no column of its own; such a field is read and never written.
     """
@@ -43,7 +46,7 @@ class Columns(Generic[RowT]):
         self._computed = dict(computed or {})
         hints = typing.get_type_hints(kind)
         fields: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(cast("Any", kind))
-        names = [field.name for field in fields if field.default is dataclasses.MISSING]
+        names = [field.name for field in fields if field.metadata.get("column", True)]
         self._columns = [_column(name, hints[name]) for name in names]
         self._written = [column for column in self._columns if column.name not in self._computed]
         self.names = tuple(column.name for column in self._written)
@@ -58,7 +61,7 @@ class Columns(Generic[RowT]):
 
     def read(self, record: Any) -> RowT:  # noqa: ANN401 - asyncpg has no types
         """Return the row in a record of the driver."""
-        return self._kind(*(_converted(column.read, record[column.name]) for column in self._columns))
+        return self._kind(**{column.name: _converted(column.read, record[column.name]) for column in self._columns})
 
     def read_all(self, records: Sequence[Any]) -> list[RowT]:
         """Return the rows in records of the driver."""

@@ -2,13 +2,13 @@
 
 import datetime as dt
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from vigil_contracts import events
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources.subject import ConsentStatus
-from vigil_gateway.storage.postgres.columns import Columns
+from vigil_gateway.storage.postgres.columns import NO_COLUMN, Columns
 
 
 class _Named:
@@ -95,7 +95,7 @@ class PhotoRow:
     reason: str
     message: str
     quality: dict[str, Any] | None
-    vector: bytes | None = None
+    vector: bytes | None = field(default=None, metadata=NO_COLUMN)
 
     @property
     def score(self) -> float | None:
@@ -118,7 +118,7 @@ class SubjectRow(_Named):
     active_until: dt.datetime | None
     created_at: dt.datetime
     updated_at: dt.datetime
-    photos: tuple[PhotoRow, ...] = ()
+    photos: tuple[PhotoRow, ...] = field(default=(), metadata=NO_COLUMN)
 
     @property
     def ref(self) -> events.SubjectRef:

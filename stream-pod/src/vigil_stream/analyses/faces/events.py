@@ -3,7 +3,7 @@
 import datetime as dt
 from functools import partial
 
-from vigil_contracts.bus import Kind
+from vigil_contracts.bus import MessageKind
 from vigil_contracts.events import Sighting, SightingState, encode_sighting
 from vigil_stream.publish.event import OutgoingEvent
 
@@ -11,7 +11,7 @@ from vigil_stream.publish.event import OutgoingEvent
 def sighting_event(sighting: Sighting) -> OutgoingEvent:
     """Return a revision as an event: a later one holds all data of an Updated one, none follows a Closed one."""
     return OutgoingEvent(
-        kind=Kind.SIGHTING,
+        kind=MessageKind.SIGHTING,
         event_id=sighting.event_id,
         encode=partial(_encode, sighting),
         expendable=sighting.state is SightingState.UPDATED,

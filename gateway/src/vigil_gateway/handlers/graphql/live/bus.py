@@ -12,7 +12,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from vigil_contracts.bus import Kind, camera_stream, subjects
+from vigil_contracts.bus import MessageKind, bus_subjects, camera_stream
 from vigil_runtime.backoff import Backoff, retry
 from vigil_runtime.bus import BUS_ERRORS, BusAddress, BusConnection, read_last_values
 
@@ -56,8 +56,8 @@ class BusListener(BusConnection):
         client = self.client
         if client is self._subscribed:
             return
-        await client.subscribe(subjects(self.address.site, Kind.MATCH), cb=self._receive_match)
-        await client.subscribe(subjects(self.address.site, Kind.CAMERA), cb=self._receive_heartbeat)
+        await client.subscribe(bus_subjects(self.address.site, MessageKind.MATCH), cb=self._receive_match)
+        await client.subscribe(bus_subjects(self.address.site, MessageKind.CAMERA), cb=self._receive_heartbeat)
         self._subscribed = client
 
     async def _receive_match(self, message: Msg) -> None:
