@@ -10,8 +10,7 @@ from tests.support.waiting import eventually
 from tests.unit.operator.builders import NOW, beat, settings
 from tests.unit.operator.contexts import OWN, context_of
 
-from vigil_contracts.bus import Kind as EventKind
-from vigil_contracts.bus import subject
+from vigil_contracts.bus import MessageKind, bus_subject
 from vigil_contracts.conditions import SiteReason
 from vigil_contracts.events import encode_heartbeat
 from vigil_contracts.ids import ResourceKey
@@ -117,7 +116,7 @@ def test_a_sites_bus_speaks_for_its_own_namespace_only() -> None:
     listener = BusListener(BusAddress(OWN, None, "default"), heartbeats, "tenant")
     for namespace in ("tenant", "victim"):
         camera = ResourceKey(namespace, "front")
-        listener.receive(subject("default", EventKind.CAMERA, camera), encode_heartbeat(beat(), NOW))
+        listener.receive(bus_subject("default", MessageKind.CAMERA, camera), encode_heartbeat(beat(), NOW))
     assert heartbeats.get(ResourceKey("tenant", "front")) is not None
     assert heartbeats.get(ResourceKey("victim", "front")) is None
 
@@ -127,7 +126,7 @@ def test_nothing_is_remembered_of_cameras_that_are_gone() -> None:
     listener = BusListener(BusAddress(OWN, None, "default"), heartbeats)
     for number in range(5):
         camera = ResourceKey("default", f"c{number}")
-        listener.receive(subject("default", EventKind.CAMERA, camera), encode_heartbeat(beat(), NOW))
+        listener.receive(bus_subject("default", MessageKind.CAMERA, camera), encode_heartbeat(beat(), NOW))
         heartbeats.forget(camera)
     assert heartbeats.size == 0
     assert "_meanings" not in vars(listener)
