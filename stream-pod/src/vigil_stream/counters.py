@@ -55,7 +55,7 @@ class Counters:
                 self._saved, self._totals = now, totals
             totals = self._totals = self._journal.counters()
         except JournalError as error:
-            self._observer.set_error("journal", str(error))
+            self._observer.set_error("counters", str(error))
         else:
-            self._observer.set_error("journal", "")
+            self._observer.set_error("counters", "")
         return CameraCounters.model_validate(totals)

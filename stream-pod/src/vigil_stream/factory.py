@@ -20,12 +20,12 @@ from vigil_stream.capture.loop import CaptureLoop
 from vigil_stream.capture.slot import Slot
 from vigil_stream.counters import Counters
 from vigil_stream.frame_pipeline import FramePipeline
+from vigil_stream.journal_writer import JournalWriter
 from vigil_stream.metrics import Metrics
 from vigil_stream.observer import Part
 from vigil_stream.publish.bus import Publisher
 from vigil_stream.publish.journal import Journal, Limits
 from vigil_stream.settings import Settings
-from vigil_stream.sink import Sink
 from vigil_stream.status import Status
 from vigil_vision.triton import TritonClient
 
@@ -39,7 +39,7 @@ class Parts:
     counters: Counters
     metrics: Metrics
     publisher: Publisher
-    sink: Sink
+    journal_writer: JournalWriter
     client: TritonClient
     capture: CaptureLoop
     capture_watchdog: Watchdog
@@ -97,7 +97,7 @@ def build(settings: Settings, camera: Camera, folder: Path, *, stop: threading.E
     loop = asyncio.get_running_loop()
     key, spec = camera.metadata.key, camera.spec
     ref, session = CameraRef(namespace=key.namespace, name=key.name), uuid.uuid4().hex
-    journal = Journal(settings.state_dir, Limits(settings.outbox_max_bytes, settings.outbox_max_events))
+    journal = Journal(settings.state_dir, Limits(settings.journal_max_bytes, settings.journal_max_events))
     status = Status(settings.site, ref, session, _from_any_thread(loop, changed.set))
     metrics, slot, new_events = Metrics(status.heartbeat), Slot(), asyncio.Event()
     status.observe_latency = metrics.observe_latency
@@ -105,9 +105,9 @@ def build(settings: Settings, camera: Camera, folder: Path, *, stop: threading.E
     counters = Counters(journal, observer)
     address = BusAddress(settings.nats_url, settings.bus_token, settings.site)
     publisher = Publisher(journal, address, key, observer, new_events)
-    sink = Sink(journal, counters, observer)
+    writer = JournalWriter(journal, counters, observer)
     client = TritonClient(settings.triton_endpoints, shared_memory=settings.shared_memory)
-    analyses = make_analyses(AnalysisContext(settings.site, ref, session, spec, client, sink.write, observer))
+    analyses = make_analyses(AnalysisContext(settings.site, ref, session, spec, client, writer.write, observer))
     pipeline = FramePipeline(spec, analyses, observer, client.frame_buffer, settings.detector_side)
     sampler, watchdogs = Sampler(spec.sampling.fps), (Watchdog(), Watchdog())
     make = _source_maker(settings, camera, folder, watchdogs[0], stop)
@@ -116,9 +116,9 @@ def build(settings: Settings, camera: Camera, folder: Path, *, stop: threading.E
     analysis = AnalysisLoop(pipeline, slot, status, watchdogs[1])
     _watch_counters(counters, sampler, slot, pipeline, analysis)
     status.counters = counters.save
-    status.outbox_pending = lambda: journal.pending
+    status.journal_pending = lambda: journal.pending
     return Parts(
-        journal, status, counters, metrics, publisher, sink, client, capture, watchdogs[0], analysis, watchdogs[1]
+        journal, status, counters, metrics, publisher, writer, client, capture, watchdogs[0], analysis, watchdogs[1]
     )
 
 

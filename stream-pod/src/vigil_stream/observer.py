@@ -4,7 +4,7 @@ from typing import Literal, Protocol
 
 from vigil_contracts.conditions import FitnessReason
 
-Part = Literal["bus", "inference", "journal", "outbox"]
+Part = Literal["bus", "counters", "inference", "journal"]
 """Parts whose errors are reported in heartbeats and by the readiness probe."""
 
 

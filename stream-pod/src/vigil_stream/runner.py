@@ -107,7 +107,7 @@ class Runner:
         """Close the sightings that a killed process left open."""
         now = dt.datetime.now(dt.UTC)
         orphans = self._parts.journal.open_sightings()
-        self._parts.sink.write([sighting_event(closed_after_restart(orphan, now)) for orphan in orphans])
+        self._parts.journal_writer.write([sighting_event(closed_after_restart(orphan, now)) for orphan in orphans])
         if orphans:
             log.warning("closed sightings of the previous process", extra={"fields": {"count": len(orphans)}})
 
@@ -136,16 +136,16 @@ class Runner:
         """Publish the state every two seconds and after each change."""
         while True:
             self._changed.clear()
-            await self._send_state()
+            await self._publish_heartbeat()
             await asyncio.sleep(LEAST_BETWEEN_HEARTBEATS_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT_S - LEAST_BETWEEN_HEARTBEATS_S):
                     await self._changed.wait()
 
-    async def _send_state(self) -> None:
+    async def _publish_heartbeat(self) -> None:
         beat = self._parts.status.heartbeat()
         self._log_change(beat)
-        await self._parts.publisher.state(encode_heartbeat(beat, dt.datetime.now(dt.UTC)))
+        await self._parts.publisher.publish_heartbeat(encode_heartbeat(beat, dt.datetime.now(dt.UTC)))
 
     def _log_change(self, beat: CameraHeartbeat) -> None:
         state = (beat.state, beat.reason, beat.message)
@@ -185,7 +185,7 @@ class Runner:
         publishing.cancel()
         await asyncio.wait({publishing}, timeout=deadline.left(1))
         await parts.publisher.flush(deadline.left() * 0.7)
-        await self._send_state()
+        await self._publish_heartbeat()
         await parts.publisher.close(deadline.left() * 0.7)
         await server.close(deadline.left())
         parts.client.close()
@@ -210,7 +210,7 @@ class Runner:
             {
                 "bus": bus,
                 "inference": errors.get("inference", ""),
-                "outbox": errors.get("outbox") or errors.get("journal", ""),
+                "journal": errors.get("journal") or errors.get("counters", ""),
             }
         )
 

@@ -27,9 +27,9 @@ class Settings(BusSettings, HttpSettings):
     """auto: frames reach a Triton on this machine through shared memory."""
     detector_side: Annotated[int, Field(ge=64, le=4096)] = 640
     """Longest side of the detector's input in pixels. Smaller is faster; larger finds smaller faces in large frames."""
-    outbox_max_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 20
+    journal_max_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 20
     """About two hours of a busy camera."""
-    outbox_max_events: Annotated[int, Field(ge=100)] = 50_000
+    journal_max_events: Annotated[int, Field(ge=100)] = 50_000
     shutdown_deadline_s: Annotated[float, Field(gt=0, le=300)] = 8.0
     """For closing sightings and sending the last events after SIGTERM; what remains is sent after the next start."""
 

@@ -71,7 +71,7 @@ class Status:
         self.inference_endpoint: str | None = None
         self.detection_error = ""
         """Why the last frame could not be analysed; empty when it could."""
-        self.outbox_pending: Callable[[], int] = lambda: 0
+        self.journal_pending: Callable[[], int] = lambda: 0
         self.counters: Callable[[], CameraCounters] = CameraCounters
         self.observe_latency: Callable[[float], None] = lambda _: None
 
@@ -87,7 +87,7 @@ class Status:
 
     @property
     def errors(self) -> dict[str, str]:
-        """The errors beside the source, by part: bus, inference, journal, outbox; empty when every part works."""
+        """The errors beside the source, by part: bus, counters, inference, journal; empty when every part works."""
         with self._lock:
             return dict(self._errors)
 
@@ -210,7 +210,7 @@ class Status:
                 captured_fps=round(self._captured_rate.mark(now, counters.frames_captured), 2),
                 analysed_fps=round(self._analysed_rate.mark(now, counters.frames_analysed), 2),
                 latency_p95_ms=round(latency * 1000, 1) if latency is not None else None,
-                outbox_pending=self.outbox_pending(),
+                outbox_pending=self.journal_pending(),
                 fitness=fitness,
                 fitness_message=fitness_message,
                 counters=counters,

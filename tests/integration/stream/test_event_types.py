@@ -19,12 +19,12 @@ from vigil_runtime.bus import BusAddress
 from vigil_stream.analyses.analysis import Emit
 from vigil_stream.analyses.faces.events import sighting_event
 from vigil_stream.counters import Counters
+from vigil_stream.journal_writer import JournalWriter
 from vigil_stream.pipeline.tracker import Track
 from vigil_stream.publish.bus import Publisher
 from vigil_stream.publish.event import OutgoingEvent
 from vigil_stream.publish.journal import Journal
 from vigil_stream.scene import Scene
-from vigil_stream.sink import Sink
 
 pytestmark = pytest.mark.integration
 KEY = ResourceKey("default", "c")
@@ -45,11 +45,11 @@ class Alarm(Vehicles):
 
 async def test_an_event_of_another_type_reaches_its_subject(tmp_path: Path, own_nats: NatsServer) -> None:
     journal, observer = Journal(tmp_path), Recorder()
-    sink = Sink(journal, Counters(journal, observer), observer)
-    camera = both(Camera(Story(), **ALL), Alarm(sink.write))
+    writer = JournalWriter(journal, Counters(journal, observer), observer)
+    camera = both(Camera(Story(), **ALL), Alarm(writer.write))
     for _ in range(3):
         camera.show(HERE)
-    sink.write([sighting_event(one) for one in camera.events])
+    writer.write([sighting_event(one) for one in camera.events])
     publisher = Publisher(journal, BusAddress(own_nats.url, own_nats.token, SITE), KEY, observer, asyncio.Event())
     running = asyncio.create_task(publisher.run())
     await eventually(lambda: journal.pending == 0, 20, "the bus has all events")

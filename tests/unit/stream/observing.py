@@ -10,7 +10,7 @@ class Recorder:
     """Keeps the errors of each part in order, and the last fitness."""
 
     def __init__(self) -> None:
-        self.errors: dict[str, list[str]] = {"bus": [], "inference": [], "journal": [], "outbox": []}
+        self.errors: dict[str, list[str]] = {"bus": [], "counters": [], "inference": [], "journal": []}
         self.fitness = (FitnessReason.NO_FACES_YET, "")
         self.recorded = 0
         self.ready = threading.Event()

@@ -17,6 +17,7 @@ from vigil_contracts.events import Box, CameraRef, CloseReason, Sighting, Sighti
 from vigil_contracts.ids import new_sighting_id
 from vigil_stream.analyses.faces.events import sighting_event
 from vigil_stream.counters import Counters
+from vigil_stream.journal_writer import JournalWriter
 from vigil_stream.publish.event import OutgoingEvent
 from vigil_stream.publish.journal import (
     DAMAGED_NAME,
@@ -27,7 +28,6 @@ from vigil_stream.publish.journal import (
     Limits,
     keep_small,
 )
-from vigil_stream.sink import Sink
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -296,11 +296,11 @@ def test_counters_go_on_while_the_disk_refuses(tmp_path: Path) -> None:
     captured = 9
     assert counters.save().frames_captured == 9
     assert counters.save().frames_captured == 9
-    assert "cannot be written" in observer.errors["journal"][-1]
+    assert "cannot be written" in observer.errors["counters"][-1]
     refuse_writing(journal, refuse=False)
     captured = 10
     assert counters.save().frames_captured == 10
-    assert observer.errors["journal"][-1] == ""
+    assert observer.errors["counters"][-1] == ""
     assert journal.counters()["frames_captured"] == 10
 
 
@@ -341,18 +341,18 @@ def test_a_damaged_file_is_moved_aside_and_replaced(
 def test_a_last_revision_that_the_disk_refused_is_written_later(tmp_path: Path) -> None:
     journal, observer = Journal(tmp_path), Recorder()
     counters = Counters(journal, observer)
-    sink = Sink(journal, counters, observer, retry_s=0)
+    writer = JournalWriter(journal, counters, observer, retry_s=0)
     first = sighting()
-    sink.write([sighting_event(first)])
+    writer.write([sighting_event(first)])
     refuse_writing(journal)
     closed = sighting(3, SightingState.CLOSED, first)
-    sink.write([sighting_event(sighting(2, SightingState.UPDATED, first)), sighting_event(closed)])
-    sink.write([])
-    assert observer.errors["outbox"][-1]
+    writer.write([sighting_event(sighting(2, SightingState.UPDATED, first)), sighting_event(closed)])
+    writer.write([])
+    assert observer.errors["journal"][-1]
     refuse_writing(journal, refuse=False)
-    sink.write([])
-    sink.write([])
-    assert observer.errors["outbox"][-1] == ""
+    writer.write([])
+    writer.write([])
+    assert observer.errors["journal"][-1] == ""
     assert [entry.event_id for entry in journal.next_batch(0, 10)] == [first.event_id, closed.event_id]
     assert journal.open_sightings() == []
     totals = counters.save()

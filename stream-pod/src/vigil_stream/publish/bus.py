@@ -77,7 +77,7 @@ class Publisher:
         return self._connection.connected
 
     async def run(self) -> None:
-        """Connect and send, until cancelled. The connection stays for `flush` and `state`, until `close`."""
+        """Connect and send, until cancelled. The connection stays for the last events and heartbeat, until `close`."""
         self._connecting = asyncio.create_task(self._connection.run(), name="bus connection")
         sending = asyncio.create_task(self._send_forever(), name="send events")
         try:
@@ -149,7 +149,7 @@ class Publisher:
         await jetstream.publish(self._subjects[entry.kind], entry.body, headers=_headers(entry.event_id))
         self._observer.observe_duration("publish", time.perf_counter() - started)
 
-    async def state(self, body: bytes) -> None:
+    async def publish_heartbeat(self, body: bytes) -> None:
         """Publish a heartbeat if there is a connection; the next heartbeat follows within two seconds."""
         with contextlib.suppress(*BUS_ERRORS):
             await self._connection.client.publish(self._subjects[MessageKind.CAMERA], body)

@@ -41,6 +41,7 @@ MAX_WAL_PAGES = 4096
 _MAX_SET_ASIDE = 100
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SCHEMA_VERSION = 1
+# `outbox` is the first version's name of the table of waiting events; it stays, for the files that are there.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS outbox (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -18,7 +18,7 @@ MAX_REFUSED = 1000
 """Final events that wait for the disk. Others are lost; the sightings that they end are closed after the next start."""
 
 
-class Sink:
+class JournalWriter:
     """Writes events to the journal. A final event that the disk refuses is kept and tried again.
 
     Parameters
@@ -28,7 +28,7 @@ class Sink:
     counters
         Count what the journal could not take.
     observer
-        Takes the error of the outbox, and the seconds that encoding and writing took.
+        Takes the error of the journal, and the seconds that encoding and writing took.
     retry_s
         Seconds between attempts to write refused events while no new ones come.
     """
@@ -75,15 +75,15 @@ class Sink:
         lost = len(events) - len(self._refused)
         self._counters.add("events_created", lost)
         self._counters.add("events_dropped", lost)
-        self._observer.set_error("outbox", str(error))
+        self._observer.set_error("journal", str(error))
         if lost or len(self._refused) > before:
             fields = {"lost": lost, "waiting": len(self._refused), "reason": str(error)}
             log.error("events cannot be written to the journal", extra={"fields": fields})
 
     def _report_dropped(self, dropped: int) -> None:
         if not dropped:
-            self._observer.set_error("outbox", "")
+            self._observer.set_error("journal", "")
             return
-        message = f"the outbox is full ({self._journal.pending} events wait for the bus): the oldest are dropped"
-        self._observer.set_error("outbox", message)
-        log.error("outbox full", extra={"fields": {"dropped": dropped, "waiting": self._journal.pending}})
+        message = f"the journal is full ({self._journal.pending} events wait for the bus): the oldest are dropped"
+        self._observer.set_error("journal", message)
+        log.error("journal full", extra={"fields": {"dropped": dropped, "waiting": self._journal.pending}})
