@@ -5,7 +5,7 @@ from pydantic.alias_generators import to_camel
 
 
 class Strict(BaseModel):
-    """What a person writes: an unknown field is an error, because it is most often a slip of the pen."""
+    """A resource that a person writes: an unknown field is an error, because it is most often a misspelling."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, use_attribute_docstrings=True
@@ -13,7 +13,7 @@ class Strict(BaseModel):
 
 
 class Tolerant(BaseModel):
-    """What a program of a later version may have written: unknown fields are left aside."""
+    """Data that a program of a later version may have written: unknown fields are ignored."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,

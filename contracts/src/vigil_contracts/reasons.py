@@ -61,7 +61,7 @@ class CameraReason(StrEnum):
     CRASH_LOOPING = "CrashLooping"
     """The stream process ends again and again. Read its log: `kubectl logs --previous` of the pod in the message."""
     NO_HEARTBEAT = "NoHeartbeat"
-    """The pod runs, but nothing was heard of it on the bus for 15 s. Read the pod's log; check that it reaches the
+    """The pod runs, but no heartbeat of it reached the bus for 15 s. Read the pod's log; check that it reaches the
     bus."""
     INFERENCE_UNREACHABLE = "InferenceUnreachable"
     """Frames arrive and none of them can be analysed, so there are no sightings. Check the Triton pods and
@@ -125,7 +125,7 @@ class SiteReason(StrEnum):
     """Why a Site is, or is not, at work."""
 
     CONNECTED = "Connected"
-    """The bus answers and heartbeats are heard. Nothing is to be done."""
+    """The bus answers and heartbeats arrive. No action is needed."""
     CONNECTING = "Connecting"
     """The first connection to the bus is being made. Wait some seconds."""
     RESOLVED = "Resolved"

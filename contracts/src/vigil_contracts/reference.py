@@ -44,7 +44,7 @@ CONDITIONS: dict[str, type[StrEnum]] = {
 
 
 class Meaning(NamedTuple):
-    """What a member of an enumeration means, and what to do about it."""
+    """The meaning of a member of an enumeration, and the remedy."""
 
     means: str
     remedy: str

@@ -1,1 +1,1 @@
-"""Who was it, and who wants to know: the identity program and the GraphQL API."""
+"""The identity program, which names the person of a sighting, and the GraphQL API."""

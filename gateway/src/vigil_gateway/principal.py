@@ -17,7 +17,7 @@ class PrincipalKind(enum.StrEnum):
 
 
 class Permission(enum.StrEnum):
-    """What a principal may do."""
+    """A right of a principal."""
 
     READ_SIGHTINGS = "sightings:read"
     READ_SUBJECTS = "subjects:read"
@@ -53,7 +53,7 @@ EVERYTHING = Scope()
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who makes a request.
+    """The person or program that makes a request.
 
     Attributes
     ----------

@@ -18,7 +18,7 @@ class MigrateSettings(ProgramSettings):
 
 
 class ServerSettings(MigrateSettings, BusSettings, HttpSettings):
-    """What identity and api have in common."""
+    """The settings that identity and api have in common."""
 
     token: Annotated[SecretStr, Field(min_length=1)]
     """Bearer token: of the registry for identity, of the clients for api."""

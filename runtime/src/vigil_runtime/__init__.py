@@ -1,1 +1,1 @@
-"""What every program of Vigil needs to run. Import the module that is needed: each loads only its own libraries."""
+"""The plumbing of every program of Vigil. Import the module that is needed: each loads only its own libraries."""

@@ -25,6 +25,13 @@ from vigil_runtime.backoff import Backoff
 log = logging.getLogger(__name__)
 
 CONNECT_DEADLINE_S: Final = 5.0
+CONNECT_FIRST_S: Final = 0.2
+CONNECT_LONGEST_S: Final = 10.0
+"""Backoff of the first connection, and of a new client after the server closed one."""
+
+RECONNECT_S: Final = 1
+"""Between two attempts of nats.py to restore a connection that was lost; it knows no backoff."""
+
 REQUEST_DEADLINE_S: Final = 5.0
 """For one request to JetStream."""
 
@@ -135,7 +142,7 @@ class BusConnection:
 
     async def run(self) -> None:
         """Connect, reconnect, and replace a client that the server closed, until cancelled."""
-        backoff = Backoff(0.2, 10.0)
+        backoff = Backoff(CONNECT_FIRST_S, CONNECT_LONGEST_S)
         try:
             while True:
                 started = asyncio.get_running_loop().time()
@@ -171,7 +178,7 @@ class BusConnection:
                 token=self.address.token,
                 name=self._name,
                 max_reconnect_attempts=-1,
-                reconnect_time_wait=1,
+                reconnect_time_wait=RECONNECT_S,
                 connect_timeout=int(CONNECT_DEADLINE_S),
                 ping_interval=PING_S,
                 max_outstanding_pings=2,

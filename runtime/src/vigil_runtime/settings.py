@@ -17,7 +17,7 @@ class SettingsError(Exception):
 
 
 class ProgramSettings(BaseSettings):
-    """What every program has. A variable that is set and empty counts as not set."""
+    """The settings of every program. A variable that is set and empty counts as not set."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, env_ignore_empty=True, use_attribute_docstrings=True

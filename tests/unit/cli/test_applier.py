@@ -190,11 +190,13 @@ async def apply_once(registry: RegistryClient, folder: Path, text: str) -> None:
     """Do what one run of Vigil with these manifests does to the registry."""
     (folder / "a.yaml").write_text(text)
     made = an_applier(registry, folder)
-    before = made.ledger.stat().st_mtime_ns if made.ledger.exists() else 0
+    before = made.applied_file.stat().st_mtime_ns if made.applied_file.exists() else 0
     made.set_desired(desired(load([folder]), "new@1"))
     task = asyncio.create_task(made.run())
     assert await made.settle(10)
-    await eventually(lambda: made.ledger.exists() and made.ledger.stat().st_mtime_ns > before, 10, "it was kept")
+    await eventually(
+        lambda: made.applied_file.exists() and made.applied_file.stat().st_mtime_ns > before, 10, "it was kept"
+    )
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

@@ -22,7 +22,7 @@ LEAST_SPREAD = 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """What was detected in one image, most confident first; row i of every column belongs to detection i.
+    """The detections in one image, most confident first; row i of every column belongs to detection i.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What `vigil status` reports; `--output json` prints exactly these fields, in lowerCamelCase.
+"""The report of `vigil status`; `--output json` prints exactly these fields, in lowerCamelCase.
 
 The fields are stable: one may be added, none changes its name or meaning. Cameras, Subjects and sightings are as the
 GraphQL API describes them (gateway/schema.graphql); states and reasons have the values of its enums.

@@ -53,7 +53,7 @@ class Applier:
 
     Attributes
     ----------
-    ledger
+    applied_file
         File that lists the contents of the registry from one run to the next.
     """
 
@@ -61,7 +61,7 @@ class Applier:
     enroller: Enroller
     supervisor: Supervisor
     programs: Programs
-    ledger: Path
+    applied_file: Path
     listener: Listener
     defects: Defects
     _desired: Desired = field(default_factory=Desired)
@@ -77,7 +77,7 @@ class Applier:
 
     def __post_init__(self) -> None:
         with contextlib.suppress(OSError, ValueError, TypeError):
-            for kind, namespace, name in json.loads(self.ledger.read_text()):
+            for kind, namespace, name in json.loads(self.applied_file.read_text()):
                 self._progress[kind, ResourceKey(namespace, name)] = Progress(exists=True)
 
     def set_desired(self, desired: Desired) -> None:
@@ -223,7 +223,7 @@ class Applier:
         progress.begin(digest)
         if item[0] != STREAM and digest is not None and not progress.exists:
             progress.exists = True  # it may exist from now on: a response can be lost
-            self._write_ledger()
+            self._write_applied_file()
 
     async def _attempt(self, item: Item, progress: Progress, digest: str | None) -> None:
         self._begin(item, progress, digest)
@@ -264,7 +264,7 @@ class Applier:
             progress.postpone(FIRST_PHOTO_RETRY_S, LONGEST_PHOTO_RETRY_S)
         else:
             self._progress[item] = Progress(applied=digest, exists=True)
-        self._write_ledger()
+        self._write_applied_file()
 
     def _report(self, item: Item, progress: Progress, problem: str) -> None:
         """Report the problem of an item once; empty: it is solved."""
@@ -321,12 +321,12 @@ class Applier:
             await self.supervisor.remove(name)
             self.listener.process_removed(name)
 
-    def _write_ledger(self) -> None:
+    def _write_applied_file(self) -> None:
         rows = sorted(
             [kind, *key] for (kind, key), progress in self._progress.items() if progress.exists and kind != STREAM
         )
         with contextlib.suppress(OSError):
-            write_private(self.ledger, json.dumps(rows))
+            write_private(self.applied_file, json.dumps(rows))
 
 
 def _describe(error: OSError) -> str:

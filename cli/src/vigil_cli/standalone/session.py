@@ -187,9 +187,9 @@ class Session:
         self, registry: RegistryClient, downloader: Downloader, supervisor: Supervisor, programs: Programs
     ) -> Applier:
         listener = Listener(self._dashboard.enrolled, self._report_problem, self._dashboard.forget_process)
-        ledger = self._state.root / "applied.json"
+        applied_file = self._state.root / "applied.json"
         enroller = Enroller(registry, downloader)
-        return Applier(registry, enroller, supervisor, programs, ledger, listener, self._defects)
+        return Applier(registry, enroller, supervisor, programs, applied_file, listener, self._defects)
 
     def _report_problem(self, kind: str, key: ResourceKey, problem: str) -> None:
         if kind == "subject":

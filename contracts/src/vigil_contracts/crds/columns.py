@@ -1,4 +1,4 @@
-"""What `kubectl get` prints of each kind, and by which fields it selects."""
+"""The columns that `kubectl get` prints of each kind, and the fields by which it selects."""
 
 from typing import NamedTuple
 
@@ -46,9 +46,13 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("Source", ".spec.source.type", "How it delivers its video."),
         Column("Fit", _of(FIT, "status"), "Whether faces are good enough here to be recognised."),
         AGE,
-        Column("Fitness", _of(FIT, "reason"), "What faces are like here.", wide=True),
+        Column("Fitness", _of(FIT, "reason"), "Whether faces are fit for recognition.", wide=True),
         Column(
-            "Priority", ".spec.scheduling.priority", "Who goes first when inference is short.", "integer", wide=True
+            "Priority",
+            ".spec.scheduling.priority",
+            "The order of admission when inference is short.",
+            "integer",
+            wide=True,
         ),
         Column("URL", ".spec.source.url", "The address of the video.", wide=True),
         _message(CameraCondition.READY),

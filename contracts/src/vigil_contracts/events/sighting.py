@@ -1,4 +1,4 @@
-"""What a stream process saw: sightings with their best shots."""
+"""Sightings with their best shots."""
 
 import base64
 import datetime as dt

@@ -153,7 +153,7 @@ class Detection(Ruled):
 
 
 class Recognition(Strict):
-    """What happens with a face that was found."""
+    """The use of the faces that were found."""
 
     mode: RecognitionMode = RecognitionMode.IDENTIFY
     """Identify compares with the gallery; DetectOnly sends sightings without embeddings."""
@@ -198,7 +198,7 @@ def _not_one_by_one(what: str, field: str, *, unset: Callable[[Any], bool], cel:
 
 
 class CameraSpec(Ruled):
-    """What a person wants of a camera."""
+    """The desired state of a camera."""
 
     site_ref: LocalRef | None = None
     """The Site that the camera belongs to; left out: the one that the operator is set to. Cannot be changed."""
@@ -211,7 +211,7 @@ class CameraSpec(Ruled):
     detection: Detection = Detection()
     """Which faces count."""
     recognition: Recognition = Recognition()
-    """What happens with a face that was found."""
+    """The use of the faces that were found."""
     analyses: Annotated[list[Analysis], Field(min_length=1, max_length=4, json_schema_extra=AS_SET)] = [Analysis.FACES]
     """The analyses of a frame; only Faces is implemented yet."""
     preview: Preview = Preview()

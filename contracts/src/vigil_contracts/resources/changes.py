@@ -1,4 +1,4 @@
-"""What may not change from one version of a resource to the next."""
+"""The fields that may not change from one version of a resource to the next."""
 
 from pydantic import BaseModel
 

@@ -1,4 +1,4 @@
-"""What all resources share: envelope, metadata, references, moments, durations, schema notes."""
+"""The parts that all resources share: envelope, metadata, references, moments, durations, schema notes."""
 
 import datetime as dt
 import re

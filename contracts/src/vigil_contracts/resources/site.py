@@ -107,7 +107,7 @@ class Location(Strict):
 
 
 class SiteSpec(Ruled):
-    """What a person wants of a site."""
+    """The desired state of a site."""
 
     role: SiteRole = SiteRole.CENTRAL
     """Central gathers what Edge sites send; Edge is not implemented yet. Cannot be changed."""

@@ -33,7 +33,7 @@ SCHEMES: dict[SourceType, tuple[str, ...]] = {
 
 
 class Transport(StrEnum):
-    """What carries RTSP's media."""
+    """The transport of RTSP's media."""
 
     TCP = "TCP"
     UDP = "UDP"

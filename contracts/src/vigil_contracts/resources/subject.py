@@ -29,7 +29,7 @@ from vigil_contracts.resources.rules import Rule, Ruled, not_yet, unique
 
 
 class Category(StrEnum):
-    """What a person is to the site."""
+    """The relation of a person to the site."""
 
     EMPLOYEE = "Employee"
     CONTRACTOR = "Contractor"
@@ -90,7 +90,7 @@ class Photo(Ruled):
 
 
 class Consent(Strict):
-    """What the person agreed to."""
+    """The consent of the person."""
 
     status: ConsentStatus
     """Only who granted it is ever matched."""
@@ -119,7 +119,7 @@ class Validity(Ruled):
 
 
 class SubjectSpec(Ruled):
-    """What a person wants Vigil to know of somebody."""
+    """The desired state of a subject."""
 
     display_name: Annotated[str, Field(min_length=1, max_length=256)]
     """The name that viewers read."""
@@ -130,7 +130,7 @@ class SubjectSpec(Ruled):
     photos: Annotated[list[Photo], Field(min_length=1, max_length=10, json_schema_extra=BY_NAME)]
     """Photos of the person alone, by reference."""
     consent: Consent
-    """What the person agreed to."""
+    """The consent of the person."""
     validity: Validity = Validity()
     """When the Subject is recognised."""
     access: Annotated[dict[str, Any], Field(json_schema_extra=ANY_OBJECT)] | None = None
@@ -153,7 +153,7 @@ class SubjectSpec(Ruled):
 
 
 class PhotoStatus(Tolerant):
-    """What became of one photo."""
+    """The result of one photo."""
 
     name: Annotated[str, Field(max_length=63)]
     """As in the spec."""
@@ -189,7 +189,7 @@ class Subject(Ruled):
     kind: Literal["Subject"] = "Subject"
     metadata: Metadata
     spec: SubjectSpec
-    """What a person wants Vigil to know of somebody."""
+    """The desired state of a subject."""
     status: SubjectStatus | None = None
     """The observed state; written by the operator."""
 

@@ -77,7 +77,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Batch:
-    """What the transaction collects before it writes.
+    """The rows that the transaction collects before it writes.
 
     Attributes
     ----------

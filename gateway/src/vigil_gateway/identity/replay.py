@@ -22,7 +22,7 @@ Process = Callable[[Sequence[Incoming]], Awaitable[object]]
 
 
 class Replayer:
-    """Looks for such events when woken, and every half minute.
+    """Searches such events when woken, and every half minute.
 
     Parameters
     ----------

@@ -128,11 +128,11 @@ class Eraser:
     async def _erase_all_events(self, subject_id: uuid.UUID) -> None:
         """Erase all events, including those that are published meanwhile; the wait for each of these is limited."""
         clock = asyncio.get_running_loop().time
-        end, patience = clock() + REQUEST_S, clock() + WAIT_FOR_RELAY_S
+        end, relay_deadline = clock() + REQUEST_S, clock() + WAIT_FOR_RELAY_S
         while left := await self._erasures.events_left(subject_id):
             if await self._erase_events(subject_id):
-                patience = clock() + WAIT_FOR_RELAY_S
-            elif clock() < patience:
+                relay_deadline = clock() + WAIT_FOR_RELAY_S
+            elif clock() < relay_deadline:
                 await asyncio.sleep(0.1)
             else:
                 raise ErasureUnfinishedError(self._not_published(left))

@@ -84,7 +84,7 @@ class Cache:
         old = self.get(key)
         if old is not None and version_of(old) >= version > 0:
             return  # created again since, or seen by another watch
-        self._bury(key, version)
+        self._note_deleted(key, version)
         if old is not None:
             del self._objects[kind][key.namespace, key.name]
             self._changed(Change(key, old, None))
@@ -107,12 +107,12 @@ class Cache:
             if key not in alive and (obj := self.get(key)) is not None and among(obj) and version_of(obj) <= version
         ]
         for key, obj in dead:
-            self._bury(key, version)
+            self._note_deleted(key, version)
             del self._objects[kind][key.namespace, key.name]
             self._changed(Change(key, obj, None))
         return [key for key, _ in dead]
 
-    def _bury(self, key: Key, version: int) -> None:
+    def _note_deleted(self, key: Key, version: int) -> None:
         self._gone[key] = version
         self._gone.move_to_end(key)
         while len(self._gone) > MAX_TOMBSTONES:

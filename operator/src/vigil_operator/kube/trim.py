@@ -1,4 +1,4 @@
-"""What the cache keeps of an object: what a reconcile may read, and never the value of a Secret.
+"""The part of an object that the cache keeps: what a reconcile may read, and never the value of a Secret.
 
 The values of Secrets and ConfigMaps become SHA-256 digests, which show a change without holding the value. Other
 objects lose what nothing reads (`managedFields`, the last-applied annotation, most of a pod's spec), which is most of

@@ -41,7 +41,7 @@ FORBIDDEN: Final = "; grant the operator's account get, list and watch of it, as
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What one stream watches.
+    """The objects that one stream watches.
 
     Attributes
     ----------

@@ -15,7 +15,7 @@ from vigil_contracts.resources.subject import Photo
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentPlan:
-    """What has to be read for an enrolment.
+    """The photos to read for an enrolment.
 
     Attributes
     ----------

@@ -50,7 +50,7 @@ class Region:
 
     @property
     def key(self) -> str:
-        """What `shm_open` takes."""
+        """A name for `shm_open`."""
         return f"/{self.name}"
 
 

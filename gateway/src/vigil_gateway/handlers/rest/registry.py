@@ -51,7 +51,7 @@ After = Annotated[str, Query(pattern=f"^{DNS_LABEL.pattern}/{DNS_LABEL.pattern}$
 
 @dataclass(frozen=True, slots=True)
 class RegistryParts:
-    """What the routes call.
+    """The services that the routes call.
 
     Attributes
     ----------

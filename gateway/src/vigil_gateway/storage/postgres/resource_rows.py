@@ -41,7 +41,7 @@ class CameraRow(_Named):
 
 @dataclass(frozen=True, slots=True)
 class CameraRuleRow(_Named):
-    """What a camera's resource asks of recognition.
+    """The recognition settings of a camera's resource.
 
     Attributes
     ----------

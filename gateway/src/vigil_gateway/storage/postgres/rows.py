@@ -151,7 +151,7 @@ class RevisionRow:
 
 @dataclass(frozen=True, slots=True)
 class MatchRow:
-    """What the search of the gallery found for the newest revision of a sighting.
+    """The result of the search in the gallery for the newest revision of a sighting.
 
     Attributes
     ----------

@@ -141,7 +141,7 @@ class Follower:
             self.hub.idle.discard(self)
             self.wake = None
 
-    def rouse(self) -> None:
+    def wake_up(self) -> None:
         """Wake the subscription if it waits."""
         if self.wake is not None and not self.wake.done():
             self.wake.set_result(None)
@@ -222,7 +222,7 @@ class Hub:
             if event is None or not follower.wants(event) or (follower.push is not None and follower.push(event)):
                 follower.position = entry.seq
             else:
-                follower.rouse()
+                follower.wake_up()
 
     async def older(self, position: int, newest: int) -> list[Entry]:
         """Return entries that are no longer in memory, however long it takes; raises RequestError when none is kept."""
@@ -244,7 +244,7 @@ class Hub:
         """End every subscription."""
         for follower in list(self.followers):
             follower.ended = FollowEnded(close_code, reason)
-            follower.rouse()
+            follower.wake_up()
 
 
 class SightingStream(AsyncGenerator[SightingEvent, None]):
