@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vigil_contracts.analyses import ANALYSES, AnalysisName
 from vigil_contracts.resources import Camera, Problem, Site, Subject, check
 from vigil_contracts.resources.common import parse_duration
 
@@ -151,6 +152,12 @@ def test_a_wrong_manifest_is_refused_with_its_place_and_a_remedy(
     found = check(document)
     assert isinstance(found, list)
     assert [(problem.where, problem.message) for problem in found] == expected
+
+
+@pytest.mark.parametrize("name", AnalysisName)
+def test_a_camera_may_name_an_analysis_that_is_implemented(name: AnalysisName) -> None:
+    """The rule of the Camera accepts the analyses that have models and a cost, and no other."""
+    assert isinstance(check(camera(analyses=[name.value])), Camera) == (name in ANALYSES)
 
 
 def test_all_errors_of_a_manifest_are_told_at_once() -> None:

@@ -13,7 +13,7 @@ from vigil_contracts.events import CameraRef
 from vigil_contracts.resources import Camera, SourceType
 from vigil_runtime.bus import BusAddress
 from vigil_stream.analyses.analysis import AnalysisContext
-from vigil_stream.analyses.registry import make_analyses
+from vigil_stream.analyses.catalogue import make_analyses
 from vigil_stream.analysis_loop import AnalysisLoop
 from vigil_stream.capture import Sampler, Source, Watchdog, make_source
 from vigil_stream.capture.loop import CaptureLoop

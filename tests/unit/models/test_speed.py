@@ -14,7 +14,7 @@ from vigil_models import api
 from vigil_models.cli import _speed
 from vigil_models.proof import speed
 from vigil_models.repository.manifest import SpeedNote
-from vigil_operator.reconcile.camera.analyses import REFERENCE_PIXELS
+from vigil_operator.reconcile.camera.cost import REFERENCE_PIXELS
 
 
 def _graph(height: int | str, width: int | str) -> onnx.ModelProto:

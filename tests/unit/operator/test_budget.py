@@ -1,14 +1,15 @@
 """Admission by measured budget: never over the capacity by admitting, sticky, in order, and the same every time."""
 
 import random
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigil_contracts.resources.camera import Analysis
-from vigil_operator.reconcile.camera.analyses import ANALYSES, MODELS, FrameSize, ModelCost, camera_cost
+from vigil_contracts.analyses import ANALYSES, AnalysisInfo, AnalysisName
 from vigil_operator.reconcile.camera.budget import Demand, QueuePosition, admit
+from vigil_operator.reconcile.camera.cost import FrameSize, camera_cost
 
 
 def demand(
@@ -127,12 +128,15 @@ def test_a_camera_costs_what_the_detector_gets_of_it(
     fps: int, width: int | None, height: int | None, cost: int
 ) -> None:
     size = FrameSize(width, height) if width is not None and height is not None else None
-    assert camera_cost([Analysis.FACES], fps, size) == cost
+    assert camera_cost([AnalysisName.FACES], fps, size) == cost
 
 
 def test_a_camera_costs_the_sum_of_its_analyses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another analysis is one more entry: its models are known, and its costs are added."""
-    assert MODELS == ("face_detection", "face_recognition")
-    monkeypatch.setitem(ANALYSES, Analysis.PEOPLE, (ModelCost("person_detection", lambda _: 400),))
-    assert camera_cost([Analysis.FACES, Analysis.PEOPLE], 5, None) == 5 * (1000 + 400)
-    assert camera_cost([Analysis.PEOPLE], 5, None) == 5 * 400
+    """Another analysis is one more entry, whose cost is added; one without an entry is an error."""
+    with pytest.raises(KeyError):
+        camera_cost([AnalysisName.FACES, AnalysisName.PEOPLE], 5, None)
+    people = AnalysisInfo(AnalysisName.PEOPLE, ("person_detection",), 400)
+    monkeypatch.setitem(cast("dict[AnalysisName, AnalysisInfo]", ANALYSES), AnalysisName.PEOPLE, people)
+    assert camera_cost([AnalysisName.FACES, AnalysisName.PEOPLE], 5, None) == 5 * (1000 + 400)
+    assert camera_cost([AnalysisName.PEOPLE], 5, None) == 5 * 400
+    assert camera_cost([AnalysisName.PEOPLE], 5, FrameSize(320, 180)) == 5 * 100

@@ -8,15 +8,15 @@ import pytest
 from numpy.typing import NDArray
 from tests.unit.stream.test_frame_pipeline import ALL, HERE, Camera, Story
 
+from vigil_contracts.analyses import ANALYSES, AnalysisInfo, AnalysisName
 from vigil_contracts.events import CloseReason
-from vigil_contracts.resources.camera import Analysis as AnalysisName
-from vigil_operator.reconcile.camera.analyses import ANALYSES, camera_cost
 from vigil_stream.analyses.analysis import Analysis, Detected
-from vigil_stream.analyses.registry import make_analyses
+from vigil_stream.analyses.catalogue import CLASSES, make_analyses
 from vigil_stream.frame_pipeline import FramePipeline
 from vigil_stream.pipeline.tracker import Track, Tracker
 from vigil_stream.scene import Scene
 from vigil_vision.detection import Detections
+from vigil_vision.faces.model_info import DETECTION, RECOGNITION
 from vigil_vision.letterbox import Letterbox
 from vigil_vision.triton import InferenceUnavailable
 
@@ -25,8 +25,6 @@ class Vehicles:
     """Sees one vehicle of fixed size in every frame, through a detector of fixed input size."""
 
     name: ClassVar[AnalysisName] = AnalysisName.VEHICLES
-    models: ClassVar[Sequence[str]] = ("vehicle_detection",)
-    cost: ClassVar[float] = 0.5
 
     def __init__(self) -> None:
         self.tracker = Tracker()
@@ -106,14 +104,15 @@ def test_a_frame_that_one_cannot_detect_in_is_handed_to_none(vehicles: Vehicles)
     assert camera.pipeline.error == "no reader of plates"
 
 
-def test_the_registry_makes_the_analyses_that_a_camera_names() -> None:
+def test_the_catalogue_makes_the_analyses_that_a_camera_names() -> None:
     camera = Camera(Story(), **ALL)
     made = make_analyses(camera.context)
     assert [one.name for one in made] == camera.spec.analyses == [AnalysisName.FACES]
 
 
-def test_the_operator_counts_the_same_models_and_cost() -> None:
-    camera = Camera(Story(), **ALL)
-    for one in make_analyses(camera.context):
-        assert [cost.model for cost in ANALYSES[one.name]] == list(one.models)
-        assert camera_cost([one.name], 1, None) == 1000 * one.cost
+def test_each_analysis_that_is_implemented_has_a_class() -> None:
+    """The operator admits Cameras by the same entries."""
+    assert CLASSES.keys() == ANALYSES.keys()
+    faces = AnalysisInfo(AnalysisName.FACES, ("face_detection", "face_recognition"), 1000)
+    assert ANALYSES[AnalysisName.FACES] == faces
+    assert faces.models == (DETECTION, RECOGNITION)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from vigil_contracts.analyses import AnalysisName
 from vigil_contracts.base import Strict, Tolerant
 from vigil_contracts.conditions import MAX_CONDITIONS, Condition
 from vigil_contracts.resources.common import (
@@ -27,7 +28,6 @@ from vigil_contracts.resources.source import SCHEMES, CameraSource, SourceType, 
 __all__ = [
     "SCHEMES",
     "Accelerator",
-    "Analysis",
     "Camera",
     "CameraSource",
     "CameraSpec",
@@ -63,15 +63,6 @@ class RecognitionMode(StrEnum):
 
     IDENTIFY = "Identify"
     DETECT_ONLY = "DetectOnly"
-
-
-class Analysis(StrEnum):
-    """The analyses of a frame."""
-
-    FACES = "Faces"
-    PEOPLE = "People"
-    PROTECTIVE_EQUIPMENT = "ProtectiveEquipment"
-    VEHICLES = "Vehicles"
 
 
 class Decode(Strict):
@@ -212,7 +203,9 @@ class CameraSpec(Ruled):
     """Which faces count."""
     recognition: Recognition = Recognition()
     """The use of the faces that were found."""
-    analyses: Annotated[list[Analysis], Field(min_length=1, max_length=4, json_schema_extra=AS_SET)] = [Analysis.FACES]
+    analyses: Annotated[list[AnalysisName], Field(min_length=1, max_length=4, json_schema_extra=AS_SET)] = [
+        AnalysisName.FACES
+    ]
     """The analyses of a frame; only Faces is implemented yet."""
     preview: Preview = Preview()
     """Live video for viewers; not implemented yet."""
@@ -244,7 +237,7 @@ class CameraSpec(Ruled):
         not_yet(
             "analyses",
             "any analysis but Faces",
-            unset=lambda self: self.analyses == [Analysis.FACES],
+            unset=lambda self: self.analyses == [AnalysisName.FACES],
             cel="!has(self.analyses) || self.analyses.all(one, one == 'Faces')",
         ),
         not_yet(

@@ -12,8 +12,8 @@ from typing import ClassVar, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from vigil_contracts.analyses import AnalysisName
 from vigil_contracts.events import CameraRef, CloseReason
-from vigil_contracts.resources.camera import Analysis as AnalysisName
 from vigil_contracts.resources.camera import CameraSpec
 from vigil_stream.observer import StreamObserver
 from vigil_stream.pipeline.tracker import Track, Tracker
@@ -74,17 +74,11 @@ class Analysis(Protocol):
     ----------
     name
         As in `spec.analyses` of a Camera.
-    models
-        Names of the served models that it requests; the first is asked once for each analysed frame.
-    cost
-        Reference detections that a frame costs, the unit in which the operator admits Cameras.
     tracker
         Follows its detections; the pipeline feeds it.
     """
 
     name: ClassVar[AnalysisName]
-    models: ClassVar[Sequence[str]]
-    cost: ClassVar[float]
     tracker: Tracker
 
     @property

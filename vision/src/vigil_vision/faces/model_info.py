@@ -4,8 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-DETECTION = "face_detection"
-RECOGNITION = "face_recognition"
+from vigil_contracts.analyses import ANALYSES, AnalysisName
+
+DETECTION, RECOGNITION = ANALYSES[AnalysisName.FACES].models
+"""Their names in Triton."""
 
 _MODEL_ID = re.compile(r"\S+@[0-9a-f]{12}")
 

@@ -19,8 +19,8 @@ from vigil_operator.bus.heartbeats import Heartbeats
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.reconcile import conditions as statuses
-from vigil_operator.reconcile.camera.analyses import FrameSize, camera_cost
 from vigil_operator.reconcile.camera.budget import BudgetResult, Demand, QueuePosition, admit
+from vigil_operator.reconcile.camera.cost import FrameSize, camera_cost
 from vigil_operator.reconcile.camera.memory import CameraMemories, CameraMemory
 from vigil_operator.resources.names import child_name
 from vigil_operator.routes import BY_SITE

@@ -1,7 +1,7 @@
 """Admission by measured budget: the Cameras of a Site for which its inference has room; pure.
 
 The unit is the *reference detection*: one frame of 640 x 384 pixels through the detector that is served. A Camera costs
-what its analyses request of their models (`analyses`); the capacity of a Site is what it declares, or follows from
+what its analyses cost for frames of its size (`cost`); the capacity of a Site is what it declares, or follows from
 Triton's instances and the catalogue's measured milliseconds. Everything is counted in thousandths and whole numbers, so
 that the sums are exact.
 

@@ -11,8 +11,8 @@ from typing import Final
 
 import grpc
 
+from vigil_contracts.analyses import ANALYSES
 from vigil_contracts.resources.site import EndpointStatus, InferenceEndpoint
-from vigil_operator.reconcile.camera.analyses import MODELS
 
 DEADLINE_S: Final = 3.0
 """For one endpoint, all requests together."""
@@ -58,7 +58,7 @@ async def _check_triton(address: str) -> str:
     async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
         if not await _is_true(channel, "ServerReady", b""):
             return "the server runs and is not ready; it is loading its models, or one of them failed to load"
-        for model in MODELS:
+        for model in (model for info in ANALYSES.values() for model in info.models):
             name = model.encode()
             if not await _is_true(channel, "ModelReady", b"\x0a" + bytes([len(name)]) + name):
                 return f"the server is ready, but does not serve the model {model}; export it with vigil-models"

@@ -8,8 +8,8 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from vigil_contracts.analyses import AnalysisName
 from vigil_contracts.events import CloseReason, Sighting, Trace
-from vigil_contracts.resources.camera import Analysis as AnalysisName
 from vigil_contracts.resources.camera import RecognitionMode
 from vigil_stream.analyses.analysis import AnalysisContext, Detected
 from vigil_stream.analyses.faces.events import sighting_event
@@ -22,7 +22,6 @@ from vigil_stream.pipeline.tracker import Track, Tracker
 from vigil_stream.scene import Scene
 from vigil_vision import detection
 from vigil_vision.detection import Detections
-from vigil_vision.faces.model_info import DETECTION, RECOGNITION
 from vigil_vision.faces.models import DetectorResult, FaceModels, TritonFaceModels
 from vigil_vision.letterbox import Letterbox
 
@@ -42,8 +41,6 @@ class FaceAnalysis:
     """
 
     name: ClassVar[AnalysisName] = AnalysisName.FACES
-    models: ClassVar[Sequence[str]] = (DETECTION, RECOGNITION)
-    cost: ClassVar[float] = 1.0
 
     def __init__(self, context: AnalysisContext, models: FaceModels | None = None) -> None:
         self._spec = context.spec.detection
