@@ -40,8 +40,8 @@ class AnalysisLoop:
         self._watchdog = watchdog
         self.errors = 0
         """Frames that could not be analysed."""
-        self.given_up = False
-        """The process ends and inference is closed; an error that follows from it does not count."""
+        self.inference_abandoned = False
+        """Whether the process ends and inference is closed; an error that follows from it does not count."""
         self.losses = 0
         """Losses of the source; the end of a file is none."""
         self._detection_error = ""
@@ -55,8 +55,8 @@ class AnalysisLoop:
             try:
                 self._step(item)
             except InferenceError as error:
-                if self.given_up:
-                    log.debug("frame given up at the end", extra={"fields": {"reason": str(error)}})
+                if self.inference_abandoned:
+                    log.debug("frame abandoned at the end", extra={"fields": {"reason": str(error)}})
                     break
                 self.errors += 1
                 self._report_error(str(error))

@@ -176,7 +176,7 @@ class Runner:
         parts, deadline_s = self._parts, self._settings.shutdown_deadline_s
         deadline = Deadline(deadline_s)
         self._stop.set()
-        self._give_up_inference()
+        self._abandon_inference()
         if not hung:
             # The capture thread may be in a read for seconds; nothing waits for it.
             for thread in self._threads[1:]:
@@ -190,11 +190,11 @@ class Runner:
         await server.close(deadline.left())
         parts.client.close()
 
-    def _give_up_inference(self) -> None:
+    def _abandon_inference(self) -> None:
         """Break off a request to inference that is not answered: waiting for it would not help."""
         status = self._parts.status
         if status.inference_endpoint is None or status.errors.get("inference"):
-            self._parts.analysis.given_up = True
+            self._parts.analysis.inference_abandoned = True
             # On a thread, because it may ask the server to release shared memory.
             threading.Thread(target=self._parts.client.close, name="close inference", daemon=True).start()
 
@@ -231,7 +231,7 @@ async def _joined(thread: threading.Thread, deadline_s: float) -> None:
 
 
 def spare_memory() -> None:
-    """Keep glibc from giving every thread an arena of its own: that saves several MiB at no cost here.
+    """Keep glibc from creating an arena for every thread: that saves several MiB at no cost here.
 
     The same as MALLOC_ARENA_MAX=2 in the environment, which only helps when it is set before the process starts.
     """

@@ -2,12 +2,12 @@
 
 import pytest
 
-from vigil_stream.capture import container, factory, frozen, messages
+from vigil_stream.capture import container, factory, frozen, jpeg_sources
 
 
 @pytest.fixture(autouse=True)
 def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (container, factory, messages):
+    for module in (container, factory, jpeg_sources):
         monkeypatch.setattr(module, "READ_DEADLINE_S", 2.0)
         monkeypatch.setattr(module, "OPEN_DEADLINE_S", 4.0)
     monkeypatch.setattr(frozen, "FROZEN_AFTER_S", 2.0)

@@ -130,5 +130,5 @@ def test_it_ends_while_inference_does_not_answer(start: Start, tmp_path: Path) -
     process = start(source={"type": "File", "url": f"file://{clip}", "loop": True})
     wait_until(lambda: process.waits_for("tcp", SILENT, 8001), 20, "it connects to inference")
     process.ends_on_sigterm()
-    given_up = [line for line in process.log.read_text().splitlines() if "given up at the end" in line]
-    assert not any("no answer" in line for line in given_up), "it waited for the answer"
+    abandoned = [line for line in process.log.read_text().splitlines() if "frame abandoned at the end" in line]
+    assert not any("no answer" in line for line in abandoned), "it waited for the answer"

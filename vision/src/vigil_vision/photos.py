@@ -20,7 +20,7 @@ from vigil_vision.letterbox import Letterbox
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_PIXELS = 50_000_000
-"""50 megapixels: more than a phone's camera gives by default, 150 MB decoded."""
+"""50 megapixels: more than a phone's camera takes by default, 150 MB decoded."""
 
 MAX_SIDE = 2048
 """Longer side of what is handed on: a face of a tenth of it still fills a 112 pixel crop."""

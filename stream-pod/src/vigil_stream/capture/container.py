@@ -190,7 +190,7 @@ class ContainerSource:
             decoded = []
             self._bad_in_a_row += 1
             sampler.corrupt += 1
-            self._give_up_on(packet)
+            self._abandon_if_undecodable(packet)
         sound = [frame for frame in decoded if not frame.is_corrupt]
         sampler.corrupt += len(decoded) - len(sound)
         now = time.monotonic()
@@ -202,7 +202,7 @@ class ContainerSource:
             raise self._undecodable()
         return sound
 
-    def _give_up_on(self, packet: Any) -> None:  # noqa: ANN401 - as above
+    def _abandon_if_undecodable(self, packet: Any) -> None:  # noqa: ANN401 - as above
         """Raise SourceError when a damaged packet shows the cause, or when there were too many."""
         context = self._stream.codec_context
         if context.name == "mjpeg" and (size := jpeg_size(bytes(packet))) is not None:

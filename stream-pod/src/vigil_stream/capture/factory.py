@@ -7,7 +7,7 @@ from pathlib import Path
 from vigil_contracts.resources.camera import CameraSource, Decode, SourceType, Transport
 from vigil_stream.capture import credentials as secrets
 from vigil_stream.capture.container import ContainerSource, Plan
-from vigil_stream.capture.messages import SocketSource, WebSocketSource
+from vigil_stream.capture.jpeg_sources import SocketSource, WebSocketSource
 from vigil_stream.capture.source import OPEN_DEADLINE_S, READ_DEADLINE_S, Source, Watchdog
 
 

@@ -43,7 +43,7 @@ def resolve(url: str, deadline_s: float) -> None:
             # UnicodeError: a label that is empty or longer than 63 characters.
             found.append(getattr(error, "strerror", None) or "it is not a host name")
 
-    # A thread that is abandoned after the deadline: it cannot be interrupted, and ends when the resolver gives up.
+    # A thread that is abandoned after the deadline: it cannot be interrupted, and ends when the resolver does.
     asking = threading.Thread(target=ask, name="resolve", daemon=True)
     asking.start()
     asking.join(deadline_s)

@@ -161,7 +161,7 @@ class FaceAnalysis:
         self._emit(closed)
 
     def end_all(self, reason: CloseReason) -> None:
-        """Close all sightings; an error of the past says nothing about the next frame."""
+        """Close all sightings; clear the error, which is of the past."""
         self._keep(self.taker.finished(wait=True))
         self.tracker.clear()
         self._shots.clear()

@@ -16,7 +16,7 @@ GOOD_SCORE = 0.55
 better."""
 
 USABLE_SCORE = 0.2
-"""Quality below which an embedding says little: such a face is followed, and its sighting emitted without one."""
+"""Quality below which an embedding is of little use: such a face is followed, and its sighting emitted without one."""
 
 MARGIN = 0.08
 """How much better than the best so far a shot must be."""
@@ -31,8 +31,8 @@ BETWEEN_SHOTS_S = 0.4
 """A person who comes nearer is better in every frame; not each of them is embedded."""
 
 SECOND_OPINION_S = 1.6
-"""One more shot after this time even if it is not better, when it is nearly as good: two different moments say more
-about a person than one."""
+"""One more shot after this time even if it is not better, when it is nearly as good: a person is recognised better
+from two different moments than from one."""
 
 VERIFY_S = 5.0
 """Seconds between later shots of a person who stays, in case a change of scene looked like movement."""
