@@ -32,7 +32,6 @@ class CameraRow:
     stale: bool = False
     last_person: str = ""
     last_at: dt.datetime | None = None
-    registry_problem: str = ""
 
 
 @dataclass(slots=True)

@@ -1,16 +1,15 @@
 """Probes and metrics over HTTP: /healthz, /readyz and /metrics of every program.
 
 `HealthServer` is a small HTTP/1.1 server (RFC 9112; GET only, without keep-alive, a deadline and a size limit for each
-request), because a web framework would cost a stream process more memory than its pipeline. `health_app` answers the
-same routes inside a program that runs an ASGI server anyway.
+request), because a web framework would cost a stream process more memory than its pipeline.
 """
 
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 REQUEST_DEADLINE_S: Final = 5.0
 MAX_REQUEST_BYTES: Final = 8192
@@ -121,28 +120,3 @@ def _encode(response: Response) -> bytes:
         f"Content-Length: {len(response.body)}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + response.body
-
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-
-
-def health_app(
-    routes: Routes,
-) -> Callable[[Scope, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]:
-    """Return an ASGI application that answers the same routes."""
-
-    async def app(
-        scope: Scope, _: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
-    ) -> None:
-        if scope["type"] != "http":
-            return
-        response = respond(routes, scope["method"], scope["path"])
-        headers = [
-            (b"content-type", response.content_type.encode()),
-            (b"content-length", str(len(response.body)).encode()),
-        ]
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.body})
-
-    return app

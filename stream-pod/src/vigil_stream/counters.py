@@ -6,13 +6,12 @@ from vigil_contracts.events import CameraCounters
 from vigil_stream.observer import StreamObserver
 from vigil_stream.publish.journal import Journal, JournalError
 
-JOURNALED = frozenset({"events_created", "events_published", "events_dropped", "sightings_opened"})
-"""Counted inside the journal's own transactions; the others are written with every heartbeat, and the last two
-seconds of them may be lost by kill -9."""
-
 
 class Counters:
     """Adds the counts of this process to those of the journal.
+
+    Events and opened sightings are counted inside the journal's own transactions. The others are written with every
+    heartbeat; the last two seconds of them may be lost by kill -9.
 
     Parameters
     ----------

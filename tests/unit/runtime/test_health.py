@@ -1,4 +1,4 @@
-"""Probes and metrics: the same responses from the small server and from inside an ASGI program."""
+"""Probes and metrics of the small server."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from vigil_runtime.health import HealthServer, ListenError, Response, health_app, metrics, probe
+from vigil_runtime.health import HealthServer, ListenError, Response, metrics, probe
 
 ROUTES = {
     "/healthz": lambda: probe({}),
@@ -16,13 +16,8 @@ ROUTES = {
 }
 
 
-@pytest.fixture(params=["server", "asgi"])
-async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
-    if request.param == "asgi":
-        transport = httpx.ASGITransport(health_app(ROUTES))
-        async with httpx.AsyncClient(transport=transport, base_url="http://program") as found:
-            yield found
-        return
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
     server = HealthServer(ROUTES)
     port = await server.start("127.0.0.1", 0)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as found:

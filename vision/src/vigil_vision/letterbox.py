@@ -56,10 +56,6 @@ class Letterbox:
         """
         return points * self._factors(points.shape[-1])
 
-    def to_input(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map points [..., 2k] from the source image to the input; the inverse of `to_source`."""
-        return points / self._factors(points.shape[-1])
-
     def _factors(self, columns: int) -> NDArray[np.float32]:
         return np.tile(np.asarray(self.scale, np.float32), columns // 2)
 

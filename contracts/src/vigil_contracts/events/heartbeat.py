@@ -37,7 +37,7 @@ class CameraCounters(Tolerant):
     events_published: int = 0
     """Acknowledged by JetStream."""
     events_dropped: int = 0
-    """Lost because the outbox was full."""
+    """Lost because the journal was full."""
     embeddings: int = 0
 
 

@@ -19,6 +19,7 @@ from vigil_gateway.handlers.graphql.transport import Router, bearer
 from vigil_gateway.handlers.rest.health import health_router
 from vigil_gateway.handlers.rest.page import page_router
 from vigil_gateway.http.body import BodyLimit
+from vigil_gateway.http.trace import TraceContext
 from vigil_runtime import health
 
 
@@ -45,6 +46,7 @@ def create_app(parts: Parts, token: str) -> FastAPI:
     app.include_router(health_router(lambda: _ready(parts), timer.registry))
     app.add_exception_handler(HTTPException, _refused)
     app.add_middleware(BodyLimit, max_bytes=limits.max_body_bytes, make_body=_too_large)
+    app.add_middleware(TraceContext)
     if limits.cors_origins:
         app.add_middleware(
             CORSMiddleware,

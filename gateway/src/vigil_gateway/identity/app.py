@@ -11,6 +11,7 @@ from vigil_gateway.bus.site_bus import SiteBus
 from vigil_gateway.handlers.rest.health import health_router
 from vigil_gateway.handlers.rest.registry import HANDLED, RegistryParts, error_response, registry_router
 from vigil_gateway.http.body import BodyLimit
+from vigil_gateway.http.trace import TraceContext
 from vigil_gateway.identity.metrics import Metrics
 from vigil_gateway.services.models import Models
 from vigil_gateway.storage.errors import DatabaseError, GalleryError
@@ -87,6 +88,7 @@ def create_app(parts: RegistryParts, health: Health, metrics: Metrics, max_uploa
     for kind in HANDLED:
         app.add_exception_handler(kind, error_response)
     app.add_middleware(BodyLimit, max_bytes=max_upload_bytes, make_body=_too_large)
+    app.add_middleware(TraceContext)
     return app
 
 

@@ -42,7 +42,7 @@ class EventWriter:
         reason
             In CamelCase, such as the reason of the condition that changed.
         action
-            What the operator did: Reconcile, Enrol, Erase.
+            What the operator did: Reconcile, Enrol, Check or Erase.
         """
         now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         event = {

@@ -26,7 +26,7 @@ class StatusWriter:
     Parameters
     ----------
     action
-        Of its events: Reconcile, Enrol, Look.
+        Of its events: Reconcile, Enrol or Check.
     calm
         Reasons for which Ready is not true and that are no cause for a warning.
     quiet

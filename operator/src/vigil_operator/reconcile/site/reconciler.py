@@ -58,7 +58,7 @@ class SiteReconciler:
         self._registry = registry
         self._identity = identity
         self._memories: defaultdict[Key, SiteMemory] = defaultdict(SiteMemory)
-        self._statuses = StatusWriter(context, "Look")
+        self._statuses = StatusWriter(context, "Check")
 
     async def reconcile(self, key: Key) -> Result:
         """Check one Site and its parts."""

@@ -50,7 +50,7 @@ class SubjectMemory:
     tried
         Digest of the enrolment for which the photos were read last; None: never.
     model
-        The model that identity served then, as far as it was memory.
+        The model that identity served then, as far as it was known.
     found
         The photos that were read then.
     again_at
