@@ -7,7 +7,6 @@ then without one.
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Callable
 from typing import Final
 
@@ -18,7 +17,7 @@ from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import KubeError
 from vigil_operator.kube.kinds import OWN_KINDS
 from vigil_operator.kube.sweep import sweep
-from vigil_runtime.backoff import Backoff
+from vigil_runtime.backoff import Backoff, spread
 
 log = structlog.get_logger(__name__)
 
@@ -75,7 +74,7 @@ class Comparison:
     async def run_periodically(self) -> None:
         """Compare every `resync_s`, whether or not anything reported a change."""
         while True:
-            await asyncio.sleep(self._resync_s * random.uniform(0.9, 1.1))  # noqa: S311 - spreads load
+            await asyncio.sleep(spread(self._resync_s, 0.1))
             with contextlib.suppress(KubeError):  # the next one will do
                 await self._compare()
             self._resynced()

@@ -22,6 +22,11 @@ def jittered(step_s: float) -> float:
     return step_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
 
+def spread(period_s: float, share: float = 0.2) -> float:
+    """Return a period in seconds that differs at random by up to a share, so that programs do not act at once."""
+    return period_s * random.uniform(1 - share, 1 + share)  # noqa: S311 - spreads load, guards nothing
+
+
 def backoff_s(
     failures: int,
     first_s: float = FIRST_S,

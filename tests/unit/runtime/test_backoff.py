@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigil_runtime.backoff import Backoff, KeyedBackoff, backoff_s, retry
+from vigil_runtime.backoff import Backoff, KeyedBackoff, backoff_s, retry, spread
 
 
 @given(st.integers(1, 10_000), st.floats(0.01, 10), st.floats(10, 3600))
@@ -62,3 +62,8 @@ async def test_retry_ends_with_an_error_that_no_attempt_cures() -> None:
     with pytest.raises(ValueError, match="wrong for good"):
         async with asyncio.timeout(5):
             await retry(work, on=(OSError,), backoff=Backoff(0.001, 0.002))
+
+
+@given(st.floats(0.001, 1e6), st.floats(0, 1))
+def test_a_spread_period_differs_by_its_share_at_most(period_s: float, share: float) -> None:
+    assert period_s * (1 - share) <= spread(period_s, share) <= period_s * (1 + share)

@@ -11,7 +11,6 @@ returns the Lease (docs/decisions/0009-the-official-client-with-our-own-lease.md
 import asyncio
 import contextlib
 import datetime as dt
-import random
 import time
 import uuid
 
@@ -20,6 +19,7 @@ import structlog
 from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import ConflictError, KubeError, NotFoundError
 from vigil_operator.kube.kinds import ADDRESSES, Key, Kind, Object
+from vigil_runtime.backoff import spread
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +64,7 @@ class Leadership:
             except KubeError as error:
                 self._set_status(f"the Lease {self._key.namespace}/{self._key.name} cannot be acquired: {error}")
             if not self.held:
-                await asyncio.sleep(self._lease_s / 5 * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
+                await asyncio.sleep(spread(self._lease_s / 5))
         self.status = ""
         self.acquired.set()
         log.info("leading", lease=f"{self._key.namespace}/{self._key.name}", identity=self._identity)
@@ -73,7 +73,7 @@ class Leadership:
         """Renew the Lease until cancelled; LeaseLostError when another operator may hold it by now."""
         renewed = time.monotonic()
         while True:
-            await asyncio.sleep(self._lease_s / 3 * random.uniform(0.8, 1.0))  # noqa: S311 - spreads load
+            await asyncio.sleep(spread(self._lease_s * 0.3, 0.1))
             left = renewed + self._lease_s * 2 / 3 - time.monotonic()
             try:
                 async with asyncio.timeout(max(left, 0.1)):

@@ -10,7 +10,6 @@ and then, because a peer that vanished sends nothing.
 """
 
 import asyncio
-import random
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import DeniedError, GoneError, KubeError, NotFoundError
 from vigil_operator.kube.kinds import ADDRESSES, Kind, Object
 from vigil_operator.metrics import Metrics
-from vigil_runtime.backoff import Backoff
+from vigil_runtime.backoff import Backoff, spread
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +114,7 @@ class Watch:
         scope = self._scope
         stream = self._api.watch(scope.kind, scope.namespace, self._version, scope.labels, scope.fields)
         # After an error, a stream without changes would never show that it works again.
-        quiet_s = PROOF_S if self.error else QUIET_S * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load
+        quiet_s = PROOF_S if self.error else spread(QUIET_S)
         async with aclosing(stream):
             while True:
                 try:
@@ -150,7 +149,7 @@ class Watch:
         if self._scope.optional and isinstance(error, NotFoundError | DeniedError):
             self.synced.set()
             self.error = ""  # an API server that could not be reached before answers now
-            await asyncio.sleep(OPTIONAL_S * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
+            await asyncio.sleep(spread(OPTIONAL_S))
             return
         self._set_error(error)
         self._metrics.watch_restarts.labels(self._scope.kind.value).inc()

@@ -1,6 +1,5 @@
 """Reconcile Sites: check their parts regularly, and write the status when its meaning changed."""
 
-import random
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from vigil_operator.reconcile.status_writer import StatusWriter
 from vigil_operator.registry.identity_status import IdentityStatus
 from vigil_operator.resources.names import BUS_TOKEN
 from vigil_operator.routes import BY_SITE
+from vigil_runtime.backoff import spread
 from vigil_runtime.registry.client import RegistryClient as Registry
 from vigil_runtime.registry.client import registered
 from vigil_runtime.registry.errors import RegistryError, RegistryRefusedError
@@ -216,4 +216,4 @@ def _endpoint(endpoint: EndpointStatus) -> Object:
 
 
 def _check_s() -> float:
-    return CHECK_S * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+    return spread(CHECK_S)
