@@ -215,7 +215,8 @@ class BusConnection:
             log.debug("error from the bus", extra={"fields": {"reason": describe_error(error)}})
 
     async def _on_disconnected(self) -> None:
-        if not self._closing and not self._client.is_closed:
+        # While an attempt fails, nats.py reports its end too; the cause of the failure is kept.
+        if not self._closing and not self._client.is_closed and not self.last_error:
             self._fail(BusAwayError("disconnected"))
 
     async def _on_closed(self) -> None:
