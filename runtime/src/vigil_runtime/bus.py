@@ -13,7 +13,7 @@ from typing import Final
 
 from nats.aio.client import DEFAULT_PENDING_SIZE, Client
 from nats.aio.msg import Msg
-from nats.errors import AuthorizationError, ConnectionClosedError
+from nats.errors import AuthorizationError, ConnectionClosedError, UnexpectedEOF
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RetentionPolicy, StorageType, StreamConfig
@@ -51,6 +51,9 @@ class BusAwayError(Exception):
 
 BUS_ERRORS: Final = (BusAwayError, NatsError, TimeoutError, OSError)
 """What another attempt may cure; errors of JetStream are among them."""
+
+_ENDS: Final = (BusAwayError, ConnectionClosedError, UnexpectedEOF, BrokenPipeError, ConnectionResetError)
+"""How the end of a refused attempt may appear: the server closes the connection at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +226,8 @@ class BusConnection:
         self._closed.set()
 
     def _fail(self, error: Exception) -> None:
+        if self.refused and isinstance(error, _ENDS):
+            return
         reason = describe_error(error)
         if not self._logged:  # one line per outage: nats.py reports each attempt
             log.warning("bus unreachable; retrying", extra={"fields": {"url": self.address.url, "reason": reason}})
