@@ -1,6 +1,5 @@
 """Any model by its name: inputs, outputs and what is known of it."""
 
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -13,20 +12,6 @@ from vigil_vision.triton.wire import Tensors
 
 IMAGE = np.arange(2 * 32 * 64 * 3, dtype=np.uint64).astype(np.uint8).reshape(2, 32, 64, 3)
 SCALE = np.array([[0.5, 0.25], [1, 2]], np.float32)
-
-
-@pytest.fixture
-def server() -> Iterator[FaultyTriton]:
-    faulty = FaultyTriton()
-    yield faulty
-    faulty.stop()
-
-
-@pytest.fixture
-def spare() -> Iterator[FaultyTriton]:
-    faulty = FaultyTriton()
-    yield faulty
-    faulty.stop()
 
 
 def client_of(

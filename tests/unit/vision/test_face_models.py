@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any, Literal
 
@@ -25,20 +25,6 @@ from vigil_vision.triton.breaker import Circuit
 
 IMAGE = np.zeros((32, 64, 3), np.uint8)
 FACES = np.zeros((2, 112, 112, 3), np.uint8)
-
-
-@pytest.fixture
-def server() -> Iterator[FaultyTriton]:
-    faulty = FaultyTriton()
-    yield faulty
-    faulty.stop()
-
-
-@pytest.fixture
-def spare() -> Iterator[FaultyTriton]:
-    faulty = FaultyTriton()
-    yield faulty
-    faulty.stop()
 
 
 def models_on(

@@ -15,8 +15,8 @@ _BILINEAR = Interpolation.BILINEAR
 class Converter:
     """Converts the frames of one stream; not for several threads.
 
-    Scaling is bilinear with swscale's filter as wide as the step down, so that nothing aliases. Of the whole frame
-    only the detector's size is ever made; faces are cut from the decoder's own planes.
+    Scaling is bilinear with swscale's filter as wide as the step down, so that nothing aliases. The whole frame
+    is only converted to the size of the detector; faces are cut from the decoder's own planes.
     """
 
     def __init__(self) -> None:
