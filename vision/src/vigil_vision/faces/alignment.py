@@ -29,6 +29,7 @@ is soft enough that skipping pixels does no harm."""
 _WEIGHT_BITS = 13
 _WEIGHT_ONE = 1 << _WEIGHT_BITS
 _HALF_IN_EACH_LANE = np.uint64(sum((_WEIGHT_ONE // 2) << lane for lane in (0, 21, 42)))
+_CENTRE = np.float32((CROP - 1) / 2)
 _RAMP = np.arange(CROP, dtype=np.float64)
 
 
@@ -76,7 +77,7 @@ def similarity_transforms(
     return matrices
 
 
-def align(image: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray[np.uint8]:
+def align(image: NDArray[np.uint8], landmarks: NDArray[np.float32], *, zoom: float = 1.0) -> NDArray[np.uint8]:
     """Cut faces out of an image, turned and scaled onto the ArcFace template.
 
     Parameters
@@ -85,6 +86,9 @@ def align(image: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray[n
         [H,W,3] uint8 RGB, any strides.
     landmarks
         [n,5,2] float32 in pixels of that image; may lie outside of it.
+    zoom
+        Above 1, the crop shows the surroundings too: a square of so many sides of the template's, around the same
+        centre, at a smaller scale.
 
     Returns
     -------
@@ -98,7 +102,7 @@ def align(image: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray[n
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         msg = f"an image of shape {list(image.shape)}, {image.dtype}, cannot be aligned; [H,W,3] uint8 is expected"
         raise ValueError(msg)
-    turns, shifts = _solve(landmarks, ARCFACE_112)
+    turns, shifts = _solve(landmarks, (ARCFACE_112 - _CENTRE) / zoom + _CENTRE)
     crops = np.empty((len(turns), CROP, CROP, 3), np.uint8)
     for crop, turn, shift in zip(crops, turns, shifts, strict=True):
         back = 1 / turn
