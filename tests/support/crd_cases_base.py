@@ -1,5 +1,6 @@
 """What a row about a rule of the definitions consists of, and the manifests that rows are made of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +43,7 @@ def site(**spec: Any) -> Document:
     return resource("Site", spec)
 
 
-def region(name: str) -> Document:
-    corners = ((0, 0), (1000, 0), (0, 1000))
+def region(name: str, corners: Sequence[tuple[int, int]] = ((0, 0), (1000, 0), (0, 1000))) -> Document:
     return {"name": name, "polygon": [{"xPermille": x, "yPermille": y} for x, y in corners]}
 
 

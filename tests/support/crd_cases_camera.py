@@ -28,6 +28,22 @@ DECODED_BY_FFMPEG = {
     "USB": "/dev/video0",
     "File": "file:clip.mp4",
 }
+SQUARE = ((200, 200), (800, 200), (800, 800), (200, 800))
+ENCLOSING = (
+    SQUARE,
+    SQUARE * 2,
+    (*SQUARE, SQUARE[0]),
+    ((0, 0), (0, 0), (1000, 1), (500, 0)),
+    ((500, 20), (780, 890), (40, 350), (960, 350), (220, 890)),
+    tuple((x, 1000 * (x % 2)) for x in range(32)),
+)
+ON_ONE_LINE = (
+    ((5, 5), (5, 5), (5, 5)),
+    ((0, 0), (1000, 1000), (0, 0)),
+    ((0, 0), (1000, 1000), (10, 10), (990, 990)),
+    ((100, 0), (100, 1000), (100, 500)),
+    tuple((x, 3 * x) for x in range(32)),
+)
 CAMERAS = (
     names("Camera"),
     Case(
@@ -161,6 +177,17 @@ CAMERAS = (
         "two privacyMasks have the same name",
         (camera(detection={"privacyMasks": [region("a"), region("b")], "regions": [region("a")]}),),
         (camera(detection={"privacyMasks": [region("a"), region("a")]}),),
+    ),
+    *(
+        Case(
+            "Camera",
+            f"spec.detection.{field}[]",
+            f"spec.detection.{field}[0].polygon",
+            "polygon encloses nothing, because its corners lie on one line; list at least three that do not",
+            tuple(camera(detection={field: [region("a", corners)]}) for corners in ENCLOSING),
+            tuple(camera(detection={field: [region("a", corners)]}) for corners in ON_ONE_LINE),
+        )
+        for field in ("regions", "privacyMasks")
     ),
     Case(
         "Camera",

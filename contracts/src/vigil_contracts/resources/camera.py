@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from enum import StrEnum
+from itertools import combinations
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -110,13 +111,31 @@ class Point(Strict):
     """From the top, in permille of the height."""
 
 
-class Region(Strict):
+def _on_one_line(corners: list[Point]) -> bool:
+    first, *others = corners
+    sides = [(one.x - first.x, one.y - first.y) for one in others]
+    return all(x1 * y2 == x2 * y1 for (x1, y1), (x2, y2) in combinations(sides, 2))
+
+
+class Region(Ruled):
     """A named polygon in the frame."""
 
     name: Name
     """What people call it."""
     polygon: Annotated[list[Point], Field(min_length=3, max_length=32)]
-    """Its corners in order, each in permille of the frame's width and height from the upper left."""
+    """Its corners in order, each in permille of the frame's width and height from the upper left. All that the outline
+    encloses belongs to it, also where edges cross or corners are repeated."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.polygon.exists(one, self.polygon.exists(other, "
+            "(one.xPermille - self.polygon[0].xPermille) * (other.yPermille - self.polygon[0].yPermille) != "
+            "(other.xPermille - self.polygon[0].xPermille) * (one.yPermille - self.polygon[0].yPermille)))",
+            "polygon encloses nothing, because its corners lie on one line; list at least three that do not",
+            lambda self: not _on_one_line(self.polygon),
+            "polygon",
+        ),
+    )
 
 
 def _names(regions: list[Region]) -> list[str]:
@@ -135,7 +154,7 @@ class Detection(Ruled):
     regions: Annotated[list[Region], Field(max_length=16, json_schema_extra=BY_NAME)] = []
     """If set, only faces whose centre lies in one of them count."""
     privacy_masks: Annotated[list[Region], Field(max_length=16, json_schema_extra=BY_NAME)] = []
-    """Blackened before any analysis."""
+    """Blackened in every frame before anything else sees it."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         unique("regions", "regions", names=lambda self: _names(self.regions)),

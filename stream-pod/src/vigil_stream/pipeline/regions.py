@@ -6,23 +6,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil_contracts.resources.camera import Region
+from vigil_stream.pipeline.outline import Polygon, enclosed, has_area, hull
 
-Polygon = NDArray[np.float32]
-"""[k,2] corners in shares of the frame's width and height."""
-
-_TOUCH = 1e-3
+_TOUCH = 1e-2
 """Pixels within which an edge counts as touching the next one: more than the error of rounding."""
 
 
 def polygons(regions: Sequence[Region]) -> list[Polygon]:
-    """Return the regions of a Camera, which are in permille, in shares of the frame."""
-    return [np.array([(p.x / 1000, p.y / 1000) for p in region.polygon], np.float32) for region in regions]
+    """Return what the outlines of regions enclose, as boundaries in shares of the frame."""
+    corners = [np.array([(p.x / 1000, p.y / 1000) for p in region.polygon], np.float64) for region in regions]
+    return [enclosed(one) for one in corners]
 
 
-def inside(points: NDArray[np.float32], polygon: Polygon) -> NDArray[np.bool_]:
-    """Return which points [...,2] lie inside a polygon, by the even-odd rule; both in the same unit. [...] bool."""
-    x, y = points[..., 0], points[..., 1]
-    result = np.zeros(points.shape[:-1], np.bool_)
+def inside_any(points: NDArray[np.floating], shapes: Sequence[Polygon]) -> NDArray[np.bool_]:
+    """Return which points [n,2], in shares, lie in at least one of the boundaries, as `polygons` returns them."""
+    result = np.zeros(len(points), np.bool_)
+    for polygon in shapes:
+        result |= _inside(points, polygon)
+    return result
+
+
+def _inside(points: NDArray[np.floating], polygon: Polygon) -> NDArray[np.bool_]:
+    """Return which points [n,2] lie inside a boundary, by the even-odd rule."""
+    x, y = points[:, 0], points[:, 1]
+    result = np.zeros(len(points), np.bool_)
     for (x1, y1), (x2, y2) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
         if y1 == y2:
             continue
@@ -31,25 +38,19 @@ def inside(points: NDArray[np.float32], polygon: Polygon) -> NDArray[np.bool_]:
     return result
 
 
-def inside_any(points: NDArray[np.float32], shapes: Sequence[Polygon]) -> NDArray[np.bool_]:
-    """Return which points [n,2], in shares, lie in at least one polygon."""
-    result = np.zeros(len(points), np.bool_)
-    for polygon in shapes:
-        result |= inside(points, polygon)
-    return result
-
-
 class PrivacyMask:
     """Blackens the masked parts of frames before any other step reads them.
 
     Parameters
     ----------
-    shapes
-        In shares of the frame.
+    outlines
+        [n,2] corners each, in shares of the frame. All that an outline encloses is masked, whatever the order of its
+        corners; of one that encloses nothing, the convex hull.
     """
 
-    def __init__(self, shapes: Sequence[Polygon]) -> None:
-        self._shapes = shapes
+    def __init__(self, outlines: Sequence[NDArray[np.floating]]) -> None:
+        shapes = [enclosed(outline) for outline in outlines]
+        self._shapes = [shape if has_area(shape) else hull(shape) for shape in shapes]
         self._cached: dict[tuple[int, int], NDArray[np.bool_]] = {}
 
     def __bool__(self) -> bool:
@@ -81,42 +82,55 @@ class PrivacyMask:
         return copied
 
     def _covered(self, left: int, top: int, columns: int, rows: int, width: int, height: int) -> NDArray[np.bool_]:
-        """Return the mask [rows,columns] of the pixels that are covered, even in part: rather too many than too few.
-
-        A pixel is covered when one of its corners lies inside a polygon, or when an edge of one runs through it: a
-        polygon may be thinner than a pixel.
-        """
-        points = np.empty((rows + 1, columns + 1, 2), np.float32)
-        points[..., 0] = (np.arange(left, left + columns + 1, dtype=np.float32) / width)[None, :]
-        points[..., 1] = (np.arange(top, top + rows + 1, dtype=np.float32) / height)[:, None]
-        corners = np.zeros(points.shape[:2], np.bool_)
-        edges = np.zeros((rows, columns), np.bool_)
-        for polygon in self._shapes:
-            pixels = polygon.astype(np.float64) * (width, height) - (left, top)
-            if (pixels.max(axis=0) < -1).any() or (pixels.min(axis=0) > (columns + 1, rows + 1)).any():
-                continue
-            corners |= inside(points, polygon)
-            for start, end in zip(pixels, np.roll(pixels, -1, axis=0), strict=True):
-                _mark_edge(edges, start, end)
-        either = corners[:, :-1] | corners[:, 1:]
-        marked: NDArray[np.bool_] = either[:-1] | either[1:] | edges
+        """Return the mask [rows,columns] of the pixels that are covered, even in part: rather too many than too few."""
+        marked = np.zeros((rows, columns), np.bool_)
+        for shape in self._shapes:
+            marked |= _touched(shape * (width, height) - (left, top), rows, columns)
         return marked
 
 
-def _mark_edge(cells: NDArray[np.bool_], start: NDArray[np.float64], end: NDArray[np.float64]) -> None:
-    """Mark in place the cells [rows,columns] of side 1 that the line between two points (x, y) runs through."""
-    (x1, y1), (x2, y2) = (start, end) if start[1] <= end[1] else (end, start)
-    first, last = max(int(np.floor(y1 - _TOUCH)), 0), min(int(np.floor(y2 + _TOUCH)), len(cells) - 1)
-    if first > last:
-        return
-    rows = np.arange(first, last + 1)
-    slope = (x2 - x1) / (y2 - y1) if y2 > y1 else 0.0
-    enters = x1 + slope * (np.clip(rows, y1, y2) - y1)
-    leaves = x1 + slope * (np.clip(rows + 1, y1, y2) - y1)
-    if y2 - y1 < _TOUCH:
-        # Level: in its row it runs from end to end.
-        enters, leaves = np.full(len(rows), x1), np.full(len(rows), x2)
-    least = np.floor(np.minimum(enters, leaves) - _TOUCH)[:, None]
-    most = np.floor(np.maximum(enters, leaves) + _TOUCH)[:, None]
-    columns = np.arange(cells.shape[1])
-    cells[first : last + 1] |= (columns >= least) & (columns <= most)
+def _touched(boundary: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.bool_]:
+    """Return the cells [rows,columns] of side 1 that a boundary [k,2] encloses or touches.
+
+    A cell is one of them when one of its corners lies inside, or when an edge runs through it: what is enclosed may be
+    thinner than a cell.
+    """
+    ends = np.roll(boundary, -1, axis=0)
+    upward = (boundary[:, 1] <= ends[:, 1])[:, None]
+    upper, lower = np.where(upward, boundary, ends), np.where(upward, ends, boundary)
+    corners = _corners_inside(upper, lower, rows, columns)
+    either = corners[:, :-1] | corners[:, 1:]
+    touched: NDArray[np.bool_] = either[:-1] | either[1:] | _crossed(upper, lower, rows, columns)
+    return touched
+
+
+def _corners_inside(
+    upper: NDArray[np.float64], lower: NDArray[np.float64], rows: int, columns: int
+) -> NDArray[np.bool_]:
+    """Return which corners [rows+1,columns+1] of cells lie inside edges [k,2], by the even-odd rule."""
+    y = np.arange(rows + 1)[:, None]
+    row, edge = np.nonzero((upper[:, 1] <= y) & (y < lower[:, 1]))
+    (x1, y1), (x2, y2) = upper[edge].T, lower[edge].T
+    crossing = x1 + (x2 - x1) * (row - y1) / (y2 - y1)
+    toggled = np.zeros((rows + 1, columns + 2), np.uint8)
+    np.add.at(toggled, (row, np.clip(np.ceil(crossing), 0, columns + 1).astype(np.intp)), 1)
+    return (np.cumsum(toggled[:, :-1], axis=1, dtype=np.uint8) & 1).astype(np.bool_)
+
+
+def _crossed(upper: NDArray[np.float64], lower: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.bool_]:
+    """Return the cells [rows,columns] that at least one of the edges [k,2] runs through."""
+    y = np.arange(rows)[:, None]
+    row, edge = np.nonzero((np.floor(upper[:, 1] - _TOUCH) <= y) & (y <= np.floor(lower[:, 1] + _TOUCH)))
+    (x1, y1), (x2, y2) = upper[edge].T, lower[edge].T
+    level = y2 - y1 < _TOUCH
+    slope = np.divide(x2 - x1, y2 - y1, out=np.zeros(len(row)), where=~level)
+    # A level edge runs from end to end in its row.
+    enters = np.where(level, x1, x1 + slope * (np.clip(row, y1, y2) - y1))
+    leaves = np.where(level, x2, x1 + slope * (np.clip(row + 1, y1, y2) - y1))
+    first = np.clip(np.floor(np.minimum(enters, leaves) - _TOUCH), 0, columns).astype(np.intp)
+    after = np.clip(np.floor(np.maximum(enters, leaves) + _TOUCH) + 1, 0, columns).astype(np.intp)
+    changes = np.zeros((rows, columns + 1), np.int32)
+    np.add.at(changes, (row, first), 1)
+    np.add.at(changes, (row, after), -1)
+    crossed: NDArray[np.bool_] = np.cumsum(changes[:, :-1], axis=1) > 0
+    return crossed
