@@ -222,6 +222,7 @@ def test_a_long_api_outage_ends_the_operator_and_no_pod(own_api_cluster: ApiClus
         assert operator.ask("/healthz")[0] == 200
         kubelet.wait_until(lambda: kubelet.ended, 60, "it ends before another could have its Lease")
         assert "was lost" in operator.log
+        assert operator.log.count("kopf's requests fail") == 1
         kubelet.wait_until(lambda: "cannot be acquired" in operator.log, 60, "started again, it waits for the API")
         kubelet.wait_until(lambda: time.monotonic() > back_at, AWAY_S + 30, "the Lease is long over")
         cluster.start_program("kube-apiserver")

@@ -6,6 +6,7 @@ HTTP port is taken. Kubernetes starts the process again after each of them.
 """
 
 import asyncio
+import logging
 import sys
 from typing import Final, NoReturn
 
@@ -50,8 +51,9 @@ def run() -> None:
     from vigil_runtime.logs import configure_logging
     from vigil_runtime.structured import configure_structlog
 
-    # The end of kopf is logged by our own code, with what to check.
+    # kopf's failed requests and its end are logged by our own code, with what to check.
     configure_logging(settings.log_level, settings.log_format, "operator", silent=("kopf",))
+    logging.getLogger("kopf.objects").setLevel(logging.ERROR)  # an error of a handler, which kopf goes on after
     configure_structlog()
     try:
         asyncio.run(serve(settings))

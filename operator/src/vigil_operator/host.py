@@ -12,6 +12,7 @@ from vigil_operator.settings import Settings
 
 HTTP_NOT_FOUND: Final = 404
 CHECK_CRDS: Final = "check that the CRDs are installed: kubectl apply -f crds/"
+CHECK_LOGIN: Final = "check the token of the operator's service account, or the kubeconfig"
 CHECK_ACCOUNT: Final = "check that the operator's service account may list and watch cameras, subjects and sites"
 
 
@@ -53,6 +54,10 @@ async def serve(settings: Settings) -> None:
 
 
 def _explain(error: Exception) -> str:
+    if isinstance(error, kopf.LoginError):  # its text advises to install libraries
+        return (
+            f"the API server refuses the operator's credentials ({error.__cause__ or 'there are none'}); {CHECK_LOGIN}"
+        )
     check = CHECK_CRDS if getattr(error, "status", None) == HTTP_NOT_FOUND else CHECK_ACCOUNT
     return f"kopf cannot watch Vigil's kinds any longer ({type(error).__name__}: {error}); {check}"
 

@@ -34,6 +34,12 @@ class Metrics:
             ["error"],
             registry=self.registry,
         )
+        self.kopf_errors = Counter(
+            "vigil_operator_kopf_errors",
+            "Requests of kopf that the API server did not fulfil, by error; kopf retries them.",
+            ["error"],
+            registry=self.registry,
+        )
         self.watch_restarts = Counter(
             "vigil_operator_watch_restarts",
             "Watches started again after a failure, by kind.",

@@ -13,6 +13,7 @@ import structlog
 
 from vigil_operator.comparison import Comparison
 from vigil_operator.factory import Parts
+from vigil_operator.kopf_requests import KopfRequests
 from vigil_operator.kube.kinds import OWN_KINDS, Kind, Object
 from vigil_operator.reconcile.loop import ReconcileLoop
 from vigil_operator.reconcile.registry_sweep import RegistrySweep
@@ -46,6 +47,7 @@ class Program:
         self._stopped = False
         self._tasks: list[asyncio.Task[None]] = []
         self._work_task: asyncio.Task[None] | None = None
+        self.kopf_requests = KopfRequests(parts.context.metrics.kopf_errors)
         self._kinds = ServedKinds(parts.context.api)
         self._comparison = Comparison(
             parts.context.api, parts.context.cache, settings.served_namespaces, settings.resync_s, self._enqueue_all
@@ -181,7 +183,11 @@ class Program:
 
     def _ready(self) -> dict[str, str]:
         watching = [watch.error for watch in self._parts.watches if watch.error]
-        return {"resources": self._kinds.error or self._comparison.last_error, "watches": "; ".join(watching)}
+        return {
+            "resources": self._kinds.error or self._comparison.last_error,
+            "kopf": self.kopf_requests.error,
+            "watches": "; ".join(watching),
+        }
 
     def _notes(self) -> dict[str, str]:
         return {"lease": self._parts.leadership.status or "held"}

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import kopf
 
+from vigil_operator.kopf_requests import LOGIN, KopfRequests
+
 PREFIX: Final = "vigil.dev"
 
 RETRY_PAUSES_S: Final = (0.5, 1.0, 2.0, *(5.0,) * 60)
@@ -14,6 +16,9 @@ RETRY_PAUSES_S: Final = (0.5, 1.0, 2.0, *(5.0,) * 60)
 
 A server that cannot be reached is retried without end.
 """
+
+LOGIN_PAUSE_S: Final = 5.0
+"""Before another attempt to read credentials that cannot be read."""
 
 
 @kopf.on.startup(errors=kopf.ErrorsMode.PERMANENT)
@@ -48,12 +53,21 @@ class Connection(kopf.ConnectionInfo):
 
 
 @kopf.on.login()
-async def log_in(**given: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf's types
+async def log_in(memo: Any, **given: Any) -> kopf.AiohttpSession | None:  # noqa: ANN401 - kopf's types
     """Use what the API client uses, in the same order: the pod's service account, then the kubeconfig."""
-    found = kopf.login_with_service_account(**given) or kopf.login_with_kubeconfig(**given)
-    if found is None:
-        return None
-    return Connection(**{field.name: getattr(found, field.name) for field in dataclasses.fields(found)})
+    requests: KopfRequests = memo.program.kopf_requests
+    try:
+        found = kopf.login_with_service_account(**given) or kopf.login_with_kubeconfig(**given)
+        if found is None:
+            return None
+        values = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
+        session = requests.open_session(Connection(**values))
+    except Exception as error:
+        reason = f"{error}; check the service account's token and authority, or the kubeconfig"
+        requests.set_error(LOGIN, type(error).__name__, reason)
+        raise kopf.TemporaryError(reason, delay=LOGIN_PAUSE_S) from error
+    requests.clear_error(LOGIN)
+    return session
 
 
 def configure(settings: kopf.OperatorSettings) -> None:

@@ -15,6 +15,9 @@ from typing import Any, Final
 import aiohttp
 from kubernetes.aio.client import ApiException
 
+FORBIDDEN: Final = "; grant the operator's account get, list and watch of it, as the chart's role does"
+"""What to do about a list or a watch that is denied."""
+
 
 class KubeError(Exception):
     """The API server did not fulfil the request; the text is the message of its answer."""

@@ -19,7 +19,7 @@ import structlog
 
 from vigil_operator.kube.cache import Cache, key_of
 from vigil_operator.kube.client import Api
-from vigil_operator.kube.errors import DeniedError, GoneError, KubeError, NotFoundError
+from vigil_operator.kube.errors import FORBIDDEN, DeniedError, GoneError, KubeError, NotFoundError
 from vigil_operator.kube.kinds import ADDRESSES, Kind, Object
 from vigil_operator.metrics import Metrics
 from vigil_runtime.backoff import Backoff, spread
@@ -34,8 +34,6 @@ PROOF_S: Final = 5.0
 
 OPTIONAL_S: Final = 300.0
 """Between two attempts to list an optional kind that is not served."""
-
-FORBIDDEN: Final = "; grant the operator's account get, list and watch of it, as the chart's role does"
 
 
 @dataclass(frozen=True, slots=True)
