@@ -6,7 +6,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from vigil_stream.scene import FrameTools
+from vigil_stream.capture.convert import Converter
+from vigil_stream.pipeline.regions import PrivacyMask
 from vigil_vision import letterbox
 from vigil_vision.letterbox import Letterbox
 
@@ -16,6 +17,8 @@ class DetectorInput:
 
     Parameters
     ----------
+    mask
+        Of the camera.
     fixed_size
         Returns width and height in pixels when the detector takes one size only; may raise InferenceError.
     make_buffer
@@ -26,12 +29,14 @@ class DetectorInput:
 
     def __init__(
         self,
-        tools: FrameTools,
+        converter: Converter,
+        mask: PrivacyMask,
         fixed_size: Callable[[], tuple[int, int] | None],
         make_buffer: Callable[[int, int], NDArray[np.uint8]],
         side: int,
     ) -> None:
-        self._tools = tools
+        self._converter = converter
+        self._mask = mask
         self._fixed_size = fixed_size
         self._make_buffer = make_buffer
         self._side = side
@@ -52,6 +57,6 @@ class DetectorInput:
         return box
 
     def write(self, frame: av.VideoFrame, box: Letterbox) -> None:
-        """Write a frame that lies in memory, with black where a privacy mask covers it."""
-        self._tools.converter.letterboxed(frame, box, self.pixels)
-        self._tools.mask.blacken(self.pixels[: box.scaled_height, : box.scaled_width])
+        """Write a frame that lies in memory. Pixels that a privacy mask covers only in part become black too."""
+        self._converter.letterboxed(frame, box, self.pixels)
+        self._mask.blacken(self.pixels[: box.scaled_height, : box.scaled_width])

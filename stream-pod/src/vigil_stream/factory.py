@@ -21,8 +21,10 @@ from vigil_stream.capture.slot import Slot
 from vigil_stream.counters import Counters
 from vigil_stream.frame_pipeline import FramePipeline
 from vigil_stream.journal_writer import JournalWriter
+from vigil_stream.masking import FrameMask
 from vigil_stream.metrics import Metrics
 from vigil_stream.observer import Part
+from vigil_stream.pipeline.regions import polygons
 from vigil_stream.publish.bus import Publisher
 from vigil_stream.publish.journal import Journal, Limits
 from vigil_stream.settings import Settings
@@ -112,7 +114,9 @@ def build(settings: Settings, camera: Camera, folder: Path, *, stop: threading.E
     sampler, watchdogs = Sampler(spec.sampling.fps), (Watchdog(), Watchdog())
     make = _source_maker(settings, camera, folder, watchdogs[0], stop)
     live = spec.source.type is not SourceType.FILE
-    capture = CaptureLoop(make, slot, status, sampler, watchdogs[0], live=live)
+    masks = polygons(spec.detection.privacy_masks)
+    masked = FrameMask(masks).applied if masks else None
+    capture = CaptureLoop(make, slot, status, sampler, watchdogs[0], live=live, masked=masked)
     analysis = AnalysisLoop(pipeline, slot, status, watchdogs[1])
     _watch_counters(counters, sampler, slot, pipeline, analysis)
     status.counters = counters.save

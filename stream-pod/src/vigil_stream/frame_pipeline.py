@@ -1,4 +1,4 @@
-"""The way of one frame: motion gate, privacy mask, detection, tracks, then the analyses.
+"""The way of one frame: motion gate, detection, tracks, then the analyses.
 
 Requests to the served models are the only I/O here. Runs on one thread.
 """
@@ -20,7 +20,7 @@ from vigil_stream.observer import StreamObserver
 from vigil_stream.pipeline import regions
 from vigil_stream.pipeline.motion import FrameAction, MotionDecision, MotionGate
 from vigil_stream.pipeline.tracker import Track
-from vigil_stream.scene import FrameTools, Scene
+from vigil_stream.scene import Scene
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,9 +55,11 @@ class FramePipeline:
         gate = spec.sampling.motion_gate
         threshold = gate.threshold_permille / 1000 if gate.enabled else None
         self._gate = MotionGate(threshold, duplicates=spec.sampling.duplicate_filter.enabled)
-        self._tools = FrameTools(Converter(), regions.PrivacyMask(regions.polygons(spec.detection.privacy_masks)))
+        self._converter = Converter()
+        mask = regions.PrivacyMask(regions.polygons(spec.detection.privacy_masks))
         self._lanes = [
-            _Lane(one, DetectorInput(self._tools, one.input_size, make_buffer, detector_side)) for one in analyses
+            _Lane(one, DetectorInput(self._converter, mask, one.input_size, make_buffer, detector_side))
+            for one in analyses
         ]
         self._observer = observer
         self.endpoint: str | None = None
@@ -110,10 +112,8 @@ class FramePipeline:
 
     def _check_motion(self, frame: Frame) -> MotionDecision:
         started = time.perf_counter()
-        grey = frame.luma.grey
-        self._tools.mask.blacken(grey)
         tracking = any(one.tracker.tracks for one in self.analyses)
-        decision = self._gate.check(grey, frame.luma.fingerprint, frame.at, tracking=tracking)
+        decision = self._gate.check(frame.luma.grey, frame.luma.fingerprint, frame.at, tracking=tracking)
         self._observer.observe_duration("motion", time.perf_counter() - started)
         return decision
 
@@ -129,7 +129,7 @@ class FramePipeline:
 
     def _detect(self, frame: Frame) -> list[Scene]:
         started = time.perf_counter()
-        decoded = self._tools.converter.in_memory(frame.decoded)
+        decoded = self._converter.in_memory(frame.decoded)
         scenes = []
         for lane in self._lanes:
             before, box = lane.input.letterbox, lane.input.fit(decoded.width, decoded.height)
@@ -141,7 +141,7 @@ class FramePipeline:
             found = lane.analysis.detect(lane.input.pixels, box)
             self.endpoint = found.endpoint
             times = frame.captured_at, time.time(), frame.at
-            scenes.append(Scene(box, lane.input.pixels, found.detections, *times, decoded, self._tools))
+            scenes.append(Scene(box, lane.input.pixels, found.detections, *times, decoded, self._converter))
             started = time.perf_counter()
         return scenes
 

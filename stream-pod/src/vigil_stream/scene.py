@@ -7,22 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil_stream.capture.convert import Converter
-from vigil_stream.pipeline.regions import PrivacyMask
 from vigil_vision.detection import Detections
 from vigil_vision.letterbox import Letterbox
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FrameTools:
-    """The converter and the privacy mask of a camera; not for several threads."""
-
-    converter: Converter
-    mask: PrivacyMask
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """A frame with its detections. Pixels under a privacy mask are black, however they are read.
+    """A frame with its detections.
 
     Attributes
     ----------
@@ -43,7 +34,7 @@ class Scene:
     detected_at: float
     at: float
     _frame: av.VideoFrame = field(repr=False)
-    _tools: FrameTools = field(repr=False)
+    _converter: Converter = field(repr=False)
 
     @property
     def width(self) -> int:
@@ -64,5 +55,4 @@ class Scene:
 
     def region(self, left: int, top: int, columns: int, rows: int) -> NDArray[np.uint8]:
         """Return a part [rows,columns,3] uint8 RGB of the frame; `left` and `top` are even, all in source pixels."""
-        part = self._tools.converter.region(self._frame, left, top, columns, rows)
-        return self._tools.mask.blackened_part(part, left, top, self.width, self.height)
+        return self._converter.region(self._frame, left, top, columns, rows)

@@ -73,20 +73,6 @@ def test_a_mask_thinner_than_a_pixel_is_black(polygon: list[tuple[int, int]], si
             x, y = start + share * (end - start)
             assert image[int(y * size[0]), int(x * size[1])] == 0
     assert image.any()
-    expected = image[2:7, 3:13]
-    part = np.full((5, 10, 3), 200, np.uint8)
-    found = regions.PrivacyMask(shapes).blackened_part(part, 3, 2, size[1], size[0])
-    np.testing.assert_array_equal(found[..., 0], expected)
-
-
-def test_a_part_is_black_where_the_whole_is() -> None:
-    mask = regions.PrivacyMask(L_SHAPE)
-    whole = np.full((90, 160, 3), 99, np.uint8)
-    expected = whole.copy()
-    mask.blacken(expected)
-    part = mask.blackened_part(whole[20:70, 40:140], 40, 20, 160, 90)
-    np.testing.assert_array_equal(part, expected[20:70, 40:140])
-    assert whole.min() == 99, "the frame itself belongs to the decoder"
 
 
 def test_no_mask_changes_nothing() -> None:
@@ -95,7 +81,6 @@ def test_no_mask_changes_nothing() -> None:
     mask.blacken(image)
     assert not mask
     assert image.min() == 9
-    assert mask.blackened_part(image, 0, 0, 4, 4) is image
 
 
 STAR = [

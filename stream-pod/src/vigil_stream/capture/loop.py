@@ -6,11 +6,14 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+import av
+
 from vigil_contracts.conditions import SourceReason
 from vigil_runtime.backoff import Backoff
+from vigil_stream.capture.convert import Converter
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.frozen import FROZEN_AFTER_S, FrozenDetector
-from vigil_stream.capture.luma import LumaReader
+from vigil_stream.capture.luma import LumaReader, fingerprint
 from vigil_stream.capture.slot import Frame, Slot
 from vigil_stream.capture.source import Sampler, Source, SourceInfo, Watchdog
 
@@ -48,6 +51,8 @@ class CaptureLoop:
         Returns a fresh source for every attempt; may raise SourceError.
     live
         A real camera, whose video can freeze; not a file.
+    masked
+        Returns a frame in memory with black where a privacy mask covers it; called before anything else sees the frame.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class CaptureLoop:
         watchdog: Watchdog,
         *,
         live: bool,
+        masked: Callable[[av.VideoFrame], av.VideoFrame] | None = None,
     ) -> None:
         self._make = make
         self._slot = slot
@@ -66,6 +72,8 @@ class CaptureLoop:
         self._sampler = sampler
         self._watchdog = watchdog
         self._live = live
+        self._masked = masked
+        self._converter = Converter()
         self._luma = LumaReader()
         self._backoff = Backoff()
 
@@ -110,18 +118,30 @@ class CaptureLoop:
         sampler, frozen = self._sampler, FrozenDetector() if self._live else None
         sampler.restart()
         since = time.monotonic()
-        for frame in source.frames(sampler, frozen):
+        for sampled in source.frames(sampler, frozen):
             if stop.is_set():
                 return
             now, captured_at = time.monotonic(), time.time()
+            frame, unmasked = self._with_mask(sampled)
             luma = self._luma.read(frame)
             if frozen is not None:
-                _check_frozen(frozen, luma.fingerprint, now)
+                _check_frozen(frozen, luma.fingerprint if unmasked is None else unmasked, now)
             cut, sampler.cut = sampler.cut, False
             self._observer.frame_captured(frame.width, frame.height, captured_at)
             self._slot.put(Frame(frame, luma, captured_at, now, cut))
             if now - since > STEADY_AFTER_S:
                 self._backoff.reset()
+
+    def _with_mask(self, frame: av.VideoFrame) -> tuple[av.VideoFrame, int | None]:
+        """Return a frame with black where it is masked, and the fingerprint that it had before if it has another one.
+
+        A camera works also when all that moves is masked, so that only the fingerprint before shows frozen video.
+        """
+        if self._masked is None:
+            return frame, None
+        frame = self._converter.in_memory(frame)
+        before = fingerprint(frame)
+        return self._masked(frame), before
 
 
 def _check_frozen(frozen: FrozenDetector, fingerprint: int, at: float) -> None:

@@ -15,7 +15,8 @@ class Frame:
     Attributes
     ----------
     decoded
-        As it left the decoder; its planes belong to the decoder and must not be written to.
+        As it left the decoder, with black where a privacy mask covers it; its planes may belong to the decoder and must
+        not be written to.
     luma
         Its small grey image.
     captured_at

@@ -39,7 +39,7 @@ def _inside(points: NDArray[np.floating], polygon: Polygon) -> NDArray[np.bool_]
 
 
 class PrivacyMask:
-    """Blackens the masked parts of frames before any other step reads them.
+    """Blackens the masked parts of images.
 
     Parameters
     ----------
@@ -64,28 +64,14 @@ class PrivacyMask:
         if size not in self._cached:
             if len(self._cached) > 4:
                 self._cached.clear()
-            self._cached[size] = self._covered(0, 0, size[1], size[0], size[1], size[0])
+            self._cached[size] = self.covered(size[1], size[0])
         image[self._cached[size]] = 0
 
-    def blackened_part(
-        self, part: NDArray[np.uint8], left: int, top: int, width: int, height: int
-    ) -> NDArray[np.uint8]:
-        """Return a part [h,w,3] of a frame of `width` x `height`, cut at `left`, `top`, with its masked pixels black.
-
-        A part without masked pixels is returned itself, else a copy, because a part may share memory with the frame.
-        """
-        rows, columns = part.shape[:2]
-        if not self._shapes or not (covered := self._covered(left, top, columns, rows, width, height)).any():
-            return part
-        copied = part.copy()
-        copied[covered] = 0
-        return copied
-
-    def _covered(self, left: int, top: int, columns: int, rows: int, width: int, height: int) -> NDArray[np.bool_]:
-        """Return the mask [rows,columns] of the pixels that are covered, even in part: rather too many than too few."""
-        marked = np.zeros((rows, columns), np.bool_)
+    def covered(self, width: int, height: int) -> NDArray[np.bool_]:
+        """Return the pixels [height,width] that are masked, even in part: rather too many than too few."""
+        marked = np.zeros((height, width), np.bool_)
         for shape in self._shapes:
-            marked |= _touched(shape * (width, height) - (left, top), rows, columns)
+            marked |= _touched(shape * (width, height), height, width)
         return marked
 
 
