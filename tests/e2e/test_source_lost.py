@@ -72,7 +72,7 @@ async def test_a_frozen_frame_is_reported(system: Callable[..., System]) -> None
         vigil.write("camera.yaml", camera(DOOR, "HTTPMJPEG", source.url))
         vigil.start()
         beat = await eventually(
-            lambda: (now := in_state(vigil, "RECONNECTING")) and now["reason"] == "FROZEN" and now, 90, "it is reported"
+            lambda: (now := in_state(vigil, "STREAMING")) and now["reason"] == "FROZEN" and now, 90, "it is reported"
         )
         assert beat
         print(f"reported {seconds(beat['since']) - frozen_since[0]:.1f} s after it froze: {beat['message']}")  # noqa: T201

@@ -116,6 +116,15 @@ CAMERAS = (
     Case(
         "Camera",
         SOURCE,
+        "spec.source.stallTimeoutSeconds",
+        "stallTimeoutSeconds has no meaning for type File; leave it out",
+        (rtsp(stallTimeoutSeconds=5), source("USB", "/dev/video0", stallTimeoutSeconds=3600)),
+        (source("File", "file:a.mp4", stallTimeoutSeconds=60),),
+        how=FORBIDDEN,
+    ),
+    Case(
+        "Camera",
+        SOURCE,
         "spec.source.credentialsSecretRef",
         "credentialsSecretRef has no meaning for type USB, Socket or File; leave it out",
         (

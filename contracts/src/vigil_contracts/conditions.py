@@ -95,6 +95,9 @@ class SourceReason(StrEnum):
     """The first connection is being made. Wait some seconds."""
     UNREACHABLE = "Unreachable"
     """Nothing answers at the address. Check url, the network between the cluster and the camera, and firewalls."""
+    REFUSED = "Refused"
+    """The camera answers and refuses the stream: too many viewers, a transport or a request that it does not know. The
+    message has its status and the remedy."""
     UNAUTHORIZED = "Unauthorized"
     """The camera refuses the user name and password. Correct them in the Secret that credentialsSecretRef names."""
     NOT_FOUND = "NotFound"
@@ -107,10 +110,15 @@ class SourceReason(StrEnum):
     """The frame is too small or too large. Choose another resolution in the camera."""
     CORRUPT = "Corrupt"
     """The data cannot be decoded. Look for lost packets; transport TCP helps."""
+    WAITING_FOR_KEYFRAME = "WaitingForKeyframe"
+    """Video arrives, but not yet a keyframe, without which nothing can be decoded. Set a shorter keyframe interval
+    (I-frame interval, GOP) in the camera; Vigil waits for the next one."""
     FROZEN = "Frozen"
-    """The same frame arrives again and again. Restart the camera; Vigil keeps reconnecting."""
+    """The same frame arrives again and again: a dark or still scene without noise, or a camera that hangs. Move
+    something before the camera; restart it when that changes nothing. Vigil goes on reading."""
     STOPPED = "Stopped"
-    """Frames arrived and have stopped. Check the camera and its network; Vigil keeps reconnecting."""
+    """Frames arrived and have stopped. Check the camera and its network; Vigil keeps reconnecting. For a camera that
+    sends frames seldom, set stallTimeoutSeconds."""
     ENDED = "Ended"
     """The file is at its end. Set loop to play it again."""
     DECODER_HUNG = "DecoderHung"

@@ -16,6 +16,7 @@ from vigil_stream.analyses.analysis import AnalysisContext
 from vigil_stream.analyses.catalogue import make_analyses
 from vigil_stream.analysis_loop import AnalysisLoop
 from vigil_stream.capture import Sampler, Source, Watchdog, make_source
+from vigil_stream.capture.liveness import Liveness
 from vigil_stream.capture.loop import CaptureLoop
 from vigil_stream.capture.slot import Slot
 from vigil_stream.counters import Counters
@@ -112,11 +113,12 @@ def build(settings: Settings, camera: Camera, folder: Path, *, stop: threading.E
     analyses = make_analyses(AnalysisContext(settings.site, ref, session, spec, client, writer.write, observer))
     pipeline = FramePipeline(spec, analyses, observer, client.frame_buffer, settings.detector_side)
     sampler, watchdogs = Sampler(spec.sampling.fps), (Watchdog(), Watchdog())
-    make = _source_maker(settings, camera, folder, watchdogs[0], stop)
+    liveness = Liveness(spec.source.stall_timeout_seconds, status.notice)
+    make = _source_maker(settings, camera, folder, watchdogs[0], stop, liveness)
     live = spec.source.type is not SourceType.FILE
     masks = polygons(spec.detection.privacy_masks)
     masked = FrameMask(masks).applied if masks else None
-    capture = CaptureLoop(make, slot, status, sampler, watchdogs[0], live=live, masked=masked)
+    capture = CaptureLoop(make, slot, status, sampler, watchdogs[0], live=live, masked=masked, liveness=liveness)
     analysis = AnalysisLoop(pipeline, slot, status, watchdogs[1])
     _watch_counters(counters, sampler, slot, pipeline, analysis)
     status.counters = counters.save
@@ -127,7 +129,12 @@ def build(settings: Settings, camera: Camera, folder: Path, *, stop: threading.E
 
 
 def _source_maker(
-    settings: Settings, camera: Camera, folder: Path, watchdog: Watchdog, stop: threading.Event
+    settings: Settings,
+    camera: Camera,
+    folder: Path,
+    watchdog: Watchdog,
+    stop: threading.Event,
+    liveness: Liveness,
 ) -> Callable[[], Source]:
     source = camera.spec.source
     credentials = settings.source_credentials_dir if source.credentials_secret_ref is not None else None
@@ -139,6 +146,7 @@ def _source_maker(
         credentials_folder=credentials,
         watchdog=watchdog,
         stop=stop,
+        liveness=liveness,
     )
 
 

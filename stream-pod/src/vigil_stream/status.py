@@ -116,6 +116,13 @@ class Status:
         if not streaming:
             self._set(CameraState.STREAMING, SourceReason.CONNECTED, "")
 
+    def notice(self, reason: SourceReason, message: str) -> None:
+        """Record a reason while the source is read on; CONNECTED when it is gone."""
+        if reason is SourceReason.WAITING_FOR_KEYFRAME:
+            self._set(CameraState.CONNECTING, reason, message)
+        elif self.state is CameraState.STREAMING:
+            self._set(CameraState.STREAMING, reason, message)
+
     def lost(self, error: SourceError, retry_in_s: float) -> None:
         """Record that the source is lost."""
         next_at = _now() + dt.timedelta(seconds=retry_in_s)

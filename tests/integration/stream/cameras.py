@@ -159,6 +159,10 @@ class Rtsp(Camera):
         What the SDP calls the codec.
     silent_after
         When the units are through, the connection stays open and nothing more is sent.
+    interval_s
+        Between two units.
+    parameters
+        Parameter sets in the SDP, as cameras send them.
     """
 
     units: Callable[[], Units]
@@ -166,6 +170,8 @@ class Rtsp(Camera):
     encoding: str = "H264"
     silent_after: bool = False
     found: bool = True
+    interval_s: float = 1 / FPS
+    parameters: Sequence[bytes] = ()
     transports: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -202,6 +208,8 @@ class Rtsp(Camera):
         pair = base64.b64encode(f"user:{self.password}".encode()).decode()
         head, body = f"CSeq: {headers['cseq']}\r\n", ""
         status = "200 OK"
+        sets = ",".join(base64.b64encode(nal).decode() for nal in self.parameters)
+        sprop = f";sprop-parameter-sets={sets}" if sets else ""
         if self.password and method != "OPTIONS" and pair not in headers.get("authorization", ""):
             status, head = "401 Unauthorized", head + 'WWW-Authenticate: Basic realm="cam"\r\n'
         elif not self.found and method == "DESCRIBE":
@@ -209,7 +217,7 @@ class Rtsp(Camera):
         elif method == "DESCRIBE":
             body = (
                 "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=cam\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n"
-                f"a=rtpmap:96 {self.encoding}/90000\r\na=fmtp:96 packetization-mode=1\r\na=control:track1\r\n"
+                f"a=rtpmap:96 {self.encoding}/90000\r\na=fmtp:96 packetization-mode=1{sprop}\r\na=control:track1\r\n"
             )
             head += f"Content-Type: application/sdp\r\nContent-Base: {self.url}/\r\n"
         elif method == "SETUP":
@@ -228,10 +236,10 @@ class Rtsp(Camera):
             payloads = [payload for nal in unit for payload in _payloads(nal)]
             for index, payload in enumerate(payloads):
                 last = 0x80 if index == len(payloads) - 1 else 0
-                header = struct.pack(">BBHII", 0x80, last | 96, number & 0xFFFF, n * 90000 // FPS, 7)
+                header = struct.pack(">BBHII", 0x80, last | 96, number & 0xFFFF, int(n * 90000 * self.interval_s), 7)
                 send(header + payload)
                 number += 1
-            self.pace()
+            self.stopped.wait(self.interval_s)
         if self.silent_after:
             self.stopped.wait()
 

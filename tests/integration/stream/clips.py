@@ -23,12 +23,18 @@ def images(width: int, height: int, count: int, seed: int = 1) -> Iterator[NDArr
 
 def h264(width: int, height: int, count: int, seed: int = 1) -> list[list[bytes]]:
     """Encode frames; each as its NAL units, keyframes with their parameter sets."""
+    return encoded(list(images(width, height, count, seed)), keyframes_every=10)
+
+
+def encoded(frames: list[NDArray[np.uint8]], *, keyframes_every: int) -> list[list[bytes]]:
+    """Encode frames as `h264` does, with another interval of keyframes."""
     codec = av.CodecContext.create("libx264", "w")
-    codec.width, codec.height, codec.pix_fmt = width, height, "yuv420p"
+    codec.width, codec.height, codec.pix_fmt = frames[0].shape[1], frames[0].shape[0], "yuv420p"
     codec.time_base, codec.framerate = Fraction(1, FPS), Fraction(FPS)
-    codec.options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "repeat-headers=1:keyint=10"}
+    options = f"repeat-headers=1:keyint={keyframes_every}:scenecut=0"
+    codec.options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": options}
     packets = []
-    for n, image in enumerate(images(width, height, count, seed)):
+    for n, image in enumerate(frames):
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")
         frame.pts = n
         packets += codec.encode(frame)

@@ -2,13 +2,18 @@
 
 import pytest
 
-from vigil_stream.capture import container, factory, frozen, jpeg_sources
+from vigil_stream.capture import container, factory, frozen, jpeg_sources, keyframes, liveness
 
 
 @pytest.fixture(autouse=True)
 def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (container, factory, jpeg_sources):
-        monkeypatch.setattr(module, "READ_DEADLINE_S", 2.0)
+    for module in (container, jpeg_sources):
         monkeypatch.setattr(module, "OPEN_DEADLINE_S", 4.0)
+    for module in (container, factory):
+        monkeypatch.setattr(module, "RESPONSE_DEADLINE_S", 2.0)
+    monkeypatch.setattr(container, "POLL_S", 0.5)
+    monkeypatch.setattr(liveness, "LEAST_STALL_S", 2.0)
+    monkeypatch.setattr(liveness, "FIRST_STALL_S", 4.0)
+    monkeypatch.setattr(keyframes, "REPORT_AFTER_S", 2.0)
     monkeypatch.setattr(frozen, "FROZEN_AFTER_S", 2.0)
     monkeypatch.setattr(frozen, "REPEAT_S", 1.0)

@@ -31,6 +31,15 @@ def reports(watch: Watch, reason: SourceReason, *words: str) -> None:
         assert word in str(error)
 
 
+def notices(watch: Watch, reason: SourceReason, *words: str) -> None:
+    """Wait for a report while the source is read on."""
+    wait_until(lambda: [text for found, text in watch.notices if found is reason], 30, f"{reason} is reported")
+    message = next(text for found, text in watch.notices if found is reason)
+    for word in words:
+        assert word in message
+    assert not watch.errors
+
+
 def closed_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
@@ -193,11 +202,11 @@ def first_then(first: list[Any], then: Callable[[], Iterator[Any]]) -> Callable[
 def test_a_stream_that_stops() -> None:
     units = h264(160, 96, 25)
     with Rtsp(lambda: units, silent_after=True) as camera, watching("RTSP", camera.url) as watch:
-        reports(watch, SourceReason.STOPPED)
+        reports(watch, SourceReason.STOPPED, "no frame for 2 s")
         assert watch.sizes
     messages = jpegs(160, 96, 10)
     with Framed(lambda: iter(messages), silent_after=True) as framed, watching("Socket", framed.url) as watch:
-        reports(watch, SourceReason.STOPPED, "no frame for")
+        reports(watch, SourceReason.STOPPED, "no frame for 2 s", "source.stallTimeoutSeconds")
 
 
 def test_a_stream_that_breaks_off() -> None:
@@ -217,14 +226,16 @@ def test_video_that_freezes() -> None:
             yield keyframe
 
     with Rtsp(first_then(units, still)) as camera, watching("RTSP", camera.url) as watch:
-        reports(watch, SourceReason.FROZEN, "has not changed")
-        wait_until(lambda: camera.connections >= 2, 20, "it is tried again")
+        notices(watch, SourceReason.FROZEN, "has not changed")
+        seen = len(watch.sizes)
+        wait_until(lambda: len(watch.sizes) > seen + 10, 20, "it is read on")
+        assert camera.connections == 1
 
 
 def test_video_that_repeats_a_short_piece() -> None:
     pieces = jpegs(160, 96, 5)
     with Framed(for_ever(pieces)) as camera, watching("Socket", camera.url) as watch:
-        reports(watch, SourceReason.FROZEN)
+        notices(watch, SourceReason.FROZEN)
 
 
 def goes_on(watch: Watch, frames: int) -> None:
@@ -252,7 +263,7 @@ def test_a_repeated_piece_is_found_whichever_frames_are_analysed() -> None:
             watched("Socket", Framed(for_ever(jpegs(160, 96, 60)))),
         ]
         for watch in short:
-            reports(watch, SourceReason.FROZEN, "repeated itself")
+            notices(watch, SourceReason.FROZEN, "repeated itself")
         for watch in longer:
             goes_on(watch, 130)
 

@@ -9,6 +9,7 @@ from typing import Any
 from vigil_contracts.conditions import SourceReason
 from vigil_contracts.resources.camera import CameraSource, Decode
 from vigil_stream.capture import Sampler, SourceError, SourceInfo, Watchdog, make_source
+from vigil_stream.capture.liveness import Liveness
 from vigil_stream.capture.loop import CaptureLoop
 from vigil_stream.capture.slot import Frame, ResultsReady, Slot, SourceLost
 
@@ -21,6 +22,7 @@ class Watch:
     def __init__(self, fps: int) -> None:
         self.infos: list[SourceInfo] = []
         self.errors: list[SourceError] = []
+        self.notices: list[tuple[SourceReason, str]] = []
         self.sizes: list[tuple[int, int]] = []
         self.has_ended = False
         self.slot = Slot()
@@ -39,6 +41,9 @@ class Watch:
     def lost(self, error: SourceError, retry_in_s: float) -> None:
         assert 0.4 <= retry_in_s <= 60
         self.errors.append(error)
+
+    def notice(self, reason: SourceReason, message: str) -> None:
+        self.notices.append((reason, message))
 
     def ended(self) -> None:
         self.has_ended = True
@@ -64,13 +69,21 @@ def watching(
 ) -> Iterator[Watch]:
     watch, stop = Watch(fps), threading.Event()
     spec = CameraSource.model_validate({"type": kind, "url": url, **source})
+    liveness = Liveness(spec.stall_timeout_seconds, watch.notice)
 
     def make() -> Any:
         return make_source(
-            spec, decode, folder=folder, credentials_folder=credentials, watchdog=watch.watchdog, stop=stop
+            spec,
+            decode,
+            folder=folder,
+            credentials_folder=credentials,
+            watchdog=watch.watchdog,
+            stop=stop,
+            liveness=liveness,
         )
 
-    loop = CaptureLoop(make, watch.slot, watch, watch.sampler, watch.watchdog, live=kind != "File")
+    live = kind != "File"
+    loop = CaptureLoop(make, watch.slot, watch, watch.sampler, watch.watchdog, live=live, liveness=liveness)
     thread = threading.Thread(target=loop.run, args=(stop,), daemon=True)
     thread.start()
     try:

@@ -81,7 +81,16 @@ TABLE: dict[str, tuple[CameraFacts, str, tuple[str, str, str, str, str, str]]] =
         "Unauthorized",
         (F, F, F, F, T, U),
     ),
-    "frozen": (known(heard=heard(CameraState.RECONNECTING, SourceReason.FROZEN)), "Frozen", (F, F, T, F, F, U)),
+    "frozen, or a dark scene": (
+        known(heard=heard(CameraState.STREAMING, SourceReason.FROZEN)),
+        "Frozen",
+        (T, T, T, F, F, U),
+    ),
+    "joined between keyframes": (
+        known(heard=heard(CameraState.CONNECTING, SourceReason.WAITING_FOR_KEYFRAME)),
+        "WaitingForKeyframe",
+        (F, F, T, F, F, U),
+    ),
     "suspended": (known(suspended=True), "Suspended", (F, F, U, F, F, U)),
     "suspended, last words": (known(suspended=True, heard=STREAMS), "Suspended", (F, F, U, F, F, U)),
     "secret missing": (

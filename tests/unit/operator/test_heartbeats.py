@@ -33,8 +33,8 @@ def test_repeated_heartbeats_are_reported_once() -> None:
 def test_another_state_is_reported() -> None:
     heard = Heard()
     heard.beats.note(FRONT, beat())
-    heard.beats.note(FRONT, beat(CameraState.RECONNECTING, SourceReason.FROZEN))
-    heard.beats.note(FRONT, beat(CameraState.RECONNECTING, SourceReason.FROZEN, message="for a minute"))
+    heard.beats.note(FRONT, beat(CameraState.STREAMING, SourceReason.FROZEN))
+    heard.beats.note(FRONT, beat(CameraState.STREAMING, SourceReason.FROZEN, message="for a minute"))
     assert len(heard.cameras) == 3
 
 

@@ -84,11 +84,11 @@ def _cameras(cameras: Iterable[CameraReport]) -> Table:
 
 
 def _errors(cameras: Iterable[CameraReport]) -> list[str]:
-    """Return why cameras do not stream: too long for a column."""
+    """Return what cameras report, such as why they do not stream: too long for a column."""
     return [
         f"  {_name(camera)}: {resource_word(SourceReason, beat.reason)}: {beat.message}"
         for camera in cameras
-        if (beat := camera.heartbeat) and beat.message and (beat.stale or beat.state != CameraState.STREAMING.name)
+        if (beat := camera.heartbeat) and beat.message
     ]
 
 

@@ -97,6 +97,9 @@ class CameraSource(Ruled):
     """RTSP only; TCP when left out."""
     loop: bool = False
     """File only: begin again at the end."""
+    stall_timeout_seconds: Annotated[int, Field(ge=5, le=3600)] | None = None
+    """Not for type File: seconds without a frame after which the connection is made anew. When left out, it is learned
+    from the camera: three times its longest interval between frames, at least 15 and at most 120 seconds."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -120,6 +123,13 @@ class CameraSource(Ruled):
             "loop is only for type File; leave it out",
             lambda self: not self.loop or self.type is SourceType.FILE,
             "loop",
+            "FieldValueForbidden",
+        ),
+        Rule(
+            "!has(self.stallTimeoutSeconds) || self.type != 'File'",
+            "stallTimeoutSeconds has no meaning for type File; leave it out",
+            lambda self: self.stall_timeout_seconds is None or self.type is not SourceType.FILE,
+            "stallTimeoutSeconds",
             "FieldValueForbidden",
         ),
         Rule(

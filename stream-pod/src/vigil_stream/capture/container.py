@@ -16,17 +16,24 @@ from vigil_stream.capture import errors, hardware, names
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.frozen import FrozenDetector
 from vigil_stream.capture.jpeg import jpeg_fingerprint, jpeg_size
+from vigil_stream.capture.keyframes import KeyframeWait, undecodable
+from vigil_stream.capture.liveness import Liveness
 from vigil_stream.capture.luma import fingerprint
-from vigil_stream.capture.source import OPEN_DEADLINE_S, READ_DEADLINE_S, Sampler, SourceInfo, Watchdog
+from vigil_stream.capture.source import OPEN_DEADLINE_S, RESPONSE_DEADLINE_S, Sampler, SourceInfo, Watchdog
 
 MAX_BAD_IN_A_ROW = 150
-"""Packets that could not be decoded, one after the other, after which the source counts as damaged: 5 s at 30 fps."""
+"""Packets of a file that could not be decoded, one after the other, after which it counts as damaged: 5 s at 30 fps."""
 
 MAX_CATCH_UP_S = 1.0
 """A file that fell further behind real time than this goes on from there instead of hurrying after."""
 
 MAX_GAP_S = 10.0
 """A jump of a file's clock by more than this, forward or back, is taken for a fault and not waited out."""
+
+
+POLL_S = 3.0
+"""After so long a silent read returns, and is continued. FFmpeg holds a frame back until the next one begins, or until
+then: so the frames of a slow camera are late by no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,10 @@ class Plan:
         As in the spec of the Camera.
     has_credentials
         The Camera names a Secret with user and password.
+    over_udp
+        The media come over UDP.
+    resumes
+        A read that was silent for a time can be continued.
     """
 
     url: str = field(repr=False)
@@ -61,6 +72,8 @@ class Plan:
     loop: bool = False
     accelerator: Accelerator = Accelerator.AUTO
     has_credentials: bool = False
+    over_udp: bool = False
+    resumes: bool = False
 
 
 class ContainerSource:
@@ -74,16 +87,20 @@ class ContainerSource:
         Armed before every call that may hang.
     stop
         Ends the wait for the time of a file's next frame.
+    liveness
+        How long a live source may be silent.
     """
 
-    def __init__(self, plan: Plan, watchdog: Watchdog, stop: threading.Event) -> None:
+    def __init__(self, plan: Plan, watchdog: Watchdog, stop: threading.Event, liveness: Liveness | None = None) -> None:
         self._plan = plan
         self._watchdog = watchdog
         self._stop = stop
+        self._liveness = liveness or Liveness()
         self._container: Any = None
         self._stream: Any = None
         self._bad_in_a_row = 0
-        self._last_frame_at = 0.0
+        self._keyframes = KeyframeWait(plan.shown, self._liveness, 0.0)
+        self._read_timeout_s = POLL_S if plan.resumes else self._liveness.limit_s
         self._pace = _Pace(stop) if plan.paced else None
 
     def open(self) -> SourceInfo:
@@ -100,12 +117,12 @@ class ContainerSource:
                 mode="r",
                 format=plan.container_format,
                 options=plan.options,
-                timeout=(OPEN_DEADLINE_S, READ_DEADLINE_S),
+                timeout=(OPEN_DEADLINE_S, self._read_timeout_s),
                 hwaccel=accelerator,
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             # FFmpeg's RTSP client reports a response that does not come within `timeout` as invalid data.
-            late = time.monotonic() - started > 0.9 * OPEN_DEADLINE_S
+            late = time.monotonic() - started > 0.9 * RESPONSE_DEADLINE_S
             cause = TimeoutError() if late and isinstance(error, av.error.InvalidDataError) else error
             raise errors.while_opening(
                 cause, plan.shown, OPEN_DEADLINE_S, has_credentials=plan.has_credentials
@@ -138,19 +155,20 @@ class ContainerSource:
 
     def frames(self, sampler: Sampler, frozen: FrozenDetector | None = None) -> Iterator[av.VideoFrame]:
         """Yield the sampled frames; see `Source.frames`."""
-        self._last_frame_at = time.monotonic()
+        self._liveness.begin(time.monotonic())
+        self._keyframes = KeyframeWait(self._plan.shown, self._liveness, time.monotonic())
         while True:
             before = sampler.captured
             try:
                 yield from self._one_pass(sampler, frozen)
             except (av.FFmpegError, OSError) as error:
-                raise errors.while_reading(error, self._plan.shown, READ_DEADLINE_S) from None
+                raise errors.while_reading(error, self._plan.shown, self._liveness.limit_s) from None
             if self._stop.is_set():
                 return
             if self._pace is None:
                 raise SourceError(SourceReason.STOPPED, f"{self._plan.shown} ended the stream")
             if sampler.captured == before:
-                raise self._undecodable()
+                raise undecodable(self._plan.shown)
             if not self._plan.loop:
                 return
             self._container.seek(0)
@@ -163,12 +181,7 @@ class ContainerSource:
         # Uncompressed video is decoded all the same: that is free, and its fingerprint needs only a few rows.
         alone = context.codec.intra_only and context.name != "rawvideo"
         feed = _FrozenFeed(frozen, alone=alone, on_gpu=context.is_hwaccel) if frozen is not None else None
-        packets = self._container.demux(self._stream)
-        while not self._stop.is_set():
-            self._watchdog.arm(f"reading {self._plan.shown}", READ_DEADLINE_S)
-            packet = next(packets, None)
-            if packet is None:
-                return
+        for packet in self._packets():
             if feed is not None:
                 feed.packet(packet)
             if alone:
@@ -182,6 +195,29 @@ class ContainerSource:
                 if sampler.offer(self._time_of(frame)):
                     self._wait_until_due()
                     yield frame
+
+    def _packets(self) -> Iterator[Any]:
+        """Yield packets to the end; raise SourceError when a live source has stalled."""
+        packets = self._container.demux(self._stream)
+        while not self._stop.is_set():
+            self._watchdog.arm(f"reading {self._plan.shown}", self._read_timeout_s)
+            try:
+                packet = next(packets, None)
+            except (av.error.ExitError, TimeoutError):
+                self._check_stalled(time.monotonic())
+                packets = self._container.demux(self._stream)
+                continue
+            if packet is None:
+                return
+            if packet.size:
+                self._liveness.receive(time.monotonic())
+            yield packet
+
+    def _check_stalled(self, at: float) -> None:
+        if self._plan.resumes and self._liveness.left_s(at) > 0:
+            return
+        silent_udp = self._plan.over_udp and not self._liveness.has_received
+        raise errors.stalled(self._plan.shown, self._liveness.end_stalled(), silent_udp=silent_udp)
 
     def _decode(self, packet: Any, sampler: Sampler) -> list[av.VideoFrame]:  # noqa: ANN401 - PyAV's packets are generic over streams
         try:
@@ -197,9 +233,9 @@ class ContainerSource:
         if sound:
             errors.check_size(sound[0].width, sound[0].height, self._plan.shown)
             self._bad_in_a_row = 0
-            self._last_frame_at = now
-        elif self._pace is None and now - self._last_frame_at > READ_DEADLINE_S:
-            raise self._undecodable()
+            self._keyframes.sound(now)
+        elif self._pace is None and packet.size:
+            self._keyframes.nothing(now, keyframe=packet.is_keyframe)
         return sound
 
     def _abandon_if_undecodable(self, packet: Any) -> None:  # noqa: ANN401 - as above
@@ -207,13 +243,8 @@ class ContainerSource:
         context = self._stream.codec_context
         if context.name == "mjpeg" and (size := jpeg_size(bytes(packet))) is not None:
             errors.check_size(*size, self._plan.shown)
-        if self._bad_in_a_row >= MAX_BAD_IN_A_ROW:
-            raise self._undecodable()
-
-    def _undecodable(self) -> SourceError:
-        shown = self._plan.shown
-        message = f"no frame of {shown} could be decoded; check the camera's codec, cable and network"
-        return SourceError(SourceReason.CORRUPT, message)
+        if self._pace is not None and self._bad_in_a_row >= MAX_BAD_IN_A_ROW:
+            raise undecodable(self._plan.shown)
 
     def _time_of(self, item: Any) -> float:  # noqa: ANN401 - a packet or a frame: both know their time
         if self._pace is None:
@@ -229,7 +260,7 @@ class ContainerSource:
         """Close the connection and the decoder."""
         container, self._container, self._stream = self._container, None, None
         if container is not None:
-            self._watchdog.arm(f"closing {self._plan.shown}", READ_DEADLINE_S)
+            self._watchdog.arm(f"closing {self._plan.shown}", RESPONSE_DEADLINE_S)
             container.close()
         self._watchdog.disarm()
 

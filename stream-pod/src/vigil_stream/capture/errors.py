@@ -100,12 +100,33 @@ def _by_number(error: Exception, shown: str, deadline_s: float) -> SourceError:
     return SourceError(SourceReason.FAILED, f"{shown} cannot be opened: {_describe(error)}")
 
 
+def stalled(shown: str, limit_s: float, *, silent_udp: bool = False) -> SourceError:
+    """Return the error of a source that has sent nothing for `limit_s`.
+
+    Parameters
+    ----------
+    silent_udp
+        The camera agreed to send over UDP, and nothing has come.
+    """
+    if silent_udp:
+        message = (
+            f"{shown} agreed to send over UDP, and nothing has arrived; a firewall or address translation may be in "
+            "the way: set source.transport to TCP, or let UDP pass"
+        )
+        return SourceError(SourceReason.STOPPED, message)
+    message = (
+        f"{shown} has sent no frame for {limit_s:g} s; check the camera and its network. If it sends frames more "
+        "seldom, set source.stallTimeoutSeconds"
+    )
+    return SourceError(SourceReason.STOPPED, message)
+
+
 def while_reading(error: Exception, shown: str, deadline_s: float) -> SourceError:
     """Return why a source that delivered frames stopped; parameters as in `while_opening`."""
     if isinstance(error, SourceError):
         return error
     if isinstance(error, av_error.ExitError | TimeoutError):
-        return SourceError(SourceReason.STOPPED, f"{shown} has sent no frame for {deadline_s:g} s")
+        return stalled(shown, deadline_s)
     if isinstance(error, av_error.InvalidDataError):
         return SourceError(SourceReason.CORRUPT, f"{shown} sends data that cannot be read as its own format")
     return SourceError(SourceReason.STOPPED, f"{shown} broke off: {_describe(error)}")

@@ -8,7 +8,8 @@ from vigil_contracts.resources.camera import CameraSource, Decode, SourceType, T
 from vigil_stream.capture import credentials as secrets
 from vigil_stream.capture.container import ContainerSource, Plan
 from vigil_stream.capture.jpeg_sources import SocketSource, WebSocketSource
-from vigil_stream.capture.source import OPEN_DEADLINE_S, READ_DEADLINE_S, Source, Watchdog
+from vigil_stream.capture.liveness import Liveness
+from vigil_stream.capture.source import RESPONSE_DEADLINE_S, Source, Watchdog
 
 
 def _microseconds(seconds: float) -> str:
@@ -28,6 +29,7 @@ def make_source(
     credentials_folder: Path | None,
     watchdog: Watchdog,
     stop: threading.Event,
+    liveness: Liveness | None = None,
 ) -> Source:
     """Make the source that a Camera describes, ready to be opened.
 
@@ -37,6 +39,8 @@ def make_source(
         Where a relative `file:` starts.
     credentials_folder
         With the files `username` and `password`; None when the camera needs none.
+    liveness
+        What earlier sessions have shown of the camera; None: this is the first.
 
     Raises
     ------
@@ -44,16 +48,18 @@ def make_source(
         The credentials cannot be read.
     """
     credentials = secrets.read(credentials_folder) if credentials_folder is not None else None
+    liveness = liveness or Liveness(source.stall_timeout_seconds)
     if source.type is SourceType.WEB_SOCKET:
-        return WebSocketSource(source.url, credentials, watchdog)
+        return WebSocketSource(source.url, credentials, watchdog, liveness)
     if source.type is SourceType.SOCKET:
-        return SocketSource(source.url, watchdog)
+        return SocketSource(source.url, watchdog, liveness)
     url = credentials.in_url(source.url) if credentials is not None else source.url
-    plan = replace(_plan(source, decode, url, folder), has_credentials=source.credentials_secret_ref is not None)
-    return ContainerSource(plan, watchdog, stop)
+    plan = _plan(source, decode, url, folder, liveness.limit_s)
+    plan = replace(plan, has_credentials=source.credentials_secret_ref is not None)
+    return ContainerSource(plan, watchdog, stop, liveness)
 
 
-def _plan(source: CameraSource, decode: Decode, url: str, folder: Path) -> Plan:
+def _plan(source: CameraSource, decode: Decode, url: str, folder: Path, stall_s: float) -> Plan:
     accelerator = decode.accelerator
     if source.type is SourceType.FILE:
         path = folder / source.url.removeprefix("file:").removeprefix("//")
@@ -61,9 +67,14 @@ def _plan(source: CameraSource, decode: Decode, url: str, folder: Path) -> Plan:
     if source.type is SourceType.USB:
         return Plan(url, source.url, "video4linux2", accelerator=accelerator)
     # `timeout` is FFmpeg's name since 5.0; the older `stimeout` would be ignored silently and hang.
-    options = {"timeout": _microseconds(READ_DEADLINE_S), **_PROBING}
     if source.type is SourceType.HTTP_MJPEG:
+        options = {"timeout": _microseconds(stall_s), **_PROBING}
         return Plan(url, source.url, options=options, accelerator=accelerator)
-    transport = "udp" if source.transport is Transport.UDP else "tcp"
-    options |= {"rtsp_transport": transport, "allowed_media_types": "video", "timeout": _microseconds(OPEN_DEADLINE_S)}
-    return Plan(url, source.url, options=options, accelerator=accelerator)
+    over_udp = source.transport is Transport.UDP
+    options = {
+        "rtsp_transport": "udp" if over_udp else "tcp",
+        "allowed_media_types": "video",
+        "timeout": _microseconds(RESPONSE_DEADLINE_S),
+        **_PROBING,
+    }
+    return Plan(url, source.url, options=options, accelerator=accelerator, over_udp=over_udp, resumes=True)

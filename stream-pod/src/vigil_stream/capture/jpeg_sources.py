@@ -21,7 +21,8 @@ from vigil_stream.capture.credentials import Credentials
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.frozen import FrozenDetector
 from vigil_stream.capture.jpeg import MAX_JPEG_BYTES, JpegDecoder, jpeg_fingerprint
-from vigil_stream.capture.source import OPEN_DEADLINE_S, READ_DEADLINE_S, Sampler, SourceInfo, Watchdog
+from vigil_stream.capture.liveness import Liveness
+from vigil_stream.capture.source import OPEN_DEADLINE_S, RESPONSE_DEADLINE_S, Sampler, SourceInfo, Watchdog
 
 if TYPE_CHECKING:
     # Loaded only by cameras of this type: 1 MiB.
@@ -41,12 +42,17 @@ class WebSocketSource:
         Sent as HTTP Basic authentication.
     watchdog
         Armed before every call that may hang.
+    liveness
+        How long the camera may be silent.
     """
 
-    def __init__(self, url: str, credentials: Credentials | None, watchdog: Watchdog) -> None:
+    def __init__(
+        self, url: str, credentials: Credentials | None, watchdog: Watchdog, liveness: Liveness | None = None
+    ) -> None:
         self._url = url
         self._credentials = credentials
         self._watchdog = watchdog
+        self._liveness = liveness or Liveness()
         self._decoder = JpegDecoder(url)
         self._connection: ClientConnection | None = None
         self._closing = ExitStack()
@@ -90,16 +96,21 @@ class WebSocketSource:
         if connection is None:
             msg = "frames() before open()"
             raise TypeError(msg)
+        self._liveness.begin(time.monotonic())
         while True:
-            self._watchdog.arm(f"reading {self._url}", READ_DEADLINE_S)
+            limit_s = self._liveness.limit_s
+            self._watchdog.arm(f"reading {self._url}", limit_s)
             try:
-                message = connection.recv(READ_DEADLINE_S)
+                message = connection.recv(limit_s)
             except exceptions.ConnectionClosed as error:
                 raise _closed(error, self._url) from None
+            except TimeoutError:
+                raise errors.stalled(self._url, self._liveness.end_stalled()) from None
             except (OSError, EOFError) as error:
-                raise errors.while_reading(error, self._url, READ_DEADLINE_S) from None
+                raise errors.while_reading(error, self._url, limit_s) from None
             data = message.encode() if isinstance(message, str) else message
             now = time.monotonic()
+            self._liveness.receive(now)
             if frozen is not None:
                 frozen.add_encoded(jpeg_fingerprint(data), now)
             if sampler.offer(now) and (frame := self._decoder.decode(data, sampler)) is not None:
@@ -108,7 +119,7 @@ class WebSocketSource:
     def close(self) -> None:
         """Close the connection."""
         self._connection = None
-        self._watchdog.arm(f"closing {self._url}", READ_DEADLINE_S)
+        self._watchdog.arm(f"closing {self._url}", RESPONSE_DEADLINE_S)
         self._closing.close()
         self._watchdog.disarm()
 
@@ -148,11 +159,14 @@ class SocketSource:
         tcp://host:port.
     watchdog
         Armed before every call that may hang.
+    liveness
+        How long the camera may be silent.
     """
 
-    def __init__(self, url: str, watchdog: Watchdog) -> None:
+    def __init__(self, url: str, watchdog: Watchdog, liveness: Liveness | None = None) -> None:
         self._url = url
         self._watchdog = watchdog
+        self._liveness = liveness or Liveness()
         self._decoder = JpegDecoder(url)
         self._socket: socket.socket | None = None
         self._buffer = bytearray()
@@ -175,10 +189,12 @@ class SocketSource:
 
     def frames(self, sampler: Sampler, frozen: FrozenDetector | None = None) -> Iterator[av.VideoFrame]:
         """Yield the sampled frames; see `Source.frames`."""
+        self._liveness.begin(time.monotonic())
         while True:
             # One deadline for a whole JPEG: a server that trickles bytes must not hold the camera for ever.
-            deadline = time.monotonic() + READ_DEADLINE_S
-            self._watchdog.arm(f"reading {self._url}", READ_DEADLINE_S)
+            limit_s = self._liveness.limit_s
+            deadline = time.monotonic() + limit_s
+            self._watchdog.arm(f"reading {self._url}", limit_s)
             length = int.from_bytes(self._read(4, deadline), "big")
             if not 4 <= length <= MAX_JPEG_BYTES:
                 message = (
@@ -188,6 +204,7 @@ class SocketSource:
                 raise SourceError(SourceReason.NOT_A_VIDEO, message)
             data = self._read(length, deadline)
             now = time.monotonic()
+            self._liveness.receive(now)
             if frozen is not None:
                 frozen.add_encoded(jpeg_fingerprint(data), now)
             if sampler.offer(now) and (frame := self._decoder.decode(data, sampler)) is not None:
@@ -202,8 +219,10 @@ class SocketSource:
             try:
                 self._socket.settimeout(max(left, 0.001))
                 data = self._socket.recv(1 << 16)
+            except TimeoutError:
+                raise errors.stalled(self._url, self._liveness.end_stalled()) from None
             except OSError as error:
-                raise errors.while_reading(error, self._url, READ_DEADLINE_S) from None
+                raise errors.while_reading(error, self._url, self._liveness.limit_s) from None
             if not data:
                 raise SourceError(SourceReason.STOPPED, f"{self._url} ended the stream")
             self._buffer += data

@@ -13,14 +13,18 @@ from vigil_runtime.backoff import Backoff
 from vigil_stream.capture.convert import Converter
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.frozen import FROZEN_AFTER_S, FrozenDetector
+from vigil_stream.capture.liveness import Liveness
 from vigil_stream.capture.luma import LumaReader, fingerprint
 from vigil_stream.capture.slot import Frame, Slot
 from vigil_stream.capture.source import Sampler, Source, SourceInfo, Watchdog
 
 log = logging.getLogger(__name__)
 
-STEADY_AFTER_S = 30.0
-"""A source that delivered frames for so long is sound: its next failure starts with the shortest wait again."""
+_FROZEN = (
+    f"the video has not changed for {FROZEN_AFTER_S:g} s or more, or has only repeated itself; a dark or still scene "
+    "without noise looks the same: move something before the camera, and restart it when that changes nothing; Vigil "
+    "goes on reading"
+)
 
 
 class SourceObserver(Protocol):
@@ -53,9 +57,11 @@ class CaptureLoop:
         A real camera, whose video can freeze; not a file.
     masked
         Returns a frame in memory with black where a privacy mask covers it; called before anything else sees the frame.
+    liveness
+        Receives the report of frozen video.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that the thread works with
         self,
         make: Callable[[], Source],
         slot: Slot,
@@ -65,6 +71,7 @@ class CaptureLoop:
         *,
         live: bool,
         masked: Callable[[av.VideoFrame], av.VideoFrame] | None = None,
+        liveness: Liveness | None = None,
     ) -> None:
         self._make = make
         self._slot = slot
@@ -74,6 +81,7 @@ class CaptureLoop:
         self._live = live
         self._masked = masked
         self._converter = Converter()
+        self._liveness = liveness or Liveness()
         self._luma = LumaReader()
         self._backoff = Backoff()
 
@@ -117,7 +125,7 @@ class CaptureLoop:
     def _read(self, source: Source, stop: threading.Event) -> None:
         sampler, frozen = self._sampler, FrozenDetector() if self._live else None
         sampler.restart()
-        since = time.monotonic()
+        was_frozen = False
         for sampled in source.frames(sampler, frozen):
             if stop.is_set():
                 return
@@ -125,17 +133,20 @@ class CaptureLoop:
             frame, unmasked = self._with_mask(sampled)
             luma = self._luma.read(frame)
             if frozen is not None:
-                _check_frozen(frozen, luma.fingerprint if unmasked is None else unmasked, now)
+                frozen.add_decoded(luma.fingerprint if unmasked is None else unmasked, now)
+                if unmasked is not None:
+                    frozen.add_masked(luma.fingerprint, now)
+                was_frozen = self._report_frozen(frozen.frozen(now), was_frozen)
             cut, sampler.cut = sampler.cut, False
             self._observer.frame_captured(frame.width, frame.height, captured_at)
             self._slot.put(Frame(frame, luma, captured_at, now, cut))
-            if now - since > STEADY_AFTER_S:
-                self._backoff.reset()
+            # A source that delivers frames is sound: its next failure starts with the shortest wait again.
+            self._backoff.reset()
 
     def _with_mask(self, frame: av.VideoFrame) -> tuple[av.VideoFrame, int | None]:
         """Return a frame with black where it is masked, and the fingerprint that it had before if it has another one.
 
-        A camera works also when all that moves is masked, so that only the fingerprint before shows frozen video.
+        Frozen video is searched for in both: a clock that the camera draws into it may hide it unless it is masked.
         """
         if self._masked is None:
             return frame, None
@@ -143,12 +154,10 @@ class CaptureLoop:
         before = fingerprint(frame)
         return self._masked(frame), before
 
-
-def _check_frozen(frozen: FrozenDetector, fingerprint: int, at: float) -> None:
-    frozen.add_decoded(fingerprint, at)
-    if frozen.frozen(at):
-        message = (
-            f"the video has not changed for {FROZEN_AFTER_S:g} s, or has only repeated itself; check the camera, or "
-            "restart it"
-        )
-        raise SourceError(SourceReason.FROZEN, message)
+    def _report_frozen(self, is_frozen: bool, was_frozen: bool) -> bool:
+        """Report a change; the source is read on, because a dark or still scene looks the same."""
+        if is_frozen and not was_frozen:
+            self._liveness.notice(SourceReason.FROZEN, _FROZEN)
+        elif was_frozen and not is_frozen:
+            self._liveness.notice(SourceReason.CONNECTED, "")
+        return is_frozen

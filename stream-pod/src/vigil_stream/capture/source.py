@@ -10,12 +10,11 @@ import av
 from vigil_stream.capture.frozen import FrozenDetector
 
 OPEN_DEADLINE_S = 10.0
-"""For connecting, authenticating and finding the video. A camera that waits for its next keyframe needs up to one
-GOP."""
+"""For connecting, authenticating and finding the video."""
 
-READ_DEADLINE_S = 8.0
-"""For the next data. Longer than a camera's pause at a change of its settings, short enough to be reported
-within 20 s."""
+RESPONSE_DEADLINE_S = 8.0
+"""For one response of a camera, the first frame while it is opened, and closing. A slow camera is open before its first
+frame comes."""
 
 _HANG_GRACE_S = 7.0
 """Seconds beyond its own deadline after which a call counts as hung."""
@@ -119,8 +118,8 @@ class Source(Protocol):
     def frames(self, sampler: Sampler, frozen: FrozenDetector | None = None) -> Iterator[av.VideoFrame]:
         """Yield the frames that the sampler chooses, as they come; the detector gets all of them.
 
-        Ends when the source has no more (a file). Raises SourceError when it breaks off, sends nothing for
-        `READ_DEADLINE_S`, or sends what cannot be used.
+        Ends when the source has no more (a file). Raises SourceError when it breaks off, is silent for longer than
+        `Liveness` allows, or sends what cannot be used.
         """
 
     def close(self) -> None:

@@ -15,6 +15,8 @@ STALE_AFTER_S: Final = 6.0
 _FIT: Final = {FitnessReason.MEASURED: ConditionStatus.TRUE, FitnessReason.NO_FACES_YET: ConditionStatus.UNKNOWN}
 _REACHED: Final = {
     SourceReason.CONNECTED: ConditionStatus.TRUE,
+    SourceReason.FROZEN: ConditionStatus.TRUE,
+    SourceReason.WAITING_FOR_KEYFRAME: ConditionStatus.TRUE,
     SourceReason.ENDED: ConditionStatus.TRUE,
     SourceReason.CONNECTING: ConditionStatus.UNKNOWN,
     SourceReason.SUSPENDED: ConditionStatus.UNKNOWN,

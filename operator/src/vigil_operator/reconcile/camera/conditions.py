@@ -25,7 +25,9 @@ FOR_A_PERSON: Final = frozenset(
     }
 )
 """Faults of a source that do not go away by themselves."""
-ANSWERS: Final = frozenset({SourceReason.CONNECTED, SourceReason.FROZEN, SourceReason.ENDED})
+ANSWERS: Final = frozenset(
+    {SourceReason.CONNECTED, SourceReason.FROZEN, SourceReason.WAITING_FOR_KEYFRAME, SourceReason.ENDED}
+)
 UNDECIDED: Final = frozenset({SourceReason.CONNECTING, SourceReason.SUSPENDED})
 
 
@@ -122,8 +124,13 @@ def _ready_by_heartbeat(facts: CameraFacts) -> ConditionUpdate:
         )
         return _update(Type.READY, False, Reason.INFERENCE_UNREACHABLE, message)
     if beat.state is CameraState.STREAMING:
-        return _update(Type.READY, True, Reason.STREAMING, beat.message)
+        return _update(Type.READY, True, _streaming_reason(beat), beat.message)
     return _update(Type.READY, False, beat.reason, _message(beat))
+
+
+def _streaming_reason(beat: CameraHeartbeat) -> str:
+    """Return the reason of a Camera that streams; frozen video may be a still scene, so it is read on."""
+    return SourceReason.FROZEN if beat.reason is SourceReason.FROZEN else Reason.STREAMING
 
 
 def _ready_in_silence(facts: CameraFacts) -> ConditionUpdate:
@@ -139,7 +146,7 @@ def _ready_in_silence(facts: CameraFacts) -> ConditionUpdate:
 def _streaming(facts: CameraFacts, ready: ConditionUpdate, beat: CameraHeartbeat | None) -> ConditionUpdate:
     if beat is not None:
         streams = beat.state is CameraState.STREAMING
-        return _update(Type.STREAMING, streams, Reason.STREAMING if streams else beat.reason, _message(beat))
+        return _update(Type.STREAMING, streams, _streaming_reason(beat) if streams else beat.reason, _message(beat))
     unknown = facts.pod is not None and facts.pod.reason is None and bool(facts.bus_error) and not facts.suspended
     return _update(Type.STREAMING, None if unknown else False, ready.reason, ready.message)
 
