@@ -37,7 +37,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "an autoscaler upside down": (
         ("api.autoscaling.enabled=true", "api.autoscaling.minReplicas=5", "api.autoscaling.maxReplicas=2"),
-        "api.autoscaling.minReplicas is greater than api.autoscaling.maxReplicas",
+        "api.autoscaling.minReplicas is greater than api.autoscaling.maxReplicas; set maxReplicas",
     ),
     "an Ingress without host": (("api.ingress.enabled=true",), "api.ingress.hosts is empty"),
     "a route to no Gateway": (("api.httpRoute.enabled=true",), "api.httpRoute.parentRefs is empty"),

@@ -99,11 +99,11 @@ REFUSED: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
     ),
     (
         camera(detection={"regions": [region("a"), region("a")]}),
-        [("spec.detection.regions", "two regions have the same name")],
+        [("spec.detection.regions", "two regions have the same name; rename one")],
     ),
     (
         camera(detection={"privacyMasks": [region("a"), region("a")]}),
-        [("spec.detection.privacyMasks", "two privacyMasks have the same name")],
+        [("spec.detection.privacyMasks", "two privacyMasks have the same name; rename one")],
     ),
     (subject(photos=[{"name": "front"}]), [("spec.photos[0]", ONE_REFERENCE)]),
     (
@@ -140,7 +140,7 @@ REFUSED: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
     ),
     (
         site(inference={"endpoints": [{"name": "a", "address": "t:1"}, {"name": "a", "address": "t:2"}]}),
-        [("spec.inference.endpoints", "two endpoints have the same name")],
+        [("spec.inference.endpoints", "two endpoints have the same name; rename one")],
     ),
 ]
 

@@ -81,7 +81,7 @@ SITES = (
         "Site",
         "spec.inference",
         "spec.inference.endpoints",
-        "two endpoints have the same name",
+        "two endpoints have the same name; rename one",
         (triton(endpoint("t:1", "a"), endpoint("t:1", "b")),),
         (triton(endpoint("t:1", "a"), endpoint("t:2", "a")),),
     ),

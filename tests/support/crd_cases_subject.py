@@ -53,7 +53,7 @@ SUBJECTS = (
         "Subject",
         "spec",
         "spec.photos",
-        "two photos have the same name",
+        "two photos have the same name; rename one",
         (subject(photos=[photo("a"), photo("b")]),),
         (subject(photos=[photo("a"), photo("a", **URL)]),),
     ),

@@ -13,7 +13,7 @@ import kopf
 import structlog
 from prometheus_client import Counter
 
-from vigil_operator.kube.errors import FORBIDDEN
+from vigil_operator.kube.errors import FORBIDDEN, UNREACHABLE
 from vigil_operator.kube.kinds import ADDRESSES, OWN_KINDS
 
 log = structlog.get_logger(__name__)
@@ -21,7 +21,6 @@ log = structlog.get_logger(__name__)
 HTTP_ERROR: Final = 400
 HTTP_DENIED: Final = (401, 403)
 HTTP_NOT_FOUND: Final = 404
-UNREACHABLE: Final = "; check that the API server runs and that the operator's network and certificates let it connect"
 LOGIN: Final = "the login"
 PLURALS: Final = frozenset(ADDRESSES[kind].plural for kind in OWN_KINDS)
 

@@ -296,7 +296,7 @@ def wanted(folder: Path, text: str) -> Desired:
     return desired(load([folder]), "new@1")
 
 
-REFUSED = ("camera", LOBBY, "identity's registry: it is wrong (422)")
+REFUSED = ("camera", LOBBY, "identity's registry refuses the request: it is wrong (422)")
 OVER = ("camera", LOBBY, "")
 
 

@@ -19,7 +19,7 @@ from vigil_operator.kopf_requests import PLURALS, KopfRequests
 from vigil_operator.metrics import Metrics
 
 KINDS = f"/apis/{GROUP}/{VERSION}"
-assert handlers  # kopf knows them once they are imported
+assert handlers.__all__  # kopf knows them once they are imported
 
 KUBECONFIG = """
 apiVersion: v1

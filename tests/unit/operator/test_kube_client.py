@@ -64,7 +64,7 @@ def pod(name: str, version: str) -> dict[str, Any]:
         (429, status(429, "slow down", retryAfterSeconds=7), AwayError, "slow down (429)"),
         (503, status(503, "shutting down"), AwayError, "shutting down (503)"),
         (404, "404 page not found", NotFoundError, "HTTP 404"),
-        (502, "<html>a proxy</html>", AwayError, "HTTP 502 (502)"),
+        (502, "<html>a proxy</html>", AwayError, "HTTP 502; check that no proxy"),
         (200, "<html>a proxy</html>", AwayError, "the API server cannot be reached: JSONDecodeError"),
     ],
 )

@@ -168,7 +168,7 @@ def test_a_message_names_the_refused_photo_and_the_reason() -> None:
     found = {one.type: one.message for one in subject_conditions.condition_updates(subject(), Enrolment(ONE), NOW)}
     assert found["Ready"] == "1 of 2 photos are in the gallery; two: message of two"
     found = {one.type: one.message for one in subject_conditions.condition_updates(subject(), Enrolment(NONE), NOW)}
-    assert found["Ready"] == "no photo could be used; one: message of one (1 more in status.photos)"
+    assert found["Ready"] == "no photo can be enrolled; one: message of one (1 more in status.photos)"
 
 
 def test_an_absent_photo_has_the_operators_reason() -> None:

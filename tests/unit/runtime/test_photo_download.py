@@ -118,7 +118,7 @@ async def test_a_photo_is_fetched_whole(server: str, downloader: Downloader, pat
     ("path", "said"),
     [
         ("/large", "more than 65536 bytes"),
-        ("/nowhere?key=secret", "answered 404"),
+        ("/nowhere?key=secret", "responded 404"),
         ("/circle", "more than 3 redirects"),
         ("/inside", "169.254.169.254, which is no address of the public internet"),
         ("/plain", "only https://"),
@@ -133,7 +133,7 @@ async def test_what_is_not_a_photo_is_refused_with_the_reason(
     assert "secret" not in str(raised.value)
 
 
-@pytest.mark.parametrize(("path", "said"), [("/talks", "answered 403"), ("/noise", "RemoteProtocolError")])
+@pytest.mark.parametrize(("path", "said"), [("/talks", "responded 403"), ("/noise", "RemoteProtocolError")])
 async def test_no_word_of_the_servers_own_is_told(server: str, downloader: Downloader, path: str, said: str) -> None:
     with pytest.raises(DownloadError, match=said) as raised:
         await downloader.fetch(server + path)
@@ -151,7 +151,7 @@ async def test_a_server_that_hangs_is_left(
     server: str, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(photos, "DEADLINE_S", 0.5)
-    with pytest.raises(DownloadError, match="did not answer in full"):
+    with pytest.raises(DownloadError, match="did not respond in full"):
         await downloader.fetch(f"{server}/hangs")
 
 

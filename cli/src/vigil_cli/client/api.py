@@ -28,7 +28,7 @@ Json = dict[str, Any]
 
 
 class ApiError(Exception):
-    """The API did not answer; another attempt may succeed."""
+    """The API did not respond; another attempt may succeed."""
 
 
 class ApiRefusedError(ApiError):
@@ -56,7 +56,7 @@ class Api:
         Raises
         ------
         ApiError
-            The API did not answer.
+            The API did not respond.
         ApiRefusedError
             The response has errors.
         """
@@ -67,7 +67,9 @@ class Api:
                 response = await http.post(f"{self._url}/graphql", json=body)
                 content = response.json()
         except (httpx.HTTPError, ValueError) as error:
-            raise ApiError(f"the API at {self._url} does not answer ({type(error).__name__})") from None
+            raise ApiError(
+                f"the API at {self._url} does not respond ({type(error).__name__}); check that Vigil runs"
+            ) from None
         if content.get("errors"):
             raise _error(content["errors"])
         data: Json = content["data"]
@@ -110,7 +112,7 @@ class Api:
                         connection.received()
                         cursor = data["sightings"]["cursor"]
                         yield data["sightings"]
-                cause = "the API closed the subscription"
+                cause = "the API closed the subscription; subscribing again"
             except ApiRefusedError:
                 raise
             except ApiError as error:
@@ -126,7 +128,7 @@ class Api:
                     async for data in events:
                         connection.received()
                         yield data["cameras"]
-                cause = "the API closed the subscription"
+                cause = "the API closed the subscription; subscribing again"
             except ApiRefusedError:
                 raise
             except ApiError as error:

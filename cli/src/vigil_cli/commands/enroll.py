@@ -51,7 +51,7 @@ def run(request: EnrollRequest) -> None:
     document = manifest(request.name, photos, target.resolve().parent)
     found = check(document)
     if isinstance(found, list):
-        raise CommandError(f"This is not a valid Subject: {found[0].where}: {found[0].message}")
+        raise CommandError(f"The Subject is invalid, so no manifest was written: {found[0].where}: {found[0].message}")
     text = (
         "# Written by `vigil enroll`. Use it only if the person has agreed to be recognised.\n"
         f"{yaml.safe_dump(document, sort_keys=False, allow_unicode=True)}"
@@ -59,7 +59,7 @@ def run(request: EnrollRequest) -> None:
     try:
         target.write_text(text)
     except OSError as error:
-        raise CommandError(f"{target} cannot be written ({error.strerror}).") from None
+        raise CommandError(f"{target} cannot be written ({error.strerror}); choose another file with --out.") from None
     out.print(
         f"Wrote {target} with {len(photos)} photo{'s' if len(photos) != 1 else ''}; use it with: vigil up -f {target}"
     )
@@ -109,7 +109,9 @@ def _read(paths: tuple[Path, ...]) -> dict[Path, bytes]:
                 raise CommandError(f"{path} is larger than {MAX_PHOTO_BYTES >> 20} MiB; scale the photo down.")
             photos[path] = path.read_bytes()
         except OSError as error:
-            raise CommandError(f"The photo {path} cannot be read ({error.strerror}).") from None
+            raise CommandError(
+                f"The photo {path} cannot be read ({error.strerror}); check the path and its permissions."
+            ) from None
     return photos
 
 
@@ -127,7 +129,9 @@ def _good(request: EnrollRequest, photos: dict[Path, bytes]) -> dict[Path, bytes
         )
     good = {photo.path: photo.data for photo in checked if photo.enrolment.assessment.accepted}
     if not good:
-        raise CommandError("None of the photos can be enrolled, for the reasons above. No manifest was written.")
+        raise CommandError(
+            "None of the photos can be enrolled, for the reasons above; take others. No manifest was written."
+        )
     return good
 
 

@@ -48,7 +48,7 @@ def run(known: Path, other: Path, drawing: Path, pack: str) -> None:
     try:
         draw(image, faces, name).save(drawing)
     except (OSError, ValueError) as error:
-        raise CommandError(f"{drawing} cannot be written ({error}).") from None
+        raise CommandError(f"{drawing} cannot be written ({error}); choose another file.") from None
     found = [face for face in faces if face.known]
     if found:
         line = f"{name} is in {other} (similarity {found[0].similarity:.2f}, {threshold:.2f} needed)."
@@ -108,7 +108,9 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise CommandError(f"The photo {path} cannot be read ({error.strerror}).") from None
+        raise CommandError(
+            f"The photo {path} cannot be read ({error.strerror}); check the path and its permissions."
+        ) from None
 
 
 def _decode(data: bytes, path: Path) -> NDArray[np.uint8]:

@@ -87,7 +87,8 @@ def build_site(root: Path, films: Mapping[str, Path], photos: dict[str, Path], *
         _write(folder / "cameras.yaml", *(_camera(name, *source) for name, source in sources.items()))
         _write(folder / "subjects.yaml", *(_subject(person, photos, folder) for person in ENROLLED))
     except OSError as error:
-        raise CommandError(f"The demo's manifests cannot be written to {folder} ({error.strerror})") from None
+        msg = f"The demo's manifests cannot be written to {folder} ({error.strerror}); correct its permissions."
+        raise CommandError(msg) from None
     sockets = {} if rtsp else {third: films["corridor"]}
     processes = [video_server(http, films["entrance"], sockets)]
     if rtsp:

@@ -150,7 +150,11 @@ class Session:
             supervisor.add(await asyncio.to_thread(triton, root / "triton", self._models.folder, triton_ports))
             supervisor.add(await asyncio.to_thread(postgres, root / "postgres", database, self._secrets.database))
         except OSError as error:
-            raise CommandError(f"The state folder {root} cannot be used ({error.strerror}: {error.filename})") from None
+            msg = (
+                f"The state folder {root} cannot be used ({error.strerror}: {error.filename}); correct its permissions "
+                "or choose another with --state."
+            )
+            raise CommandError(msg) from None
         for spec in self._options.extra_processes:
             supervisor.add(spec)
         await supervisor.wait_ready(["nats", "triton", "postgres"], SERVERS_TIMEOUT_S)

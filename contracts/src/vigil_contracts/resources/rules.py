@@ -119,7 +119,7 @@ def unique(field: str, what: str, *, names: Callable[[Any], list[str]], optional
     absent = f"!has(self.{field}) || " if optional else ""
     return Rule(
         f"{absent}self.{field}.all(one, self.{field}.exists_one(other, other.name == one.name))",
-        f"two {what} have the same name",
+        f"two {what} have the same name; rename one",
         lambda self: len(set(names(self))) == len(names(self)),
         field,
     )

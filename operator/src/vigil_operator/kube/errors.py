@@ -19,8 +19,14 @@ FORBIDDEN: Final = "; grant the operator's account get, list and watch of it, as
 """What to do about a list or a watch that is denied."""
 
 
+UNREACHABLE: Final = "; check that the API server runs and that the operator's network and certificates let it connect"
+"""What to do about an API server that does not respond, or not as it should."""
+
+CHECK_PROXY: Final = "check that no proxy responds in its place"
+
+
 class KubeError(Exception):
-    """The API server did not fulfil the request; the text is the message of its answer."""
+    """The API server did not fulfil the request; the text is the message of its response."""
 
     retry_after_s: float | None = None
 
@@ -91,11 +97,12 @@ def translate(error: Exception) -> KubeError:
     if isinstance(error, ApiException):
         try:
             return error_of_status(json.loads(error.body or ""))
-        except (ValueError, AttributeError):  # a proxy answered, or the API server knows no such path
-            return _of_code(error.status or 500, f"HTTP {error.status}", None)
+        except (ValueError, AttributeError):  # a proxy responded, or the API server knows no such path
+            return _of_code(error.status or 500, f"HTTP {error.status}; {CHECK_PROXY}", None)
     if isinstance(error, aiohttp.ClientError | OSError | TimeoutError | json.JSONDecodeError):
-        return AwayError(f"the API server cannot be reached: {type(error).__name__}: {error}".rstrip(": "))
-    return AwayError(f"the API server's answer was not understood: {type(error).__name__}: {error}")
+        cause = f"{type(error).__name__}: {error}".rstrip(": ")
+        return AwayError(f"the API server cannot be reached: {cause}{UNREACHABLE}")
+    return AwayError(f"the API server's response cannot be read: {type(error).__name__}: {error}; {CHECK_PROXY}")
 
 
 def error_of_status(status: dict[str, Any]) -> KubeError:
@@ -108,7 +115,9 @@ def error_of_status(status: dict[str, Any]) -> KubeError:
         return ConflictError(message or "conflict", fields)
     if code == 404:
         return NotFoundError(message or "not found", details.get("name") or "")
-    return _of_code(code, message or status.get("reason") or "no message", details.get("retryAfterSeconds"))
+    return _of_code(
+        code, message or status.get("reason") or "the response has no message", details.get("retryAfterSeconds")
+    )
 
 
 def _of_code(code: int, message: str, retry_after_s: float | None) -> KubeError:

@@ -29,6 +29,8 @@ ENROLL_S: Final = 100.0
 ERASE_S: Final = 60.0
 """The registry waits until the Subject's events are published."""
 
+CHECK_ADDRESS: Final = "check that identity runs and that VIGIL_REGISTRY_URL is its address"
+
 MAX_DETAIL: Final = 500
 """Characters of a response that an error message quotes."""
 
@@ -189,7 +191,8 @@ class RegistryClient:
         try:
             response = await self._http.request(method, path, timeout=timeout, **request)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            msg = f"identity's registry at {self.url} does not answer: {type(error).__name__}: {error}".rstrip(": ")
+            cause = f"{type(error).__name__}: {error}".rstrip(": ")
+            msg = f"identity's registry at {self.url} does not respond ({cause}); {CHECK_ADDRESS}"
             raise RegistryAwayError(msg) from error
         if response.is_success or (absent and response.status_code == 404):
             return response
@@ -207,7 +210,10 @@ def _read(model: type[Model], response: httpx.Response) -> Model:
     try:
         return model.model_validate_json(response.content)
     except ValueError as error:
-        msg = f"identity's registry answered with something else than a {model.__name__}: {str(error)[:MAX_DETAIL]}"
+        msg = (
+            f"identity's registry sent no {model.__name__} ({str(error)[:MAX_DETAIL]}); {CHECK_ADDRESS} "
+            "and has the same version as this program"
+        )
         raise RegistryAwayError(msg) from error
 
 
@@ -220,14 +226,15 @@ def _error(response: httpx.Response, url: str) -> RegistryAwayError | RegistryDe
         )
     if code in MAY_PASS or code >= 500:
         after = response.headers.get("retry-after", "")
-        return RegistryAwayError(f"identity's registry: {detail} ({code})", float(after) if after.isdecimal() else None)
-    return RegistryRefusedError(f"identity's registry: {detail} ({code})")
+        msg = f"identity's registry at {url}: {detail} ({code}); tried again"
+        return RegistryAwayError(msg, float(after) if after.isdecimal() else None)
+    return RegistryRefusedError(f"identity's registry refuses the request: {detail} ({code})")
 
 
 def _detail(response: httpx.Response) -> str:
     try:
         body = response.json()
     except ValueError:
-        return response.text[:MAX_DETAIL] or "no message"
+        return response.text[:MAX_DETAIL] or "the response has no text; see the log of identity"
     detail = body.get("detail") if isinstance(body, dict) else None
     return (detail if isinstance(detail, str) else response.text)[:MAX_DETAIL]

@@ -56,7 +56,9 @@ class RequestContext(BaseContext):
     def required_principal(self) -> Principal:
         """The principal; raises RequestError when no token has arrived."""
         if self.principal is None:
-            raise RequestError(Code.UNAUTHENTICATED, "the token is missing or wrong")
+            raise RequestError(
+                Code.UNAUTHENTICATED, "the token is missing or wrong: send the header `Authorization: Bearer TOKEN`"
+            )
         return self.principal
 
     @cached_property

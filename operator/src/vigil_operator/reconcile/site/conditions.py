@@ -109,7 +109,10 @@ def invalid(problems: Sequence[Problem]) -> list[ConditionUpdate]:
     others = (SiteCondition.CONNECTED, SiteCondition.IN_SYNC)
     return [
         ConditionUpdate(SiteCondition.READY, False, reason, message),
-        *(ConditionUpdate(kind, None, reason, "the spec cannot be read") for kind in others),
+        *(
+            ConditionUpdate(kind, None, reason, "the spec is invalid; the condition Ready says what to correct")
+            for kind in others
+        ),
     ]
 
 

@@ -49,7 +49,8 @@ async def check(address: str) -> str:
     except (OSError, UnicodeError, ValueError) as error:
         if isinstance(error, TimeoutError):
             return f"it did not answer within {DEADLINE_S:g} s"
-        return f"the name {host} cannot be resolved: {getattr(error, 'strerror', None) or error}"
+        cause = getattr(error, "strerror", None) or error
+        return f"the name {host} cannot be resolved ({cause}); check spec.inference.endpoints and the DNS"
     except grpc.RpcError as error:
         return _message(error)
 

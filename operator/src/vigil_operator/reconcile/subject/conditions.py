@@ -62,7 +62,10 @@ def _bar(subject: Subject, now: dt.datetime) -> tuple[SubjectReason, str] | None
             f"consent expired at {consent.expires_at.isoformat()}; ask the person again",
         )
     if validity.not_after is not None and validity.not_after <= now:
-        return SubjectReason.EXPIRED, f"the validity ended at {validity.not_after.isoformat()}"
+        return (
+            SubjectReason.EXPIRED,
+            f"the validity ended at {validity.not_after.isoformat()}; set spec.validity.notAfter to extend it",
+        )
     return None
 
 
@@ -73,7 +76,7 @@ def condition_updates(subject: Subject, enrolment: Enrolment, now: dt.datetime) 
     ready = ConditionUpdate(SubjectCondition.READY, enrolled.true, enrolled.reason, enrolled.message)
     begins = subject.spec.validity.not_before
     if enrolled.true and begins is not None and begins > now:
-        message = f"the validity begins at {begins.isoformat()}"
+        message = f"the validity begins at {begins.isoformat()}; nothing has to be done until then"
         ready = ConditionUpdate(SubjectCondition.READY, False, SubjectReason.NOT_YET_VALID, message)
     elif enrolled.true and enrolment.error:
         reason = SubjectReason.ENROLMENT_REFUSED if enrolment.refused else SubjectReason.GALLERY_UNREACHABLE
@@ -120,7 +123,7 @@ def _none_usable(subject: Subject, enrolment: Enrolment) -> ConditionUpdate:
     results = photo_results(subject, enrolment)
     only_sources = all(result.reason in SOURCE_REASONS for result in results)
     reason = SubjectReason.PHOTO_SOURCE_MISSING if only_sources else SubjectReason.NO_USABLE_PHOTO
-    message = f"no photo could be used; {_first_bad(subject, enrolment)}"
+    message = f"no photo can be enrolled; {_first_bad(subject, enrolment)}"
     return ConditionUpdate(SubjectCondition.ENROLLED, False, reason, message)
 
 
@@ -178,7 +181,7 @@ def invalid(problems: Sequence[Problem]) -> list[ConditionUpdate]:
     return [
         ConditionUpdate(SubjectCondition.READY, False, reason, message),
         *(
-            ConditionUpdate(kind, None, reason, "the spec cannot be read")
+            ConditionUpdate(kind, None, reason, "the spec is invalid; the condition Ready says what to correct")
             for kind in (SubjectCondition.ENROLLED, SubjectCondition.CONSENT_VALID, SubjectCondition.REPLICATED)
         ),
     ]

@@ -17,6 +17,7 @@ from vigil_operator.kube.trim import digest
 from vigil_runtime.photos import Downloader, DownloadError
 from vigil_runtime.registry.enrolment import is_remote
 
+STORE_IT: Final = "put the photo into a Secret and refer to it with secretKeyRef"
 NO_RETRY: Final = "it is fetched again when the Subject's spec changes"
 """A wrong response of an address has to be corrected by a person."""
 
@@ -59,7 +60,9 @@ class PhotoSet:
     def add(self, photo: Photo, sha256: str) -> bool:
         """Add a photo if it has the sha256 that the Subject states, and return whether it was added."""
         if photo.sha256 is not None and photo.sha256 != sha256:
-            message = f"the bytes have sha256 {sha256}; the Subject states {photo.sha256}"
+            message = (
+                f"the bytes have sha256 {sha256}; the Subject states {photo.sha256}; correct spec.photos or the source"
+            )
             self.mark_absent(photo.name, PhotoReason.CHECKSUM_MISMATCH, message)
             return False
         self.digests[photo.name] = sha256
@@ -76,18 +79,24 @@ def inspect(photos: list[Photo], namespace: str, cache: Cache) -> PhotoSet:
         elif photo.sha256 is not None and is_remote(photo):
             found.digests[photo.name] = photo.sha256
         else:
-            found.mark_absent(photo.name, PhotoReason.NOT_FOUND, f"{photo.url}: only https:// is fetched in a cluster")
+            found.mark_absent(
+                photo.name, PhotoReason.NOT_FOUND, f"{photo.url}: only https:// is fetched in a cluster; {STORE_IT}"
+            )
     return found
 
 
 def _inspect_source(found: PhotoSet, photo: Photo, source: Object | None, key: Key, name: str) -> None:
     where = f"{key.kind} {key.name}"
     if source is None:
-        found.mark_absent(photo.name, PhotoReason.NOT_FOUND, f"there is no {where} in namespace {key.namespace}")
+        found.mark_absent(
+            photo.name, PhotoReason.NOT_FOUND, f"there is no {where} in namespace {key.namespace}; create it"
+        )
         return
     sha256 = (source.get("data") or {}).get(name)
     if sha256 is None:
-        found.mark_absent(photo.name, PhotoReason.NOT_FOUND, f"{where} has no key {name}")
+        found.mark_absent(
+            photo.name, PhotoReason.NOT_FOUND, f"{where} has no key {name}; add it, or correct the key in spec.photos"
+        )
     else:
         found.add(photo, sha256)
 
@@ -143,7 +152,9 @@ async def read(
 async def _download(found: PhotoSet, photo: Photo, downloader: Downloader) -> None:
     url = photo.url or ""
     if not is_remote(photo):
-        found.mark_absent(photo.name, PhotoReason.NOT_FOUND, f"{url}: only https:// is fetched in a cluster")
+        found.mark_absent(
+            photo.name, PhotoReason.NOT_FOUND, f"{url}: only https:// is fetched in a cluster; {STORE_IT}"
+        )
         return
     room = found.room
     try:
@@ -173,16 +184,23 @@ def _together(found: PhotoSet) -> str:
 def _take(found: PhotoSet, photo: Photo, source: Object | None, key: Key, name: str) -> None:
     where = f"{key.kind} {key.name}"
     if source is None:
-        found.mark_absent(photo.name, PhotoReason.NOT_FOUND, f"there is no {where} in namespace {key.namespace}")
+        found.mark_absent(
+            photo.name, PhotoReason.NOT_FOUND, f"there is no {where} in namespace {key.namespace}; create it"
+        )
         return
     data = value_of(source, key.kind, name)
     if data is None:
-        found.mark_absent(photo.name, PhotoReason.NOT_FOUND, f"{where} has no key {name}")
+        found.mark_absent(
+            photo.name, PhotoReason.NOT_FOUND, f"{where} has no key {name}; add it, or correct the key in spec.photos"
+        )
     elif len(data) > MAX_PHOTO_BYTES:
-        message = f"{where} holds {len(data)} bytes under {name}; at most {MAX_PHOTO_BYTES} are read"
+        message = (
+            f"{where} holds {len(data)} bytes under {name}; at most {MAX_PHOTO_BYTES} are read; scale the photo down"
+        )
         found.mark_absent(photo.name, PhotoReason.TOO_LARGE, message)
     elif len(data) > found.room:
-        message = f"{where} holds {len(data)} bytes under {name}; at most {found.room} are read{_together(found)}"
+        limit = f"at most {found.room} are read{_together(found)}; scale the photos down"
+        message = f"{where} holds {len(data)} bytes under {name}; {limit}"
         found.mark_absent(photo.name, PhotoReason.TOO_LARGE, message)
     elif found.add(photo, digest(data)):
         found.data[photo.name] = data
