@@ -45,6 +45,9 @@ class PhotoReason(StrEnum):
     """The face is blurred. Use a sharp photo."""
     FACE_TURNED = "FaceTurned"
     """The face looks away. Use a photo from the front."""
+    FACE_NOT_UPRIGHT = "FaceNotUpright"
+    """The face lies on its side or stands on its head, and turning the photo did not bring it upright with certainty.
+    Turn the photo until the face is upright."""
     TOO_DARK = "TooDark"
     """The face is too dark. Use a photo with more light."""
     TOO_BRIGHT = "TooBright"

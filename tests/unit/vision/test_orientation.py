@@ -91,3 +91,10 @@ def test_zoom_shows_more_around_the_same_centre() -> None:
     near, far = (alignment.align(image, LANDMARKS, zoom=zoom)[0] for zoom in (1.0, 2.0))
     assert (near > 128).mean() == pytest.approx(4 * (far > 128).mean(), rel=0.1)
     assert far[55, 55].tolist() == near[55, 55].tolist() == [255, 255, 255]
+
+
+def test_degrees_turn_the_crop_clockwise() -> None:
+    below = alignment.align(portrait(), LANDMARKS, degrees=180)[0]
+    right = alignment.align(portrait(), LANDMARKS, degrees=90)[0]
+    assert (below[100, 50, 0], below[10, 50, 0]) == (220, 30)
+    assert (right[50, 100, 0], right[50, 10, 0]) == (220, 30)

@@ -132,3 +132,9 @@ def test_a_photo_is_accepted_or_refused_with_measured_and_needed(
 def test_what_is_no_second_person_does_not_spoil_a_photo(other: Detections) -> None:
     crops = np.stack([texture(), texture()])
     assert quality.assess_enrolment(together(face(), other), crops, min_confidence=0.6).face == 0
+
+
+def test_a_face_that_is_not_upright_is_refused() -> None:
+    found = quality.assess_enrolment(face(), texture()[None], min_confidence=0.6, upright=False)
+    assert found.reason is PhotoReason.FACE_NOT_UPRIGHT
+    assert "turn the photo" in found.message

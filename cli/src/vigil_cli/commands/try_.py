@@ -13,8 +13,9 @@ from vigil_cli.errors import CommandError
 from vigil_cli.inference import local_inference
 from vigil_cli.standalone.models import prepare
 from vigil_cli.view.preparation import show_preparation
-from vigil_vision.faces.enrolment import enroll_photo, find_faces
+from vigil_vision.faces.enrolment import PhotoFaces, enroll_photo, find_upright_faces, turned_by
 from vigil_vision.faces.models import FaceModels
+from vigil_vision.faces.orientation import cut_surroundings, read_orientations
 from vigil_vision.photos import PhotoError, decode_photo
 
 GREEN, GREY = (46, 160, 67), (130, 130, 130)
@@ -43,43 +44,48 @@ def run(known: Path, other: Path, drawing: Path, pack: str) -> None:
     name = known.stem
     with local_inference(models.folder) as client:
         threshold = client.embedder_info().match_threshold
-        image = _decode(second, other)
-        faces = compare(client, _enroll(client, first, known), image)
+        person = _enroll(client, first, known)
+        photo = find_upright_faces(client, _decode(second, other))
+        faces = compare(client, person, photo)
     try:
-        draw(image, faces, name).save(drawing)
+        draw(photo.image, faces, name).save(drawing)
     except (OSError, ValueError) as error:
         raise CommandError(f"{drawing} cannot be written ({error}); choose another file.") from None
+    if photo.turns:
+        err.print(f"{other} was turned by {turned_by(photo.turns)} to bring the faces upright.")
     found = [face for face in faces if face.known]
     if found:
         line = f"{name} is in {other} (similarity {found[0].similarity:.2f}, {threshold:.2f} needed)."
         out.print(Text(line, "bold green"))
     else:
-        nearest = f"; the nearest of {len(faces)} has {faces[0].similarity:.2f}" if faces else "; no face was found"
+        nearest = (
+            f"; the nearest of {len(faces)} has {faces[0].similarity:.2f}" if faces else "; no upright face was found"
+        )
         out.print(Text(f"{name} is not in {other}{nearest} ({threshold:.2f} needed).", "yellow"))
     err.print(f"Drawn: {drawing}")
 
 
-def compare(models: FaceModels, person: NDArray[np.float32], image: NDArray[np.uint8]) -> list[Face]:
-    """Return all faces of a photo, compared with a person: most similar first, at most one of them known.
+def compare(models: FaceModels, person: NDArray[np.float32], photo: PhotoFaces) -> list[Face]:
+    """Return the upright faces of a photo, compared with a person: most similar first, at most one of them known.
 
     Parameters
     ----------
     person
         [D] float32, unit length.
-    image
-        [H,W,3] uint8 RGB.
     """
     embedder = models.embedder_info()
-    found = find_faces(models, image)
-    sure = found.detections.scores >= found.detector.enrol_score_threshold
+    landmarks = photo.detections.landmarks
+    orientations = read_orientations(models, cut_surroundings(photo.image, landmarks))
+    upright = np.array([one.upright for one in orientations], np.bool_)
+    sure = (photo.detections.scores >= photo.detector.enrol_score_threshold) & upright
     if not sure.any():
         return []
-    similarities = models.embed(found.crops[sure]).values @ person
+    similarities = models.embed(photo.crops[sure]).values @ person
     best = int(np.argmax(similarities))
     return sorted(
         (
             Face(_box(box), float(value), index == best and bool(value >= embedder.match_threshold))
-            for index, (box, value) in enumerate(zip(found.detections.boxes[sure], similarities, strict=True))
+            for index, (box, value) in enumerate(zip(photo.detections.boxes[sure], similarities, strict=True))
         ),
         key=lambda face: -face.similarity,
     )

@@ -77,7 +77,9 @@ def similarity_transforms(
     return matrices
 
 
-def align(image: NDArray[np.uint8], landmarks: NDArray[np.float32], *, zoom: float = 1.0) -> NDArray[np.uint8]:
+def align(
+    image: NDArray[np.uint8], landmarks: NDArray[np.float32], *, zoom: float = 1.0, degrees: float = 0.0
+) -> NDArray[np.uint8]:
     """Cut faces out of an image, turned and scaled onto the ArcFace template.
 
     Parameters
@@ -89,6 +91,8 @@ def align(image: NDArray[np.uint8], landmarks: NDArray[np.float32], *, zoom: flo
     zoom
         Above 1, the crop shows the surroundings too: a square of so many sides of the template's, around the same
         centre, at a smaller scale.
+    degrees
+        The crop is turned further clockwise by this.
 
     Returns
     -------
@@ -102,12 +106,19 @@ def align(image: NDArray[np.uint8], landmarks: NDArray[np.float32], *, zoom: flo
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         msg = f"an image of shape {list(image.shape)}, {image.dtype}, cannot be aligned; [H,W,3] uint8 is expected"
         raise ValueError(msg)
-    turns, shifts = _solve(landmarks, (ARCFACE_112 - _CENTRE) / zoom + _CENTRE)
+    turns, shifts = _solve(landmarks, _template(zoom, degrees))
     crops = np.empty((len(turns), CROP, CROP, 3), np.uint8)
     for crop, turn, shift in zip(crops, turns, shifts, strict=True):
         back = 1 / turn
         _warp(image, complex(back), complex(-shift * back), crop)
     return crops
+
+
+def _template(zoom: float, degrees: float) -> NDArray[np.float32]:
+    angle = np.radians(degrees)
+    rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    template: NDArray[np.float32] = ((ARCFACE_112 - _CENTRE) @ rotation / zoom + _CENTRE).astype(np.float32)
+    return template
 
 
 def _solve(

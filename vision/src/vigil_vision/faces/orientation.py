@@ -74,7 +74,7 @@ class FaceOrientation:
 
 
 def cut_surroundings(
-    image: NDArray[np.uint8], landmarks: NDArray[np.float32], zooms: Sequence[float] = ZOOMS
+    image: NDArray[np.uint8], landmarks: NDArray[np.float32], zooms: Sequence[float] = ZOOMS, *, degrees: float = 0.0
 ) -> NDArray[np.uint8]:
     """Cut aligned faces out with their surroundings; pure.
 
@@ -86,12 +86,14 @@ def cut_surroundings(
         [n,5,2] float32 in pixels of that image.
     zooms
         m of them; the first alone is half the work, and enough where a face that is doubtful need not be turned.
+    degrees
+        Turned further clockwise by this, for the orientations in between.
 
     Returns
     -------
     [n,m,112,112,3] uint8 RGB, for `read_orientations`.
     """
-    scales = [alignment.align(image, landmarks, zoom=zoom) for zoom in zooms]
+    scales = [alignment.align(image, landmarks, zoom=zoom, degrees=degrees) for zoom in zooms]
     return np.stack(scales, axis=1)
 
 

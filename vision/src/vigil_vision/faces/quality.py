@@ -198,7 +198,15 @@ def measure(detections: Detections, crops: NDArray[np.uint8]) -> list[FaceQualit
     ]
 
 
-def assess_enrolment(detections: Detections, crops: NDArray[np.uint8], *, min_confidence: float) -> Assessment:
+def main_face(detections: Detections, min_confidence: float) -> int | None:
+    """Return the index of the person meant by a photo: the largest of the certain faces; None without a certain one."""
+    certain = detections.scores >= min_confidence
+    return int(np.argmax(detections.scores * certain * detections.face_pixels)) if certain.any() else None
+
+
+def assess_enrolment(
+    detections: Detections, crops: NDArray[np.uint8], *, min_confidence: float, upright: bool = True
+) -> Assessment:
     """Return whether a photo with these faces may be enrolled, and the reason if not.
 
     Parameters
@@ -209,13 +217,14 @@ def assess_enrolment(detections: Detections, crops: NDArray[np.uint8], *, min_co
         [n,112,112,3] uint8 RGB, aligned.
     min_confidence
         The detection model's `enrol_score_threshold`, 0 to 1.
+    upright
+        Whether the main face is certainly upright (`orientation`).
     """
     if not len(detections):
         return Assessment(PhotoReason.NO_FACE, "no face was found in the photo")
-    certain = detections.scores >= min_confidence
-    # The largest of the certain ones is the person meant; an uncertain one is only named in the message.
-    weights = detections.scores * (certain * detections.face_pixels if certain.any() else 1)
-    chosen = int(np.argmax(weights))
+    person = main_face(detections, min_confidence)
+    # An uncertain face is only named in the message.
+    chosen = int(np.argmax(detections.scores)) if person is None else person
     quality = measure(detections.select(slice(chosen, chosen + 1)), crops[chosen : chosen + 1])[0]
     if quality.confidence < min_confidence:
         message = f"the most likely face has confidence {quality.confidence:.2f}; {min_confidence:.2f} is needed"
@@ -224,6 +233,9 @@ def assess_enrolment(detections: Detections, crops: NDArray[np.uint8], *, min_co
     if count > 1:
         message = f"{count} faces were found in the photo; it must show one person only"
         return Assessment(PhotoReason.SEVERAL_FACES, message)
+    if not upright:
+        message = "the face lies on its side or stands on its head; turn the photo until the face is upright"
+        return Assessment(PhotoReason.FACE_NOT_UPRIGHT, message, chosen, quality)
     for flaw in _flaws(quality):
         return Assessment(flaw.reason, flaw.message, chosen, quality)
     return Assessment(PhotoReason.ACCEPTED, f"accepted with quality {quality.score:.2f}", chosen, quality)
