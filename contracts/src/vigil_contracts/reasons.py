@@ -40,7 +40,7 @@ class CameraReason(StrEnum):
     DEVICE_IN_USE = "DeviceInUse"
     """Another Camera has the same USB device, and one device serves one reader. Delete or suspend one of the two."""
     INSUFFICIENT_INFERENCE_CAPACITY = "InsufficientInferenceCapacity"
-    """The Site's inference has no room for this Camera; the message has the numbers. Lower sampling.fps here or
+    """The Site's inference has no capacity for this Camera; the message has the numbers. Lower sampling.fps here or
     elsewhere, suspend a Camera, or add Triton servers and declare what they can do in the Site's
     inference.detectionsPerSecond; of those that wait, the highest scheduling.priority enters first."""
     POD_PENDING = "PodPending"

@@ -32,7 +32,7 @@ app = typer.Typer(
 
 
 @app.callback()
-def _several() -> None:
+def _keep_subcommand() -> None:
     """Keep `run` a command of its own, although it is the only one."""
 
 

@@ -19,8 +19,7 @@ from vigil_operator.queues import KeyQueue, KindQueues
 from vigil_operator.reconcile.camera.capacity import Capacities
 from vigil_operator.reconcile.camera.memory import CameraMemories
 from vigil_operator.reconcile.camera.reconciler import CameraReconciler
-from vigil_operator.reconcile.camera.registrar import CameraRegistrar
-from vigil_operator.reconcile.camera.registrations import Registrations
+from vigil_operator.reconcile.camera.registration import CameraRegistrar, RegistrationQueue
 from vigil_operator.reconcile.context import ReconcileContext, Reconciler
 from vigil_operator.reconcile.site.buses import Buses
 from vigil_operator.reconcile.site.reconciler import SiteReconciler
@@ -52,7 +51,7 @@ class Parts:
     sites: SiteReconciler
     buses: Buses
     registry: Registry | None
-    registrations: Registrations | None
+    registrations: RegistrationQueue | None
 
 
 async def build(settings: Settings) -> Parts:
@@ -83,7 +82,7 @@ async def build(settings: Settings) -> Parts:
     if registry is not None:
         registry.on_refused = lambda method, kind: metrics.refusals.labels(method, kind).inc()
     memories = CameraMemories()
-    registrations = Registrations(cache, CameraRegistrar(registry), memories) if registry is not None else None
+    registrations = RegistrationQueue(cache, CameraRegistrar(registry), memories) if registry is not None else None
     identity_status = IdentityStatus(registry, lambda: _queue_subjects(cache, queue))
     sites = SiteReconciler(context, registry, identity_status)
     made: dict[Kind, Reconciler] = {

@@ -63,7 +63,7 @@ class Program:
         """Why the process has to end; None when nothing failed."""
 
     async def start(self) -> None:
-        """Start all tasks and wait until the API server answers; ListenError when the HTTP port is taken."""
+        """Start all tasks and wait until the API server responds; ListenError when the HTTP port is taken."""
         for watch in self._parts.watches:
             watch.recovered = self._comparison.request
         port = await self._health.start(self._settings.http_host, self._settings.http_port)
@@ -124,7 +124,7 @@ class Program:
             self._comparison.request()
 
     def alive(self) -> dict[str, str]:
-        """Return no error: an answer shows that the event loop runs, and a restart repairs nothing else."""
+        """Return no error: a response shows that the event loop runs, and a restart repairs nothing else."""
         return {}
 
     def _spawn(self, name: str, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
@@ -151,8 +151,8 @@ class Program:
             self._parts.registry.registrar = self._parts.leadership.uid
         await self._comparison.compared.wait()
         await asyncio.gather(
-            _at_most(BUS_S, self._parts.buses.settled()),
-            _at_most(CAPACITY_S, self._parts.sites.measure()),
+            _wait_at_most(BUS_S, self._parts.buses.settled()),
+            _wait_at_most(CAPACITY_S, self._parts.sites.measure()),
         )
         for watch in self._parts.watches:
             await watch.synced.wait()
@@ -193,8 +193,8 @@ class Program:
         return {"lease": self._parts.leadership.status or "held"}
 
 
-async def _at_most(seconds: float, work: Awaitable[None]) -> None:
-    """Wait for something useful that is not required."""
+async def _wait_at_most(seconds: float, work: Awaitable[None]) -> None:
+    """Wait at most so many seconds for something useful that is not required."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await work

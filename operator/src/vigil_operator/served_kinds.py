@@ -17,7 +17,7 @@ from vigil_runtime.backoff import Backoff
 log = structlog.get_logger(__name__)
 
 CHECK_S: Final = 10.0
-"""Between two questions to the API server."""
+"""Between two requests to the API server."""
 
 
 class KindsChangedError(Exception):
@@ -25,7 +25,7 @@ class KindsChangedError(Exception):
 
 
 class ServedKinds:
-    """Knows the served kinds, and notices when they change."""
+    """The kinds that are served, compared with those at the start."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -34,7 +34,7 @@ class ServedKinds:
         """For /readyz: which kinds are missing, or why that is not known; empty when all are served."""
 
     async def wait(self) -> None:
-        """Wait until the API server answers; which kinds it serves then is what kopf is going to watch."""
+        """Wait until the API server responds; kopf is going to watch the kinds that it serves then."""
         backoff = Backoff(1.0, 30.0)
         while True:
             try:
@@ -46,7 +46,7 @@ class ServedKinds:
                 return
 
     async def watch(self) -> None:
-        """Ask now and then until cancelled; KindsChangedError when the answer differs from the one at the start."""
+        """Ask now and then until cancelled; KindsChangedError when it serves other kinds than at the start."""
         while True:
             await asyncio.sleep(CHECK_S)
             try:

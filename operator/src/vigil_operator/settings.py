@@ -102,7 +102,7 @@ class Settings(BusSettings, HttpSettings):
         return tuple(ipaddress.ip_network(part) for part in split_list(self.photo_networks))
 
     @model_validator(mode="after")
-    def _sound(self) -> Self:
+    def _check(self) -> Self:
         wrong = [name for name in self.served_namespaces if not DNS_LABEL.fullmatch(name)]
         if wrong:
             msg = f"VIGIL_NAMESPACES: {', '.join(wrong)}: not names of namespaces (a-z, 0-9, '-', at most 63)"

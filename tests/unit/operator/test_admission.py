@@ -28,7 +28,7 @@ def site(namespace: str, **inference: Any) -> Object:
 
 
 def waiting(name: str, version: int = 1) -> Object:
-    """Return a Camera whose status says that it waits for room."""
+    """Return a Camera whose status says that it waits for capacity."""
     ready = {"type": "Ready", "status": "False", "reason": "InsufficientInferenceCapacity"}
     return camera(name, version=version) | {"status": {"conditions": [ready]}}
 
@@ -103,7 +103,7 @@ def test_a_waiting_camera_waits_until_the_capacity_is_known() -> None:
 
 @pytest.mark.parametrize(("replicas", "enters"), [(1, True), (0, False)])
 def test_a_running_camera_keeps_its_place(replicas: int, enters: bool) -> None:
-    """Its status may say that it waits for room."""
+    """Its status may say that it waits for capacity."""
     setup = AdmissionSetup(waiting("runs"))
     setup.cache.put(Kind.DEPLOYMENT, deployment("runs", replicas))
     assert setup.enters("runs", reported=None, known=False) is enters

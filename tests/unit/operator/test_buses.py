@@ -15,7 +15,7 @@ from vigil_contracts.conditions import SiteReason
 from vigil_contracts.events import encode_heartbeat
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources import Site, check
-from vigil_operator.bus.heartbeats import BusError, Heartbeats
+from vigil_operator.bus.heartbeats import BusProblem, Heartbeats
 from vigil_operator.bus.listener import BusListener
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Key, Kind, Object
@@ -134,9 +134,9 @@ def test_nothing_is_remembered_of_cameras_that_are_gone() -> None:
 
 def test_an_error_of_a_sites_own_bus_is_that_sites_alone() -> None:
     heartbeats = Heartbeats(lambda _: None, lambda _: None)
-    refused = BusError(SiteReason.BUS_UNREACHABLE, "refused")
-    heartbeats.set_bus_error("hq", refused, "one")
-    errors = [heartbeats.bus_error("hq", namespace) for namespace in ("one", "two", None)]
+    refused = BusProblem(SiteReason.BUS_UNREACHABLE, "refused")
+    heartbeats.set_bus_problem("hq", refused, "one")
+    errors = [heartbeats.bus_problem("hq", namespace) for namespace in ("one", "two", None)]
     assert errors == [refused, None, None]
     heartbeats.forget_bus("hq", "one")
-    assert heartbeats.bus_error("hq", "one") is None
+    assert heartbeats.bus_problem("hq", "one") is None

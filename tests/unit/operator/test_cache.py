@@ -85,12 +85,12 @@ def test_whatever_lies_in_a_secret_is_no_reason_to_fail() -> None:
 
 
 def test_listeners_hear_each_change_with_what_was_before() -> None:
-    made, heard = Cache(), list[Change]()
-    made.listen(heard.append)
+    made, heartbeat = Cache(), list[Change]()
+    made.listen(heartbeat.append)
     made.put(Kind.SECRET, secret("a", 1, x="1"))
     made.put(Kind.SECRET, secret("a", 2, x="2"))
     made.remove(Kind.SECRET, secret("a", 3))
-    assert [(one.old is None, one.new is None) for one in heard] == [(True, False), (False, False), (False, True)]
+    assert [(one.old is None, one.new is None) for one in heartbeat] == [(True, False), (False, False), (False, True)]
 
 
 OPERATIONS = st.lists(

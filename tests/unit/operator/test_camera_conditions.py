@@ -7,7 +7,7 @@ from tests.unit.operator.builders import NOW, beat
 
 from vigil_contracts.conditions import CameraReason, FitnessReason, SourceReason
 from vigil_contracts.events import CameraState
-from vigil_operator.bus.heartbeats import Heard
+from vigil_operator.bus.heartbeats import LastHeartbeat
 from vigil_operator.kube.kinds import Object
 from vigil_operator.reconcile import conditions as status
 from vigil_operator.reconcile.camera import pods
@@ -19,91 +19,99 @@ RUNS = PodFacts(None)
 
 
 def known(**more: Any) -> CameraFacts:
-    values: dict[str, Any] = {"problem": None, "suspended": False, "pod": RUNS, "heard": None, "pod_age_s": 100.0}
+    values: dict[str, Any] = {"problem": None, "suspended": False, "pod": RUNS, "heartbeat": None, "pod_age_s": 100.0}
     return CameraFacts(**(values | more))
 
 
-def heard(state: CameraState, reason: SourceReason, age_s: float = 1.0, **more: Any) -> Heard:
-    return Heard(beat(state, reason, **more), age_s)
+def heartbeat(state: CameraState, reason: SourceReason, age_s: float = 1.0, **more: Any) -> LastHeartbeat:
+    return LastHeartbeat(beat(state, reason, **more), age_s)
 
 
-STREAMS = heard(CameraState.STREAMING, SourceReason.CONNECTED)
+STREAMS = heartbeat(CameraState.STREAMING, SourceReason.CONNECTED)
 AWAY = "no inference: triton:8001: Domain name not found"
 T, F, U = "True", "False", "Unknown"
 
 TABLE: dict[str, tuple[CameraFacts, str, tuple[str, str, str, str, str, str]]] = {
     # name: what is known, Ready's reason, (Ready, Streaming, SourceReachable, Reconciling, Stalled, FitForRecognition)
-    "streams": (known(heard=STREAMS), "Streaming", (T, T, T, F, F, U)),
-    "fit": (known(heard=Heard(beat(fitness=FitnessReason.MEASURED), 1)), "Streaming", (T, T, T, F, F, T)),
-    "blurred": (known(heard=Heard(beat(fitness=FitnessReason.FACES_BLURRED), 1)), "Streaming", (T, T, T, F, F, F)),
+    "streams": (known(heartbeat=STREAMS), "Streaming", (T, T, T, F, F, U)),
+    "fit": (known(heartbeat=LastHeartbeat(beat(fitness=FitnessReason.MEASURED), 1)), "Streaming", (T, T, T, F, F, T)),
+    "blurred": (
+        known(heartbeat=LastHeartbeat(beat(fitness=FitnessReason.FACES_BLURRED), 1)),
+        "Streaming",
+        (T, T, T, F, F, F),
+    ),
     "being made": (known(pod=None), "PodPending", (F, F, U, T, F, U)),
     "young and silent": (known(pod_age_s=3.0), "Starting", (F, F, U, T, F, U)),
     "old and silent": (known(), "NoHeartbeat", (F, F, U, F, F, U)),
-    "fell silent": (known(heard=Heard(beat(), 16)), "NoHeartbeat", (F, F, U, F, F, U)),
-    "bus away": (known(heard=Heard(beat(), 16), bus_error="nats: gone"), "BusUnreachable", (U, U, U, F, F, U)),
+    "fell silent": (known(heartbeat=LastHeartbeat(beat(), 16)), "NoHeartbeat", (F, F, U, F, F, U)),
+    "bus away": (
+        known(heartbeat=LastHeartbeat(beat(), 16), bus_problem="nats: gone"),
+        "BusUnreachable",
+        (U, U, U, F, F, U),
+    ),
     "nothing answers that could analyse": (
-        known(heard=heard(CameraState.STREAMING, SourceReason.CONNECTED, message=AWAY, inference_trouble=AWAY)),
+        known(heartbeat=heartbeat(CameraState.STREAMING, SourceReason.CONNECTED, message=AWAY, inference_trouble=AWAY)),
         "InferenceUnreachable",
         (F, T, T, F, F, U),
     ),
     "connecting": (
-        known(heard=heard(CameraState.CONNECTING, SourceReason.CONNECTING)),
+        known(heartbeat=heartbeat(CameraState.CONNECTING, SourceReason.CONNECTING)),
         "Connecting",
         (F, F, U, T, F, U),
     ),
     "ending": (
-        known(heard=heard(CameraState.STOPPED, SourceReason.STOPPED, message="the process was told to end")),
+        known(heartbeat=heartbeat(CameraState.STOPPED, SourceReason.STOPPED, message="the process was told to end")),
         "Starting",
         (F, F, U, T, F, U),
     ),
     "ended, and nothing follows": (
-        known(heard=heard(CameraState.STOPPED, SourceReason.STOPPED, 16)),
+        known(heartbeat=heartbeat(CameraState.STOPPED, SourceReason.STOPPED, 16)),
         "NoHeartbeat",
         (F, F, U, F, F, U),
     ),
     "ended by suspend": (
-        known(heard=heard(CameraState.STOPPED, SourceReason.STOPPED), suspended=True),
+        known(heartbeat=heartbeat(CameraState.STOPPED, SourceReason.STOPPED), suspended=True),
         "Suspended",
         (F, F, U, F, F, U),
     ),
     "of another configuration": (
-        known(pod=PodFacts(CameraReason.STARTING, "x"), heard=STREAMS),
+        known(pod=PodFacts(CameraReason.STARTING, "x"), heartbeat=STREAMS),
         "Starting",
         (F, F, U, T, F, U),
     ),
     "unreachable": (
-        known(heard=heard(CameraState.RECONNECTING, SourceReason.UNREACHABLE)),
+        known(heartbeat=heartbeat(CameraState.RECONNECTING, SourceReason.UNREACHABLE)),
         "Unreachable",
         (F, F, F, F, F, U),
     ),
     "wrong password": (
-        known(heard=heard(CameraState.RECONNECTING, SourceReason.UNAUTHORIZED)),
+        known(heartbeat=heartbeat(CameraState.RECONNECTING, SourceReason.UNAUTHORIZED)),
         "Unauthorized",
         (F, F, F, F, T, U),
     ),
     "frozen, or a dark scene": (
-        known(heard=heard(CameraState.STREAMING, SourceReason.FROZEN)),
+        known(heartbeat=heartbeat(CameraState.STREAMING, SourceReason.FROZEN)),
         "Frozen",
         (T, T, T, F, F, U),
     ),
     "joined between keyframes": (
-        known(heard=heard(CameraState.CONNECTING, SourceReason.WAITING_FOR_KEYFRAME)),
+        known(heartbeat=heartbeat(CameraState.CONNECTING, SourceReason.WAITING_FOR_KEYFRAME)),
         "WaitingForKeyframe",
         (F, F, T, F, F, U),
     ),
     "suspended": (known(suspended=True), "Suspended", (F, F, U, F, F, U)),
-    "suspended, last words": (known(suspended=True, heard=STREAMS), "Suspended", (F, F, U, F, F, U)),
+    "suspended, last words": (known(suspended=True, heartbeat=STREAMS), "Suspended", (F, F, U, F, F, U)),
     "secret missing": (
         known(problem=Problem(CameraReason.SECRET_NOT_FOUND, "x"), pod=None),
         "SecretNotFound",
         (F, F, U, F, T, U),
     ),
     "secret gone, pod goes on": (
-        known(problem=Problem(CameraReason.SECRET_NOT_FOUND, "x"), heard=STREAMS),
+        known(problem=Problem(CameraReason.SECRET_NOT_FOUND, "x"), heartbeat=STREAMS),
         "SecretNotFound",
         (F, T, T, F, T, U),
     ),
-    "no room": (
+    "no capacity": (
         known(problem=Problem(CameraReason.INSUFFICIENT_INFERENCE_CAPACITY, "x", permanent=False), pod=None),
         "InsufficientInferenceCapacity",
         (F, F, U, T, F, U),
@@ -119,7 +127,7 @@ TABLE: dict[str, tuple[CameraFacts, str, tuple[str, str, str, str, str, str]]] =
         (F, F, U, F, T, U),
     ),
     "crashes, last words of it": (
-        known(pod=PodFacts(CameraReason.CRASH_LOOPING, "x", permanent=True), heard=STREAMS),
+        known(pod=PodFacts(CameraReason.CRASH_LOOPING, "x", permanent=True), heartbeat=STREAMS),
         "CrashLooping",
         (F, F, U, F, T, U),
     ),

@@ -18,8 +18,7 @@ from vigil_operator.kube.errors import ConflictError, NotFoundError
 from vigil_operator.kube.kinds import ADDRESSES, Key, Kind, Object
 from vigil_operator.reconcile.camera.memory import CameraMemories
 from vigil_operator.reconcile.camera.reconciler import CameraReconciler
-from vigil_operator.reconcile.camera.registrar import CameraRegistrar
-from vigil_operator.reconcile.camera.registrations import Registrations
+from vigil_operator.reconcile.camera.registration import CameraRegistrar, RegistrationQueue
 from vigil_operator.reconcile.context import ReconcileContext
 from vigil_operator.routes import add_indices
 
@@ -108,7 +107,7 @@ async def test_nothing_of_a_camera_remains_after_its_deletion(context: Reconcile
 
     memories = CameraMemories()
     async with identity_that(accept) as registry:
-        registrations = Registrations(context.cache, CameraRegistrar(registry), memories)
+        registrations = RegistrationQueue(context.cache, CameraRegistrar(registry), memories)
         reconciler = CameraReconciler(context, memories, registrations)
         running = asyncio.create_task(registrations.run())
         context.cache.put(Kind.SECRET, secret("vigil-bus", token="for-tests"))

@@ -8,12 +8,12 @@ from tests.unit.operator.builders import beat
 from vigil_contracts.conditions import SiteReason, SourceReason
 from vigil_contracts.events import CameraCounters, CameraState
 from vigil_contracts.ids import ResourceKey
-from vigil_operator.bus.heartbeats import STALE_S, BusError, Heartbeats
+from vigil_operator.bus.heartbeats import STALE_S, BusProblem, Heartbeats
 
 FRONT = ResourceKey("default", "front")
 
 
-class Heard:
+class LastHeartbeat:
     """Heartbeats, and what they reported."""
 
     def __init__(self) -> None:
@@ -23,48 +23,48 @@ class Heard:
 
 
 def test_repeated_heartbeats_are_reported_once() -> None:
-    heard = Heard()
+    heartbeat = LastHeartbeat()
     for frames in range(5):
-        heard.beats.note(FRONT, beat(counters=CameraCounters(frames_captured=frames), captured_fps=float(frames)))
-    heard.beats.touch(FRONT)
-    assert heard.cameras == [FRONT]
+        heartbeat.beats.note(FRONT, beat(counters=CameraCounters(frames_captured=frames), captured_fps=float(frames)))
+    heartbeat.beats.touch(FRONT)
+    assert heartbeat.cameras == [FRONT]
 
 
 def test_another_state_is_reported() -> None:
-    heard = Heard()
-    heard.beats.note(FRONT, beat())
-    heard.beats.note(FRONT, beat(CameraState.STREAMING, SourceReason.FROZEN))
-    heard.beats.note(FRONT, beat(CameraState.STREAMING, SourceReason.FROZEN, message="for a minute"))
-    assert len(heard.cameras) == 3
+    heartbeat = LastHeartbeat()
+    heartbeat.beats.note(FRONT, beat())
+    heartbeat.beats.note(FRONT, beat(CameraState.STREAMING, SourceReason.FROZEN))
+    heartbeat.beats.note(FRONT, beat(CameraState.STREAMING, SourceReason.FROZEN, message="for a minute"))
+    assert len(heartbeat.cameras) == 3
 
 
 def test_an_error_of_inference_is_reported() -> None:
-    heard = Heard()
-    heard.beats.note(FRONT, beat())
-    heard.beats.note(FRONT, beat(inference_trouble="no inference"))
-    assert len(heard.cameras) == 2
+    heartbeat = LastHeartbeat()
+    heartbeat.beats.note(FRONT, beat())
+    heartbeat.beats.note(FRONT, beat(inference_trouble="no inference"))
+    assert len(heartbeat.cameras) == 2
 
 
 def test_a_late_heartbeat_replaces_no_newer_one() -> None:
-    heard = Heard()
-    heard.beats.note(FRONT, beat())
-    heard.beats.note(FRONT, beat(CameraState.CONNECTING, SourceReason.CONNECTING), age_s=5)
-    last = heard.beats.get(FRONT)
+    heartbeat = LastHeartbeat()
+    heartbeat.beats.note(FRONT, beat())
+    heartbeat.beats.note(FRONT, beat(CameraState.CONNECTING, SourceReason.CONNECTING), age_s=5)
+    last = heartbeat.beats.get(FRONT)
     assert last is not None
     assert last.beat.state is CameraState.STREAMING
 
 
 async def test_silence_and_return_are_reported_once_each() -> None:
-    heard = Heard()
-    heard.beats.note(FRONT, beat(), age_s=STALE_S - 0.5)
-    watching = asyncio.create_task(heard.beats.watch_silence())
+    heartbeat = LastHeartbeat()
+    heartbeat.beats.note(FRONT, beat(), age_s=STALE_S - 0.5)
+    watching = asyncio.create_task(heartbeat.beats.watch_silence())
     try:
-        await eventually(lambda: len(heard.cameras) == 2, 10, "the silence is reported")
-        last = heard.beats.get(FRONT)
+        await eventually(lambda: len(heartbeat.cameras) == 2, 10, "the silence is reported")
+        last = heartbeat.beats.get(FRONT)
         assert last is not None
         assert last.stale
-        heard.beats.touch(FRONT)
-        assert len(heard.cameras) == 3
+        heartbeat.beats.touch(FRONT)
+        assert len(heartbeat.cameras) == 3
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -72,16 +72,16 @@ async def test_silence_and_return_are_reported_once_each() -> None:
 
 def test_a_bus_error_is_reported_at_its_begin_and_end() -> None:
     """Other words for the same outage are no change."""
-    heard = Heard()
-    errors = [BusError(SiteReason.BUS_UNREACHABLE, words) for words in ("refused", "refused again")]
+    heartbeat = LastHeartbeat()
+    errors = [BusProblem(SiteReason.BUS_UNREACHABLE, words) for words in ("refused", "refused again")]
     for error in (*errors, None, None):
-        heard.beats.set_bus_error("default", error)
-    assert heard.sites == ["default", "default"]
-    assert heard.beats.bus_error("default") is None
+        heartbeat.beats.set_bus_problem("default", error)
+    assert heartbeat.sites == ["default", "default"]
+    assert heartbeat.beats.bus_problem("default") is None
 
 
 def test_a_camera_that_is_gone_is_forgotten() -> None:
-    heard = Heard()
-    heard.beats.note(FRONT, beat())
-    heard.beats.forget(FRONT)
-    assert heard.beats.get(FRONT) is None
+    heartbeat = LastHeartbeat()
+    heartbeat.beats.note(FRONT, beat())
+    heartbeat.beats.forget(FRONT)
+    assert heartbeat.beats.get(FRONT) is None

@@ -10,9 +10,9 @@ from tests.unit.operator.builders import camera_object
 from tests.unit.operator.contexts import identity_that
 
 from vigil_operator.kube.kinds import Key, Kind
-from vigil_operator.reconcile import registration
-from vigil_operator.reconcile.camera.registrar import CameraRegistrar
-from vigil_operator.reconcile.registration import RegistrationMemory
+from vigil_operator.reconcile import registration_memory
+from vigil_operator.reconcile.camera.registration import CameraRegistrar
+from vigil_operator.reconcile.registration_memory import RegistrationMemory
 from vigil_runtime.registry.client import RegistryClient as Registry
 
 KEY = Key(Kind.CAMERA, "default", "front")
@@ -43,7 +43,7 @@ async def test_a_refused_camera_is_logged_once_and_retried(
     answers, registry = identity
     counted: list[tuple[str, str]] = []
     registry.on_refused = lambda method, kind: counted.append((method, kind))
-    monkeypatch.setattr(registration, "FIRST_REFUSED_S", 0.2)
+    monkeypatch.setattr(registration_memory, "FIRST_REFUSED_S", 0.2)
     registrar, memory = CameraRegistrar(registry), RegistrationMemory()
     with capture_logs() as logged:
         again_s = await registrar.put(KEY, camera_object(), memory)

@@ -15,7 +15,7 @@ from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import AwayError
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.reconcile.context import ReconcileContext
-from vigil_operator.reconcile.registration import FIRST_REFUSED_S
+from vigil_operator.reconcile.registration_memory import FIRST_REFUSED_S
 from vigil_operator.reconcile.site import endpoints as site_endpoints
 from vigil_operator.reconcile.site.reconciler import SiteReconciler
 from vigil_operator.registry.identity_status import IdentityStatus

@@ -8,7 +8,7 @@ import pytest
 from vigil_contracts.conditions import SiteReason
 from vigil_contracts.registry import DetectorStatus, RegistryStatus
 from vigil_contracts.resources.site import EndpointStatus
-from vigil_operator.bus.heartbeats import BusError
+from vigil_operator.bus.heartbeats import BusProblem
 from vigil_operator.reconcile.site import conditions as site_conditions
 from vigil_operator.reconcile.site.conditions import SiteFacts, capacity, coarse, gallery_status
 
@@ -27,12 +27,12 @@ CASES: dict[str, tuple[dict[str, Any], tuple[bool | None, str], tuple[bool | Non
     "every endpoint is away": ({"endpoints": [ILL]}, (False, "InferenceUnreachable"), (True, "Connected")),
     "no endpoint is named": ({"endpoints": []}, (False, "InferenceUnreachable"), (True, "Connected")),
     "the bus is away": (
-        {"bus_error": BusError(SiteReason.BUS_UNREACHABLE, "cannot connect to nats://nats:4222")},
+        {"bus_problem": BusProblem(SiteReason.BUS_UNREACHABLE, "cannot connect to nats://nats:4222")},
         (False, "BusUnreachable"),
         (False, "BusUnreachable"),
     ),
     "the bus refuses the token": (
-        {"bus_error": BusError(SiteReason.BUS_CREDENTIALS_REFUSED, "nats: the server refuses the token")},
+        {"bus_problem": BusProblem(SiteReason.BUS_CREDENTIALS_REFUSED, "nats: the server refuses the token")},
         (False, "BusCredentialsRefused"),
         (False, "BusCredentialsRefused"),
     ),
@@ -50,7 +50,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[bool | None, str], tuple[bool | Non
         (None, "SiteNotServed"),
     ),
     "the bus is being connected to": (
-        {"bus_error": BusError(SiteReason.CONNECTING, "nats://nats:4222: connecting")},
+        {"bus_problem": BusProblem(SiteReason.CONNECTING, "nats://nats:4222: connecting")},
         (False, "Connecting"),
         (False, "Connecting"),
     ),

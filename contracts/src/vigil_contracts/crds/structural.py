@@ -128,7 +128,7 @@ def _object(schema: Schema, definitions: dict[str, Schema], where: str) -> Schem
         return schema
     values = schema.get("additionalProperties", False)
     if isinstance(values, dict):
-        _demand(schema, "maxProperties", where)
+        _require(schema, "maxProperties", where)
         schema["additionalProperties"] = _convert(values, definitions, f"{where}[*]")
         return _without_empty_default(schema)
     if values is True and "properties" not in schema:
@@ -139,7 +139,7 @@ def _object(schema: Schema, definitions: dict[str, Schema], where: str) -> Schem
         name: _convert(child, definitions, f"{where}.{name}") for name, child in schema["properties"].items()
     }
     if "default" in schema:
-        if _said(filled(schema)) != _said(schema["default"]):
+        if _without_unset(filled(schema)) != _without_unset(schema["default"]):
             msg = f"{where}: the default {schema['default']} is not what its fields' defaults make"
             raise SchemaError(msg)
         schema["default"] = {}
@@ -157,14 +157,14 @@ def filled(schema: Schema) -> Schema:
     return found
 
 
-def _said(default: Schema) -> Schema:
+def _without_unset(default: Schema) -> Schema:
     """Leave out what a default leaves out or empty."""
-    kept = {name: _said(value) if isinstance(value, dict) else value for name, value in default.items()}
+    kept = {name: _without_unset(value) if isinstance(value, dict) else value for name, value in default.items()}
     return {name: value for name, value in kept.items() if value not in (None, "", [], {})}
 
 
 def _array(schema: Schema, definitions: dict[str, Schema], where: str) -> Schema:
-    _demand(schema, "maxItems", where)
+    _require(schema, "maxItems", where)
     schema["items"] = _convert(schema["items"], definitions, f"{where}[]")
     schema.setdefault("x-kubernetes-list-type", "atomic")
     return _without_empty_default(schema)
@@ -181,14 +181,14 @@ def _string(schema: Schema, _: dict[str, Schema], where: str) -> Schema:
     if schema.get("format") == "uuid":
         schema["maxLength"] = 36
     elif schema.get("format") != "date-time" and "enum" not in schema:
-        _demand(schema, "maxLength", where)
+        _require(schema, "maxLength", where)
     if schema.get("default") == "":
         del schema["default"]
     return schema
 
 
 def _integer(schema: Schema, _: dict[str, Schema], where: str) -> Schema:
-    _demand(schema, "minimum", where)
+    _require(schema, "minimum", where)
     fits = schema["minimum"] in INT32 and schema.get("maximum", 2**63) in INT32
     schema["format"] = "int32" if fits else "int64"
     return schema
@@ -198,7 +198,7 @@ def _boolean(schema: Schema, _definitions: dict[str, Schema], _where: str) -> Sc
     return schema
 
 
-def _demand(schema: Schema, limit: str, where: str) -> None:
+def _require(schema: Schema, limit: str, where: str) -> None:
     if limit not in schema:
         msg = f"{where}: {limit} is missing; CEL's cost needs it"
         raise SchemaError(msg)

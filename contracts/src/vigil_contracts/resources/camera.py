@@ -272,7 +272,7 @@ class CameraStatus(Tolerant):
     """The current conditions."""
 
     observed_generation: Generation | None = None
-    """The generation of the spec that this status speaks of."""
+    """The generation of the spec that this status describes."""
     conditions: Annotated[list[Condition], Field(max_length=MAX_CONDITIONS, json_schema_extra=BY_TYPE)] = []
     """How the camera is."""
     site: Annotated[str, Field(max_length=63)] | None = None

@@ -96,5 +96,5 @@ class Scheduling(Strict):
     """Resources of the pod of this camera, where they differ from the chart's values for all; another value starts
     its pod anew."""
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
-    """The order of admission when the Site's inference has no room for all: higher before lower, then older before
+    """The order of admission when the Site's inference has no capacity for all: higher before lower, then older before
     newer. A camera that runs is never stopped for another one."""

@@ -175,7 +175,7 @@ class SiteStatus(Tolerant):
     """The current conditions."""
 
     observed_generation: Generation | None = None
-    """The generation of the spec that this status speaks of."""
+    """The generation of the spec that this status describes."""
     conditions: Annotated[list[Condition], Field(max_length=MAX_CONDITIONS, json_schema_extra=BY_TYPE)] = []
     """How the site is."""
     endpoints: Annotated[list[EndpointStatus], Field(max_length=8, json_schema_extra=BY_NAME)] = []

@@ -51,7 +51,7 @@ class Photo(Ruled):
     """One photo, by reference; exactly one of the three."""
 
     name: Name
-    """What people call it; `status.photos` speaks of it by this name."""
+    """What people call it; `status.photos` has its result under this name."""
     secret_key_ref: KeyRef | None = None
     """A key of a Secret in this namespace; its value is the photo's bytes."""
     config_map_key_ref: KeyRef | None = None
@@ -171,7 +171,7 @@ class SubjectStatus(Tolerant):
     """The current conditions."""
 
     observed_generation: Generation | None = None
-    """The generation of the spec that this status speaks of."""
+    """The generation of the spec that this status describes."""
     conditions: Annotated[list[Condition], Field(max_length=MAX_CONDITIONS, json_schema_extra=BY_TYPE)] = []
     """How the Subject is."""
     photos: Annotated[list[PhotoStatus], Field(max_length=10, json_schema_extra=BY_NAME)] = []

@@ -24,7 +24,7 @@ Meaning = tuple[object, ...]
 """The fields of a heartbeat of which a change is worth a reconcile."""
 
 
-class BusError(NamedTuple):
+class BusProblem(NamedTuple):
     """Why a bus cannot be listened to, as the Site's condition Connected reports it."""
 
     reason: SiteReason
@@ -32,8 +32,8 @@ class BusError(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """A heartbeat and when it was heard.
+class LastHeartbeat:
+    """The last heartbeat of a camera, and its age.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Heard:
 
 
 @dataclass(slots=True)
-class _Last:
+class _Received:
     """The last heartbeat of one camera.
 
     Attributes
@@ -65,7 +65,7 @@ class _Last:
     """
 
     beat: CameraHeartbeat
-    heard_at: float
+    received_at: float
     meaning: Meaning | None = None
     silent: bool = False
 
@@ -84,13 +84,13 @@ class Heartbeats:
     def __init__(self, changed: Callable[[ResourceKey], None], bus_changed: Callable[[str], None]) -> None:
         self._changed = changed
         self._bus_changed = bus_changed
-        self._last: dict[ResourceKey, _Last] = {}
-        self._bus_errors: dict[tuple[str | None, str], BusError | None] = {}
+        self._last: dict[ResourceKey, _Received] = {}
+        self._bus_problems: dict[tuple[str | None, str], BusProblem | None] = {}
 
-    def get(self, camera: ResourceKey) -> Heard | None:
+    def get(self, camera: ResourceKey) -> LastHeartbeat | None:
         """Return the last heartbeat of a camera; None: there was none."""
         last = self._last.get(camera)
-        return Heard(last.beat, time.monotonic() - last.heard_at) if last is not None else None
+        return LastHeartbeat(last.beat, time.monotonic() - last.received_at) if last is not None else None
 
     @property
     def size(self) -> int:
@@ -110,10 +110,10 @@ class Heartbeats:
             The fields of which `meaning` is made, as they came; the next heartbeat with the same need not be parsed.
         """
         before = self._last.get(camera)
-        heard_at = time.monotonic() - max(age_s, 0.0)
-        if before is not None and beat.session_id == before.beat.session_id and heard_at < before.heard_at:
+        received_at = time.monotonic() - max(age_s, 0.0)
+        if before is not None and beat.session_id == before.beat.session_id and received_at < before.received_at:
             return
-        self._last[camera] = _Last(beat, heard_at, received)
+        self._last[camera] = _Received(beat, received_at, received)
         if before is None or before.silent or meaning(before.beat) != meaning(beat):
             self._changed(camera)
 
@@ -121,7 +121,7 @@ class Heartbeats:
         """Note that a camera sent the same heartbeat again, just now."""
         last = self._last.get(camera)
         if last is not None:
-            last.heard_at = time.monotonic()
+            last.received_at = time.monotonic()
             if last.silent:
                 last.silent = False
                 self._changed(camera)
@@ -140,7 +140,7 @@ class Heartbeats:
             await asyncio.sleep(CHECK_S)
             since = time.monotonic() - STALE_S
             for camera, last in list(self._last.items()):
-                if last.heard_at < since and not last.silent:
+                if last.received_at < since and not last.silent:
                     last.silent = True
                     self._changed(camera)
 
@@ -148,7 +148,7 @@ class Heartbeats:
         """Forget a camera that is gone."""
         self._last.pop(camera, None)
 
-    def bus_error(self, site: str, namespace: str | None = None) -> BusError | None:
+    def bus_problem(self, site: str, namespace: str | None = None) -> BusProblem | None:
         """Return the error of a site's bus; None: none is known.
 
         Parameters
@@ -156,18 +156,18 @@ class Heartbeats:
         namespace
             Of the Site, whose bus may be another than the installation's; None: the installation's.
         """
-        return self._bus_errors.get((namespace, site), self._bus_errors.get((None, site)))
+        return self._bus_problems.get((namespace, site), self._bus_problems.get((None, site)))
 
-    def set_bus_error(self, site: str, error: BusError | None, namespace: str | None = None) -> None:
+    def set_bus_problem(self, site: str, error: BusProblem | None, namespace: str | None = None) -> None:
         """Note the error of a site's bus, or that there is none; other words for an error are no change."""
-        before = self._bus_errors.get((namespace, site))
-        self._bus_errors[namespace, site] = error
+        before = self._bus_problems.get((namespace, site))
+        self._bus_problems[namespace, site] = error
         if (before is None) != (error is None):
             self._bus_changed(site)
 
     def forget_bus(self, site: str, namespace: str | None = None) -> None:
         """Forget a bus that is no longer listened to."""
-        if self._bus_errors.pop((namespace, site), None) is not None:
+        if self._bus_problems.pop((namespace, site), None) is not None:
             self._bus_changed(site)
 
 

@@ -17,7 +17,7 @@ from nats.errors import Error as NatsError
 from vigil_contracts.bus import MessageKind, bus_subjects, camera_stream, parse_subject
 from vigil_contracts.conditions import SiteReason
 from vigil_contracts.events import CameraHeartbeat, EventError, decode
-from vigil_operator.bus.heartbeats import BusError, Heartbeats
+from vigil_operator.bus.heartbeats import BusProblem, Heartbeats
 from vigil_runtime.backoff import Backoff
 from vigil_runtime.bus import BUS_ERRORS, BusAddress, BusConnection, describe_error, read_last_values
 
@@ -68,19 +68,19 @@ class BusListener:
 
     async def _listen(self) -> None:
         """Subscribe and read the last heartbeats after each connection."""
-        heard, backoff = 0, Backoff(1.0, 30.0)
+        seen, backoff = 0, Backoff(1.0, 30.0)
         while True:
-            connection = await self._connection.wait_connected(after=heard)
+            connection = await self._connection.wait_connected(after=seen)
             try:
                 await self._subscribe()
-                self._heartbeats.set_bus_error(self.address.site, None, self._namespace)
+                self._heartbeats.set_bus_problem(self.address.site, None, self._namespace)
                 await self._read_last()
             except BUS_ERRORS as error:
                 self._set_error(SiteReason.BUS_UNREACHABLE, describe_error(error))
                 self.settled.set()
                 await asyncio.sleep(backoff.next_s())
                 continue
-            heard = connection
+            seen = connection
             backoff.reset()
             self.settled.set()
 
@@ -135,5 +135,5 @@ class BusListener:
         self.settled.set()
 
     def _set_error(self, reason: SiteReason, message: str) -> None:
-        error = BusError(reason, f"{self.address.url}: {message}")
-        self._heartbeats.set_bus_error(self.address.site, error, self._namespace)
+        error = BusProblem(reason, f"{self.address.url}: {message}")
+        self._heartbeats.set_bus_problem(self.address.site, error, self._namespace)

@@ -1,4 +1,4 @@
-"""Decide which of a Site's Cameras have a place; a place is kept between the decision and the Deployment that shows it.
+"""Decide which of a Site's Cameras get capacity; it is reserved from the decision to the Deployment that shows it.
 
 The capacity that a Site's spec declares holds for the Cameras of its namespace. The capacity that Triton reports holds
 for all Cameras of that Site's name, in any namespace and with or without a Site object, because they share one Triton:
@@ -25,11 +25,11 @@ from vigil_operator.reconcile.camera.memory import CameraMemories, CameraMemory
 from vigil_operator.resources.names import child_name
 from vigil_operator.routes import BY_SITE
 
-MAKE_ROOM: Final = (
+ADD_CAPACITY: Final = (
     "lower sampling.fps here or elsewhere, suspend a Camera, or add Triton servers and declare their capacity in the "
     "Site's spec.inference.detectionsPerSecond; the waiting Camera of the highest scheduling.priority enters first"
 )
-"""Advice for inference without room."""
+"""Advice for inference without free capacity."""
 
 SHARED: Final = (
     "Triton reports this capacity for all namespaces together, unless a Site declares its own in "
@@ -37,8 +37,8 @@ SHARED: Final = (
 )
 
 CAPACITY_UNKNOWN: Final = (
-    "it waits for room, and the operator has not received the inference capacity since it started; identity reports it "
-    "when it runs and a Triton has answered it: check both, or declare the capacity in the Site's "
+    "it waits, and the operator has not received the inference capacity since it started; identity reports it "
+    "when it runs and a Triton has responded: check both, or declare the capacity in the Site's "
     "spec.inference.detectionsPerSecond"
 )
 
@@ -50,7 +50,7 @@ class AdmissionDecision:
     Attributes
     ----------
     result
-        None: the capacity is not known yet, and there was no room when it was known last.
+        None: the capacity is not known yet, and none was free when it was known last.
     shared
         The result counts the Cameras of all namespaces.
     """
@@ -66,7 +66,7 @@ class AdmissionDecision:
     def __str__(self) -> str:
         if self.result is None:
             return CAPACITY_UNKNOWN
-        return "; ".join([str(self.result), *([SHARED] if self.shared else []), MAKE_ROOM])
+        return "; ".join([str(self.result), *([SHARED] if self.shared else []), ADD_CAPACITY])
 
 
 class Admission:
@@ -75,7 +75,7 @@ class Admission:
     Parameters
     ----------
     requeue
-        Called with every other Camera that has room now.
+        Called with every other Camera that capacity is free for now.
     """
 
     def __init__(
@@ -94,8 +94,8 @@ class Admission:
         reported
             Reference detections per second that Triton reports for the Site; None: it reports nothing.
         known
-            Triton has reported. Before that, a Camera whose status reports that it waits for room goes on
-            waiting: a Camera that is admitted keeps its place, and the limit would be exceeded for good.
+            Triton has reported. Before that, a Camera whose status reports that it waits for capacity goes on
+            waiting: a Camera that is admitted keeps its capacity, and the limit would be exceeded for good.
         """
         memory = self._memories.of(key)
         memory.yields = False
@@ -117,20 +117,20 @@ class Admission:
         return AdmissionDecision(own, shared=declared is None)
 
     def free(self, key: Key) -> None:
-        """Take back the place of a Camera that needs none, and requeue the Cameras that wait."""
+        """Release the capacity of a Camera that needs none, and requeue the Cameras that wait."""
         if (memory := self._memories.find(key)) is not None:
             memory.yields = False
             self._release(key, memory)
 
     def withhold(self, key: Key) -> None:
-        """Keep no place for a Camera that cannot start for another reason; a running one keeps its own."""
+        """Reserve no capacity for a Camera that cannot start for another reason; a running one keeps its own."""
         memory = self._memories.of(key)
         memory.yields = True
         if not self._runs(key):
             self._release(key, memory)
 
     def _admit(self, key: Key, line: Iterator[Demand], capacity: int) -> dict[Key, BudgetResult]:
-        """Decide for a line of Cameras, and requeue those of them that have room now."""
+        """Decide for a line of Cameras, and requeue those of them that are admitted now."""
         demands = {self._key(one): one for one in line}
         results = admit(demands.values(), capacity * 1000)
         found = {one: results[demand.position] for one, demand in demands.items()}
@@ -186,8 +186,8 @@ class Admission:
         return Demand(position, self._cost(key, spec), runs=self._is_granted(key) or self._runs(key))
 
     def _cost(self, key: Key, spec: CameraSpec) -> int:
-        heard = self._heartbeats.get(ResourceKey(key.namespace, key.name))
-        size = FrameSize(heard.beat.width or 0, heard.beat.height or 0) if heard is not None else None
+        heartbeat = self._heartbeats.get(ResourceKey(key.namespace, key.name))
+        size = FrameSize(heartbeat.beat.width or 0, heartbeat.beat.height or 0) if heartbeat is not None else None
         return camera_cost(spec.analyses, spec.sampling.fps, size if size is not None and all(size) else None)
 
     def _runs(self, key: Key) -> bool:
@@ -195,7 +195,7 @@ class Admission:
         return deployment is not None and bool((deployment.get("spec") or {}).get("replicas"))
 
     def _waited(self, key: Key) -> bool:
-        """Return whether a Camera waits for room according to its status, which outlives the operator."""
+        """Return whether a Camera waits for capacity according to its status, which outlives the operator."""
         if self._is_granted(key) or self._runs(key):
             return False
         conditions = statuses.entries(statuses.status_of(self._cache.get(key) or {}), "conditions")

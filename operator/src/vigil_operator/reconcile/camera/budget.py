@@ -1,11 +1,11 @@
-"""Admission by measured budget: the Cameras of a Site for which its inference has room; pure.
+"""Admission by measured budget: the Cameras of a Site for which its inference has capacity; pure.
 
 The unit is the *reference detection*: one frame of 640 x 384 pixels through the detector that is served. A Camera costs
 what its analyses cost for frames of its size (`cost`); the capacity of a Site is what it declares, or follows from
 Triton's instances and the catalogue's measured milliseconds. Everything is counted in thousandths and whole numbers, so
 that the sums are exact.
 
-A Camera that runs keeps its place, whatever else is declared: no recognition stops because another manifest was
+A Camera that runs keeps its capacity, whatever else is declared: no recognition stops because another manifest was
 applied. Waiting Cameras enter by priority, then age, then name. One that does not fit is not overtaken by smaller ones
 behind it, or it would wait for ever, unless it could not fit even into an empty Site.
 """
@@ -33,7 +33,7 @@ class Demand:
     cost
         Thousandths of a reference detection per second.
     runs
-        Whether it has its place already.
+        Whether it is admitted already.
     """
 
     position: QueuePosition
@@ -43,12 +43,12 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class BudgetResult:
-    """Whether a Camera has a place, with the numbers that explain it.
+    """Whether a Camera is admitted, with the numbers that explain it.
 
     Attributes
     ----------
     cost, used, capacity
-        Thousandths of a reference detection per second; used: by the Cameras that have a place.
+        Thousandths of a reference detection per second; used: by the Cameras that are admitted.
     ahead
         How many wait before it.
     """
@@ -70,7 +70,7 @@ class BudgetResult:
 
 
 def admit(demands: Iterable[Demand], capacity: int | None) -> dict[QueuePosition, BudgetResult]:
-    """Decide which of a Site's Cameras have a place.
+    """Decide which of a Site's Cameras are admitted.
 
     Parameters
     ----------

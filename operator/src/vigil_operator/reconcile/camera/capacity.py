@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 
 class Capacities:
-    """Capacity by the Site's name: Cameras of all namespaces share the Triton that identity asks.
+    """Capacity by the Site's name: Cameras of all namespaces share the Triton of which identity reads the capacity.
 
-    It is stored nowhere else, so that an operator that starts knows none until identity has answered.
+    It is stored nowhere else, so that an operator that starts knows none until identity has responded.
 
     Parameters
     ----------

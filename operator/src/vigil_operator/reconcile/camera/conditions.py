@@ -11,7 +11,7 @@ from vigil_contracts.conditions import CameraCondition as Type
 from vigil_contracts.conditions import CameraReason as Reason
 from vigil_contracts.conditions import FitnessReason, SourceReason
 from vigil_contracts.events import CameraHeartbeat, CameraState
-from vigil_operator.bus.heartbeats import Heard
+from vigil_operator.bus.heartbeats import LastHeartbeat
 from vigil_operator.reconcile.camera.pods import PodFacts
 from vigil_operator.reconcile.conditions import ConditionUpdate
 
@@ -63,8 +63,8 @@ class CameraFacts:
     problem: Problem | None
     suspended: bool
     pod: PodFacts | None
-    heard: Heard | None
-    bus_error: str = ""
+    heartbeat: LastHeartbeat | None
+    bus_problem: str = ""
     pod_age_s: float = 0.0
 
 
@@ -75,8 +75,10 @@ SILENCE_S: Final = 30.0
 def condition_updates(facts: CameraFacts) -> list[ConditionUpdate]:
     """Return all conditions of a Camera."""
     ready = _ready(facts)
-    is_current = facts.heard is not None and not facts.heard.stale and _runs(facts) and not _is_ended(facts.heard)
-    beat = facts.heard.beat if facts.heard is not None and is_current else None
+    is_current = (
+        facts.heartbeat is not None and not facts.heartbeat.stale and _runs(facts) and not _is_ended(facts.heartbeat)
+    )
+    beat = facts.heartbeat.beat if facts.heartbeat is not None and is_current else None
     return [
         ready,
         _streaming(facts, ready, beat),
@@ -91,9 +93,9 @@ def _runs(facts: CameraFacts) -> bool:
     return not facts.suspended and facts.pod is not None and facts.pod.reason is None
 
 
-def _is_ended(heard: Heard) -> bool:
+def _is_ended(heartbeat: LastHeartbeat) -> bool:
     """Return whether the process announced its end; that proves nothing about the next process."""
-    return heard.beat.state is CameraState.STOPPED
+    return heartbeat.beat.state is CameraState.STOPPED
 
 
 def _ready(facts: CameraFacts) -> ConditionUpdate:
@@ -111,12 +113,12 @@ def _ready(facts: CameraFacts) -> ConditionUpdate:
 
 
 def _ready_by_heartbeat(facts: CameraFacts) -> ConditionUpdate:
-    heard = facts.heard
-    if heard is None or heard.stale:
+    heartbeat = facts.heartbeat
+    if heartbeat is None or heartbeat.stale:
         return _ready_in_silence(facts)
-    if _is_ended(heard):
+    if _is_ended(heartbeat):
         return _update(Type.READY, False, Reason.STARTING, "the stream process is ending; another one follows")
-    beat = heard.beat
+    beat = heartbeat.beat
     if beat.state is CameraState.STREAMING and beat.inference_trouble:
         message = (
             f"frames arrive and none can be analysed: {beat.inference_trouble}; check the Triton pods and "
@@ -134,8 +136,8 @@ def _streaming_reason(beat: CameraHeartbeat) -> str:
 
 
 def _ready_in_silence(facts: CameraFacts) -> ConditionUpdate:
-    if facts.bus_error:
-        message = f"the operator does not reach the bus, so the state of the camera is unknown: {facts.bus_error}"
+    if facts.bus_problem:
+        message = f"the operator does not reach the bus, so the state of the camera is unknown: {facts.bus_problem}"
         return _update(Type.READY, None, Reason.BUS_UNREACHABLE, message)
     if facts.pod_age_s < SILENCE_S:
         return _update(Type.READY, False, Reason.STARTING, "the stream pod runs and has not sent a heartbeat yet")
@@ -147,7 +149,7 @@ def _streaming(facts: CameraFacts, ready: ConditionUpdate, beat: CameraHeartbeat
     if beat is not None:
         streams = beat.state is CameraState.STREAMING
         return _update(Type.STREAMING, streams, _streaming_reason(beat) if streams else beat.reason, _message(beat))
-    unknown = facts.pod is not None and facts.pod.reason is None and bool(facts.bus_error) and not facts.suspended
+    unknown = facts.pod is not None and facts.pod.reason is None and bool(facts.bus_problem) and not facts.suspended
     return _update(Type.STREAMING, None if unknown else False, ready.reason, ready.message)
 
 
@@ -191,7 +193,7 @@ def _stalled(facts: CameraFacts, ready: ConditionUpdate, beat: CameraHeartbeat |
 
 
 def _fit(facts: CameraFacts, beat: CameraHeartbeat | None) -> ConditionUpdate:
-    last = beat or (facts.heard.beat if facts.heard is not None else None)
+    last = beat or (facts.heartbeat.beat if facts.heartbeat is not None else None)
     if last is None or last.fitness is FitnessReason.NO_FACES_YET:
         message = last.fitness_message if last is not None else ""
         return _update(Type.FIT_FOR_RECOGNITION, None, FitnessReason.NO_FACES_YET, message)

@@ -27,7 +27,7 @@ MAX_EDITS: Final = 8
 _Labels = tuple[tuple[str, str | None], ...]
 
 
-class _Made(NamedTuple):
+class _PodContent(NamedTuple):
     """Content of a pod or a template; None: unknown, because the pod was edited before it was seen."""
 
     configuration: Hashable
@@ -35,7 +35,7 @@ class _Made(NamedTuple):
     image: Hashable
 
     @classmethod
-    def of(cls, made: Object, template: Object) -> "_Made":
+    def of(cls, made: Object, template: Object) -> "_PodContent":
         metadata, wanted = made["metadata"], template["metadata"].get("labels") or {}
         labels = metadata.get("labels") or {}
         return cls(
@@ -71,7 +71,7 @@ class PodMemory:
         The replacements.
     """
 
-    made_with: dict[str, _Made] = field(default_factory=dict)
+    made_with: dict[str, _PodContent] = field(default_factory=dict)
     there: dict[str, str] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
     replaced: list[_Edit] = field(default_factory=list)
@@ -80,9 +80,9 @@ class PodMemory:
     def observe(self, template: Object, pods: Iterable[Object]) -> None:
         """Note what the pods that are made from a template were made with; to be called before it is changed."""
         for pod in pods:
-            uid, seen, wanted = _uid(pod), _Made.of(pod, template), _Made.of(template, template)
+            uid, seen, wanted = _uid(pod), _PodContent.of(pod, template), _PodContent.of(template, template)
             if uid not in self.made_with and seen.configuration == wanted.configuration:
-                self.made_with[uid] = _as_made(self.replaced, pod, seen, wanted)
+                self.made_with[uid] = _initial_content(self.replaced, pod, seen, wanted)
 
     def vanished(self, pods: dict[str, Object]) -> list[str]:
         """Return the names of the pods that are not among these, although they were not ending."""
@@ -152,7 +152,11 @@ class EditedPods:
             return _Edit("owner", "ReplicaSet", None)
         if template is None:
             return None
-        seen, wanted, made = _Made.of(pod, template), _Made.of(template, template), memory.made_with.get(_uid(pod))
+        seen, wanted, made = (
+            _PodContent.of(pod, template),
+            _PodContent.of(template, template),
+            memory.made_with.get(_uid(pod)),
+        )
         if made is None:  # its annotation names another configuration, and what it was made with was not seen
             edit = _Edit("configuration", wanted.configuration, seen.configuration)
             return edit if edit not in memory.replaced and await self._is_rolled_out(camera) else None
@@ -184,7 +188,7 @@ def _log_replaced(pod: Key, edit: _Edit, *, is_last: bool) -> None:
         log.info("replacing a pod that was edited in place", **fields)
 
 
-def _difference(seen: _Made, wanted: _Made, made: _Made) -> _Edit | None:
+def _difference(seen: _PodContent, wanted: _PodContent, made: _PodContent) -> _Edit | None:
     if seen.configuration != made.configuration:
         return _Edit("configuration", made.configuration, seen.configuration)
     if seen.configuration != wanted.configuration:
@@ -196,7 +200,7 @@ def _difference(seen: _Made, wanted: _Made, made: _Made) -> _Edit | None:
     return None
 
 
-def _labels(wanted: _Made, seen: _Made) -> _Edit:
+def _labels(wanted: _PodContent, seen: _PodContent) -> _Edit:
     one, other = wanted.labels or (), seen.labels or ()
     return _Edit("labels", _but(one, other), _but(other, one))
 
@@ -205,7 +209,7 @@ def _but(labels: _Labels, others: _Labels) -> _Labels:
     return tuple(label for label in labels if label not in others)
 
 
-def _as_made(replaced: list[_Edit], pod: Object, seen: _Made, wanted: _Made) -> _Made:
+def _initial_content(replaced: list[_Edit], pod: Object, seen: _PodContent, wanted: _PodContent) -> _PodContent:
     """Return what a pod that is seen for the first time was made with."""
     generation = pod["metadata"].get("generation")  # counts changes of the spec only
     image = generation == 1 or (generation is None and seen.image == wanted.image)
@@ -213,7 +217,7 @@ def _as_made(replaced: list[_Edit], pod: Object, seen: _Made, wanted: _Made) -> 
     # A label of another value may be a webhook's; a missing one seldom is.
     labels = all(value is not None for _, value in seen.labels or ())
     labels = labels or _labels(wanted, seen) in replaced
-    return _Made(seen.configuration, seen.labels if labels else None, seen.image if image else None)
+    return _PodContent(seen.configuration, seen.labels if labels else None, seen.image if image else None)
 
 
 def _is_ending(pod: Object) -> bool:

@@ -26,7 +26,7 @@ from vigil_operator.resources.wiring import installation
 log = structlog.get_logger(__name__)
 
 DECIDING: Final = (Kind.DEPLOYMENT, Kind.SERVICE_ACCOUNT)
-LOOK_S: Final = 5.0
+LEASE_READ_S: Final = 5.0
 """The Lease of another installation is read at most so often."""
 LEASE_S: Final = 15
 """Duration of a Lease that does not name one."""
@@ -72,7 +72,7 @@ class ClaimMemory:
 class _ForeignInstallation:
     """Another installation as its Lease shows it; times of the monotonic clock."""
 
-    read_at: float = field(default_factory=lambda: time.monotonic() - LOOK_S)
+    read_at: float = field(default_factory=lambda: time.monotonic() - LEASE_READ_S)
     record: object = None
     changed_at: float = 0.0
     works: bool | None = None
@@ -133,7 +133,7 @@ class ForeignInstallations:
         if other is None:
             other = self._others[name] = _ForeignInstallation()
             log.warning("another installation of Vigil runs Cameras in the same namespaces", other=name, own=self._own)
-        if time.monotonic() - other.read_at >= LOOK_S:
+        if time.monotonic() - other.read_at >= LEASE_READ_S:
             other.works = await self._read_lease(name, other)
             other.read_at = time.monotonic()
         return other.works

@@ -1,6 +1,6 @@
 """Attribute heartbeats to a Camera's newest pod, or to a pod before it.
 
-A heartbeat names its session and no pod. A session that was heard before a pod was first seen cannot be that of the
+A heartbeat names its session and no pod. A session that sent before a pod was first seen cannot be that of the
 pod's process. No clocks are compared: those of the cameras, the nodes and the API server need not agree.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from vigil_operator.bus.heartbeats import STALE_S, Heard
+from vigil_operator.bus.heartbeats import STALE_S, LastHeartbeat
 from vigil_operator.kube.kinds import Object
 from vigil_operator.reconcile.camera import pods
 
@@ -24,14 +24,14 @@ _NO_POD: Final = object()
 class HeartbeatAttribution:
     """Attributes the heartbeats of one Camera to its newest pod.
 
-    The first pod that is seen counts as the one that is heard: an operator that starts finds Cameras that stream.
+    The first pod that is seen counts as the sender: an operator that starts finds Cameras that stream.
 
     Attributes
     ----------
     pod
         The uid of the newest pod.
     previous
-        The session that was heard when that pod was first seen; None: none, or it turned out to be the pod's own.
+        The session that sent when that pod was first seen; None: none, or it turned out to be the pod's own.
     alone_since
         Since when no other pod could send in that session; seconds of the monotonic clock.
     """
@@ -40,7 +40,9 @@ class HeartbeatAttribution:
     previous: str | None = None
     alone_since: float | None = None
 
-    def attribute(self, there: Sequence[Object], heard: Heard | None) -> tuple[Heard | None, float | None]:
+    def attribute(
+        self, there: Sequence[Object], heartbeat: LastHeartbeat | None
+    ) -> tuple[LastHeartbeat | None, float | None]:
         """Return the heartbeat if it is the newest pod's, and the seconds after which time alone may decide it.
 
         Parameters
@@ -50,21 +52,23 @@ class HeartbeatAttribution:
         """
         newest = pods.newest(there)
         if newest is None:
-            return heard, None
+            return heartbeat, None
         uid = newest["metadata"].get("uid")
         if self.pod is _NO_POD:
             self.pod = uid
         elif self.pod != uid:
             self.pod, self.alone_since = uid, None
-            self.previous = heard.beat.session_id if heard is not None else None
-        if heard is None or heard.beat.session_id != self.previous:
-            return heard, None
-        return self._once_alone(there, heard)
+            self.previous = heartbeat.beat.session_id if heartbeat is not None else None
+        if heartbeat is None or heartbeat.beat.session_id != self.previous:
+            return heartbeat, None
+        return self._once_alone(there, heartbeat)
 
-    def _once_alone(self, there: Sequence[Object], heard: Heard) -> tuple[Heard | None, float | None]:
-        """Attribute a session to the newest pod when it is heard for longer than any other pod can have sent.
+    def _once_alone(
+        self, there: Sequence[Object], heartbeat: LastHeartbeat
+    ) -> tuple[LastHeartbeat | None, float | None]:
+        """Attribute a session to the newest pod when it sends for longer than any other pod can.
 
-        This happens when the operator saw the pod later than it heard its process.
+        This happens when the operator saw the pod later than its first heartbeat.
         """
         others = [pod for pod in there if (pod.get("status") or {}).get("phase") not in ENDED]
         if len(others) > 1:
@@ -77,4 +81,4 @@ class HeartbeatAttribution:
         if left_s > 0:
             return None, left_s + 0.5
         self.previous = None
-        return heard, None
+        return heartbeat, None

@@ -11,7 +11,7 @@ from vigil_operator.reconcile.camera.edited_pods import PodMemory
 from vigil_operator.reconcile.camera.foreign_installations import ClaimMemory
 from vigil_operator.reconcile.camera.heartbeat_attribution import HeartbeatAttribution
 from vigil_operator.reconcile.conflicts import ConflictLimiter
-from vigil_operator.reconcile.registration import FIRST_RETRY_S, LONGEST_RETRY_S, RegistrationMemory
+from vigil_operator.reconcile.registration_memory import FIRST_RETRY_S, LONGEST_RETRY_S, RegistrationMemory
 from vigil_operator.reconcile.status_memory import StatusMemory
 from vigil_runtime.backoff import Backoff
 
@@ -27,7 +27,7 @@ class CameraMemory:
     written_at
         When its status was last written; seconds of the monotonic clock.
     granted_site
-        The Site at which admission keeps a place for it; None: no place.
+        The Site of which admission reserves capacity for it; None: none is reserved.
     yields
         It takes no part in admission, because another problem keeps it from starting.
     conflicts

@@ -15,7 +15,7 @@ COLLECTED_S: Final = 30.0
 
 
 class Orphans:
-    """Knows since when each Camera that left something is gone."""
+    """Deletes what gone Cameras left, once the garbage collector had its time."""
 
     def __init__(self, context: ReconcileContext, children: Children) -> None:
         self._context = context

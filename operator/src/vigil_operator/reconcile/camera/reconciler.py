@@ -9,7 +9,7 @@ from vigil_contracts.conditions import CameraCondition, SourceReason
 from vigil_contracts.conditions import CameraReason as Reason
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources import Camera
-from vigil_operator.bus.heartbeats import Heard
+from vigil_operator.bus.heartbeats import LastHeartbeat
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.reconcile import conditions as statuses
 from vigil_operator.reconcile.camera import pods
@@ -20,7 +20,7 @@ from vigil_operator.reconcile.camera.edited_pods import EditedPods
 from vigil_operator.reconcile.camera.foreign_installations import Claim, ForeignInstallations
 from vigil_operator.reconcile.camera.memory import CameraMemories, CameraMemory
 from vigil_operator.reconcile.camera.orphans import Orphans
-from vigil_operator.reconcile.camera.registrations import Registrations
+from vigil_operator.reconcile.camera.registration import RegistrationQueue
 from vigil_operator.reconcile.camera.wiring import Resolved, parse, resolve
 from vigil_operator.reconcile.context import ReconcileContext, Result
 from vigil_operator.reconcile.rate_limit import RateLimit
@@ -52,7 +52,7 @@ class CameraReconciler:
     """
 
     def __init__(
-        self, context: ReconcileContext, memories: CameraMemories, registrations: Registrations | None
+        self, context: ReconcileContext, memories: CameraMemories, registrations: RegistrationQueue | None
     ) -> None:
         self._context = context
         self._memories = memories
@@ -161,16 +161,16 @@ class CameraReconciler:
         there, deployment = self._pods(key), self._deployment(key)
         pod = pods.newest(there)
         last = self._context.heartbeats.get(ResourceKey(key.namespace, key.name))
-        heard, attribution_s = memory.heartbeats.attribute(there, last)
+        heartbeat, attribution_s = memory.heartbeats.attribute(there, last)
         if deployment is not None and is_of_earlier_camera(deployment, obj):
             deployment = None  # neither it nor its pods belong to this Camera
-        bus_error = self._context.heartbeats.bus_error(site, key.namespace)
+        bus_problem = self._context.heartbeats.bus_problem(site, key.namespace)
         facts = CameraFacts(
             problem=problem,
             suspended=camera is not None and camera.spec.suspend,
             pod=pods.facts(pod, deployment) if deployment is not None else None,
-            heard=heard,
-            bus_error=bus_error.message if bus_error is not None else "",
+            heartbeat=heartbeat,
+            bus_problem=bus_problem.message if bus_problem is not None else "",
             pod_age_s=self._running_s(pod),
         )
         status = self._status(obj, facts, site)
@@ -184,9 +184,9 @@ class CameraReconciler:
         generation = int(obj["metadata"].get("generation") or 0)
         made = statuses.conditions(statuses.status_of(obj), condition_updates(facts), generation, self._context.now())
         status: Object = {"observedGeneration": generation, "conditions": made, "site": site}
-        heard = facts.heard
-        if heard is not None and not heard.stale and _runs(facts) and heard.beat.inference_endpoint:
-            status["endpoint"] = heard.beat.inference_endpoint
+        heartbeat = facts.heartbeat
+        if heartbeat is not None and not heartbeat.stale and _runs(facts) and heartbeat.beat.inference_endpoint:
+            status["endpoint"] = heartbeat.beat.inference_endpoint
         return status
 
     async def _write(self, key: Key, obj: Object, status: Object, memory: CameraMemory) -> tuple[bool, float | None]:
@@ -245,7 +245,7 @@ def _again_s(facts: CameraFacts, outcome: Outcome, memory: CameraMemory) -> floa
     else:
         memory.backoff.reset()
     if _runs(facts):
-        waits += _until_silent_s(facts.heard, facts.pod_age_s)
+        waits += _until_silent_s(facts.heartbeat, facts.pod_age_s)
     return min(waits, default=None)
 
 
@@ -253,9 +253,9 @@ def _runs(facts: CameraFacts) -> bool:
     return facts.pod is not None and facts.pod.reason is None and not facts.suspended
 
 
-def _until_silent_s(heard: Heard | None, pod_age_s: float) -> list[float]:
+def _until_silent_s(heartbeat: LastHeartbeat | None, pod_age_s: float) -> list[float]:
     """Return the time a young pod has to send its first heartbeat; later silence is reported by the heartbeats."""
-    silent = heard is None or heard.stale
+    silent = heartbeat is None or heartbeat.stale
     return [SILENCE_S - pod_age_s + 0.5] if silent and pod_age_s < SILENCE_S else []
 
 

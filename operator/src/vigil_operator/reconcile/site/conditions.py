@@ -8,7 +8,7 @@ from vigil_contracts.conditions import SiteCondition, SiteReason
 from vigil_contracts.registry import DetectorStatus, RegistryStatus
 from vigil_contracts.resources import Problem
 from vigil_contracts.resources.site import EndpointStatus
-from vigil_operator.bus.heartbeats import BusError
+from vigil_operator.bus.heartbeats import BusProblem
 from vigil_operator.kube.kinds import Object
 from vigil_operator.reconcile.conditions import ConditionUpdate
 
@@ -43,7 +43,7 @@ class SiteFacts:
     name: str
     served: str
     endpoints: Sequence[EndpointStatus]
-    bus_error: BusError | None
+    bus_problem: BusProblem | None
     bus_secret_missing: str
     identity: RegistryStatus | str
     refusal: str = ""
@@ -68,8 +68,8 @@ def _connected(facts: SiteFacts) -> ConditionUpdate:
             SiteReason.SITE_NOT_SERVED,
             "the operator does not listen for a Site that names no bus and is not the installation's",
         )
-    if facts.bus_error is not None:
-        return ConditionUpdate(kind, False, facts.bus_error.reason, facts.bus_error.message)
+    if facts.bus_problem is not None:
+        return ConditionUpdate(kind, False, facts.bus_problem.reason, facts.bus_problem.message)
     return ConditionUpdate(kind, True, SiteReason.CONNECTED, "the operator receives heartbeats")
 
 

@@ -14,7 +14,7 @@ from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.reconcile import conditions as statuses
 from vigil_operator.reconcile.conditions import ConditionUpdate
 from vigil_operator.reconcile.context import ReconcileContext, Result
-from vigil_operator.reconcile.registration import RegistrationMemory
+from vigil_operator.reconcile.registration_memory import RegistrationMemory
 from vigil_operator.reconcile.site import conditions as site_conditions
 from vigil_operator.reconcile.site import endpoints as site_endpoints
 from vigil_operator.reconcile.site.conditions import SiteFacts
@@ -109,7 +109,7 @@ class SiteReconciler:
             name=key.name,
             served=self._served(identity),
             endpoints=await site_endpoints.check_all(self._endpoints(site)),
-            bus_error=self._context.heartbeats.bus_error(key.name, key.namespace),
+            bus_problem=self._context.heartbeats.bus_problem(key.name, key.namespace),
             bus_secret_missing=self._secret_missing(key, site),
             identity=error or identity,
             refusal=self._memories[key].registration.refusal,

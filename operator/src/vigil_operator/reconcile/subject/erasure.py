@@ -41,7 +41,7 @@ def has_finalizer(obj: Object) -> bool:
     return FINALIZER in (obj["metadata"].get("finalizers") or [])
 
 
-class Erasure:
+class SubjectEraser:
     """Erases deleted Subjects."""
 
     def __init__(self, context: ReconcileContext, registry: Registry | None, reporter: SubjectReporter) -> None:

@@ -44,7 +44,7 @@ class PhotoSet:
     again: set[str] = field(default_factory=set)
 
     @property
-    def room(self) -> int:
+    def bytes_left(self) -> int:
         """The number of bytes that may still be read."""
         return MAX_PHOTOS_BYTES - sum(map(len, self.data.values()))
 
@@ -156,12 +156,12 @@ async def _download(found: PhotoSet, photo: Photo, downloader: Downloader) -> No
             photo.name, PhotoReason.NOT_FOUND, f"{url}: only https:// is fetched in a cluster; {STORE_IT}"
         )
         return
-    room = found.room
+    limit = found.bytes_left
     try:
-        data = await downloader.fetch(url, room)
+        data = await downloader.fetch(url, limit)
     except DownloadError as error:
         if error.too_large:
-            message = f"{error}{_together(found) if room < MAX_PHOTO_BYTES else ''}; {NO_RETRY}"
+            message = f"{error}{_together(found) if limit < MAX_PHOTO_BYTES else ''}; {NO_RETRY}"
             found.mark_absent(photo.name, PhotoReason.TOO_LARGE, message)
         else:
             found.mark_absent(photo.name, PhotoReason.NOT_FOUND, str(error))
@@ -175,7 +175,7 @@ async def _download(found: PhotoSet, photo: Photo, downloader: Downloader) -> No
 
 
 def _together(found: PhotoSet) -> str:
-    used = MAX_PHOTOS_BYTES - found.room
+    used = MAX_PHOTOS_BYTES - found.bytes_left
     return (
         f", since the photos of one Subject may have {MAX_PHOTOS_BYTES} bytes together, and the first ones have {used}"
     )
@@ -198,8 +198,8 @@ def _take(found: PhotoSet, photo: Photo, source: Object | None, key: Key, name: 
             f"{where} holds {len(data)} bytes under {name}; at most {MAX_PHOTO_BYTES} are read; scale the photo down"
         )
         found.mark_absent(photo.name, PhotoReason.TOO_LARGE, message)
-    elif len(data) > found.room:
-        limit = f"at most {found.room} are read{_together(found)}; scale the photos down"
+    elif len(data) > found.bytes_left:
+        limit = f"at most {found.bytes_left} are read{_together(found)}; scale the photos down"
         message = f"{where} holds {len(data)} bytes under {name}; {limit}"
         found.mark_absent(photo.name, PhotoReason.TOO_LARGE, message)
     elif found.add(photo, digest(data)):
@@ -209,12 +209,12 @@ def _take(found: PhotoSet, photo: Photo, source: Object | None, key: Key, name: 
 def value_of(source: Mapping[str, object], kind: Kind, name: str) -> bytes | None:
     """Return the bytes under a key of a Secret or of a ConfigMap, its binaryData included; None without the key."""
     fields = ("data",) if kind is Kind.SECRET else ("binaryData", "data")
-    for place in fields:
-        values = source.get(place)
+    for name_of_data in fields:
+        values = source.get(name_of_data)
         if not isinstance(values, Mapping) or name not in values:
             continue
         text = str(values[name] or "")
-        if kind is Kind.CONFIG_MAP and place == "data":
+        if kind is Kind.CONFIG_MAP and name_of_data == "data":
             return text.encode()
         try:
             return base64.b64decode(text, validate=True)

@@ -12,7 +12,7 @@ from vigil_operator.kube.kinds import Key, Object
 from vigil_operator.reconcile.context import ReconcileContext, Result
 from vigil_operator.reconcile.subject import conditions as subject_conditions
 from vigil_operator.reconcile.subject.enrolment import Enroller
-from vigil_operator.reconcile.subject.erasure import Erasure, has_finalizer
+from vigil_operator.reconcile.subject.erasure import SubjectEraser, has_finalizer
 from vigil_operator.reconcile.subject.status import SubjectReporter
 from vigil_operator.registry.identity_status import IdentityStatus
 from vigil_runtime.registry.client import RegistryClient as Registry
@@ -42,7 +42,7 @@ class SubjectReconciler:
         self._context = context
         self._reporter = SubjectReporter(context)
         self._enroller = Enroller(context, registry, identity)
-        self._erasure = Erasure(context, registry, self._reporter)
+        self._eraser = SubjectEraser(context, registry, self._reporter)
 
     async def reconcile(self, key: Key) -> Result:
         """Bring one Subject to what its spec asks for."""
@@ -77,14 +77,14 @@ class SubjectReconciler:
         memory = self._enroller.forget(key)
         self._reporter.forget(key)
         if obj is not None and has_finalizer(obj):
-            return await self._erasure.erase(key)
+            return await self._eraser.erase(key)
         if memory is None or memory.report is None:
             return Result("Gone")
         self._enroller.remember(key, memory)
         # A Subject is not seen either while its CRD is not served, and erased data does not come back.
         if not await self._context.api.is_gone(key):
             return Result("Waiting", again_s=UNSEEN_S)
-        result = await self._erasure.erase_unseen(key, memory.uid)
+        result = await self._eraser.erase_unseen(key, memory.uid)
         if result.again_s is None:
             self._enroller.forget(key)
         return result

@@ -10,8 +10,7 @@ from tests.unit.operator.builders import cache, camera_object
 
 from vigil_operator.kube.kinds import Key, Kind
 from vigil_operator.reconcile.camera.memory import CameraMemories
-from vigil_operator.reconcile.camera.registrar import CameraRegistrar
-from vigil_operator.reconcile.camera.registrations import CONCURRENT, Registrations
+from vigil_operator.reconcile.camera.registration import CONCURRENT, CameraRegistrar, RegistrationQueue
 from vigil_runtime.registry.client import RegistryClient as Registry
 
 
@@ -59,7 +58,7 @@ def key(name: str) -> Key:
 
 async def test_a_hanging_identity_blocks_only_its_own_workers(identity: Identity, registry: Registry) -> None:
     names = [f"camera-{number}" for number in range(20)]
-    made = Registrations(cache(*map(camera_object, names)), CameraRegistrar(registry), CameraMemories())
+    made = RegistrationQueue(cache(*map(camera_object, names)), CameraRegistrar(registry), CameraMemories())
     running = asyncio.create_task(made.run())
     for name in names:
         made.request(key(name))  # returns at once
@@ -73,7 +72,7 @@ async def test_a_hanging_identity_blocks_only_its_own_workers(identity: Identity
 async def test_a_failed_registration_is_repeated(identity: Identity, registry: Registry) -> None:
     identity.answers.set()
     identity.failures = 1
-    made = Registrations(cache(camera_object("front")), CameraRegistrar(registry), CameraMemories())
+    made = RegistrationQueue(cache(camera_object("front")), CameraRegistrar(registry), CameraMemories())
     running = asyncio.create_task(made.run())
     made.request(key("front"))
     await eventually(lambda: len(identity.asked) == 2, 10, "it is sent again")
@@ -85,7 +84,7 @@ async def test_a_failed_registration_is_repeated(identity: Identity, registry: R
 async def test_an_invalid_camera_is_skipped_and_a_gone_one_removed(identity: Identity, registry: Registry) -> None:
     identity.answers.set()
     seen = cache(camera_object("front"), camera_object("odd", sampling={"fps": "many"}))
-    made = Registrations(seen, CameraRegistrar(registry), CameraMemories())
+    made = RegistrationQueue(seen, CameraRegistrar(registry), CameraMemories())
     running = asyncio.create_task(made.run())
     made.request(key("odd"))
     made.request(key("front"))
@@ -105,7 +104,7 @@ async def test_an_unconfirmed_registration_is_removed_once(identity: Identity, r
     identity.answers.set()
     identity.failures = 1  # identity may have written it down all the same
     seen = cache(camera_object("front"), camera_object("odd", sampling={"fps": "many"}))
-    made = Registrations(seen, CameraRegistrar(registry), CameraMemories())
+    made = RegistrationQueue(seen, CameraRegistrar(registry), CameraMemories())
     running = asyncio.create_task(made.run())
     made.request(key("front"))
     await eventually(lambda: identity.asked and made.idle, 5, "it was tried")
