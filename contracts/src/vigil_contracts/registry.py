@@ -30,7 +30,7 @@ class PhotoReason(StrEnum):
     ACCEPTED = "Accepted"
     """The photo is in the gallery. Nothing is to be done."""
     NOT_AN_IMAGE = "NotAnImage"
-    """The bytes are no image that can be read. Use a JPEG or PNG."""
+    """The bytes are no image that can be read; the message says what they are. Use a JPEG, PNG, WebP or AVIF."""
     TOO_LARGE = "TooLarge"
     """The file or the image is too large. Use a smaller one; 1000 pixels across are plenty."""
     NO_FACE = "NoFace"

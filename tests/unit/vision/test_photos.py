@@ -30,7 +30,7 @@ def bomb() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000)))
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
 def test_every_allowed_format_becomes_rgb(kind: str) -> None:
     pixels = photos.decode_photo(encoded(Image.fromarray(RED_LEFT), kind))
     assert pixels.shape == (40, 60, 3)
@@ -53,14 +53,29 @@ def test_transparent_parts_are_white() -> None:
     assert (photos.decode_photo(encoded(Image.new("RGBA", (8, 8), (255, 0, 0, 0)), "PNG")) == 255).all()
 
 
-@pytest.mark.parametrize(("orientation", "red_corner"), [(1, (0, 0)), (3, (-1, -1)), (6, (0, -1)), (8, (-1, 0))])
-def test_a_photo_is_turned_upright(orientation: int, red_corner: tuple[int, int]) -> None:
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
+@pytest.mark.parametrize(
+    ("orientation", "red_corner"),
+    [
+        (1, (0, 0)),
+        (2, (0, -1)),
+        (3, (-1, -1)),
+        (4, (-1, 0)),
+        (5, (0, 0)),
+        (6, (0, -1)),
+        (7, (-1, -1)),
+        (8, (-1, 0)),
+        (9, (0, 0)),
+    ],
+)
+def test_a_photo_is_turned_upright(orientation: int, red_corner: tuple[int, int], kind: str) -> None:
+    """By all orientations of EXIF, the mirrored ones too; a value that EXIF does not know changes nothing."""
     image = Image.new("RGB", (60, 40))
     image.paste((255, 0, 0), (0, 0, 20, 20))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    pixels = photos.decode_photo(encoded(image, "JPEG", exif=exif, quality=95))
-    assert pixels.shape[:2] == ((40, 60) if orientation in {1, 3} else (60, 40))
+    pixels = photos.decode_photo(encoded(image, kind, exif=exif, quality=95))
+    assert pixels.shape[:2] == ((60, 40) if orientation in {5, 6, 7, 8} else (40, 60))
     corners = {corner: int(pixels[corner][0]) for corner in [(0, 0), (0, -1), (-1, 0), (-1, -1)]}
     assert max(corners, key=lambda corner: corners[corner]) == red_corner
 
@@ -89,18 +104,16 @@ def half(kind: str) -> bytes:
 @pytest.mark.parametrize(
     ("data", "error", "words"),
     [
-        (b"", photos.PhotoFormatError, "it is empty"),
-        (b"hello, world", photos.PhotoFormatError, "not a JPEG, PNG or WebP"),
-        (b"\x00" * 5000, photos.PhotoFormatError, "not a JPEG, PNG or WebP"),
-        (gif(), photos.PhotoFormatError, "GIF8"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", photos.PhotoFormatError, "not a JPEG, PNG or WebP"),
+        (b"", photos.PhotoFormatError, "the file is empty; send the photo again"),
+        (b"hello, world", photos.PhotoFormatError, "a text, not a photo"),
+        (gif(), photos.PhotoFormatError, "a GIF image; save it as JPEG"),
         (half("JPEG"), photos.PhotoDamaged, "JPEG file is damaged or cut short"),
         (half("PNG"), photos.PhotoDamaged, "PNG file is damaged or cut short"),
         (half("WEBP"), photos.PhotoError, "."),
         (bomb(), photos.PhotoTooLarge, "megapixels"),
         (b"\xff" * (MAX_PHOTO_BYTES + 1), photos.PhotoTooLarge, r"21\.0 MB; at most 21 MB"),
     ],
-    ids=["empty", "text", "zeros", "gif", "svg", "half jpeg", "half png", "half webp", "bomb", "huge file"],
+    ids=["empty", "text", "gif", "half jpeg", "half png", "half webp", "bomb", "huge file"],
 )
 def test_what_is_no_photo_is_refused_with_a_sentence(data: bytes, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
@@ -113,7 +126,7 @@ def test_pixels_are_counted_before_they_are_decoded() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # as above
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
 def test_random_damage_ends_in_pixels_or_a_photo_error(kind: str) -> None:
     generator = np.random.default_rng(11)
     good = np.frombuffer(encoded(Image.fromarray(RED_LEFT), kind), np.uint8)

@@ -2,7 +2,7 @@
 
 PhotoError
 ├── PhotoTooLarge      too many bytes or pixels
-├── PhotoFormatError   not a JPEG, PNG or WebP
+├── PhotoFormatError   of another format; the message names it and the remedy
 └── PhotoDamaged       begins as one, but cannot be decoded
 """
 
@@ -13,19 +13,30 @@ from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from vigil_contracts.registry import MAX_PHOTO_BYTES
 from vigil_vision.letterbox import Letterbox
+from vigil_vision.photo_formats import READ, name_format
 
-FORMATS = ("JPEG", "PNG", "WEBP")
+FORMATS = ("JPEG", "PNG", "WEBP", *(("AVIF",) if features.check("avif") else ()))
 MAX_PIXELS = 50_000_000
 """50 megapixels: more than a phone's camera takes by default, 150 MB decoded."""
 
 MAX_SIDE = 2048
 """Longer side of what is handed on: a face of a tenth of it still fills a 112 pixel crop."""
 
-_DECODER_ERRORS = (OSError, SyntaxError, ValueError, IndexError, KeyError, EOFError, struct.error, zlib.error)
+_DECODER_ERRORS = (
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    ValueError,
+    IndexError,
+    KeyError,
+    EOFError,
+    struct.error,
+    zlib.error,
+)
 """What Pillow's decoders raise on damaged files."""
 
 
@@ -38,7 +49,7 @@ class PhotoTooLarge(PhotoError):  # noqa: N818 - reads as what it is
 
 
 class PhotoFormatError(PhotoError):
-    """Not a JPEG, PNG or WebP."""
+    """Of another format."""
 
 
 class PhotoDamaged(PhotoError):  # noqa: N818 - reads as what it is
@@ -46,7 +57,7 @@ class PhotoDamaged(PhotoError):  # noqa: N818 - reads as what it is
 
 
 def decode_photo(data: bytes, *, max_side: int = MAX_SIDE, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Decode a JPEG, PNG or WebP to upright RGB.
+    """Decode a JPEG, PNG, WebP or AVIF to upright RGB.
 
     Parameters
     ----------
@@ -103,7 +114,8 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         msg = f"the photo has more pixels than the {max_pixels / 1e6:.0f} megapixels that are read"
         raise PhotoTooLarge(msg) from error
     except UnidentifiedImageError as error:
-        msg = f"the file is not a JPEG, PNG or WebP ({_begin(data)}); send one of these"
+        found = name_format(data)
+        msg = f"the file is {found.name}; {found.remedy} ({READ} are read)"
         raise PhotoFormatError(msg) from error
     except _DECODER_ERRORS as error:
         msg = f"the file is damaged: {error}"
@@ -114,10 +126,6 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         image.close()
         raise PhotoTooLarge(msg)
     return image
-
-
-def _begin(data: bytes) -> str:
-    return f"it begins with {data[:8]!r}" if data else "it is empty"
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

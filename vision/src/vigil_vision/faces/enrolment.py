@@ -177,7 +177,7 @@ def enroll_photo(models: FaceModels, data: bytes, *, deadline_s: float | None = 
     models
         Both are used.
     data
-        A JPEG, PNG or WebP.
+        A JPEG, PNG, WebP or AVIF.
     deadline_s
         Seconds per call, instead of the models' own.
 
