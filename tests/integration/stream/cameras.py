@@ -159,6 +159,10 @@ class Rtsp(Camera):
         What the SDP calls the codec.
     silent_after
         When the units are through, the connection stays open and nothing more is sent.
+    refuses
+        The status line's end by method, such as {"SETUP": "453 Not Enough Bandwidth"}.
+    redirects
+        Answers every DESCRIBE with its own address.
     interval_s
         Between two units.
     parameters
@@ -170,6 +174,8 @@ class Rtsp(Camera):
     encoding: str = "H264"
     silent_after: bool = False
     found: bool = True
+    refuses: dict[str, str] = field(default_factory=dict)
+    redirects: bool = False
     interval_s: float = 1 / FPS
     parameters: Sequence[bytes] = ()
     transports: list[str] = field(default_factory=list)
@@ -212,6 +218,10 @@ class Rtsp(Camera):
         sprop = f";sprop-parameter-sets={sets}" if sets else ""
         if self.password and method != "OPTIONS" and pair not in headers.get("authorization", ""):
             status, head = "401 Unauthorized", head + 'WWW-Authenticate: Basic realm="cam"\r\n'
+        elif method in self.refuses:
+            status = self.refuses[method]
+        elif self.redirects and method == "DESCRIBE":
+            status, head = "302 Found", f"{head}Location: {self.url}\r\n"
         elif not self.found and method == "DESCRIBE":
             status = "404 Not Found"
         elif method == "DESCRIBE":

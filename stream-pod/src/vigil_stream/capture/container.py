@@ -12,7 +12,7 @@ from av.codec.context import ThreadType
 
 from vigil_contracts.conditions import SourceReason
 from vigil_contracts.resources.camera import Accelerator
-from vigil_stream.capture import errors, hardware, names
+from vigil_stream.capture import errors, hardware, names, refusals
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.frozen import FrozenDetector
 from vigil_stream.capture.jpeg import jpeg_fingerprint, jpeg_size
@@ -110,7 +110,15 @@ class ContainerSource:
         self._watchdog.arm(f"resolving the host of {plan.shown}", OPEN_DEADLINE_S)
         names.resolve(plan.shown, OPEN_DEADLINE_S)
         self._watchdog.arm(f"opening {plan.shown}", 2 * OPEN_DEADLINE_S)
-        started = time.monotonic()
+        try:
+            with refusals.reading_log() as log:
+                self._connect(accelerator, log)
+        finally:
+            self._watchdog.disarm()
+        return self._found()
+
+    def _connect(self, accelerator: Any, log: refusals.ResponseLog) -> None:  # noqa: ANN401 - of PyAV, which is loaded late
+        plan, started = self._plan, time.monotonic()
         try:
             self._container = av.open(
                 plan.url,
@@ -121,18 +129,26 @@ class ContainerSource:
                 hwaccel=accelerator,
             )
         except (av.FFmpegError, OSError, ValueError) as error:
-            # FFmpeg's RTSP client reports a response that does not come within `timeout` as invalid data.
-            late = time.monotonic() - started > 0.9 * RESPONSE_DEADLINE_S
-            cause = TimeoutError() if late and isinstance(error, av.error.InvalidDataError) else error
-            raise errors.while_opening(
-                cause, plan.shown, OPEN_DEADLINE_S, has_credentials=plan.has_credentials
-            ) from None
+            raise self._why_not_open(error, log, time.monotonic() - started) from None
         except RuntimeError:
             message = f"the GPU has no decoder for the video of {plan.shown}; set decode.accelerator to Auto"
             raise SourceError(SourceReason.CODEC_UNSUPPORTED, message) from None
-        finally:
-            self._watchdog.disarm()
-        return self._found()
+
+    def _why_not_open(self, error: Exception, log: refusals.ResponseLog, after_s: float) -> SourceError:
+        plan = self._plan
+        if log.redirects_for_ever():
+            return refusals.redirected_for_ever(plan.shown)
+        refusal = log.refusal()
+        if refusal is None and isinstance(error, av.error.HTTPBadRequestError):
+            refusal = refusals.RtspRefusal("", 400)  # the only status that FFmpeg does not log
+        if refusal is not None and plan.resumes:
+            return refusals.rtsp_refused(
+                refusal, plan.shown, over_udp=plan.over_udp, has_credentials=plan.has_credentials
+            )
+        # FFmpeg's RTSP client reports a response that does not come within `timeout` as invalid data.
+        late = after_s > 0.9 * RESPONSE_DEADLINE_S
+        cause = TimeoutError() if late and isinstance(error, av.error.InvalidDataError) else error
+        return errors.while_opening(cause, plan.shown, OPEN_DEADLINE_S, has_credentials=plan.has_credentials)
 
     def _found(self) -> SourceInfo:
         shown = self._plan.shown

@@ -1,0 +1,143 @@
+"""Refusals of cameras by status, with their remedies: RTSP (RFC 2326, section 7.1.1) and HTTP (RFC 9110).
+
+FFmpeg has no error of its own for most of RTSP's statuses, but logs the method and the status. The log is read while a
+source is opened, on the thread that opens it, and nothing of the camera's own text is passed on.
+"""
+
+import logging
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import av.logging
+
+from vigil_contracts.conditions import SourceReason
+from vigil_stream.capture import errors
+from vigil_stream.capture.errors import SourceError
+
+MOST_REDIRECTS = 10
+"""A longer chain leads back to itself."""
+
+_REFUSED = SourceReason.REFUSED
+_VIEWERS = "close other viewers, or raise the camera's limit of viewers"
+_RTSP: dict[int, tuple[SourceReason, str]] = {
+    400: (_REFUSED, "it does not accept the request; check the path in source.url, and the camera's firmware"),
+    405: (_REFUSED, "it does not allow this; check the path in source.url"),
+    406: (_REFUSED, "it has no description of the stream that is understood here; check the path in source.url"),
+    408: (_REFUSED, "it gave up waiting; check the network"),
+    410: (SourceReason.NOT_FOUND, "the stream is gone; check the path in source.url"),
+    415: (_REFUSED, "it has no description of the stream that is understood here; check the path in source.url"),
+    429: (_REFUSED, f"it has had too many requests; {_VIEWERS}"),
+    453: (_REFUSED, f"it has no bandwidth or session left; {_VIEWERS}"),
+    454: (_REFUSED, "it has lost the session; Vigil asks for another one; restart the camera if this stays"),
+    455: (_REFUSED, f"it is in no state for it; {_VIEWERS}, and restart it if this stays"),
+    459: (_REFUSED, "it has no single address for its streams; take the address of one video stream as source.url"),
+    460: (_REFUSED, "it wants its streams together; take the address of the whole presentation as source.url"),
+    462: (_REFUSED, "it cannot reach this address; set source.transport to TCP"),
+    500: (_REFUSED, "it has an error of its own; restart the camera if this stays"),
+    501: (_REFUSED, "it does not know the method; check source.type, and the camera's firmware"),
+    503: (_REFUSED, f"it is overloaded or still starting; wait, or {_VIEWERS}"),
+    505: (_REFUSED, "it does not know RTSP 1.0; check source.type and the port in source.url"),
+    551: (_REFUSED, "it does not support an option that was asked for; check the camera's firmware"),
+}
+_FAILED = re.compile(r"method ([A-Z_]{1,20}) failed: ([1-5]\d\d)\b")
+_REDIRECTING = re.compile(r"Status 3\d\d: Redirecting to ")
+
+
+@dataclass(frozen=True, slots=True)
+class RtspRefusal:
+    """What a camera has refused.
+
+    Attributes
+    ----------
+    method
+        OPTIONS, DESCRIBE, SETUP or PLAY; empty when FFmpeg did not log it.
+    status
+        The status of the response.
+    """
+
+    method: str
+    status: int
+
+
+class ResponseLog:
+    """FFmpeg's log of one attempt to open a source."""
+
+    def __init__(self, lines: list[tuple[int, str, str]]) -> None:
+        self._lines = lines
+
+    def refusal(self) -> RtspRefusal | None:
+        """Return the last refusal; None when none is logged."""
+        found = [match for _, _, text in self._lines if (match := _FAILED.search(text))]
+        return RtspRefusal(found[-1][1], int(found[-1][2])) if found else None
+
+    def redirects_for_ever(self) -> bool:
+        """Return whether the camera has redirected more often than makes sense."""
+        return sum(1 for _, _, text in self._lines if _REDIRECTING.search(text)) > MOST_REDIRECTS
+
+
+_lock = threading.Lock()
+_readers = 0
+
+
+@contextmanager
+def reading_log() -> Iterator[ResponseLog]:
+    """Read FFmpeg's log of this thread; other threads' lines are dropped.
+
+    The log is on only meanwhile: each line needs Python's lock, and decoders log much.
+    """
+    global _readers  # noqa: PLW0603 - FFmpeg has one log for the process
+    logging.getLogger("libav").setLevel(logging.CRITICAL + 1)
+    with _lock:
+        _readers += 1
+        av.logging.set_level(av.logging.INFO)
+        av.logging.set_skip_repeated(False)
+    try:
+        with av.logging.Capture() as lines:
+            yield ResponseLog(lines)
+    finally:
+        with _lock:
+            _readers -= 1
+            if not _readers:
+                av.logging.set_level(None)
+
+
+def rtsp_refused(refusal: RtspRefusal, shown: str, *, over_udp: bool, has_credentials: bool) -> SourceError:
+    """Return the error of a refusal with its remedy.
+
+    Parameters
+    ----------
+    shown
+        The source's URL for messages.
+    over_udp
+        The transport that was asked for is UDP; else TCP.
+    has_credentials
+        The Camera names a Secret with user and password.
+    """
+    if refusal.status in {401, 403}:
+        return errors.unauthorized(shown, has_credentials=has_credentials)
+    if refusal.status == 404:
+        return SourceError(SourceReason.NOT_FOUND, errors.NOT_FOUND.format(shown))
+    if refusal.status == 461:
+        asked, other = ("UDP", "TCP") if over_udp else ("TCP", "UDP")
+        remedy = f"it does not send over {asked}; set source.transport to {other}"
+        return SourceError(_REFUSED, _message(refusal, shown, remedy))
+    known = _RTSP.get(refusal.status)
+    reason, remedy = known or (_REFUSED, "check source.type and url, and the log of the camera")
+    return SourceError(reason, _message(refusal, shown, remedy))
+
+
+def _message(refusal: RtspRefusal, shown: str, remedy: str) -> str:
+    what = refusal.method or "the request"
+    return f"{shown} refuses {what} with RTSP status {refusal.status}: {remedy}"
+
+
+def redirected_for_ever(shown: str) -> SourceError:
+    """Return the error of a camera whose redirections do not end."""
+    message = (
+        f"{shown} redirects more than {MOST_REDIRECTS} times, so its addresses lead to each other; take the address of "
+        "the stream itself as source.url"
+    )
+    return SourceError(_REFUSED, message)
