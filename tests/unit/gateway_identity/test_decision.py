@@ -7,7 +7,7 @@ import pytest
 from vigil_contracts import events
 from vigil_contracts.events import IdentityStatus
 from vigil_contracts.ids import new_sighting_id
-from vigil_gateway.identity.decision import decide, needs_wider_search, template
+from vigil_gateway.identity.decision import decide, needs_wider_search, probe
 from vigil_gateway.services.model import Model
 from vigil_gateway.storage.postgres.resource_rows import SubjectRow
 from vigil_gateway.storage.qdrant.gallery import Neighbour, Neighbours, by_subject
@@ -116,7 +116,7 @@ def seen(*shots: tuple[list[float], float, str]) -> events.Sighting:
 
 
 def test_shots_are_weighted_by_their_quality() -> None:
-    pooled = template(seen(([1, 0], 0.9, "a"), ([0, 1], 0.3, "a")))
+    pooled = probe(seen(([1, 0], 0.9, "a"), ([0, 1], 0.3, "a")))
     assert pooled
     assert pooled.vector == pytest.approx(np.array([3, 1]) / np.sqrt(10), abs=1e-6)
 
@@ -128,7 +128,7 @@ def test_what_shots_have_in_common_stays_and_what_differs_fades() -> None:
         vector = [0.5, *([0.0] * 5)]
         vector[1 + number] = float(np.sqrt(0.75))
         shots.append((vector, 0.8, "a"))
-    pooled = template(seen(*shots))
+    pooled = probe(seen(*shots))
     assert pooled
     assert pooled.vector[0] == pytest.approx(0.5 / np.sqrt(0.25 + 0.75 / 5), abs=1e-6)
 
@@ -141,17 +141,17 @@ def test_what_shots_have_in_common_stays_and_what_differs_fades() -> None:
     ],
 )
 def test_vectors_of_two_models_are_never_averaged(shots: list[tuple[list[float], float, str]], model: str) -> None:
-    pooled = template(seen(*shots))
+    pooled = probe(seen(*shots))
     assert pooled
     assert pooled.model_id == model
 
 
 def test_shots_that_cancel_each_other_out_say_nothing() -> None:
-    assert template(seen(([1, 0], 0.5, "a"), ([-1, 0], 0.5, "a"))) is None
-    assert template(seen()) is None
+    assert probe(seen(([1, 0], 0.5, "a"), ([-1, 0], 0.5, "a"))) is None
+    assert probe(seen()) is None
 
 
 def test_huge_and_unequal_lengths_do_not_outweigh_quality() -> None:
-    pooled = template(seen(([3e38, 0], 0.5, "a"), ([0, 1e-3], 0.5, "a")))
+    pooled = probe(seen(([3e38, 0], 0.5, "a"), ([0, 1e-3], 0.5, "a")))
     assert pooled
     assert pooled.vector == pytest.approx([np.sqrt(0.5)] * 2, abs=1e-5)

@@ -11,7 +11,7 @@ from vigil_gateway.bus.site_bus import SiteBus
 from vigil_gateway.handlers.rest.registry import error_response
 from vigil_gateway.principal import PermissionDeniedError, system
 from vigil_gateway.services import housekeeping
-from vigil_gateway.services.enrolment import Enrolment
+from vigil_gateway.services.enrolment import Enroller
 from vigil_gateway.services.erasure import Eraser
 from vigil_gateway.services.gallery_sync import GallerySync
 from vigil_gateway.services.inventory import Inventory
@@ -30,7 +30,7 @@ KEY, ID = ResourceKey("default", "ann"), uuid.uuid4()
 
 
 BUS = SiteBus(BusAddress("nats://127.0.0.1:9", None, "home"), "test")
-ENROLMENT = Enrolment(NOTHING, NOTHING, NOTHING, NOTHING, NOTHING, NOTHING)
+ENROLMENT = Enroller(NOTHING, NOTHING, NOTHING, NOTHING, NOTHING, NOTHING)
 ERASER = Eraser(NOTHING, NOTHING, NOTHING)
 GALLERY = GallerySync(NOTHING, NOTHING, NOTHING)
 CALLS: dict[str, Callable[[], Awaitable[object]]] = {

@@ -9,7 +9,7 @@ from typing import Any, Final
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from vigil_gateway.handlers.graphql.live.hub import GOING_AWAY
-from vigil_gateway.handlers.graphql.transport import EXTENSION, Direct
+from vigil_gateway.handlers.graphql.transport import EXTENSION, DirectWriter
 
 GRACE_S: Final = 2.0
 """Seconds for a client that does not read to answer its close frame."""
@@ -25,7 +25,7 @@ class GatewayWebSocket(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if hasattr(self, "scope"):
             extensions: dict[str, Any] = self.scope["extensions"]
-            extensions[EXTENSION] = Direct(self.write, self.drop)
+            extensions[EXTENSION] = DirectWriter(self.write, self.drop)
 
     def write(self, text: bytes) -> bool:
         """Write a text message and return True if there is room; the frame is the same for every client."""

@@ -26,7 +26,7 @@ MAX_DELIVERIES: Final = 12
 TRANSIENT: Final = (DatabaseError, GalleryError, TimeoutError)
 
 
-class Consumption:
+class SightingProcessor:
     """Processes sightings from the bus."""
 
     def __init__(self, bus: SiteBus, pipeline: Pipeline, metrics: Metrics) -> None:

@@ -35,8 +35,8 @@ WIDE_SEARCH_LIMIT: Final = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Template:
-    """A sighting's face in one vector.
+class Probe:
+    """The face of a sighting in one vector, which is compared with the templates of the gallery.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Decision:
     runner_up: uuid.UUID | None = None
 
 
-def template(sighting: Sighting) -> Template | None:
+def probe(sighting: Sighting) -> Probe | None:
     """Return a sighting's pooled embedding; None when it has none, or when they cancel each other out.
 
     Embeddings of several models, as during a change of models, are not mixed: the model with most shots counts, at a
@@ -84,7 +84,7 @@ def template(sighting: Sighting) -> Template | None:
     length = float(np.linalg.norm(pooled))
     if not np.isfinite(length) or length < 1e-6:
         return None
-    return Template(model_id, (pooled / length).astype(np.float32))
+    return Probe(model_id, (pooled / length).astype(np.float32))
 
 
 def undetermined(now: dt.datetime) -> Decision:

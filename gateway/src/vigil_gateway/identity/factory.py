@@ -9,14 +9,14 @@ from fastapi import FastAPI
 from vigil_gateway.bus.site_bus import SiteBus
 from vigil_gateway.handlers.rest.registry import RegistryParts
 from vigil_gateway.identity.app import Health, create_app
-from vigil_gateway.identity.consume import Consumption
+from vigil_gateway.identity.consume import SightingProcessor
 from vigil_gateway.identity.metrics import Metrics
 from vigil_gateway.identity.pipeline import Pipeline, Stores
 from vigil_gateway.identity.replay import Replayer
 from vigil_gateway.principal import Permission, system
 from vigil_gateway.services.cameras import Cameras
 from vigil_gateway.services.detector import DetectorReader
-from vigil_gateway.services.enrolment import Enrolment
+from vigil_gateway.services.enrolment import Enroller
 from vigil_gateway.services.erasure import Eraser
 from vigil_gateway.services.gallery_sync import GallerySync
 from vigil_gateway.services.inventory import Inventory
@@ -50,7 +50,7 @@ class Parts:
     gallery_sync: GallerySync
     replayer: Replayer
     pipeline: Pipeline
-    consumption: Consumption
+    processor: SightingProcessor
     relay: Relay
     retention: Retention
     health: Health
@@ -87,13 +87,13 @@ def build(settings: IdentitySettings, gallery: Gallery | None = None) -> Parts:
     gallery_sync = GallerySync(database, gallery, models)
     replayer = Replayer(database, lambda: list(models.known))
     pipeline = Pipeline(settings.site, Stores(database, gallery, models), metrics, replayer)
-    consumption = Consumption(bus, pipeline, metrics)
+    processor = SightingProcessor(bus, pipeline, metrics)
     health = Health(database, bus, gallery, models)
     eraser = Eraser(database, gallery_sync, bus)
     registry = RegistryParts(
         sites=Sites(database),
         cameras=Cameras(database, settings.site, replayer.wake),
-        enrolment=Enrolment(
+        enroller=Enroller(
             database, models, gallery_sync, eraser, inference, metrics, deadline_s=settings.inference_deadline_s
         ),
         eraser=eraser,
@@ -102,7 +102,7 @@ def build(settings: IdentitySettings, gallery: Gallery | None = None) -> Parts:
             settings.site,
             database,
             models,
-            consumption.consumer.backlog,
+            processor.consumer.backlog,
             DetectorReader(settings.triton_endpoints),
         ),
         token=settings.token.get_secret_value(),
@@ -117,7 +117,7 @@ def build(settings: IdentitySettings, gallery: Gallery | None = None) -> Parts:
         gallery_sync=gallery_sync,
         replayer=replayer,
         pipeline=pipeline,
-        consumption=consumption,
+        processor=processor,
         relay=Relay(RELAY, database, bus, pipeline.on_commit, metrics),
         retention=Retention(RETENTION, database, bus, metrics),
         health=health,

@@ -89,19 +89,19 @@ class Pipeline:
             if rejection.reason is RejectReason.UNKNOWN_MODEL:
                 self._stores.models.ask()
             return ProcessedMessage(incoming, rejection=rejection)
-        face = decision.template(sighting)
-        model = self._stores.models.known[face.model_id] if face is not None else None
-        return ProcessedMessage(incoming, sighting, face=face, model=model)
+        probe = decision.probe(sighting)
+        model = self._stores.models.known[probe.model_id] if probe is not None else None
+        return ProcessedMessage(incoming, sighting, probe=probe, model=model)
 
     async def _search(self, messages: list[ProcessedMessage]) -> list[ProcessedMessage]:
         """Return the messages with their neighbours; all faces of a model are searched at once."""
         found = list(messages)
         by_model: dict[str, list[int]] = {}
         for number, one in enumerate(messages):
-            if one.face is not None:
-                by_model.setdefault(one.face.model_id, []).append(number)
+            if one.probe is not None:
+                by_model.setdefault(one.probe.model_id, []).append(number)
         for model_id, numbers in by_model.items():
-            faces = np.stack([face.vector for number in numbers if (face := messages[number].face) is not None])
+            faces = np.stack([probe.vector for number in numbers if (probe := messages[number].probe) is not None])
             with self._metrics.search_duration.time():
                 neighbours = await self._stores.gallery.search(model_id, faces, decision.SEARCH_LIMIT)
             for number, near in zip(numbers, neighbours, strict=True):

@@ -89,7 +89,7 @@ class IdentityProgram(Program):
         parts = self.parts
         parts.health.starting = ""
         log.info("processing sightings", model=parts.models.current and parts.models.current.model_id)
-        await run_forever("consumer", lambda: parts.consumption.run(self.stopping), until=self.stopping)
+        await run_forever("consumer", lambda: parts.processor.run(self.stopping), until=self.stopping)
 
     async def _prepare(self) -> None:
         parts, health = self.parts, self.parts.health

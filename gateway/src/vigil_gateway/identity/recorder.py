@@ -16,7 +16,7 @@ from vigil_contracts.events import RejectReason, Sighting
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources.camera import RecognitionMode
 from vigil_gateway.identity import decision, state
-from vigil_gateway.identity.decision import Decision, Template
+from vigil_gateway.identity.decision import Decision, Probe
 from vigil_gateway.identity.incoming import Incoming, Rejection, waits_for_camera
 from vigil_gateway.identity.state import IdentifiedSighting
 from vigil_gateway.services.model import Model
@@ -39,14 +39,14 @@ class ProcessedMessage:
     ----------
     sighting
         None when it is rejected.
-    face
+    probe
         None when it has no embedding.
     """
 
     incoming: Incoming
     sighting: Sighting | None = None
     rejection: Rejection | None = None
-    face: Template | None = None
+    probe: Probe | None = None
     model: Model | None = None
     found: Neighbours = _NO_NEIGHBOURS
 
@@ -143,9 +143,9 @@ class Recorder:
         found = [one.found for one in messages]
         await self._add_subjects(connection, batch, found)
         for number, one in enumerate(messages):
-            if one.face is None or not decision.needs_wider_search(found[number], batch.subjects, batch.now):
+            if one.probe is None or not decision.needs_wider_search(found[number], batch.subjects, batch.now):
                 continue
-            wider = await self._gallery.search(one.face.model_id, one.face.vector[None], decision.WIDE_SEARCH_LIMIT)
+            wider = await self._gallery.search(one.probe.model_id, one.probe.vector[None], decision.WIDE_SEARCH_LIMIT)
             await self._add_subjects(connection, batch, wider)
             found[number] = wider[0]
         return found
@@ -202,7 +202,7 @@ def _process(batch: _Batch, one: ProcessedMessage, found: Neighbours) -> Outcome
 
 
 def _decide(batch: _Batch, one: ProcessedMessage, found: Neighbours, camera: CameraRuleRow) -> Decision:
-    if one.face is None or one.model is None or camera.mode == RecognitionMode.DETECT_ONLY:
+    if one.probe is None or one.model is None or camera.mode == RecognitionMode.DETECT_ONLY:
         return decision.undetermined(batch.now)
     threshold = None if camera.threshold_permille is None else camera.threshold_permille / 1000
     return decision.decide(found, batch.subjects, one.model, threshold, batch.now)

@@ -51,7 +51,7 @@ class _SentPhotos:
     kept: Mapping[str, str]
 
 
-class Enrolment:
+class Enroller:
     """Enrols Subjects."""
 
     def __init__(
@@ -102,7 +102,6 @@ class Enrolment:
             Nothing was changed.
         """
         principal.require(Permission.ENROLL_SUBJECTS)
-        key = subject.metadata.key
         subject_id, last_erasure = await self._subject_id(principal, subject)
         barred = _barred(subject, dt.datetime.now(dt.UTC))
         rows: list[PhotoRow] = []
@@ -113,9 +112,38 @@ class Enrolment:
                 raise EnrolmentUnavailableError(msg)
             rows = await self._assess_all(subject, subject_id, _SentPhotos(uploads, kept), model)
         row = _row(subject, subject_id, rows, registrar)
-        async with self._gallery.changing(subject_id), self._database.transaction() as connection:
+        await self._store(principal, row, rows, model.model_id if model and not barred else None, last_erasure)
+        report = _report(subject, subject_id, rows, barred, model.model_id if model else None)
+        report = report.model_copy(update={"registrar": registrar})
+        log.info(
+            "subject registered",
+            subject=str(subject.metadata.key),
+            enrolled=report.enrolled,
+            reason=report.reason,
+            photos=len(rows),
+            principal=principal.id,
+        )
+        return report
+
+    async def _store(
+        self,
+        principal: Principal,
+        row: NewSubjectRow,
+        rows: Sequence[PhotoRow],
+        model_id: str | None,
+        last_erasure: dt.datetime | None,
+    ) -> None:
+        """Store a Subject and bring the gallery to it, unless another request changed the Subject meanwhile.
+
+        Parameters
+        ----------
+        last_erasure
+            When a Subject of this name was erased last, before the photos were assessed.
+        """
+        key = row.key
+        async with self._gallery.changing(row.id), self._database.transaction() as connection:
             await subjects.lock_subject(connection, key)
-            if await subjects.find_subject(connection, key) not in {None, subject_id}:
+            if await subjects.find_subject(connection, key) not in {None, row.id}:
                 msg = f"Subject {key} was registered by another request at the same time; try again"
                 raise EnrolmentUnavailableError(msg)
             if await erasures.last_begun(connection, key) != last_erasure:
@@ -123,19 +151,8 @@ class Enrolment:
                     f"Subject {key} was erased while its photos were assessed; register it again if it is still wanted"
                 )
                 raise EnrolmentUnavailableError(msg)
-            await subjects.put_subject(connection, row, rows, model.model_id if model and not barred else None)
-            await self._gallery.follow(principal, connection, subject_id)
-        report = _report(subject, subject_id, rows, barred, model.model_id if model else None)
-        report = report.model_copy(update={"registrar": registrar})
-        log.info(
-            "subject registered",
-            subject=str(key),
-            enrolled=report.enrolled,
-            reason=report.reason,
-            photos=len(rows),
-            principal=principal.id,
-        )
-        return report
+            await subjects.put_subject(connection, row, rows, model_id)
+            await self._gallery.follow(principal, connection, row.id)
 
     async def stored(self, principal: Principal, key: ResourceKey) -> EnrolmentReport | None:
         """Return the report of the Subject as it is registered, without assessing a photo; None when it is not.

@@ -22,7 +22,7 @@ from vigil_gateway.bus.site_bus import SiteBus
 from vigil_gateway.principal import Permission, Principal
 from vigil_gateway.services.gallery_sync import GallerySync
 from vigil_gateway.storage.postgres import embeddings, erasures, subjects
-from vigil_gateway.storage.postgres.erasures import Erasures
+from vigil_gateway.storage.postgres.erasures import ErasureStore
 from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.postgres.resource_rows import ErasureRow
 from vigil_gateway.storage.postgres.rows import PublishedRow
@@ -49,7 +49,7 @@ class Eraser:
 
     def __init__(self, database: Database, gallery: GallerySync, bus: SiteBus) -> None:
         self._database = database
-        self._erasures = Erasures(database)
+        self._erasures = ErasureStore(database)
         self._gallery = gallery
         self._bus = bus
 

@@ -65,7 +65,7 @@ class Relay:
         self._backoff = Backoff(FIRST_PAUSE_S, MAX_PAUSE_S)
 
     async def run(self) -> None:
-        """Be the relay whenever no other process is, until cancelled."""
+        """Relay events whenever no other process does, until cancelled."""
         self._principal.require(Permission.READ_SIGHTINGS)
         while True:
             try:

@@ -15,7 +15,7 @@ from strawberry.exceptions import StrawberryInputCoercionError
 from vigil_gateway.principal import PermissionDeniedError
 from vigil_gateway.storage.errors import DatabaseError, DatabaseSlowError
 
-Answer = TypeVar("Answer")
+Read = TypeVar("Read")
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ class Code(StrEnum):
     UNAVAILABLE = "UNAVAILABLE"
     """A server that is needed is away; the same request may succeed later."""
     TIMEOUT = "TIMEOUT"
-    """The database did not answer in time."""
+    """The database did not respond in time."""
     INTERNAL = "INTERNAL"
     """A defect; the log has more under `extensions.errorId`."""
 
@@ -68,10 +68,10 @@ def limit_error(limit: str, allowed: int, given: int | str, what: str) -> Reques
     )
 
 
-async def from_database(answer: Awaitable[Answer]) -> Answer:
-    """Return what the database answers; raises RequestError when it does not answer."""
+async def from_database(read: Awaitable[Read]) -> Read:
+    """Return what is read from the database; raises RequestError when it does not respond."""
     try:
-        return await answer
+        return await read
     except DatabaseSlowError as error:
         raise RequestError(Code.TIMEOUT, f"{error}; narrow the time range or ask for a smaller page") from None
     except DatabaseError as error:

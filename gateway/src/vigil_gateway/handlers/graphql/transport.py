@@ -56,7 +56,7 @@ TRY_AGAIN_LATER: Final = 1013
 """RFC 6455's registry: overload."""
 
 EXTENSION: Final = "vigil.websocket"
-"""ASGI extension of our server, a Direct; without it every message takes more steps."""
+"""ASGI extension of our server, a DirectWriter; without it every message takes more steps."""
 
 KNOWN_DOCUMENTS: Final = 256
 """Parsed and validated texts kept: a thousand subscribers that come back send few different ones."""
@@ -70,7 +70,7 @@ Authenticate: TypeAlias = Callable[[str | None], Principal | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Direct:
+class DirectWriter:
     """The operations of our server beyond ASGI's messages.
 
     Attributes
@@ -200,9 +200,9 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
         await self._send(text if isinstance(text, bytes) else text.encode())
 
     @property
-    def _direct(self) -> Direct | None:
+    def _direct_writer(self) -> DirectWriter | None:
         found = self._socket.scope.get("extensions", {}).get(EXTENSION)
-        return found if isinstance(found, Direct) else None
+        return found if isinstance(found, DirectWriter) else None
 
     async def _send(self, text: bytes) -> None:
         try:
@@ -221,7 +221,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
         self._gate.dropped += 1
         log.info("subscriber dropped", code=code, reason=reason)
         short = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
-        if (direct := self._direct) is not None:
+        if (direct := self._direct_writer) is not None:
             direct.drop(code, short)
             return
         with suppress(TimeoutError, OSError, RuntimeError):
@@ -281,7 +281,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
         context = RequestContext(self.context.services, principal=self.context.required_principal)
         key, renderer = self.view.renderers.acquire(document, node, field, variables, context)
         head = b'{"id":' + json.dumps(operation.id).encode() + b',"type":"next","payload":'
-        direct = self._direct
+        direct = self._direct_writer
 
         def push(event: SightingEvent) -> bool:
             try:

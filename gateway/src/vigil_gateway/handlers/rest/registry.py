@@ -22,7 +22,7 @@ from vigil_contracts.registry import KEPT_FIELD, EnrolmentReport, ErasureReceipt
 from vigil_contracts.resources import Camera, Problem, Resource, Site, Subject, check
 from vigil_gateway.principal import TOKEN_HOLDER, PermissionDeniedError, Principal
 from vigil_gateway.services.cameras import Cameras
-from vigil_gateway.services.enrolment import Enrolment, EnrolmentUnavailableError
+from vigil_gateway.services.enrolment import Enroller, EnrolmentUnavailableError
 from vigil_gateway.services.erasure import Eraser, ErasureUnfinishedError
 from vigil_gateway.services.inventory import Inventory
 from vigil_gateway.services.sites import Sites
@@ -61,7 +61,7 @@ class RegistryParts:
 
     sites: Sites
     cameras: Cameras
-    enrolment: Enrolment
+    enroller: Enroller
     eraser: Eraser
     inventory: Inventory
     status: StatusReader
@@ -136,21 +136,21 @@ def _add_subjects(router: APIRouter, parts: RegistryParts) -> None:
             photos, kept = await _photos(form, named, parts.max_photo_bytes), _kept(form, named)
         finally:
             await form.close()
-        return _json(await parts.enrolment.put(caller, subject, photos, kept, registrar))
+        return _json(await parts.enroller.put(caller, subject, photos, kept, registrar))
 
     @router.put("/subjects/{namespace}/{name}/registrar", status_code=204)
     async def claim_subject(
         caller: Caller, namespace: Segment, name: Segment, uid: uuid.UUID, registrar: uuid.UUID
     ) -> Response:
         key = ResourceKey(namespace, name)
-        if not await parts.enrolment.claim(caller, key, uid, registrar):
+        if not await parts.enroller.claim(caller, key, uid, registrar):
             raise HTTPException(404, f"no Subject {key} with uid {uid} is registered")
         return Response(status_code=204)
 
     @router.get("/subjects/{namespace}/{name}")
     async def get_subject(caller: Caller, namespace: Segment, name: Segment) -> Response:
         key = ResourceKey(namespace, name)
-        found = await parts.enrolment.stored(caller, key)
+        found = await parts.enroller.stored(caller, key)
         if found is None:
             raise HTTPException(404, f"no Subject {key} is registered")
         return _json(found)

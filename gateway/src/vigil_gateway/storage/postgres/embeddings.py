@@ -49,7 +49,7 @@ async def digests(connection: Connection, model_id: str, subject_id: uuid.UUID |
     return EMBEDDING_DIGESTS.read_all(await connection.fetch(_DIGESTS, model_id, subject_id))
 
 
-async def some(connection: Connection, model_id: str, rows: Sequence[EmbeddingDigestRow]) -> list[EmbeddingRow]:
+async def existing(connection: Connection, model_id: str, rows: Sequence[EmbeddingDigestRow]) -> list[EmbeddingRow]:
     """Return those of these embeddings that still exist."""
     subjects, photos = [row.subject_id for row in rows], [row.photo for row in rows]
     return EMBEDDINGS.read_all(await connection.fetch(_SOME, model_id, subjects, photos))

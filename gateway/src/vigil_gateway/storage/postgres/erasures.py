@@ -98,7 +98,7 @@ async def last_begun(connection: Connection, key: ResourceKey) -> dt.datetime | 
     return begun
 
 
-class Erasures:
+class ErasureStore:
     """Receipts and their counts; every method raises DatabaseError."""
 
     def __init__(self, database: Database) -> None:

@@ -75,5 +75,5 @@ async def _wanted(
 
 async def _entries(connection: Connection, model_id: str, rows: Sequence[EmbeddingDigestRow]) -> list[Entry]:
     """Return the embeddings of those of the rows that still exist."""
-    found = await embeddings.some(connection, model_id, rows)
+    found = await embeddings.existing(connection, model_id, rows)
     return [Entry(row.subject_id, row.photo, np.frombuffer(row.vector, "<f4")) for row in found]
