@@ -130,7 +130,7 @@ def test_personal_data_needs_a_principal(member: Member) -> None:
 def test_the_walk_finds_what_is_known_to_be_personal() -> None:
     found = {member.name for member in guarded()}
     assert found >= {
-        "Enroller._store",
+        "Enroller.put",
         "Enroller.stored",
         "Enroller.claim",
         "Eraser.erase_subject",
