@@ -17,7 +17,7 @@ from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import KubeError
 from vigil_operator.kube.kinds import OWN_KINDS
 from vigil_operator.kube.sweep import sweep
-from vigil_runtime.backoff import Backoff, spread
+from vigil_runtime.backoff import KUBERNETES, Backoff, spread
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +54,7 @@ class Comparison:
 
     async def run(self) -> None:
         """Compare each time it is due."""
-        backoff = Backoff(1.0, 30.0)
+        backoff = Backoff(*KUBERNETES)
         while True:
             await self._due.wait()
             self._due.clear()

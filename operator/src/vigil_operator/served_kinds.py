@@ -12,7 +12,7 @@ import structlog
 from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import KubeError
 from vigil_operator.kube.kinds import ADDRESSES, OWN_KINDS, Kind
-from vigil_runtime.backoff import Backoff
+from vigil_runtime.backoff import KUBERNETES, Backoff
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ class ServedKinds:
 
     async def wait(self) -> None:
         """Wait until the API server responds; kopf is going to watch the kinds that it serves then."""
-        backoff = Backoff(1.0, 30.0)
+        backoff = Backoff(*KUBERNETES)
         while True:
             try:
                 self._at_start = await self._ask()

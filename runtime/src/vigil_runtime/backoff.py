@@ -7,13 +7,38 @@ server do not come back at the same moment. Exponential backoff and jitter: RFC 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 FIRST_S: Final = 1.0
 LONGEST_S: Final = 60.0
+"""The default: a server of another program that an installation can do without for a while."""
+
+
+class Steps(NamedTuple):
+    """The first and the longest step of a backoff, in seconds; `Backoff(*STORE)`."""
+
+    first_s: float
+    longest_s: float
+
+
+STORE: Final = Steps(0.1, 2.0)
+"""A read or a write on which live data waits: Postgres, Qdrant, an open connection to the bus."""
+
+CONNECTION: Final = Steps(0.2, 10.0)
+"""A connection, or a task, that has to be made again."""
+
+KUBERNETES: Final = Steps(1.0, 30.0)
+"""Lists and watches of the API server, and what has to be known before a reconcile."""
+
+REFUSAL: Final = Steps(10.0, 600.0)
+"""A request that was refused for good: it succeeds after a person or another version changed something."""
+
+PHOTO_ADDRESS: Final = Steps(1.0, 3600.0)
+"""An address of a photo, which belongs to somebody else."""
+
 _MAX_DOUBLINGS: Final = 32
 
 

@@ -20,14 +20,11 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RetentionPolic
 from nats.js.errors import NotFoundError
 
 from vigil_contracts.bus import Stream, streams
-from vigil_runtime.backoff import Backoff
+from vigil_runtime.backoff import CONNECTION, Backoff
 
 log = logging.getLogger(__name__)
 
 CONNECT_DEADLINE_S: Final = 5.0
-CONNECT_FIRST_S: Final = 0.2
-CONNECT_LONGEST_S: Final = 10.0
-"""Backoff of the first connection, and of a new client after the server closed one."""
 
 RECONNECT_S: Final = 1
 """Between two attempts of nats.py to restore a connection that was lost; it knows no backoff."""
@@ -145,7 +142,7 @@ class BusConnection:
 
     async def run(self) -> None:
         """Connect, reconnect, and replace a client that the server closed, until cancelled."""
-        backoff = Backoff(CONNECT_FIRST_S, CONNECT_LONGEST_S)
+        backoff = Backoff(*CONNECTION)
         try:
             while True:
                 started = asyncio.get_running_loop().time()

@@ -18,7 +18,7 @@ async def run_forever(name: str, work: Callable[[], Awaitable[None]], *, until: 
 
     An error that `work` raises is logged with its traceback under the name of the task; nothing is raised.
     """
-    loop, backoff = asyncio.get_running_loop(), Backoff(1.0, 30.0)
+    loop, backoff = asyncio.get_running_loop(), Backoff()
     while until is None or not until.is_set():
         started = loop.time()
         try:

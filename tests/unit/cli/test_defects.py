@@ -13,6 +13,7 @@ from vigil_cli.dashboard import DashboardState
 from vigil_cli.standalone import background, progress
 from vigil_cli.standalone.defects import MAX_TRACE, Defects
 from vigil_cli.supervisor import ProcessSpec
+from vigil_runtime.backoff import Steps
 
 
 class Defective(Started):
@@ -31,7 +32,7 @@ class Defective(Started):
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "backoff_s", lambda *_: 0.01)
-    monkeypatch.setattr(background, "LONGEST_PAUSE_S", 0.01)
+    monkeypatch.setattr(background, "CONNECTION", Steps(0.01, 0.01))
 
 
 def shown(log: Path) -> str:

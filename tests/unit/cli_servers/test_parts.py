@@ -18,10 +18,10 @@ from vigil_cli.standalone.servers import go2rtc, nats, postgres, triton
 from vigil_cli.standalone.servers.folders import prepare
 from vigil_cli.standalone.servers.ports import Ports, answers, check_free, check_host, in_url
 from vigil_cli.supervisor import StartError
-from vigil_cli.supervisor.child import FIRST_PAUSE_S, HEALTHY_AFTER_S, LONGEST_PAUSE_S, pause_s
+from vigil_cli.supervisor.child import HEALTHY_AFTER_S, pause_s
 from vigil_cli.supervisor.known_errors import explain
 from vigil_cli.supervisor.logs import ProcessLog
-from vigil_runtime.backoff import Backoff
+from vigil_runtime.backoff import CONNECTION, Backoff
 
 
 @contextmanager
@@ -34,18 +34,18 @@ def taken() -> Iterator[int]:
 
 
 def test_pauses_double_up_to_a_bound() -> None:
-    backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
-    bounds = [min(0.2 * 2**n, 15.0) for n in range(9)]
+    backoff = Backoff(*CONNECTION)
+    bounds = [min(0.2 * 2**n, 10.0) for n in range(9)]
     pauses = [pause_s(backoff, 0.0) for _ in bounds]
     assert all(bound / 2 <= pause <= bound for pause, bound in zip(pauses, bounds, strict=True))
 
 
 def test_a_healthy_minute_resets_the_pauses() -> None:
-    backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+    backoff = Backoff(*CONNECTION)
     backoff.failures = 7
-    assert pause_s(backoff, HEALTHY_AFTER_S - 1) > FIRST_PAUSE_S
+    assert pause_s(backoff, HEALTHY_AFTER_S - 1) > CONNECTION.first_s
     assert backoff.failures == 8
-    assert pause_s(backoff, HEALTHY_AFTER_S) <= FIRST_PAUSE_S
+    assert pause_s(backoff, HEALTHY_AFTER_S) <= CONNECTION.first_s
     assert backoff.failures == 1
 
 

@@ -17,6 +17,7 @@ from vigil_models.catalogue import ArchiveSource, Model, Pack, WheelSource
 from vigil_models.errors import FetchError, LicenceNotAccepted
 from vigil_models.fetch import download as downloading
 from vigil_models.fetch import registry, store
+from vigil_runtime.backoff import Steps
 
 CONTENT = bytes(range(256)) * 4096
 SUM = hashlib.sha256(CONTENT).hexdigest()
@@ -116,7 +117,7 @@ def test_what_an_earlier_program_left_is_used_if_it_fits(
 def test_a_refusal_is_reported_in_one_sentence(
     statuses: list[int], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downloading, "FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr(downloading, "CONNECTION", Steps(0.0, 0.0))
     with serving(Server(statuses=statuses)) as server, pytest.raises(FetchError, match=message):
         downloading.download(server.url, tmp_path / "file.bin", sha256=SUM, progress=_silent)
     assert not (tmp_path / "file.bin").exists()
@@ -135,7 +136,7 @@ def test_another_file_than_expected_is_thrown_away(tmp_path: Path) -> None:
 
 
 def test_a_missing_server_is_reported_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloading, "FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr(downloading, "CONNECTION", Steps(0.0, 0.0))
     with pytest.raises(FetchError, match=r"http://127.0.0.1:9/x: ConnectError.*tried 5 times"):
         downloading.download("http://127.0.0.1:9/x", tmp_path / "x", sha256=None, progress=_silent)
 

@@ -13,6 +13,7 @@ from vigil_operator.kube.kinds import Key, Kind
 from vigil_operator.reconcile import registration_memory
 from vigil_operator.reconcile.camera.registration import CameraRegistrar
 from vigil_operator.reconcile.registration_memory import RegistrationMemory
+from vigil_runtime.backoff import Steps
 from vigil_runtime.registry.client import RegistryClient as Registry
 
 KEY = Key(Kind.CAMERA, "default", "front")
@@ -43,7 +44,7 @@ async def test_a_refused_camera_is_logged_once_and_retried(
     answers, registry = identity
     counted: list[tuple[str, str]] = []
     registry.on_refused = lambda method, kind: counted.append((method, kind))
-    monkeypatch.setattr(registration_memory, "FIRST_REFUSED_S", 0.2)
+    monkeypatch.setattr(registration_memory, "REFUSAL", Steps(0.2, 600.0))
     registrar, memory = CameraRegistrar(registry), RegistrationMemory()
     with capture_logs() as logged:
         again_s = await registrar.put(KEY, camera_object(), memory)

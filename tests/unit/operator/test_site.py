@@ -15,11 +15,11 @@ from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import AwayError
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.reconcile.context import ReconcileContext
-from vigil_operator.reconcile.registration_memory import FIRST_REFUSED_S
 from vigil_operator.reconcile.site import endpoints as site_endpoints
 from vigil_operator.reconcile.site.reconciler import SiteReconciler
 from vigil_operator.registry.identity_status import IdentityStatus
 from vigil_operator.routes import add_indices
+from vigil_runtime.backoff import REFUSAL
 from vigil_runtime.registry.client import RegistryClient as Registry
 
 KEY = Key(Kind.SITE, "default", "default")
@@ -113,7 +113,7 @@ async def test_a_refusal_is_reported_until_identity_accepts(
     assert context.capacities.get("default") == 200
     answers.code = 204
     registration = reconciler._memories[KEY].registration
-    assert 0 < registration.retry_at - time.monotonic() <= FIRST_REFUSED_S
+    assert 0 < registration.retry_at - time.monotonic() <= REFUSAL.first_s
     registration.retry_at = 0.0
     await reconciler.reconcile(KEY)
     assert ready(context)[0] == "Resolved"

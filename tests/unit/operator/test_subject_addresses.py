@@ -20,10 +20,11 @@ from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.reconcile.subject import photos as subject_photos
 from vigil_operator.reconcile.subject.conditions import Enrolment
-from vigil_operator.reconcile.subject.enrolment import LONGEST_PHOTO_RETRY_S, Enroller
+from vigil_operator.reconcile.subject.enrolment import Enroller
 from vigil_operator.reconcile.subject.erasure import FINALIZER
 from vigil_operator.reconcile.subject.photos import NO_RETRY
 from vigil_operator.registry.identity_status import IdentityStatus
+from vigil_runtime.backoff import PHOTO_ADDRESS
 from vigil_runtime.registry.client import RegistryClient as Registry
 from vigil_runtime.registry.client import registered
 
@@ -180,13 +181,13 @@ async def test_failed_downloads_are_repeated_ever_more_seldom(bench: Bench, phot
     for _ in range(14):
         enrolment, again_s = await bench.enrol(one=b"one", two=b"two")
         assert again_s is not None
-        assert again_s <= LONGEST_PHOTO_RETRY_S
+        assert again_s <= PHOTO_ADDRESS.longest_s
         pauses.append(again_s)
         await bench.enrol(one=b"one", two=b"two")  # a look for another reason asks nobody
         bench.pass_time()
     assert (photos.asked.count("one"), photos.asked.count("two")) == (1, 14)
     assert identity.sent == [{"one"}]
-    assert pauses[-1] > LONGEST_PHOTO_RETRY_S / 3 > 60 > pauses[2]
+    assert pauses[-1] > PHOTO_ADDRESS.longest_s / 3 > 60 > pauses[2]
     assert enrolment.absent is not None
     assert enrolment.absent["two"].reason is PhotoReason.NOT_FOUND
     photos.there["two"] = b"two"

@@ -14,7 +14,7 @@ from gql.transport.websockets_protocol import WebsocketsProtocolTransportBase
 from websockets.exceptions import WebSocketException
 
 from vigil_cli.client import documents
-from vigil_runtime.backoff import Backoff
+from vigil_runtime.backoff import CONNECTION, Backoff
 
 CONNECT_TIMEOUT_S = 10
 QUERY_TIMEOUT_S = 15
@@ -22,7 +22,6 @@ PASSING = {"UNAVAILABLE", "TIMEOUT", "INTERNAL"}
 """Codes of errors after which the same request may succeed."""
 REFUSED = {4400, 4401, 4403}
 """Close codes of graphql-transport-ws after which the same connection fails again: bad request, no or wrong token."""
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
 
 Json = dict[str, Any]
 
@@ -171,7 +170,7 @@ class _ConnectionState:
     on_lost: Callable[[str], None] = lambda _: None
     on_back: Callable[[], None] = lambda: None
     _reported: bool = False
-    _backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S))
+    _backoff: Backoff = field(default_factory=lambda: Backoff(*CONNECTION))
 
     def connected(self) -> None:
         if self._reported:

@@ -6,10 +6,7 @@ from contextlib import asynccontextmanager
 
 from vigil_cli.dashboard import DashboardState
 from vigil_cli.standalone.defects import Defects
-from vigil_runtime.backoff import Backoff, retry
-
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.3, 15.0
-"""Before a failed task starts again."""
+from vigil_runtime.backoff import CONNECTION, Backoff, retry
 
 
 @asynccontextmanager
@@ -23,7 +20,7 @@ async def background_tasks(
             dashboard.emit("error", f"{name} failed and starts again: {defects.describe(error)}")
             defects.record(f"{name} failed", error)
 
-        await retry(run, on=(Exception,), backoff=Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S), failed=failed)
+        await retry(run, on=(Exception,), backoff=Backoff(*CONNECTION), failed=failed)
 
     tasks = [asyncio.create_task(supervise(name, run), name=name) for name, run in runs.items()]
     try:

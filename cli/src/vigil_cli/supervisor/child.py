@@ -13,13 +13,11 @@ from vigil_cli.supervisor.known_errors import explain
 from vigil_cli.supervisor.logs import ProcessLog
 from vigil_cli.supervisor.reaper import Reaper
 from vigil_cli.supervisor.spec import ProcessSpec, ProcessState, ProcessStatus, StartError
-from vigil_runtime.backoff import Backoff
+from vigil_runtime.backoff import CONNECTION, Backoff
 
 READY_POLL_S = 0.05
 GIVE_UP_AFTER = 5
 """Failed starts in a row after which `wait_ready` gives up. The process is still started again."""
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 15.0
-"""Before a restart. Most ends are single ones, and the restart is there for a camera without a viewer."""
 HEALTHY_AFTER_S = 60.0
 """After so many healthy seconds earlier failures no longer count."""
 DRAIN_S = 1.0
@@ -105,7 +103,7 @@ class Child:
                     await process.wait()
 
     async def _keep_running(self) -> None:
-        backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        backoff = Backoff(*CONNECTION)
         while not self._stopping:
             await asyncio.gather(*(child.ready.wait() for child in self._before))
             code, healthy_s = await self._run_once()

@@ -1,17 +1,13 @@
 """The bus of a site: a connection that is of use once the site's streams are there."""
 
 import asyncio
-from typing import Final
 
 import structlog
 
-from vigil_runtime.backoff import Backoff, retry
+from vigil_runtime.backoff import STORE, Backoff, retry
 from vigil_runtime.bus import BUS_ERRORS, BusAddress, BusConnection, describe_error, ensure_streams
 
 log = structlog.get_logger(__name__)
-
-FIRST_PAUSE_S: Final = 0.1
-MAX_PAUSE_S: Final = 2.0
 
 
 class SiteBus(BusConnection):
@@ -44,7 +40,7 @@ class SiteBus(BusConnection):
         number = 0
         while True:
             number = await self.wait_connected(after=number)
-            await retry(self._make_streams, on=BUS_ERRORS, backoff=Backoff(FIRST_PAUSE_S, MAX_PAUSE_S))
+            await retry(self._make_streams, on=BUS_ERRORS, backoff=Backoff(*STORE))
             if self.last_error and self.connected:
                 self.last_error = ""
             self._prepared_for = number

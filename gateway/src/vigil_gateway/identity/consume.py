@@ -13,13 +13,11 @@ from vigil_gateway.identity.metrics import Metrics
 from vigil_gateway.identity.pipeline import Pipeline
 from vigil_gateway.identity.recorder import Outcome, Result
 from vigil_gateway.storage.errors import DatabaseError, GalleryError
-from vigil_runtime.backoff import Backoff
+from vigil_runtime.backoff import STORE, Backoff
 from vigil_runtime.bus import BUS_ERRORS
 
 log = structlog.get_logger(__name__)
 
-FIRST_PAUSE_S: Final = 0.1
-MAX_PAUSE_S: Final = 3.0
 MAX_DELIVERIES: Final = 12
 """An event that causes an unforeseen error is rejected after so many attempts, about a minute."""
 
@@ -34,7 +32,7 @@ class SightingProcessor:
         self._bus = bus
         self._pipeline = pipeline
         self._metrics = metrics
-        self._backoff = Backoff(FIRST_PAUSE_S, MAX_PAUSE_S)
+        self._backoff = Backoff(*STORE)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Process sightings until `stopping` is set; the batch that is being recorded then is finished."""

@@ -16,13 +16,11 @@ from vigil_gateway.services import housekeeping
 from vigil_gateway.settings import IdentitySettings
 from vigil_gateway.storage.errors import DatabaseError, GalleryError
 from vigil_gateway.storage.postgres import outbox
-from vigil_runtime.backoff import Backoff, retry
+from vigil_runtime.backoff import CONNECTION, Backoff, retry
 from vigil_runtime.tasks import run_forever
 
 log = structlog.get_logger(__name__)
 
-FIRST_PAUSE_S: Final = 0.2
-MAX_PAUSE_S: Final = 5.0
 REPAIR_EVERY_S: Final = 5.0
 DRAIN_S: Final = 3.0
 """For what was committed to be published after SIGTERM; what is left is published at the next start."""
@@ -147,6 +145,6 @@ async def _until_available(work: Callable[[], Awaitable[None]]) -> None:
     await retry(
         work,
         on=(DatabaseError, GalleryError),
-        backoff=Backoff(FIRST_PAUSE_S, MAX_PAUSE_S),
+        backoff=Backoff(*CONNECTION),
         failed=lambda error: log.info("waiting for a store", reason=str(error)),
     )

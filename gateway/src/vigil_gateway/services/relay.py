@@ -26,7 +26,7 @@ from vigil_gateway.storage.postgres import outbox
 from vigil_gateway.storage.postgres.pool import Connection, Database, storage_errors
 from vigil_gateway.storage.postgres.rows import EventRow, PublishedRow
 from vigil_gateway.storage.postgres.sightings import NOTIFY_CHANNEL
-from vigil_runtime.backoff import Backoff, jittered
+from vigil_runtime.backoff import STORE, Backoff, jittered
 from vigil_runtime.bus import BUS_ERRORS, BusAwayError
 
 log = structlog.get_logger(__name__)
@@ -38,9 +38,6 @@ LEAD_EVERY_S: Final = 1.0
 
 LOOK_EVERY_S: Final = 2.0
 """Between two looks at the outbox, in case a notification is lost; a dead connection is noticed so too."""
-
-FIRST_PAUSE_S: Final = 0.1
-MAX_PAUSE_S: Final = 2.0
 
 
 class Relay:
@@ -62,7 +59,7 @@ class Relay:
         self._bus = bus
         self._wake = wake
         self._metrics = metrics
-        self._backoff = Backoff(FIRST_PAUSE_S, MAX_PAUSE_S)
+        self._backoff = Backoff(*STORE)
 
     async def run(self) -> None:
         """Relay events whenever no other process does, until cancelled."""

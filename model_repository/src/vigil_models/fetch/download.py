@@ -11,13 +11,12 @@ from urllib.parse import unquote, urlsplit
 import httpx
 
 from vigil_models.errors import FetchError
-from vigil_runtime.backoff import Backoff
+from vigil_runtime.backoff import CONNECTION, Backoff
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the file name, bytes so far, and bytes in all (None while unknown)."""
 
 ATTEMPTS = 5
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 10.0
 TIMEOUT = httpx.Timeout(30, connect=10)
 
 
@@ -88,7 +87,7 @@ def _fetch(url: str, part: Path, progress: Progress, verify: ssl.SSLContext | No
 
 
 def _try(client: httpx.Client, url: str, part: Path, progress: Progress) -> None:
-    backoff = Backoff(FIRST_WAIT_S, LONGEST_WAIT_S)
+    backoff = Backoff(*CONNECTION)
     while True:
         try:
             return _continue(client, url, part, progress)

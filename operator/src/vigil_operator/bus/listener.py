@@ -18,7 +18,7 @@ from vigil_contracts.bus import MessageKind, bus_subjects, camera_stream, parse_
 from vigil_contracts.conditions import SiteReason
 from vigil_contracts.events import CameraHeartbeat, EventError, decode
 from vigil_operator.bus.heartbeats import BusProblem, Heartbeats
-from vigil_runtime.backoff import Backoff
+from vigil_runtime.backoff import KUBERNETES, Backoff
 from vigil_runtime.bus import BUS_ERRORS, BusAddress, BusConnection, describe_error, read_last_values
 
 log = structlog.get_logger(__name__)
@@ -68,7 +68,7 @@ class BusListener:
 
     async def _listen(self) -> None:
         """Subscribe and read the last heartbeats after each connection."""
-        seen, backoff = 0, Backoff(1.0, 30.0)
+        seen, backoff = 0, Backoff(*KUBERNETES)
         while True:
             connection = await self._connection.wait_connected(after=seen)
             try:

@@ -22,7 +22,7 @@ from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import FORBIDDEN, DeniedError, GoneError, KubeError, NotFoundError
 from vigil_operator.kube.kinds import ADDRESSES, Kind, Object
 from vigil_operator.metrics import Metrics
-from vigil_runtime.backoff import Backoff, spread
+from vigil_runtime.backoff import KUBERNETES, Backoff, spread
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +76,7 @@ class Watch:
         self._metrics = metrics
         self._scope = scope
         self._version = ""
-        self._backoff = Backoff(0.5, 30.0)
+        self._backoff = Backoff(*KUBERNETES)
         self.synced = asyncio.Event()
         """Set after the first list, or when the kind is not served."""
         self.recovered: Callable[[], None] = lambda: None

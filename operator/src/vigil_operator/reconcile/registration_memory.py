@@ -1,15 +1,8 @@
 """Memory of the registration of a Camera or a Site with identity."""
 
 from dataclasses import dataclass, field
-from typing import Final
 
-from vigil_runtime.backoff import Backoff
-
-FIRST_RETRY_S: Final = 1.0
-LONGEST_RETRY_S: Final = 60.0
-FIRST_REFUSED_S: Final = 10.0
-LONGEST_REFUSED_S: Final = 600.0
-"""A refused manifest is refused again until it changes or both programs have the same version."""
+from vigil_runtime.backoff import REFUSAL, Backoff
 
 
 @dataclass(slots=True)
@@ -32,8 +25,8 @@ class RegistrationMemory:
     refused: str = ""
     refusal: str = ""
     retry_at: float = 0.0
-    backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_RETRY_S, LONGEST_RETRY_S))
-    refusals: Backoff = field(default_factory=lambda: Backoff(FIRST_REFUSED_S, LONGEST_REFUSED_S))
+    backoff: Backoff = field(default_factory=Backoff)
+    refusals: Backoff = field(default_factory=lambda: Backoff(*REFUSAL))
 
     def accept(self, mark: str) -> None:
         """Note that identity accepted the manifest with this fingerprint."""

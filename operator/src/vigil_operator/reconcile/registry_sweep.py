@@ -19,14 +19,12 @@ from vigil_operator.kube.errors import KubeError, NotFoundError
 from vigil_operator.kube.kinds import REGISTERED_KINDS, Key, Kind
 from vigil_operator.reconcile.context import ReconcileContext, Reconciler
 from vigil_operator.reconcile.subject.reconciler import SubjectReconciler
-from vigil_runtime.backoff import KeyedBackoff
+from vigil_runtime.backoff import FIRST_S, KeyedBackoff
 from vigil_runtime.registry.client import RegistryClient as Registry
 from vigil_runtime.registry.errors import RegistryError
 
 log = structlog.get_logger(__name__)
 
-FIRST_RETRY_S: Final = 2.0
-LONGEST_RETRY_S: Final = 300.0
 MAX_LOGGED: Final = 10
 """Names of remaining entries in the log."""
 
@@ -44,7 +42,7 @@ class RegistrySweep:
         self._context = context
         self._registry = registry
         self._subjects = subjects
-        self._again: KeyedBackoff[Kind] = KeyedBackoff(FIRST_RETRY_S, LONGEST_RETRY_S)
+        self._again: KeyedBackoff[Kind] = KeyedBackoff(FIRST_S)
 
     async def run(self) -> None:
         """Compare all kinds, however long identity or the API server is away; only while this operator leads."""

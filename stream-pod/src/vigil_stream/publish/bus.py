@@ -14,7 +14,7 @@ from nats.js import JetStreamContext
 from vigil_contracts import bus
 from vigil_contracts.bus import MessageKind
 from vigil_contracts.ids import ResourceKey
-from vigil_runtime.backoff import Backoff
+from vigil_runtime.backoff import CONNECTION, Backoff
 from vigil_runtime.bus import BUS_ERRORS, BusAddress, BusAwayError, BusConnection, describe_error, ensure_streams
 from vigil_stream.observer import StreamObserver
 from vigil_stream.publish.journal import Entry, Journal, JournalError
@@ -91,7 +91,7 @@ class Publisher:
 
     async def _send_forever(self) -> None:
         await self._connection.wait_connected()
-        backoff = Backoff(0.2, 10.0)
+        backoff = Backoff(*CONNECTION)
         while True:
             self._new_events.clear()
             try:

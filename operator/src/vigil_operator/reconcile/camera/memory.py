@@ -11,7 +11,7 @@ from vigil_operator.reconcile.camera.edited_pods import PodMemory
 from vigil_operator.reconcile.camera.foreign_installations import ClaimMemory
 from vigil_operator.reconcile.camera.heartbeat_attribution import HeartbeatAttribution
 from vigil_operator.reconcile.conflicts import ConflictLimiter
-from vigil_operator.reconcile.registration_memory import FIRST_RETRY_S, LONGEST_RETRY_S, RegistrationMemory
+from vigil_operator.reconcile.registration_memory import RegistrationMemory
 from vigil_operator.reconcile.status_memory import StatusMemory
 from vigil_runtime.backoff import Backoff
 
@@ -38,7 +38,7 @@ class CameraMemory:
     written_at: float = float("-inf")
     granted_site: str | None = None
     yields: bool = False
-    backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_RETRY_S, LONGEST_RETRY_S))
+    backoff: Backoff = field(default_factory=Backoff)
     status: StatusMemory = field(default_factory=StatusMemory)
     conflicts: dict[Kind, ConflictLimiter] = field(default_factory=dict)
     claim: ClaimMemory = field(default_factory=ClaimMemory)

@@ -19,8 +19,8 @@ from vigil_operator.kube.compare import fingerprint
 from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.queue import WorkQueue
 from vigil_operator.reconcile.camera.memory import CameraMemories
-from vigil_operator.reconcile.registration_memory import FIRST_RETRY_S, LONGEST_RETRY_S, RegistrationMemory
-from vigil_runtime.backoff import KeyedBackoff
+from vigil_operator.reconcile.registration_memory import RegistrationMemory
+from vigil_runtime.backoff import FIRST_S, KeyedBackoff
 from vigil_runtime.registry.client import RegistryClient, registered
 from vigil_runtime.registry.errors import RegistryError, RegistryRefusedError
 
@@ -41,7 +41,7 @@ class CameraRegistrar:
     def __init__(self, registry: RegistryClient) -> None:
         self._registry = registry
         self._removed: dict[Key, None] = {}
-        self._removals: KeyedBackoff[Key] = KeyedBackoff(FIRST_RETRY_S, LONGEST_RETRY_S)
+        self._removals: KeyedBackoff[Key] = KeyedBackoff(FIRST_S)
 
     async def put(self, key: Key, obj: Object, memory: RegistrationMemory) -> float | None:
         """Register a Camera unless identity has it so; return the seconds until the next attempt after a failure."""

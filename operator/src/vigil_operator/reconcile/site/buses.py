@@ -20,7 +20,7 @@ from vigil_operator.kube.kinds import Key, Kind, Object
 from vigil_operator.reconcile.context import ReconcileContext
 from vigil_operator.resources.names import BUS_TOKEN
 from vigil_operator.settings import Settings
-from vigil_runtime.backoff import Backoff
+from vigil_runtime.backoff import KUBERNETES, Backoff
 from vigil_runtime.bus import BusAddress
 
 log = structlog.get_logger(__name__)
@@ -54,7 +54,7 @@ class Buses:
         self._changed = asyncio.Event()
         self._running: dict[BusOwner, tuple[BusListener, asyncio.Task[None]]] = {}
         self._adjusted = asyncio.Event()
-        self._backoff = Backoff(1.0, 30.0)
+        self._backoff = Backoff(*KUBERNETES)
         context.cache.listen(self._note)
 
     @property

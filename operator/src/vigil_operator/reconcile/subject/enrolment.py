@@ -11,7 +11,6 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 import structlog
 
@@ -25,18 +24,13 @@ from vigil_operator.reconcile.subject.conditions import Enrolment, barred
 from vigil_operator.reconcile.subject.erasure import FINALIZER, has_finalizer
 from vigil_operator.reconcile.subject.photos import PhotoSet
 from vigil_operator.registry.identity_status import NOT_CONFIGURED, IdentityStatus
-from vigil_runtime.backoff import KeyedBackoff
+from vigil_runtime.backoff import FIRST_S, PHOTO_ADDRESS, KeyedBackoff
 from vigil_runtime.photos import Downloader
 from vigil_runtime.registry.client import RegistryClient as Registry
 from vigil_runtime.registry.enrolment import keep_absent, lost_reuse, plan_enrolment, wanted_digest
 from vigil_runtime.registry.errors import RegistryError, RegistryRefusedError
 
 log = structlog.get_logger(__name__)
-
-FIRST_RETRY_S: Final = 1.0
-LONGEST_RETRY_S: Final = 60.0
-LONGEST_PHOTO_RETRY_S: Final = 3600.0
-"""Between two downloads of a photo that failed."""
 
 
 @dataclass(slots=True)
@@ -87,8 +81,8 @@ class Enroller:
         self._downloader = Downloader(settings.allowed_photo_networks)
         self._slots = asyncio.Semaphore(settings.photos_at_once)
         self._memories: dict[Key, SubjectMemory] = {}
-        self._again: KeyedBackoff[Key] = KeyedBackoff(FIRST_RETRY_S, LONGEST_RETRY_S)
-        self._photos_again: KeyedBackoff[Key] = KeyedBackoff(FIRST_RETRY_S, LONGEST_PHOTO_RETRY_S)
+        self._again: KeyedBackoff[Key] = KeyedBackoff(FIRST_S)
+        self._photos_again: KeyedBackoff[Key] = KeyedBackoff(*PHOTO_ADDRESS)
 
     async def enrol(self, key: Key, obj: Object, subject: Subject) -> tuple[Enrolment, float | None]:
         """Bring the enrolment at identity to what the Subject asks for.
@@ -107,7 +101,7 @@ class Enroller:
             return Enrolment(memory.report if memory else None, error=str(error)), self._again.next_s(key)
         self._again.forget(key)
         if memory.again_at < float("inf"):
-            return enrolment, max(memory.again_at - time.monotonic(), FIRST_RETRY_S)
+            return enrolment, max(memory.again_at - time.monotonic(), FIRST_S)
         self._photos_again.forget(key)
         return enrolment, None
 

@@ -20,15 +20,13 @@ from vigil_operator.reconcile.context import ReconcileContext, Result
 from vigil_operator.reconcile.subject import conditions as subject_conditions
 from vigil_operator.reconcile.subject.status import SubjectReporter
 from vigil_operator.registry.identity_status import NOT_CONFIGURED
-from vigil_runtime.backoff import KeyedBackoff
+from vigil_runtime.backoff import FIRST_S, KeyedBackoff
 from vigil_runtime.registry.client import RegistryClient as Registry
 from vigil_runtime.registry.errors import RegistryError
 
 log = structlog.get_logger(__name__)
 
 FINALIZER: Final = "vigil.dev/erasure"
-FIRST_AGAIN_S: Final = 1.0
-MOST_AGAIN_S: Final = 60.0
 STATUS_S: Final = 5.0
 """Writing the progress must not delay the erasure for longer."""
 
@@ -48,7 +46,7 @@ class SubjectEraser:
         self._context = context
         self._registry = registry
         self._reporter = reporter
-        self._again: KeyedBackoff[Key] = KeyedBackoff(FIRST_AGAIN_S, MOST_AGAIN_S)
+        self._again: KeyedBackoff[Key] = KeyedBackoff(FIRST_S)
         self._announced: set[str] = set()
 
     async def erase(self, key: Key) -> Result:
@@ -66,7 +64,7 @@ class SubjectEraser:
         metadata = live["metadata"]
         if not metadata.get("deletionTimestamp") or not has_finalizer(live):
             # What was last seen is out of date: under this name there is another Subject by now, and it stays.
-            return Result("Waiting", again_s=FIRST_AGAIN_S)
+            return Result("Waiting", again_s=FIRST_S)
         uid = metadata.get("uid", "")
         try:
             receipt = await self._erase_and_report(key, live, uid)

@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from vigil_contracts.bus import MessageKind, bus_subjects, camera_stream
-from vigil_runtime.backoff import Backoff, retry
+from vigil_runtime.backoff import CONNECTION, Backoff, retry
 from vigil_runtime.bus import BUS_ERRORS, BusAddress, BusConnection, read_last_values
 
 log = structlog.get_logger(__name__)
@@ -44,10 +44,10 @@ class BusListener(BusConnection):
         number = 0
         while True:
             number = await self.wait_connected(after=number)
-            await retry(self._subscribe, on=BUS_ERRORS, backoff=Backoff(0.2, 5.0))
+            await retry(self._subscribe, on=BUS_ERRORS, backoff=Backoff(*CONNECTION))
             try:
                 async with asyncio.timeout(SNAPSHOT_S):
-                    await retry(self._read_heartbeats, on=BUS_ERRORS, backoff=Backoff(0.2, 5.0))
+                    await retry(self._read_heartbeats, on=BUS_ERRORS, backoff=Backoff(*CONNECTION))
             except TimeoutError:
                 log.warning("last heartbeats not read in time", seconds=SNAPSHOT_S)
 

@@ -18,7 +18,7 @@ from vigil_gateway.handlers.graphql.event_types import sighting_event
 from vigil_gateway.handlers.graphql.live.ring import Entry, Ring
 from vigil_gateway.storage.errors import DatabaseError
 from vigil_gateway.storage.postgres.rows import EventRow
-from vigil_runtime.backoff import Backoff
+from vigil_runtime.backoff import STORE, Backoff
 
 log = structlog.get_logger(__name__)
 
@@ -30,9 +30,6 @@ MAX_EARLY: Final = 4096
 
 TAIL_CHECK_S: Final = 1.0
 """A lost last message is noticed within this time plus one query: below the 2 s that are promised."""
-
-FIRST_PAUSE_S: Final = 0.1
-LONGEST_PAUSE_S: Final = 2.0
 
 
 class EventStore(Protocol):
@@ -135,7 +132,7 @@ class Feed:
 
     async def run(self) -> None:
         """Fill gaps until cancelled; while Postgres is away, try again with growing pauses."""
-        backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        backoff = Backoff(*STORE)
         while True:
             try:
                 await self._catch_up()

@@ -21,7 +21,7 @@ from vigil_gateway.handlers.graphql.live.feed import EventStore, Feed
 from vigil_gateway.handlers.graphql.live.history import History
 from vigil_gateway.handlers.graphql.live.ring import Entry
 from vigil_gateway.storage.errors import DatabaseError
-from vigil_runtime.backoff import Backoff, retry
+from vigil_runtime.backoff import STORE, Backoff, retry
 
 log = structlog.get_logger(__name__)
 
@@ -29,8 +29,6 @@ Wants = Callable[[SightingEvent], bool]
 Push = Callable[[SightingEvent], bool]
 """Deliver an event at once, without waiting; False: it could not be, and nothing was delivered."""
 
-FIRST_PAUSE_S: Final = 0.1
-LONGEST_PAUSE_S: Final = 2.0
 
 BATCH: Final = 64
 """Entries taken between two chances for other tasks to run."""
@@ -233,7 +231,7 @@ class Hub:
                 _check_kept(position, await self._store.oldest_seq(), newest)
             return entries or [Entry(newest, None)]
 
-        return await retry(read, on=(DatabaseError,), backoff=Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S))
+        return await retry(read, on=(DatabaseError,), backoff=Backoff(*STORE))
 
     def close(self, reason: str) -> None:
         """End every subscription, and each that begins later: the gateway stops."""
