@@ -39,7 +39,7 @@ class LocalInference:
     def __init__(self, repository: Path) -> None:
         parameters: dict[str, dict[str, str]] = {model.name: model.parameters for model in read(repository).models}
         self._detector = _session(repository / DETECTION / VERSION / "model.onnx")
-        self._recogniser = _session(repository / RECOGNITION / VERSION / "model.onnx")
+        self._embedder = _session(repository / RECOGNITION / VERSION / "model.onnx")
         dims = tuple(side if isinstance(side, int) else -1 for side in self._detector.get_inputs()[0].shape[1:])
         self._detector_info = detector_info(parameters[DETECTION], dims=dims)
         self._embedder_info = embedder_info(parameters[RECOGNITION])
@@ -61,7 +61,7 @@ class LocalInference:
     def embed(self, faces: NDArray[np.uint8], *, deadline_s: float | None = None) -> EmbedderResult:
         """Return the embeddings of aligned faces [N,112,112,3] uint8 RGB; as `FaceModels.embed`."""
         del deadline_s
-        values = self._recogniser.run(None, {self._recogniser.get_inputs()[0].name: faces})[0]
+        values = self._embedder.run(None, {self._embedder.get_inputs()[0].name: faces})[0]
         return InferenceResult(values, self._embedder_info, HERE)
 
 

@@ -1,6 +1,5 @@
 """Settings of the operator, from variables with the prefix VIGIL_."""
 
-import ipaddress
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, SecretStr, TypeAdapter, ValidationError, model_validator
@@ -8,9 +7,9 @@ from pydantic_settings import NoDecode
 
 from vigil_contracts.ids import DNS_LABEL
 from vigil_contracts.resources.scheduling import LabelKey, LabelText
+from vigil_runtime.photos import IpNetwork, parse_networks
 from vigil_runtime.settings import BusSettings, HttpSettings, split_list
 
-IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 Label = Annotated[str, Field(pattern=f"^{DNS_LABEL.pattern}$")]
 OWN_LABELS: Final = ("app.kubernetes.io/", "vigil.dev/")
 """Prefixes of the labels that Vigil sets and finds its objects by."""
@@ -99,7 +98,7 @@ class Settings(BusSettings, HttpSettings):
     @property
     def allowed_photo_networks(self) -> tuple[IpNetwork, ...]:
         """The networks of photos one by one."""
-        return tuple(ipaddress.ip_network(part) for part in split_list(self.photo_networks))
+        return parse_networks(self.photo_networks)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -32,9 +32,9 @@ spec:
 """
 
 
-def goal(folder: Path, text: str, recogniser: str = "m@1") -> Desired:
+def goal(folder: Path, text: str, embedder: str = "m@1") -> Desired:
     (folder / "a.yaml").write_text(text)
-    return desired(load([folder]), recogniser)
+    return desired(load([folder]), embedder)
 
 
 @pytest.mark.parametrize(

@@ -68,19 +68,19 @@ class Desired:
     """Triton servers that the Site prefers to the one of this machine, host:port."""
 
 
-def desired(manifests: Manifests, recogniser_id: str, extra: tuple[Camera, ...] = ()) -> Desired:
+def desired(manifests: Manifests, embedder_id: str, extra: tuple[Camera, ...] = ()) -> Desired:
     """Return the desired state.
 
     Parameters
     ----------
-    recogniser_id
+    embedder_id
         Subjects are enrolled again when it changes: no photo is stored, and only embeddings of one model are compared.
     extra
         Cameras without a manifest, such as the webcam.
     """
     cameras = [_camera(declared, manifests) for declared in manifests.cameras.values()]
     cameras += [_plain_camera(camera, {}) for camera in extra]
-    subjects = [_subject(declared, manifests, recogniser_id) for declared in manifests.subjects.values()]
+    subjects = [_subject(declared, manifests, embedder_id) for declared in manifests.subjects.values()]
     sites = [_site(declared.resource) for declared in manifests.sites.values()]
     site = site_of(manifests)
     return Desired(
@@ -127,7 +127,7 @@ def _plain_camera(camera: Camera, credentials: Mapping[str, bytes]) -> DesiredCa
     )
 
 
-def _subject(declared: Declared[Subject], manifests: Manifests, recogniser_id: str) -> DesiredSubject:
+def _subject(declared: Declared[Subject], manifests: Manifests, embedder_id: str) -> DesiredSubject:
     subject = declared.resource
     namespace = subject.metadata.namespace
     bytes_of = []
@@ -136,7 +136,7 @@ def _subject(declared: Declared[Subject], manifests: Manifests, recogniser_id: s
         stores = manifests.secrets if photo.secret_key_ref else manifests.config_maps
         data = stores.get((namespace, reference.name), {}).get(reference.key, b"") if reference else b""
         bytes_of.append(photo.sha256 or hashlib.sha256(data).hexdigest())
-    digest = _digest(as_json(subject), bytes_of, recogniser_id)
+    digest = _digest(as_json(subject), bytes_of, embedder_id)
     return DesiredSubject(subject.metadata.key, declared, manifests, digest)
 
 

@@ -24,14 +24,13 @@ class Models:
     ----------
     folder
         A Triton repository.
-    detector_id, recogniser_id
-        Model ids, as the models' configuration states them.
+    embedder_id
+        Id of the recognition model, as its configuration states it.
     """
 
     pack: str
     folder: Path
-    detector_id: str
-    recogniser_id: str
+    embedder_id: str
 
 
 def prepare(pack_name: str, observer: PreparationObserver, cache: Path | None = None) -> Models:
@@ -62,7 +61,7 @@ def prepare(pack_name: str, observer: PreparationObserver, cache: Path | None = 
     except OSError as error:
         raise CommandError(f"The model pack cannot be stored in {where} ({error.strerror}); free some space.") from None
     ids = {model.name: model.model_id for model in manifest.models}
-    return Models(pack_name, folder, ids["face_detection"], ids["face_recognition"])
+    return Models(pack_name, folder, ids["face_recognition"])
 
 
 def _exporter_digest() -> str:

@@ -97,7 +97,7 @@ class Session:
         CommandError, StartError
             A part cannot be started; the parts that were started are stopped.
         """
-        goal = desired(manifests, self._models.recogniser_id, self._options.extra_cameras)
+        goal = desired(manifests, self._models.embedder_id, self._options.extra_cameras)
         async with AsyncExitStack() as stack:
             stack.callback(self._set_phase, "Stopped")
             supervisor = await stack.enter_async_context(Supervisor(self._state.root, self._dashboard.process))
@@ -232,7 +232,7 @@ class Session:
                 continue
             self._dashboard.findings = []
             self._dashboard.notices.pop("manifests", None)
-            goal = desired(manifests, self._models.recogniser_id, self._options.extra_cameras)
+            goal = desired(manifests, self._models.embedder_id, self._options.extra_cameras)
             self._dashboard.problem("Site", needs_restart(running, goal))
             before = manifests
             self._declare(manifests)
