@@ -107,3 +107,24 @@ def test_a_known_photo_without_a_face_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(CommandError, match="no face was found"):
         try_.run(empty, empty, tmp_path / "drawn.png", "open")
+
+
+@pytest.mark.parametrize(
+    ("faces", "expected"),
+    [
+        ([], "ann is not in b.jpg: no upright face was found in it."),
+        ([(0.31, False)], "ann is not in b.jpg: the most similar face has 0.31, 0.42 is needed."),
+        (
+            [(0.31, False), (0.2, False)],
+            "ann is not in b.jpg: the most similar face has 0.31, 0.42 is needed; the runner-up of 2 faces has 0.20.",
+        ),
+        ([(0.7, True)], "ann is in b.jpg: similarity 0.70, 0.42 is needed."),
+        (
+            [(0.7, True), (0.5, False), (0.1, False)],
+            "ann is in b.jpg: similarity 0.70, 0.42 is needed; the runner-up of 3 faces has 0.50.",
+        ),
+    ],
+)
+def test_try_says_why_with_the_runner_up(faces: list[tuple[float, bool]], expected: str) -> None:
+    found = [try_.Face((0, 0, 1, 1), similarity, known) for similarity, known in faces]
+    assert try_.explain("ann", Path("b.jpg"), found, 0.42) == expected

@@ -86,7 +86,7 @@ def test_the_fields_of_the_status_as_json_are_these() -> None:
             "analysedFps", "capturedFps", "fitness", "fitnessMessage", "latencyP95Ms", "message", "reason", "stale",
             "state",
         ],
-        "IdentityReport": ["similarity", "status", "subject"],
+        "IdentityReport": ["reason", "similarity", "status", "subject"],
         "PersonReport": ["displayName"],
         "PhotoReport": ["accepted", "message", "name", "reason"],
         "ProcessReport": ["name", "pid", "starts", "state"],

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from vigil_contracts import events
-from vigil_contracts.events import IdentityStatus
+from vigil_contracts.events import IdentityReason, IdentityStatus
 from vigil_contracts.ids import new_sighting_id
-from vigil_gateway.identity.decision import decide, needs_wider_search, probe
+from vigil_gateway.identity.decision import decide, needs_wider_search, probe, undetermined
 from vigil_gateway.services.model import Model
 from vigil_gateway.storage.postgres.resource_rows import SubjectRow
 from vigil_gateway.storage.qdrant.gallery import Neighbour, Neighbours, by_subject
@@ -58,6 +58,30 @@ def test_the_threshold_and_the_margin_decide(found: Neighbours, threshold: float
     named = decision.identity.subject
     assert (named and named.subject_id) == who
     assert decision.identity.status is (IdentityStatus.KNOWN if who else IdentityStatus.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (near(), IdentityReason.NOBODY_TO_COMPARE),
+        (near((ANN, 0.41)), IdentityReason.RECOGNISED),
+        (near((ANN, 0.39)), IdentityReason.BELOW_THRESHOLD),
+        (near((ANN, 0.39), (BOB, 0.38)), IdentityReason.BELOW_THRESHOLD),
+        (near((ANN, 1.0), (BOB, 1.0)), IdentityReason.AMBIGUOUS),
+        (near((ANN, 0.5), (BOB, 0.46)), IdentityReason.AMBIGUOUS),
+    ],
+)
+def test_case_one_person_twice_the_sighting_says_why(found: Neighbours, reason: IdentityReason) -> None:
+    """Case one-person-twice: an unknown sighting of somebody enrolled under two names is ambiguous."""
+    identity = decide(found, EVERYBODY, MODEL, None, NOW).identity
+    assert identity.reason is reason
+    stored = identity.model_copy(update={"reason": None})
+    assert stored.derive_reason() is reason
+
+
+def test_a_sighting_without_a_face_says_so() -> None:
+    identity = undetermined(NOW).identity
+    assert identity.reason is identity.derive_reason() is IdentityReason.NO_FACE
 
 
 def test_a_subject_below_the_threshold_is_not_named() -> None:

@@ -5,7 +5,7 @@ subscription Sightings($after: String, $filter: SightingFilter) {
   sightings(after: $after, filter: $filter) {
     cursor seq revision superseded
     sighting { id revision state openedAt lastSeenAt closedAt closeReason frames camera { namespace name } }
-    identity { status similarity threshold subject { namespace name displayName } }
+    identity { status reason similarity threshold subject { namespace name displayName } }
   }
 }
 """
@@ -36,7 +36,8 @@ query Status {
   subjects(first: 200) { nodes { namespace name displayName enrolled active photos { name accepted reason message } } }
   sightings(first: 10) {
     nodes {
-      id state openedAt lastSeenAt camera { namespace name } identity { status similarity subject { displayName } }
+      id state openedAt lastSeenAt camera { namespace name }
+      identity { status reason similarity subject { displayName } }
     }
   }
 }

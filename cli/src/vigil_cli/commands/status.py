@@ -1,7 +1,7 @@
 """`vigil status`."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rich.table import Table
@@ -24,8 +24,17 @@ from vigil_cli.errors import CommandError
 from vigil_cli.standalone.state import StateFolder
 from vigil_cli.view.table import STATE_STYLES
 from vigil_contracts.conditions import FitnessReason, SourceReason
-from vigil_contracts.events import CameraState, IdentityStatus, SightingState
+from vigil_contracts.events import CameraState, IdentityReason, IdentityStatus, SightingState
 from vigil_contracts.resources.camera import SourceType
+
+WHY: Mapping[str, str] = {
+    IdentityReason.BELOW_THRESHOLD: "nobody is similar enough",
+    IdentityReason.AMBIGUOUS: "two Subjects are equally similar",
+    IdentityReason.SHOTS_DISAGREE: "the shots disagree",
+    IdentityReason.NOBODY_TO_COMPARE: "nobody is enrolled",
+    IdentityReason.NO_FACE: "no face is good enough",
+}
+"""Why a person was not recognised, in words."""
 
 
 def run(state: Path, *, as_json: bool = False) -> None:
@@ -104,16 +113,22 @@ def _subjects(subjects: Iterable[SubjectReport]) -> Table:
 
 
 def _sightings(sightings: Iterable[SightingReport]) -> Table:
-    table = _table("Last sightings", "opened", "camera", "who", "similarity", "state")
+    table = _table("Last sightings", "opened", "camera", "who", "similarity", "why", "state")
     for sighting in sightings:
         identity = sighting.identity
         status = resource_word(IdentityStatus, identity.status)
         who = identity.subject.display_name if identity.subject else status.lower()
         similarity = "" if identity.similarity is None else f"{identity.similarity:.2f}"
         style = "bold green" if status == IdentityStatus.KNOWN else "yellow"
+        why = WHY.get(resource_word(IdentityReason, identity.reason), "")
         opened = f"{sighting.opened_at.astimezone():%Y-%m-%d %H:%M:%S}"
         table.add_row(
-            opened, _name(sighting.camera), Text(who, style), similarity, resource_word(SightingState, sighting.state)
+            opened,
+            _name(sighting.camera),
+            Text(who, style),
+            similarity,
+            why,
+            resource_word(SightingState, sighting.state),
         )
     return table
 

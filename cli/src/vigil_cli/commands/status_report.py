@@ -87,9 +87,10 @@ class PersonReport(_Report):
 
 
 class IdentityReport(_Report):
-    """The identity of a sighting; similarity is a cosine."""
+    """The identity of a sighting, and why; similarity is a cosine."""
 
     status: str
+    reason: str
     similarity: float | None
     subject: PersonReport | None
 

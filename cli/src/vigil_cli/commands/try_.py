@@ -53,16 +53,25 @@ def run(known: Path, other: Path, drawing: Path, pack: str) -> None:
         raise CommandError(f"{drawing} cannot be written ({error}); choose another file.") from None
     if photo.turns:
         err.print(f"{other} was turned by {turned_by(photo.turns)} to bring the faces upright.")
-    found = [face for face in faces if face.known]
-    if found:
-        line = f"{name} is in {other} (similarity {found[0].similarity:.2f}, {threshold:.2f} needed)."
-        out.print(Text(line, "bold green"))
-    else:
-        nearest = (
-            f"; the nearest of {len(faces)} has {faces[0].similarity:.2f}" if faces else "; no upright face was found"
-        )
-        out.print(Text(f"{name} is not in {other}{nearest} ({threshold:.2f} needed).", "yellow"))
+    out.print(Text(explain(name, other, faces, threshold), "bold green" if faces and faces[0].known else "yellow"))
     err.print(f"Drawn: {drawing}")
+
+
+def explain(name: str, other: Path, faces: list[Face], threshold: float) -> str:
+    """Return whether a person is in a photo, and why: the similarity, what is needed, and the runner-up.
+
+    Parameters
+    ----------
+    faces
+        Most similar first.
+    """
+    if not faces:
+        return f"{name} is not in {other}: no upright face was found in it."
+    needed = f"{threshold:.2f} is needed"
+    others = f"; the runner-up of {len(faces)} faces has {faces[1].similarity:.2f}" if len(faces) > 1 else ""
+    if faces[0].known:
+        return f"{name} is in {other}: similarity {faces[0].similarity:.2f}, {needed}{others}."
+    return f"{name} is not in {other}: the most similar face has {faces[0].similarity:.2f}, {needed}{others}."
 
 
 def compare(models: FaceModels, person: NDArray[np.float32], photo: PhotoFaces) -> list[Face]:

@@ -13,6 +13,7 @@ from vigil_cli.manifests.documents import NotYamlError, documents
 from vigil_cli.manifests.files import ManifestFileError, all_files, read_text
 from vigil_cli.manifests.findings import Finding, ManifestError, Severity, without_userinfo
 from vigil_cli.manifests.references import check_references
+from vigil_cli.manifests.same_photo import check_same_photo
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources import API_VERSION, KINDS, Camera, Problem, Subject, check
 from vigil_contracts.resources.common import GROUP
@@ -43,7 +44,12 @@ def load(paths: Iterable[Path], before: Manifests | None = None, taken: Collecti
     for file in files:
         loader.read(file)
     found = loader.manifests
-    findings = loader.findings + check_references(found) + (check_changes(before, found) if before else [])
+    findings = (
+        loader.findings
+        + check_references(found)
+        + check_same_photo(found)
+        + (check_changes(before, found) if before else [])
+    )
     findings += [
         found.cameras[key].origin.finding(Problem(("metadata", "name"), f"--webcam adds a Camera {key}; {RENAME}"))
         for key in taken

@@ -29,6 +29,7 @@ from vigil_contracts.events.heartbeat import (
 )
 from vigil_contracts.events.match import (
     Identity,
+    IdentityReason,
     IdentityStatus,
     Match,
     SubjectRef,
@@ -66,6 +67,7 @@ __all__ = [
     "EventError",
     "FaceQuality",
     "Identity",
+    "IdentityReason",
     "IdentityStatus",
     "Match",
     "RejectReason",

@@ -19,6 +19,23 @@ class IdentityStatus(StrEnum):
     """No shot was good enough to compare."""
 
 
+class IdentityReason(StrEnum):
+    """Why a sighting was recognised, or was not."""
+
+    RECOGNISED = "Recognised"
+    """One Subject is similar enough, and no other is nearly as similar."""
+    BELOW_THRESHOLD = "BelowThreshold"
+    """No Subject is similar enough."""
+    AMBIGUOUS = "Ambiguous"
+    """Two Subjects are about equally similar: they look alike, or are one person under two names."""
+    SHOTS_DISAGREE = "ShotsDisagree"
+    """The shots may be of more than one person."""
+    NOBODY_TO_COMPARE = "NobodyToCompare"
+    """No Subject may be recognised now, or the nearest one has been erased."""
+    NO_FACE = "NoFace"
+    """No shot was good enough to compare."""
+
+
 class SubjectRef(Tolerant):
     """The Subject that a sighting was of."""
 
@@ -40,6 +57,23 @@ class Identity(Tolerant):
     margin: Finite | None = None
     model_id: str | None = None
     decided_at: AwareDatetime
+    reason: IdentityReason | None = None
+    """None: decided by an earlier version."""
+
+    def derive_reason(self) -> IdentityReason:
+        """Return the reason that the status and the similarities show, for an identity that is stored without it."""
+        if self.status is IdentityStatus.KNOWN:
+            return IdentityReason.RECOGNISED
+        if self.status is IdentityStatus.UNDETERMINED:
+            return IdentityReason.NO_FACE
+        if self.similarity is None:
+            return IdentityReason.NOBODY_TO_COMPARE
+        if self.similarity < (self.threshold or 0):
+            return IdentityReason.BELOW_THRESHOLD
+        lead = None if self.runner_up_similarity is None else self.similarity - self.runner_up_similarity
+        if lead is not None and lead < (self.margin or 0):
+            return IdentityReason.AMBIGUOUS
+        return IdentityReason.SHOTS_DISAGREE
 
 
 class Match(Tolerant):

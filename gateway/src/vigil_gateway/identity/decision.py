@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vigil_contracts.events import Identity, IdentityStatus, Sighting
+from vigil_contracts.events import Identity, IdentityReason, IdentityStatus, Sighting
 from vigil_gateway.services.model import Model
 from vigil_gateway.storage.postgres.resource_rows import SubjectRow
 from vigil_gateway.storage.qdrant.gallery import Neighbour, Neighbours
@@ -89,7 +89,7 @@ def probe(sighting: Sighting) -> Probe | None:
 
 def undetermined(now: dt.datetime) -> Decision:
     """Return the decision on a sighting without a face to compare."""
-    return Decision(Identity(status=IdentityStatus.UNDETERMINED, decided_at=now))
+    return Decision(Identity(status=IdentityStatus.UNDETERMINED, reason=IdentityReason.NO_FACE, decided_at=now))
 
 
 def decide(
@@ -129,6 +129,7 @@ def decide(
         model_id=model.model_id,
         decided_at=now,
     )
+    identity = identity.model_copy(update={"reason": identity.derive_reason()})
     return Decision(identity, best.subject_id if best else None, second.subject_id if second else None)
 
 

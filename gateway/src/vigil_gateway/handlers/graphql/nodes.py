@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 import strawberry
 
 from vigil_contracts import events
-from vigil_contracts.events import CloseReason, IdentityStatus, SightingState
+from vigil_contracts.events import CloseReason, IdentityReason, IdentityStatus, SightingState
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources.camera import SourceType
 from vigil_gateway.handlers.graphql import convert, ids, types
@@ -203,6 +203,7 @@ class Identity:
     margin: float | None
     model_id: str | None
     decided_at: dt.datetime | None
+    reason: IdentityReason
 
     @classmethod
     def from_event(cls, identity: events.Identity) -> Self:
@@ -216,6 +217,7 @@ class Identity:
             margin=identity.margin,
             model_id=identity.model_id,
             decided_at=identity.decided_at,
+            reason=identity.reason or identity.derive_reason(),
         )
 
 

@@ -7,7 +7,7 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from vigil_contracts.conditions import ConditionStatus, FitnessReason, SourceReason
-from vigil_contracts.events import CameraState, CloseReason, IdentityStatus, SightingState
+from vigil_contracts.events import CameraState, CloseReason, IdentityReason, IdentityStatus, SightingState
 from vigil_contracts.resources.camera import SourceType
 
 Count = NewType("Count", int)
@@ -29,6 +29,7 @@ for _enum, _description in {
     SourceReason: "Why a camera's source delivers frames, or does not.",
     CameraState: "The state of a camera's stream process.",
     CloseReason: "Why a sighting ended.",
+    IdentityReason: "Why a person was recognised, or was not; AMBIGUOUS: two Subjects are about equally similar.",
     IdentityStatus: "The result of the search in the gallery; UNDETERMINED: no shot was good enough to compare.",
     SightingState: "A sighting opens, is updated, closes.",
     SourceType: "How a camera delivers its video.",

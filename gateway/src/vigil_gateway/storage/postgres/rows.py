@@ -113,7 +113,7 @@ class SightingRow:
 
     def to_identity(self) -> events.Identity:
         """Return the identity as an event has it."""
-        return events.Identity(
+        identity = events.Identity(
             status=self.identity,
             subject=self._subject(),
             similarity=self.similarity,
@@ -123,6 +123,8 @@ class SightingRow:
             model_id=self.model_id,
             decided_at=self.decided_at or self.last_seen_at,
         )
+        # Derived, not stored: an erasure that removes a similarity changes the reason with it.
+        return identity.model_copy(update={"reason": identity.derive_reason()})
 
     def _subject(self) -> events.SubjectRef | None:
         if self.subject_id is None:
