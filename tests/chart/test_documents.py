@@ -17,7 +17,7 @@ GUIDES = [
 CHART = ROOT / "charts" / "vigil"
 POD_STATES = {"Init", "Pending"}
 EVENTS = {"TakenBack", "Erased"}
-"""Told once, when something was done; no condition has them for a reason."""
+"""Reported once, when something was done; no condition has them for a reason."""
 
 
 def _blocks(text: str) -> list[str]:

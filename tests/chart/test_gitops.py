@@ -10,7 +10,7 @@ from tests.chart.gitops import HEALTH, HealthChecks
 from vigil_contracts import conditions
 from vigil_contracts.conditions import CameraReason, SiteReason, SourceReason, SubjectReason
 from vigil_contracts.events import CameraHeartbeat, CameraRef, CameraState
-from vigil_operator.bus.heartbeats import Heard
+from vigil_operator.bus.heartbeats import LastHeartbeat
 from vigil_operator.reconcile.camera.conditions import CameraFacts, Problem, condition_updates
 from vigil_operator.reconcile.camera.pods import PodFacts
 
@@ -43,7 +43,7 @@ def camera(known: CameraFacts, **more: Any) -> dict[str, Any]:
     return resource("Camera", *((each.type, each.status, each.reason) for each in condition_updates(known)), **more)
 
 
-def heard(state: CameraState, reason: SourceReason) -> CameraFacts:
+def heartbeat(state: CameraState, reason: SourceReason) -> CameraFacts:
     """Make what is known of a Camera whose pod runs and has just spoken."""
     beat = CameraHeartbeat(
         site="default",
@@ -53,33 +53,35 @@ def heard(state: CameraState, reason: SourceReason) -> CameraFacts:
         reason=reason,
         since=dt.datetime.now(dt.UTC),
     )
-    return CameraFacts(problem=None, suspended=False, pod=RUNS, heard=Heard(beat, age_s=1.0), pod_age_s=60.0)
+    return CameraFacts(
+        problem=None, suspended=False, pod=RUNS, heartbeat=LastHeartbeat(beat, age_s=1.0), pod_age_s=60.0
+    )
 
 
 def hindered(reason: CameraReason, *, permanent: bool = True) -> CameraFacts:
     """Make what is known of a Camera that gets no pod."""
-    return CameraFacts(problem=Problem(reason, "why", permanent), suspended=False, pod=None, heard=None)
+    return CameraFacts(problem=Problem(reason, "why", permanent), suspended=False, pod=None, heartbeat=None)
 
 
 RUNS = PodFacts(None)
-SILENT = CameraFacts(problem=None, suspended=False, pod=RUNS, heard=None, bus_error="refused", pod_age_s=60.0)
-STREAMS = heard(CameraState.STREAMING, SourceReason.CONNECTED)
-REFUSED = heard(CameraState.RECONNECTING, SourceReason.UNAUTHORIZED)
+SILENT = CameraFacts(problem=None, suspended=False, pod=RUNS, heartbeat=None, bus_problem="refused", pod_age_s=60.0)
+STREAMS = heartbeat(CameraState.STREAMING, SourceReason.CONNECTED)
+REFUSED = heartbeat(CameraState.RECONNECTING, SourceReason.UNAUTHORIZED)
 IMAGE = CameraFacts(
-    None, suspended=False, pod=PodFacts(CameraReason.IMAGE_PULL_FAILED, "why", permanent=True), heard=None
+    None, suspended=False, pod=PodFacts(CameraReason.IMAGE_PULL_FAILED, "why", permanent=True), heartbeat=None
 )
-PENDING = CameraFacts(None, suspended=False, pod=PodFacts(CameraReason.POD_UNSCHEDULABLE, "why"), heard=None)
+PENDING = CameraFacts(None, suspended=False, pod=PodFacts(CameraReason.POD_UNSCHEDULABLE, "why"), heartbeat=None)
 FULL = hindered(CameraReason.INSUFFICIENT_INFERENCE_CAPACITY, permanent=False)
 
 CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "a Camera that streams": (camera(STREAMS), "Current", "Healthy"),
     "a Camera that gets its pod": (
-        camera(CameraFacts(None, suspended=False, pod=None, heard=None)),
+        camera(CameraFacts(None, suspended=False, pod=None, heartbeat=None)),
         "InProgress",
         "Progressing",
     ),
     "a Camera whose pod has just started": (
-        camera(CameraFacts(None, suspended=False, pod=RUNS, heard=None)),
+        camera(CameraFacts(None, suspended=False, pod=RUNS, heartbeat=None)),
         "InProgress",
         "Progressing",
     ),
@@ -89,11 +91,15 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "a Camera with a wrong password": (camera(REFUSED), "Failed", "Degraded"),
     "a Camera that waits for inference": (camera(FULL), "InProgress", "Progressing"),
     "a Camera without power": (
-        camera(heard(CameraState.RECONNECTING, SourceReason.UNREACHABLE)),
+        camera(heartbeat(CameraState.RECONNECTING, SourceReason.UNREACHABLE)),
         "InProgress",
         "Degraded",
     ),
-    "a suspended Camera": (camera(CameraFacts(None, suspended=True, pod=None, heard=None)), "InProgress", "Suspended"),
+    "a suspended Camera": (
+        camera(CameraFacts(None, suspended=True, pod=None, heartbeat=None)),
+        "InProgress",
+        "Suspended",
+    ),
     "a Camera of which nothing can be known": (camera(SILENT), "InProgress", "Progressing"),
     "a Camera changed a moment ago": (camera(STREAMS, generation=3), "InProgress", "Progressing"),
     "a Subject that is recognised": (

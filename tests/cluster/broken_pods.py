@@ -31,7 +31,7 @@ CHANGES = {
     "wrong-setting": ("/spec/containers/0/env/-", {"name": "VIGIL_LOG_LEVEL", "value": "loud"}),
 }
 """What a platform's webhook, which names a mirror or adds variables, does to the pods of the others."""
-TOLD = {
+MESSAGES = {
     "no-node": ("PodUnschedulable", "node affinity/selector"),
     "no-image": ("ImagePullFailed", NOT_THERE),
     "little-memory": ("OutOfMemory", "more memory than its limit"),

@@ -89,7 +89,7 @@ class Story:
         return str(said[-1]["message"])
 
     def token(self) -> str:
-        """Read the API's token as NOTES.txt tells."""
+        """Read the API's token as NOTES.txt describes."""
         return base64.b64decode(
             self.cluster.get("secret", "vigil-secrets", self.namespace)["data"]["api-token"]
         ).decode()

@@ -1,10 +1,10 @@
-"""Stream processes as far as the operator can tell: what a kubelet and the bus say of them."""
+"""Stream processes as the operator sees them: what a kubelet and the bus report."""
 
 import asyncio
 import time
 
 import nats
-from tests.support.operators import World
+from tests.support.operators import NamespaceClient
 from tests.support.servers import NatsServer
 from tests.unit.operator.builders import beat
 
@@ -15,11 +15,11 @@ from vigil_contracts.ids import ResourceKey
 
 
 class Stream:
-    """A stream process as far as the bus can tell."""
+    """A stream process as far as the bus shows."""
 
-    def __init__(self, server: NatsServer, world: World, name: str) -> None:
-        self.server, self.key = server, ResourceKey(world.namespace, name)
-        self.ref = CameraRef(namespace=world.namespace, name=name)
+    def __init__(self, server: NatsServer, ns: NamespaceClient, name: str) -> None:
+        self.server, self.key = server, ResourceKey(ns.namespace, name)
+        self.ref = CameraRef(namespace=ns.namespace, name=name)
 
     def says(self, state: CameraState, reason: SourceReason, **more: object) -> None:
         """Publish one heartbeat that JetStream keeps."""

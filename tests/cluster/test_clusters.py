@@ -38,8 +38,8 @@ def test_an_api_cluster_stores_and_its_controllers_act(api_cluster: ApiCluster) 
 def test_the_audit_log_tells_who_wrote_what(api_cluster: ApiCluster) -> None:
     namespace = api_cluster.new_namespace()
     mark = api_cluster.audit_size()
-    api_cluster.apply(CONFIG_MAP.format(name="told", namespace=namespace))
-    api_cluster.get("configmap", "told", namespace)
+    api_cluster.apply(CONFIG_MAP.format(name="applied", namespace=namespace))
+    api_cluster.get("configmap", "applied", namespace)
 
     mine = [request for request in api_cluster.requests(mark) if request.resource == "configmaps"]
     assert [(request.verb, request.is_write) for request in mine] == [("get", False), ("create", True), ("get", False)]

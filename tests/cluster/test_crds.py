@@ -164,7 +164,7 @@ def condition(kind: str, status: str, reason: str, message: str = "") -> Documen
     return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": AT}
 
 
-READY = condition("Ready", "True", "Streaming", "pictures come")
+READY = condition("Ready", "True", "Streaming", "frames arrive")
 REFUSED = condition("Ready", "False", "Unauthorized", "the camera refuses the password; correct it in the Secret door")
 STATUSES: list[tuple[Document, Document]] = [
     (rtsp(), {"site": "hq", "conditions": [READY, condition("FitForRecognition", "True", "Measured")]}),

@@ -91,7 +91,7 @@ def test_cameras_whose_pods_cannot_run_report_why(story: Story, tmp_path: Path) 
         begun = time.monotonic()
         for name, spec in broken_pods.CAMERAS.items():
             story.camera(name, story.server.url("clip"), {"sampling": {"fps": 1}, **spec})
-        for name, (reason, words) in broken_pods.TOLD.items():
+        for name, (reason, words) in broken_pods.MESSAGES.items():
             message = story.says(name, reason)
             say(f"{name} says {reason} after {time.monotonic() - begun:.1f} s: {message}")
             assert words in message
@@ -99,7 +99,7 @@ def test_cameras_whose_pods_cannot_run_report_why(story: Story, tmp_path: Path) 
             wait_until(lambda n=name: broken_pods.ends(story, n) >= 3, READY_S, f"{name} has ended three times")  # type: ignore[misc]  # bound at once
         say(f"each process has ended three times after {time.monotonic() - begun:.1f} s")
         say(story.kubectl("get", "cameras,pods"))
-        for name, (reason, _) in broken_pods.TOLD.items():
+        for name, (reason, _) in broken_pods.MESSAGES.items():
             reasons = shown(name)
             say(f"{name}: {', '.join(reasons)}")
             assert set(reasons[reasons.index(reason) :]) == {reason}, f"{name}: {reasons}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.cluster.test_operator_stories import forget_history
 from tests.support.kubernetes.api import ApiCluster
-from tests.support.operators import World, camera
+from tests.support.operators import NamespaceClient, camera
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.cluster
@@ -22,12 +22,12 @@ LATE_S = 15.0
 @pytest.mark.timeout(300)
 def test_kopf_never_reports_what_was_deleted_in_a_gap(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
     """When this fails, kopf has learnt to report it, and the operator's comparison can go."""
-    cluster, world = own_api_cluster, World.fresh(own_api_cluster, "gap")
-    world.apply(camera("stays", world.namespace), camera("goes", world.namespace))
+    cluster, ns = own_api_cluster, NamespaceClient.fresh(own_api_cluster, "gap")
+    ns.apply(camera("stays", ns.namespace), camera("goes", ns.namespace))
     out = tmp_path / "events"
     with out.open("w") as events:
         kopf = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("kopf_alone.py")), world.namespace],
+            [sys.executable, str(Path(__file__).with_name("kopf_alone.py")), ns.namespace],
             env={**os.environ, "KUBECONFIG": str(cluster.kubeconfig)},
             stdout=events,
         )
@@ -36,7 +36,7 @@ def test_kopf_never_reports_what_was_deleted_in_a_gap(own_api_cluster: ApiCluste
         cluster.stop_program("kube-apiserver")
         kopf.send_signal(signal.SIGSTOP)
         cluster.start_program("kube-apiserver")
-        cluster.kubectl("delete", "camera", "goes", "-n", world.namespace)
+        cluster.kubectl("delete", "camera", "goes", "-n", ns.namespace)
         forget_history(cluster)
         kopf.send_signal(signal.SIGCONT)
         wait_until(lambda: out.read_text().count("stays") == 2, 60, "kopf lists again after the gap")

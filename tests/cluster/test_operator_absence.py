@@ -1,4 +1,4 @@
-"""What is not there, and what only cannot be seen: a kind that is not served tells nothing about its objects."""
+"""Objects that are gone, and objects of a kind that is not served, of which nothing is known."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.kubernetes.api import ApiCluster
-from tests.support.operators import Kubelet, Operator, World, camera, listed, operating
+from tests.support.operators import Kubelet, NamespaceClient, Operator, camera, listed, operating
 from tests.support.waiting import eventually, wait_until
 
 from vigil_operator.kube.cache import Cache
@@ -140,9 +140,9 @@ async def test_a_watch_keeps_objects_while_their_kind_is_unserved(
             await asyncio.gather(running, return_exceptions=True)
 
 
-def deployment(world: World, name: str) -> tuple[str, str, str]:
+def deployment(ns: NamespaceClient, name: str) -> tuple[str, str, str]:
     """Return what differs when a Camera's Deployment is another one, or was changed."""
-    found = world.find("deployment", f"camera-{name}") or {"metadata": {"uid": "", "generation": 0}, "spec": {}}
+    found = ns.find("deployment", f"camera-{name}") or {"metadata": {"uid": "", "generation": 0}, "spec": {}}
     template = json.dumps(found["spec"].get("template"), sort_keys=True)
     return found["metadata"]["uid"], str(found["metadata"]["generation"]), template
 
@@ -154,45 +154,45 @@ def missing(operator: Operator) -> bool:
 @pytest.mark.timeout(400)
 def test_cameras_keep_their_pods_while_their_kind_is_unserved(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
     """They are compared with a list when the kind is served again."""
-    cluster, world = own_api_cluster, World.fresh(own_api_cluster, "absence")
+    cluster, ns = own_api_cluster, NamespaceClient.fresh(own_api_cluster, "absence")
     crd = cluster.get("crd", CRD)
-    with operating(cluster, world.namespace, tmp_path) as operator:
-        world.apply(camera("stays", world.namespace), camera("goes", world.namespace))
-        world.wait_for("deployment", "camera-stays")
-        world.wait_for("deployment", "camera-goes")
+    with operating(cluster, ns.namespace, tmp_path) as operator:
+        ns.apply(camera("stays", ns.namespace), camera("goes", ns.namespace))
+        ns.wait_for("deployment", "camera-stays")
+        ns.wait_for("deployment", "camera-goes")
         cluster.stop_program(COLLECTOR)
-        before = deployment(world, "stays")
+        before = deployment(ns, "stays")
         other = {**crd["spec"]["versions"][0], "name": "v1alpha2", "storage": False}
         versions = [{**crd["spec"]["versions"][0], "served": False}, other]
         cluster.kubectl("patch", "crd", CRD, "--type=merge", "-p", json.dumps({"spec": {"versions": versions}}))
         kubelet = Kubelet(operator)
         kubelet.wait_until(lambda: missing(operator), 60, "it reports what is missing")
-        gone = ("delete", f"cameras.v1alpha2.{CRD.partition('.')[2]}", "goes", "-n", world.namespace)
+        gone = ("delete", f"cameras.v1alpha2.{CRD.partition('.')[2]}", "goes", "-n", ns.namespace)
         wait_until(lambda: cluster.kubectl(*gone, check=False).returncode == 0, 30, "a Camera is deleted meanwhile")
         end = time.monotonic() + 45
         kubelet.wait_until(lambda: time.monotonic() > end, 60, "a while without Cameras")
-        assert deployment(world, "stays") == before
-        assert deployment(world, "goes")[0], "nobody has said that it is gone"
+        assert deployment(ns, "stays") == before
+        assert deployment(ns, "goes")[0], "nobody has said that it is gone"
         serve(cluster, served=True)
         kubelet.wait_until(lambda: len(kubelet.ended) == 2 and operator.leads(), 60, "it watches Cameras again")
-        world.wait_gone("deployment", "camera-goes", 90)
+        ns.wait_gone("deployment", "camera-goes", 90)
         assert kubelet.ended == [69, 69], "once when Cameras went, once when they came back"
-        assert deployment(world, "stays") == before
-        world.apply(camera("stays", world.namespace, sampling={"fps": 3}))
-        wait_until(lambda: deployment(world, "stays")[2] != before[2], 30, "the Camera is still looked after")
-        assert deployment(world, "stays")[0] == before[0]
+        assert deployment(ns, "stays") == before
+        ns.apply(camera("stays", ns.namespace, sampling={"fps": 3}))
+        wait_until(lambda: deployment(ns, "stays")[2] != before[2], 30, "the Camera is still looked after")
+        assert deployment(ns, "stays")[0] == before[0]
         assert "Traceback" not in operator.log
 
 
 @pytest.mark.timeout(400)
 def test_a_removed_crd_ends_the_operator_until_it_is_back(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
-    cluster, world = own_api_cluster, World.fresh(own_api_cluster, "absence")
-    with operating(cluster, world.namespace, tmp_path) as operator:
-        world.apply(camera("again", world.namespace), camera("never", world.namespace))
-        world.wait_for("deployment", "camera-again")
-        world.wait_for("deployment", "camera-never")
+    cluster, ns = own_api_cluster, NamespaceClient.fresh(own_api_cluster, "absence")
+    with operating(cluster, ns.namespace, tmp_path) as operator:
+        ns.apply(camera("again", ns.namespace), camera("never", ns.namespace))
+        ns.wait_for("deployment", "camera-again")
+        ns.wait_for("deployment", "camera-never")
         cluster.stop_program(COLLECTOR)
-        before = deployment(world, "again")
+        before = deployment(ns, "again")
         cluster.kubectl("delete", "crd", CRD)
         kubelet = Kubelet(operator)
         kubelet.wait_until(lambda: kubelet.ended, 60, "it ends")
@@ -203,9 +203,9 @@ def test_a_removed_crd_ends_the_operator_until_it_is_back(own_api_cluster: ApiCl
         assert operator.ask("/readyz")[0] == 503
         assert operator.ask("/healthz")[0] == 200
         cluster.install_crds()
-        world.apply(camera("again", world.namespace))
-        kubelet.wait_until(lambda: deployment(world, "again")[0] not in {"", before[0]}, 120, "it has its own")
-        kubelet.wait_until(lambda: world.find("deployment", "camera-never") is None, 120, "the other's is gone")
+        ns.apply(camera("again", ns.namespace))
+        kubelet.wait_until(lambda: deployment(ns, "again")[0] not in {"", before[0]}, 120, "it has its own")
+        kubelet.wait_until(lambda: ns.find("deployment", "camera-never") is None, 120, "the other's is gone")
         kubelet.wait_until(operator.leads, 60, "it is well again")
         assert kubelet.ended == [69, 69], "once when the CRD went, once when it came back"
         assert "Traceback" not in operator.log
@@ -214,21 +214,21 @@ def test_a_removed_crd_ends_the_operator_until_it_is_back(own_api_cluster: ApiCl
 @pytest.mark.timeout(400)
 def test_cameras_deleted_with_their_crd_are_found_gone(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
     """The operator could not watch when they were deleted."""
-    cluster, world = own_api_cluster, World.fresh(own_api_cluster, "absence")
-    with operating(cluster, world.namespace, tmp_path, VIGIL_LEASE_S="120") as operator:
-        world.apply(camera("again", world.namespace), camera("never", world.namespace))
-        world.wait_for("deployment", "camera-again")
-        world.wait_for("deployment", "camera-never")
+    cluster, ns = own_api_cluster, NamespaceClient.fresh(own_api_cluster, "absence")
+    with operating(cluster, ns.namespace, tmp_path, VIGIL_LEASE_S="120") as operator:
+        ns.apply(camera("again", ns.namespace), camera("never", ns.namespace))
+        ns.wait_for("deployment", "camera-again")
+        ns.wait_for("deployment", "camera-never")
         cluster.stop_program(COLLECTOR)
-        before = deployment(world, "again")
+        before = deployment(ns, "again")
         operator.signal(signal.SIGSTOP)
-        cluster.restart("kube-apiserver")  # what its watches would still have been told is lost
+        cluster.restart("kube-apiserver")  # what its watches would still have received is lost
         cluster.kubectl("delete", "crd", CRD)
         cluster.install_crds()
-        world.apply(camera("again", world.namespace))
+        ns.apply(camera("again", ns.namespace))
         operator.signal(signal.SIGCONT)
         kubelet = Kubelet(operator)
-        kubelet.wait_until(lambda: deployment(world, "again")[0] not in {"", before[0]}, 120, "it has its own")
-        kubelet.wait_until(lambda: world.find("deployment", "camera-never") is None, 120, "the other's is gone")
+        kubelet.wait_until(lambda: deployment(ns, "again")[0] not in {"", before[0]}, 120, "it has its own")
+        kubelet.wait_until(lambda: ns.find("deployment", "camera-never") is None, 120, "the other's is gone")
         kubelet.wait_until(operator.leads, 60, "it is well again")
         assert "Traceback" not in operator.log

@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 import pytest
 from tests.cluster.operator_in_process import context_of
 from tests.support.kubernetes.api import ApiCluster
-from tests.support.operators import World as Namespace
+from tests.support.operators import NamespaceClient as Namespace
 from tests.support.operators import camera, listed, secret
 from tests.support.waiting import eventually
 

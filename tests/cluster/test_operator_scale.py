@@ -20,7 +20,7 @@ import psutil
 import pytest
 from nats.aio.client import Client
 from tests.support.kubernetes.kwok import KwokCluster
-from tests.support.operators import Operator, World, camera, settings
+from tests.support.operators import NamespaceClient, Operator, camera, settings
 from tests.support.servers import NatsServer
 from tests.support.waiting import eventually
 from tests.unit.operator.builders import beat
@@ -49,7 +49,7 @@ class Figures:
 
     lines: list[str] = field(default_factory=list)
 
-    def tell(self, what: str, value: str) -> None:
+    def report(self, what: str, value: str) -> None:
         self.lines.append(f"{what}: {value}")
         print(f"\n  {what}: {value}", end="", flush=True)  # noqa: T201 - figures are what this test is for
 
@@ -167,14 +167,14 @@ async def test_many_cameras_cause_no_writes_and_no_restarts(
 ) -> None:
     """No write while nothing changes, and no restarted pod when the operator restarts."""
     await asyncio.to_thread(kwok_cluster.add_nodes, 12)
-    world = World.fresh(kwok_cluster, "scale")
-    environment = settings(kwok_cluster, world.namespace, VIGIL_NATS_URL=own_nats.url, VIGIL_NATS_TOKEN=own_nats.token)
+    ns = NamespaceClient.fresh(kwok_cluster, "scale")
+    environment = settings(kwok_cluster, ns.namespace, VIGIL_NATS_URL=own_nats.url, VIGIL_NATS_TOKEN=own_nats.token)
     environment |= {"KUBECONFIG": str(kwok_cluster.kubeconfig_for(USER, ["system:masters"])), "VIGIL_LEASE_S": "15"}
     operator, figures = Operator(tmp_path, environment), Figures()
     try:
         await asyncio.to_thread(operator.start)
         await eventually(lambda: asyncio.to_thread(operator.leads), 60, "it leads")
-        async with connected(kwok_cluster, world.namespace) as api, heartbeats(own_nats, world.namespace) as beats:
+        async with connected(kwok_cluster, ns.namespace) as api, heartbeats(own_nats, ns.namespace) as beats:
             await _at_once(api, operator, figures, beats)
             await _steadily(api, figures, beats)
             await _in_peace(kwok_cluster, operator, figures)
@@ -192,14 +192,14 @@ async def _at_once(api: Writer, operator: Operator, figures: Figures, beats: Bea
         api.tally(Kind.POD, phase="Running", seen_first=beats.begin) as running,
     ):
         await api.create_all(names)
-        figures.tell(f"{CAMERAS} Cameras at once, to be accepted", f"{time.monotonic() - started:.1f} s")
+        figures.report(f"{CAMERAS} Cameras at once, to be accepted", f"{time.monotonic() - started:.1f} s")
         await eventually(lambda: len(made) >= CAMERAS, 300, "a Deployment each")
-        figures.tell(f"to {CAMERAS} Deployments", f"{max(made.values()) - started:.1f} s")
+        figures.report(f"to {CAMERAS} Deployments", f"{max(made.values()) - started:.1f} s")
         await eventually(lambda: len(running) >= CAMERAS, 300, "a running pod each")
-        figures.tell(f"to {CAMERAS} running pods", f"{max(running.values()) - started:.1f} s")
+        figures.report(f"to {CAMERAS} running pods", f"{max(running.values()) - started:.1f} s")
     await eventually(lambda: _streaming(operator, CAMERAS), 240, "every Camera streams", poll_s=1)
-    figures.tell(f"to {CAMERAS} Cameras that are Ready", f"{time.monotonic() - started:.1f} s")
-    figures.tell("operator, busy", str(usage))
+    figures.report(f"to {CAMERAS} Cameras that are Ready", f"{time.monotonic() - started:.1f} s")
+    figures.report("operator, busy", str(usage))
 
 
 async def _steadily(api: Writer, figures: Figures, beats: Beats) -> None:
@@ -215,7 +215,7 @@ async def _steadily(api: Writer, figures: Figures, beats: Beats) -> None:
             await asyncio.sleep(1 / STEADY_PER_S)
         await eventually(lambda: set(more) <= set(seen), 60, "a Deployment each")
     took = sorted(seen[name] - made[name] for name in more)
-    figures.tell(
+    figures.report(
         f"apply to Deployment at {STEADY_PER_S} a second",
         f"median {1000 * statistics.median(took):.0f} ms, p95 {1000 * took[int(len(took) * 0.95)]:.0f} ms",
     )
@@ -230,8 +230,8 @@ async def _in_peace(cluster: KwokCluster, operator: Operator, figures: Figures) 
     requests = [one for one in cluster.requests(mark) if one.user == USER]
     writes = [one for one in requests if one.is_write and one.resource != "leases"]
     reconciles = _reconciles(operator) - before
-    figures.tell("idle minute, operator", str(usage))
-    figures.tell(
+    figures.report("idle minute, operator", str(usage))
+    figures.report(
         "idle minute, requests",
         f"{len(writes)} writes beside the Lease's {sum(one.resource == 'leases' for one in requests)}, "
         f"{sum(not one.is_write for one in requests)} reads, {reconciles:.0f} reconciles",
@@ -265,7 +265,7 @@ async def _restarted(cluster: KwokCluster, operator: Operator, figures: Figures,
     operator.kill()
     await asyncio.to_thread(operator.start)
     await eventually(lambda: _streaming(operator, CAMERAS + STEADY), 240, "every Camera is judged", poll_s=0.5)
-    figures.tell(
+    figures.report(
         "killed, started, to every Camera judged",
         f"{time.monotonic() - started:.1f} s, of which 15 s wait for the Lease",
     )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.cluster.operator_subjects import SOON_S, Stage, photo, stage
 from tests.support.kubernetes.api import ApiCluster
-from tests.support.operators import World, camera, operating
+from tests.support.operators import NamespaceClient, camera, operating
 from tests.support.servers import NatsServer, PostgresServer, TritonServer
 from tests.support.waiting import wait_until
 
@@ -170,18 +170,18 @@ def small_identity() -> Iterator[Identity]:
 
 def test_capacity_is_shared_and_outlives_a_restart(api_cluster: ApiCluster, tmp_path: Path) -> None:
     """Namespaces without a Site share it; waiting Cameras go on waiting until it is known again."""
-    first, second, third = worlds = [World.fresh(api_cluster, f"tenant-{name}") for name in "abc"]
-    for world, name in zip(worlds, ("runs", "runs", "waits"), strict=True):
-        world.apply(camera(name, world.namespace))
-    namespaces = ",".join(world.namespace for world in worlds)
+    first, second, third = worlds = [NamespaceClient.fresh(api_cluster, f"tenant-{name}") for name in "abc"]
+    for ns, name in zip(worlds, ("runs", "runs", "waits"), strict=True):
+        ns.apply(camera(name, ns.namespace))
+    namespaces = ",".join(ns.namespace for ns in worlds)
     with small_identity() as identity:
         wired = {"VIGIL_NAMESPACES": namespaces, "VIGIL_REGISTRY_URL": identity.url, "VIGIL_REGISTRY_TOKEN": "t"}
         with operating(api_cluster, first.namespace, tmp_path, **wired) as operator:
             found = third.wait_reason("waits", "InsufficientInferenceCapacity")["message"]
             assert "of the Site's 10 10 are taken by 2 Camera(s)" in found
             assert "for all namespaces together" in found
-            for world in (first, second):
-                world.wait_for("deployment", "camera-runs")
+            for ns in (first, second):
+                ns.wait_for("deployment", "camera-runs")
             operator.stop()
         identity.triton_answers = False
         with operating(api_cluster, first.namespace, tmp_path, **wired):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.cluster.operator_in_process import context_of
 from tests.support.kubernetes.api import ApiCluster
-from tests.support.operators import World as Namespace
+from tests.support.operators import NamespaceClient as Namespace
 from tests.support.operators import camera, secret
 from tests.unit.operator.builders import beat
 
@@ -145,11 +145,11 @@ async def test_events_report_transitions(desk: Desk) -> None:
     await desk.write("Calm", message="at rest")
     await desk.write("Calm", message="at rest, in other words")
     await desk.write("Streaming", true=True, message="well")
-    await desk.write("Frozen", message="the picture stands still")
+    await desk.write("Frozen", message="the video stands still")
     assert desk.events() == [
         ("Normal", "Calm", "at rest"),
         ("Normal", "Streaming", "well"),
-        ("Warning", "Frozen", "the picture stands still"),
+        ("Warning", "Frozen", "the video stands still"),
     ]
 
 

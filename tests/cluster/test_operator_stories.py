@@ -12,7 +12,7 @@ import pytest
 from tests.cluster.streams import Stream, running_container
 from tests.support.kubernetes.api import ApiCluster
 from tests.support.kubernetes.audit import Request
-from tests.support.operators import Kubelet, Operator, World, camera, operating, settings
+from tests.support.operators import Kubelet, NamespaceClient, Operator, camera, operating, settings
 from tests.support.servers import NatsServer
 from tests.support.shared import ROOT
 from tests.support.waiting import wait_until
@@ -29,7 +29,7 @@ QUARREL_TRIES = 8
 AWAY_S = 30.0
 """Longer than the shipped Lease lasts and its renewal takes, so that the operator ends and starts into nothing."""
 USER = "the-operator"
-"""Whom the operator is in these clusters, so that the audit log tells its requests from everybody else's."""
+"""The operator's user in these clusters, by which the audit log distinguishes its requests."""
 
 
 def as_operator(cluster: ApiCluster) -> dict[str, str]:
@@ -47,8 +47,8 @@ def in_peace(seconds: float) -> None:
     wait_until(lambda: time.monotonic() > end, seconds + 30, "a while in peace", poll_s=1)
 
 
-def deployments(world: World) -> dict[str, dict[str, str]]:
-    found = world.all("deployments", "app.kubernetes.io/managed-by=vigil-operator")
+def deployments(ns: NamespaceClient) -> dict[str, dict[str, str]]:
+    found = ns.all("deployments", "app.kubernetes.io/managed-by=vigil-operator")
     return {
         one["metadata"]["name"]: {
             "uid": one["metadata"]["uid"],
@@ -62,49 +62,49 @@ def deployments(world: World) -> dict[str, dict[str, str]]:
 @pytest.mark.timeout(400)
 def test_a_killed_operator_converges_and_restarts_nothing(api_cluster: ApiCluster, tmp_path: Path) -> None:
     """It is killed in the middle of fifty applies."""
-    world = World.fresh(api_cluster, "stories")
+    ns = NamespaceClient.fresh(api_cluster, "stories")
     names = [f"cam-{number:02d}" for number in range(50)]
-    environment = settings(api_cluster, world.namespace) | as_operator(api_cluster)
+    environment = settings(api_cluster, ns.namespace) | as_operator(api_cluster)
     first, second = Operator(tmp_path / "1", environment), Operator(tmp_path / "2", environment)
     try:
         first.start()
         wait_until(first.leads, 30, "the first leads")
         with ThreadPoolExecutor(1) as beside:
-            applied = beside.submit(world.apply, *(camera(name, world.namespace) for name in names))
-            wait_until(lambda: len(deployments(world)) >= 5, 60, "some are made")
+            applied = beside.submit(ns.apply, *(camera(name, ns.namespace) for name in names))
+            wait_until(lambda: len(deployments(ns)) >= 5, 60, "some are made")
             first.kill()
             applied.result(60)
-        before = deployments(world)
+        before = deployments(ns)
         assert len(before) < 50, "it was killed in the middle"
         mark = api_cluster.audit_size()
         second.start()
-        wait_until(lambda: len(deployments(world)) == 50, 90, "all are made")
-        wait_until(lambda: all(world_reasons(world).get(name) == "PodPending" for name in names), 60, "all are judged")
-        after = deployments(world)
+        wait_until(lambda: len(deployments(ns)) == 50, 90, "all are made")
+        wait_until(lambda: all(ready_reasons(ns).get(name) == "PodPending" for name in names), 60, "all are judged")
+        after = deployments(ns)
         assert set(after) == {f"camera-{name}" for name in names}, "no duplicate"
         assert {name: after[name] for name in before} == before, "what was there was not touched"
         again = [one.name for one in writes(api_cluster, mark) if one.resource == "deployments"]
         assert not set(again) & set(before)
         for kind in ("serviceaccounts", "configmaps", "networkpolicies"):
-            assert len(world.all(kind, "vigil.dev/camera")) == 50
+            assert len(ns.all(kind, "vigil.dev/camera")) == 50
     finally:
         first.kill()
         second.kill()
 
 
-def world_reasons(world: World) -> dict[str, str]:
+def ready_reasons(ns: NamespaceClient) -> dict[str, str]:
     return {
         one["metadata"]["name"]: next(
             (two["reason"] for two in one.get("status", {}).get("conditions", []) if two["type"] == "Ready"), ""
         )
-        for one in world.all("cameras")
+        for one in ns.all("cameras")
     }
 
 
 def test_a_standby_takes_over_when_the_leader_ends(api_cluster: ApiCluster, tmp_path: Path) -> None:
-    world = World.fresh(api_cluster, "stories")
-    with operating(api_cluster, world.namespace, tmp_path / "1") as first:
-        second = Operator(tmp_path / "2", settings(api_cluster, world.namespace))
+    ns = NamespaceClient.fresh(api_cluster, "stories")
+    with operating(api_cluster, ns.namespace, tmp_path / "1") as first:
+        second = Operator(tmp_path / "2", settings(api_cluster, ns.namespace))
         try:
             second.start()
             wait_until(lambda: "standby" in second.ready().get("lease", ""), 20, "the second waits")
@@ -113,8 +113,8 @@ def test_a_standby_takes_over_when_the_leader_ends(api_cluster: ApiCluster, tmp_
             assert second.metric("vigil_operator_leader") == 0
             first.stop()
             wait_until(second.leads, 20, "the second leads")
-            world.apply(camera("after", world.namespace))
-            world.wait_for("deployment", "camera-after")
+            ns.apply(camera("after", ns.namespace))
+            ns.wait_for("deployment", "camera-after")
             assert "Traceback" not in first.log + second.log
         finally:
             second.kill()
@@ -122,9 +122,9 @@ def test_a_standby_takes_over_when_the_leader_ends(api_cluster: ApiCluster, tmp_
 
 def test_an_operator_that_slept_through_its_lease_ends(api_cluster: ApiCluster, tmp_path: Path) -> None:
     """Its last line has the reason."""
-    world = World.fresh(api_cluster, "stories")
-    with operating(api_cluster, world.namespace, tmp_path / "1") as first:
-        second = Operator(tmp_path / "2", settings(api_cluster, world.namespace))
+    ns = NamespaceClient.fresh(api_cluster, "stories")
+    with operating(api_cluster, ns.namespace, tmp_path / "1") as first:
+        second = Operator(tmp_path / "2", settings(api_cluster, ns.namespace))
         try:
             second.start()
             first.signal(signal.SIGSTOP)
@@ -138,15 +138,15 @@ def test_an_operator_that_slept_through_its_lease_ends(api_cluster: ApiCluster, 
 
 
 def test_who_fights_for_a_field_is_named_and_not_fought_for_ever(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
-    api_cluster, world = own_api_cluster, World.fresh(own_api_cluster, "stories")
-    with operating(api_cluster, world.namespace, tmp_path, **as_operator(api_cluster)):
-        world.apply(camera("fought", world.namespace))
-        world.wait_for("deployment", "camera-fought")
+    api_cluster, ns = own_api_cluster, NamespaceClient.fresh(own_api_cluster, "stories")
+    with operating(api_cluster, ns.namespace, tmp_path, **as_operator(api_cluster)):
+        ns.apply(camera("fought", ns.namespace))
+        ns.wait_for("deployment", "camera-fought")
         theirs = json.dumps(
             {
                 "apiVersion": "apps/v1",
                 "kind": "Deployment",
-                "metadata": {"name": "camera-fought", "namespace": world.namespace},
+                "metadata": {"name": "camera-fought", "namespace": ns.namespace},
                 "spec": {"replicas": 2},
             }
         )
@@ -154,29 +154,29 @@ def test_who_fights_for_a_field_is_named_and_not_fought_for_ever(own_api_cluster
 
         def fought() -> bool:
             api_cluster.kubectl(*apply, input=theirs)
-            return world.reason("fought") == "ApplyConflict"
+            return ns.reason("fought") == "ApplyConflict"
 
         wait_until(fought, 60, "the conflict is reported")
-        message = world.condition("fought")["message"]
+        message = ns.condition("fought")["message"]
         assert "rival" in message
         assert ".spec.replicas" in message
-        assert world.condition("fought", "Stalled")["status"] == "True"
+        assert ns.condition("fought", "Stalled")["status"] == "True"
         mark = api_cluster.audit_size()
         in_peace(QUARREL_S)
         tried = writes(api_cluster, mark)
         assert [one for one in tried if one.code < 300] == [], "nothing is taken back"
         assert 0 < len(tried) <= QUARREL_TRIES, "it asks with growing pauses whether the other has given up"
-        assert (world.find("deployment", "camera-fought") or {})["spec"]["replicas"] == 2
+        assert (ns.find("deployment", "camera-fought") or {})["spec"]["replicas"] == 2
 
 
 def test_a_strangers_deployment_of_that_name_is_left_alone(api_cluster: ApiCluster, tmp_path: Path) -> None:
-    world = World.fresh(api_cluster, "stories")
+    ns = NamespaceClient.fresh(api_cluster, "stories")
     kubectl = api_cluster.kubectl
-    kubectl("create", "deployment", "camera-taken", "--image=theirs:1", "-n", world.namespace)
-    with operating(api_cluster, world.namespace, tmp_path):
-        world.apply(camera("taken", world.namespace))
-        assert "not Vigil's" in world.wait_reason("taken", "ApplyConflict")["message"]
-        found = world.find("deployment", "camera-taken") or {}
+    kubectl("create", "deployment", "camera-taken", "--image=theirs:1", "-n", ns.namespace)
+    with operating(api_cluster, ns.namespace, tmp_path):
+        ns.apply(camera("taken", ns.namespace))
+        assert "not Vigil's" in ns.wait_reason("taken", "ApplyConflict")["message"]
+        found = ns.find("deployment", "camera-taken") or {}
         assert found["spec"]["template"]["spec"]["containers"][0]["image"] == "theirs:1"
         assert "ownerReferences" not in found["metadata"]
 
@@ -203,19 +203,19 @@ def forget_history(cluster: ApiCluster) -> None:
 @pytest.mark.timeout(400)
 def test_a_long_api_outage_ends_the_operator_and_no_pod(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
     """The API server is away for longer than the Lease lasts."""
-    cluster, world = own_api_cluster, World.fresh(own_api_cluster, "stories")
-    environment = settings(cluster, world.namespace) | as_operator(cluster)
+    cluster, ns = own_api_cluster, NamespaceClient.fresh(own_api_cluster, "stories")
+    environment = settings(cluster, ns.namespace) | as_operator(cluster)
     del environment["VIGIL_LEASE_S"]  # as it is shipped
     operator = Operator(tmp_path, environment)
     kubelet = Kubelet(operator)
     try:
         operator.start()
         wait_until(operator.leads, 30, "the operator leads")
-        world.apply(camera("stays", world.namespace))
-        pod = world.pod("stays")["metadata"]["uid"]
-        world.wait_reason("stays", "PodPending")
+        ns.apply(camera("stays", ns.namespace))
+        pod = ns.pod("stays")["metadata"]["uid"]
+        ns.wait_reason("stays", "PodPending")
         wait_for_quiet(lambda: len(writes(cluster, 0)))
-        before, mark = deployments(world), cluster.audit_size()
+        before, mark = deployments(ns), cluster.audit_size()
         cluster.stop_program("kube-apiserver")
         back_at = time.monotonic() + AWAY_S
         kubelet.wait_until(lambda: not operator.ready().get("ok"), 60, "it says that the API server is away")
@@ -226,13 +226,13 @@ def test_a_long_api_outage_ends_the_operator_and_no_pod(own_api_cluster: ApiClus
         kubelet.wait_until(lambda: "cannot be acquired" in operator.log, 60, "started again, it waits for the API")
         kubelet.wait_until(lambda: time.monotonic() > back_at, AWAY_S + 30, "the Lease is long over")
         cluster.start_program("kube-apiserver")
-        world.apply(camera("comes", world.namespace))
+        ns.apply(camera("comes", ns.namespace))
         kubelet.wait_until(operator.leads, 90, "it leads again")
-        kubelet.wait_until(lambda: world.reason("comes") == "PodPending", 60, "it looks after Cameras again")
+        kubelet.wait_until(lambda: ns.reason("comes") == "PodPending", 60, "it looks after Cameras again")
         assert kubelet.ended == [1], "it ended once, with the Lease"
         assert [(one.resource, one.name) for one in writes(cluster, mark) if "stays" in one.name] == []
-        assert deployments(world)["camera-stays"] == before["camera-stays"]
-        assert world.pod("stays")["metadata"]["uid"] == pod
+        assert deployments(ns)["camera-stays"] == before["camera-stays"]
+        assert ns.pod("stays")["metadata"]["uid"] == pod
         assert "Traceback" not in operator.log
     finally:
         operator.kill()
@@ -240,27 +240,27 @@ def test_a_long_api_outage_ends_the_operator_and_no_pod(own_api_cluster: ApiClus
 
 @pytest.mark.timeout(400)
 def test_the_last_camera_is_missed_though_no_list_tells_of_any(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
-    cluster, world = own_api_cluster, World.fresh(own_api_cluster, "stories")
-    with operating(cluster, world.namespace, tmp_path, VIGIL_LEASE_S="120") as operator:
-        world.apply(camera("last", world.namespace))
-        world.wait_for("deployment", "camera-last")
+    cluster, ns = own_api_cluster, NamespaceClient.fresh(own_api_cluster, "stories")
+    with operating(cluster, ns.namespace, tmp_path, VIGIL_LEASE_S="120") as operator:
+        ns.apply(camera("last", ns.namespace))
+        ns.wait_for("deployment", "camera-last")
         cluster.stop_program("kube-controller-manager")
         cluster.stop_program("kube-apiserver")
         operator.signal(signal.SIGSTOP)
         cluster.start_program("kube-apiserver")
-        cluster.kubectl("delete", "camera", "last", "-n", world.namespace)
+        cluster.kubectl("delete", "camera", "last", "-n", ns.namespace)
         forget_history(cluster)
         operator.signal(signal.SIGCONT)
-        world.wait_gone("deployment", "camera-last", 120)
+        ns.wait_gone("deployment", "camera-last", 120)
         wait_until(operator.leads, 60, "it is well again")
 
 
 @pytest.mark.timeout(400)
 def test_it_outlives_an_api_server_that_hangs(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
-    world = World.fresh(own_api_cluster, "stories")
-    with operating(own_api_cluster, world.namespace, tmp_path, VIGIL_LEASE_S="300") as operator:
-        world.apply(camera("before", world.namespace))
-        world.wait_for("deployment", "camera-before")
+    ns = NamespaceClient.fresh(own_api_cluster, "stories")
+    with operating(own_api_cluster, ns.namespace, tmp_path, VIGIL_LEASE_S="300") as operator:
+        ns.apply(camera("before", ns.namespace))
+        ns.wait_for("deployment", "camera-before")
         own_api_cluster.cut()
         try:
             wait_until(lambda: "secrets" in operator.ready().get("watches", ""), 150, "it says what it cannot watch")
@@ -268,47 +268,47 @@ def test_it_outlives_an_api_server_that_hangs(own_api_cluster: ApiCluster, tmp_p
         finally:
             own_api_cluster.mend()
         wait_until(operator.leads, 90, "it is well again, though no Secret is touched")
-        world.apply(camera("after", world.namespace))
-        world.wait_for("deployment", "camera-after", 120)
+        ns.apply(camera("after", ns.namespace))
+        ns.wait_for("deployment", "camera-after", 120)
 
 
 def test_sigterm_ends_the_operator_and_returns_the_lease(api_cluster: ApiCluster, tmp_path: Path) -> None:
-    world = World.fresh(api_cluster, "stories")
-    with operating(api_cluster, world.namespace, tmp_path) as operator:
+    ns = NamespaceClient.fresh(api_cluster, "stories")
+    with operating(api_cluster, ns.namespace, tmp_path) as operator:
         operator.signal(signal.SIGTERM)
         wait_until(lambda: "stopped" in operator.log, 30, "it has stopped")
-        holder = api_cluster.get("lease", "vigil-operator", world.namespace)["spec"].get("holderIdentity", "")
+        holder = api_cluster.get("lease", "vigil-operator", ns.namespace)["spec"].get("holderIdentity", "")
         assert holder == ""
         assert "Traceback" not in operator.log
 
 
 def test_conditions_follow_the_heartbeats(api_cluster: ApiCluster, own_nats: NatsServer, tmp_path: Path) -> None:
-    world = World.fresh(api_cluster, "stories")
+    ns = NamespaceClient.fresh(api_cluster, "stories")
     bus = {"VIGIL_NATS_URL": own_nats.url, "VIGIL_NATS_TOKEN": own_nats.token}
     running = {"phase": "Running", "containerStatuses": [running_container()]}
-    with operating(api_cluster, world.namespace, tmp_path, **bus):
-        world.apply(camera("talks", world.namespace))
-        pod = world.pod("talks")["metadata"]["name"]
-        world.set_pod_status(pod, running)
-        world.wait_reason("talks", "Starting")
-        stream = Stream(own_nats, world, "talks")
+    with operating(api_cluster, ns.namespace, tmp_path, **bus):
+        ns.apply(camera("talks", ns.namespace))
+        pod = ns.pod("talks")["metadata"]["name"]
+        ns.set_pod_status(pod, running)
+        ns.wait_reason("talks", "Starting")
+        stream = Stream(own_nats, ns, "talks")
         stream.says(CameraState.STREAMING, SourceReason.CONNECTED, fitness=FitnessReason.MEASURED)
-        assert world.wait_reason("talks", "Streaming")["status"] == "True"
-        assert world.condition("talks", "FitForRecognition")["status"] == "True"
-        assert world.condition("talks", "Reconciling")["status"] == "False"
-        since = world.condition("talks")["lastTransitionTime"]
+        assert ns.wait_reason("talks", "Streaming")["status"] == "True"
+        assert ns.condition("talks", "FitForRecognition")["status"] == "True"
+        assert ns.condition("talks", "Reconciling")["status"] == "False"
+        since = ns.condition("talks")["lastTransitionTime"]
         stream.says(CameraState.RECONNECTING, SourceReason.UNREACHABLE, message="nothing answers at 10.0.0.5:554")
-        condition = world.wait_reason("talks", "Unreachable")
+        condition = ns.wait_reason("talks", "Unreachable")
         assert condition["message"] == "nothing answers at 10.0.0.5:554"
-        assert world.condition("talks", "SourceReachable")["status"] == "False"
+        assert ns.condition("talks", "SourceReachable")["status"] == "False"
         assert condition["lastTransitionTime"] >= since
-        assert world.wait_reason("talks", "NoHeartbeat", 40)["status"] == "False"
+        assert ns.wait_reason("talks", "NoHeartbeat", 40)["status"] == "False"
     # The last word is kept by JetStream: an operator that starts now reads it.
     stream.says(CameraState.STREAMING, SourceReason.CONNECTED)
-    with operating(api_cluster, world.namespace, tmp_path, **bus):
-        assert world.wait_reason("talks", "Streaming")["status"] == "True"
+    with operating(api_cluster, ns.namespace, tmp_path, **bus):
+        assert ns.wait_reason("talks", "Streaming")["status"] == "True"
         own_nats.running.kill()
-        assert world.wait_reason("talks", "BusUnreachable", 60)["status"] == "Unknown"
+        assert ns.wait_reason("talks", "BusUnreachable", 60)["status"] == "Unknown"
 
 
 def test_a_wrong_variable_is_named_without_its_value(tmp_path: Path) -> None:
@@ -330,12 +330,12 @@ def test_a_taken_port_is_reported(api_cluster: ApiCluster, own_nats: NatsServer,
 
 @pytest.mark.timeout(300)
 def test_a_camera_of_another_schema_is_reported_and_goes_on(own_api_cluster: ApiCluster, tmp_path: Path) -> None:
-    world = World.fresh(own_api_cluster, "stories")
+    ns = NamespaceClient.fresh(own_api_cluster, "stories")
     crd = own_api_cluster.get("crd", "cameras.vigil.dev")
-    with operating(own_api_cluster, world.namespace, tmp_path) as operator:
-        world.apply(camera("aged", world.namespace))
-        world.wait_for("deployment", "camera-aged")
-        before = deployments(world)["camera-aged"]
+    with operating(own_api_cluster, ns.namespace, tmp_path) as operator:
+        ns.apply(camera("aged", ns.namespace))
+        ns.wait_for("deployment", "camera-aged")
+        before = deployments(ns)["camera-aged"]
         loose = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
         open_schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": loose, "status": loose}}}
         names = {name: crd["spec"][name] for name in ("group", "names", "scope")}
@@ -351,15 +351,15 @@ def test_a_camera_of_another_schema_is_reported_and_goes_on(own_api_cluster: Api
 
         def spoiled() -> bool:
             done = own_api_cluster.kubectl(
-                *("patch", "camera", "aged", "-n", world.namespace, "--type=merge", "-p", broken), check=False
+                *("patch", "camera", "aged", "-n", ns.namespace, "--type=merge", "-p", broken), check=False
             )
             return done.returncode == 0
 
         wait_until(spoiled, 30, "the loose schema is served")
         own_api_cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
-        message = world.wait_reason("aged", "InvalidSpec", 60)["message"]
+        message = ns.wait_reason("aged", "InvalidSpec", 60)["message"]
         assert "spec.source.type" in message
         assert "spec.sampling.fps" in message
-        assert world.condition("aged", "Stalled")["status"] == "True"
-        assert deployments(world)["camera-aged"] == before
+        assert ns.condition("aged", "Stalled")["status"] == "True"
+        assert deployments(ns)["camera-aged"] == before
         assert "Traceback" not in operator.log

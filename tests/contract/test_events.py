@@ -94,8 +94,8 @@ def test_every_event_reads_back_as_it_was_written() -> None:
         assert decode(body, Sighting).model_dump(exclude={"sighting_id"}) == original.model_dump(
             exclude={"sighting_id"}
         )
-    told, beat = match(), heartbeat()
-    assert decode(encode_match(told, NOW), Match) == told
+    event, beat = match(), heartbeat()
+    assert decode(encode_match(event, NOW), Match) == event
     assert decode(encode_heartbeat(beat, NOW), CameraHeartbeat) == beat
 
 
@@ -148,9 +148,9 @@ REFUSED: list[tuple[bytes, RejectReason, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "reason", "told"), REFUSED)
-def test_what_is_no_event_of_ours_is_refused_with_its_reason(body: bytes, reason: RejectReason, told: str) -> None:
-    with pytest.raises(EventError, match=told) as caught:
+@pytest.mark.parametrize(("body", "reason", "expected"), REFUSED)
+def test_what_is_no_event_of_ours_is_refused_with_its_reason(body: bytes, reason: RejectReason, expected: str) -> None:
+    with pytest.raises(EventError, match=expected) as caught:
         decode(body, Sighting)
     assert caught.value.reason is reason
 

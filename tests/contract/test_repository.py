@@ -23,8 +23,8 @@ def requirement_names(project: Path) -> set[str]:
 
 @pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.parent.name)
 def test_every_dependency_says_why_it_is_there(project: Path) -> None:
-    told = (ROOT / "docs" / "dependencies.md").read_text().lower()
-    assert {name for name in requirement_names(project) if not name.startswith("vigil-") and name not in told} == set()
+    known = (ROOT / "docs" / "dependencies.md").read_text().lower()
+    assert {name for name in requirement_names(project) if not name.startswith("vigil-") and name not in known} == set()
 
 
 @pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.parent.name)

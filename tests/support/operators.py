@@ -194,8 +194,8 @@ def listed(*objects: dict[str, Any]) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
 
 
-class World:
-    """One namespace of a cluster as a story sees it."""
+class NamespaceClient:
+    """Applies and reads resources in one namespace of a cluster."""
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self.cluster = cluster
@@ -205,9 +205,9 @@ class World:
     def fresh(cls, cluster: Cluster, prefix: str) -> Self:
         """Make a namespace with all that a Camera needs in it; the CRDs are installed."""
         cluster.install_crds()
-        world = cls(cluster, cluster.new_namespace(prefix))
-        cluster.apply(secret("vigil-bus", world.namespace, token="for-tests"))
-        return world
+        ns = cls(cluster, cluster.new_namespace(prefix))
+        cluster.apply(secret("vigil-bus", ns.namespace, token="for-tests"))
+        return ns
 
     def apply(self, *objects: dict[str, Any]) -> None:
         """Apply objects, as a user does."""

@@ -75,8 +75,8 @@ async def build(settings: Settings) -> Parts:
         ),
         capacities=Capacities(lambda site: _queue_cameras(cache, queue, settings, site)),
     )
-    identity = f"{instance}_{os.getpid()}_{uuid.uuid4().hex[:8]}"
-    leadership = Leadership(api, settings.namespace, settings.lease_name, identity, settings.lease_s)
+    holder = f"{instance}_{os.getpid()}_{uuid.uuid4().hex[:8]}"
+    leadership = Leadership(api, settings.namespace, settings.lease_name, holder, settings.lease_s)
     watches = [Watch(api, cache, metrics, scope) for scope in scopes(settings)]
     registry = _make_registry(settings)
     if registry is not None:

@@ -154,23 +154,23 @@ def client_of(port: int, token: str = TOKEN) -> httpx.AsyncClient:
 
 async def until_ready(port: int) -> None:
     """Wait until identity processes sightings."""
-    told = ""
+    last_response = ""
     async with client_of(port) as http:
 
         async def ready() -> bool:
-            nonlocal told
+            nonlocal last_response
             try:
                 answer = await http.get("/readyz")
             except httpx.HTTPError as error:
-                told = repr(error)
+                last_response = repr(error)
                 return False
-            told = answer.text
+            last_response = answer.text
             return answer.status_code == 200
 
         try:
             await eventually(ready, DEADLINE_S, "identity is ready")
         except AssertionError as error:
-            raise AssertionError(f"{error}: {told}") from None
+            raise AssertionError(f"{error}: {last_response}") from None
 
 
 class Process:

@@ -111,10 +111,10 @@ REFUSED: dict[str, tuple[Callable[[], bytes], set[str]]] = {
 async def test_a_bad_photo_is_refused_with_its_reason(http: httpx.AsyncClient, database_url: str, what: str) -> None:
     make, reasons = REFUSED[what]
     report = await put(http, "joe", {"bad": make()})
-    (told,) = report["photos"]
-    assert not told["accepted"]
-    assert told["reason"] in reasons
-    assert told["message"]
+    (result,) = report["photos"]
+    assert not result["accepted"]
+    assert result["reason"] in reasons
+    assert result["message"]
     assert (report["enrolled"], report["reason"]) == (False, "NoUsablePhoto")
     assert await database.rows(database_url, "SELECT 1 FROM subject_embeddings") == []
 
@@ -213,10 +213,10 @@ async def test_an_erased_subject_is_nowhere_and_leaves_a_receipt(
         seen = a_sighting(site=bus.site, sighting_id=one, revision=revision, shots=[shot(face, model=kept["model_id"])])
         await bus.publish(seen)
 
-    async def told() -> bool:
+    async def both_published() -> bool:
         return len(await bus.matches()) == 2
 
-    await eventually(told, DEADLINE_S, "both revisions are told")
+    await eventually(both_published, DEADLINE_S, "both revisions are published")
     assert all(match.identity.subject for match in await bus.matches())
 
     receipt = (await http.delete("/registry/v1/subjects/default/joe-b")).json()
@@ -243,7 +243,7 @@ async def test_an_erased_subject_is_nowhere_and_leaves_a_receipt(
     async def again() -> bool:
         return len(await bus.matches()) == 1
 
-    await eventually(again, DEADLINE_S, "the next sighting is told")
+    await eventually(again, DEADLINE_S, "the next sighting is published")
     assert (await bus.matches())[0].identity.similarity is None
 
 
@@ -343,8 +343,8 @@ async def test_without_triton_enrolment_is_unavailable(
         triton.running.kill()
         known = await put(http, "joe", {"one": photo("joe-biden/1.jpg")})
         assert known == before
-        told = await put(http, "joe", {"one": photo("joe-biden/2.jpg")}, status=503)
-        assert "photo one cannot be assessed now" in told["detail"]
+        refusal = await put(http, "joe", {"one": photo("joe-biden/2.jpg")}, status=503)
+        assert "photo one cannot be assessed now" in refusal["detail"]
         assert (await http.get("/readyz")).status_code == 200
         triton.running.start()
 

@@ -65,7 +65,7 @@ def process(prepared: str, shared_nats: NatsServer, bus: Bus, tmp_path: Path) ->
 
 
 async def see_ann(url: str, bus: Bus, times: int, *, published: bool = True) -> None:
-    """Have a camera see her, and wait until all of it is recorded and, if it can be, told."""
+    """Have a camera see her, and wait until all of it is recorded and, if it can be, published."""
     await bus.publish(*(a_sighting(axis(0), site=bus.site) for _ in range(times)))
     condition = " AND published_at IS NOT NULL" if published else ""
 

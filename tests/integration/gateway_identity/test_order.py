@@ -110,22 +110,22 @@ def test_any_order_ends_in_the_same_state(prepared: str) -> None:
                 batches, parallel = given
                 got = runner.run(deliver(running, [[made[n] for n in batch] for batch in batches], parallel=parallel))
                 assert got == wanted
-                told = runner.run(database.matches(prepared))
-                assert [match.seq for match in told] == list(range(1, len(made) + 1))
-                assert sorted((match.sighting.sighting_id, match.revision) for match in told) == sorted(
+                matches = runner.run(database.matches(prepared))
+                assert [match.seq for match in matches] == list(range(1, len(made) + 1))
+                assert sorted((match.sighting.sighting_id, match.revision) for match in matches) == sorted(
                     (one.sighting_id, one.revision) for one in made
                 )
-                check_current(told)
+                check_current(matches)
 
             holds()
         finally:
             runner.run(context.__aexit__(None, None, None))
 
 
-def check_current(told: Sequence[Any]) -> None:
-    """Hold that who keeps what was told last of each sighting never goes back to an earlier revision."""
+def check_current(matches: Sequence[Any]) -> None:
+    """Require that no event of a sighting is followed by an earlier revision of it."""
     newest: dict[uuid.UUID, int] = {}
-    for match in told:
+    for match in matches:
         before = newest.get(match.sighting.sighting_id, 0)
         assert match.sighting.revision >= before
         assert match.superseded == (match.revision < before)

@@ -1,4 +1,4 @@
-"""The whole program on a real bus: in, identified, told; through kills of everything around it."""
+"""The whole program on a real bus: in, identified, published; through kills of everything around it."""
 
 import asyncio
 import contextlib
@@ -65,10 +65,10 @@ async def test_a_sighting_is_identified_and_published(bus: Bus, identity: Start)
     program = await identity()
     await until_ready(program.port)
     await bus.publish(a_sighting(axis(0), site=bus.site), a_sighting(axis(4), site=bus.site))
-    told = await published(bus, 2)
-    assert [match.seq for match in told] == [1, 2]
-    assert [str(match.identity.status) for match in told] == ["Known", "Unknown"]
-    trace = told[0].sighting.trace
+    matches = await published(bus, 2)
+    assert [match.seq for match in matches] == [1, 2]
+    assert [str(match.identity.status) for match in matches] == ["Known", "Unknown"]
+    trace = matches[0].sighting.trace
     assert trace
     assert trace.identified_at
     await eventually(lambda: acknowledged(bus), DEADLINE_S, "all is acknowledged")
@@ -91,8 +91,8 @@ async def test_bad_events_among_good_ones_cost_nothing(prepared: str, bus: Bus, 
         if number % 5 == 0:
             await bus.publish(a_sighting(axis(0), site=bus.site, camera="nowhere"))
         await bus.publish(a_sighting(axis(number % 16), site=bus.site))
-    told = await published(bus, 40)
-    assert [match.seq for match in told] == list(range(1, 41))
+    matches = await published(bus, 40)
+    assert [match.seq for match in matches] == list(range(1, 41))
     reasons = Counter(row["reason"] for row in await database.rows(prepared, "SELECT reason FROM rejected_events"))
     assert reasons == {"NotJSON": 10, "UnknownCamera": 8}
     await eventually(lambda: acknowledged(bus), DEADLINE_S, "bad events do not come again")
@@ -115,10 +115,10 @@ def many(site: str, sightings: int, revisions: int) -> list[Sighting]:
 
 
 async def check_exactly_once(url: str, bus: Bus, made: list[Sighting]) -> None:
-    """Each revision is recorded once, told once, in one order without gaps."""
-    told = await published(bus, len(made))
-    assert [match.seq for match in told] == list(range(1, len(made) + 1))
-    assert len({(match.sighting.sighting_id, match.revision) for match in told}) == len(made)
+    """Each revision is recorded once, published once, in one order without gaps."""
+    matches = await published(bus, len(made))
+    assert [match.seq for match in matches] == list(range(1, len(made) + 1))
+    assert len({(match.sighting.sighting_id, match.revision) for match in matches}) == len(made)
     assert len(await database.rows(url, "SELECT 1 FROM sighting_revisions")) == len(made)
     assert await database.rows(url, "SELECT count(*) AS n FROM sightings WHERE revision <> 5") == [{"n": 0}]
 
@@ -223,10 +223,10 @@ async def test_it_waits_for_servers_that_are_not_there_at_its_start(
         async with client_of(program.port) as http:
             answer = await http.get("/readyz")
             assert answer.status_code == 503
-            told = answer.json()
-        assert "away" in told["database"]
-        assert "NATS" in told["bus"]
-        assert told["model"] != "ok"
+            body = answer.json()
+        assert "away" in body["database"]
+        assert "NATS" in body["bus"]
+        assert body["model"] != "ok"
         own_nats.running.start()
         own_postgres.running.start()
         await until_ready(program.port)

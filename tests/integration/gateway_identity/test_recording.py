@@ -45,11 +45,11 @@ async def test_an_enrolled_face_is_known_and_another_unknown(ready: Bench) -> No
     assert row["similarity"] == pytest.approx(0.7, abs=1e-3)
     assert (await identity_of(ready, nobody.sighting_id))["identity"] == "Unknown"
     assert (await identity_of(ready, faceless.sighting_id))["identity"] == "Undetermined"
-    told = await database.matches(ready.url)
-    assert [match.seq for match in told] == [1, 2, 3]
-    assert told[0].identity.subject
-    assert told[0].identity.subject.name == "ann"
-    assert all(one.embedding is None for match in told for one in match.sighting.shots)
+    matches = await database.matches(ready.url)
+    assert [match.seq for match in matches] == [1, 2, 3]
+    assert matches[0].identity.subject
+    assert matches[0].identity.subject.name == "ann"
+    assert all(one.embedding is None for match in matches for one in match.sighting.shots)
 
 
 async def test_a_margin_too_small_names_nobody(ready: Bench) -> None:
@@ -146,10 +146,10 @@ async def test_a_late_revision_is_published_as_superseded(ready: Bench) -> None:
     assert outcome.result is Result.SUPERSEDED
     row = await identity_of(ready, one)
     assert (row["revision"], row["identity"], row["last_seq"]) == (3, "Known", 1)
-    told = (await database.matches(ready.url))[1]
-    assert (told.seq, told.revision, told.superseded, told.sighting.revision) == (2, 2, True, 3)
-    assert told.sighting.state is SightingState.CLOSED
-    assert told.identity.status is IdentityStatus.KNOWN
+    match = (await database.matches(ready.url))[1]
+    assert (match.seq, match.revision, match.superseded, match.sighting.revision) == (2, 2, True, 3)
+    assert match.sighting.state is SightingState.CLOSED
+    assert match.identity.status is IdentityStatus.KNOWN
 
 
 async def test_a_repeated_batch_changes_nothing(ready: Bench) -> None:

@@ -135,7 +135,7 @@ async def test_the_last_registrar_is_listed(registry: Registry, address: str) ->
     async def registrars() -> set[uuid.UUID | None]:
         return {one.registrar for kind in objects for one in await registry.registered_keys(kind)}
 
-    await put_all(registry)  # as `vigil up`, which tells nothing
+    await put_all(registry)  # as `vigil up`, which names no registrar
     assert await registrars() == {None}
     for client in (Registry(address, TOKEN), Registry(address, TOKEN)):
         client.registrar = uuid.uuid4()

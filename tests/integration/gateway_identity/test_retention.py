@@ -84,9 +84,9 @@ async def test_each_camera_has_its_own_or_its_sites_retention(pipeline: Bench, r
     await retention.enforce()
     wanted = sorted(["own"] + ["longer", "default"] * 2 + ["free"] * 3)
     assert set(map(tuple, (await left(url)).values())) == {tuple(wanted)}
-    told = pipeline.metrics.registry.get_sample_value
-    assert told("vigil_identity_retention_deleted_total", {"place": "postgres.sightings"}) == 4
-    assert told("vigil_identity_retention_deleted_total", {"place": "postgres.events"}) == 4
+    sample = pipeline.metrics.registry.get_sample_value
+    assert sample("vigil_identity_retention_deleted_total", {"place": "postgres.sightings"}) == 4
+    assert sample("vigil_identity_retention_deleted_total", {"place": "postgres.events"}) == 4
     await retention.enforce()
     assert (await left(url))["sightings"] == wanted
 
@@ -169,10 +169,10 @@ async def test_old_messages_are_deleted_from_the_bus_too(
             ).is_success
     await bus.publish(a_sighting(axis(0), site=bus.site), a_sighting(axis(1), site=bus.site, camera="hall"))
 
-    async def told() -> bool:
+    async def both_published() -> bool:
         return len(await bus.matches()) == 2
 
-    await eventually(told, DEADLINE_S, "both are told")
+    await eventually(both_published, DEADLINE_S, "both are published")
 
     async def subjects() -> dict[str, int]:
         info = await bus.jetstream.stream_info(event_stream(bus.site).name, subjects_filter=">")

@@ -14,7 +14,7 @@ from vigil_contracts.resources.camera import CameraSource, CameraSpec
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 KEY = ResourceKey("default", "lobby")
-TOLD = "the camera at rtsp://10.0.0.5:554/stream1 refused the connection; check its address and that it is switched on"
+TEXT = "the camera at rtsp://10.0.0.5:554/stream1 refused the connection; check its address and that it is switched on"
 
 
 def busy_dashboard() -> DashboardState:
@@ -22,7 +22,7 @@ def busy_dashboard() -> DashboardState:
     source = CameraSource(type=SourceType.RTSP, url="rtsp://10.0.0.5:554/stream1")
     dashboard.declare({KEY: Camera(metadata=Metadata(name="lobby"), spec=CameraSpec(source=source))}, {})
     row = dashboard.cameras[KEY]
-    row.state, row.reason, row.message = "Reconnecting", "Refused", TOLD
+    row.state, row.reason, row.message = "Reconnecting", "Refused", TEXT
     row.last_person, row.last_at = "Lin-Manuel Miranda 0.61", NOW - dt.timedelta(seconds=112)
     for number in range(40):
         name = str(number)
@@ -43,6 +43,6 @@ def test_the_table_fits_the_terminal_with_its_last_line(width: int, height: int)
     assert max(len(line) for line in lines) <= width
     assert lines[-1].startswith("Ctrl-C ends everything")
     shown = " ".join(" ".join(lines).split())
-    assert TOLD in shown
+    assert TEXT in shown
     assert "here" in shown
     assert ("1 min" in shown) == (width >= 80)

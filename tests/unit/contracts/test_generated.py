@@ -22,11 +22,11 @@ EVERY_REASON = [enumeration for reasons in REASONS.values() for enumeration, _ i
 
 @pytest.mark.parametrize("enumeration", [*EVERY_REASON, *CONDITIONS.values()], ids=lambda one: one.__name__)
 def test_every_reason_says_what_it_means_and_what_to_do(enumeration: type[StrEnum]) -> None:
-    told = meanings(enumeration)
-    assert set(told) == {str(member) for member in enumeration}
-    assert all(one.means for one in told.values())
+    found = meanings(enumeration)
+    assert set(found) == {str(member) for member in enumeration}
+    assert all(one.means for one in found.values())
     if enumeration in EVERY_REASON:
-        assert [name for name, one in told.items() if not one.remedy] == []
+        assert [name for name, one in found.items() if not one.remedy] == []
 
 
 def walk(schema: dict[str, Any], path: str) -> list[tuple[str, dict[str, Any]]]:
@@ -65,7 +65,7 @@ def test_the_reference_names_every_rule() -> None:
 
 
 @pytest.mark.parametrize(
-    ("annotation", "told"),
+    ("annotation", "expected"),
     [
         (str, "Model.field: maxLength is missing"),
         (list[bool], "Model.field: maxItems is missing"),
@@ -76,11 +76,11 @@ def test_the_reference_names_every_rule() -> None:
         (Annotated[str, Field(max_length=5, examples=["x"])], "examples is not understood"),
     ],
 )
-def test_a_field_that_the_api_server_could_not_bound_is_refused(annotation: Any, told: str) -> None:
+def test_a_field_that_the_api_server_could_not_bound_is_refused(annotation: Any, expected: str) -> None:
     class Model(Strict):
         field: annotation
 
-    with pytest.raises(SchemaError, match=told.replace(".", r"\.")):
+    with pytest.raises(SchemaError, match=expected.replace(".", r"\.")):
         structural(Model)
 
 

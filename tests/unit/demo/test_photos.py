@@ -14,13 +14,13 @@ from vigil_cli.demo.photos import credits_of_photos, ensure_photos
 from vigil_cli.errors import CommandError
 from vigil_cli.preparation import PreparationObserver
 
-PICTURE = b"a picture"
+IMAGE = b"an image"
 WHEEL = Package("tiny-wheel==1.0", Form.WHEEL, 1)
 SDIST = Package("tinysdist==2.0", Form.SDIST, 1)
 
 
 def photo(name: str, package: Package, sha256: str | None = None) -> Photo:
-    return Photo(name, package, f"in/{name}", sha256 or hashlib.sha256(PICTURE).hexdigest(), "somebody, public domain")
+    return Photo(name, package, f"in/{name}", sha256 or hashlib.sha256(IMAGE).hexdigest(), "somebody, public domain")
 
 
 def reports(steps: list[str]) -> PreparationObserver:
@@ -35,7 +35,7 @@ def small_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
 
 
-def put_by_hand(cache: Path, content: bytes = PICTURE) -> None:
+def put_by_hand(cache: Path, content: bytes = IMAGE) -> None:
     folder = cache / "downloads"
     folder.mkdir(parents=True)
     with zipfile.ZipFile(folder / "tiny_wheel-1.0-cp313-cp313-win_amd64.whl", "w") as wheel:
@@ -51,7 +51,7 @@ def test_files_put_there_by_hand_are_used_on_any_platform(tmp_path: Path) -> Non
     put_by_hand(tmp_path)
     steps: list[str] = []
     found = ensure_photos(tmp_path, reports(steps))
-    assert {path.read_bytes() for path in found.values()} == {PICTURE}
+    assert {path.read_bytes() for path in found.values()} == {IMAGE}
     assert not steps
 
 
@@ -76,7 +76,7 @@ def test_without_a_network_each_missing_file_is_named_once(tmp_path: Path) -> No
 
 
 def test_another_picture_than_the_pinned_one_is_refused(tmp_path: Path) -> None:
-    put_by_hand(tmp_path, b"another picture")
+    put_by_hand(tmp_path, b"another image")
     with pytest.raises(CommandError, match=r"in/a\.jpg is not the photo it should be"):
         ensure_photos(tmp_path, reports([]))
     assert not list((tmp_path / "demo" / "photos").glob("*.jpg"))

@@ -16,7 +16,7 @@ def config(parameters: dict[str, str], *instances: int) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "instances", "told"),
+    ("parameters", "instances", "expected"),
     [
         ({"vigil_model_id": "a@1", "vigil_reference_ms": "9.5"}, (2,), ("a@1", 2, 9.5)),
         ({"vigil_model_id": "a@1", "vigil_reference_ms": "4"}, (1, 3), ("a@1", 4, 4.0)),
@@ -28,7 +28,7 @@ def config(parameters: dict[str, str], *instances: int) -> Any:
     ],
 )
 def test_a_figure_that_is_not_known_is_not_made_up(
-    parameters: dict[str, str], instances: tuple[int, ...], told: tuple[str, int | None, float | None] | None
+    parameters: dict[str, str], instances: tuple[int, ...], expected: tuple[str, int | None, float | None] | None
 ) -> None:
     found = read_config(config(parameters, *instances))
-    assert (found and (found.model_id, found.instances, found.reference_ms)) == told
+    assert (found and (found.model_id, found.instances, found.reference_ms)) == expected

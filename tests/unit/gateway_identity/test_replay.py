@@ -10,7 +10,7 @@ from vigil_gateway.storage.postgres.pool import Database
 
 
 class NothingWaits:
-    """A database in which no event waits; tells when it was asked."""
+    """A database in which no event waits; counts when it is read."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()

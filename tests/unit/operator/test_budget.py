@@ -118,7 +118,7 @@ def test_the_result_names_the_numbers() -> None:
         (5, 640, 384, 5000),
         (5, 1920, 1080, 5000),  # 640 x 360, padded to 640 x 384
         (5, 3840, 2160, 5000),
-        (10, 640, 640, 16670),  # square pictures cost more
+        (10, 640, 640, 16670),  # square frames cost more
         (4, 320, 180, 1000),  # 320 x 192 is a quarter
         (4, 64, 64, 1000),  # and nothing costs less
         (5, 1080, 1920, 5000),

@@ -60,7 +60,7 @@ TABLE: dict[str, tuple[CameraFacts, str, tuple[str, str, str, str, str, str]]] =
         (F, F, U, T, F, U),
     ),
     "ending": (
-        known(heartbeat=heartbeat(CameraState.STOPPED, SourceReason.STOPPED, message="the process was told to end")),
+        known(heartbeat=heartbeat(CameraState.STOPPED, SourceReason.STOPPED, message="the process received SIGTERM")),
         "Starting",
         (F, F, U, T, F, U),
     ),

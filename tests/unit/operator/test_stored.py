@@ -21,7 +21,7 @@ SPECS: dict[str, Any] = {
     "a source that is text": {"source": "text"},
     "a source without type": {"source": {"url": "/dev/video0"}},
     "sampling that is text": {"source": USB, "sampling": "text"},
-    "pictures by the word": {"source": USB, "sampling": {"fps": "many"}},
+    "frames by the word": {"source": USB, "sampling": {"fps": "many"}},
     "scheduling that is a list": {"source": USB, "scheduling": ["high"]},
     "a priority by the word": {"source": USB, "scheduling": {"priority": "high"}},
     "nodes that are text": {"source": USB, "scheduling": {"nodeSelector": "here"}},

@@ -1,4 +1,4 @@
-"""Video that stands still or repeats itself is told from live video."""
+"""Video that stands still or repeats itself is distinguished from live video."""
 
 import threading
 from fractions import Fraction

@@ -32,8 +32,8 @@ def test_the_configuration_of_a_model_is_typed(server: FaultyTriton) -> None:
     assert info.outputs[1] == TensorInfo("classes", (-1,), np.dtype(np.int32))
     assert info.parameters == {"labels": "car,dog"}
     assert info.input_dims("scale") == (2,)
-    with pytest.raises(ValueError, match="no input 'picture'"):
-        info.input_dims("picture")
+    with pytest.raises(ValueError, match="no input 'photo'"):
+        info.input_dims("photo")
     assert detector.model_id == "detector@0123456789ab"
 
 

@@ -33,16 +33,16 @@ class Leadership:
 
     Parameters
     ----------
-    identity
-        The name of the holder, unique for this process.
+    holder
+        Our name in the Lease, unique for this process.
     lease_s
         The duration of the Lease in seconds.
     """
 
-    def __init__(self, api: Api, namespace: str, name: str, identity: str, lease_s: int) -> None:
+    def __init__(self, api: Api, namespace: str, name: str, holder: str, lease_s: int) -> None:
         self._api = api
         self._key = Key(Kind.LEASE, namespace, name)
-        self._identity = identity
+        self._holder = holder
         self._lease_s = lease_s
         self._lease: Object | None = None
         self._seen: tuple[object, float] = (None, 0.0)
@@ -67,7 +67,7 @@ class Leadership:
                 await asyncio.sleep(spread(self._lease_s / 5))
         self.status = ""
         self.acquired.set()
-        log.info("leading", lease=f"{self._key.namespace}/{self._key.name}", identity=self._identity)
+        log.info("leading", lease=f"{self._key.namespace}/{self._key.name}", holder=self._holder)
 
     async def hold(self) -> None:
         """Renew the Lease until cancelled; LeaseLostError when another operator may hold it by now."""
@@ -113,7 +113,7 @@ class Leadership:
             self._seen = (record, time.monotonic())
         duration = spec.get("leaseDurationSeconds") or self._lease_s
         holder = spec.get("holderIdentity")
-        if holder and holder != self._identity and time.monotonic() - self._seen[1] < duration:
+        if holder and holder != self._holder and time.monotonic() - self._seen[1] < duration:
             self._set_status(f"standby: {holder} holds the Lease {self._key.namespace}/{self._key.name}")
             return False
         lease["spec"] = self._spec(transitions=(spec.get("leaseTransitions") or 0) + 1)
@@ -146,7 +146,7 @@ class Leadership:
         except ConflictError:
             # Somebody may have set a label; only another holder means that the Lease is lost.
             lease = await self._api.get(self._key)
-            if (lease.get("spec") or {}).get("holderIdentity") != self._identity:
+            if (lease.get("spec") or {}).get("holderIdentity") != self._holder:
                 raise
             self._lease = await self._api.replace(Kind.LEASE, self._renewed(lease))
 
@@ -155,7 +155,7 @@ class Leadership:
 
     def _spec(self, *, transitions: int) -> Object:
         return {
-            "holderIdentity": self._identity,
+            "holderIdentity": self._holder,
             "leaseDurationSeconds": self._lease_s,
             "acquireTime": _now(),
             "renewTime": _now(),
