@@ -10,15 +10,22 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from aiohttp import ClientResponse, ClientTimeout
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
-from kubernetes.aio.dynamic import DynamicClient
 
 from vigil_operator.kube.cache import Cache
-from vigil_operator.kube.errors import AwayError, KubeError, NotFoundError, error_of_status, translate
+from vigil_operator.kube.errors import (
+    AwayError,
+    KubeError,
+    NotFoundError,
+    error_of_response,
+    error_of_status,
+    translate,
+)
 from vigil_operator.kube.kinds import ADDRESSES, Key, Kind, Object
 from vigil_operator.metrics import Metrics
 
@@ -30,10 +37,13 @@ _REQUEST_TIMEOUT: Final = ClientTimeout(connect=10.0, sock_connect=10.0, sock_re
 _WATCH_TIMEOUT: Final = ClientTimeout(connect=10.0, sock_connect=10.0)
 """A stream may be silent for as long as nothing changes; the reader sets the limit."""
 
+_JSON: Final = "application/json"
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
-_MANAGED: Final = {"field_manager": FIELD_MANAGER}
+_MANAGED: Final = {"fieldManager": FIELD_MANAGER}
 _NO_QUERY: Final[Mapping[str, object]] = {}
+_REFUSED: Final = 300
+"""Lowest status of a response that is not a success."""
 
 
 class ConfigError(Exception):
@@ -65,6 +75,7 @@ async def connect(kubeconfig: str | None = None) -> ApiClient:
         where = kubeconfig or "neither a pod's service account nor a kubeconfig (KUBECONFIG, ~/.kube/config)"
         msg = f"no API server is configured by {where}: {error}"
         raise ConfigError(msg) from error
+    _find_proxy(configuration)
     client = ApiClient(configuration)
     client.user_agent = FIELD_MANAGER
     return client
@@ -77,12 +88,19 @@ async def _find_configuration(configuration: Configuration) -> None:
         await load_kube_config(client_configuration=configuration, persist_config=False)
 
 
+def _find_proxy(configuration: Configuration) -> None:
+    """Find the proxy once: aiohttp would read the environment and ~/.netrc for each request, in a thread."""
+    address = urlsplit(configuration.host)
+    if configuration.proxy is None and not proxy_bypass(address.netloc):
+        configuration.proxy = getproxies().get(address.scheme)
+    configuration.client_session_kwargs = {"trust_env": False}
+
+
 class Api:
     """The API server. Every method raises KubeError and nothing else."""
 
     def __init__(self, client: ApiClient, cache: Cache, metrics: Metrics) -> None:
         self._client = client
-        self._dynamic = DynamicClient(client)
         self._cache = cache
         self._metrics = metrics
 
@@ -109,8 +127,8 @@ class Api:
 
     async def merge(self, key: Key, patch: Object) -> Object:
         """Patch an object (JSON merge patch); metadata.uid and metadata.resourceVersion in it are preconditions."""
-        query = {**_MANAGED, "content_type": _MERGE}
-        return self._seen(key.kind, await self._ask("patch", key.kind, "PATCH", _path(*key), patch, query))
+        found = await self._ask("patch", key.kind, "PATCH", _path(*key), patch, _MANAGED, content_type=_MERGE)
+        return self._seen(key.kind, found)
 
     async def create(self, kind: Kind, manifest: Object) -> Object:
         """Create an object."""
@@ -125,7 +143,7 @@ class Api:
     async def delete(self, key: Key) -> None:
         """Delete an object, and in the background what it owns; one that is gone already is no error."""
         try:
-            await self._ask("delete", key.kind, "DELETE", _path(*key), query={"propagation_policy": "Background"})
+            await self._ask("delete", key.kind, "DELETE", _path(*key), query={"propagationPolicy": "Background"})
         except NotFoundError:
             return
 
@@ -164,11 +182,11 @@ class Api:
         objects: list[Object] = []
         query = _selectors(labels, fields) | {"limit": CHUNK}
         while True:
-            page = await self._send("GET", _path(kind, namespace), query=query)
+            page = await self._load("GET", _path(kind, namespace), query=query)
             objects += page["items"] or []
             if not page["metadata"].get("continue"):
                 return objects, page["metadata"]["resourceVersion"]
-            query["_continue"] = page["metadata"]["continue"]
+            query["continue"] = page["metadata"]["continue"]
 
     async def watch(
         self, kind: Kind, namespace: str | None, version: str, labels: str = "", fields: str = ""
@@ -178,9 +196,10 @@ class Api:
         The API server ends every stream after a while; the next one goes on from the last change.
         """
         self._metrics.requests.labels("watch", kind.value).inc()
-        query = _selectors(labels, fields) | {"watch": True, "serialize": False, "_request_timeout": _WATCH_TIMEOUT}
+        query = _selectors(labels, fields) | {"watch": "true"}
         while True:
-            stream = await self._send("GET", _path(kind, namespace), query=query | {"resource_version": version})
+            path = _path(kind, namespace)
+            stream = await self._send("GET", path, query=query | {"resourceVersion": version}, limits=_WATCH_TIMEOUT)
             async with aclosing(_events(stream)) as events:
                 async for what, obj in events:
                     version = obj["metadata"]["resourceVersion"]
@@ -190,7 +209,7 @@ class Api:
         """Return the plurals of Vigil's own kinds that the API server serves; none when the CRDs are missing."""
         self._metrics.requests.labels("get", "APIResourceList").inc()
         try:
-            found = await self._send("GET", f"/apis/{ADDRESSES[Kind.CAMERA].api_version}")
+            found = await self._load("GET", f"/apis/{ADDRESSES[Kind.CAMERA].api_version}")
         except NotFoundError:
             return set()
         return {one["name"] for one in found["resources"]}
@@ -200,9 +219,10 @@ class Api:
         await self._client.close()
 
     async def _apply(self, verb: str, key: Key, manifest: Object, subresource: str = "", *, force: bool) -> Object:
-        query = {**_MANAGED, "content_type": _APPLY, "force_conflicts": force}
+        query = {**_MANAGED, "force": "true" if force else "false"}
+        path = _path(*key) + subresource
         return self._seen(
-            key.kind, await self._ask(verb, key.kind, "PATCH", _path(*key) + subresource, manifest, query)
+            key.kind, await self._ask(verb, key.kind, "PATCH", path, manifest, query, content_type=_APPLY)
         )
 
     async def _ask(
@@ -213,21 +233,55 @@ class Api:
         path: str,
         body: Object | None = None,
         query: Mapping[str, object] = _NO_QUERY,
+        *,
+        content_type: str = _JSON,
     ) -> Object:
-        """Count a request and send it; return the object that the API server answers with."""
+        """Count a request and send it; return the object in the response."""
         self._metrics.requests.labels(verb, kind.value).inc()
-        found: Object = await self._send(method, path, body, query)
+        found: Object = await self._load(method, path, body, query, content_type=content_type)
         return found
 
-    async def _send(
-        self, method: str, path: str, body: Object | None = None, query: Mapping[str, object] = _NO_QUERY
-    ) -> Any:  # noqa: ANN401 - decoded JSON of any shape, or a response
-        """Send a request; return the decoded answer, or with serialize=False the response, its body still unread."""
-        options = {"serializer": _as_it_is, "_request_timeout": _REQUEST_TIMEOUT, **query}
+    async def _load(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        query: Mapping[str, object] = _NO_QUERY,
+        *,
+        content_type: str = _JSON,
+    ) -> Any:  # noqa: ANN401 - decoded JSON of any shape
+        response = await self._send(method, path, body, query, content_type=content_type)
         try:
-            return await self._dynamic.request(method, path, body=body, **options)
+            return await response.json()
         except Exception as error:
             raise translate(error) from error
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        query: Mapping[str, object] = _NO_QUERY,
+        *,
+        content_type: str = _JSON,
+        limits: ClientTimeout = _REQUEST_TIMEOUT,
+    ) -> ClientResponse:
+        """Send a request; return the response, its body still unread, or raise what the API server refuses with."""
+        headers = {"Accept": _JSON, "Content-Type": content_type}
+        try:
+            request = await self._client.param_serialize(
+                method, path, query_params=list(query.items()), header_params=headers, auth_settings=["BearerToken"]
+            )
+            verb, url, headers, _, _ = request
+            # The body goes around param_serialize, which would copy it value by value.
+            found = await self._client.call_api(verb, url, headers, body, _request_timeout=limits)
+            text = b"" if found.status < _REFUSED else await found.read()
+        except Exception as error:
+            raise translate(error) from error
+        if found.status >= _REFUSED:
+            raise error_of_response(found.status, text)
+        response: ClientResponse = found.response
+        return response
 
     def _seen(self, kind: Kind, obj: Object) -> Object:
         if kind not in {Kind.EVENT, Kind.LEASE}:
@@ -262,12 +316,8 @@ def _path(kind: Kind, namespace: str | None, name: str = "") -> str:
 
 
 def _selectors(labels: str, fields: str) -> dict[str, object]:
-    return {"label_selector": labels or None, "field_selector": fields or None}
-
-
-def _as_it_is(_: object, answer: object) -> object:
-    """Keep the client from making an object of its own out of the answer."""
-    return answer
+    chosen = {"labelSelector": labels, "fieldSelector": fields}
+    return {name: value for name, value in chosen.items() if value}
 
 
 __all__ = ["FIELD_MANAGER", "Api", "ConfigError", "KubeError", "connect"]

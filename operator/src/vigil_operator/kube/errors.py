@@ -13,7 +13,6 @@ import json
 from typing import Any, Final
 
 import aiohttp
-from kubernetes.aio.client import ApiException
 
 FORBIDDEN: Final = "; grant the operator's account get, list and watch of it, as the chart's role does"
 """What to do about a list or a watch that is denied."""
@@ -94,15 +93,18 @@ def translate(error: Exception) -> KubeError:
     """Return the error that an exception of the client means."""
     if isinstance(error, KubeError):
         return error
-    if isinstance(error, ApiException):
-        try:
-            return error_of_status(json.loads(error.body or ""))
-        except (ValueError, AttributeError):  # a proxy responded, or the API server knows no such path
-            return _of_code(error.status or 500, f"HTTP {error.status}; {CHECK_PROXY}", None)
     if isinstance(error, aiohttp.ClientError | OSError | TimeoutError | json.JSONDecodeError):
         cause = f"{type(error).__name__}: {error}".rstrip(": ")
         return AwayError(f"the API server cannot be reached: {cause}{UNREACHABLE}")
     return AwayError(f"the API server's response cannot be read: {type(error).__name__}: {error}; {CHECK_PROXY}")
+
+
+def error_of_response(code: int, body: bytes) -> KubeError:
+    """Return the error that a response means."""
+    try:
+        return error_of_status(json.loads(body))
+    except (ValueError, AttributeError):  # from a proxy, or the API server knows no such path
+        return _of_code(code, f"HTTP {code}; {CHECK_PROXY}", None)
 
 
 def error_of_status(status: dict[str, Any]) -> KubeError:
