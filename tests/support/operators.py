@@ -260,6 +260,12 @@ class NamespaceClient:
         ]
         return wait_until(found, deadline_s, f"the pod of {name}")[0]
 
+    def config_hash(self, name: str) -> str:
+        """Return the hash of a Camera's configuration, which changes when its pod has to restart."""
+        deployment = self.find("deployment", f"camera-{name}") or {}
+        found: str = deployment["spec"]["template"]["metadata"]["annotations"]["vigil.dev/config-hash"]
+        return found
+
     def set_pod_status(self, pod: str, status: dict[str, Any]) -> None:
         """Write a pod's status, as a kubelet does."""
         patch = json.dumps({"status": status})

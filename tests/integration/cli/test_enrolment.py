@@ -11,8 +11,8 @@ from tests.integration.gateway_identity.running import TOKEN, until_ready
 from tests.support.servers import TritonServer
 from tests.support.shared import shared
 from tests.support.waiting import eventually
+from tests.unit.cli.applying import an_applier, registry_of
 from tests.unit.cli.photo_server import photo_server
-from tests.unit.cli.test_applier import an_applier, registry_of
 
 from vigil_cli.manifests import load
 from vigil_cli.standalone.desired import desired

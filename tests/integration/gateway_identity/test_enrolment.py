@@ -16,25 +16,20 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 from tests.integration.gateway_identity import database
+from tests.integration.gateway_identity.enrolling import photo, put
 from tests.integration.gateway_identity.making import a_sighting, camera_resource, shot, subject_resource
-from tests.integration.gateway_identity.running import DEADLINE_S, TOKEN, Bus, client_of, until_ready
+from tests.integration.gateway_identity.running import DEADLINE_S, Bus, client_of, until_ready
 from tests.support.servers import TritonServer
 from tests.support.shared import shared
 from tests.support.waiting import eventually
 
 from vigil_contracts.ids import new_sighting_id
-from vigil_contracts.registry import enrolment_digest
-from vigil_contracts.resources import Subject
 from vigil_gateway.services import photos
 from vigil_gateway.storage.postgres.resource_rows import PhotoRow
 
 pytestmark = pytest.mark.integration
 
 Start = Callable[..., Any]
-
-
-def photo(path: str) -> bytes:
-    return (shared("faces") / path).read_bytes()
 
 
 def changed(path: str, change: Callable[[Image.Image], Image.Image]) -> bytes:
@@ -70,18 +65,6 @@ async def http(identity: Start, open_triton: TritonServer) -> AsyncIterator[http
     await until_ready(program.port)
     async with client_of(program.port) as client:
         yield client
-
-
-async def put(
-    http: httpx.AsyncClient, name: str, photos: dict[str, bytes], status: int = 200, **spec: Any
-) -> dict[str, Any]:
-    resource = subject_resource(name, list(photos), **spec)
-    files = [("subject", (None, json.dumps(resource).encode(), "application/json"))]
-    files += [(f"photo:{one}", (one, data, "application/octet-stream")) for one, data in photos.items()]  # type: ignore[misc]
-    answer = await http.put(f"/registry/v1/subjects/default/{name}", files=files)
-    assert answer.status_code == status, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
 
 
 REFUSED: dict[str, tuple[Callable[[], bytes], set[str]]] = {
@@ -247,78 +230,6 @@ async def test_an_erased_subject_is_nowhere_and_leaves_a_receipt(
     assert (await bus.matches())[0].identity.similarity is None
 
 
-async def test_a_receipt_belongs_to_one_subject(http: httpx.AsyncClient) -> None:
-    """The receipt of an earlier Subject of the same name is not returned for another one."""
-    nobody = "00000000-0000-4000-8000-000000000000"
-    assert (await http.get(f"/registry/v1/erasures/{nobody}")).status_code == 404
-    never = (await http.delete(f"/registry/v1/subjects/default/joe?uid={nobody}")).json()
-    assert (never["subjectId"], never["counts"]) == (nobody, {})
-    first = await put(http, "joe", {"one": photo("joe-biden/1.jpg")})
-    receipt = (await http.delete(f"/registry/v1/subjects/default/joe?uid={first['subjectId']}")).json()
-    assert receipt["counts"]["qdrant.vectors"] == 1
-    later = (await http.delete(f"/registry/v1/subjects/default/joe?uid={nobody}")).json()
-    assert (later["subjectId"], later["counts"]) == (nobody, {})
-    assert (await http.delete("/registry/v1/subjects/default/joe")).json() == receipt
-
-
-async def test_the_last_report_is_read_without_photos(http: httpx.AsyncClient) -> None:
-    path = "/registry/v1/subjects/default/joe"
-    assert (await http.get(path)).status_code == 404
-    photos = {"good": photo("joe-biden/1.jpg"), "bad": b"no photo"}
-    report = await put(http, "joe", photos)
-    assert (await http.get(path)).json() == report
-    spec = Subject.model_validate(subject_resource("joe", list(photos))).spec.model_dump_json(by_alias=True)
-    digests: dict[str, str | None] = {name: hashlib.sha256(data).hexdigest() for name, data in photos.items()}
-    assert report["digest"] == enrolment_digest(spec, digests)
-    changed_name = await put(http, "joe", photos, displayName="Joe B.")
-    assert changed_name["digest"] != report["digest"]
-    withdrawn = await put(http, "joe", photos, consent={"status": "Withdrawn"})
-    assert (await http.get(path)).json() == withdrawn
-    assert (withdrawn["photos"], withdrawn["reason"]) == ([], "ConsentNotGranted")
-
-
-async def test_the_gallery_version_counts_changes_only(http: httpx.AsyncClient) -> None:
-    """It grows with each change of what the gallery holds, and with nothing else."""
-
-    async def version() -> int:
-        found: int = (await http.get("/registry/v1/status")).json()["galleryVersion"]
-        return found
-
-    photos = {"one": photo("joe-biden/1.jpg")}
-    before = await version()
-    await put(http, "joe", photos)
-    assert await version() == before + 1
-    await put(http, "joe", photos)
-    await put(http, "joe", photos, displayName="Joe B.")
-    await put(http, "nobody", {"bad": b"no photo"})
-    assert await version() == before + 1
-    await http.delete("/registry/v1/subjects/default/joe")
-    assert await version() == before + 2
-
-
-async def test_the_status_names_what_is_served(http: httpx.AsyncClient, site: str) -> None:
-    status = (await http.get("/registry/v1/status")).json()
-    assert status["site"] == site
-    assert status["modelId"].startswith("sface")
-    assert status["detector"]["modelId"].startswith("yunet")
-    assert status["detector"]["instances"] >= 1
-
-
-async def test_a_site_is_registered_and_removed(http: httpx.AsyncClient, database_url: str) -> None:
-    resource: dict[str, Any] = {"apiVersion": "vigil.dev/v1alpha1", "kind": "Site", "metadata": {"name": "hq"}}
-    for retention in ("30d", "7d"):
-        resource["spec"] = {"retention": {"sightings": retention}}
-        assert (await http.put("/registry/v1/sites/default/hq", json=resource)).status_code == 204
-    (row,) = await database.rows(database_url, "SELECT resource #>> '{spec,retention,sightings}' AS kept FROM sites")
-    assert row["kept"] == "7d"
-    for removed in (1, 0):
-        receipt = (await http.delete("/registry/v1/sites/default/hq")).json()
-        assert receipt["counts"] == {"postgres.sites": removed}
-    resource["spec"] = {"retention": {"sightings": "soon"}}
-    refused = await http.put("/registry/v1/sites/default/hq", json=resource)
-    assert (refused.status_code, "spec.retention.sightings" in refused.text) == (422, True)
-
-
 async def check_nowhere(url: str, subject_id: str, name: str) -> None:
     """Look through every row of every table, but for the receipt's own id."""
     tables = await database.rows(
@@ -388,48 +299,3 @@ async def test_the_gallery_is_rebuilt_from_the_database(
     await until_ready(other.port)
     nearest = await other.parts.gallery.search(kept["model_id"], np.frombuffer(kept["vector"], "<f4")[None], 5)
     assert nearest[0].nearest[0].similarity == pytest.approx(1, abs=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "request_", "status", "words"),
-    [
-        ("PUT", "cameras/default/door", {"json": {"kind": "Camera"}}, 422, "apiVersion"),
-        ("PUT", "cameras/default/door", {"content": b"{"}, 400, "not JSON"),
-        ("PUT", "cameras/default/door", {"content": b"[]"}, 400, "object"),
-        ("PUT", "cameras/default/other", {"json": camera_resource()}, 422, "the address says default/other"),
-        ("PUT", "cameras/default/joe", {"json": subject_resource("joe")}, 422, "a Camera is expected"),
-        ("PUT", "cameras/default/door", {"json": camera_resource(colour="red")}, 422, "spec.colour: unknown field"),
-        ("PUT", "cameras/Default/door", {"json": camera_resource()}, 422, "pattern"),
-        ("PUT", "subjects/default/joe", {"json": subject_resource("joe")}, 415, "multipart"),
-        ("PUT", "subjects/default/joe", {"files": {"photo:one": b"x"}}, 400, "no field `subject`"),
-        (
-            "PUT",
-            "subjects/default/joe",
-            {"files": {"subject": json.dumps(subject_resource("joe")), "photo:two": b"x"}},
-            422,
-            "none of the Subject's photos",
-        ),
-        ("PUT", "subjects/default/joe", {"files": {"subject": b"x" * (70 << 20)}}, 413, "at most"),
-        (
-            "PUT",
-            "subjects/default/joe",
-            {"content": b"x", "headers": {"content-type": "multipart/form-data"}},
-            400,
-            "form",
-        ),
-    ],
-)
-async def test_an_invalid_request_names_its_fault(
-    http: httpx.AsyncClient, method: str, path: str, request_: dict[str, Any], status: int, words: str
-) -> None:
-    answer = await http.request(method, f"/registry/v1/{path}", **request_)
-    assert (answer.status_code, words in answer.text) == (status, True), answer.text
-
-
-@pytest.mark.parametrize("header", [None, "Bearer wrong", f"Basic {TOKEN}", "Bearer \xe4", "Bearer"])
-async def test_without_the_token_nothing_is_answered(http: httpx.AsyncClient, header: str | None) -> None:
-    headers = {b"Authorization": header.encode("latin-1")} if header else {}
-    async with httpx.AsyncClient(base_url=http.base_url, trust_env=False) as stranger:
-        for method, path in (("GET", "status"), ("DELETE", "subjects/default/joe"), ("PUT", "cameras/default/door")):
-            answer = await stranger.request(method, f"/registry/v1/{path}", headers=headers)
-            assert answer.status_code == 401

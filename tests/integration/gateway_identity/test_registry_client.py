@@ -6,9 +6,9 @@ from typing import Any
 
 import asyncpg
 import pytest
+from tests.integration.gateway_identity.enrolling import photo
 from tests.integration.gateway_identity.making import camera_resource, subject_resource
 from tests.integration.gateway_identity.running import TOKEN, until_ready
-from tests.integration.gateway_identity.test_enrolment import photo
 from tests.support.servers import TritonServer
 
 from vigil_contracts.ids import ResourceKey

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.waiting import eventually
-from tests.unit.cli.test_applier import CAMERA, LOBBY, Started, applying, serving, wanted
+from tests.unit.cli.applying import CAMERA, LOBBY, Started, applying, serving, wanted
 
 from vigil_cli.commands.logs import for_people
 from vigil_cli.dashboard import DashboardState

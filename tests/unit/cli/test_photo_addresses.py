@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 from tests.support.waiting import eventually
+from tests.unit.cli.applying import LOOPBACK, RECEIPT, Started, an_applier, registry_of
 from tests.unit.cli.photo_server import PhotoServer, photo_server
-from tests.unit.cli.test_applier import LOOPBACK, RECEIPT, Started, an_applier, registry_of
 
 from vigil_cli.manifests import load
 from vigil_cli.standalone import applier
