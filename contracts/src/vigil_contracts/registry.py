@@ -73,7 +73,7 @@ class PhotoResult(Tolerant):
     quality: float | None = None
     """0 to 1; None when no face was measured."""
     sha256: str | None = None
-    """Of the bytes that were assessed; None when the photo was missing."""
+    """The digest of the bytes that were assessed; None when the photo was missing."""
 
 
 class EnrolmentReport(Tolerant):

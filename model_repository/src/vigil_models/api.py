@@ -56,7 +56,7 @@ def ensure_pack(
     Parameters
     ----------
     name
-        Of the pack.
+        The name of the pack.
     cache
         Where fetched files are kept; None: `cache_dir()`.
     accept_licence
@@ -95,7 +95,7 @@ def export_pack(  # noqa: PLR0913 - what may differ between two exports, all but
     Parameters
     ----------
     name
-        Of the pack.
+        The name of the pack.
     sources
         Folder of the original files (from `ensure_pack`).
     target

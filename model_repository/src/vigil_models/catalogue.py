@@ -127,7 +127,7 @@ class Pack(_Fact):
     detector: Detector
     recogniser: Recogniser
     licences: tuple[Licence, ...]
-    """Of the detector and the recogniser, each once."""
+    """The licences of the detector and the recogniser, each once."""
 
     @property
     def models(self) -> tuple[Model, ...]:

@@ -63,7 +63,7 @@ def export_pack(pack: Pack, folder: Path, destination: Path, options: Options) -
     Parameters
     ----------
     pack
-        Of the catalogue.
+        A pack of the catalogue.
     folder
         Folder of its files.
     destination

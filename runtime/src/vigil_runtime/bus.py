@@ -74,7 +74,7 @@ class BusConnection:
     Parameters
     ----------
     name
-        Of the client, as NATS lists it.
+        The name of the client, as NATS lists it.
     on_up
         Called after each connection and reconnection. Another server may have come up, or the same one with an empty
         disk: streams and subscriptions have to be checked again.

@@ -18,7 +18,7 @@ class DetectorInput:
     Parameters
     ----------
     mask
-        Of the camera.
+        The privacy mask of the camera.
     fixed_size
         Returns width and height in pixels when the detector takes one size only; may raise InferenceError.
     make_buffer
@@ -41,7 +41,7 @@ class DetectorInput:
         self._make_buffer = make_buffer
         self._side = side
         self.letterbox: Letterbox | None = None
-        """Of the last frame."""
+        """The letterbox of the last frame."""
         self.pixels: NDArray[np.uint8] = np.empty((0, 0, 3), np.uint8)
         """The input [H,W,3] uint8 RGB with the last frame; the next frame overwrites it."""
 

@@ -54,7 +54,7 @@ class Runner:
     Parameters
     ----------
     settings
-        Of the process.
+        The settings of the process.
     camera
         To run.
     folder

@@ -50,7 +50,7 @@ class Photo:
     member
         Path inside the package.
     sha256
-        Of the file.
+        The digest of the file.
     credit
         Author, licence, and where it was published.
     """

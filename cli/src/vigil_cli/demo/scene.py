@@ -35,7 +35,7 @@ class Walk:
     leftward
         From right to left.
     height
-        Of the face's centre in the frame, in pixels; lower where the figure does not reach down to the furniture.
+        Pixels from the top to the centre of the face; lower where the figure does not reach down to the furniture.
     gain, warmth
         Light: factor, and more red than blue by this share.
     blur

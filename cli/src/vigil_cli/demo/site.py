@@ -32,7 +32,7 @@ class DemoSite:
     Attributes
     ----------
     folder
-        Of the manifests.
+        The folder of the manifests.
     processes
         Video servers, in the order of their start.
     """

@@ -73,7 +73,7 @@ class ProcessStatus:
     Attributes
     ----------
     exit_code
-        Of the last run; negative: the signal that ended it.
+        The exit status of the last run; negative: the signal that ended it.
     last_line
         Its last line of output.
     since

@@ -59,7 +59,7 @@ class Photo(Ruled):
     url: Annotated[str, Field(max_length=2048)] | None = None
     """https://, or file: with a path relative to the manifest (without a cluster only)."""
     sha256: Sha256 | None = None
-    """Of the photo's bytes; needed with url, so that what was agreed to is what is enrolled."""
+    """The digest of the photo's bytes; needed with url, so that what was agreed to is what is enrolled."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -95,7 +95,7 @@ class Consent(Strict):
     status: ConsentStatus
     """Only who granted it is ever matched."""
     document_version: Annotated[str, Field(max_length=128)] | None = None
-    """Of the text that the person agreed to."""
+    """The version of the text that the person agreed to."""
     expires_at: Moment | None = None
     """From then on the person is no longer matched."""
 

@@ -75,7 +75,7 @@ class Eraser:
         Parameters
         ----------
         uid
-            Of the resource that is deleted. When no Subject is registered and the last receipt under this name is of
+            The uid of the deleted resource. When no Subject is registered and the last receipt under this name is of
             another, an earlier Subject, the receipt is empty.
 
         Raises

@@ -54,7 +54,7 @@ def ensure(
     Parameters
     ----------
     pack
-        Of the catalogue.
+        A pack of the catalogue.
     cache
         `cache_dir()`, or another.
     accept_licence

@@ -25,7 +25,7 @@ def fold(graph: onnx.GraphProto, model: Model, input_name: str, sizes: tuple[int
     model
         Has the channel order, mean and scale that the network was trained with.
     input_name
-        Of the input that is replaced.
+        The name of the input that is replaced.
     sizes
         Height and width of the new input: numbers, or names of free dimensions.
     """

@@ -28,7 +28,7 @@ class Speed:
     reference_ms: float
     """Milliseconds of one core for one image of `REFERENCE_SIZE`; at least 0.001."""
     width: int
-    """Of the image that was measured; not the reference size where the graph has another fixed size."""
+    """The width of the image that was measured; not the reference size where the graph has another fixed size."""
     height: int
     runs: int
     """Number of runs whose median it is."""

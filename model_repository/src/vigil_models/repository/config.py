@@ -59,7 +59,7 @@ def render(model: Model, target: Target, model_id: str, instances: int, *, refer
     model_id
         `<name>@<12 hex digits>`, carried to every client.
     instances
-        Of the model, on each GPU or on the CPU.
+        The number of instances of the model, on each GPU or on the CPU.
     reference_ms
         Milliseconds measured of a detector; None without a measurement.
     """

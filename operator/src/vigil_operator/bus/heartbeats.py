@@ -154,7 +154,7 @@ class Heartbeats:
         Parameters
         ----------
         namespace
-            Of the Site, whose bus may be another than the installation's; None: the installation's.
+            The Site's namespace, whose bus may be another than the installation's; None: the installation's.
         """
         return self._bus_problems.get((namespace, site), self._bus_problems.get((None, site)))
 

@@ -37,7 +37,7 @@ class BusListener:
     Parameters
     ----------
     namespace
-        Of the Site that names this bus: heartbeats of Cameras elsewhere are ignored. None: the installation's own bus,
+        The namespace of the Site that names this bus; other Cameras are ignored. None: the installation's own bus,
         which carries those of every namespace.
     """
 

@@ -16,7 +16,7 @@ class Wiring:
     bus_secret
         Name of the Secret whose key `token` the pod joins the bus with.
     secrets_digest
-        Of the values in both Secrets that the process reads: another value needs another process.
+        The digest of the values in both Secrets that the process reads: another value needs another process.
     replicas
         0 when suspended or not admitted, else 1.
     owner_uid

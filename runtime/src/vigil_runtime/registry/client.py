@@ -154,7 +154,7 @@ class RegistryClient:
         Parameters
         ----------
         uid
-            Of the resource, so that no receipt of an earlier one under the same name is mistaken for this one's.
+            Its uid, so that no receipt of an earlier one under the same name is mistaken for this one's.
         """
         return await self._delete(f"/subjects/{key}", uid, ERASE_S)
 

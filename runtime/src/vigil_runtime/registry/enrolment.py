@@ -45,7 +45,7 @@ def plan_enrolment(
     Parameters
     ----------
     report
-        Of the last enrolment; None: identity knows nothing of the Subject.
+        The report of the last enrolment; None: identity knows nothing of the Subject.
     model_id
         The model that identity serves now; None: unknown. A report of another model is no reason to reuse a photo.
     """

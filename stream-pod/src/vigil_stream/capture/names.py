@@ -21,7 +21,7 @@ def resolve(url: str, deadline_s: float) -> None:
     Parameters
     ----------
     url
-        Of the source, without credentials.
+        The address of the source, without credentials.
     deadline_s
         For the answer of the name servers.
 

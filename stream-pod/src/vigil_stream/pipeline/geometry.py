@@ -32,7 +32,7 @@ def surroundings(landmarks: NDArray[np.float32], width: int, height: int) -> tup
     landmarks
         [5,2] in pixels.
     width, height
-        Of the frame, in pixels.
+        The size of the frame in pixels.
 
     Returns
     -------

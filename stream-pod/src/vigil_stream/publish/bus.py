@@ -39,7 +39,7 @@ class Publisher:
     journal
         Where events wait.
     address
-        Of the bus.
+        The address of the bus.
     camera
         Names the subjects.
     observer

@@ -75,9 +75,9 @@ def detector_info(parameters: Mapping[str, str], *, dims: tuple[int, ...]) -> De
     Parameters
     ----------
     parameters
-        Of the model configuration, text values.
+        The parameters of the model configuration, text values.
     dims
-        Of the input `image` without the batch: H, W, 3; -1 where any size goes.
+        The dimensions of the input `image` without the batch: H, W, 3; -1 where any size goes.
     """
     if len(dims) != 3 or dims[2] not in {3, -1}:
         msg = f"input dims {list(dims)} are not [H, W, 3]"

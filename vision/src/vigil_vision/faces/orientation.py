@@ -68,7 +68,7 @@ class FaceOrientation:
         Parameters
         ----------
         roll_degrees
-            Of the landmarks in the image (`quality.pose_of`), which the alignment undid.
+            The roll of the landmarks in the image (`quality.pose_of`), which the alignment undid.
         """
         return (self.turns + round(roll_degrees / 90)) % TURNS
 

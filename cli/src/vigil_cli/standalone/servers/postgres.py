@@ -71,7 +71,7 @@ def initialise(data: Path, password: str) -> None:
     data
         Folder of the cluster.
     password
-        Of the user `vigil`; stored in the cluster from then on.
+        The password of the user `vigil`; stored in the cluster from then on.
 
     Raises
     ------

@@ -82,7 +82,7 @@ class Database:
     url
         `postgresql://…`, a unix socket included.
     name
-        Of the connections in pg_stat_activity.
+        The name of the connections in pg_stat_activity.
     connections
         At most.
     """

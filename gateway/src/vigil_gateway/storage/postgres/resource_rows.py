@@ -221,7 +221,7 @@ class CountsRow:
     vectors
         Embeddings of the current model.
     last_seq
-        Of the newest event.
+        The seq of the newest event.
     """
 
     cameras: int

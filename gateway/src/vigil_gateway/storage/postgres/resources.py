@@ -45,7 +45,7 @@ class Origin:
     Attributes
     ----------
     uid
-        Of the resource, as the API server assigned it; None: it comes from no API server.
+        The uid that the API server assigned to the resource; None: it comes from no API server.
     registrar
         The installation that registered it; None: not known.
     """

@@ -212,7 +212,7 @@ class EventRow:
     seq
         Position in the site's order, gap-free over all types.
     type
-        Of the CloudEvent, such as `dev.vigil.match.v1`.
+        The type of the CloudEvent, such as `dev.vigil.match.v1`.
     subject
         On the bus.
     payload

@@ -58,7 +58,7 @@ class NewEvent:
     Attributes
     ----------
     type, subject
-        Of the CloudEvent, and on the bus.
+        The type of the CloudEvent, and its subject on the bus.
     payload
         The event's data in JSON, without its seq.
     revision

@@ -38,7 +38,7 @@ class ServerGallery:
     client
         Connects when it is first used.
     prefix
-        Of the names of this site's collections.
+        The beginning of the names of this site's collections.
     """
 
     def __init__(self, client: AsyncQdrantClient, prefix: str) -> None:

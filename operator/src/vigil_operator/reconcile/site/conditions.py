@@ -31,7 +31,7 @@ class SiteFacts:
     bus_error
         The error of the bus; None when none is known.
     bus_secret_missing
-        What is missing of the Secret with the bus's token; empty when nothing is.
+        The missing part of the Secret with the bus's token; empty when nothing is missing.
     identity
         The status of identity; the error when it does not answer.
     refusal

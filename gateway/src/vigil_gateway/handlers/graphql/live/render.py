@@ -108,7 +108,7 @@ class Renderers:
         Parameters
         ----------
         context
-            Of the principal alone: it outlives the connection that brings it.
+            A context of the principal alone: it outlives the connection that brings it.
 
         Raises
         ------
