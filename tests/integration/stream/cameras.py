@@ -97,7 +97,7 @@ class Mjpeg(Camera):
         return f"http://127.0.0.1:{self.port}/video"
 
     def serve(self, connection: socket.socket) -> None:
-        request = _read_head(connection)
+        request = read_head(connection)
         if " /video" not in request.split("\r\n", 1)[0]:
             connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             return
@@ -189,7 +189,7 @@ class Rtsp(Camera):
 
     def serve(self, connection: socket.socket) -> None:
         send: Callable[[bytes], object] | None = None
-        while request := _read_head(connection):
+        while request := read_head(connection):
             lines = request.split("\r\n")
             method = lines[0].split(" ")[0]
             headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:])}
@@ -266,7 +266,7 @@ def _payloads(nal: bytes, most: int = 1300) -> Iterator[bytes]:
         yield bytes([indicator, flags | kind]) + part
 
 
-def _read_head(connection: socket.socket) -> str:
+def read_head(connection: socket.socket) -> str:
     data = b""
     while not data.endswith(b"\r\n\r\n"):
         byte = connection.recv(1)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from vigil_stream.capture import container, factory, frozen, jpeg_sources, keyframes, liveness
+from vigil_stream.capture import container, factory, frozen, http_source, jpeg_sources, keyframes, liveness
 
 
 @pytest.fixture(autouse=True)
 def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (container, jpeg_sources):
+    for module in (container, http_source, jpeg_sources):
         monkeypatch.setattr(module, "OPEN_DEADLINE_S", 4.0)
     for module in (container, factory):
         monkeypatch.setattr(module, "RESPONSE_DEADLINE_S", 2.0)

@@ -7,6 +7,7 @@ from pathlib import Path
 from vigil_contracts.resources.camera import CameraSource, Decode, SourceType, Transport
 from vigil_stream.capture import credentials as secrets
 from vigil_stream.capture.container import ContainerSource, Plan
+from vigil_stream.capture.http_source import HttpSource
 from vigil_stream.capture.jpeg_sources import SocketSource, WebSocketSource
 from vigil_stream.capture.liveness import Liveness
 from vigil_stream.capture.source import RESPONSE_DEADLINE_S, Source, Watchdog
@@ -56,7 +57,21 @@ def make_source(
     url = credentials.in_url(source.url) if credentials is not None else source.url
     plan = _plan(source, decode, url, folder, liveness.limit_s)
     plan = replace(plan, has_credentials=source.credentials_secret_ref is not None)
-    return ContainerSource(plan, watchdog, stop, liveness)
+
+    def container() -> ContainerSource:
+        return ContainerSource(plan, watchdog, stop, liveness)
+
+    if source.type is SourceType.HTTP_MJPEG:
+        return HttpSource(
+            source.url,
+            credentials,
+            watchdog,
+            stop,
+            liveness,
+            accelerator=decode.accelerator,
+            other=container,
+        )
+    return container()
 
 
 def _plan(source: CameraSource, decode: Decode, url: str, folder: Path, stall_s: float) -> Plan:

@@ -1,17 +1,15 @@
-"""JPEGs that come one by one (WebSocket, socket): their size is read before anything is decoded."""
+"""JPEGs that come one by one (HTTP, WebSocket, socket): their size is read before anything is decoded."""
 
 import zlib
 from collections.abc import Iterator
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.video.codeccontext import VideoCodecContext
 
 from vigil_contracts.conditions import SourceReason
 from vigil_stream.capture.errors import SourceError, check_size
 from vigil_stream.capture.source import Sampler
-
-MAX_JPEG_BYTES = 16 << 20
-"""A JPEG of 8K at the best quality has about 12 MiB."""
 
 MAX_BAD_IN_A_ROW = 50
 """Damaged JPEGs after which the source counts as damaged: 2 to 10 s at usual rates."""
@@ -57,11 +55,13 @@ class JpegDecoder:
     ----------
     shown
         The source's URL without credentials, for messages.
+    accelerator
+        Where they are decoded; None: on the CPU.
     """
 
-    def __init__(self, shown: str) -> None:
+    def __init__(self, shown: str, accelerator: HWAccel | None = None) -> None:
         self._shown = shown
-        self._codec: VideoCodecContext = av.CodecContext.create("mjpeg", "r")
+        self._codec: VideoCodecContext = av.CodecContext.create("mjpeg", "r", accelerator)
         self._codec.thread_count = 1
         self._bad_in_a_row = 0
 

@@ -4,7 +4,6 @@ The socket's framing: for each JPEG its length as 4 bytes, big-endian, then that
 the server; nothing is sent to it.
 """
 
-import base64
 import socket
 import ssl
 import time
@@ -16,11 +15,13 @@ from urllib.parse import urlsplit
 import av
 
 from vigil_contracts.conditions import SourceReason
-from vigil_stream.capture import errors, names
+from vigil_stream.capture import errors, names, refusals
 from vigil_stream.capture.credentials import Credentials
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.frozen import FrozenDetector
-from vigil_stream.capture.jpeg import MAX_JPEG_BYTES, JpegDecoder, jpeg_fingerprint
+from vigil_stream.capture.http_auth import basic
+from vigil_stream.capture.jpeg import JpegDecoder, jpeg_fingerprint
+from vigil_stream.capture.jpeg_scanner import MAX_JPEG_BYTES, JpegScanner
 from vigil_stream.capture.liveness import Liveness
 from vigil_stream.capture.source import OPEN_DEADLINE_S, RESPONSE_DEADLINE_S, Sampler, SourceInfo, Watchdog
 
@@ -30,9 +31,25 @@ if TYPE_CHECKING:
 
 _INFO = SourceInfo(None, None, "mjpeg", "CPU")
 
+MOST_OTHERS = 50
+"""Messages without a JPEG, one after the other, after which a WebSocket sends something else."""
+
+_CLOSES = {
+    1000: "it ended the stream; check whether the camera still runs",
+    1001: "the camera restarts or goes away; Vigil connects again",
+    1002: "it found a fault in the protocol; check source.type, and the camera's firmware",
+    1003: "it does not take what was sent; check source.type and url",
+    1008: "its rules forbid the connection; check url, credentialsSecretRef, and the camera's limit of viewers",
+    1011: "it has an error of its own; restart the camera if this stays",
+    1012: "it restarts; Vigil connects again",
+    1013: "it is overloaded; close other viewers",
+    1014: "the server before the camera does not reach it; check that server",
+}
+"""Remedies by the code of a closed WebSocket (RFC 6455, section 7.4, and its registry)."""
+
 
 class WebSocketSource:
-    """Binary messages of a WebSocket, one JPEG each.
+    """JPEGs in the binary messages of a WebSocket; its text messages are ignored.
 
     Parameters
     ----------
@@ -54,6 +71,8 @@ class WebSocketSource:
         self._watchdog = watchdog
         self._liveness = liveness or Liveness()
         self._decoder = JpegDecoder(url)
+        self._scanner = JpegScanner()
+        self._others = 0
         self._connection: ClientConnection | None = None
         self._closing = ExitStack()
 
@@ -69,7 +88,7 @@ class WebSocketSource:
             self._connection = self._closing.enter_context(
                 connect(
                     self._url,
-                    additional_headers=_basic(self._credentials),
+                    additional_headers={"Authorization": basic(self._credentials)} if self._credentials else {},
                     open_timeout=OPEN_DEADLINE_S,
                     close_timeout=1,
                     max_size=MAX_JPEG_BYTES,
@@ -90,31 +109,39 @@ class WebSocketSource:
 
     def frames(self, sampler: Sampler, frozen: FrozenDetector | None = None) -> Iterator[av.VideoFrame]:
         """Yield the sampled frames; see `Source.frames`."""
-        from websockets import exceptions
-
         connection = self._connection
         if connection is None:
             msg = "frames() before open()"
             raise TypeError(msg)
         self._liveness.begin(time.monotonic())
         while True:
-            limit_s = self._liveness.limit_s
-            self._watchdog.arm(f"reading {self._url}", limit_s)
-            try:
-                message = connection.recv(limit_s)
-            except exceptions.ConnectionClosed as error:
-                raise _closed(error, self._url) from None
-            except TimeoutError:
-                raise errors.stalled(self._url, self._liveness.end_stalled()) from None
-            except (OSError, EOFError) as error:
-                raise errors.while_reading(error, self._url, limit_s) from None
-            data = message.encode() if isinstance(message, str) else message
+            message = self._message(connection)
+            # One JPEG may come in several messages, and a message may hold more beside it.
+            jpegs = list(self._scanner.feed(message)) if isinstance(message, bytes) else []
+            self._others = 0 if jpegs or self._scanner.has_started else self._others + 1
+            if self._others >= MOST_OTHERS:
+                raise _no_jpegs(self._url, message)
             now = time.monotonic()
-            self._liveness.receive(now)
-            if frozen is not None:
-                frozen.add_encoded(jpeg_fingerprint(data), now)
-            if sampler.offer(now) and (frame := self._decoder.decode(data, sampler)) is not None:
-                yield frame
+            for data in jpegs:
+                self._liveness.receive(now)
+                if frozen is not None:
+                    frozen.add_encoded(jpeg_fingerprint(data), now)
+                if sampler.offer(now) and (frame := self._decoder.decode(data, sampler)) is not None:
+                    yield frame
+
+    def _message(self, connection: "ClientConnection") -> str | bytes:
+        from websockets import exceptions
+
+        left_s = max(self._liveness.left_s(time.monotonic()), 0.0)
+        self._watchdog.arm(f"reading {self._url}", left_s)
+        try:
+            return connection.recv(left_s)
+        except exceptions.ConnectionClosed as error:
+            raise _closed(error, self._url) from None
+        except TimeoutError:
+            raise errors.stalled(self._url, self._liveness.end_stalled()) from None
+        except (OSError, EOFError) as error:
+            raise errors.while_reading(error, self._url, self._liveness.limit_s) from None
 
     def close(self) -> None:
         """Close the connection."""
@@ -124,20 +151,20 @@ class WebSocketSource:
         self._watchdog.disarm()
 
 
-def _basic(credentials: Credentials | None) -> dict[str, str]:
-    if credentials is None:
-        return {}
-    pair = base64.b64encode(f"{credentials.username}:{credentials.password}".encode()).decode()
-    return {"Authorization": f"Basic {pair}"}
-
-
 def _refused(status: int, url: str, *, has_credentials: bool) -> SourceError:
-    if status in {401, 403}:
-        return errors.unauthorized(url, has_credentials=has_credentials)
-    if status == 404:
-        return SourceError(SourceReason.NOT_FOUND, errors.NOT_FOUND.format(url))
-    message = f"{url} answers with HTTP status {status} instead of a WebSocket; check source.type and url"
-    return SourceError(SourceReason.NOT_A_VIDEO if status < 500 else SourceReason.UNREACHABLE, message)
+    if status < 400 or status in {400, 405, 426}:
+        message = f"{url} answers with HTTP status {status} instead of a WebSocket; check source.type and url"
+        return SourceError(SourceReason.NOT_A_VIDEO, message)
+    return refusals.http_refused(status, url, has_credentials=has_credentials)
+
+
+def _no_jpegs(url: str, message: str | bytes) -> SourceError:
+    kind = "text" if isinstance(message, str) else "binary"
+    text = (
+        f"the last {MOST_OTHERS} messages of {url} held no JPEG (the last one is {kind}); the camera must send each "
+        "JPEG as a binary message; check source.type and url"
+    )
+    return SourceError(SourceReason.NOT_A_VIDEO, text)
 
 
 def _closed(error: Exception, url: str) -> SourceError:
@@ -146,8 +173,10 @@ def _closed(error: Exception, url: str) -> SourceError:
     if sent is not None and sent.code == 1009:
         message = f"{url} sends messages of more than {MAX_JPEG_BYTES >> 20} MiB; check source.type and url"
         return SourceError(SourceReason.NOT_A_VIDEO, message)
-    code = f" (code {received.code})" if received is not None else ""
-    return SourceError(SourceReason.STOPPED, f"{url} closed the connection{code}")
+    if received is None:
+        return SourceError(SourceReason.STOPPED, f"{url} broke off without closing; check the camera and its network")
+    remedy = _CLOSES.get(received.code, "check the log of the camera")
+    return SourceError(SourceReason.STOPPED, f"{url} closed the connection with code {received.code}: {remedy}")
 
 
 class SocketSource:
@@ -224,11 +253,20 @@ class SocketSource:
             except OSError as error:
                 raise errors.while_reading(error, self._url, self._liveness.limit_s) from None
             if not data:
-                raise SourceError(SourceReason.STOPPED, f"{self._url} ended the stream")
+                raise self._ended(count)
             self._buffer += data
         taken = bytes(self._buffer[:count])
         del self._buffer[:count]
         return taken
+
+    def _ended(self, count: int) -> SourceError:
+        if self._buffer:
+            message = (
+                f"{self._url} ended the stream in the middle of a JPEG, after {len(self._buffer)} of {count} bytes; "
+                "check the camera and its network"
+            )
+            return SourceError(SourceReason.STOPPED, message)
+        return SourceError(SourceReason.STOPPED, f"{self._url} ended the stream; check whether the camera still runs")
 
     def close(self) -> None:
         """Close the connection."""

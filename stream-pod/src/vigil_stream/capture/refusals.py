@@ -129,6 +129,27 @@ def rtsp_refused(refusal: RtspRefusal, shown: str, *, over_udp: bool, has_creden
     return SourceError(reason, _message(refusal, shown, remedy))
 
 
+_HTTP: dict[int, tuple[SourceReason, str]] = {
+    404: (SourceReason.NOT_FOUND, "the address does not exist there; check the path in source.url"),
+    407: (_REFUSED, "the proxy asks for a password; let the stream reach the camera without it (NO_PROXY)"),
+    408: (_REFUSED, "it gave up waiting; check the network"),
+    410: (SourceReason.NOT_FOUND, "the address does not exist any more; check the path in source.url"),
+    429: (_REFUSED, "it has had too many requests; lower sampling.fps, or close other viewers"),
+    500: (_REFUSED, "it has an error of its own; restart the camera if this stays"),
+    502: (_REFUSED, "the server before the camera does not reach it; check that server"),
+    503: (_REFUSED, f"it is overloaded or still starting; wait, or {_VIEWERS}"),
+    504: (_REFUSED, "the server before the camera does not reach it; check that server"),
+}
+
+
+def http_refused(status: int, shown: str, *, has_credentials: bool) -> SourceError:
+    """Return the error of a refusal over HTTP with its remedy; parameters as of `rtsp_refused`."""
+    if status in {401, 403}:
+        return errors.unauthorized(shown, has_credentials=has_credentials)
+    reason, remedy = _HTTP.get(status, (_REFUSED, "check source.type and url, and the log of the camera"))
+    return SourceError(reason, f"{shown} answers with HTTP status {status}: {remedy}")
+
+
 def _message(refusal: RtspRefusal, shown: str, remedy: str) -> str:
     what = refusal.method or "the request"
     return f"{shown} refuses {what} with RTSP status {refusal.status}: {remedy}"

@@ -87,6 +87,11 @@ class Sampler:
         self.cut = False
         """Set by a source whose next frame does not follow from the one before, such as in a file's second pass."""
 
+    @property
+    def period_s(self) -> float:
+        """The seconds between two frames that are chosen."""
+        return self._period
+
     def offer(self, at: float) -> bool:
         """Count a frame; return whether it is to be analysed.
 
