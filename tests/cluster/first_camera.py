@@ -115,15 +115,15 @@ class Story:
 
     def ask(self, query: str) -> Any:
         """Ask GraphQL."""
-        answer = httpx.post(
+        response = httpx.post(
             f"http://{self.api}/graphql",
             json={"query": query},
             headers={"Authorization": f"Bearer {self.token()}"},
             timeout=20,
             trust_env=False,
         ).json()
-        assert "errors" not in answer, answer
-        return answer["data"]
+        assert "errors" not in response, response
+        return response["data"]
 
 
 @contextmanager

@@ -140,9 +140,9 @@ class Stage:
 
     def registry(self, path: str) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        answer = httpx.get(f"{self.registry_url}/registry/v1/{path}", headers=headers, timeout=10, trust_env=False)
-        assert answer.is_success, answer.text
-        found: dict[str, Any] = answer.json()
+        response = httpx.get(f"{self.registry_url}/registry/v1/{path}", headers=headers, timeout=10, trust_env=False)
+        assert response.is_success, response.text
+        found: dict[str, Any] = response.json()
         return found
 
     def start_identity(self) -> None:

@@ -123,10 +123,10 @@ class System:
         return self.graphql.replace("http://", "ws://")
 
     def query(self, text: str) -> dict[str, Any]:
-        answer = httpx.post(
+        response = httpx.post(
             self.graphql, json={"query": text}, headers={"Authorization": f"Bearer {self.token}"}, timeout=5
         )
-        body = answer.json()
+        body = response.json()
         assert "errors" not in body, body
         data: dict[str, Any] = body["data"]
         return data

@@ -56,8 +56,8 @@ class Operator:
     def ask(self, path: str) -> tuple[int, str]:
         """GET a path of its probes; status 0: nothing answers."""
         try:
-            with urlopen(f"http://{LOOPBACK}:{self.port}{path}", timeout=2) as answer:
-                return int(answer.status), answer.read().decode()
+            with urlopen(f"http://{LOOPBACK}:{self.port}{path}", timeout=2) as response:
+                return int(response.status), response.read().decode()
         except HTTPError as error:
             return error.code, error.read().decode()
         except OSError:

@@ -122,7 +122,7 @@ class SourceReason(StrEnum):
     ENDED = "Ended"
     """The file is at its end. Set loop to play it again."""
     DECODER_HUNG = "DecoderHung"
-    """The decoder gave no answer in time and was ended. Vigil starts it anew; if it comes again, try decode.accelerator
+    """The decoder did not respond in time and was ended. Vigil starts it anew; if it recurs, try decode.accelerator
     CPU."""
     SUSPENDED = "Suspended"
     """The Camera is suspended. Set suspend to false to go on."""

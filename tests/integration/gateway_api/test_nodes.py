@@ -84,12 +84,12 @@ async def test_statements_of_a_page_of_50_sightings(
     )
     try:
         context = RequestContext(services, principal=TOKEN_HOLDER, live=False)
-        answer = await build_schema().execute(PAGE % fields, context_value=context)
+        response = await build_schema().execute(PAGE % fields, context_value=context)
     finally:
         await database.close()
-    assert answer.errors is None
-    assert answer.data is not None
-    assert len(answer.data["sightings"]["edges"]) == 50
+    assert response.errors is None
+    assert response.data is not None
+    assert len(response.data["sightings"]["edges"]) == 50
     assert len(pool.statements) == statements, pool.statements
 
 
@@ -135,9 +135,9 @@ async def test_ids_without_an_object_are_null(api: Api) -> None:
     ],
 )
 async def test_malformed_ids_are_refused_with_a_code(api: Api, wrong: str, reason: str) -> None:
-    answer = await ask(api, "query One($id: ID!) { node(id: $id) { id } }", id=wrong)
-    (error,) = answer["errors"]
-    assert (error["extensions"]["code"], answer["data"]) == ("BAD_ID", {"node": None})
+    response = await ask(api, "query One($id: ID!) { node(id: $id) { id } }", id=wrong)
+    (error,) = response["errors"]
+    assert (error["extensions"]["code"], response["data"]) == ("BAD_ID", {"node": None})
     assert reason in error["message"]
 
 

@@ -33,8 +33,8 @@ async def ask(api: Api, query: str, **variables: Any) -> dict[str, Any]:
     """Run a query and give the answer as it came."""
     headers = {"authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(base_url=api.http, headers=headers, timeout=20) as client:
-        answer: dict[str, Any] = (await client.post("/graphql", json={"query": query, "variables": variables})).json()
-        return answer
+        response: dict[str, Any] = (await client.post("/graphql", json={"query": query, "variables": variables})).json()
+        return response
 
 
 async def write_sightings(identity: Identity, count: int) -> list[Match]:
@@ -192,8 +192,8 @@ async def test_subjects_with_the_assessment_of_their_photos(api: Api, identity: 
 async def test_site_and_status(api: Api, identity: Identity) -> None:
     await identity.emit(a_match())
     await eventually(lambda: api.parts.services.hub.feed.ring.head == 1, "the event came")
-    answer = await ask(api, "{ site { name cursor cameras subjects } status { database bus newestSeq subscribers } }")
-    assert answer["data"] == {
+    response = await ask(api, "{ site { name cursor cameras subjects } status { database bus newestSeq subscribers } }")
+    assert response["data"] == {
         "site": {"name": SITE, "cursor": encode_event(1), "cameras": 0, "subjects": 0},
         "status": {"database": True, "bus": True, "newestSeq": 1, "subscribers": 0},
     }
@@ -219,28 +219,28 @@ async def test_site_and_status(api: Api, identity: Identity) -> None:
 )
 async def test_absurd_requests_get_a_clear_error(api: Api, query: str, reason: str) -> None:
     """The API answers the next request as before."""
-    answer = await ask(api, query)
-    assert reason in answer["errors"][0]["message"]
+    response = await ask(api, query)
+    assert reason in response["errors"][0]["message"]
     assert (await ask(api, "{ status { version } }"))["data"]["status"]["version"]
 
 
 async def test_unexpected_errors_are_masked(api: Api, identity: Identity) -> None:
     await identity.database.execute("ALTER TABLE sightings RENAME COLUMN frames TO images")
-    answer = await ask(api, "{ sightings { nodes { id } } }")
-    error = answer["errors"][0]
+    response = await ask(api, "{ sightings { nodes { id } } }")
+    error = response["errors"][0]
     assert error["extensions"]["code"] == "INTERNAL"
     assert (
         error["message"] == f"internal error {error['extensions']['errorId']}; the gateway's log has more under this id"
     )
-    assert "frames" not in json.dumps(answer)
+    assert "frames" not in json.dumps(response)
 
 
 async def test_a_slow_database_is_reported(api: Api, identity: Identity) -> None:
     blocker = identity.database.transaction()
     await blocker.start()
     await identity.database.execute("LOCK TABLE sightings IN ACCESS EXCLUSIVE MODE")
-    answer = await ask(api, "{ sightings { nodes { id } } }")
+    response = await ask(api, "{ sightings { nodes { id } } }")
     await blocker.rollback()
-    assert answer["errors"][0]["extensions"]["code"] == "TIMEOUT"
-    assert "did not answer within 5 s" in answer["errors"][0]["message"]
+    assert response["errors"][0]["extensions"]["code"] == "TIMEOUT"
+    assert "did not answer within 5 s" in response["errors"][0]["message"]
     assert (await ask(api, "{ sightings { nodes { id } } }"))["data"] == {"sightings": {"nodes": []}}

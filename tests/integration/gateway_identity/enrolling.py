@@ -18,7 +18,7 @@ async def put(
     resource = subject_resource(name, list(photos), **spec)
     files = [("subject", (None, json.dumps(resource).encode(), "application/json"))]
     files += [(f"photo:{one}", (one, data, "application/octet-stream")) for one, data in photos.items()]  # type: ignore[misc]
-    answer = await http.put(f"/registry/v1/subjects/default/{name}", files=files)
-    assert answer.status_code == status, answer.text
-    found: dict[str, Any] = answer.json()
+    response = await http.put(f"/registry/v1/subjects/default/{name}", files=files)
+    assert response.status_code == status, response.text
+    found: dict[str, Any] = response.json()
     return found

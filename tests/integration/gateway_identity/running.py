@@ -160,12 +160,12 @@ async def until_ready(port: int) -> None:
         async def ready() -> bool:
             nonlocal last_response
             try:
-                answer = await http.get("/readyz")
+                response = await http.get("/readyz")
             except httpx.HTTPError as error:
                 last_response = repr(error)
                 return False
-            last_response = answer.text
-            return answer.status_code == 200
+            last_response = response.text
+            return response.status_code == 200
 
         try:
             await eventually(ready, DEADLINE_S, "identity is ready")

@@ -109,9 +109,9 @@ async def test_a_receipt_adds_up_after_a_kill(prepared: str, bus: Bus, process: 
     one.start()
     await until_ready(port)
     async with client_of(port) as http:
-        answer = await http.delete(ANN)
-    assert answer.is_success, answer.text
-    check(answer.json(), SEEN)
+        response = await http.delete(ANN)
+    assert response.is_success, response.text
+    check(response.json(), SEEN)
     assert await database.rows(prepared, NAMED) == [{"n": 0}]
 
 
@@ -122,9 +122,9 @@ async def test_two_requests_at_once_count_nothing_twice(prepared: str, bus: Bus,
     await see_ann(prepared, bus, SEEN)
     async with client_of(program.port) as http:
         await asyncio.gather(*(http.delete(ANN) for _ in range(3)))
-        answer = await http.delete(ANN)
-    assert answer.is_success, answer.text
-    check(answer.json(), SEEN)
+        response = await http.delete(ANN)
+    assert response.is_success, response.text
+    check(response.json(), SEEN)
 
 
 @pytest.mark.usefixtures("passers_by")
@@ -137,9 +137,9 @@ async def test_a_large_erasure_does_not_count_as_waiting(
     await see_ann(prepared, bus, SEEN)
     monkeypatch.setattr(erasure, "WAIT_FOR_RELAY_S", 0.05)
     async with client_of(program.port) as http:
-        answer = await http.delete(ANN)
-    assert answer.is_success, answer.text
-    check(answer.json(), SEEN)
+        response = await http.delete(ANN)
+    assert response.is_success, response.text
+    check(response.json(), SEEN)
 
 
 @pytest.mark.usefixtures("passers_by")
@@ -162,7 +162,7 @@ async def test_an_erasure_waits_for_the_outbox(
     async with client_of(program.port) as http:
         asked = asyncio.create_task(http.delete(ANN))
         await another.close()
-        answer = await asked
-    assert answer.is_success, answer.text
-    check(answer.json(), 5)
+        response = await asked
+    assert response.is_success, response.text
+    check(response.json(), 5)
     assert all(match.identity.subject is None for match in await bus.matches())

@@ -221,9 +221,9 @@ async def test_it_waits_for_servers_that_are_not_there_at_its_start(
         own_nats.running.kill()
         program = await identity(**settings)
         async with client_of(program.port) as http:
-            answer = await http.get("/readyz")
-            assert answer.status_code == 503
-            body = answer.json()
+            response = await http.get("/readyz")
+            assert response.status_code == 503
+            body = response.json()
         assert "away" in body["database"]
         assert "NATS" in body["bus"]
         assert body["model"] != "ok"

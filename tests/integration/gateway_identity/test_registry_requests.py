@@ -133,8 +133,8 @@ async def test_a_site_is_registered_and_removed(http: httpx.AsyncClient, databas
 async def test_an_invalid_request_names_its_fault(
     http: httpx.AsyncClient, method: str, path: str, request_: dict[str, Any], status: int, words: str
 ) -> None:
-    answer = await http.request(method, f"/registry/v1/{path}", **request_)
-    assert (answer.status_code, words in answer.text) == (status, True), answer.text
+    response = await http.request(method, f"/registry/v1/{path}", **request_)
+    assert (response.status_code, words in response.text) == (status, True), response.text
 
 
 @pytest.mark.parametrize("header", [None, "Bearer wrong", f"Basic {TOKEN}", "Bearer \xe4", "Bearer"])
@@ -142,5 +142,5 @@ async def test_without_the_token_nothing_is_answered(http: httpx.AsyncClient, he
     headers = {b"Authorization": header.encode("latin-1")} if header else {}
     async with httpx.AsyncClient(base_url=http.base_url, trust_env=False) as stranger:
         for method, path in (("GET", "status"), ("DELETE", "subjects/default/joe"), ("PUT", "cameras/default/door")):
-            answer = await stranger.request(method, f"/registry/v1/{path}", headers=headers)
-            assert answer.status_code == 401
+            response = await stranger.request(method, f"/registry/v1/{path}", headers=headers)
+            assert response.status_code == 401

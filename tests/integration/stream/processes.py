@@ -68,8 +68,8 @@ class StreamProcess:
         port_file = self.state / "http.port"
         wait_until(port_file.exists, 20, "the HTTP port is known")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{int(port_file.read_text())}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
+            with urllib.request.urlopen(f"http://127.0.0.1:{int(port_file.read_text())}{path}", timeout=5) as response:
+                return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
         except OSError as error:

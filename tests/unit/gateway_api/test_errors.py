@@ -70,7 +70,7 @@ async def test_failing_operations_have_a_code(query: str, variables: dict[str, A
     services = SimpleNamespace(limits=QueryLimits())
     context = RequestContext(cast("Services", services), principal=TOKEN_HOLDER, live=False)
     operations = list(OperationType)
-    answer = await build_schema().execute(
+    response = await build_schema().execute(
         query, variable_values=variables, context_value=context, allowed_operation_types=operations
     )
-    assert [(error.extensions or {})["code"] for error in answer.errors or ()] == [code]
+    assert [(error.extensions or {})["code"] for error in response.errors or ()] == [code]

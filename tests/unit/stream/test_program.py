@@ -27,9 +27,9 @@ spec:
 async def ask(port: int, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
-    answer = await asyncio.wait_for(reader.read(), 10)
+    response = await asyncio.wait_for(reader.read(), 10)
     writer.close()
-    return answer
+    return response
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,10 @@ async def test_probes_answer(request_line: bytes, status: bytes) -> None:
     )
     port = await server.start("127.0.0.1", 0)
     try:
-        answer = await ask(port, request_line + b"\r\n\r\n")
-        assert answer.split(b" ")[1] == status
+        response = await ask(port, request_line + b"\r\n\r\n")
+        assert response.split(b" ")[1] == status
         if status == b"503":
-            body = json.loads(answer.split(b"\r\n\r\n")[1])
+            body = json.loads(response.split(b"\r\n\r\n")[1])
             assert body == {"ok": False, "bus": "away", "inference": "ok"}
     finally:
         await server.close()

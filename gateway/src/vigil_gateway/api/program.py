@@ -17,7 +17,7 @@ from vigil_gateway.storage.errors import DatabaseError
 log = structlog.get_logger(__name__)
 
 PING_S: Final = 20.0
-"""Seconds between pings, and for their answer: a client that vanished is noticed within 40 s."""
+"""Seconds between pings, and for the pongs: a client that vanished is noticed within 40 s."""
 
 TASKS_END_S: Final = 5.0
 

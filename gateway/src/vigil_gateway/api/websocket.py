@@ -1,4 +1,4 @@
-"""The WebSocket of the HTTP server: uvicorn's, which can also be closed without an answer.
+"""The WebSocket of the HTTP server: uvicorn's, which can also be closed without a response.
 
 uvicorn waits for the client to answer a close frame, for ever when the client does not read. Here an abort follows, and
 a shutdown closes with 1001 and a reason, so that clients connect again.
@@ -18,7 +18,7 @@ GOING_AWAY_REASON: Final = "the gateway goes down; connect again and resume afte
 
 
 class GatewayWebSocket(WebSocketsSansIOProtocol):
-    """A WebSocket that can be closed without an answer of the client."""
+    """A WebSocket that can be closed without a response of the client."""
 
     def handle_connect(self, event: Any) -> None:  # noqa: ANN401 - websockets' Request
         """Offer `write` and `drop` to the application as an ASGI extension."""

@@ -36,7 +36,7 @@ class Replayer:
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
-        """Look soon: a camera or a model has become known, or an event was rejected that waits for one."""
+        """Replay soon: a camera or a model has become known, or an event was rejected that waits for one."""
         self._wake.set()
 
     async def replay(self, process: Process) -> int:
@@ -52,7 +52,7 @@ class Replayer:
             count += len(batch)
 
     async def run(self, process: Process) -> None:
-        """Look when woken and periodically until cancelled."""
+        """Replay when woken and periodically, until cancelled."""
         while True:
             self._wake.clear()
             try:

@@ -18,7 +18,7 @@ ASK_TIMEOUT_S: Final = 2.0
 """Of each Triton."""
 
 FRESH_S: Final = 30.0
-"""For so long an answer is reused; without one, Triton is asked again after `AWAY_S`."""
+"""For so long a response is reused; without one, Triton is asked again after `AWAY_S`."""
 
 AWAY_S: Final = 5.0
 REFERENCE_MS: Final = "vigil_reference_ms"

@@ -1,8 +1,8 @@
 """The last seen state of every object that matters, by kind, namespace and name.
 
-Watches fill the cache, and so do the answers to the operator's own writes: a reconcile that follows a write sees it
+Watches fill the cache, and so do the responses to the operator's own writes: a reconcile that follows a write sees it
 even when the watch is late. An older state never replaces a newer one: resource versions are compared, and the last
-deletions are remembered, so that the late answer to a write cannot restore a deleted object.
+deletions are remembered, so that the late response to a write cannot restore a deleted object.
 """
 
 from collections import OrderedDict, defaultdict

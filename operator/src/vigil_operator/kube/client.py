@@ -1,7 +1,7 @@
 """Requests to the API server: apply with the operator's own field manager, statuses, deletions, lists, watches.
 
 Objects are plain data all the way: JSON is decoded and the client makes no objects of its own out of it, which would
-cost five times as much in lists (docs/decisions/0009-the-official-client-with-our-own-lease.md). Every answer that is
+cost five times as much in lists (docs/decisions/0009-the-official-client-with-our-own-lease.md). Every response that is
 an object goes into the cache, so that what follows a write sees it. Nothing is tried again here: the work queue does
 that, with growing pauses.
 """

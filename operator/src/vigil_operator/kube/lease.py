@@ -84,7 +84,7 @@ class Leadership:
                 if isinstance(error, ConflictError) or time.monotonic() > renewed + self._lease_s * 2 / 3:
                     self.held = False
                     raise LeaseLostError(self._lost(error)) from error
-                log.warning("the Lease could not be renewed; trying again", error=str(error) or "no answer in time")
+                log.warning("the Lease could not be renewed; trying again", error=str(error) or "no response in time")
 
     async def release(self) -> None:
         """Return the Lease, so that the next operator need not wait for its end; an error is ignored."""
@@ -98,7 +98,7 @@ class Leadership:
 
     def _lost(self, error: Exception) -> str:
         return (
-            f"the Lease {self._key.namespace}/{self._key.name} was lost ({str(error) or 'no answer in time'}); "
+            f"the Lease {self._key.namespace}/{self._key.name} was lost ({str(error) or 'no response in time'}); "
             "the process ends so that two operators never write at once"
         )
 

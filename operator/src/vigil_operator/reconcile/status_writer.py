@@ -62,11 +62,11 @@ class StatusWriter:
         if left_s > 0:
             return Result("Waiting", left_s)
         try:
-            answer = await self._context.api.apply_status(key, str(obj["metadata"].get("uid", "")), status)
+            applied = await self._context.api.apply_status(key, str(obj["metadata"].get("uid", "")), status)
         except NotFoundError:
             memory.clear()
             return Result("Gone")  # the watch will report it
-        stored = statuses.status_of(answer)
+        stored = statuses.status_of(applied)
         memory.stored = fingerprint(stored)
         memory.ineffective = _mark(obj, stored, status) if statuses.differs(stored, status) else None
         await self._write_event(key, obj, statuses.transition(seen, status["conditions"], READY))

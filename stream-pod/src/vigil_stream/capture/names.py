@@ -23,7 +23,7 @@ def resolve(url: str, deadline_s: float) -> None:
     url
         The address of the source, without credentials.
     deadline_s
-        For the answer of the name servers.
+        For the response of the name servers.
 
     Raises
     ------

@@ -38,7 +38,7 @@ class Reader:
         Raises
         ------
         DatabaseSlowError
-            No answer within `timeout_s`.
+            No response within `timeout_s`.
         DatabaseAwayError
             Postgres cannot be reached, is starting, or has no tables yet.
         """

@@ -90,7 +90,7 @@ class RegistrationQueue:
         self._queue: WorkQueue[Key] = WorkQueue()
 
     def request(self, camera: Key) -> None:
-        """Have a Camera registered as it is now, or removed when it is gone."""
+        """Queue a Camera to be registered as it is now, or removed when it is gone."""
         self._queue.add(camera)
 
     @property

@@ -58,7 +58,7 @@ class SubjectReconciler:
         return await self._enrol(key, obj, subject)
 
     def erase_later(self, key: Key, uid: str) -> None:
-        """Have a Subject that is gone, and that identity has, erased by the next reconcile of its name."""
+        """Queue a Subject that is gone, and that identity has, for erasure by the next reconcile of its name."""
         self._enroller.remember_stored(key, uid)
 
     async def _enrol(self, key: Key, obj: Object, subject: Subject) -> Result:

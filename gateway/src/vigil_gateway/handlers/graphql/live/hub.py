@@ -177,9 +177,7 @@ class Hub:
             async with asyncio.timeout(self.limits.ready_s):
                 await self.feed.ready.wait()
         except TimeoutError:
-            msg = (
-                f"the newest event is not known yet (no answer of the database in {self.limits.ready_s:g} s); try again"
-            )
+            msg = f"the newest event is not known yet (no response of the database in {self.limits.ready_s:g} s); try again"
             raise RequestError(Code.UNAVAILABLE, msg) from None
         if wanted is None:
             return self.feed.ring.head
