@@ -17,11 +17,11 @@ def wait_until(condition: Callable[[], Value], deadline_s: float, what: str, pol
     deadline_s = _patient(deadline_s)
     end = time.monotonic() + deadline_s
     while True:
-        response = condition()
-        if response:
-            return response
+        value = condition()
+        if value:
+            return value
         if time.monotonic() > end:
-            raise AssertionError(f"{what}: not within {deadline_s:g} s (last: {response!r})")
+            raise AssertionError(f"{what}: not within {deadline_s:g} s (last: {value!r})")
         time.sleep(poll_s)
 
 
@@ -36,13 +36,13 @@ async def eventually(condition: Callable[[], Any], deadline_s: float, what: str,
     deadline_s = _patient(deadline_s)
     end = time.monotonic() + deadline_s
     while True:
-        response = condition()
-        if inspect.isawaitable(response):
-            response = await response
-        if response:
-            return response
+        value = condition()
+        if inspect.isawaitable(value):
+            value = await value
+        if value:
+            return value
         if time.monotonic() > end:
-            raise AssertionError(f"{what}: not within {deadline_s:g} s (last: {response!r})")
+            raise AssertionError(f"{what}: not within {deadline_s:g} s (last: {value!r})")
         await asyncio.sleep(poll_s)
 
 

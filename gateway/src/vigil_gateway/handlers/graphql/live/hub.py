@@ -177,7 +177,8 @@ class Hub:
             async with asyncio.timeout(self.limits.ready_s):
                 await self.feed.ready.wait()
         except TimeoutError:
-            msg = f"the newest event is not known yet (no response of the database in {self.limits.ready_s:g} s); try again"
+            waited = f"no response of the database in {self.limits.ready_s:g} s"
+            msg = f"the newest event is not known yet ({waited}); try again"
             raise RequestError(Code.UNAVAILABLE, msg) from None
         if wanted is None:
             return self.feed.ring.head
