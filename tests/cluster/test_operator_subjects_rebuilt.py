@@ -22,7 +22,7 @@ def people(
         yield made
 
 
-def enrol(people: Stage, name: str) -> str:
+def enroll(people: Stage, name: str) -> str:
     people.secret(name, one=photo("joe-biden/1.jpg"))
     people.subject(name, "one.jpg")
     return str(people.wait_for("subject", name, "Enrolled")["metadata"]["uid"])
@@ -43,7 +43,7 @@ def registrar(people: Stage, uid: str) -> str:
 
 def test_a_rebuilt_cluster_erases_only_deleted_subjects(people: Stage) -> None:
     """A Subject has to be applied to it and deleted."""
-    before = enrol(people, "kept")
+    before = enroll(people, "kept")
     assert registrar(people, before) == people.get("lease", LEASE)["metadata"]["uid"]
     people.operator.kill()
     lose(people, "kept")
@@ -53,7 +53,7 @@ def test_a_rebuilt_cluster_erases_only_deleted_subjects(people: Stage) -> None:
     wait_until(said, SOON_S, "it says what it left", poll_s=0.2)
     assert f"{people.namespace}/kept" in people.operator.log
     assert registrar(people, before) not in {"", people.get("lease", LEASE)["metadata"]["uid"]}
-    after = enrol(people, "kept")
+    after = enroll(people, "kept")
     assert registrar(people, before) == ""
     assert registrar(people, after) == people.get("lease", LEASE)["metadata"]["uid"]
     people.delete("subject", "kept")
@@ -63,7 +63,7 @@ def test_a_rebuilt_cluster_erases_only_deleted_subjects(people: Stage) -> None:
 
 def test_an_applied_subject_moves_without_its_photos(people: Stage) -> None:
     """Applying it transfers it to the new installation."""
-    uid = enrol(people, "claimed")
+    uid = enroll(people, "claimed")
     people.operator.kill()
     people.delete("lease", LEASE)
     people.operator.start()

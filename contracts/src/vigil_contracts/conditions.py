@@ -136,7 +136,7 @@ class FitnessReason(StrEnum):
     MEASURED = "Measured"
     """Faces are large, sharp and straight enough. Nothing is to be done."""
     NO_FACES_YET = "NoFacesYet"
-    """Too few faces were seen to judge. Wait until people have passed."""
+    """Too few faces were seen for an assessment. Wait until people have passed."""
     FACES_TOO_SMALL = "FacesTooSmall"
     """Half of the faces are too small. Zoom in, come nearer, or choose a higher resolution."""
     FACES_BLURRED = "FacesBlurred"

@@ -37,7 +37,7 @@ async def sync(pipeline: Bench) -> GallerySync:
     return GallerySync(pipeline.database, pipeline.gallery, pipeline.models)
 
 
-async def enrol(connection: Any, sync: GallerySync, subject_id: uuid.UUID) -> None:
+async def enroll(connection: Any, sync: GallerySync, subject_id: uuid.UUID) -> None:
     """Change what an enrolment changes in its transaction."""
     named = "INSERT INTO subjects (id, namespace, name, display_name, consent) VALUES ($1, 'default', 'ann', 'Ann', $2)"
     await connection.execute(named, subject_id, "Granted")
@@ -61,7 +61,7 @@ async def test_an_enrolment_during_a_repair_holds(pipeline: Bench, sync: Gallery
     ann = uuid.uuid4()
     sync.doubtful.add(ann)
     async with sync.changing(ann), pipeline.database.transaction() as connection:
-        await enrol(connection, sync, ann)
+        await enroll(connection, sync, ann)
         repairing = asyncio.create_task(sync.repair(GALLERY))
         rebuilding = asyncio.create_task(reconcile(pipeline.database, pipeline.gallery, MODEL))
         await waits(pipeline, repairing, rebuilding)
@@ -77,7 +77,7 @@ async def test_a_repair_removes_a_rolled_back_enrolment(pipeline: Bench, sync: G
 
     async def give_up() -> None:
         async with sync.changing(ann), pipeline.database.transaction() as connection:
-            await enrol(connection, sync, ann)
+            await enroll(connection, sync, ann)
             raise GivenUpError
 
     with pytest.raises(GivenUpError):

@@ -55,13 +55,13 @@ def test_the_calibrated_threshold_separates_people(pack: str, tmp_path: Path) ->
         reference.session((tmp_path / "out" / name / "1" / "model.onnx").read_bytes())
         for name in ("face_detection", "face_recognition")
     )
-    enrol = int(manifest.models[0].parameters["enrol_score_threshold_permille"]) / 1000
+    enroll = int(manifest.models[0].parameters["enrol_score_threshold_permille"]) / 1000
     overlap = int(manifest.models[0].parameters["nms_iou_permille"]) / 1000
     threshold = int(manifest.models[1].parameters["match_threshold_permille"]) / 1000
     names, embeddings = [], []
     for person in PEOPLE:
         for path in _photo_files(person):
-            crop = _only_face(detector, decode_photo(path.read_bytes()), enrol, overlap)
+            crop = _only_face(detector, decode_photo(path.read_bytes()), enroll, overlap)
             embeddings.append(recogniser.run(None, {"face": crop})[0][0])
             names.append(person)
     similar = np.array(embeddings) @ np.array(embeddings).T

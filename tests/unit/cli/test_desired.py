@@ -58,7 +58,7 @@ def test_only_what_changed_is_seen_as_changed(
     assert (before.subjects[ADA].digest != after.subjects[ADA].digest) is subject
 
 
-def test_another_recogniser_enrols_anew(tmp_path: Path) -> None:
+def test_another_embedder_enrolls_anew(tmp_path: Path) -> None:
     assert goal(tmp_path, TEXT).subjects[ADA].digest != goal(tmp_path, TEXT, "m@2").subjects[ADA].digest
 
 

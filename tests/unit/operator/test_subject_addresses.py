@@ -132,7 +132,7 @@ class Bench:
         self._photos, self.enroller, self._cache, self._version = photos, enroller, cache, 0
         self.status = status
 
-    async def enrol(self, name: str = "Ann", **photos: bytes) -> tuple[Enrolment, float | None]:
+    async def enroll(self, name: str = "Ann", **photos: bytes) -> tuple[Enrolment, float | None]:
         """Enrol the Subject with these photos; return its enrolment and the seconds until the next attempt."""
         refs = [
             {"name": one, "url": f"{self._photos.url}/{one}", "sha256": sha256(data)} for one, data in photos.items()
@@ -144,7 +144,7 @@ class Bench:
         self._cache.put(Kind.SUBJECT, obj)
         subject = check(registered("Subject", obj))
         assert isinstance(subject, Subject), subject
-        return await self.enroller.enrol(KEY, obj, subject)
+        return await self.enroller.enroll(KEY, obj, subject)
 
     def pass_time(self) -> None:
         """Make the next attempt to read the photos due."""
@@ -179,11 +179,11 @@ async def test_failed_downloads_are_repeated_ever_more_seldom(bench: Bench, phot
     photos.there = {"one": b"one"}
     pauses: list[float] = []
     for _ in range(14):
-        enrolment, again_s = await bench.enrol(one=b"one", two=b"two")
+        enrolment, again_s = await bench.enroll(one=b"one", two=b"two")
         assert again_s is not None
         assert again_s <= PHOTO_ADDRESS.longest_s
         pauses.append(again_s)
-        await bench.enrol(one=b"one", two=b"two")  # a look for another reason asks nobody
+        await bench.enroll(one=b"one", two=b"two")  # a look for another reason asks nobody
         bench.pass_time()
     assert (photos.asked.count("one"), photos.asked.count("two")) == (1, 14)
     assert identity.sent == [{"one"}]
@@ -191,7 +191,7 @@ async def test_failed_downloads_are_repeated_ever_more_seldom(bench: Bench, phot
     assert enrolment.absent is not None
     assert enrolment.absent["two"].reason is PhotoReason.NOT_FOUND
     photos.there["two"] = b"two"
-    enrolment, again_s = await bench.enrol(one=b"one", two=b"two")
+    enrolment, again_s = await bench.enroll(one=b"one", two=b"two")
     assert identity.sent == [{"one"}, {"two"}]
     assert enrolment.report is not None
     assert [one.accepted for one in enrolment.report.photos] == [True, True]
@@ -205,13 +205,13 @@ async def test_what_only_a_person_can_cure_waits_for_the_spec(
     monkeypatch.setattr(bench.enroller._downloader, "_max_bytes", 2000)
     photos.there = {"one": b"one", "two": served}
     for _ in range(3):
-        enrolment, again_s = await bench.enrol(one=b"one", two=b"two")
+        enrolment, again_s = await bench.enroll(one=b"one", two=b"two")
         assert again_s is None
         assert enrolment.absent is not None
         assert (str(enrolment.absent["two"].reason), NO_RETRY in enrolment.absent["two"].message) == (reason, True)
     assert sorted(photos.asked) == ["one", "two"]
     photos.there["two"] = b"two"
-    enrolment, _ = await bench.enrol("Ann Other", one=b"one", two=b"two")
+    enrolment, _ = await bench.enroll("Ann Other", one=b"one", two=b"two")
     assert sorted(photos.asked) == ["one", "two", "two"]
     assert not enrolment.absent
 
@@ -221,7 +221,7 @@ async def test_all_photos_together_are_no_more_than_identity_takes(
 ) -> None:
     monkeypatch.setattr(subject_photos, "MAX_PHOTOS_BYTES", 2500)
     photos.there = {name: name[:1].encode() * 1000 for name in ("one", "two", "six")}
-    enrolment, again_s = await bench.enrol("Ann", **photos.there)
+    enrolment, again_s = await bench.enroll("Ann", **photos.there)
     assert identity.sent == [{"one", "two"}]
     assert again_s is None
     assert enrolment.absent is not None
@@ -233,14 +233,14 @@ async def test_all_photos_together_are_no_more_than_identity_takes(
 
 async def test_what_identity_no_longer_knows_is_fetched_again(bench: Bench, photos: Photos, identity: Identity) -> None:
     photos.there = {"one": b"one"}
-    await bench.enrol(one=b"one", two=b"two")
+    await bench.enroll(one=b"one", two=b"two")
     identity.known.clear()  # it serves another model, and the operator has not heard of it yet
     photos.there["two"] = b"two"
     bench.pass_time()
-    _, again_s = await bench.enrol(one=b"one", two=b"two")
+    _, again_s = await bench.enroll(one=b"one", two=b"two")
     assert again_s is not None
     bench.pass_time()
-    enrolment, again_s = await bench.enrol(one=b"one", two=b"two")
+    enrolment, again_s = await bench.enroll(one=b"one", two=b"two")
     assert identity.sent == [{"one"}, {"two"}, {"one"}]
     assert enrolment.report is not None
     assert [one.accepted for one in enrolment.report.photos] == [True, True]
@@ -251,38 +251,36 @@ async def test_another_model_is_served_with_all_photos_at_once(
     bench: Bench, photos: Photos, identity: Identity
 ) -> None:
     photos.there = {"one": b"one"}
-    await bench.enrol(one=b"one", two=b"two")
+    await bench.enroll(one=b"one", two=b"two")
     identity.model = "other@2"
     identity.known.clear()
     bench.ask_anew()
     await bench.status.status()
-    await bench.enrol(one=b"one", two=b"two")
+    await bench.enroll(one=b"one", two=b"two")
     assert identity.sent == [{"one"}, {"one"}]
-    await bench.enrol(one=b"one", two=b"two")
+    await bench.enroll(one=b"one", two=b"two")
     assert len(identity.sent) == 2
 
 
-async def test_nothing_is_downloaded_while_identity_cannot_enrol(
-    bench: Bench, photos: Photos, identity: Identity
-) -> None:
+async def test_nothing_is_downloaded_while_identity_is_away(bench: Bench, photos: Photos, identity: Identity) -> None:
     """It is away, or has had no Triton for long."""
     photos.there = {"one": b"one"}
     identity.is_away = True
     for _ in range(3):
-        enrolment, again_s = await bench.enrol(one=b"one")
+        enrolment, again_s = await bench.enroll(one=b"one")
         assert enrolment.error
         assert again_s is not None
     assert photos.asked == []
     identity.is_away, identity.status = False, 503
     bench.ask_anew()
     for _ in range(3):
-        enrolment, again_s = await bench.enrol(one=b"one")
+        enrolment, again_s = await bench.enroll(one=b"one")
         assert "no Triton answers" in enrolment.error
         assert not enrolment.refused
         assert again_s is not None
     assert photos.asked == ["one"]
     identity.status = 200
     bench.pass_time()
-    enrolment, again_s = await bench.enrol(one=b"one")
+    enrolment, again_s = await bench.enroll(one=b"one")
     assert (enrolment.error, again_s) == ("", None)
     assert photos.asked == ["one", "one"]

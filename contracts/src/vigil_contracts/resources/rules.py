@@ -21,7 +21,7 @@ Reason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One promise about an object.
+    """One rule about an object.
 
     Attributes
     ----------

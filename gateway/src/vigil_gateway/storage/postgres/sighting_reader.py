@@ -55,11 +55,11 @@ class _Conditions:
 
     def add(self, term: str, *values: object) -> None:
         """Add a condition; `{}` in it stands for the values, one each."""
-        places = []
+        placeholders = []
         for value in values:
             self.parameters.append(value)
-            places.append(f"${len(self.parameters)}")
-        self._terms.append(term.format(*places))
+            placeholders.append(f"${len(self.parameters)}")
+        self._terms.append(term.format(*placeholders))
 
     @property
     def sql(self) -> str:

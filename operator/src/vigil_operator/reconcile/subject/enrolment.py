@@ -84,7 +84,7 @@ class Enroller:
         self._again: KeyedBackoff[Key] = KeyedBackoff(FIRST_S)
         self._photos_again: KeyedBackoff[Key] = KeyedBackoff(*PHOTO_ADDRESS)
 
-    async def enrol(self, key: Key, obj: Object, subject: Subject) -> tuple[Enrolment, float | None]:
+    async def enroll(self, key: Key, obj: Object, subject: Subject) -> tuple[Enrolment, float | None]:
         """Bring the enrolment at identity to what the Subject asks for.
 
         Returns

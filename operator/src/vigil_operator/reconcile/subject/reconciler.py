@@ -55,14 +55,14 @@ class SubjectReconciler:
         if not isinstance(subject, Subject):
             msg = f"{key} was read as a {type(subject).__name__}"
             raise TypeError(msg)
-        return await self._enrol(key, obj, subject)
+        return await self._enroll(key, obj, subject)
 
     def erase_later(self, key: Key, uid: str) -> None:
         """Queue a Subject that is gone, and that identity has, for erasure by the next reconcile of its name."""
         self._enroller.remember_stored(key, uid)
 
-    async def _enrol(self, key: Key, obj: Object, subject: Subject) -> Result:
-        enrolment, again_s = await self._enroller.enrol(key, obj, subject)
+    async def _enroll(self, key: Key, obj: Object, subject: Subject) -> Result:
+        enrolment, again_s = await self._enroller.enroll(key, obj, subject)
         obj = self._context.cache.get(key) or obj
         now = self._context.now()
         updates = subject_conditions.condition_updates(subject, enrolment, now)

@@ -41,7 +41,7 @@ class Fitness:
     def assess(self) -> tuple[FitnessReason, str]:
         """Return the reason and its message."""
         if len(self._pixels) < ENOUGH:
-            return FitnessReason.NO_FACES_YET, f"{len(self._pixels)} faces seen so far; {ENOUGH} are needed to judge"
+            return FitnessReason.NO_FACES_YET, f"{len(self._pixels)} faces seen so far; {ENOUGH} are needed to assess"
         pixels = median(self._pixels)
         if pixels < NEEDED_PIXELS:
             needed = f"{NEEDED_PIXELS:.0f} are needed: zoom in, or come nearer"
