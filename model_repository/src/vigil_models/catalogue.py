@@ -114,6 +114,11 @@ class Recogniser(_Model):
     alignment_template: Literal["arcface_112"]
     match_threshold_permille: Permille
     match_margin_permille: Permille
+    same_person_permille: Permille
+    """Least cosine at which two shots of one camera within seconds show one person."""
+    other_person_permille: Permille
+    """Cosine below which one good shot shows another person; between the two more shots decide."""
+    same_person_calibration: str
 
 
 Model = Detector | Recogniser

@@ -165,6 +165,6 @@ class FramePipeline:
 
 def _follow(analysis: Analysis, scene: Scene) -> None:
     boxes = [(b[0], b[1], b[2], b[3]) for b in scene.detections.boxes.tolist()]
-    update = analysis.tracker.update(boxes, scene.at)
+    update = analysis.tracker.update(boxes, scene.at, scene.detections.data.get("patch"))
     analysis.end(update.lost, scene.captured_at, CloseReason.LEFT)
     analysis.update(scene, update.assigned)

@@ -47,6 +47,8 @@ def test_clients_find_all_they_need_in_the_parameters(target: Target) -> None:
         "embedding_size": "128",
         "match_threshold_permille": "420",
         "match_margin_permille": "50",
+        "same_person_permille": "480",
+        "other_person_permille": "150",
         "alignment_template": "arcface_112",
     }
 

@@ -26,7 +26,9 @@ from vigil_vision.triton import InferenceError, InferenceResult, InferenceUnavai
 
 WIDTH, HEIGHT = 640, 352
 DETECTOR = DetectorInfo("d@1", score_threshold=0.6, enrol_score_threshold=0.6, nms_iou=0.4, top_k=4)
-EMBEDDER = EmbedderInfo("r@1", embedding_size=2, match_threshold=0.4, match_margin=0.05)
+EMBEDDER = EmbedderInfo(
+    "r@1", embedding_size=2, match_threshold=0.4, match_margin=0.05, same_person=0.45, other_person=0.15
+)
 ALICE, BOB = (1.0, 0.0), (0.0, 1.0)
 Place = tuple[float, float, float]
 
@@ -168,7 +170,7 @@ def test_another_face_in_the_same_place_is_another_sighting() -> None:
     final = {event.sighting_id: event for event in camera.events}
     assert len(final) == 2
     first, second = final.values()
-    assert first.close_reason is CloseReason.CUT
+    assert first.close_reason is CloseReason.LEFT
     assert [shot.embedding for shot in second.shots] != [shot.embedding for shot in first.shots]
     assert len({shot.embedding.vector for shot in first.shots if shot.embedding}) == 1
 
@@ -319,7 +321,7 @@ def test_a_cut_is_seen_though_inference_failed_before_it() -> None:
     ("size", "scale", "stays", "comes"),
     [
         ((1280, 960), 2, (200.0, 152.0, 90.0), (450.0, 200.0, 90.0)),
-        ((320, 192), 1, (100.0, 56.0, 45.0), (220.0, 60.0, 60.0)),
+        ((320, 192), 1, (100.0, 56.0, 45.0), (250.0, 60.0, 60.0)),
     ],
     ids=["larger, crops from the frame", "smaller, crops from the detector's input"],
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vigil_contracts.events import MAX_SHOTS, BestShot, Box, Embedding, FaceQuality
-from vigil_stream.analyses.faces.shots import GOOD_SCORE, MARGIN, USABLE_SCORE, VERIFY_S, Shot, TrackShots
+from vigil_stream.analyses.faces.shots import GOOD_SCORE, MARGIN, USABLE_SCORE, VERIFY_S, PersonShots, Shot
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -27,30 +27,30 @@ def kept(score: float, vector: list[float] | None = None, model: str = "m@1") ->
 
 
 def test_a_good_first_check_leads_to_a_shot_at_once() -> None:
-    shots = TrackShots()
-    assert shots.wants_check(0.1, 0.0, doubtful=False)
+    shots = PersonShots()
+    assert shots.wants_check(0.1, 0.0, urgent=False)
     shots.checked(0.5, 0.0)
-    assert shots.wants_shot(GOOD_SCORE, 0.0, doubtful=False)
+    assert shots.wants_shot(GOOD_SCORE, 0.0, urgent=False)
 
 
 def test_a_poor_first_check_waits_for_the_second_and_no_longer() -> None:
-    shots = TrackShots()
+    shots = PersonShots()
     shots.checked(0.2, 0.0)
-    assert not shots.wants_shot(GOOD_SCORE - 0.1, 0.0, doubtful=False)
-    assert shots.wants_check(0.2, 0.2, doubtful=False)
+    assert not shots.wants_shot(GOOD_SCORE - 0.1, 0.0, urgent=False)
+    assert shots.wants_check(0.2, 0.2, urgent=False)
     shots.checked(0.2, 0.2)
-    assert shots.wants_shot(GOOD_SCORE - 0.1, 0.2, doubtful=False)
+    assert shots.wants_shot(GOOD_SCORE - 0.1, 0.2, urgent=False)
 
 
 def test_an_unusable_face_is_never_taken() -> None:
-    shots = TrackShots()
+    shots = PersonShots()
     for n in range(20):
         shots.checked(0.1, n)
-        assert not shots.wants_shot(USABLE_SCORE - 0.01, n, doubtful=True)
+        assert not shots.wants_shot(USABLE_SCORE - 0.01, n, urgent=True)
 
 
 @pytest.mark.parametrize(
-    ("score", "at", "doubtful", "wanted"),
+    ("score", "at", "urgent", "wanted"),
     [
         (0.7 + MARGIN, 1.0, False, True),
         (0.7 + MARGIN / 2, 1.0, False, False),
@@ -60,53 +60,42 @@ def test_an_unusable_face_is_never_taken() -> None:
         (0.4, 1.8, False, False),
     ],
 )
-def test_a_further_shot_must_be_worth_it(score: float, at: float, doubtful: bool, wanted: bool) -> None:
-    shots = TrackShots()
+def test_a_further_shot_must_be_worth_it(score: float, at: float, urgent: bool, wanted: bool) -> None:
+    shots = PersonShots()
     shots.keep(kept(0.7), 0.0)
-    assert shots.wants_shot(score, at, doubtful=doubtful) is wanted
+    assert shots.wants_shot(score, at, urgent=urgent) is wanted
 
 
 def test_a_person_who_stays_is_verified_now_and_then() -> None:
     """After the second opinion."""
-    shots = TrackShots()
+    shots = PersonShots()
     shots.keep(kept(0.7), 0.0)
     shots.keep(kept(0.69), 2.0)
-    assert not shots.wants_shot(0.69, 2.0 + VERIFY_S - 0.1, doubtful=False)
-    assert shots.wants_shot(0.69, 2.0 + VERIFY_S, doubtful=False)
+    assert not shots.wants_shot(0.69, 2.0 + VERIFY_S - 0.1, urgent=False)
+    assert shots.wants_shot(0.69, 2.0 + VERIFY_S, urgent=False)
 
 
 def test_a_postponed_shot_is_checked_in_the_next_frame() -> None:
-    shots = TrackShots()
+    shots = PersonShots()
     for _ in range(3):
         shots.checked(0.9, 0.0)
-    assert not shots.wants_check(0.9, 0.2, doubtful=False)
+    assert not shots.wants_check(0.9, 0.2, urgent=False)
     shots.postpone()
-    assert shots.wants_check(0.9, 0.2, doubtful=False)
+    assert shots.wants_check(0.9, 0.2, urgent=False)
     shots.checked(0.9, 0.2)
-    assert not shots.wants_check(0.9, 0.4, doubtful=False)
+    assert not shots.wants_check(0.9, 0.4, urgent=False)
 
 
 def test_the_best_five_stay_in_order() -> None:
-    shots = TrackShots()
+    shots = PersonShots()
     for n, score in enumerate([0.5, 0.9, 0.3, 0.7, 0.6, 0.8, 0.4]):
         shots.keep(kept(score), float(n))
     assert [one.score for one in shots.kept] == [0.9, 0.8, 0.7, 0.6, 0.5]
     assert len(shots.kept) == MAX_SHOTS
 
 
-@pytest.mark.parametrize(
-    ("vector", "belongs"), [([1, 0], True), ([0.6, 0.8], True), ([0.1, 0.995], False), ([-1, 0], False)]
-)
-def test_another_face_does_not_belong(vector: list[float], belongs: bool) -> None:
-    shots = TrackShots()
-    shots.keep(kept(0.5, [1, 0]), 0.0)
-    assert shots.shows_same_person(kept(0.6, vector), match_threshold=0.4) is belongs
-
-
-def test_vectors_of_two_models_are_never_compared() -> None:
-    shots = TrackShots()
+def test_vectors_of_two_models_are_never_kept_together() -> None:
+    shots = PersonShots()
     shots.keep(kept(0.5, [1, 0], "old@1"), 0.0)
-    new = kept(0.5, [-1, 0], "new@1")
-    assert shots.shows_same_person(new, match_threshold=0.4)
-    shots.keep(new, 1.0)
+    shots.keep(kept(0.5, [-1, 0], "new@1"), 1.0)
     assert [one.model_id for one in shots.kept] == ["new@1"]

@@ -50,13 +50,24 @@ def test_a_long_one_is_kept_alive() -> None:
     tracked = tracker()
     tracked.see(1, at(0), BOX, since=at(0), frames=1)
     tracked.revise(1, [], None)
-    tracked.keep_still(1, at(KEEP_ALIVE_S - 1))
+    tracked.see(1, at(KEEP_ALIVE_S - 1), BOX, since=at(0), frames=1)
     assert tracked.keep_alive() == []
-    tracked.keep_still(1, at(KEEP_ALIVE_S))
+    tracked.see(1, at(KEEP_ALIVE_S), BOX, since=at(0), frames=1)
     (revision,) = tracked.keep_alive()
     assert revision.state is SightingState.UPDATED
     assert revision.last_seen_at == at(KEEP_ALIVE_S)
     assert tracked.keep_alive() == []
+
+
+def test_what_was_another_person_is_taken_back() -> None:
+    """The next revision ends where the person was verified last, also when a later moment had been published."""
+    tracked = tracker()
+    tracked.see(1, at(0), BOX, since=at(0), frames=1)
+    tracked.see(1, at(2), BOX, since=at(0), frames=11)
+    assert tracked.revise(1, [], None).last_seen_at == at(2)
+    tracked.take_back(1, at(1), BOX, 6)
+    (closed,) = tracked.close(1, at(2), CloseReason.LEFT)
+    assert (closed.last_seen_at, closed.frames, closed.closed_at) == (at(1), 6, at(2))
 
 
 def test_an_orphan_is_closed_after_a_restart() -> None:
@@ -104,7 +115,8 @@ class Sightings(RuleBasedStateMachine):
     @rule(gap=st.floats(0, 20))
     def still(self, gap: float) -> None:
         self.now += gap
-        self.tracker.keep_still(1, at(self.now))
+        if 1 in self.tracker:
+            self.tracker.see(1, at(self.now), BOX, since=at(self.now), frames=1)
         self.take(self.tracker.keep_alive())
 
     @rule(track=st.integers(1, 4), reason=st.sampled_from(CloseReason))

@@ -1,5 +1,6 @@
 """A face keeps its track while it is plausibly the same, and two people never share one at the same time."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,14 +58,62 @@ def test_a_track_is_lost_after_its_time_and_not_before() -> None:
     assert tracker.tracks == ()
 
 
-def test_a_face_that_comes_back_in_time_is_the_same_but_doubtful() -> None:
+def test_a_face_that_comes_back_in_time_is_the_same_but_doubted() -> None:
     tracker = Tracker()
     for n in range(3):
         track = tracker.update([box(100, 100)], n * 0.2).assigned[0]
-    assert not track.doubtful
+    assert track.doubts == 0
     again = tracker.update([box(105, 100)], 1.6).assigned[0]
     assert again is track
-    assert again.doubtful
+    assert again.doubts == 1
+
+
+def patch(*values: float) -> np.ndarray:
+    row = np.array(values, np.float32)
+    return row[None] / np.linalg.norm(row)
+
+
+SHARP, ALIKE, UNLIKE = patch(1, 0, 0), patch(1, 0.3, 0), patch(0.3, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "boxes", "patches", "at", "doubted"),
+    [
+        ("it stays", [box(102, 100)], ALIKE, 0.4, False),
+        ("it walks", [box(140, 100)], ALIKE, 0.4, False),
+        ("another face is in its place", [box(102, 100)], UNLIKE, 0.4, True),
+        ("it jumps", [box(180, 100)], ALIKE, 0.4, True),
+        ("it is half as large again", [box(90, 90, 120)], ALIKE, 0.4, True),
+        ("a frame without it lies between", [box(100, 100)], SHARP, 0.6, True),
+        ("the next frame comes late", [box(100, 100)], SHARP, 1.0, True),
+        ("another face is as near", [box(100, 100), box(110, 100)], np.concatenate([ALIKE, ALIKE]), 0.4, True),
+        ("another face is far", [box(100, 100), box(300, 100)], np.concatenate([ALIKE, ALIKE]), 0.4, False),
+    ],
+)
+def test_whatever_could_be_another_face_raises_a_doubt(
+    name: str, boxes: list[Box], patches: np.ndarray, at: float, doubted: bool
+) -> None:
+    tracker = Tracker()
+    for n in range(2):
+        track = tracker.update([box(100, 100)], n * 0.2, SHARP).assigned[0]
+    if at == 0.6:
+        tracker.update([], 0.4, np.empty((0, 3), np.float32))
+    assert tracker.update(boxes, at, patches).assigned[0] is track, name
+    assert (track.doubts == 1) is doubted, name
+
+
+def test_two_who_might_have_changed_places_are_both_doubted() -> None:
+    tracker = Tracker()
+    first, second = tracker.update([box(100, 100), box(140, 100)], 0.0).assigned
+    tracker.update([box(110, 100), box(125, 100)], 0.2)
+    assert first.doubts == second.doubts == 1
+
+
+def test_faces_that_meet_are_paired_by_their_patches() -> None:
+    tracker = Tracker()
+    both = np.concatenate([SHARP, UNLIKE])
+    first, second = tracker.update([box(100, 100), box(150, 100)], 0.0, both).assigned
+    assert tracker.update([box(120, 100), box(130, 100)], 0.2, both[::-1]).assigned == [second, first]
 
 
 def test_a_still_person_is_not_lost_while_nothing_moves() -> None:
@@ -98,15 +147,6 @@ def test_a_change_of_resolution_does_not_break_tracks() -> None:
     track = tracker.update([box(110, 100)], 0.2).assigned[0]
     tracker.rescale(3, 3)
     assert tracker.update([tuple(3 * side for side in box(120, 100))], 0.4).assigned[0] is track  # type: ignore[list-item]
-
-
-def test_a_split_track_goes_on_under_another_id() -> None:
-    tracker = Tracker()
-    first = tracker.update([box(100, 100)], 0.0).assigned[0]
-    second = tracker.split(first)
-    assert second.track_id != first.track_id
-    assert tracker.tracks == (second,)
-    assert tracker.update([box(100, 100)], 0.2).assigned == [second]
 
 
 faces = st.tuples(st.floats(-50, 600), st.floats(-50, 350), st.floats(10, 200)).map(lambda f: box(*f))

@@ -14,6 +14,8 @@ RECOGNITION = {
     "embedding_size": "512",
     "match_threshold_permille": "360",
     "match_margin_permille": "50",
+    "same_person_permille": "480",
+    "other_person_permille": "150",
     "alignment_template": "arcface_112",
 }
 
@@ -30,7 +32,16 @@ def test_a_detector_of_one_size() -> None:
 
 
 def test_an_embedder() -> None:
-    assert model_info.embedder_info(RECOGNITION) == model_info.EmbedderInfo("arcface@0123456789ab", 512, 0.36, 0.05)
+    assert model_info.embedder_info(RECOGNITION) == model_info.EmbedderInfo(
+        "arcface@0123456789ab", 512, 0.36, 0.05, same_person=0.48, other_person=0.15
+    )
+
+
+def test_an_embedder_of_an_earlier_exporter_has_one_limit() -> None:
+    """It splits a person sooner, and joins two no more often than its calibrated threshold."""
+    earlier = {key: value for key, value in RECOGNITION.items() if "person" not in key}
+    info = model_info.embedder_info(earlier)
+    assert (info.same_person, info.other_person) == (0.36, 0.36)
 
 
 @pytest.mark.parametrize("name", DETECTION)

@@ -97,6 +97,8 @@ def parameters(model: Model, model_id: str, reference_ms: float | None = None) -
         "embedding_size": str(model.embedding_size),
         "match_threshold_permille": str(model.match_threshold_permille),
         "match_margin_permille": str(model.match_margin_permille),
+        "same_person_permille": str(model.same_person_permille),
+        "other_person_permille": str(model.other_person_permille),
         "alignment_template": model.alignment_template,
     }
 

@@ -59,6 +59,10 @@ class EmbedderInfo(FaceModelInfo):
         Length of an embedding.
     match_threshold, match_margin
         Least cosine similarity of the same person, and least lead over the second best person.
+    same_person
+        Shots of one camera at least so similar show one person.
+    other_person
+        Good shots of one camera less similar than this show two people.
     alignment_template
         `arcface_112`.
     """
@@ -66,6 +70,8 @@ class EmbedderInfo(FaceModelInfo):
     embedding_size: int
     match_threshold: float
     match_margin: float
+    same_person: float
+    other_person: float
     alignment_template: str = "arcface_112"
 
 
@@ -104,6 +110,9 @@ def embedder_info(parameters: Mapping[str, str]) -> EmbedderInfo:
         embedding_size=_integer(parameters, "embedding_size", 1, 65_536),
         match_threshold=_permille(parameters, "match_threshold_permille"),
         match_margin=_permille(parameters, "match_margin_permille"),
+        # A repository of an earlier exporter has neither; its own threshold then serves as both.
+        same_person=_permille(parameters, "same_person_permille", instead="match_threshold_permille"),
+        other_person=_permille(parameters, "other_person_permille", instead="match_threshold_permille"),
         alignment_template=template,
     )
 
@@ -132,5 +141,5 @@ def _integer(parameters: Mapping[str, str], name: str, least: int, most: int) ->
     return int(value)
 
 
-def _permille(parameters: Mapping[str, str], name: str) -> float:
-    return _integer(parameters, name, 0, 1000) / 1000
+def _permille(parameters: Mapping[str, str], name: str, *, instead: str = "") -> float:
+    return _integer(parameters, name if name in parameters or not instead else instead, 0, 1000) / 1000

@@ -1,6 +1,5 @@
 """The analysis of faces: from detections and tracks to sightings with best shots."""
 
-import datetime as dt
 import time
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final
@@ -14,8 +13,9 @@ from vigil_contracts.resources.camera import RecognitionMode
 from vigil_stream.analyses.analysis import AnalysisContext, Detected
 from vigil_stream.analyses.faces.events import sighting_event
 from vigil_stream.analyses.faces.fitness import Fitness
+from vigil_stream.analyses.faces.patches import patches
+from vigil_stream.analyses.faces.people import People
 from vigil_stream.analyses.faces.shot_taker import ShotTaker, TakenShot
-from vigil_stream.analyses.faces.shots import TrackShots
 from vigil_stream.analyses.faces.sightings import SightingTracker
 from vigil_stream.pipeline import geometry, regions
 from vigil_stream.pipeline.tracker import Track, Tracker
@@ -26,9 +26,6 @@ from vigil_vision.faces.models import DetectorResult, FaceModels, TritonFaceMode
 from vigil_vision.letterbox import Letterbox
 
 DETECT_DEADLINE_S: Final = 2.0
-
-WAIT_FOR_SHOT_S: Final = 1.5
-"""How long the first revision of a sighting waits for the embedding of a shot; then it is emitted without."""
 
 
 class FaceAnalysis:
@@ -49,10 +46,10 @@ class FaceAnalysis:
         self._observer = context.observer
         self._regions = regions.polygons(self._spec.regions)
         self._sightings = SightingTracker(context.site, context.camera, context.session_id)
-        self._shots: dict[int, TrackShots] = {}
         self.tracker = Tracker()
         self.fitness = Fitness()
         identify = context.spec.recognition.mode is RecognitionMode.IDENTIFY
+        self.people = People(self._sightings, self._emit, identify=identify)
         self.taker = ShotTaker(self._models, self.fitness, context.observer, identify=identify)
 
     @property
@@ -74,7 +71,9 @@ class FaceAnalysis:
         started = time.perf_counter()
         result = self._models.detect(pixels, deadline_s=DETECT_DEADLINE_S)
         self._observer.observe_duration("detect", time.perf_counter() - started)
-        return Detected(self._select(result, letterbox), result.endpoint)
+        found = self._select(result, letterbox)
+        found.data["patch"] = patches(pixels, letterbox, found.landmarks)
+        return Detected(found, result.endpoint)
 
     def _select(self, result: DetectorResult, box: Letterbox) -> Detections:
         """Return the faces that count; those that are only too small still count for the fitness of the camera."""
@@ -92,80 +91,49 @@ class FaceAnalysis:
 
     def update(self, scene: Scene, tracks: Sequence[Track]) -> None:
         """Take shots of the faces, and bring their sightings up to date."""
-        shots = [self._shots.setdefault(track.track_id, TrackShots()) for track in tracks]
-        taken = self.taker.take(scene, tracks, shots)
-        for track, own in zip(tracks, shots, strict=True):
-            self._record(track, own, scene)
-        self._keep(taken)
+        stretches = self.people.see(tracks, scene)
+        self._keep(self.taker.take(scene, stretches))
+        self.people.open_overdue(stretches, _trace(scene, None), scene.at)
         self._emit(self._sightings.keep_alive())
         self._observer.set_fitness(*self.fitness.assess())
 
     def keep_still(self, tracks: Sequence[Track], captured_at: float) -> None:
         """Extend the sightings of tracks that did not move."""
-        for track in tracks:
-            self._sightings.keep_still(track.track_id, geometry.moment(captured_at))
+        if tracks:
+            self.people.keep_still(tracks, tracks[0].last_seen, captured_at)
         self._emit(self._sightings.keep_alive())
 
     def _emit(self, revisions: list[Sighting]) -> None:
         self._emit_events([sighting_event(one) for one in revisions])
 
-    def _record(self, track: Track, shots: TrackShots, scene: Scene) -> None:
-        """Record a face in its sighting; open the sighting when no shot is to be waited for.
+    def collect(self, *, wait: bool = False) -> None:
+        """Keep the shots that were embedded meanwhile, and emit their sightings.
 
-        One detection alone, not good enough to embed, does not make a sighting.
+        Parameters
+        ----------
+        wait
+            For the request under way; at most its deadline.
         """
-        if track.track_id in self._sightings:
-            self._see(track, scene)
-            return
-        waits = (shots.pending or shots.postponed) and scene.at - track.first_seen < WAIT_FOR_SHOT_S
-        if track.hits >= 2 and not waits:
-            self._see(track, scene)
-            self._emit([self._sightings.revise(track.track_id, [], _trace(scene, None))])
-
-    def _see(self, track: Track, scene: Scene) -> None:
-        """Bring the sighting of a track up to date; the scene holds the offset between the two clocks."""
-        epoch = scene.captured_at - scene.at
-        box = geometry.share_box(track.box, scene.width, scene.height)
-        since, seen = geometry.moment(epoch + track.first_seen), geometry.moment(epoch + track.last_seen)
-        self._sightings.see(track.track_id, seen, box, since=since, frames=track.hits)
-
-    def collect(self) -> None:
-        """Keep the shots that were embedded meanwhile, and emit their sightings."""
-        self._keep(self.taker.finished())
+        self._keep(self.taker.finished(wait=wait))
 
     def _keep(self, taken: list[TakenShot]) -> None:
-        """Keep shots and emit their sightings; a face that is another person's gets a track of its own."""
+        """Hand shots to the people whom they show."""
         for one in taken:
-            track = one.track
-            if not one.same_person:
-                if track not in self.tracker.tracks:
-                    continue
-                self.end([track], one.scene.captured_at, CloseReason.CUT)
-                track = self.tracker.split(track)
-            track.doubtful = False
-            shots = self._shots.setdefault(track.track_id, TrackShots())
-            shots.keep(one.shot, one.scene.at)
-            self._see(track, one.scene)
-            best, trace = [kept.best_shot for kept in shots.kept], _trace(one.scene, one.embedded_at)
-            self._emit([self._sightings.revise(track.track_id, best, trace)])
+            trace = _trace(one.scene, one.embedded_at)
+            self.people.take(one.stretch, one.shot, one.scene.at, one.limits, trace)
 
     def end(self, tracks: Sequence[Track], captured_at: float, reason: CloseReason) -> None:
         """Close the sightings of tracks that have ended."""
-        if self.taker.pending(tracks):
+        if self.people.pending(tracks):
             # The last revision must hold the shot that is being embedded; it comes within its deadline.
             self._keep(self.taker.finished(wait=True))
-        closed: list[Sighting] = []
-        for track in tracks:
-            self._shots.pop(track.track_id, None)
-            closed += self._sightings.close(track.track_id, geometry.moment(captured_at), reason)
-        self._emit(closed)
+        self.people.end(tracks, captured_at, reason)
 
     def end_all(self, reason: CloseReason) -> None:
         """Close all sightings; clear the error, which is of the past."""
         self._keep(self.taker.finished(wait=True))
         self.tracker.clear()
-        self._shots.clear()
-        self._emit(self._sightings.close_all(dt.datetime.now(dt.UTC), reason))
+        self.people.end_all(time.time(), reason)
         self.taker.error = ""
 
 

@@ -15,16 +15,23 @@ from numpy.typing import NDArray
 
 from vigil_contracts.events import BestShot, Embedding, FaceQuality
 from vigil_stream.analyses.faces.fitness import Fitness
-from vigil_stream.analyses.faces.shots import Shot, TrackShots
+from vigil_stream.analyses.faces.people import Stretch
+from vigil_stream.analyses.faces.same_person import Limits
+from vigil_stream.analyses.faces.shots import VERIFY_S, PersonShots, Shot
 from vigil_stream.observer import StreamObserver
 from vigil_stream.pipeline import geometry
-from vigil_stream.pipeline.tracker import Track
 from vigil_stream.scene import Scene
 from vigil_vision.faces import alignment, quality
 from vigil_vision.faces.models import EmbedderResult, FaceModels
 from vigil_vision.triton import InferenceError
 
 EMBED_DEADLINE_S: Final = 2.0
+
+VERIFY_SHARE: Final = 0.007
+"""Share of a core's time that verifying one person who stays may take: a fast embedder verifies more often."""
+
+VERIFY_LEAST_S: Final = 1.0
+"""Least seconds between two such shots."""
 
 EMBED_BUDGET_S: Final = 0.055
 """Longest time for embedding the faces of one frame, by the recent time of a face: the faces of a group that enters at
@@ -37,20 +44,20 @@ class TakenShot:
 
     Attributes
     ----------
-    track
-        The track of the face.
-    same_person
-        False when the embedding contradicts the earlier shots of the track.
+    stretch
+        Of the face; it may have ended meanwhile.
     scene
         The frame that it was taken from.
+    limits
+        Of the model that embedded it; None without an embedding.
     embedded_at
         Seconds since the epoch; None without an embedding.
     """
 
-    track: Track
+    stretch: Stretch
     shot: Shot
-    same_person: bool
     scene: Scene
+    limits: Limits | None
     embedded_at: float | None
 
 
@@ -59,9 +66,14 @@ class _Candidate:
     """A face that is cut and measured; `index` is its place in the detections."""
 
     index: int
-    track: Track
-    shots: TrackShots
+    stretch: Stretch
     expected_quality: float
+    covered: bool
+
+    @property
+    def shots(self) -> PersonShots:
+        """The shots of the face so far."""
+        return self.stretch.shots
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,19 +111,19 @@ class ShotTaker:
         self.error = ""
         """The error of the last embedding; empty when it succeeded."""
 
-    def take(self, scene: Scene, tracks: Sequence[Track], shots: Sequence[TrackShots]) -> list[TakenShot]:
+    def take(self, scene: Scene, stretches: Sequence[Stretch]) -> list[TakenShot]:
         """Check the quality of faces that may be worth it; begin to embed the good ones, in one request.
 
         Parameters
         ----------
-        tracks, shots
+        stretches
             For each face of the scene.
 
         Returns
         -------
         Shots without embeddings, which are complete at once; the others come by `finished`.
         """
-        candidates = self._candidates(scene, tracks, shots)
+        candidates = self._candidates(scene, stretches)
         if self._request is not None:
             for one in candidates:
                 one.shots.postpone()
@@ -133,7 +145,7 @@ class ShotTaker:
             future.add_done_callback(lambda _: self._observer.results_ready())
             return []
         return [
-            TakenShot(one.track, Shot(best_shot, None), same_person=True, scene=scene, embedded_at=None)
+            TakenShot(one.stretch, Shot(best_shot, None), scene, limits=None, embedded_at=None)
             for one, best_shot in zip(chosen, best_shots, strict=True)
         ]
 
@@ -165,35 +177,32 @@ class ShotTaker:
             for row, (one, best_shot) in enumerate(zip(request.candidates, request.shots, strict=True))
         ]
 
-    def pending(self, tracks: Sequence[Track]) -> bool:
-        """Return whether a shot of one of these tracks is being embedded."""
-        return self._request is not None and any(one.track in tracks for one in self._request.candidates)
-
-    def _candidates(self, scene: Scene, tracks: Sequence[Track], shots: Sequence[TrackShots]) -> list[_Candidate]:
+    def _candidates(self, scene: Scene, stretches: Sequence[Stretch]) -> list[_Candidate]:
         found = []
         faces = scene.detections
-        for index, (track, own) in enumerate(zip(tracks, shots, strict=True)):
+        for index, stretch in enumerate(stretches):
             pose = quality.pose_of(faces.landmarks[index])
             pixels = float(faces.face_pixels[index])
             self._fitness.add_face(pixels, pose.yaw)
             frontal = max(1 - abs(pose.yaw) / 90, 0.0) * max(1 - abs(pose.pitch) / 90, 0.0)
             expected = min(pixels / alignment.CROP, 1.0) * frontal * float(faces.scores[index])
-            if own.wants_check(expected, scene.at, doubtful=track.doubtful):
-                found.append(_Candidate(index, track, own, expected))
+            if stretch.shots.wants_check(expected, scene.at, urgent=stretch.contested):
+                found.append(_Candidate(index, stretch, expected, stretch.covered))
         return found
 
     def _choose(self, candidates: list[_Candidate], measured: list[quality.FaceQuality], at: float) -> list[int]:
         """Return the positions of the candidates to keep; those beyond the budget wait for the next frame."""
         wanted = []
+        verify_s = min(max(self._seconds_per_face / VERIFY_SHARE, VERIFY_LEAST_S), VERIFY_S)
         for position, (one, face) in enumerate(zip(candidates, measured, strict=True)):
             one.shots.checked(one.expected_quality, at)
             self._fitness.add_sharpness(face.sharpness)
-            if one.shots.wants_shot(face.score, at, doubtful=one.track.doubtful):
+            if one.shots.wants_shot(face.score, at, urgent=one.stretch.contested, verify_s=verify_s):
                 wanted.append(position)
         if not self._identify:
             return wanted
-        # Faces without a shot come first, then the best.
-        wanted.sort(key=lambda position: (bool(candidates[position].shots.kept), -measured[position].score))
+        # Faces that nobody is known to be come first, then the best.
+        wanted.sort(key=lambda position: (candidates[position].stretch.person is not None, -measured[position].score))
         room = max(int(EMBED_BUDGET_S / self._seconds_per_face), 1)
         for position in wanted[room:]:
             candidates[position].shots.postpone()
@@ -214,9 +223,9 @@ def _taken(
 ) -> TakenShot:
     vector = result.values[row]
     embedding = Embedding.from_bytes(result.info.model_id, vector.astype("<f4").tobytes())
-    shot = Shot(best_shot.model_copy(update={"embedding": embedding}), vector)
-    same = candidate.shots.shows_same_person(shot, result.info.match_threshold)
-    return TakenShot(candidate.track, shot, same, scene, embedded_at)
+    shot = Shot(best_shot.model_copy(update={"embedding": embedding}), vector, candidate.covered)
+    limits = Limits(result.info.same_person, result.info.other_person)
+    return TakenShot(candidate.stretch, shot, scene, limits, embedded_at)
 
 
 def _crops(scene: Scene, which: list[int]) -> NDArray[np.uint8]:

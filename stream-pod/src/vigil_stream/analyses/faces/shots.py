@@ -1,4 +1,4 @@
-"""Best shots: when a face is worth a quality check and an embedding, and whether it is still the same person.
+"""Best shots: when a face is worth a quality check and an embedding.
 
 A quality check costs the cut and the measuring of one face (about 1 ms), an embedding up to 26 ms on a CPU. So a face
 is checked when its size and pose let one expect a better shot than those kept, and embedded when the check confirms it.
@@ -35,22 +35,27 @@ SECOND_OPINION_S = 1.6
 from two different moments than from one."""
 
 VERIFY_S = 5.0
-"""Seconds between later shots of a person who stays, in case a change of scene looked like movement."""
+"""Most seconds between later shots of a person who stays: somebody else may have taken the place unnoticed."""
 
 SECOND_OPINION_SHARE = 0.8
 """How good such a shot must be, of the best."""
 
-SAME_PERSON_SHARE = 0.5
-"""Two shots of one track whose cosine similarity is below this share of the model's match threshold are two people.
-Over models, the same person within a second stays above the threshold itself; different people are around 0."""
-
 
 @dataclass(slots=True, eq=False)
 class Shot:
-    """A shot with its embedding [D] float32 (None: detection only)."""
+    """A shot with its embedding.
+
+    Attributes
+    ----------
+    vector
+        [D] float32, unit length; None: detection only.
+    covered
+        Another face was so near that this one may be half hidden.
+    """
 
     best_shot: BestShot
     vector: NDArray[np.float32] | None
+    covered: bool = False
 
     @property
     def score(self) -> float:
@@ -65,8 +70,8 @@ class Shot:
 
 
 @dataclass(slots=True, eq=False)
-class TrackShots:
-    """The shots of one track, and when the next one is wanted."""
+class PersonShots:
+    """The shots of one person, and when the next one is wanted."""
 
     kept: list[Shot] = field(default_factory=list)
     """Best first."""
@@ -81,7 +86,7 @@ class TrackShots:
     pending: bool = False
     """A shot is being embedded."""
 
-    def wants_check(self, expected_quality: float, at: float, *, doubtful: bool) -> bool:
+    def wants_check(self, expected_quality: float, at: float, *, urgent: bool) -> bool:
         """Return whether to cut the face and measure its quality.
 
         Parameters
@@ -90,12 +95,12 @@ class TrackShots:
             From size, pose and confidence, 0 to 1.
         at
             Seconds on a clock that only goes forward.
-        doubtful
-            The track might have taken another person for this one.
+        urgent
+            It is not known yet which person this is.
         """
         if self.pending:
             return False
-        if doubtful or self.postponed or (not self.kept and self.checks < 2):
+        if urgent or self.postponed or (not self.kept and self.checks < 2):
             return True
         if at - self.checked_at >= CHECK_AGAIN_S:
             return True
@@ -112,31 +117,25 @@ class TrackShots:
         """Record that the shot was wanted without time for it: the face in the next frame is checked in any case."""
         self.postponed = True
 
-    def wants_shot(self, score: float, at: float, *, doubtful: bool) -> bool:
-        """Return whether a face with this quality is worth keeping and embedding."""
+    def wants_shot(self, score: float, at: float, *, urgent: bool, verify_s: float = VERIFY_S) -> bool:
+        """Return whether a face with this quality is worth keeping and embedding.
+
+        Parameters
+        ----------
+        verify_s
+            Seconds between shots of a person who stays.
+        """
         if score < USABLE_SCORE:
             return False
+        if urgent:
+            return True
         if not self.kept:
             return score >= GOOD_SCORE or self.checks >= 2
-        if doubtful:
-            return True
         best = self.kept[0].score
         if at - self.taken_at < BETWEEN_SHOTS_S:
             return False
-        again = at - self.taken_at >= (SECOND_OPINION_S if self.taken == 1 else VERIFY_S)
+        again = at - self.taken_at >= (min(SECOND_OPINION_S, verify_s) if self.taken == 1 else verify_s)
         return score >= best + MARGIN or (again and score >= best * SECOND_OPINION_SHARE)
-
-    def shows_same_person(self, shot: Shot, match_threshold: float) -> bool:
-        """Return whether a new shot can be of the person of the earlier ones, by vectors of the same model."""
-        vector = shot.vector
-        if vector is None:
-            return True
-        similarities = [
-            float(np.dot(vector, other.vector))
-            for other in self.kept
-            if other.vector is not None and other.model_id == shot.model_id
-        ]
-        return not similarities or max(similarities) >= match_threshold * SAME_PERSON_SHARE
 
     def keep(self, shot: Shot, at: float) -> None:
         """Add a shot; of more than five the worst goes."""

@@ -25,7 +25,7 @@ class _Open:
 
 
 class SightingTracker:
-    """The open sightings of one camera by their tracks; makes each next revision.
+    """The open sightings of one camera by the keys of their people; makes each next revision.
 
     Revisions of a sighting count 1, 2, 3, …; the first is Opened, the last and only the last is Closed.
 
@@ -53,35 +53,35 @@ class SightingTracker:
     def __len__(self) -> int:
         return len(self._open)
 
-    def __contains__(self, track_id: int) -> bool:
-        return track_id in self._open
+    def __contains__(self, key: int) -> bool:
+        return key in self._open
 
-    def see(self, track_id: int, at: dt.datetime, box: Box, *, since: dt.datetime, frames: int) -> None:
-        """Record a face of a track; begins its sighting, whose first revision is made by `revise`.
+    def see(self, key: int, at: dt.datetime, box: Box, *, since: dt.datetime, frames: int) -> None:
+        """Record a face of a person; begins the sighting, whose first revision is made by `revise`.
 
         Parameters
         ----------
         at
             When it was seen, timezone-aware; never goes back.
         since
-            When the track was first seen; becomes the sighting's time.
+            When the person was first seen; becomes the sighting's time.
         frames
             Analysed frames in which it was found, so far.
         """
-        entry = self._open.get(track_id)
+        entry = self._open.get(key)
         if entry is None:
-            self._open[track_id] = _Open(self._make_id(since), at, box, frames)
+            self._open[key] = _Open(self._make_id(since), at, box, frames)
         else:
             entry.last_seen, entry.box, entry.frames = max(at, entry.last_seen), box, frames
 
-    def keep_still(self, track_id: int, at: dt.datetime) -> None:
-        """Record a frame without motion: the face of the track is still there."""
-        if (entry := self._open.get(track_id)) is not None:
-            entry.last_seen = max(at, entry.last_seen)
+    def take_back(self, key: int, at: dt.datetime, box: Box, frames: int) -> None:
+        """Set a sighting back to what was verified: what followed was another person."""
+        entry = self._open[key]
+        entry.last_seen, entry.box, entry.frames = at, box, frames
 
-    def revise(self, track_id: int, shots: Sequence[BestShot], trace: Trace | None) -> Sighting:
-        """Return the next revision of a track's sighting, with its shots as they are now, best first."""
-        entry = self._open[track_id]
+    def revise(self, key: int, shots: Sequence[BestShot], trace: Trace | None) -> Sighting:
+        """Return the next revision of a person's sighting, with its shots as they are now, best first."""
+        entry = self._open[key]
         entry.shots = list(shots)
         state = SightingState.UPDATED if entry.revision else SightingState.OPENED
         return self._revision(entry, state, trace)
@@ -96,9 +96,9 @@ class SightingTracker:
         ]
         return [self._revision(entry, SightingState.UPDATED, None) for entry in due]
 
-    def close(self, track_id: int, at: dt.datetime, reason: CloseReason) -> list[Sighting]:
-        """Close the sighting of a track and return its last revision, after its first where that is missing."""
-        entry = self._open.pop(track_id, None)
+    def close(self, key: int, at: dt.datetime, reason: CloseReason) -> list[Sighting]:
+        """Close the sighting of a person and return its last revision, after its first where that is missing."""
+        entry = self._open.pop(key, None)
         if entry is None:
             return []
         opened = [] if entry.revision else [self._revision(entry, SightingState.OPENED, None)]
@@ -109,7 +109,7 @@ class SightingTracker:
 
     def close_all(self, at: dt.datetime, reason: CloseReason) -> list[Sighting]:
         """Close all sightings and return their last revisions."""
-        return [revision for track_id in list(self._open) for revision in self.close(track_id, at, reason)]
+        return [revision for key in list(self._open) for revision in self.close(key, at, reason)]
 
     def _revision(
         self,
