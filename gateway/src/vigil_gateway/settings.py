@@ -35,6 +35,8 @@ class IdentitySettings(ServerSettings):
     """host:port of Triton's gRPC, in order of preference, with commas."""
     qdrant_url: str | None = None
     """Address of a Qdrant server; needed when more than one identity runs."""
+    qdrant_grpc_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Port of the Qdrant server's gRPC, which is faster, usually 6334; HTTP is used without it."""
     qdrant_api_key: SecretStr | None = None
     qdrant_path: Path | None = None
     """Folder of the embedded gallery; one identity at a time."""

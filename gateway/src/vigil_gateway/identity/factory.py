@@ -64,7 +64,8 @@ def make_gallery(settings: IdentitySettings) -> Gallery:
         from vigil_gateway.storage.qdrant.server import server_gallery
 
         key = settings.qdrant_api_key
-        return server_gallery(settings.qdrant_url, key.get_secret_value() if key else None, settings.site)
+        secret = key.get_secret_value() if key else None
+        return server_gallery(settings.qdrant_url, secret, settings.site, settings.qdrant_grpc_port)
     if settings.qdrant_path is None:
         msg = "set either VIGIL_QDRANT_URL or VIGIL_QDRANT_PATH"
         raise ValueError(msg)

@@ -1,23 +1,44 @@
 """The gallery on a Qdrant server, shared by all identity processes of a site."""
 
+import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
+import grpc
 import httpx
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import ApiException
 
 from vigil_gateway.storage.errors import GalleryError
 from vigil_gateway.storage.qdrant.gallery import Entry, Neighbours, by_subject, collection_name
+from vigil_gateway.storage.qdrant.server_settings import changes, search_params
+from vigil_gateway.storage.qdrant.server_settings import vectors as vectors_of
+
+log = structlog.get_logger(__name__)
 
 TIMEOUT_S: Final = 5
 PAGE: Final = 500
-SEARCH_BREADTH: Final = 256
-"""HNSW's `ef`; the default of 100 misses more enrolled Subjects."""
+DEFAULT_GRPC_PORT: Final = 6334
+
+CHANGED_S: Final = 60.0
+"""After a change of settings a collection counts as optimised no earlier than this: the optimiser begins later."""
+
+ASK_AGAIN_S: Final = 5.0
+"""Between two requests for the state of a collection that is not optimised."""
+
+
+@dataclass(slots=True)
+class _State:
+    """Whether a collection is optimised, and when to ask for it, on the monotonic clock."""
+
+    optimised: bool = False
+    not_before: float = 0.0
 
 
 @asynccontextmanager
@@ -25,7 +46,7 @@ async def _gallery_errors() -> AsyncIterator[None]:
     """Raise errors of the client as GalleryError."""
     try:
         yield
-    except (ApiException, httpx.HTTPError, OSError, ValueError) as error:
+    except (ApiException, httpx.HTTPError, grpc.RpcError, OSError, ValueError) as error:
         msg = f"Qdrant: {type(error).__name__}: {error}"
         raise GalleryError(msg) from error
 
@@ -44,6 +65,7 @@ class ServerGallery:
     def __init__(self, client: AsyncQdrantClient, prefix: str) -> None:
         self._client = client
         self._prefix = prefix
+        self._states: dict[str, _State] = {}
 
     async def open(self) -> None:
         """Ask the server for its collections."""
@@ -58,17 +80,15 @@ class ServerGallery:
         """Return the nearest Subjects of each of the vectors [N,D], by one request."""
         if not len(vectors):
             return []
-        requests = [
-            models.QueryRequest(
-                query=vector.tolist(),
-                limit=limit,
-                with_payload=["subject"],
-                params=models.SearchParams(hnsw_ef=max(SEARCH_BREADTH, limit)),
-            )
-            for vector in vectors
-        ]
+        name = self._name(model_id)
         async with _gallery_errors():
-            responses = await self._client.query_batch_points(self._name(model_id), requests)
+            exact = not await self._is_optimised(name)
+            params = search_params(vectors.shape[1], limit, exact=exact)
+            requests = [
+                models.QueryRequest(query=vector.tolist(), limit=limit, with_payload=["subject"], params=params)
+                for vector in vectors
+            ]
+            responses = await self._client.query_batch_points(name, requests)
             return [
                 by_subject(
                     [(uuid.UUID((point.payload or {})["subject"]), point.score) for point in response.points],
@@ -119,18 +139,37 @@ class ServerGallery:
                 return found
 
     async def create(self, model_id: str, size: int) -> None:
-        """Make the collection if it is missing; replace one whose vectors have another size."""
+        """Make the collection if it is missing, or change its settings; replace one whose vectors have another size."""
         name = self._name(model_id)
         async with _gallery_errors():
             if await self._client.collection_exists(name):
-                vectors = (await self._client.get_collection(name)).config.params.vectors
-                if isinstance(vectors, models.VectorParams) and vectors.size == size:
+                found = (await self._client.get_collection(name)).config.params.vectors
+                if isinstance(found, models.VectorParams) and found.size == size:
+                    await self._change(name, found)
                     return
                 await self._client.delete_collection(name)
-            await self._client.create_collection(
-                name, vectors_config=models.VectorParams(size=size, distance=models.Distance.DOT)
-            )
+            await self._client.create_collection(name, vectors_config=vectors_of(size))
             await self._client.create_payload_index(name, "subject", models.PayloadSchemaType.UUID)
+            self._states[name] = _State(optimised=True)
+
+    async def _change(self, name: str, found: models.VectorParams) -> None:
+        """Give a collection of another version the settings of this one, in place; the server optimises it anew."""
+        wanted = changes(found)
+        if wanted is None:
+            self._states.setdefault(name, _State())
+            return
+        await self._client.update_collection(name, vectors_config={"": wanted})
+        self._states[name] = _State(not_before=time.monotonic() + CHANGED_S)
+        log.info("gallery settings changed; searched in full until the server has optimised it", collection=name)
+
+    async def _is_optimised(self, name: str) -> bool:
+        """Return whether no part of a collection can have a graph any more; asks the server until it is so."""
+        state, now = self._states.setdefault(name, _State()), time.monotonic()
+        if not state.optimised and now >= state.not_before:
+            state.not_before = now + ASK_AGAIN_S
+            info = await self._client.get_collection(name)
+            state.optimised = info.status == models.CollectionStatus.GREEN
+        return state.optimised
 
     async def models(self) -> list[str]:
         """Return the names of this site's collections, without the prefix."""
@@ -145,7 +184,20 @@ class ServerGallery:
         return self._prefix + collection_name(model_id)
 
 
-def server_gallery(url: str, api_key: str | None, site: str) -> ServerGallery:
-    """Return the gallery of a site on a server; connects to nothing yet."""
-    client = AsyncQdrantClient(url=url, api_key=api_key, timeout=TIMEOUT_S, check_compatibility=False)
+def server_gallery(url: str, api_key: str | None, site: str, grpc_port: int | None = None) -> ServerGallery:
+    """Return the gallery of a site on a server; connects to nothing yet.
+
+    Parameters
+    ----------
+    grpc_port
+        Search by gRPC, at this port of the same host; None: by HTTP.
+    """
+    client = AsyncQdrantClient(
+        url=url,
+        api_key=api_key,
+        timeout=TIMEOUT_S,
+        check_compatibility=False,
+        prefer_grpc=grpc_port is not None,
+        grpc_port=grpc_port or DEFAULT_GRPC_PORT,
+    )
     return ServerGallery(client, f"vigil-{site}-")
