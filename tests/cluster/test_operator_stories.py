@@ -286,8 +286,9 @@ def test_conditions_follow_the_heartbeats(api_cluster: ApiCluster, own_nats: Nat
     ns = NamespaceClient.fresh(api_cluster, "stories")
     bus = {"VIGIL_NATS_URL": own_nats.url, "VIGIL_NATS_TOKEN": own_nats.token}
     running = {"phase": "Running", "containerStatuses": [running_container()]}
-    with operating(api_cluster, ns.namespace, tmp_path, **bus):
-        ns.apply(camera("talks", ns.namespace))
+    address = "rtsp://10.0.0.5/user=PLANTED_password=PLANTED/1?token=PLANTED"
+    with operating(api_cluster, ns.namespace, tmp_path, **bus) as operator:
+        ns.apply(camera("talks", ns.namespace, source={"url": address}))
         pod = ns.pod("talks")["metadata"]["name"]
         ns.set_pod_status(pod, running)
         ns.wait_reason("talks", "Starting")
@@ -297,12 +298,15 @@ def test_conditions_follow_the_heartbeats(api_cluster: ApiCluster, own_nats: Nat
         assert ns.condition("talks", "FitForRecognition")["status"] == "True"
         assert ns.condition("talks", "Reconciling")["status"] == "False"
         since = ns.condition("talks")["lastTransitionTime"]
-        stream.says(CameraState.RECONNECTING, SourceReason.UNREACHABLE, message="nothing answers at 10.0.0.5:554")
+        stream.says(CameraState.RECONNECTING, SourceReason.UNREACHABLE, message=f"{address} is away: try again")
         condition = ns.wait_reason("talks", "Unreachable")
-        assert condition["message"] == "nothing answers at 10.0.0.5:554"
+        assert condition["message"] == "rtsp://10.0.0.5/user=…/1?… is away: try again"
         assert ns.condition("talks", "SourceReachable")["status"] == "False"
         assert condition["lastTransitionTime"] >= since
         assert ns.wait_reason("talks", "NoHeartbeat", 40)["status"] == "False"
+        status = json.dumps((ns.find("camera", "talks") or {})["status"])
+        others = api_cluster.kubectl("get", "events,deployments,pods", "-n", ns.namespace, "-o", "json").stdout
+        assert "PLANTED" not in status + others + operator.log
     # The last word is kept by JetStream: an operator that starts now reads it.
     stream.says(CameraState.STREAMING, SourceReason.CONNECTED)
     with operating(api_cluster, ns.namespace, tmp_path, **bus):

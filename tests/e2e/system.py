@@ -63,8 +63,18 @@ class System:
         self.manifests.mkdir(parents=True, exist_ok=True)
         (self.manifests / file).write_text(yaml.safe_dump_all(documents))
 
-    def start(self) -> None:
-        arguments = ["up", "-f", str(self.manifests), "--state", str(self.state), "--pack", self.pack, "--plain"]
+    def start(self, *options: str) -> None:
+        arguments = [
+            "up",
+            "-f",
+            str(self.manifests),
+            "--state",
+            str(self.state),
+            "--pack",
+            self.pack,
+            "--plain",
+            *options,
+        ]
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "up.log").open("ab") as log:
             self._process = subprocess.Popen(

@@ -98,6 +98,21 @@ CAMERAS = (
     Case(
         "Camera",
         SOURCE,
+        "spec.source.url",
+        "url holds a {key}, and no Secret has its value; name one in credentialsSecretRef, or write { as %7B",
+        (
+            source("RTSP", "rtsp://h/{token}/1", credentialsSecretRef={"name": "door"}),
+            source(
+                "HTTPMJPEG", "http://h/1?user={username}&password={password}", credentialsSecretRef={"name": "door"}
+            ),
+            source("HTTPMJPEG", "http://h/1?q={}&r={a b}".replace(" ", "%20")),
+            source("File", "file:{clip}.mp4"),
+        ),
+        (source("RTSP", "rtsp://h/{token}/1"), source("WebSocket", "ws://h/?t={my-token.1}")),
+    ),
+    Case(
+        "Camera",
+        SOURCE,
         "spec.source.transport",
         "transport is only for type RTSP; leave it out",
         (rtsp(transport="UDP"), source("USB", "/dev/video0")),

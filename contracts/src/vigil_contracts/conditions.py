@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from vigil_contracts.addresses import hide_secrets
 from vigil_contracts.base import Tolerant
 from vigil_contracts.reasons import CameraReason, SiteReason, SubjectReason
 
@@ -26,6 +27,7 @@ __all__ = [
     "SourceReason",
     "SubjectCondition",
     "SubjectReason",
+    "publishable",
 ]
 
 MAX_CONDITIONS = 16
@@ -145,14 +147,18 @@ class FitnessReason(StrEnum):
     """Half of the faces look away. Hang the camera where people look towards it."""
 
 
-def _cut(message: object) -> object:
-    if isinstance(message, str) and len(message) > MAX_MESSAGE:
-        return message[: MAX_MESSAGE - 1] + "…"
-    return message
+def publishable(message: str) -> str:
+    """Return a message as a status may hold it: without what addresses in it may hold of secrets, and not too long."""
+    message = hide_secrets(message)
+    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
 
 
-Message = Annotated[str, BeforeValidator(_cut), Field(max_length=MAX_MESSAGE)]
-"""A text for a person in a status; too long ones are cut."""
+def _publishable(message: object) -> object:
+    return publishable(message) if isinstance(message, str) else message
+
+
+Message = Annotated[str, BeforeValidator(_publishable), Field(max_length=MAX_MESSAGE)]
+"""A text for a person in a status, without what addresses in it may hold of secrets; too long ones are cut."""
 
 
 class Condition(Tolerant):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+from vigil_contracts.addresses import PublicText
 from vigil_contracts.base import Tolerant
 
 MAX_PHOTO_BYTES: Final = 20 << 20
@@ -68,7 +69,7 @@ class PhotoResult(Tolerant):
     name: str
     accepted: bool
     reason: PhotoReason
-    message: str = ""
+    message: PublicText = ""
     """The measured value and the required one."""
     quality: float | None = None
     """0 to 1; None when no face was measured."""
@@ -84,7 +85,7 @@ class EnrolmentReport(Tolerant):
     """At least one photo is in the gallery and the Subject may be matched now or later."""
     reason: str
     """Enrolled, ConsentNotGranted, NoUsablePhoto or Expired."""
-    message: str = ""
+    message: PublicText = ""
     photos: list[PhotoResult] = []
     model_id: str | None = None
     digest: str | None = None

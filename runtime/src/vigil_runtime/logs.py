@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Final, Literal
 
+from vigil_contracts.addresses import hide_in, hide_secrets
+
 Style = Literal["json", "console"]
 
 CHATTY: Final = ("aiohttp", "alembic.runtime.plugins", "asyncio", "httpcore", "httpx", "multipart", "websockets")
@@ -32,6 +34,10 @@ def bind_log_fields(**fields: object) -> None:
     _bound.set({**_bound.get(), **fields})
 
 
+def _public_text(value: object) -> str:
+    return hide_secrets(str(value))
+
+
 class _Layout(logging.Formatter):
     """Collects the fields of a record in their order."""
 
@@ -40,7 +46,7 @@ class _Layout(logging.Formatter):
         self._static = {"program": program, **fields}
 
     def entries(self, record: logging.LogRecord) -> dict[str, Any]:
-        """Return all fields of a record, the exception among them."""
+        """Return all fields of a record, the exception among them; addresses in texts show no secret."""
         at = dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds")
         found: dict[str, Any] = {
             "timestamp": at,
@@ -53,7 +59,8 @@ class _Layout(logging.Formatter):
         }
         if record.exc_info:
             found["exception"] = self.formatException(record.exc_info)
-        return found
+        hidden: dict[str, Any] = hide_in(found)
+        return hidden
 
 
 class JsonFormatter(_Layout):
@@ -69,7 +76,7 @@ class JsonFormatter(_Layout):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line."""
-        return json.dumps(self.entries(record), ensure_ascii=False, default=str)
+        return json.dumps(self.entries(record), ensure_ascii=False, default=_public_text)
 
 
 class ConsoleFormatter(_Layout):
@@ -80,8 +87,10 @@ class ConsoleFormatter(_Layout):
         found = self.entries(record)
         exception = found.pop("exception", "")
         at = dt.datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        own = {**_bound.get(), **getattr(record, FIELDS, {})}
-        line = " ".join([f"{at} {record.levelname:<7} {found['event']}", *(f"{key}={own[key]}" for key in own)])
+        own = {key: found[key] for key in (*_bound.get(), *getattr(record, FIELDS, {}))}
+        line = " ".join(
+            [f"{at} {record.levelname:<7} {found['event']}", *(f"{key}={_public_text(own[key])}" for key in own)]
+        )
         return f"{line}\n{exception}" if exception else line
 
 

@@ -19,10 +19,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 import httpx
 
+from vigil_contracts.addresses import shown_address
 from vigil_contracts.registry import MAX_PHOTO_BYTES
 from vigil_runtime.settings import split_list
 
@@ -141,7 +141,7 @@ class Downloader:
             async with asyncio.timeout(DEADLINE_S):
                 return await self._follow(url, most)
         except TimeoutError:
-            what = f"{_without_query(url)} did not respond in full within {DEADLINE_S:g} s"
+            what = f"{_shown(url)} did not respond in full within {DEADLINE_S:g} s"
             msg = f"{what}; check the server, or scale the photo down"
             raise DownloadError(msg) from None
 
@@ -151,7 +151,7 @@ class Downloader:
             if isinstance(response, bytes):
                 return response
             url = response
-        msg = f"more than {MAX_REDIRECTS} redirects, the last one to {_without_query(url)}; state the last address"
+        msg = f"more than {MAX_REDIRECTS} redirects, the last one to {_shown(url)}; state the last address"
         raise DownloadError(msg)
 
     async def _request_any(self, target: Target, most: int) -> bytes | str:
@@ -174,17 +174,17 @@ class Downloader:
                 if response.has_redirect_location:
                     return str(target.url.join(response.headers["location"]))
                 if response.status_code != 200:
-                    where = _without_query(str(target.url))
+                    where = _shown(str(target.url))
                     msg = f"{where} responded {response.status_code}; check the address"
                     raise DownloadError(msg)
                 return await self._read(response, target, most)
         except httpx.ConnectError as error:
-            where = _without_query(str(target.url))
+            where = _shown(str(target.url))
             msg = f"{where} cannot be fetched: {error}; check the address, and the server's certificate"
             raise _NotConnectedError(msg) from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             # The error's own text may quote what the server sent instead of HTTP.
-            msg = f"{_without_query(str(target.url))} cannot be fetched ({type(error).__name__}); check the server"
+            msg = f"{_shown(str(target.url))} cannot be fetched ({type(error).__name__}); check the server"
             raise DownloadError(msg) from error
 
     async def _read(self, response: httpx.Response, target: Target, most: int) -> bytes:
@@ -192,7 +192,7 @@ class Downloader:
         async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > most:
-                where = _without_query(str(target.url))
+                where = _shown(str(target.url))
                 msg = f"{where} has more than {most} bytes, the limit for a photo; scale it down"
                 raise DownloadError(msg, too_large=True)
         return bytes(body)
@@ -202,10 +202,10 @@ class Downloader:
         try:
             parsed = httpx.URL(url)
         except httpx.InvalidURL as error:
-            msg = f"{_without_query(url)} is not an address ({type(error).__name__}); write https://host/path"
+            msg = f"{_shown(url)} is not an address ({type(error).__name__}); write https://host/path"
             raise DownloadError(msg) from None
         if parsed.scheme != "https" or not parsed.host or parsed.userinfo:
-            msg = f"{_without_query(url)}: only https:// without user and password is fetched; state such an address"
+            msg = f"{_shown(url)}: only https:// without user and password is fetched; state such an address"
             raise DownloadError(msg)
         addresses = await _resolve(parsed.host, parsed.port or 443)
         refused = [str(one) for one in addresses if not is_allowed(one, self._allowed)]
@@ -233,10 +233,6 @@ async def _resolve(host: str, port: int) -> list[IpAddress]:
     return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
 
 
-def _without_query(url: str) -> str:
-    """Return an address without its query, which may hold a key."""
-    try:
-        parts = urlsplit(url)
-        return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"[:200]
-    except ValueError:
-        return "the address"
+def _shown(url: str) -> str:
+    """Return an address without its query, which may hold a key, and not longer than a message should be."""
+    return shown_address(url)[:200]

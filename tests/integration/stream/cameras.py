@@ -88,6 +88,7 @@ class Mjpeg(Camera):
     messages: Callable[[], Iterator[bytes]]
     password: str = ""
     kind: str = "multipart/x-mixed-replace; boundary=frame"
+    requests: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -98,6 +99,7 @@ class Mjpeg(Camera):
 
     def serve(self, connection: socket.socket) -> None:
         request = read_head(connection)
+        self.requests.append(request)
         if " /video" not in request.split("\r\n", 1)[0]:
             connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             return

@@ -171,7 +171,8 @@ async def test_a_missing_photo_is_enrolled_when_it_appears(bench: Bench, server:
         assert run.applier.settled
         (first,) = run.reports
         assert [(photo.accepted, photo.reason) for photo in first.photos] == [(False, "NotFound"), (True, "Accepted")]
-        assert first.photos[0].message == "https://localhost/one responded 503; check the address; it is tried again"
+        address = server.reference("one", b"1").split("'")[1]
+        assert first.photos[0].message == f"{address} responded 503; check the address; it is tried again"
 
         server.there["one"] = b"1"
 

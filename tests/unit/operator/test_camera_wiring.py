@@ -15,6 +15,7 @@ from vigil_operator.settings import Settings
 
 BUS = secret("vigil-bus", token="t")
 LOGIN = {"credentialsSecretRef": {"name": "login"}}
+TOKEN = {**LOGIN, "url": "rtsp://10.0.0.5/{token}/1"}
 USB = {"type": "USB", "url": "/dev/video0"}
 
 
@@ -68,6 +69,12 @@ TABLE: dict[str, tuple[Around, str | None, str]] = {
         "SecretKeyMissing",
         "leaves empty, password",
     ),
+    "token lacks": (
+        Around(camera_object(source=TOKEN), (BUS, secret("login", username="a", password="b"))),
+        "SecretKeyMissing",
+        "leaves empty, token; it has the keys: password, username",
+    ),
+    "token there": (Around(camera_object(source=TOKEN), (BUS, secret("login", token="a"))), None, ""),
     "login there": (Around(camera_object(source=LOGIN), (BUS, secret("login", username="a", password="b"))), None, ""),
     "site missing": (Around(named_site("default")), "SiteNotFound", "no Site default"),
     "site there": (Around(named_site("default"), sites=(site_object(),)), None, ""),

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vigil_contracts.conditions import FitnessReason, SourceReason
+from vigil_contracts.resources.source import CameraSource
 from vigil_runtime.backoff import FIRST_S, LONGEST_S, Backoff
 from vigil_runtime.deadline import Deadline
 from vigil_stream.analyses.faces.fitness import ENOUGH, Fitness
@@ -161,9 +162,29 @@ def test_foreign_texts_never_reach_a_message(error: Exception) -> None:
 def test_credentials_are_quoted_and_not_shown(tmp_path: Path) -> None:
     (tmp_path / "username").write_text("me@home\n")
     (tmp_path / "password").write_text("a:b/c?#\n")
-    found = credentials.read(tmp_path)
-    assert found.in_url("rtsp://h:554/x?y=1") == "rtsp://me%40home:a%3Ab%2Fc%3F%23@h:554/x?y=1"
-    assert "a:b" not in repr(found)
+    (tmp_path / "token").write_text("t&k=1\n")
+    for url, filled, login in (
+        ("rtsp://h:554/x?y=1", "rtsp://me%40home:a%3Ab%2Fc%3F%23@h:554/x?y=1", True),
+        ("http://h/x?u={username}&p={password}", "http://h/x?u=me%40home&p=a%3Ab%2Fc%3F%23", False),
+        ("http://h/{token}/x?t={token}", "http://me%40home:a%3Ab%2Fc%3F%23@h/t%26k%3D1/x?t=t%26k%3D1", True),
+    ):
+        source = CameraSource.model_validate(
+            {
+                "type": "RTSP" if url.startswith("rtsp") else "HTTPMJPEG",
+                "url": url,
+                "credentialsSecretRef": {"name": "s"},
+            }
+        )
+        found = credentials.read(tmp_path, source)
+        assert found.in_url(url) == filled
+        assert (found.login is not None) == login
+        assert "a:b" not in repr(found)
+        assert "t&k" not in repr(found)
+    (tmp_path / "password").unlink()
+    assert credentials.read(tmp_path, source).in_url(url) == "http://h/t%26k%3D1/x?t=t%26k%3D1"
+    (tmp_path / "token").unlink()
+    with pytest.raises(SourceError, match="the key `token` of the camera's Secret cannot be read"):
+        credentials.read(tmp_path, source)
 
 
 @given(st.binary(max_size=200))

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from vigil_cli.manifests.documents import Document
-from vigil_cli.manifests.findings import Finding, Severity, without_userinfo
+from vigil_cli.manifests.findings import Finding, Severity, shown_line
 from vigil_cli.manifests.stores import Store
+from vigil_contracts.addresses import hide_secrets
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources import Camera, Problem, Site, Subject
 
@@ -33,8 +34,8 @@ class Origin:
         of_key = problem.message.startswith(("unknown field", "appears twice"))
         position = self.document.position((*self.prefix, *problem.path), of_key=of_key)
         line = self.lines[position.line - 1] if position.line <= len(self.lines) else ""
-        message = without_userinfo(problem.message)
-        excerpt = without_userinfo(line)
+        message = hide_secrets(problem.message)
+        excerpt = shown_line(line)
         return Finding(self.file, position.line, position.column, problem.where, message, severity, excerpt)
 
 

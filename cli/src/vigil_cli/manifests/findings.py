@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-_USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+from vigil_contracts.addresses import shown_address
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\"'\n]*")
 
 
 class Severity(StrEnum):
@@ -59,6 +61,9 @@ class ManifestError(Exception):
         super().__init__(f"{count} {'error' if count == 1 else 'errors'} in the manifests")
 
 
-def without_userinfo(text: str) -> str:
-    """Return a text without the user and password of its addresses, so that no error message repeats them."""
-    return _USERINFO.sub("…", text)
+def shown_line(line: str) -> str:
+    """Return a line of a manifest without what its addresses may hold of secrets.
+
+    An address in it ends with a quote or with the line, because a blank may have been forgotten in it.
+    """
+    return _ADDRESS.sub(lambda found: shown_address(found[0]), line)

@@ -11,7 +11,7 @@ from vigil_cli.manifests.changes import check_changes
 from vigil_cli.manifests.declared import Declared, Manifests, Origin
 from vigil_cli.manifests.documents import NotYamlError, documents
 from vigil_cli.manifests.files import ManifestFileError, all_files, read_text
-from vigil_cli.manifests.findings import Finding, ManifestError, Severity, without_userinfo
+from vigil_cli.manifests.findings import Finding, ManifestError, Severity, shown_line
 from vigil_cli.manifests.references import check_references
 from vigil_cli.manifests.same_photo import check_same_photo
 from vigil_contracts.ids import ResourceKey
@@ -84,7 +84,7 @@ class _Loader:
         except NotYamlError as error:
             excerpt = lines[error.position.line - 1] if error.position.line <= len(lines) else ""
             line, column = error.position.line, error.position.column
-            self.findings.append(Finding(shown, line, column, "", str(error), excerpt=without_userinfo(excerpt)))
+            self.findings.append(Finding(shown, line, column, "", str(error), excerpt=shown_line(excerpt)))
 
     def _document(self, origin: Origin) -> None:
         document = origin.document

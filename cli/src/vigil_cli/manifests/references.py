@@ -12,9 +12,8 @@ from vigil_contracts.registry import MAX_PHOTO_BYTES
 from vigil_contracts.resources import Camera, Problem, Site, SourceType, Subject, retention_problem
 from vigil_contracts.resources.camera import Scheduling
 from vigil_contracts.resources.common import KeyRef
+from vigil_contracts.resources.source import CameraSource
 from vigil_contracts.resources.subject import Photo
-
-CREDENTIAL_KEYS = ("username", "password")
 
 
 def check_references(manifests: Manifests) -> list[Finding]:
@@ -69,19 +68,19 @@ def _camera(camera: Declared[Camera], manifests: Manifests) -> Iterator[Problem]
             yield Problem(path, f"there is no Secret {namespace}/{reference.name}; declare it in one of the files")
         else:
             name = f"{namespace}/{reference.name}"
-            yield from (Problem(path, f"the Secret {name} {fault}") for fault in _secret_faults(secret))
+            yield from (Problem(path, f"the Secret {name} {fault}") for fault in _secret_faults(secret, spec.source))
     if spec.source.type is SourceType.FILE:
         video = local_path(spec.source.url, camera.folder)
         if not video.is_file():
             yield Problem(("spec", "source", "url"), f"there is no file {video}")
 
 
-def _secret_faults(secret: Store) -> Iterator[str]:
-    """Yield why a Secret cannot be the user and password of a camera."""
-    missing = [key for key in CREDENTIAL_KEYS if key not in secret]
+def _secret_faults(secret: Store, source: CameraSource) -> Iterator[str]:
+    """Yield why a Secret cannot have the login of a camera, or what its url names."""
+    missing = [key for key in source.required_keys if key not in secret]
     if missing:
         yield f"has no key {' and no key '.join(missing)}"
-    for key in CREDENTIAL_KEYS:
+    for key in source.secret_keys:
         try:
             secret.get(key, b"").decode()
         except UnicodeDecodeError:

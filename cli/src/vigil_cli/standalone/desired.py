@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vigil_cli.manifests import Declared, Manifests
-from vigil_cli.manifests.references import CREDENTIAL_KEYS, local_path, site_of
+from vigil_cli.manifests.references import local_path, site_of
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources import Camera, Site, SourceType, Subject
 
@@ -111,7 +111,7 @@ def _camera(declared: Declared[Camera], manifests: Manifests) -> DesiredCamera:
     credentials: dict[str, bytes] = {}
     if source.credentials_secret_ref is not None:
         store = manifests.secrets.get((camera.metadata.namespace, source.credentials_secret_ref.name), {})
-        credentials = {key: store[key] for key in CREDENTIAL_KEYS if key in store}
+        credentials = {key: store[key] for key in source.secret_keys if key in store}
     return _plain_camera(camera, credentials)
 
 

@@ -54,7 +54,6 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
             "integer",
             wide=True,
         ),
-        Column("URL", ".spec.source.url", "The address of the video.", wide=True),
         _message(CameraCondition.READY),
     ),
     "Subject": (

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime
 
+from vigil_contracts.addresses import PublicText
 from vigil_contracts.base import Tolerant
 from vigil_contracts.conditions import FitnessReason, SourceReason
 from vigil_contracts.events.sighting import CameraRef, Finite
@@ -49,7 +50,7 @@ class CameraHeartbeat(Tolerant):
     session_id: str
     state: CameraState
     reason: SourceReason
-    message: str = ""
+    message: PublicText = ""
     since: AwareDatetime
     last_frame_at: AwareDatetime | None = None
     next_attempt_at: AwareDatetime | None = None
@@ -58,7 +59,7 @@ class CameraHeartbeat(Tolerant):
     codec: str | None = None
     decoder: str | None = None
     inference_endpoint: str | None = None
-    inference_trouble: str | None = None
+    inference_trouble: PublicText | None = None
     """Why frames arrive and cannot be analysed, for a person; empty during a short interruption."""
     captured_fps: Finite = 0.0
     analysed_fps: Finite = 0.0
@@ -66,7 +67,7 @@ class CameraHeartbeat(Tolerant):
     """Capture to detections, over the last minute."""
     outbox_pending: int = 0
     fitness: FitnessReason = FitnessReason.NO_FACES_YET
-    fitness_message: str = ""
+    fitness_message: PublicText = ""
     counters: CameraCounters = CameraCounters()
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from vigil_contracts.addresses import hide_secrets
 from vigil_contracts.resources.camera import Camera
 from vigil_contracts.resources.common import API_VERSION
 from vigil_contracts.resources.problem import Problem
@@ -115,10 +116,10 @@ def _problems(details: ErrorDetails, model: type[Resource]) -> list[Problem]:
         return [Problem(path, f"unknown field{_suggestion(path, model)}")]
     if details["type"] == "missing":
         return [Problem(path, "is required")]
-    message = details["msg"].removeprefix("Value error, ")
+    message = hide_secrets(details["msg"].removeprefix("Value error, "))
     given = details["input"]
     shown = (
-        f" (given: {given!r})"
+        f" (given: {hide_secrets(repr(given))})"
         if isinstance(given, str | int | float | bool) and details["type"] != "value_error"
         else ""
     )

@@ -2,10 +2,11 @@
 
 import re
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
+from vigil_contracts.addresses import PLACEHOLDER, placeholders
 from vigil_contracts.resources.common import USERINFO, SecretRef, holds_userinfo
 from vigil_contracts.resources.rules import Rule, Ruled
 
@@ -81,6 +82,9 @@ def _blank_rule() -> Rule:
     )
 
 
+LOGIN_KEYS: Final = ("username", "password")
+"""Keys of a Secret that are sent as user and password."""
+
 _WITHOUT_PASSWORD = frozenset({SourceType.USB, SourceType.SOCKET, SourceType.FILE})
 
 
@@ -90,13 +94,34 @@ class CameraSource(Ruled):
     type: SourceType
     """How the camera delivers its video."""
     url: Annotated[str, Field(min_length=5, max_length=2048)]
-    """Address without user and password, for example rtsp://10.0.0.5:554/stream1, /dev/video0 or file:clip.mp4."""
+    """Address without user and password, for example rtsp://10.0.0.5:554/stream1, /dev/video0 or file:clip.mp4. A
+    `{key}` in it is replaced by the value of that key of the Secret in credentialsSecretRef, percent-encoded, as in
+    http://10.0.0.5/mjpg?user={username}&password={password}. Queries are shown nowhere."""
     credentials_secret_ref: SecretRef | None = None
-    """RTSP, HTTPMJPEG and WebSocket only: Secret of this namespace with the keys `username` and `password`."""
+    """RTSP, HTTPMJPEG and WebSocket only: Secret of this namespace with the keys `username` and `password`, or with the
+    keys that the url names."""
     transport: Transport | None = None
     """RTSP only; TCP when left out."""
     loop: bool = False
     """File only: begin again at the end."""
+
+    @property
+    def placed_keys(self) -> list[str]:
+        """The keys of the Secret whose values take the place of a `{key}` in the url."""
+        return placeholders(self.url) if self.credentials_secret_ref is not None else []
+
+    @property
+    def required_keys(self) -> list[str]:
+        """The keys that the Secret must have: those that the url names, else the login."""
+        if self.credentials_secret_ref is None:
+            return []
+        return self.placed_keys or list(LOGIN_KEYS)
+
+    @property
+    def secret_keys(self) -> list[str]:
+        """All keys of the Secret that are used; a login that the url does not place is sent where there is one."""
+        return list(dict.fromkeys([*self.required_keys, *LOGIN_KEYS])) if self.required_keys else []
+
     stall_timeout_seconds: Annotated[int, Field(ge=5, le=3600)] | None = None
     """Not for type File: seconds without a frame after which the connection is made anew. When left out, it is learned
     from the camera: three times its longest interval between frames, at least 15 and at most 120 seconds."""
@@ -111,6 +136,17 @@ class CameraSource(Ruled):
         _scheme_rule(),
         _host_rule(),
         _blank_rule(),
+        Rule(
+            f"has(self.credentialsSecretRef) || self.type in ['USB', 'Socket', 'File'] || "
+            f"!self.url.matches('{PLACEHOLDER}')",
+            "url holds a {key}, and no Secret has its value; name one in credentialsSecretRef, or write { as %7B",
+            lambda self: (
+                self.credentials_secret_ref is not None
+                or self.type in _WITHOUT_PASSWORD
+                or re.search(PLACEHOLDER, self.url) is None
+            ),
+            "url",
+        ),
         Rule(
             "!has(self.transport) || self.type == 'RTSP'",
             "transport is only for type RTSP; leave it out",

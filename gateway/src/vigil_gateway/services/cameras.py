@@ -1,11 +1,13 @@
 """Registration of cameras; sightings of registered cameras are accepted."""
 
 import datetime as dt
+import json
 import uuid
 from collections.abc import Callable
 
 import structlog
 
+from vigil_contracts.addresses import hide_in
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import ErasureReceipt
 from vigil_contracts.resources import Camera
@@ -39,7 +41,7 @@ class Cameras:
             The installation that registers it; None: not known.
         """
         key = camera.metadata.key
-        resource = camera.model_dump_json(by_alias=True, exclude_none=True)
+        resource = json.dumps(hide_in(camera.model_dump(mode="json", by_alias=True, exclude_none=True)))
         async with self._database.transaction() as connection:
             origin = Origin(camera.metadata.uid, registrar)
             await resources.put_camera(connection, key, origin, self._site, resource)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import structlog
 
+from vigil_contracts.addresses import hide_in
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import EnrolmentReport, PhotoReason, PhotoResult, enrolment_digest
 from vigil_contracts.resources import ConsentStatus, Subject, check
@@ -296,7 +297,7 @@ def _row(
         display_name=spec.display_name,
         external_id=spec.external_id,
         category=str(spec.category),
-        resource=subject.model_dump(mode="json", by_alias=True, exclude_none=True),
+        resource=hide_in(subject.model_dump(mode="json", by_alias=True, exclude_none=True)),
         content_hash=content.hexdigest(),
         consent=str(spec.consent.status),
         active_from=subject.active_from,

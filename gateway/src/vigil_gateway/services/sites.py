@@ -1,10 +1,12 @@
 """Registration of Sites, whose retention applies to their cameras."""
 
 import datetime as dt
+import json
 import uuid
 
 import structlog
 
+from vigil_contracts.addresses import hide_in
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import ErasureReceipt
 from vigil_contracts.resources import Site
@@ -30,7 +32,8 @@ class Sites:
             The installation that registers it; None: not known.
         """
         key = site.metadata.key
-        resource = site.model_dump_json(by_alias=True, exclude_none=True, exclude={"status"})
+        plain = site.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"status"})
+        resource = json.dumps(hide_in(plain))
         async with self._database.transaction() as connection:
             await resources.put_site(connection, key, Origin(site.metadata.uid, registrar), resource)
         log.info("site registered", site=str(key), retention=site.spec.retention.sightings)

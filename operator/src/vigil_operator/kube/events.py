@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from vigil_contracts.addresses import hide_secrets
 from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import KubeError
 from vigil_operator.kube.kinds import ADDRESSES, Key, Kind, Object
@@ -52,7 +53,7 @@ class EventWriter:
             "eventTime": now,
             "type": kind,
             "reason": reason[:128],
-            "note": note[:MAX_NOTE],
+            "note": hide_secrets(note)[:MAX_NOTE],
             "action": action,
             "regarding": {
                 "apiVersion": ADDRESSES[key.kind].api_version,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vigil_contracts.conditions import MAX_MESSAGE, ConditionStatus
+from vigil_contracts.conditions import ConditionStatus, publishable
 from vigil_operator.kube.compare import holds
 from vigil_operator.kube.kinds import Object
 
@@ -53,13 +53,12 @@ def conditions(seen: Object, updates: Iterable[ConditionUpdate], generation: int
     for update in updates:
         old = before.get(update.type, {})
         moment = old.get("lastTransitionTime") if old.get("status") == update.status else None
-        message = update.message
         made.append(
             {
                 "type": update.type,
                 "status": update.status.value,
                 "reason": update.reason,
-                "message": message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…",
+                "message": publishable(update.message),
                 "observedGeneration": generation,
                 "lastTransitionTime": moment if isinstance(moment, str) else now.strftime("%Y-%m-%dT%H:%M:%SZ"),
             }

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import httpx
 from pydantic import BaseModel
 
+from vigil_contracts.addresses import shown_address
 from vigil_contracts.base import Tolerant
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import (
@@ -192,11 +193,11 @@ class RegistryClient:
             response = await self._http.request(method, path, timeout=timeout, **request)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             cause = f"{type(error).__name__}: {error}".rstrip(": ")
-            msg = f"identity's registry at {self.url} does not respond ({cause}); {CHECK_ADDRESS}"
+            msg = f"identity's registry at {shown_address(self.url)} does not respond ({cause}); {CHECK_ADDRESS}"
             raise RegistryAwayError(msg) from error
         if response.is_success or (absent and response.status_code == 404):
             return response
-        refusal = _error(response, self.url)
+        refusal = _error(response, shown_address(self.url))
         if isinstance(refusal, RegistryRefusedError):
             self.on_refused(method, path.split("/")[1])
         raise refusal

@@ -45,7 +45,7 @@ class Plan:
     url
         With credentials; never shown.
     shown
-        The URL without credentials.
+        The URL without what may be secret.
     container_format
         FFmpeg's name of it; None: detected.
     options
@@ -108,7 +108,7 @@ class ContainerSource:
         plan = self._plan
         accelerator = hardware.choose(plan.accelerator)
         self._watchdog.arm(f"resolving the host of {plan.shown}", OPEN_DEADLINE_S)
-        names.resolve(plan.shown, OPEN_DEADLINE_S)
+        names.resolve(plan.url, OPEN_DEADLINE_S)
         self._watchdog.arm(f"opening {plan.shown}", 2 * OPEN_DEADLINE_S)
         try:
             with refusals.reading_log() as log:

@@ -4,6 +4,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+from vigil_contracts.addresses import shown_address
 from vigil_contracts.resources.camera import CameraSource, Decode, SourceType, Transport
 from vigil_stream.capture import credentials as secrets
 from vigil_stream.capture.container import ContainerSource, Plan
@@ -39,7 +40,7 @@ def make_source(
     folder
         Where a relative `file:` starts.
     credentials_folder
-        With the files `username` and `password`; None when the camera needs none.
+        With a file for each key of the camera's Secret; None when the camera needs none.
     liveness
         What earlier sessions have shown of the camera; None: this is the first.
 
@@ -48,7 +49,7 @@ def make_source(
     SourceError
         The credentials cannot be read.
     """
-    credentials = secrets.read(credentials_folder) if credentials_folder is not None else None
+    credentials = secrets.read(credentials_folder, source) if credentials_folder is not None else None
     liveness = liveness or Liveness(source.stall_timeout_seconds)
     if source.type is SourceType.WEB_SOCKET:
         return WebSocketSource(source.url, credentials, watchdog, liveness)
@@ -75,16 +76,16 @@ def make_source(
 
 
 def _plan(source: CameraSource, decode: Decode, url: str, folder: Path, stall_s: float) -> Plan:
-    accelerator = decode.accelerator
+    accelerator, shown = decode.accelerator, shown_address(source.url)
     if source.type is SourceType.FILE:
         path = folder / source.url.removeprefix("file:").removeprefix("//")
-        return Plan(str(path), source.url, paced=True, loop=source.loop, accelerator=accelerator)
+        return Plan(str(path), shown, paced=True, loop=source.loop, accelerator=accelerator)
     if source.type is SourceType.USB:
-        return Plan(url, source.url, "video4linux2", accelerator=accelerator)
+        return Plan(url, shown, "video4linux2", accelerator=accelerator)
     # `timeout` is FFmpeg's name since 5.0; the older `stimeout` would be ignored silently and hang.
     if source.type is SourceType.HTTP_MJPEG:
         options = {"timeout": _microseconds(stall_s), **_PROBING}
-        return Plan(url, source.url, options=options, accelerator=accelerator)
+        return Plan(url, shown, options=options, accelerator=accelerator)
     over_udp = source.transport is Transport.UDP
     options = {
         "rtsp_transport": "udp" if over_udp else "tcp",
@@ -92,4 +93,4 @@ def _plan(source: CameraSource, decode: Decode, url: str, folder: Path, stall_s:
         "timeout": _microseconds(RESPONSE_DEADLINE_S),
         **_PROBING,
     }
-    return Plan(url, source.url, options=options, accelerator=accelerator, over_udp=over_udp, resumes=True)
+    return Plan(url, shown, options=options, accelerator=accelerator, over_udp=over_udp, resumes=True)

@@ -6,15 +6,15 @@ import re
 import secrets
 from collections.abc import Sequence
 
-from vigil_stream.capture.credentials import Credentials
+from vigil_stream.capture.credentials import Login
 
 _HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256, "SHA-512-256": lambda data: hashlib.new("sha512_256", data)}
 _PARAMETER = re.compile(r'([A-Za-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
 
 
-def basic(credentials: Credentials) -> str:
+def basic(login: Login) -> str:
     """Return the header's value for Basic authentication."""
-    pair = base64.b64encode(f"{credentials.username}:{credentials.password}".encode()).decode()
+    pair = base64.b64encode(":".join(login).encode()).decode()
     return f"Basic {pair}"
 
 
@@ -23,19 +23,19 @@ class HttpAuth:
 
     Parameters
     ----------
-    credentials
+    login
         None: no challenge can be answered.
     """
 
-    def __init__(self, credentials: Credentials | None) -> None:
-        self._credentials = credentials
+    def __init__(self, login: Login | None) -> None:
+        self._login = login
         self._digest: dict[str, str] | None = None
         self._is_basic = False
         self._count = 0
 
     def challenge(self, challenges: Sequence[str]) -> bool:
         """Take the values of WWW-Authenticate; return whether another request makes sense."""
-        if self._credentials is None:
+        if self._login is None:
             return False
         again = self._is_basic
         digests = [found for value in challenges for found in _digests(value)]
@@ -50,13 +50,13 @@ class HttpAuth:
 
     def header(self, method: str, target: str) -> str | None:
         """Return the value of Authorization for a request; None before the first challenge."""
-        if self._credentials is None:
+        if self._login is None:
             return None
         if self._digest is not None:
-            return self._digest_header(self._credentials, self._digest, method, target)
-        return basic(self._credentials) if self._is_basic else None
+            return self._digest_header(self._login, self._digest, method, target)
+        return basic(self._login) if self._is_basic else None
 
-    def _digest_header(self, credentials: Credentials, challenge: dict[str, str], method: str, target: str) -> str:
+    def _digest_header(self, login: Login, challenge: dict[str, str], method: str, target: str) -> str:
         self._count += 1
         count, client_nonce = f"{self._count:08x}", secrets.token_hex(8)
         name, realm, nonce = _algorithm(challenge), challenge.get("realm", ""), challenge.get("nonce", "")
@@ -64,13 +64,13 @@ class HttpAuth:
         def digest(text: str) -> str:
             return str(_HASHES[name](text.encode()).hexdigest())
 
-        secret = digest(f"{credentials.username}:{realm}:{credentials.password}")
+        secret = digest(f"{login[0]}:{realm}:{login[1]}")
         if challenge.get("algorithm", "").upper().endswith("-SESS"):
             secret = digest(f"{secret}:{nonce}:{client_nonce}")
         has_qop = "auth" in [one.strip().lower() for one in challenge.get("qop", "").split(",")]
         middle = f"{nonce}:{count}:{client_nonce}:auth" if has_qop else nonce
         response = digest(f"{secret}:{middle}:{digest(f'{method}:{target}')}")
-        quoted = credentials.username.replace("\\", "\\\\").replace('"', '\\"')
+        quoted = login[0].replace("\\", "\\\\").replace('"', '\\"')
         fields = [f'username="{quoted}"', f'realm="{realm}"', f'nonce="{nonce}"', f'uri="{target}"']
         fields.append(f'response="{response}"')
         fields += [f"algorithm={challenge['algorithm']}"] if "algorithm" in challenge else []

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from vigil_contracts.conditions import SourceReason
 from vigil_stream.capture import errors, refusals
-from vigil_stream.capture.credentials import Credentials
+from vigil_stream.capture.credentials import Login
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.http_auth import HttpAuth
 
@@ -83,16 +83,15 @@ class HttpClient:
         With the scheme http or https, without credentials.
     shown
         The same for messages.
-    credentials
+    login
         Sent to the host of `url` only, and only when it asks.
     """
 
-    def __init__(self, url: str, shown: str, credentials: Credentials | None) -> None:
+    def __init__(self, url: str, shown: str, login: Login | None) -> None:
         self._url = url
         self._shown = shown
         self._host = urlsplit(url).netloc
-        self._has_credentials = credentials is not None
-        self._auth = HttpAuth(credentials)
+        self._auth = HttpAuth(login)
         self._connection: http.client.HTTPConnection | None = None
         self._connected_to: tuple[str, str] | None = None
         self._address = url

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import av
 
+from vigil_contracts.addresses import shown_address
 from vigil_contracts.conditions import SourceReason
 from vigil_contracts.resources.camera import Accelerator
 from vigil_stream.capture import errors, hardware, names, refusals
@@ -43,7 +44,7 @@ class HttpSource:
     url
         http:// or https://, without credentials.
     credentials
-        For Basic or Digest authentication, whichever the camera asks for.
+        The login is for Basic or Digest authentication, whichever the camera asks for.
     watchdog
         Armed before every call that may hang.
     stop
@@ -67,14 +68,15 @@ class HttpSource:
         accelerator: Accelerator = Accelerator.AUTO,
         other: Callable[[], Source],
     ) -> None:
-        self._shown = url
+        self._target = credentials.placed_in(url) if credentials is not None else url
+        self._shown = shown_address(url)
         self._has_credentials = credentials is not None
         self._watchdog = watchdog
         self._stop = stop
         self._liveness = liveness
         self._accelerator = accelerator
         self._make_other = other
-        self._client = HttpClient(url, url, credentials)
+        self._client = HttpClient(self._target, self._shown, credentials.login if credentials is not None else None)
         self._decoder: JpegDecoder | None = None
         self._scanner = JpegScanner()
         self._response: Response | None = None
@@ -85,7 +87,7 @@ class HttpSource:
         """Connect and find the first JPEG, or what else is sent; see `Source.open`."""
         accelerator = hardware.choose(self._accelerator)
         self._watchdog.arm(f"resolving the host of {self._shown}", OPEN_DEADLINE_S)
-        names.resolve(self._shown, OPEN_DEADLINE_S)
+        names.resolve(self._target, OPEN_DEADLINE_S)
         self._watchdog.arm(f"opening {self._shown}", 2 * OPEN_DEADLINE_S)
         try:
             response = self._requested({})

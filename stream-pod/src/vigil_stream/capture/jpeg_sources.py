@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import av
 
+from vigil_contracts.addresses import shown_address
 from vigil_contracts.conditions import SourceReason
 from vigil_stream.capture import errors, names, refusals
 from vigil_stream.capture.credentials import Credentials
@@ -56,7 +57,7 @@ class WebSocketSource:
     url
         ws:// or wss://, without credentials.
     credentials
-        Sent as HTTP Basic authentication.
+        The login is sent as HTTP Basic authentication.
     watchdog
         Armed before every call that may hang.
     liveness
@@ -66,11 +67,13 @@ class WebSocketSource:
     def __init__(
         self, url: str, credentials: Credentials | None, watchdog: Watchdog, liveness: Liveness | None = None
     ) -> None:
-        self._url = url
-        self._credentials = credentials
+        self._target = credentials.placed_in(url) if credentials is not None else url
+        self._url = shown_address(url)
+        self._has_credentials = credentials is not None
+        self._login = credentials.login if credentials is not None else None
         self._watchdog = watchdog
         self._liveness = liveness or Liveness()
-        self._decoder = JpegDecoder(url)
+        self._decoder = JpegDecoder(self._url)
         self._scanner = JpegScanner()
         self._others = 0
         self._connection: ClientConnection | None = None
@@ -82,13 +85,13 @@ class WebSocketSource:
         from websockets.sync.client import connect
 
         self._watchdog.arm(f"resolving the host of {self._url}", OPEN_DEADLINE_S)
-        names.resolve(self._url, OPEN_DEADLINE_S)
+        names.resolve(self._target, OPEN_DEADLINE_S)
         self._watchdog.arm(f"opening {self._url}", OPEN_DEADLINE_S)
         try:
             self._connection = self._closing.enter_context(
                 connect(
-                    self._url,
-                    additional_headers={"Authorization": basic(self._credentials)} if self._credentials else {},
+                    self._target,
+                    additional_headers={"Authorization": basic(self._login)} if self._login else {},
                     open_timeout=OPEN_DEADLINE_S,
                     close_timeout=1,
                     max_size=MAX_JPEG_BYTES,
@@ -97,7 +100,7 @@ class WebSocketSource:
                 )
             )
         except exceptions.InvalidStatus as error:
-            raise _refused(error.response.status_code, self._url, has_credentials=bool(self._credentials)) from None
+            raise _refused(error.response.status_code, self._url, has_credentials=self._has_credentials) from None
         except exceptions.InvalidHandshake:
             message = f"{self._url} is not a WebSocket; check source.type and url"
             raise SourceError(SourceReason.NOT_A_VIDEO, message) from None
@@ -193,18 +196,19 @@ class SocketSource:
     """
 
     def __init__(self, url: str, watchdog: Watchdog, liveness: Liveness | None = None) -> None:
-        self._url = url
+        self._target = url
+        self._url = shown_address(url)
         self._watchdog = watchdog
         self._liveness = liveness or Liveness()
-        self._decoder = JpegDecoder(url)
+        self._decoder = JpegDecoder(self._url)
         self._socket: socket.socket | None = None
         self._buffer = bytearray()
 
     def open(self) -> SourceInfo:
         """Connect; see `Source.open`."""
-        parts = urlsplit(self._url)
+        parts = urlsplit(self._target)
         self._watchdog.arm(f"resolving the host of {self._url}", OPEN_DEADLINE_S)
-        names.resolve(self._url, OPEN_DEADLINE_S)
+        names.resolve(self._target, OPEN_DEADLINE_S)
         self._watchdog.arm(f"opening {self._url}", OPEN_DEADLINE_S)
         try:
             if not parts.hostname or not parts.port:

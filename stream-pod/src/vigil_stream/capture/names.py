@@ -8,6 +8,7 @@ import socket
 import threading
 from urllib.parse import urlsplit
 
+from vigil_contracts.addresses import shown_address
 from vigil_contracts.conditions import SourceReason
 from vigil_stream.capture.errors import SourceError
 
@@ -21,7 +22,7 @@ def resolve(url: str, deadline_s: float) -> None:
     Parameters
     ----------
     url
-        The address of the source, without credentials.
+        The address of the source; shown without its secrets.
     deadline_s
         For the response of the name servers.
 
@@ -50,7 +51,7 @@ def resolve(url: str, deadline_s: float) -> None:
     error = found[0] if found else f"no name server answered within {deadline_s:g} s"
     if error:
         message = (
-            f"the host name {host} of {url} cannot be resolved ({error}); check the host in source.url, "
+            f"the host name {host} of {shown_address(url)} cannot be resolved ({error}); check the host in source.url, "
             "and DNS where the stream runs"
         )
         raise SourceError(SourceReason.UNREACHABLE, message)
@@ -58,6 +59,8 @@ def resolve(url: str, deadline_s: float) -> None:
 
 def _host_to_resolve(url: str) -> str | None:
     """Return the host; None where there is none, or where a proxy resolves it."""
+    if "://" not in url:
+        return None
     try:
         parts = urlsplit(url)
         host = parts.hostname

@@ -12,6 +12,7 @@ from typing import Final
 from nats.js import JetStreamContext
 
 from vigil_contracts import bus
+from vigil_contracts.addresses import shown_address
 from vigil_contracts.bus import MessageKind
 from vigil_contracts.ids import ResourceKey
 from vigil_runtime.backoff import CONNECTION, Backoff
@@ -100,7 +101,7 @@ class Publisher:
             except _ERRORS as error:
                 waiting = f"{self._journal.pending} events wait on disk"
                 reason = describe_error(error)
-                self._set_error(f"the bus at {self._address.url} takes no events ({reason}); {waiting}")
+                self._set_error(f"the bus at {shown_address(self._address.url)} takes no events ({reason}); {waiting}")
                 await asyncio.sleep(backoff.next_s())
                 continue
             with contextlib.suppress(TimeoutError):
@@ -117,7 +118,7 @@ class Publisher:
         self._new_events.set()
 
     def _on_down(self, reason: str) -> None:
-        self._set_error(f"the bus at {self._address.url} is away ({reason}); events wait on disk")
+        self._set_error(f"the bus at {shown_address(self._address.url)} is away ({reason}); events wait on disk")
 
     async def _send_all(self) -> None:
         """Send until no event waits; raises when the bus does not take one."""

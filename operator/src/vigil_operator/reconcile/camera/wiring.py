@@ -17,7 +17,6 @@ from vigil_operator.resources.names import BUS_TOKEN
 from vigil_operator.resources.wiring import Wiring
 from vigil_operator.settings import Settings
 
-CREDENTIALS: Final = ("username", "password")
 EMPTY: Final = digest(b"")
 
 
@@ -165,11 +164,12 @@ def _credentials_problem(camera: Camera, cache: Cache) -> camera_conditions.Prob
     secret = cache.get(Key(Kind.SECRET, namespace, ref.name))
     if secret is None:
         message = (
-            f"there is no Secret {ref.name} in the namespace {namespace}; create it with the keys username and password"
+            f"there is no Secret {ref.name} in the namespace {namespace}; create it with the keys "
+            f"{' and '.join(camera.spec.source.required_keys)}"
         )
         return camera_conditions.Problem(Reason.SECRET_NOT_FOUND, message)
     data = secret.get("data") or {}
-    lacking = [key for key in CREDENTIALS if data.get(key, EMPTY) == EMPTY]
+    lacking = [key for key in camera.spec.source.required_keys if data.get(key, EMPTY) == EMPTY]
     if lacking:
         has = ", ".join(sorted(data)) or "none"
         message = (
@@ -202,7 +202,7 @@ def _bus_problem(namespace: str, name: str, cache: Cache) -> camera_conditions.P
 
 def _secrets_digest(camera: Camera, bus_secret: str, cache: Cache) -> str:
     namespace, ref = camera.metadata.namespace, camera.spec.source.credentials_secret_ref
-    wanted = [(bus_secret, (BUS_TOKEN,))] + ([(ref.name, CREDENTIALS)] if ref is not None else [])
+    wanted = [(bus_secret, [BUS_TOKEN])] + ([(ref.name, camera.spec.source.secret_keys)] if ref is not None else [])
     found = []
     for name, keys in wanted:
         data = (cache.get(Key(Kind.SECRET, namespace, name)) or {}).get("data") or {}
