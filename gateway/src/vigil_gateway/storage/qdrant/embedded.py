@@ -1,8 +1,9 @@
 """The gallery inside this process, by Qdrant Edge; for one identity process on one machine.
 
 Every search compares every embedding, quantised to 2 bits a number (TurboQuant), and the best `CANDIDATES` of them are
-compared in full. Among 100,000 of 512 numbers that takes 4 ms on one core and finds the same nearest Subject as a full
-comparison with all of them, in 300 of 300 searches, and so it does with 128 numbers. A graph (HNSW, `ef` 256) took
+compared in full. Among 100,000 of 512 numbers that takes 4 ms on one core. It finds the same nearest Subject as a full
+comparison with all of them: in 400 of 400 searches each among 1,000, 10,000 and 100,000, of 128 and of 512 numbers, at
+cosines of 0.74, 0.5, 0.4 and 0.36 to the person who is searched for. A graph (HNSW, `ef` 256) took
 3 to 9 ms for the same, missed 4 to 26 of 100 enrolled people, and a minute and a half to build. The time
 grows with their number: from some 250,000 on it exceeds 10 ms, and a Qdrant server should be used.
 """
