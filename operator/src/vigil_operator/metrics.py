@@ -1,6 +1,7 @@
 """Prometheus metrics of the operator."""
 
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import Counter, Gauge, Histogram, generate_latest
 
@@ -12,9 +13,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = program_registry("operator")
-        self.reconciles = Counter(
-            "vigil_operator_reconciles", "Reconciles, by kind and outcome.", ["kind", "outcome"], registry=self.registry
-        )
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        self.reconciles = counter("vigil_operator_reconciles", "Reconciles, by kind and outcome.", ["kind", "outcome"])
         self.reconcile_duration = Histogram(
             "vigil_operator_reconcile_duration_seconds",
             "Duration of a reconcile, by kind.",
@@ -22,45 +23,27 @@ class Metrics:
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
             registry=self.registry,
         )
-        self.requests = Counter(
-            "vigil_operator_api_requests",
-            "Requests to the API server, by verb and kind.",
-            ["verb", "kind"],
-            registry=self.registry,
+        self.requests = counter(
+            "vigil_operator_api_requests", "Requests to the API server, by verb and kind.", ["verb", "kind"]
         )
-        self.request_errors = Counter(
-            "vigil_operator_api_errors",
-            "Requests that the API server did not fulfil, by error.",
-            ["error"],
-            registry=self.registry,
+        self.request_errors = counter(
+            "vigil_operator_api_errors", "Requests that the API server did not fulfil, by error.", ["error"]
         )
-        self.kopf_errors = Counter(
+        self.kopf_errors = counter(
             "vigil_operator_kopf_errors",
             "Requests of kopf that the API server did not fulfil, by error; kopf retries them.",
             ["error"],
-            registry=self.registry,
         )
-        self.watch_restarts = Counter(
-            "vigil_operator_watch_restarts",
-            "Watches started again after a failure, by kind.",
-            ["kind"],
-            registry=self.registry,
+        self.watch_restarts = counter(
+            "vigil_operator_watch_restarts", "Watches started again after a failure, by kind.", ["kind"]
         )
-        self.refusals = Counter(
+        self.refusals = counter(
             "vigil_operator_registry_refusals",
             "Requests that the registry refused for good, by method and kind.",
             ["method", "kind"],
-            registry=self.registry,
         )
-        self.cameras = Gauge(
-            "vigil_operator_cameras",
-            "Cameras, by the reason of their condition Ready.",
-            ["reason"],
-            registry=self.registry,
-        )
-        self.leader = Gauge(
-            "vigil_operator_leader", "1 while this operator holds the Lease, else 0.", registry=self.registry
-        )
+        self.cameras = gauge("vigil_operator_cameras", "Cameras, by the reason of their condition Ready.", ["reason"])
+        self.leader = gauge("vigil_operator_leader", "1 while this operator holds the Lease, else 0.")
 
     def watch_queue(self, depth: Callable[[], float], delayed: Callable[[], float]) -> None:
         """Export the length of the queue, read at each scrape."""

@@ -100,11 +100,7 @@ def build(settings: IdentitySettings, gallery: Gallery | None = None) -> Parts:
         eraser=eraser,
         inventory=Inventory(database),
         status=StatusReader(
-            settings.site,
-            database,
-            models,
-            processor.consumer.backlog,
-            DetectorReader(settings.triton_endpoints),
+            settings.site, database, models, processor.consumer.backlog, DetectorReader(settings.triton_endpoints)
         ),
         token=settings.token.get_secret_value(),
         max_photo_bytes=settings.max_photo_bytes,

@@ -138,15 +138,6 @@ def triton(folder: Path, models: Path, ports: TritonPorts) -> ProcessSpec:
         raise StartError(msg)
     package = _package()
     folder = prepare(folder, "Triton", NEED_BYTES)
-    libraries = [package.parents[1] / "nvidia_pytriton.libs", libpython()]
-    environment = {
-        "LD_LIBRARY_PATH": os.pathsep.join(
-            [str(path) for path in libraries] + [os.environ.get("LD_LIBRARY_PATH", "")]
-        ).rstrip(":"),
-        # The stub embeds an isolated Python, which knows its packages only by the first python3 on PATH.
-        "PATH": os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]),
-        "OMP_NUM_THREADS": "1",
-    }
     options = {
         "model-repository": models.absolute(),
         "backend-directory": _backends(folder).absolute(),
@@ -163,13 +154,25 @@ def triton(folder: Path, models: Path, ports: TritonPorts) -> ProcessSpec:
     return ProcessSpec(
         name="triton",
         argv=[str(package / "bin" / "tritonserver"), *(f"--{name}={value}" for name, value in options.items())],
-        env=environment,
+        env=_environment(package),
         cwd=folder,  # the stub looks for modules in its working folder first
         ready=lambda: answers(ports.http, "/v2/health/ready"),
         ready_timeout_s=READY_TIMEOUT_S,
         stop_timeout_s=10,
         before_start=lambda: _prepare_start(ports),
     )
+
+
+def _environment(package: Path) -> dict[str, str]:
+    libraries = [package.parents[1] / "nvidia_pytriton.libs", libpython()]
+    return {
+        "LD_LIBRARY_PATH": os.pathsep.join(
+            [str(path) for path in libraries] + [os.environ.get("LD_LIBRARY_PATH", "")]
+        ).rstrip(":"),
+        # The stub embeds an isolated Python, which finds its packages only by the first python3 on PATH.
+        "PATH": os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]),
+        "OMP_NUM_THREADS": "1",
+    }
 
 
 def _prepare_start(ports: TritonPorts) -> None:
