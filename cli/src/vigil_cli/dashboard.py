@@ -115,6 +115,7 @@ class DashboardState:
         if row is None:
             return
         row.report, row.problem = report, ""
+        self._forget_lookalike(key)
         accepted = sum(photo.accepted for photo in report.photos)
         if report.enrolled:
             self.emit("good", f"{row.display_name} enrolled with {accepted} of {row.photos} photos")
@@ -125,6 +126,27 @@ class DashboardState:
                 state = "missing" if photo.reason is PhotoReason.NOT_FOUND else "refused"
                 cause = photo.message or photo.reason
                 self.emit("warning", f"  photo {photo.name} of {row.display_name} {state}: {cause}")
+
+        for one in report.lookalikes:
+            pair = f"{key.name} and {one.name} look like the same person ({one.similarity:.2f})"
+            self.emit("warning", f"{pair}; neither can be recognised until one of them is removed")
+
+    def _forget_lookalike(self, key: ResourceKey) -> None:
+        """Remove a Subject from the earlier reports of others: its own new report has the pairs that are left."""
+        for row in self.subjects.values():
+            if row.report is not None and row.key != key:
+                left = [one for one in row.report.lookalikes if (one.namespace, one.name) != key]
+                row.report = row.report.model_copy(update={"lookalikes": left})
+
+    def lookalikes(self) -> list[tuple[ResourceKey, ResourceKey, float]]:
+        """Return the pairs of Subjects that look like one person, with their similarity; each pair once."""
+        pairs = {
+            (min(row.key, other), max(row.key, other)): one.similarity
+            for row in self.subjects.values()
+            for one in (row.report.lookalikes if row.report else [])
+            if (other := ResourceKey(one.namespace, one.name)) in self.subjects
+        }
+        return [(first, second, similarity) for (first, second), similarity in sorted(pairs.items())]
 
     def subject_problem(self, key: ResourceKey, problem: str) -> None:
         """Set why a Subject could not be enrolled yet."""

@@ -9,10 +9,6 @@ from numpy.typing import NDArray
 from vigil_vision.faces.enrolment import PhotoEnrolment, enroll_photo
 from vigil_vision.faces.models import FaceModels
 
-SAME_PERSON = 0.30
-"""Cosine below which two photos may show two people: clearly below the threshold of every model, so that age, glasses
-and light do not cause a warning."""
-
 
 @dataclass(frozen=True, slots=True)
 class CheckedPhoto:
@@ -28,13 +24,19 @@ def check_photos(models: FaceModels, photos: dict[Path, bytes]) -> list[CheckedP
     return [CheckedPhoto(path, data, enroll_photo(models, data)) for path, data in photos.items()]
 
 
-def strangers(photos: list[CheckedPhoto]) -> list[tuple[CheckedPhoto, float]]:
-    """Return the photos that resemble none of the others, with their highest similarity."""
+def strangers(photos: list[CheckedPhoto], least: float) -> list[tuple[CheckedPhoto, float]]:
+    """Return the photos that resemble none of the others, with their highest similarity.
+
+    Parameters
+    ----------
+    least
+        Cosine from which two photos are of one person (`EmbedderInfo.one_person`).
+    """
     usable = [photo for photo in photos if photo.enrolment.embedding is not None]
     found = []
     for photo in usable:
         others = [similarity(photo, other) for other in usable if other is not photo]
-        if others and max(others) < SAME_PERSON:
+        if others and max(others) < least:
             found.append((photo, max(others)))
     return found
 

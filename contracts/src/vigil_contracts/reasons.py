@@ -85,6 +85,9 @@ class SubjectReason(StrEnum):
     SOME_PHOTOS_REFUSED = "SomePhotosRefused"
     """The person is recognised, but not every photo could be used. `status.photos` has the reasons; replace or remove
     those."""
+    LOOKS_LIKE_ANOTHER = "LooksLikeAnother"
+    """The photos look like the same person as those of another Subject, so that sightings of either are unknown or
+    doubtful. Remove one of the Subjects, or the photo that shows somebody else."""
     ENROLLING = "Enrolling"
     """The photos are on their way into the gallery. Wait some seconds."""
     NO_USABLE_PHOTO = "NoUsablePhoto"

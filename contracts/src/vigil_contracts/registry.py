@@ -77,6 +77,15 @@ class PhotoResult(Tolerant):
     """The digest of the bytes that were assessed; None when the photo was missing."""
 
 
+class Lookalike(Tolerant):
+    """Another Subject that is as similar as the same person: sightings of the two are unknown or doubtful."""
+
+    namespace: str
+    name: str
+    similarity: float
+    """Cosine of their most similar templates, at least the model's threshold."""
+
+
 class EnrolmentReport(Tolerant):
     """The response to the PUT of a Subject."""
 
@@ -92,6 +101,8 @@ class EnrolmentReport(Tolerant):
     """`enrolment_digest` of this enrolment: a client with the same digest need not send it again."""
     registrar: uuid.UUID | None = None
     """As in `RegisteredKey`."""
+    lookalikes: list[Lookalike] = []
+    """Subjects that look like the same person, most similar first; at most five."""
 
 
 def enrolment_digest(spec: str, photos: Mapping[str, str | None]) -> str:

@@ -75,10 +75,6 @@ REFUSED: dict[str, tuple[Callable[[], bytes], set[str]]] = {
         lambda: changed("joe-biden/1.jpg", lambda image: image.filter(ImageFilter.GaussianBlur(image.width / 60))),
         {"FaceBlurred"},
     ),
-    "a face upside down": (
-        lambda: changed("joe-biden/1.jpg", lambda image: image.rotate(180)),
-        {"FaceTurned", "NoFace", "LowConfidence"},
-    ),
     "too dark": (
         lambda: changed("joe-biden/1.jpg", lambda image: image.point([round(n * 0.06) for n in range(256)] * 3)),
         {"TooDark", "NoFace", "LowConfidence"},
@@ -111,6 +107,25 @@ async def test_a_good_photo_beside_a_bad_one_is_enough(http: httpx.AsyncClient, 
     vector = np.frombuffer(kept["vector"], "<f4")
     assert (kept["photo"], kept["model_id"]) == ("good", report["modelId"])
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-3)
+
+
+async def test_case_one_person_twice_is_reported_for_both(http: httpx.AsyncClient) -> None:
+    """Case one-person-twice: by the photos, whatever their bytes; another person and one without consent are not."""
+    first = await put(http, "joe", {"one": photo("joe-biden/1.jpg")})
+    other = await put(http, "kit", {"one": photo("kit-harington/1.jpg")})
+    assert first["lookalikes"] == other["lookalikes"] == []
+
+    turned = changed("joe-biden/1.jpg", lambda image: image.rotate(180))
+    second = await put(http, "joseph", {"upside-down": turned})
+    (found,) = second["lookalikes"]
+    assert (found["namespace"], found["name"]) == ("default", "joe")
+    assert found["similarity"] > 0.95
+    stored = (await http.get("/registry/v1/subjects/default/joe")).json()
+    assert [one["name"] for one in stored["lookalikes"]] == ["joseph"]
+
+    await put(http, "joseph", {"upside-down": turned}, consent={"status": "Withdrawn"})
+    stored = (await http.get("/registry/v1/subjects/default/joe")).json()
+    assert stored["lookalikes"] == []
 
 
 def files_with(folder: Path, needle: bytes) -> list[Path]:

@@ -4,7 +4,7 @@ import uuid
 
 from vigil_cli.dashboard import DashboardState
 from vigil_contracts.ids import ResourceKey
-from vigil_contracts.registry import EnrolmentReport, PhotoReason, PhotoResult
+from vigil_contracts.registry import EnrolmentReport, Lookalike, PhotoReason, PhotoResult
 from vigil_contracts.resources import Subject
 
 ADA = ResourceKey("default", "ada")
@@ -68,3 +68,36 @@ def test_a_photo_that_is_missing_is_not_called_refused() -> None:
         "  photo one of Ada missing: the server answered 503",
         "  photo two of Ada refused: no face",
     ]
+
+
+def test_case_one_person_twice_names_both_once() -> None:
+    """Case one-person-twice: the pair stays until a newer report of either is without the other."""
+    dashboard, lines = a_dashboard()
+    smith = ResourceKey("default", "ada-smith")
+    subject = Subject.model_validate(
+        {
+            "metadata": {"name": "ada-smith"},
+            "spec": {
+                "displayName": "Ada Smith",
+                "photos": [{"name": "p", "secretKeyRef": {"name": "s", "key": "k"}}],
+                "consent": {"status": "Granted"},
+            },
+        }
+    )
+    declared = dict.fromkeys((ADA, smith), subject)
+    dashboard.declare({}, declared)
+
+    def report(*others: ResourceKey) -> EnrolmentReport:
+        found = [Lookalike(namespace=key.namespace, name=key.name, similarity=1.0) for key in others]
+        return EnrolmentReport(subject_id=uuid.uuid4(), enrolled=True, reason="Enrolled", lookalikes=found)
+
+    dashboard.enrolled(ADA, report())
+    dashboard.enrolled(smith, report(ADA))
+    assert lines[-1] == (
+        "ada-smith and ada look like the same person (1.00); neither can be recognised until one of them is removed"
+    )
+    dashboard.enrolled(ADA, report(smith))
+    assert dashboard.lookalikes() == [(ADA, smith, 1.0)]
+
+    dashboard.enrolled(ADA, report())
+    assert dashboard.lookalikes() == []

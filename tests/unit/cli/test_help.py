@@ -79,7 +79,7 @@ def test_the_fields_of_the_status_as_json_are_these() -> None:
     }
 
     top = sorted(StatusReport.model_json_schema(by_alias=True)["properties"])
-    assert top == ["apiUrl", "cameras", "error", "pid", "processes", "sightings", "site", "subjects"]
+    assert top == ["apiUrl", "cameras", "error", "lookalikes", "pid", "processes", "sightings", "site", "subjects"]
     assert fields == {
         "CameraReport": ["heartbeat", "name", "namespace", "sourceType", "suspended"],
         "HeartbeatReport": [
@@ -87,6 +87,7 @@ def test_the_fields_of_the_status_as_json_are_these() -> None:
             "state",
         ],
         "IdentityReport": ["reason", "similarity", "status", "subject"],
+        "LookalikeReport": ["other", "similarity", "subject"],
         "PersonReport": ["displayName"],
         "PhotoReport": ["accepted", "message", "name", "reason"],
         "ProcessReport": ["name", "pid", "starts", "state"],

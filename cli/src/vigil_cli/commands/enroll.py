@@ -120,13 +120,12 @@ def _good(request: EnrollRequest, photos: dict[Path, bytes]) -> dict[Path, bytes
     with show_preparation() as observer:
         models = prepare(request.pack, observer)
     with local_inference(models.folder) as client:
-        checked = check_photos(client, photos)
+        checked, least = check_photos(client, photos), client.embedder_info().one_person
     for photo in checked:
         _print_result(photo)
-    for photo, highest in strangers(checked):
-        err.print(
-            Text(f"• {photo.path}: resembles none of the others ({highest:.2f}); is it the same person?", "yellow")
-        )
+    for photo, highest in strangers(checked, least):
+        line = f"• {photo.path}: resembles none of the others ({highest:.2f}, {least:.2f} is needed)"
+        err.print(Text(f"{line}; enrolment refuses it unless it shows the same person", "yellow"))
     good = {photo.path: photo.data for photo in checked if photo.enrolment.assessment.accepted}
     if not good:
         raise CommandError(

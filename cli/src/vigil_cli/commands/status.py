@@ -62,6 +62,9 @@ def run(state: Path, *, as_json: bool = False) -> None:
     for line in _errors(report.cameras):
         out.print(Text(line, "yellow"))
     out.print(_subjects(report.subjects))
+    for pair in report.lookalikes:
+        alike = f"{_name(pair.subject)} and {_name(pair.other)} look like the same person ({pair.similarity:.2f})"
+        out.print(Text(f"{alike}; neither can be recognised until one of them is removed", "yellow"))
     out.print(_sightings(report.sightings))
 
 

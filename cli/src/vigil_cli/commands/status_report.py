@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from vigil_cli.client import Api
 from vigil_cli.client.documents import STATUS
-from vigil_cli.standalone.state import Running, StateFolder
+from vigil_cli.standalone.state import LOOKALIKES, Running, StateFolder
 
 
 class _Report(BaseModel):
@@ -79,6 +79,19 @@ class ResourceName(_Report):
     namespace: str
     name: str
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name."""
+        return self.namespace, self.name
+
+
+class LookalikeReport(_Report):
+    """Two Subjects that look like one person, with the cosine of their photos: neither can be recognised."""
+
+    subject: ResourceName
+    other: ResourceName
+    similarity: float
+
 
 class PersonReport(_Report):
     """A recognised person."""
@@ -116,6 +129,7 @@ class StatusReport(_Report):
     processes: list[ProcessReport]
     cameras: list[CameraReport]
     subjects: list[SubjectReport]
+    lookalikes: list[LookalikeReport]
     sightings: list[SightingReport]
 
 
@@ -123,6 +137,13 @@ def read_processes(folder: StateFolder) -> list[ProcessReport]:
     """Return the processes as the supervisor wrote them last."""
     with contextlib.suppress(OSError, ValueError):
         return TypeAdapter(list[ProcessReport]).validate_json((folder.root / "processes.json").read_bytes())
+    return []
+
+
+def read_lookalikes(folder: StateFolder) -> list[LookalikeReport]:
+    """Return the pairs of Subjects that look like one person, by the newest enrolments."""
+    with contextlib.suppress(OSError, ValueError):
+        return TypeAdapter(list[LookalikeReport]).validate_json((folder.root / LOOKALIKES).read_bytes())
     return []
 
 
@@ -136,5 +157,7 @@ async def read_status(found: Running, folder: StateFolder, api: Api) -> StatusRe
     """
     response: dict[str, Any] = await api.query(STATUS)
     nodes = {name: response[name]["nodes"] for name in ("cameras", "subjects", "sightings")}
+    declared = {(one["namespace"], one["name"]) for one in nodes["subjects"]}
+    alike = [one for one in read_lookalikes(folder) if {one.subject.key, one.other.key} <= declared]
     fields = {"pid": found.pid, "site": found.site, "api_url": found.api_url, "error": folder.disk_error() or None}
-    return StatusReport.model_validate({**fields, "processes": read_processes(folder), **nodes})
+    return StatusReport.model_validate({**fields, "processes": read_processes(folder), "lookalikes": alike, **nodes})

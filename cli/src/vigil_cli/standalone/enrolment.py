@@ -50,7 +50,8 @@ class Enrolled:
     def gist(self) -> object:
         """The result without its wording: an equal gist is not reported twice."""
         photos = [(photo.name, photo.accepted, photo.reason) for photo in self.report.photos]
-        return self.report.enrolled, self.report.reason, photos
+        alike = [(one.namespace, one.name) for one in self.report.lookalikes]
+        return self.report.enrolled, self.report.reason, photos, alike
 
 
 class SupersededError(Exception):

@@ -27,10 +27,11 @@ from vigil_cli.standalone.servers.nats import nats
 from vigil_cli.standalone.servers.ports import EVERYWHERE, LOOPBACK, Ports, in_url, own_addresses
 from vigil_cli.standalone.servers.postgres import postgres, url
 from vigil_cli.standalone.servers.triton import TritonPorts, triton
-from vigil_cli.standalone.state import Secrets, StateFolder, write_private
+from vigil_cli.standalone.state import LOOKALIKES, Secrets, StateFolder, write_private
 from vigil_cli.supervisor import ProcessSpec, Supervisor
 from vigil_cli.supervisor.completion import run_to_completion
 from vigil_contracts.ids import ResourceKey
+from vigil_contracts.registry import EnrolmentReport
 from vigil_contracts.resources import Camera
 from vigil_runtime.photos import Downloader, IpNetwork
 from vigil_runtime.registry.client import RegistryClient
@@ -190,10 +191,20 @@ class Session:
     def _applier(
         self, registry: RegistryClient, downloader: Downloader, supervisor: Supervisor, programs: Programs
     ) -> Applier:
-        listener = Listener(self._dashboard.enrolled, self._report_problem, self._dashboard.forget_process)
+        listener = Listener(self._enrolled, self._report_problem, self._dashboard.forget_process)
         applied_file = self._state.root / "applied.json"
         enroller = Enroller(registry, downloader)
         return Applier(registry, enroller, supervisor, programs, applied_file, listener, self._defects)
+
+    def _enrolled(self, key: ResourceKey, report: EnrolmentReport) -> None:
+        """Show the result of an enrolment, and keep the pairs of lookalikes for `vigil status`."""
+        self._dashboard.enrolled(key, report)
+        rows = [
+            {"subject": first._asdict(), "other": second._asdict(), "similarity": similarity}
+            for first, second, similarity in self._dashboard.lookalikes()
+        ]
+        with contextlib.suppress(OSError):  # a full disk is reported by itself
+            write_private(self._state.root / LOOKALIKES, json.dumps(rows))
 
     def _report_problem(self, kind: str, key: ResourceKey, problem: str) -> None:
         if kind == "subject":

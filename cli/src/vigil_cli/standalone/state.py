@@ -20,6 +20,10 @@ LEAST_FREE = 256 << 20
 """Bytes for the log of Postgres and the first hours of events. With less, Postgres stops while it works."""
 
 
+LOOKALIKES = "lookalikes.json"
+"""File with the pairs of Subjects that look like one person."""
+
+
 def default_folder() -> Path:
     """Return the state folder of this user."""
     return platformdirs.user_state_path("vigil")

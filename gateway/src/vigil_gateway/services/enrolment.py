@@ -25,6 +25,7 @@ from vigil_gateway.principal import Permission, Principal
 from vigil_gateway.services import photos as photo_rules
 from vigil_gateway.services.erasure import Eraser
 from vigil_gateway.services.gallery_sync import GallerySync
+from vigil_gateway.services.lookalikes import Lookalikes
 from vigil_gateway.services.metrics import ServiceMetrics
 from vigil_gateway.services.model import Model
 from vigil_gateway.services.models import Models
@@ -72,6 +73,7 @@ class Enroller:
         self._eraser = eraser
         self._inference = inference
         self._metrics = metrics
+        self._lookalikes = Lookalikes(database, gallery)
         self._deadline_s = deadline_s
         self._slots = asyncio.Semaphore(PARALLEL_PHOTOS)
 
@@ -115,13 +117,15 @@ class Enroller:
         row = _row(subject, subject_id, rows, registrar)
         await self._store(principal, row, rows, model.model_id if model and not barred else None, last_erasure)
         report = _report(subject, subject_id, rows, barred, model.model_id if model else None)
-        report = report.model_copy(update={"registrar": registrar})
+        lookalikes = [] if barred else await self._lookalikes.find(principal, subject_id, model)
+        report = report.model_copy(update={"registrar": registrar, "lookalikes": lookalikes})
         log.info(
             "subject registered",
             subject=str(subject.metadata.key),
             enrolled=report.enrolled,
             reason=report.reason,
             photos=len(rows),
+            lookalikes=len(lookalikes),
             principal=principal.id,
         )
         return report
@@ -179,7 +183,8 @@ class Enroller:
             (photo.model_id for photo in rows if photo.model_id), None
         )
         report = _report(subject, row.id, rows, _barred(subject, dt.datetime.now(dt.UTC)), served)
-        return report.model_copy(update={"registrar": row.registrar})
+        lookalikes = await self._lookalikes.find(principal, row.id, self._models.current) if report.enrolled else []
+        return report.model_copy(update={"registrar": row.registrar, "lookalikes": lookalikes})
 
     async def claim(self, principal: Principal, key: ResourceKey, subject_id: uuid.UUID, registrar: uuid.UUID) -> bool:
         """Transfer a Subject to another installation and return whether the Subject with this id is registered.
@@ -223,7 +228,7 @@ class Enroller:
             self._models.ask()
             msg = "Triton changed its recognition model during the enrolment; try again"
             raise EnrolmentUnavailableError(msg)
-        assessed = photo_rules.same_person(rows, model.threshold - model.margin)
+        assessed = photo_rules.same_person(rows, model.one_person)
         for row in assessed:
             self._metrics.photos.labels(row.reason).inc()
         return assessed

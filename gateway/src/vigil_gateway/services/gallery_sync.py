@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from vigil_gateway.principal import Permission, Principal
 from vigil_gateway.services.models import Models
 from vigil_gateway.storage.errors import GalleryError
 from vigil_gateway.storage.postgres import embeddings
 from vigil_gateway.storage.postgres.pool import Connection, Database
-from vigil_gateway.storage.qdrant.gallery import Entry, Gallery
+from vigil_gateway.storage.qdrant.gallery import Entry, Gallery, Neighbours
 from vigil_gateway.storage.qdrant.reconcile import reconcile
 
 log = structlog.get_logger(__name__)
@@ -61,6 +62,13 @@ class GallerySync:
             changed = changed or there != wanted
         if changed:
             await embeddings.count_gallery_change(connection)
+
+    async def search(
+        self, principal: Principal, model_id: str, vectors: NDArray[np.float32], limit: int
+    ) -> list[Neighbours]:
+        """Return the nearest Subjects of each of the vectors [N,D]; raises GalleryError."""
+        principal.require(Permission.READ_SUBJECTS)
+        return await self._gallery.search(model_id, vectors, limit)
 
     async def vectors(self, principal: Principal, subject_id: uuid.UUID) -> int:
         """Return the number of a Subject's vectors in all collections; raises GalleryError."""

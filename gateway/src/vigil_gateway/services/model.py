@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from vigil_vision.faces import model_info
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -19,3 +21,8 @@ class Model:
     size: int
     threshold: float
     margin: float
+
+    @property
+    def one_person(self) -> float:
+        """Least cosine of two enrolment photos of one person, as `vigil enroll` has it."""
+        return model_info.one_person(self.threshold, self.margin)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vigil_contracts.conditions import SubjectCondition, SubjectReason
-from vigil_contracts.registry import EnrolmentReport, PhotoReason, PhotoResult
+from vigil_contracts.registry import EnrolmentReport, Lookalike, PhotoReason, PhotoResult
 from vigil_contracts.resources import ConsentStatus, Problem, Subject
 from vigil_operator.kube.kinds import Object
 from vigil_operator.reconcile.conditions import ConditionUpdate
@@ -31,12 +31,15 @@ class Enrolment:
         Why identity did not answer, or refused; empty when it accepted.
     refused
         Identity refused the Subject itself: another attempt does not help.
+    lookalikes
+        Subjects that look like the same person, most similar first.
     """
 
     report: EnrolmentReport | None = None
     absent: Mapping[str, PhotoResult] | None = None
     error: str = ""
     refused: bool = False
+    lookalikes: Sequence[Lookalike] = ()
 
 
 def moments(subject: Subject) -> list[dt.datetime]:
@@ -82,7 +85,26 @@ def condition_updates(subject: Subject, enrolment: Enrolment, now: dt.datetime) 
         reason = SubjectReason.ENROLMENT_REFUSED if enrolment.refused else SubjectReason.GALLERY_UNREACHABLE
         message = f"earlier photos are still recognised, but a change is not enrolled: {enrolment.error}"
         ready = ConditionUpdate(SubjectCondition.READY, False, reason, message)
+    elif enrolled.true and enrolment.lookalikes:
+        message = _same_person(subject, enrolment.lookalikes)
+        ready = ConditionUpdate(SubjectCondition.READY, False, SubjectReason.LOOKS_LIKE_ANOTHER, message)
     return [ready, enrolled, consent, _replicated(enrolled)]
+
+
+def _same_person(subject: Subject, lookalikes: Sequence[Lookalike]) -> str:
+    """Return the message about Subjects that look like the same person.
+
+    Subjects of other namespaces are counted and not named: their names are for those who may read that namespace.
+    """
+    namespace = subject.metadata.namespace
+    named = [f"{one.name} ({one.similarity:.2f})" for one in lookalikes if one.namespace == namespace]
+    hidden = len(lookalikes) - len(named)
+    if hidden:
+        named.append(f"{hidden} {'Subject' if hidden == 1 else 'Subjects'} of another namespace")
+    return (
+        f"looks like the same person as {', '.join(named)}; neither can be recognised until one of the Subjects, or "
+        "the photo of somebody else in it, is removed"
+    )
 
 
 def _consent(subject: Subject, now: dt.datetime) -> ConditionUpdate:

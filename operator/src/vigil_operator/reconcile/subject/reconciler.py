@@ -4,6 +4,7 @@ The finalizer is set before the first photo is sent to identity, and removed whe
 Nothing but identity can delay an erasure.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -13,6 +14,7 @@ from vigil_operator.reconcile.context import ReconcileContext, Result
 from vigil_operator.reconcile.subject import conditions as subject_conditions
 from vigil_operator.reconcile.subject.enrolment import Enroller
 from vigil_operator.reconcile.subject.erasure import SubjectEraser, has_finalizer
+from vigil_operator.reconcile.subject.lookalikes import LookalikePairs
 from vigil_operator.reconcile.subject.status import SubjectReporter
 from vigil_operator.registry.identity_status import IdentityStatus
 from vigil_runtime.registry.client import RegistryClient as Registry
@@ -42,6 +44,7 @@ class SubjectReconciler:
         self._context = context
         self._reporter = SubjectReporter(context)
         self._enroller = Enroller(context, registry, identity)
+        self._lookalikes = LookalikePairs()
         self._eraser = SubjectEraser(context, registry, self._reporter)
 
     async def reconcile(self, key: Key) -> Result:
@@ -63,6 +66,8 @@ class SubjectReconciler:
 
     async def _enroll(self, key: Key, obj: Object, subject: Subject) -> Result:
         enrolment, again_s = await self._enroller.enroll(key, obj, subject)
+        self._reconcile_later(self._lookalikes.follow(key, enrolment.report))
+        enrolment = replace(enrolment, lookalikes=self._lookalikes.of(key))
         obj = self._context.cache.get(key) or obj
         now = self._context.now()
         updates = subject_conditions.condition_updates(subject, enrolment, now)
@@ -73,7 +78,12 @@ class SubjectReconciler:
         waits += [wait for wait in (again_s, result.again_s) if wait is not None]
         return replace(result, again_s=min(waits, default=None))
 
+    def _reconcile_later(self, others: Iterable[Key]) -> None:
+        for other in others:
+            self._context.queue.add(other)
+
     async def _leave(self, key: Key, obj: Object | None) -> Result:
+        self._reconcile_later(self._lookalikes.forget(key))
         memory = self._enroller.forget(key)
         self._reporter.forget(key)
         if obj is not None and has_finalizer(obj):
