@@ -145,6 +145,8 @@ class FitnessReason(StrEnum):
     """Half of the faces are blurred. Focus, add light, or shorten the exposure."""
     FACES_TURNED = "FacesTurned"
     """Half of the faces look away. Hang the camera where people look towards it."""
+    TOO_MANY_FACES = "TooManyFaces"
+    """More faces were in view than detection.maxFaces, and those beyond it were left out. Raise detection.maxFaces."""
 
 
 def publishable(message: str) -> str:

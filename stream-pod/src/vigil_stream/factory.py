@@ -158,6 +158,7 @@ def _watch_counters(
     counters.watch("frames_analysed", lambda: pipeline.analysed)
     counters.watch("frames_without_motion", lambda: pipeline.without_motion)
     counters.watch("frames_duplicate", lambda: pipeline.duplicates)
+    counters.watch("faces_left_out", lambda: pipeline.count("faces_left_out"))
     counters.watch("embeddings", lambda: pipeline.count("embeddings"))
     counters.watch("inference_errors", lambda: analysis.errors + pipeline.count("inference_errors"))
     counters.watch("reconnects", lambda: analysis.losses)

@@ -28,6 +28,7 @@ _COUNTERS: Final = {
     "events_published": "Sighting events acknowledged by the bus.",
     "events_dropped": "Sighting events lost because the journal was full.",
     "embeddings": "Faces embedded.",
+    "faces_left_out": "Faces in analysed frames beyond detection.maxFaces.",
 }
 """Help text of each field of CameraCounters; they count from the creation of the state folder, across restarts."""
 

@@ -40,6 +40,7 @@ class Story:
         self.faces: list[Place] = []
         self.person = ALICE
         self.detects = self.embeds = True
+        self.rows, self.score = 4, 0.9
         self.gate = threading.Event()
         self.gate.set()
         self.images: list[NDArray[np.uint8]] = []
@@ -54,10 +55,10 @@ class Story:
         if not self.detects:
             raise InferenceUnavailable("no detector")
         self.images.append(image.copy())
-        rows = np.zeros((1, 4, 15), np.float32)
+        rows = np.zeros((1, self.rows, 15), np.float32)
         for row, (x, y, size) in zip(rows[0], self.faces, strict=False):
             marks = np.array([(0.3, 0.35), (0.7, 0.35), (0.5, 0.55), (0.35, 0.75), (0.65, 0.75)]) * size + (x, y)
-            row[:5], row[5:] = (x, y, x + size, y + size, 0.9), marks.ravel()
+            row[:5], row[5:] = (x, y, x + size, y + size, self.score), marks.ravel()
         return InferenceResult(rows, DETECTOR, "t:1")
 
     def embed(

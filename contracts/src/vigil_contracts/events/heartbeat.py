@@ -40,6 +40,8 @@ class CameraCounters(Tolerant):
     events_dropped: int = 0
     """Lost because the journal was full."""
     embeddings: int = 0
+    faces_left_out: int = 0
+    """Faces in analysed frames beyond detection.maxFaces."""
 
 
 class CameraHeartbeat(Tolerant):

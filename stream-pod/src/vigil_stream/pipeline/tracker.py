@@ -172,11 +172,11 @@ class Tracker:
         self._tracks = [track for track in self._tracks if at - track.last_seen <= LOST_AFTER_S]
         return Update(assigned, lost)
 
-    def follows(self, boxes: NDArray[np.float32], at: float) -> NDArray[np.bool_]:
-        """Return for each box [n,4] whether it can belong to a track."""
+    def followed(self, boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return for each box [n,4] of the next frame whether it is the best one for a track."""
         found = np.zeros(len(boxes), np.bool_)
-        for index, box in enumerate(boxes.tolist()):
-            found[index] = any(_cost(track, tuple(box), at) is not None for track in self._tracks)
+        places = [(b[0], b[1], b[2], b[3]) for b in boxes.tolist()]
+        found[list(_cheapest(self._costs(places, self._updated_at, None)))] = True
         return found
 
     def keep_still(self, at: float) -> None:

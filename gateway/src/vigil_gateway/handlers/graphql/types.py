@@ -117,6 +117,7 @@ class CameraCounters:
     events_published: Count
     events_dropped: Count
     embeddings: Count
+    faces_left_out: Count
 
 
 @strawberry.type(description="The last heartbeat of a camera's stream process.")

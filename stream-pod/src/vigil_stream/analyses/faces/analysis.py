@@ -11,6 +11,7 @@ from vigil_contracts.analyses import AnalysisName
 from vigil_contracts.events import CloseReason, Sighting, Trace
 from vigil_contracts.resources.camera import RecognitionMode
 from vigil_stream.analyses.analysis import AnalysisContext, Detected
+from vigil_stream.analyses.faces.crowd import Crowd
 from vigil_stream.analyses.faces.events import sighting_event
 from vigil_stream.analyses.faces.fitness import Fitness
 from vigil_stream.analyses.faces.patches import patches
@@ -26,6 +27,11 @@ from vigil_vision.faces.models import DetectorResult, FaceModels, TritonFaceMode
 from vigil_vision.letterbox import Letterbox
 
 DETECT_DEADLINE_S: Final = 2.0
+
+FOLLOWED_SIZE: Final = 0.75
+FOLLOWED_SCORE: Final = 0.85
+"""Shares of the least size and of the least score that are enough for a face that is followed already: one at the limit
+varies by a few percent from frame to frame, and would leave and return all day."""
 
 
 class FaceAnalysis:
@@ -48,6 +54,7 @@ class FaceAnalysis:
         self._sightings = SightingTracker(context.site, context.camera, context.session_id)
         self.tracker = Tracker()
         self.fitness = Fitness()
+        self.crowd = Crowd(self._spec.max_faces)
         identify = context.spec.recognition.mode is RecognitionMode.IDENTIFY
         self.people = People(self._sightings, self._emit, identify=identify)
         self.taker = ShotTaker(self._models, self.fitness, context.observer, identify=identify)
@@ -59,7 +66,11 @@ class FaceAnalysis:
 
     def counters(self) -> Mapping[str, int]:
         """Return the embeddings and the errors while embedding."""
-        return {"embeddings": self.taker.embeddings, "inference_errors": self.taker.errors}
+        return {
+            "embeddings": self.taker.embeddings,
+            "inference_errors": self.taker.errors,
+            "faces_left_out": self.crowd.left_out,
+        }
 
     def input_size(self) -> tuple[int, int] | None:
         """Return width and height when the served detector takes one size only."""
@@ -78,16 +89,30 @@ class FaceAnalysis:
     def _select(self, result: DetectorResult, box: Letterbox) -> Detections:
         """Return the faces that count; those that are only too small still count for the fitness of the camera."""
         least = self._spec.min_confidence_permille
-        threshold = result.info.score_threshold if least is None else least / 1000
-        found = detection.decode(result.values[0], box, score_threshold=threshold, iou_threshold=result.info.nms_iou)
-        for pixels in found.face_pixels[found.face_pixels < self._spec.min_face_pixels]:
-            self.fitness.add_face(float(pixels))
-        found = detection.filter_faces(found, min_face_pixels=self._spec.min_face_pixels)
+        score = result.info.score_threshold if least is None else least / 1000
+        found = detection.decode(
+            result.values[0], box, score_threshold=score * FOLLOWED_SCORE, iou_threshold=result.info.nms_iou
+        )
+        certain, pixels = found.scores >= score, self._spec.min_face_pixels
+        for small in found.face_pixels[certain & (found.face_pixels < pixels)]:
+            self.fitness.add_face(float(small))
+        found = found.select(found.face_pixels >= pixels * FOLLOWED_SIZE)
         if self._regions and len(found):
             centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
             shares = (centres / np.array([box.source_width, box.source_height])).astype(np.float32)
             found = found.select(regions.inside_any(shares, self._regions))
-        return detection.filter_faces(found, max_faces=self._spec.max_faces)
+        followed = self.tracker.followed(found.boxes)
+        counts = followed | ((found.scores >= score) & (found.face_pixels >= pixels))
+        return self._limit(found.select(counts), followed[counts])
+
+    def _limit(self, found: Detections, followed: NDArray[np.bool_]) -> Detections:
+        """Return at most `maxFaces` faces: first those that are followed, then the largest; their order is kept."""
+        most = self._spec.max_faces
+        self.crowd.add(max(len(found) - most, 0), time.monotonic())
+        if len(found) <= most:
+            return found
+        chosen = np.lexsort((-found.face_pixels, ~followed))[:most]
+        return found.select(np.sort(chosen))
 
     def update(self, scene: Scene, tracks: Sequence[Track]) -> None:
         """Take shots of the faces, and bring their sightings up to date."""
@@ -95,7 +120,7 @@ class FaceAnalysis:
         self._keep(self.taker.take(scene, stretches))
         self.people.open_overdue(stretches, _trace(scene, None), scene.at)
         self._emit(self._sightings.keep_alive())
-        self._observer.set_fitness(*self.fitness.assess())
+        self._observer.set_fitness(*(self.crowd.assess() or self.fitness.assess()))
 
     def keep_still(self, tracks: Sequence[Track], captured_at: float) -> None:
         """Extend the sightings of tracks that did not move."""
