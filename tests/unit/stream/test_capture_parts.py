@@ -1,5 +1,6 @@
 """The small parts between a source and the analysis."""
 
+import errno
 import threading
 from dataclasses import dataclass
 from fractions import Fraction
@@ -157,6 +158,23 @@ def test_foreign_texts_never_reach_a_message(error: Exception) -> None:
     for found in (errors.while_opening(error, "rtsp://camera/", 10), errors.while_reading(error, "rtsp://camera/", 8)):
         assert "secret" not in str(found)
         assert "rtsp://camera/" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("number", "reason", "words"),
+    [
+        (errno.ENODEV, SourceReason.STOPPED, "plug the camera in again"),
+        (errno.EBUSY, SourceReason.REFUSED, "used by another program"),
+        (errno.ENOENT, SourceReason.NOT_FOUND, "plug the camera in"),
+        (errno.ENOTTY, SourceReason.NOT_A_VIDEO, "take another /dev/video*"),
+        (errno.EIO, SourceReason.STOPPED, "another cable or port"),
+    ],
+)
+def test_errors_of_webcams_name_what_to_do(number: int, reason: SourceReason, words: str) -> None:
+    error = OSError(number, "from the kernel")
+    for found in (errors.while_opening(error, "/dev/video0", 10), errors.while_reading(error, "/dev/video0", 8)):
+        assert found.reason is reason
+        assert words in str(found)
 
 
 def test_credentials_are_quoted_and_not_shown(tmp_path: Path) -> None:

@@ -58,9 +58,14 @@ def test_a_long_interval_is_forgotten() -> None:
 def test_a_camera_that_turns_slow_is_waited_for() -> None:
     """25 frames a second by day, one in 40 s at night: each attempt is silent for longer than it delivered."""
     liveness = received(Liveness(), *(n / 25 for n in range(25 * 60)))
-    assert [liveness.end_stalled(), received(liveness, 0).end_stalled()] == [LEAST_STALL_S, LEAST_STALL_S]
-    assert received(liveness, 0).end_stalled() == 2 * LEAST_STALL_S
+    limits = [liveness.end_stalled(), received(liveness, 0).end_stalled(), received(liveness, 0).end_stalled()]
+    assert limits == [LEAST_STALL_S, LEAST_STALL_S, 2 * LEAST_STALL_S]
     assert received(liveness, 0, 40, 80).limit_s == MOST_STALL_S
+
+
+def test_a_camera_whose_first_frame_is_late_is_waited_for() -> None:
+    liveness = Liveness()
+    assert [received(liveness).end_stalled() for _ in range(4)] == [30, 60, 120, 120]
 
 
 def test_a_camera_that_hangs_after_minutes_is_not() -> None:

@@ -131,8 +131,7 @@ class ContainerSource:
         except (av.FFmpegError, OSError, ValueError) as error:
             raise self._why_not_open(error, log, time.monotonic() - started) from None
         except RuntimeError:
-            message = f"the GPU has no decoder for the video of {plan.shown}; set decode.accelerator to Auto"
-            raise SourceError(SourceReason.CODEC_UNSUPPORTED, message) from None
+            raise errors.not_on_gpu(plan.shown) from None
 
     def _why_not_open(self, error: Exception, log: refusals.ResponseLog, after_s: float) -> SourceError:
         plan = self._plan

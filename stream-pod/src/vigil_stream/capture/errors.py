@@ -56,6 +56,29 @@ _UNREACHABLE_NUMBERS = frozenset(
 )
 
 
+_DEVICE: dict[int, tuple[SourceReason, str]] = {
+    errno.ENOENT: (SourceReason.NOT_FOUND, "{} does not exist; plug the camera in, or correct source.url"),
+    errno.ENODEV: (SourceReason.STOPPED, "{} was unplugged, or has lost its power; plug the camera in again"),
+    errno.ENXIO: (SourceReason.STOPPED, "{} was unplugged, or has lost its power; plug the camera in again"),
+    errno.EIO: (SourceReason.STOPPED, "{} gives read errors; try another cable or port, or a powered hub"),
+    errno.EPROTO: (SourceReason.STOPPED, "{} gives read errors; try another cable or port, or a powered hub"),
+    errno.EBUSY: (SourceReason.REFUSED, "{} is used by another program; close that one, or take another device"),
+    errno.ENOSPC: (SourceReason.REFUSED, "the USB bus of {} has no bandwidth left; plug the camera into another port"),
+    errno.ENOTTY: (SourceReason.NOT_A_VIDEO, "{} is no device for video; take another /dev/video* as source.url"),
+    errno.EINVAL: (
+        SourceReason.NOT_A_VIDEO,
+        "{} gives no video; take another /dev/video* of this camera as source.url",
+    ),
+}
+"""Errors of Video4Linux devices. Many webcams have a second device that gives data about the video only."""
+
+
+def of_device(error: Exception, shown: str) -> SourceError | None:
+    """Return the error of a USB camera; None: it is none that is known."""
+    found = _DEVICE.get(getattr(error, "errno", None) or 0) if shown.startswith("/dev/") else None
+    return SourceError(found[0], found[1].format(shown)) if found is not None else None
+
+
 def unauthorized(shown: str, *, has_credentials: bool) -> SourceError:
     """Return the error of a camera that refuses its credentials, or asks for some when it has none."""
     message = UNAUTHORIZED if has_credentials else NO_CREDENTIALS
@@ -78,6 +101,8 @@ def while_opening(error: Exception, shown: str, deadline_s: float, *, has_creden
     """
     if isinstance(error, SourceError):
         return error
+    if (device := of_device(error, shown)) is not None:
+        return device
     if isinstance(error, _REFUSALS):
         return unauthorized(shown, has_credentials=has_credentials)
     for kinds, reason, message in _BY_TYPE:
@@ -98,6 +123,12 @@ def _by_number(error: Exception, shown: str, deadline_s: float) -> SourceError:
         message = f"the server of {shown} answers with an error ({_describe(error)}); check its log"
         return SourceError(SourceReason.UNREACHABLE, message)
     return SourceError(SourceReason.FAILED, f"{shown} cannot be opened: {_describe(error)}")
+
+
+def not_on_gpu(shown: str) -> SourceError:
+    """Return the error of a source that the GPU cannot decode."""
+    message = f"the GPU has no decoder for the video of {shown}; set decode.accelerator to Auto"
+    return SourceError(SourceReason.CODEC_UNSUPPORTED, message)
 
 
 def stalled(shown: str, limit_s: float, *, silent_udp: bool = False) -> SourceError:
@@ -125,11 +156,15 @@ def while_reading(error: Exception, shown: str, deadline_s: float) -> SourceErro
     """Return why a source that delivered frames stopped; parameters as in `while_opening`."""
     if isinstance(error, SourceError):
         return error
+    if (device := of_device(error, shown)) is not None:
+        return device
     if isinstance(error, av_error.ExitError | TimeoutError):
         return stalled(shown, deadline_s)
     if isinstance(error, av_error.InvalidDataError):
-        return SourceError(SourceReason.CORRUPT, f"{shown} sends data that cannot be read as its own format")
-    return SourceError(SourceReason.STOPPED, f"{shown} broke off: {_describe(error)}")
+        message = f"{shown} sends data that cannot be read as its own format; check cable and network"
+        return SourceError(SourceReason.CORRUPT, message)
+    message = f"{shown} broke off ({_describe(error)}); check the camera and its network"
+    return SourceError(SourceReason.STOPPED, message)
 
 
 def check_size(width: int, height: int, shown: str) -> None:

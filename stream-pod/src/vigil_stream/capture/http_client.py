@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from vigil_contracts.conditions import SourceReason
-from vigil_stream.capture import errors, refusals
+from vigil_stream.capture import errors, names, refusals
 from vigil_stream.capture.credentials import Login
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.http_auth import HttpAuth
@@ -103,7 +103,7 @@ class HttpClient:
         Raises
         ------
         SourceError
-            The addresses redirect in circles.
+            The addresses redirect in circles, or to a host that is not known.
         OSError, http.client.HTTPException
             As of the standard library.
         """
@@ -142,6 +142,8 @@ class HttpClient:
             except (http.client.HTTPException, OSError):
                 pass
         self.close()
+        if not self._at_home:
+            names.resolve(f"{parts.scheme}://{parts.netloc}", timeout_s)
         self._connection = _connection(parts, timeout_s)
         self._connected_to = (parts.scheme, parts.netloc)
         return self._request(parts, headers, timeout_s)

@@ -99,7 +99,10 @@ class HttpSource:
         finally:
             self._watchdog.disarm()
         self._decoder = JpegDecoder(self._shown, accelerator)
-        return SourceInfo(None, None, "mjpeg", "CPU" if accelerator is None else "CUDA")
+        on_gpu = self._decoder.on_gpu
+        if self._accelerator is Accelerator.CUDA and not on_gpu:
+            raise errors.not_on_gpu(self._shown)
+        return SourceInfo(None, None, "mjpeg", "CUDA" if on_gpu else "CPU")
 
     def _requested(self, headers: dict[str, str]) -> Response:
         try:

@@ -65,6 +65,11 @@ class JpegDecoder:
         self._codec.thread_count = 1
         self._bad_in_a_row = 0
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the GPU decodes."""
+        return self._codec.is_hwaccel
+
     def decode(self, data: bytes, sampler: Sampler) -> av.VideoFrame | None:
         """Return the frame of a JPEG; None when it is damaged, which is counted.
 

@@ -94,6 +94,8 @@ class WebSocketSource:
                     additional_headers={"Authorization": basic(self._login)} if self._login else {},
                     open_timeout=OPEN_DEADLINE_S,
                     close_timeout=1,
+                    # A slow camera may leave pings unanswered; how long it may be silent is for `Liveness`.
+                    ping_timeout=None,
                     max_size=MAX_JPEG_BYTES,
                     max_queue=4,
                     compression=None,

@@ -91,6 +91,6 @@ class Liveness:
     def end_stalled(self) -> float:
         """End a session that has stalled, and return the limit that it has reached, in seconds."""
         limit_s, delivered_s = self.limit_s, self._last_at - self._began_at
-        if self._received and delivered_s < limit_s:
+        if delivered_s < limit_s:
             self._raised_s = min(2 * limit_s, MOST_STALL_S)
         return limit_s
