@@ -80,7 +80,7 @@ class Principal:
             msg = f"{self.kind} {self.id} has no permission {permission}; use a token that has it"
             raise PermissionDeniedError(msg)
         if self.scope != EVERYTHING:
-            msg = f"{self.kind} {self.id} may use {permission} only in a part of the data, which is not supported yet"
+            msg = f"{self.kind} {self.id} may use {permission} only in a part of the data; use a token for all data"
             raise PermissionDeniedError(msg)
 
 

@@ -104,7 +104,7 @@ class Settings(BusSettings, HttpSettings):
     def _check(self) -> Self:
         wrong = [name for name in self.served_namespaces if not DNS_LABEL.fullmatch(name)]
         if wrong:
-            msg = f"VIGIL_NAMESPACES: {', '.join(wrong)}: not names of namespaces (a-z, 0-9, '-', at most 63)"
+            msg = f"VIGIL_NAMESPACES: {', '.join(wrong)}: not names of namespaces; a name has a-z, 0-9, '-', at most 63"
             raise ValueError(msg)
         if (self.registry_url is None) != (self.registry_token is None):
             msg = "set both VIGIL_REGISTRY_URL and VIGIL_REGISTRY_TOKEN, or neither"
@@ -112,7 +112,7 @@ class Settings(BusSettings, HttpSettings):
         try:
             _ = self.allowed_photo_networks
         except ValueError as error:
-            msg = f"VIGIL_PHOTO_NETWORKS: {error}"
+            msg = f"VIGIL_PHOTO_NETWORKS: {error}; write networks such as 10.20.0.0/16, with commas"
             raise ValueError(msg) from None
         for key, text in self.pod_monitor_labels.items():
             if fault := _fault_of_label(key, text):

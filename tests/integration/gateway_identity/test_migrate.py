@@ -156,6 +156,6 @@ def test_a_database_that_is_away_is_one_sentence() -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("vigil-gateway: migration failed:")
+    assert done.stderr.startswith("vigil-gateway: migration failed (")
     assert "Traceback" not in done.stderr
     assert "secret" not in done.stderr

@@ -66,10 +66,13 @@ def test_pages_know_whether_others_precede_and_follow(
     ("given", "reason"),
     [
         (SightingFilter(cameras=[CameraKey(name="a")] * 201), "entries in filter.cameras: 201 given, at most 200"),
-        (SightingFilter(cameras=[CameraKey(name="Door")]), "'Door' in filter.cameras can be no name"),
-        (SightingFilter(subjects=[SubjectKey()]), "has either `name` or `subjectId`"),
-        (SightingFilter(subjects=[SubjectKey(name="a", subject_id=uuid.uuid4())]), "has either `name` or `subjectId`"),
-        (SightingFilter(subjects=[SubjectKey(name="x" * 5000)]), "can be no name"),
+        (SightingFilter(cameras=[CameraKey(name="Door")]), "'Door' in filter.cameras is not a name"),
+        (SightingFilter(subjects=[SubjectKey()]), "needs either `name` or `subjectId`"),
+        (
+            SightingFilter(subjects=[SubjectKey(name="a", subject_id=uuid.uuid4())]),
+            "needs either `name` or `subjectId`",
+        ),
+        (SightingFilter(subjects=[SubjectKey(name="x" * 5000)]), "is not a name"),
     ],
 )
 def test_wrong_filters_are_refused(given: SightingFilter, reason: str) -> None:

@@ -161,5 +161,5 @@ async def test_a_kubeconfig_is_read_and_named_when_it_is_absent(tmp_path: Path) 
     client = await connect(str(tmp_path / "config"))
     assert client.configuration.host == "https://kube.example:6443"
     await client.close()
-    with pytest.raises(ConfigError, match=rf"no API server is configured by {tmp_path}/absent: "):
+    with pytest.raises(ConfigError, match=rf"no API server is configured by {tmp_path}/absent "):
         await connect(str(tmp_path / "absent"))

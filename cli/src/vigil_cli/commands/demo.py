@@ -201,13 +201,15 @@ def _camera_errors(dashboard: DashboardState) -> list[str]:
 def _conclude(watcher: _Watcher, began: float, duration: float | None) -> None:
     """Print the evaluation; raise CommandError when a complete run did not pass."""
     if watcher.started is None:
-        raise CommandError("The demo was ended before its cameras had started.")
+        raise CommandError("The demo was ended before its cameras had started; give it more time with --duration.")
     evaluation = watcher.evaluator.evaluate()
     print_evaluation(out, evaluation, preparing_s=watcher.started - began)
     if duration is None:
         return
     if not watcher.ended:
-        raise CommandError("The demo was ended before its time was over, so there is no evaluation.")
+        raise CommandError(
+            "The demo was ended before its time was over, so there is no evaluation; let it run to its end."
+        )
     if not evaluation.passed:
         short = f" (a scene takes {SECONDS} s: allow at least {2 * SECONDS})" if duration < 2 * SECONDS else ""
         raise CommandError(f"The demo failed: {'; '.join([*watcher.errors, *evaluation.problems])}{short}.")

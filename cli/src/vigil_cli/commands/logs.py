@@ -33,7 +33,7 @@ def run(state: Path, process: str | None, *, follow: bool, lines: int) -> None:
     """
     files = {file.stem: file for file in sorted(StateFolder(state).logs.glob("*.log"))}
     if not files:
-        raise CommandError(f"There are no logs in {StateFolder(state).logs}; has Vigil run with this state folder?")
+        raise CommandError(f"There are no logs in {StateFolder(state).logs}; choose another with --state.")
     if process is not None:
         chosen = {name: file for name, file in files.items() if process in {name, name.removeprefix("stream-default_")}}
         if not chosen:

@@ -114,7 +114,7 @@ def webcam(device: Path = WEBCAM) -> Camera:
     except PermissionError:
         raise CommandError(f"{device} may not be opened by this user; add it to the group 'video'.") from None
     except OSError as error:
-        raise CommandError(f"{device} cannot be opened ({error.strerror}); is another program using it?") from None
+        raise CommandError(f"{device} cannot be opened ({error.strerror}); end the program that uses it.") from None
     source = CameraSource(type=SourceType.USB, url=str(device))
     return Camera(metadata=Metadata(name="webcam"), spec=CameraSpec(source=source))
 

@@ -36,7 +36,7 @@ def run(
     try:
         asyncio.run(_listen(api, selected, after, handle))
     except ApiRefusedError as error:
-        raise CommandError(f"The API refuses: {error}") from None
+        raise CommandError(f"The API refuses the subscription: {error}; check --token and the filter.") from None
 
 
 async def _listen(

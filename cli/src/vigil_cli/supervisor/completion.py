@@ -29,7 +29,9 @@ async def run_to_completion(spec: ProcessSpec, timeout_s: float) -> None:
         async with asyncio.timeout(timeout_s):
             output, _ = await process.communicate()
     except TimeoutError:
-        raise StartError(f"{spec.name} did not end within {timeout_s:g} s") from None
+        raise StartError(
+            f"{spec.name} did not end within {timeout_s:g} s; see its log with: vigil logs {spec.name}"
+        ) from None
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

@@ -99,7 +99,7 @@ def _camera_of(subject: str, site: str) -> ResourceKey:
 
 def _check_numbers(sighting: Sighting) -> None:
     if sighting.revision > MAX_INT32 or sighting.frames > MAX_INT64:
-        msg = f"revision {sighting.revision} or frames {sighting.frames} is too large"
+        msg = f"revision {sighting.revision} or frames {sighting.frames} is too large; check the stream process"
         raise EventError(RejectReason.INVALID_DATA, msg[:500])
 
 
@@ -136,7 +136,9 @@ def check_embeddings(sighting: Sighting, sizes: Mapping[str, int]) -> Rejection 
             msg = f"an embedding is of model {shown}, which is not known (known: {known}); check that Triton serves it"
             return Rejection(RejectReason.UNKNOWN_MODEL, msg, waits_for_model(model_id))
         if len(vector) != size:
-            msg = f"an embedding has {len(vector)} numbers; those of model {model_id} have {size}"
+            msg = (
+                f"an embedding has {len(vector)} numbers; those of model {model_id} have {size}; export the model again"
+            )
             return Rejection(RejectReason.WRONG_EMBEDDING_LENGTH, msg)
         if float(np.linalg.norm(vector.astype(np.float64))) < MIN_NORM:
             return Rejection(RejectReason.INVALID_DATA, "an embedding is all zeros; unit length is expected")

@@ -56,7 +56,7 @@ async def upgrade(database_url: str) -> str:
         msg = f"the database has steps that this program does not know ({error}); use the newer program"
         raise MigrationError(msg) from error
     except (TimeoutError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        msg = f"migration failed: {type(error).__name__}: {error}"
+        msg = f"migration failed ({type(error).__name__}: {error}); correct the cause and run it again"
         raise MigrationError(msg) from error
     finally:
         await engine.dispose()

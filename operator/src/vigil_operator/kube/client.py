@@ -73,7 +73,7 @@ async def connect(kubeconfig: str | None = None) -> ApiClient:
             await _find_configuration(configuration)
     except ConfigException as error:
         where = kubeconfig or "neither a pod's service account nor a kubeconfig (KUBECONFIG, ~/.kube/config)"
-        msg = f"no API server is configured by {where}: {error}"
+        msg = f"no API server is configured by {where} ({error}); run in a pod, or set KUBECONFIG"
         raise ConfigError(msg) from error
     _find_proxy(configuration)
     client = ApiClient(configuration)
@@ -162,7 +162,7 @@ class Api:
             if error.name == key.name:
                 return True
             address = ADDRESSES[key.kind]
-            msg = f"the API server serves no {address.plural} of {address.api_version} now: {error}"
+            msg = f"the API server serves no {address.plural} of {address.api_version} now ({error}); install its CRD"
             raise AwayError(msg) from error
         return False
 

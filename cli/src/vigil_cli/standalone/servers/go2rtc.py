@@ -88,7 +88,7 @@ def _quoted(path: Path) -> str:
     """Quote a path for go2rtc, which splits at spaces, cuts at `#` and knows no escapes."""
     text = str(path.absolute())
     if any(character in text for character in "\"'#{}\n"):
-        msg = f"go2rtc cannot use {text}: quotes, braces and # are not possible in its paths"
+        msg = f"go2rtc cannot use {text}: quotes, braces and # are not possible in its paths; choose another folder"
         raise ValueError(msg)
     return f'"{text}"' if " " in text or "\t" in text else text
 

@@ -59,7 +59,7 @@ def go_build(
             check=False,
         )
     except subprocess.TimeoutExpired:
-        msg = f"{what} was not built within {timeout_s / 60:.0f} minutes; is the network very slow?"
+        msg = f"{what} was not built within {timeout_s / 60:.0f} minutes; check the network and start again"
         raise StartError(msg) from None
     if done.returncode != 0:
         last = (done.stderr.strip() or "it wrote nothing").splitlines()[-1]

@@ -107,14 +107,14 @@ def _initdb(data: Path, password: str) -> None:
             command(spec), capture_output=True, text=True, timeout=INITDB_TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired:
-        msg = f"Postgres' initdb did not end within {INITDB_TIMEOUT_S} s on {data}; is the disk very slow?"
+        msg = f"Postgres' initdb did not end within {INITDB_TIMEOUT_S} s on {data}; choose a folder on a faster disk"
         raise StartError(msg) from None
     finally:
         secret.unlink()
     if done.returncode != 0:
         lines = (done.stderr.strip() or done.stdout.strip() or "it wrote nothing").splitlines()
         cause = next((line for line in lines if "error" in line.lower()), lines[-1])
-        msg = f"Postgres could not make its folder {data}: {cause}"
+        msg = f"Postgres could not make its folder {data}: {cause}; choose another state folder"
         raise StartError(msg)
 
 

@@ -120,7 +120,7 @@ def _subjects(
         return None, None
     for subject in given:
         if (subject.name is None) == (subject.subject_id is None):
-            msg = "an entry of filter.subjects has either `name` or `subjectId`, and one of them"
+            msg = "each entry of filter.subjects needs either `name` or `subjectId`; give one of them"
             raise RequestError(Code.BAD_ARGUMENT, msg)
     keys = frozenset(resource_key("filter.subjects", s.namespace, s.name) for s in given if s.name is not None)
     return keys, frozenset(s.subject_id for s in given if s.subject_id is not None)
@@ -131,7 +131,7 @@ def resource_key(where: str, namespace: str, name: str) -> ResourceKey:
     for part in (namespace, name):
         if not DNS_LABEL.fullmatch(part):
             shown = part if len(part) <= 70 else f"{part[:70]}…"
-            msg = f"{shown!r} in {where} can be no name: a-z, 0-9 and '-', at most 63"
+            msg = f"{shown!r} in {where} is not a name; names have a-z, 0-9 and '-', at most 63"
             raise RequestError(Code.BAD_ARGUMENT, msg)
     return ResourceKey(namespace, name)
 
@@ -142,4 +142,6 @@ def _check_range(start: dt.datetime | None, end: dt.datetime | None) -> None:
             msg = f"filter.{name} has no time zone; write it as 2026-01-31T12:00:00Z or with an offset"
             raise RequestError(Code.BAD_ARGUMENT, msg)
     if start is not None and end is not None and start >= end:
-        raise RequestError(Code.BAD_ARGUMENT, "filter.openedFrom must lie before filter.openedBefore")
+        raise RequestError(
+            Code.BAD_ARGUMENT, "filter.openedFrom is not before filter.openedBefore; correct one of them"
+        )

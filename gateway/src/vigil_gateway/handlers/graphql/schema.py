@@ -39,7 +39,7 @@ class Guard(SchemaExtension):
             refused = check_document(document, operation, context.variables or {}, self._request.services.limits)
             if operation.operation is OperationType.SUBSCRIPTION and not self._request.live:
                 refused = RequestError(
-                    Code.BAD_ARGUMENT, "subscriptions are served over WebSocket, graphql-transport-ws"
+                    Code.BAD_ARGUMENT, "subscriptions are served over WebSocket; connect with graphql-transport-ws"
                 )
             if refused is not None:
                 context.pre_execution_errors = [refused]

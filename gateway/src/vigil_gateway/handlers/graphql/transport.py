@@ -263,7 +263,8 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
         found = self.view.documents.get(operation.query)
         node = get_operation_ast(found.node, operation.operation_name)
         if node is None:
-            msg = f"the document has no operation {operation.operation_name!r}, or several and none was named"
+            name = operation.operation_name
+            msg = f"the document has no operation {name!r}, or several and none was named; send `operationName`"
             raise RequestError(Code.BAD_DOCUMENT, msg)
         variables = operation.variables
         if variables is not None and not isinstance(variables, Mapping):
@@ -318,7 +319,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
         if not isinstance(stream, AsyncIterable | ExecutionResult):
             stream = await stream
         if isinstance(stream, ExecutionResult):
-            raise (stream.errors or [GraphQLError("the subscription could not be started")])[0]
+            raise (stream.errors or [GraphQLError("the subscription could not be started; subscribe again")])[0]
         return cast("SightingStream", stream)
 
 

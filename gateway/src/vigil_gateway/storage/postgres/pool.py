@@ -61,12 +61,12 @@ def storage_errors() -> Iterator[None]:
     try:
         yield
     except _SLOW as error:
-        msg = f"the database did not answer in time: {type(error).__name__}: {error}"
+        msg = f"the database did not respond in time ({type(error).__name__}: {error}); check its load"
         raise DatabaseSlowError(msg) from error
     except ValueError:
         raise  # the driver refuses an invalid value with an InterfaceError that is also this
     except TRANSIENT as error:
-        msg = f"the database is away: {type(error).__name__}: {error}"
+        msg = f"the database is away ({type(error).__name__}: {error}); check that Postgres runs"
         raise DatabaseAwayError(msg) from error
 
 

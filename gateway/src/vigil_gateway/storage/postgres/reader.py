@@ -47,7 +47,7 @@ class Reader:
                 async with asyncio.timeout(self.timeout_s):
                     return await self._pool.fetch(query, *args)
             except (TimeoutError, DatabaseSlowError):
-                msg = f"the database did not answer within {self.timeout_s:g} s"
+                msg = f"the database did not respond within {self.timeout_s:g} s"
                 raise DatabaseSlowError(msg) from None
             except asyncpg.UndefinedTableError:
                 msg = "the database has no Vigil schema yet; run `vigil-gateway migrate`"

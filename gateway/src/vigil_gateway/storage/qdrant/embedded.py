@@ -82,7 +82,7 @@ class EmbeddedGallery:
             )
             raise RuntimeError(msg) from None
         except OSError as error:
-            msg = f"the gallery folder {self._folder} cannot be used: {error}"
+            msg = f"the gallery folder {self._folder} cannot be used: {error}; correct it, or set VIGIL_QDRANT_PATH"
             raise RuntimeError(msg) from error
 
     async def close(self) -> None:
@@ -217,7 +217,7 @@ class EmbeddedGallery:
         try:
             return self._shards[model_id]
         except KeyError:
-            msg = f"the gallery has no collection for model {model_id} yet"
+            msg = f"the gallery has no collection for model {model_id} yet; it is made when the model is loaded"
             raise GalleryError(msg) from None
 
     async def _run(self, work: Callable[[], Result]) -> Result:

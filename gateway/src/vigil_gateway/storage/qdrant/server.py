@@ -47,7 +47,7 @@ async def _gallery_errors() -> AsyncIterator[None]:
     try:
         yield
     except (ApiException, httpx.HTTPError, grpc.RpcError, OSError, ValueError) as error:
-        msg = f"Qdrant: {type(error).__name__}: {error}"
+        msg = f"Qdrant: {type(error).__name__}: {error}; check that it runs and VIGIL_QDRANT_URL"
         raise GalleryError(msg) from error
 
 
