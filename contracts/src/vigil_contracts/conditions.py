@@ -147,6 +147,10 @@ class FitnessReason(StrEnum):
     """Half of the faces look away. Hang the camera where people look towards it."""
     TOO_MANY_FACES = "TooManyFaces"
     """More faces were in view than detection.maxFaces, and those beyond it were left out. Raise detection.maxFaces."""
+    FACES_LYING = "FacesLying"
+    """Faces lie on their side or are upside down. Hang the camera upright, or set source.rotation."""
+    FACES_DISTORTED = "FacesDistorted"
+    """Faces are too broad or too narrow. Set the camera's aspect ratio to that of its sensor."""
 
 
 def publishable(message: str) -> str:

@@ -135,6 +135,8 @@ def _limits(schema: dict[str, Any]) -> str:
     found = []
     if "minimum" in schema:
         found.append(f"{schema['minimum']} to {schema['maximum']}" if "maximum" in schema else "not negative")
+    if "multipleOf" in schema:
+        found.append(f"multiples of {schema['multipleOf']}")
     for least, most, what in (
         ("minLength", "maxLength", "characters"),
         ("minItems", "maxItems", "entries"),

@@ -155,6 +155,9 @@ def _watch_counters(
 ) -> None:
     counters.watch("frames_captured", lambda: sampler.captured)
     counters.watch("frames_dropped", lambda: slot.dropped)
+    counters.watch("frames_damaged", lambda: sampler.corrupt)
+    counters.watch("frames_left_out", lambda: sampler.left_out)
+    counters.watch("frames_undecoded", lambda: sampler.skipped)
     counters.watch("frames_analysed", lambda: pipeline.analysed)
     counters.watch("frames_without_motion", lambda: pipeline.without_motion)
     counters.watch("frames_duplicate", lambda: pipeline.duplicates)

@@ -11,6 +11,7 @@ from vigil_contracts.conditions import FitnessReason, SourceReason
 from vigil_contracts.events import CameraCounters, CameraHeartbeat, CameraRef, CameraState
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.source import SourceInfo
+from vigil_stream.frame_loss import FrameLoss
 
 RATE_WINDOW_S = 10.0
 LATENCY_WINDOW_S = 60.0
@@ -65,6 +66,7 @@ class Status:
         self._latencies: deque[tuple[float, float]] = deque(maxlen=4096)
         self._captured_rate = _Rate()
         self._analysed_rate = _Rate()
+        self._loss = FrameLoss()
         self._fitness = (FitnessReason.NO_FACES_YET, "")
         self._errors: dict[str, str] = {}
         self._analysed_at = float("-inf")
@@ -197,7 +199,8 @@ class Status:
             source = self._source
             info, size = source.info, source.size
             fitness, fitness_message = self._fitness
-            message = "; ".join(text for text in (source.message, *self._errors.values()) if text)
+            texts = (source.message, self._loss.message(counters, now), *self._errors.values())
+            message = "; ".join(text for text in texts if text)
             return CameraHeartbeat(
                 site=self._site,
                 camera=self._camera,

@@ -14,6 +14,7 @@ from websockets.sync.server import ServerConnection, basic_auth, serve
 
 Units = Iterable[list[bytes]]
 Item = TypeVar("Item")
+Lost = Callable[[int, int], bool]
 
 
 class Camera:
@@ -169,6 +170,8 @@ class Rtsp(Camera):
         Between two units.
     parameters
         Parameter sets in the SDP, as cameras send them.
+    lost
+        Whether a packet is lost on its way, by the number of its access unit and its number within.
     """
 
     units: Callable[[], Units]
@@ -181,6 +184,7 @@ class Rtsp(Camera):
     interval_s: float = 1 / FPS
     parameters: Sequence[bytes] = ()
     transports: list[str] = field(default_factory=list)
+    lost: Lost = lambda _unit, _packet: False
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -249,7 +253,8 @@ class Rtsp(Camera):
             for index, payload in enumerate(payloads):
                 last = 0x80 if index == len(payloads) - 1 else 0
                 header = struct.pack(">BBHII", 0x80, last | 96, number & 0xFFFF, int(n * 90000 * self.interval_s), 7)
-                send(header + payload)
+                if not self.lost(n, index):
+                    send(header + payload)
                 number += 1
             self.stopped.wait(self.interval_s)
         if self.silent_after:

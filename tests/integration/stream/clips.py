@@ -42,6 +42,13 @@ def encoded(frames: list[NDArray[np.uint8]], *, keyframes_every: int) -> list[li
     return [_nal_units(bytes(packet)) for packet in packets]
 
 
+def decoded(units: list[list[bytes]]) -> list[av.VideoFrame]:
+    """Decode what `h264` returned."""
+    codec = av.CodecContext.create("h264", "r")
+    packets = [av.Packet(b"".join(b"\0\0\0\1" + unit for unit in frame)) for frame in units]
+    return [frame for packet in [*packets, None] for frame in codec.decode(packet)]
+
+
 def _nal_units(data: bytes) -> list[bytes]:
     return [unit.rstrip(b"\0") for unit in data.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1") if unit]
 

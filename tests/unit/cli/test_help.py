@@ -82,9 +82,10 @@ def test_the_fields_of_the_status_as_json_are_these() -> None:
     assert top == ["apiUrl", "cameras", "error", "lookalikes", "pid", "processes", "sightings", "site", "subjects"]
     assert fields == {
         "CameraReport": ["heartbeat", "name", "namespace", "sourceType", "suspended"],
+        "CountersReport": ["framesLeftOut"],
         "HeartbeatReport": [
-            "analysedFps", "capturedFps", "fitness", "fitnessMessage", "latencyP95Ms", "message", "reason", "stale",
-            "state",
+            "analysedFps", "capturedFps", "counters", "fitness", "fitnessMessage", "latencyP95Ms", "message", "reason",
+            "stale", "state",
         ],
         "IdentityReport": ["reason", "similarity", "status", "subject"],
         "LookalikeReport": ["other", "similarity", "subject"],

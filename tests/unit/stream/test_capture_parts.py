@@ -18,11 +18,11 @@ from vigil_runtime.backoff import FIRST_S, LONGEST_S, Backoff
 from vigil_runtime.deadline import Deadline
 from vigil_stream.analyses.faces.fitness import ENOUGH, Fitness
 from vigil_stream.capture import credentials, errors
-from vigil_stream.capture.container import _Pace
 from vigil_stream.capture.convert import Converter
 from vigil_stream.capture.errors import MAX_SIDE, MIN_SIDE, SourceError, check_size
 from vigil_stream.capture.jpeg import jpeg_fingerprint, jpeg_size
 from vigil_stream.capture.luma import LumaReader, fingerprint
+from vigil_stream.capture.pace import Pace
 from vigil_stream.capture.slot import Frame, Slot, SourceLost
 from vigil_stream.capture.source import Sampler, Watchdog
 from vigil_stream.pipeline import geometry
@@ -114,7 +114,7 @@ class Stamped:
 
 @pytest.mark.parametrize("jump", [36_000, -36_000])
 def test_a_jump_of_a_files_clock_is_not_waited_out(jump: int) -> None:
-    pace = _Pace(threading.Event())
+    pace = Pace(threading.Event())
     stamps = [1_000_000 + n + (jump if n >= 5 else 0) for n in range(10)]
     times = [pace.media_time(Stamped(stamp)) for stamp in stamps]
     assert times == pytest.approx([n / 10 for n in range(10)])

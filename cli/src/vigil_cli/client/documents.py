@@ -30,7 +30,8 @@ query Status {
   cameras(first: 200) {
     nodes {
       namespace name sourceType suspended
-      heartbeat { state reason message stale capturedFps analysedFps latencyP95Ms fitness fitnessMessage }
+      heartbeat { state reason message stale capturedFps analysedFps latencyP95Ms fitness fitnessMessage
+        counters { framesLeftOut } }
     }
   }
   subjects(first: 200) { nodes { namespace name displayName enrolled active photos { name accepted reason message } } }

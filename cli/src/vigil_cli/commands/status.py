@@ -81,7 +81,9 @@ def _processes(processes: Iterable[ProcessReport]) -> Table:
 
 
 def _cameras(cameras: Iterable[CameraReport]) -> Table:
-    table = _table("Cameras", "name", "source", "state", "fps in", "analysed", "p95 ms", "fit for recognition")
+    table = _table(
+        "Cameras", "name", "source", "state", "fps in", "analysed", "p95 ms", "left out", "fit for recognition"
+    )
     for camera in cameras:
         beat, source = camera.heartbeat, resource_word(SourceType, camera.source_type)
         if beat is None:
@@ -90,7 +92,8 @@ def _cameras(cameras: Iterable[CameraReport]) -> Table:
         state = "NoHeartbeat" if beat.stale else resource_word(CameraState, beat.state)
         latency = "" if beat.latency_p95_ms is None else f"{beat.latency_p95_ms:.0f}"
         fitness = beat.fitness_message or resource_word(FitnessReason, beat.fitness)
-        cells = (f"{beat.captured_fps:.1f}", f"{beat.analysed_fps:.1f}", latency, fitness)
+        left_out = str(beat.counters.frames_left_out or "")
+        cells = (f"{beat.captured_fps:.1f}", f"{beat.analysed_fps:.1f}", latency, left_out, fitness)
         table.add_row(_name(camera), source, Text(state, STATE_STYLES.get(state, "yellow")), *cells)
     return table
 

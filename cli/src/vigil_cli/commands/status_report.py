@@ -29,6 +29,12 @@ class ProcessReport(_Report):
     starts: int
 
 
+class CountersReport(_Report):
+    """Counters of a camera since its state folder was made."""
+
+    frames_left_out: int
+
+
 class HeartbeatReport(_Report):
     """The newest heartbeat of a camera; stale: it is too old."""
 
@@ -41,6 +47,7 @@ class HeartbeatReport(_Report):
     latency_p95_ms: float | None
     fitness: str
     fitness_message: str
+    counters: CountersReport
 
 
 class CameraReport(_Report):

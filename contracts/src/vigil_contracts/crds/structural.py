@@ -26,6 +26,7 @@ _ORDER = (
     "pattern",
     "minimum",
     "maximum",
+    "multipleOf",
     "minLength",
     "maxLength",
     "minItems",

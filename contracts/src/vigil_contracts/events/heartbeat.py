@@ -31,6 +31,12 @@ class CameraCounters(Tolerant):
     frames_duplicate: int = 0
     frames_dropped: int = 0
     """Replaced by a newer frame before they were analysed, beyond what the sampling rate leaves out."""
+    frames_damaged: int = 0
+    """Came damaged, or not at all."""
+    frames_left_out: int = 0
+    """Damaged, or dependent on such ones; none of them was analysed."""
+    frames_undecoded: int = 0
+    """Not decoded because the decoder was slower than the stream."""
     reconnects: int = 0
     inference_errors: int = 0
     sightings_opened: int = 0

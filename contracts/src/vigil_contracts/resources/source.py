@@ -104,6 +104,11 @@ class CameraSource(Ruled):
     """RTSP only; TCP when left out."""
     loop: bool = False
     """File only: begin again at the end."""
+    rotation: Annotated[int, Field(ge=0, le=270, multiple_of=90)] = 0
+    """Degrees by which the frame has to be turned clockwise to be upright, for a camera that hangs turned. Comes after
+    the rotation that the stream itself states. Regions and privacy masks are given in the upright frame."""
+    mirror: bool = False
+    """Swap left and right after turning, for a camera that looks into a mirror or sends a mirror image."""
 
     @property
     def placed_keys(self) -> list[str]:

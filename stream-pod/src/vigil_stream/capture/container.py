@@ -8,28 +8,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import av
-from av.codec.context import ThreadType
 
 from vigil_contracts.conditions import SourceReason
 from vigil_contracts.resources.camera import Accelerator
 from vigil_stream.capture import errors, hardware, names, refusals
+from vigil_stream.capture.decoding import SoundDecoder, prepare
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.frozen import FrozenDetector
 from vigil_stream.capture.jpeg import jpeg_fingerprint, jpeg_size
 from vigil_stream.capture.keyframes import KeyframeWait, undecodable
 from vigil_stream.capture.liveness import Liveness
 from vigil_stream.capture.luma import fingerprint
+from vigil_stream.capture.pace import Pace
 from vigil_stream.capture.source import OPEN_DEADLINE_S, RESPONSE_DEADLINE_S, Sampler, SourceInfo, Watchdog
 
 MAX_BAD_IN_A_ROW = 150
 """Packets of a file that could not be decoded, one after the other, after which it counts as damaged: 5 s at 30 fps."""
 
-MAX_CATCH_UP_S = 1.0
-"""A file that fell further behind real time than this goes on from there instead of hurrying after."""
-
-MAX_GAP_S = 10.0
-"""A jump of a file's clock by more than this, forward or back, is taken for a fault and not waited out."""
-
+_BLOCKED_S = 0.005
+"""A read that took longer waited for the network."""
 
 POLL_S = 3.0
 """After so long a silent read returns, and is continued. FFmpeg holds a frame back until the next one begins, or until
@@ -99,9 +96,10 @@ class ContainerSource:
         self._container: Any = None
         self._stream: Any = None
         self._bad_in_a_row = 0
+        self._opening_log: list[str] = []
         self._keyframes = KeyframeWait(plan.shown, self._liveness, 0.0)
         self._read_timeout_s = POLL_S if plan.resumes else self._liveness.limit_s
-        self._pace = _Pace(stop) if plan.paced else None
+        self._pace = Pace(stop) if plan.paced else None
 
     def open(self) -> SourceInfo:
         """Connect and find the video; see `Source.open`."""
@@ -113,6 +111,7 @@ class ContainerSource:
         try:
             with refusals.reading_log() as log:
                 self._connect(accelerator, log)
+            self._opening_log = log.texts
         finally:
             self._watchdog.disarm()
         return self._found()
@@ -157,8 +156,7 @@ class ContainerSource:
         context = self._stream.codec_context
         if context is None:
             raise SourceError(SourceReason.CODEC_UNSUPPORTED, errors.NO_DECODER.format(shown))
-        context.thread_count = 1
-        context.thread_type = ThreadType.NONE
+        prepare(context)
         if context.width or context.height:
             errors.check_size(context.width, context.height, shown)
         return SourceInfo(
@@ -193,37 +191,59 @@ class ContainerSource:
     def _one_pass(self, sampler: Sampler, frozen: FrozenDetector | None) -> Iterator[av.VideoFrame]:
         """Read to the end. Of frames that need no others, such as JPEG, only the sampled ones are decoded."""
         context = self._stream.codec_context
-        # Uncompressed video is decoded all the same: that is free, and its fingerprint needs only a few rows.
-        alone = context.codec.intra_only and context.name != "rawvideo"
+        decoder = SoundDecoder(context, sampler, live=self._pace is None, opening=self._opening_log)
+        alone = decoder.alone
         feed = _FrozenFeed(frozen, alone=alone, on_gpu=context.is_hwaccel) if frozen is not None else None
-        for packet in self._packets():
+        for packet in self._packets(decoder):
             if feed is not None:
                 feed.packet(packet)
             if alone:
-                if packet.size and sampler.offer(self._time_of(packet)):
-                    self._wait_until_due()
-                    yield from self._decode(packet, sampler)
+                yield from self._choose(packet, decoder, sampler)
                 continue
-            for frame in self._decode(packet, sampler):
+            for frame in self._decode(packet, decoder):
                 if feed is not None:
                     feed.frame(frame)
-                if sampler.offer(self._time_of(frame)):
-                    self._wait_until_due()
+                if self._offer(frame, sampler):
                     yield frame
 
-    def _packets(self) -> Iterator[Any]:
+    def _choose(self, packet: Any, decoder: SoundDecoder, sampler: Sampler) -> Iterator[av.VideoFrame]:  # noqa: ANN401 - PyAV's packets are generic over streams
+        """Yield the frame of a packet that needs no others, if it is sampled and sound."""
+        if not packet.size or not self._offer(packet, sampler):
+            return
+        started = time.monotonic()
+        found = self._decode(packet, decoder)
+        if self._pace is None:
+            sampler.rest(time.monotonic() - started)
+        yield from found
+
+    def _offer(self, item: Any, sampler: Sampler) -> bool:  # noqa: ANN401 - a packet or a frame
+        """Return whether a packet or frame is to be analysed, at the time when it is due."""
+        if not sampler.offer(self._time_of(item)):
+            return False
+        if self._pace is not None:
+            sampler.cut |= self._pace.cut
+            self._pace.cut = False
+            self._watchdog.disarm()
+            self._pace.wait()
+        return True
+
+    def _packets(self, decoder: SoundDecoder) -> Iterator[Any]:
         """Yield packets to the end; raise SourceError when a live source has stalled."""
         packets = self._container.demux(self._stream)
         while not self._stop.is_set():
             self._watchdog.arm(f"reading {self._plan.shown}", self._read_timeout_s)
+            started = time.monotonic()
             try:
-                packet = next(packets, None)
+                with decoder.reading():
+                    packet = next(packets, None)
             except (av.error.ExitError, TimeoutError):
                 self._check_stalled(time.monotonic())
                 packets = self._container.demux(self._stream)
                 continue
             if packet is None:
                 return
+            if time.monotonic() - started > _BLOCKED_S:
+                decoder.waited()
             if packet.size:
                 self._liveness.receive(time.monotonic())
             yield packet
@@ -234,23 +254,18 @@ class ContainerSource:
         silent_udp = self._plan.over_udp and not self._liveness.has_received
         raise errors.stalled(self._plan.shown, self._liveness.end_stalled(), silent_udp=silent_udp)
 
-    def _decode(self, packet: Any, sampler: Sampler) -> list[av.VideoFrame]:  # noqa: ANN401 - PyAV's packets are generic over streams
-        try:
-            decoded = packet.decode()
-        except av.FFmpegError:
-            decoded = []
+    def _decode(self, packet: Any, decoder: SoundDecoder) -> list[av.VideoFrame]:  # noqa: ANN401 - as above
+        sound = decoder.decode(packet)
+        if decoder.failed:
             self._bad_in_a_row += 1
-            sampler.corrupt += 1
             self._abandon_if_undecodable(packet)
-        sound = [frame for frame in decoded if not frame.is_corrupt]
-        sampler.corrupt += len(decoded) - len(sound)
         now = time.monotonic()
         if sound:
             errors.check_size(sound[0].width, sound[0].height, self._plan.shown)
             self._bad_in_a_row = 0
             self._keyframes.sound(now)
         elif self._pace is None and packet.size:
-            self._keyframes.nothing(now, keyframe=packet.is_keyframe)
+            self._keyframes.nothing(now, keyframe=packet.is_keyframe and decoder.failed)
         return sound
 
     def _abandon_if_undecodable(self, packet: Any) -> None:  # noqa: ANN401 - as above
@@ -265,11 +280,6 @@ class ContainerSource:
         if self._pace is None:
             return time.monotonic()
         return self._pace.media_time(item)
-
-    def _wait_until_due(self) -> None:
-        if self._pace is not None:
-            self._watchdog.disarm()
-            self._pace.wait()
 
     def close(self) -> None:
         """Close the connection and the decoder."""
@@ -303,47 +313,3 @@ class _FrozenFeed:
     def frame(self, frame: av.VideoFrame) -> None:
         if not self._encoded:
             self._frozen.add_decoded(fingerprint(frame), time.monotonic())
-
-
-class _Pace:
-    """The clock of a file: media time that continues over loops, and waiting for it in real time."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
-        self._offset = 0.0
-        self._first: float | None = None
-        self._now = 0.0
-        self._step = 0.04
-        self._zero: float | None = None
-
-    def media_time(self, item: Any) -> float:  # noqa: ANN401 - a packet or a frame
-        """Return seconds since the first frame; a frame without a time comes one step after the one before."""
-        stamp = item.pts if item.pts is not None else item.dts
-        if stamp is None or item.time_base is None:
-            self._now += self._step
-            return self._now
-        seconds = float(stamp * item.time_base)
-        if self._first is None:
-            self._first = seconds
-        at = self._offset + seconds - self._first
-        if abs(at - self._now) > MAX_GAP_S:
-            self._offset += self._now + self._step - at
-            at = self._now + self._step
-        if 0 < at - self._now < 1:
-            self._step = at - self._now
-        self._now = max(at, self._now)
-        return self._now
-
-    def next_pass(self) -> None:
-        """Continue after the last frame, from the beginning of the file."""
-        self._offset = self._now + self._step
-        self._first = None
-
-    def wait(self) -> None:
-        """Sleep until the time of the last frame."""
-        now = time.monotonic()
-        if self._zero is None or now - (self._zero + self._now) > MAX_CATCH_UP_S:
-            self._zero = now - self._now
-        delay = self._zero + self._now - now
-        if delay > 0:
-            self._stop.wait(delay)

@@ -23,6 +23,11 @@ _PROBING = {"analyzeduration": _microseconds(2), "probesize": str(1 << 20), "fps
 needed here."""
 
 
+_NOTICED_LOSS = {"reorder_queue_size": "2"}
+"""Cameras drop RTP packets over TCP too when it is slow. FFmpeg looks at their numbers only with a queue, which it
+leaves out over TCP; it delays nothing unless a number is missing."""
+
+
 def make_source(
     source: CameraSource,
     decode: Decode,
@@ -88,6 +93,7 @@ def _plan(source: CameraSource, decode: Decode, url: str, folder: Path, stall_s:
         return Plan(url, shown, options=options, accelerator=accelerator)
     over_udp = source.transport is Transport.UDP
     options = {
+        **({} if over_udp else _NOTICED_LOSS),
         "rtsp_transport": "udp" if over_udp else "tcp",
         "allowed_media_types": "video",
         "timeout": _microseconds(RESPONSE_DEADLINE_S),

@@ -1,7 +1,9 @@
 """JPEGs that come one by one (HTTP, WebSocket, socket): their size is read before anything is decoded."""
 
+import time
 import zlib
 from collections.abc import Iterator
+from typing import Final
 
 import av
 from av.codec.hwaccel import HWAccel
@@ -14,7 +16,12 @@ from vigil_stream.capture.source import Sampler
 MAX_BAD_IN_A_ROW = 50
 """Damaged JPEGs after which the source counts as damaged: 2 to 10 s at usual rates."""
 
-_SOI = b"\xff\xd8"
+WHOLE_ONLY: Final = {"err_detect": "explode"}
+"""Option of FFmpeg's decoder: a scan that ends early, or holds what is no code, is an error; else it is filled with
+grey."""
+
+_SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """SOF0 to SOF15 without DHT, JPG and DAC (ITU T.81, table B.1)."""
 _SCAN = 0xDA
@@ -26,6 +33,16 @@ def jpeg_size(data: bytes) -> tuple[int, int] | None:
         if marker in _FRAME_HEADERS:
             return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
     return None
+
+
+def is_whole(data: bytes) -> bool:
+    """Return whether nothing is missing at the end of a JPEG, as far as only its last bytes show it.
+
+    Of a progressive one whole scans may be missing, and the decoder takes what came for all. Others have one scan, and
+    the decoder notices its early end; a camera that leaves out the end marker sends whole ones all the same.
+    """
+    progressive = any(marker in _PROGRESSIVE for marker, _ in _segments(data))
+    return not progressive or _EOI in data[-64:]
 
 
 def jpeg_fingerprint(data: bytes | memoryview) -> int:
@@ -63,6 +80,7 @@ class JpegDecoder:
         self._shown = shown
         self._codec: VideoCodecContext = av.CodecContext.create("mjpeg", "r", accelerator)
         self._codec.thread_count = 1
+        self._codec.options = WHOLE_ONLY
         self._bad_in_a_row = 0
 
     @property
@@ -81,10 +99,12 @@ class JpegDecoder:
         size = jpeg_size(data)
         if size is not None:
             check_size(*size, self._shown)
+        started = time.monotonic()
         try:
-            frames = self._codec.decode(av.Packet(data)) if size is not None else []
+            frames = self._codec.decode(av.Packet(data)) if size is not None and is_whole(data) else []
         except av.FFmpegError:
             frames = []
+        sampler.rest(time.monotonic() - started)
         if frames and not frames[0].is_corrupt:
             self._bad_in_a_row = 0
             return frames[0]
@@ -93,6 +113,7 @@ class JpegDecoder:
 
     def _damaged(self, data: bytes, sampler: Sampler) -> None:
         sampler.corrupt += 1
+        sampler.left_out += 1
         self._bad_in_a_row += 1
         if data[:2] != _SOI:
             message = f"{self._shown} sends messages that are not JPEGs; check source.type and url"

@@ -68,6 +68,11 @@ class ResponseLog:
     def __init__(self, lines: list[tuple[int, str, str]]) -> None:
         self._lines = lines
 
+    @property
+    def texts(self) -> list[str]:
+        """The messages. They may hold what is secret."""
+        return [text for _, _, text in self._lines]
+
     def refusal(self) -> RtspRefusal | None:
         """Return the last refusal; None when none is logged."""
         found = [match for _, _, text in self._lines if (match := _FAILED.search(text))]

@@ -76,14 +76,18 @@ class Sampler:
         Frames per second to choose, on a fixed grid of time so that the rate does not drift.
     """
 
-    __slots__ = ("_due", "_period", "captured", "corrupt", "cut")
+    __slots__ = ("_due", "_period", "captured", "corrupt", "cut", "left_out", "skipped")
 
     def __init__(self, fps: float) -> None:
         self._period = 1 / fps
         self._due = float("-inf")
         self.captured = 0
         self.corrupt = 0
-        """Packets or frames that were damaged and skipped."""
+        """Packets or frames that were damaged."""
+        self.left_out = 0
+        """Frames that were damaged, or depend on such ones, and do not count."""
+        self.skipped = 0
+        """Frames that were not decoded because the stream was behind."""
         self.cut = False
         """Set by a source whose next frame does not follow from the one before, such as in a file's second pass."""
 
@@ -108,6 +112,10 @@ class Sampler:
         behind = at - self._due > self._period
         self._due = at + self._period if behind else self._due + self._period
         return True
+
+    def rest(self, seconds: float) -> None:
+        """Choose no frame for as long as the last one took, so that a slow decoder leaves time to read what came."""
+        self._due = max(self._due, time.monotonic() + seconds)
 
     def restart(self) -> None:
         """Choose the next frame, whatever its time."""

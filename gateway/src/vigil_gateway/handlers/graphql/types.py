@@ -110,6 +110,9 @@ class CameraCounters:
     frames_without_motion: Count
     frames_duplicate: Count
     frames_dropped: Count
+    frames_damaged: Count
+    frames_left_out: Count
+    frames_undecoded: Count
     reconnects: Count
     inference_errors: Count
     sightings_opened: Count

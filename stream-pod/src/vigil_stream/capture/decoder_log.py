@@ -1,0 +1,80 @@
+"""FFmpeg's own messages, as far as they say that something is missing.
+
+A lost RTP packet and a missing reference show nowhere else. FFmpeg's messages may hold addresses with passwords: they
+are read here and go no further.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import av
+
+_LOST: Final = ("RTP: missed", "RTP: dropping old packet", "Continuity check failed", "PES packet size mismatch")
+"""Of `rtpdec.c` and `mpegts.c`: packets of the transport are missing or came too late."""
+
+_DAMAGED: Final = (
+    "concealing ",  # error_resilience.c
+    "error while decoding MB",  # h264_cavlc.c, h264_slice.c
+    "Could not find ref with POC",  # hevc/refs.c
+    "Error constructing the frame RPS",
+    "Skipping invalid undecodable NALU",  # hevc/hevcdec.c
+    "The slice is cut",
+    "Missing reference picture",  # h264_refs.c
+    "reference picture missing during reorder",
+    "damaged at",  # mpeg12dec.c, h263dec.c
+    "Error at MB",
+    "Invalid mb type",
+    "invalid cbp",
+)
+"""Of the decoders: a frame was decoded in part, or from references that are not there."""
+
+
+def says_lost(messages: Iterable[str]) -> bool:
+    """Return whether one of the messages says that packets of the transport are missing."""
+    return any(part in text for text in messages for part in _LOST)
+
+
+class DecoderLog:
+    """Collects the messages of the calls of one thread.
+
+    Attributes
+    ----------
+    lost
+        Packets of the transport were missing since `take_lost`.
+    damaged
+        The last call found damage.
+    """
+
+    def __init__(self) -> None:
+        self.lost = self.damaged = False
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Listen to the calls inside, on this thread."""
+        self.damaged = False
+        _enable()
+        with av.logging.Capture() as messages:
+            try:
+                yield
+            finally:
+                if messages:
+                    texts = [text for _, _, text in messages]
+                    self.lost |= says_lost(texts)
+                    self.damaged = any(part in text for text in texts for part in _DAMAGED)
+
+    def take_lost(self) -> bool:
+        """Return `lost` and reset it."""
+        lost, self.lost = self.lost, False
+        return lost
+
+
+def _enable() -> None:
+    # Concealment is told at the level of information.
+    if av.logging.get_level() == av.logging.INFO:
+        return
+    # Messages of other threads, and of calls that nothing listens to, end here.
+    logging.getLogger("libav").setLevel(logging.CRITICAL + 1)
+    av.logging.set_skip_repeated(False)
+    av.logging.set_level(av.logging.INFO)
