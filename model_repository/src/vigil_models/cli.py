@@ -91,13 +91,13 @@ def pull(
         pack, sums = api.pack(name), _sums(sha256)
         if store.missing(pack, api.cache_dir(), sums):
             _show_licences(pack)
-            accepted = accept_licence or _ask()
+            accepted = accept_licence or _confirm()
             with _bar() as progress:
                 api.ensure_pack(name, accept_licence=accepted, progress=progress, sha256s=sums)
     out.print(f"{name} is in {store.models_dir(api.cache_dir())}", highlight=False)
 
 
-def _ask() -> bool:
+def _confirm() -> bool:
     try:
         return typer.confirm("Do you accept these licences?")
     except typer.Abort:
@@ -165,7 +165,7 @@ def _fetched(pack: Pack, sums: dict[str, str], *, accept_licence: bool) -> Path:
     if not store.missing(pack, api.cache_dir(), sums):
         return store.models_dir(api.cache_dir())
     _show_licences(pack)
-    accepted = accept_licence or pack.commercial_use or _ask()
+    accepted = accept_licence or pack.commercial_use or _confirm()
     with _bar() as progress:
         return api.ensure_pack(pack.name, accept_licence=accepted, progress=progress, sha256s=sums)
 

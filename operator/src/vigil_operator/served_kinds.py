@@ -38,7 +38,7 @@ class ServedKinds:
         backoff = Backoff(*KUBERNETES)
         while True:
             try:
-                self._at_start = await self._ask()
+                self._at_start = await self._fetch()
             except KubeError as error:
                 self._set_error(f"the API server cannot be asked for Vigil's kinds: {error}")
                 await asyncio.sleep(backoff.next_s())
@@ -50,7 +50,7 @@ class ServedKinds:
         while True:
             await asyncio.sleep(CHECK_S)
             try:
-                kinds = await self._ask()
+                kinds = await self._fetch()
             except KubeError as error:
                 self._set_error(f"the API server cannot be asked for Vigil's kinds: {error}")
                 continue
@@ -61,7 +61,7 @@ class ServedKinds:
                 )
                 raise KindsChangedError(msg)
 
-    async def _ask(self) -> set[Kind]:
+    async def _fetch(self) -> set[Kind]:
         served = await self._api.served()
         kinds = {kind for kind in OWN_KINDS if ADDRESSES[kind].plural in served}
         missing = set(OWN_KINDS) - kinds

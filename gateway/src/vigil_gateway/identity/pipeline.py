@@ -87,7 +87,7 @@ class Pipeline:
         rejection = check_embeddings(sighting, self._stores.models.sizes())
         if rejection is not None:
             if rejection.reason is RejectReason.UNKNOWN_MODEL:
-                self._stores.models.ask()
+                self._stores.models.refresh_soon()
             return ProcessedMessage(incoming, rejection=rejection)
         probe = decision.probe(sighting)
         model = self._stores.models.known[probe.model_id] if probe is not None else None

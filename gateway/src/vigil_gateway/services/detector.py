@@ -45,12 +45,12 @@ class DetectorReader:
         async with self._asking:
             fresh_s = FRESH_S if self._last else AWAY_S
             if time.monotonic() - self._asked_at >= fresh_s:
-                found = await asyncio.to_thread(self._ask)
+                found = await asyncio.to_thread(self._fetch)
                 self._last = found or self._last
                 self._asked_at = time.monotonic()
             return self._last
 
-    def _ask(self) -> DetectorStatus | None:
+    def _fetch(self) -> DetectorStatus | None:
         request = wire.messages.ModelConfigRequest(name=DETECTION).SerializeToString()
         for address in self._endpoints:
             with grpc.insecure_channel(address, options=(("grpc.enable_http_proxy", 0),)) as channel:

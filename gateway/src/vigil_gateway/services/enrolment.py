@@ -225,7 +225,7 @@ class Enroller:
         sent = _SentPhotos(sent.uploads, kept)
         rows = await asyncio.gather(*(self._assess(photo, sent, known, model) for photo in subject.spec.photos))
         if {row.model_id for row in rows if row.accepted} - {model.model_id}:
-            self._models.ask()
+            self._models.refresh_soon()
             msg = "Triton changed its recognition model during the enrolment; try again"
             raise EnrolmentUnavailableError(msg)
         assessed = photo_rules.same_person(rows, model.one_person)

@@ -56,15 +56,15 @@ class Models:
         self._database = database
         self._gallery = gallery
         self._inference = inference
-        self._ask_now = asyncio.Event()
+        self._refresh_now = asyncio.Event()
 
     def sizes(self) -> dict[str, int]:
         """Return the embedding size of every known model."""
         return {model_id: model.size for model_id, model in self.known.items()}
 
-    def ask(self) -> None:
-        """Ask Triton soon, because an event names a model that is not known."""
-        self._ask_now.set()
+    def refresh_soon(self) -> None:
+        """Read the served model soon, because an event names one that is not known."""
+        self._refresh_now.set()
 
     async def load(self) -> None:
         """Read the remembered models and complete their collections; raises DatabaseError, GalleryError."""
@@ -126,11 +126,11 @@ class Models:
                 log.debug("served model not known", reason=str(error))
             try:
                 async with asyncio.timeout(ASK_EVERY_S if self.current else 1.0):
-                    await self._ask_now.wait()
+                    await self._refresh_now.wait()
                     await asyncio.sleep(1.0)  # events with an unknown model must not cause a request each
             except TimeoutError:
                 pass
-            self._ask_now.clear()
+            self._refresh_now.clear()
 
 
 def _model(info: EmbedderInfo) -> Model:

@@ -127,29 +127,29 @@ class Api:
 
     async def merge(self, key: Key, patch: Object) -> Object:
         """Patch an object (JSON merge patch); metadata.uid and metadata.resourceVersion in it are preconditions."""
-        found = await self._ask("patch", key.kind, "PATCH", _path(*key), patch, _MANAGED, content_type=_MERGE)
+        found = await self._request("patch", key.kind, "PATCH", _path(*key), patch, _MANAGED, content_type=_MERGE)
         return self._seen(key.kind, found)
 
     async def create(self, kind: Kind, manifest: Object) -> Object:
         """Create an object."""
         path = _path(kind, manifest["metadata"]["namespace"])
-        return self._seen(kind, await self._ask("create", kind, "POST", path, manifest, _MANAGED))
+        return self._seen(kind, await self._request("create", kind, "POST", path, manifest, _MANAGED))
 
     async def replace(self, kind: Kind, manifest: Object) -> Object:
         """Replace an object; with metadata.resourceVersion only that version of it."""
         path = _path(kind, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
-        return self._seen(kind, await self._ask("update", kind, "PUT", path, manifest, _MANAGED))
+        return self._seen(kind, await self._request("update", kind, "PUT", path, manifest, _MANAGED))
 
     async def delete(self, key: Key) -> None:
         """Delete an object, and in the background what it owns; one that is gone already is no error."""
         try:
-            await self._ask("delete", key.kind, "DELETE", _path(*key), query={"propagationPolicy": "Background"})
+            await self._request("delete", key.kind, "DELETE", _path(*key), query={"propagationPolicy": "Background"})
         except NotFoundError:
             return
 
     async def get(self, key: Key) -> Object:
         """Read one object as it is, values included."""
-        return await self._ask("get", key.kind, "GET", _path(*key))
+        return await self._request("get", key.kind, "GET", _path(*key))
 
     async def is_gone(self, key: Key) -> bool:
         """Return whether the API server knows the kind and has no such object; AwayError when it serves no such kind.
@@ -222,10 +222,10 @@ class Api:
         query = {**_MANAGED, "force": "true" if force else "false"}
         path = _path(*key) + subresource
         return self._seen(
-            key.kind, await self._ask(verb, key.kind, "PATCH", path, manifest, query, content_type=_APPLY)
+            key.kind, await self._request(verb, key.kind, "PATCH", path, manifest, query, content_type=_APPLY)
         )
 
-    async def _ask(
+    async def _request(
         self,
         verb: str,
         kind: Kind,

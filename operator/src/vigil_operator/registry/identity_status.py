@@ -42,14 +42,14 @@ class IdentityStatus:
         """Return the status of identity; raise RegistryError when it does not answer."""
         async with self._asking:
             if time.monotonic() - self._asked_at >= FRESH_S or self._last is None:
-                self._last = await self._ask()
+                self._last = await self._fetch()
                 self._asked_at = time.monotonic()
         if isinstance(self._last, RegistryError):
             raise self._last
         self._note(self._last.model_id)
         return self._last
 
-    async def _ask(self) -> RegistryStatus | RegistryError:
+    async def _fetch(self) -> RegistryStatus | RegistryError:
         if self._registry is None:
             return RegistryAwayError(NOT_CONFIGURED)
         try:

@@ -140,7 +140,7 @@ async def read(
                 sources[key] = await api.get(key)
             except NotFoundError:
                 sources[key] = None
-        _take(found, photo, sources[key], key, name)
+        _read_from(found, photo, sources[key], key, name)
     for photo in by_address:
         if photo.name in known:
             found.digests[photo.name] = known[photo.name]
@@ -181,7 +181,7 @@ def _together(found: PhotoSet) -> str:
     )
 
 
-def _take(found: PhotoSet, photo: Photo, source: Object | None, key: Key, name: str) -> None:
+def _read_from(found: PhotoSet, photo: Photo, source: Object | None, key: Key, name: str) -> None:
     where = f"{key.kind} {key.name}"
     if source is None:
         found.mark_absent(
