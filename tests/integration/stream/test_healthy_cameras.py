@@ -4,6 +4,7 @@ import itertools
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_slow_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(liveness, "FIRST_STALL_S", 2.0)
     monkeypatch.setattr(liveness, "LEAST_STALL_S", 1.0)
     units, messages = encoded(list(images(160, 96, 20)), keyframes_every=1), jpegs(160, 96, 20)
-    cameras: dict[str, Rtsp | Mjpeg | WebSocketCamera | Framed] = {
+    cameras: dict[str, Any] = {
         "RTSP": Rtsp(lambda: iter(units), interval_s=SLOW_S),
         "HTTPMJPEG": Mjpeg(lambda: slowly(iter(messages))),
         "WebSocket": WebSocketCamera(lambda: slowly(iter(messages))),

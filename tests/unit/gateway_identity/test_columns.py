@@ -85,6 +85,7 @@ def test_a_sighting_survives_its_row() -> None:
         subject=events.SubjectRef(subject_id=uuid.uuid4(), namespace="default", name="ann", display_name="Ann"),
         similarity=0.7,
         decided_at=dt.datetime.now(dt.UTC),
+        reason=events.IdentityReason.RECOGNISED,
     )
     row = SightingRow.from_events(sighting, who, last_seq=9)
     read = SIGHTINGS.read(dict(zip(SIGHTINGS.names, SIGHTINGS.values(row), strict=True)))

@@ -100,7 +100,7 @@ class Recording(AsyncQdrantClient):
         self.found = vectors(SIZE)
         return True
 
-    async def query_batch_points(self, name: str, requests: Any, *arguments: Any, **options: Any) -> Any:
+    async def query_batch_points(self, name: str, requests: Any, *arguments: Any, **options: Any) -> Any:  # type: ignore[override]
         self.params += [request.params for request in requests]
         return await super().query_batch_points(name, requests, *arguments, **options)
 

@@ -1,6 +1,7 @@
 """How long a camera may be silent, and what is reported while it is read on."""
 
 import threading
+import time
 from collections.abc import Iterator
 
 import av
@@ -142,7 +143,7 @@ class Still:
 def test_still_clean_video_is_reported_and_read_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """still-clean: nobody who enters a dark room is missed, because the connection stays."""
     clock, stop, slot, made = [100.0], threading.Event(), Slot(), []
-    monkeypatch.setattr(capture_loop.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     state = Status("lab", CameraRef(namespace="default", name="c"), "s", lambda: None)
     reasons: list[tuple[CameraState, SourceReason]] = []
     state._changed = lambda: reasons.append((state.state, state.reason))

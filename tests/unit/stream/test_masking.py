@@ -1,6 +1,7 @@
 """What a privacy mask covers is black in the frame itself, in every format that decoders yield."""
 
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -87,7 +88,7 @@ def test_the_decoder_keeps_its_own_frame() -> None:
         frames = [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
         decoder = av.CodecContext.create("mpeg4", "r")
         decoder.extradata = encoder.extradata
-        last = np.empty(0)
+        last: NDArray[Any] = np.empty(0)
         for packet in [*packets, None]:
             for frame in decoder.decode(packet):
                 last = frame.to_ndarray(format="gray")
