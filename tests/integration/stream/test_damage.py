@@ -17,7 +17,7 @@ UNITS = clips.h264(640, 360, 6 * GOP)
 
 def frames_of(watch: Watch, until: int) -> list[NDArray[np.uint8]]:
     """Take frames until so many were captured."""
-    found = []
+    found: list[NDArray[np.uint8]] = []
     while len(found) < until:
         item = watch.take(10)
         assert isinstance(item, Frame), item

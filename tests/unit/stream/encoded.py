@@ -51,12 +51,13 @@ def encode(stream: str, count: int = 4 * GOP) -> list[Any]:
     encoder: Any = av.CodecContext.create(codec, "w")
     encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
     encoder.time_base, encoder.framerate, encoder.options = Fraction(1, 25), Fraction(25), options
-    packets = []
+    packets: list[Any] = []
     for n, image in enumerate(images(count)):
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")
         frame.pts = n
         packets += encoder.encode(frame)
-    return packets + encoder.encode(None)
+    packets += encoder.encode(None)
+    return packets
 
 
 def decode(
@@ -89,7 +90,8 @@ def decode(
 
 
 def luma(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    return frame.to_ndarray(format="gray")
+    plane: NDArray[np.uint8] = frame.to_ndarray(format="gray").astype(np.uint8, copy=False)
+    return plane
 
 
 def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
