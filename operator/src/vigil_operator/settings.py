@@ -7,8 +7,7 @@ from pydantic_settings import NoDecode
 
 from vigil_contracts.ids import DNS_LABEL
 from vigil_contracts.resources.scheduling import LabelKey, LabelText
-from vigil_runtime.photos import IpNetwork, parse_networks
-from vigil_runtime.settings import BusSettings, HttpSettings, split_list
+from vigil_runtime.settings import BusSettings, HttpSettings, IpNetwork, parse_networks, split_list
 
 Label = Annotated[str, Field(pattern=f"^{DNS_LABEL.pattern}$")]
 OWN_LABELS: Final = ("app.kubernetes.io/", "vigil.dev/")

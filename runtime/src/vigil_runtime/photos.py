@@ -24,7 +24,7 @@ import httpx
 
 from vigil_contracts.addresses import shown_address
 from vigil_contracts.registry import MAX_PHOTO_BYTES
-from vigil_runtime.settings import split_list
+from vigil_runtime.settings import IpNetwork
 
 MAX_REDIRECTS: Final = 3
 DEADLINE_S: Final = 20.0
@@ -38,7 +38,6 @@ LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
 """RFC 8215: a network's own, with the IPv4 address where it likes; not global, which not every Python knows."""
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class DownloadError(Exception):
@@ -66,11 +65,6 @@ class Target:
     url: httpx.URL
     host: str
     addresses: tuple[IpAddress, ...]
-
-
-def parse_networks(text: str) -> tuple[IpNetwork, ...]:
-    """Return the networks of a text with commas, such as `10.20.0.0/16,fd00::/8`; raise ValueError."""
-    return tuple(ipaddress.ip_network(part) for part in split_list(text))
 
 
 def is_allowed(address: IpAddress, allowed: Sequence[IpNetwork]) -> bool:

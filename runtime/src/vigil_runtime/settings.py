@@ -1,5 +1,6 @@
 """Settings of the programs: read from variables with the prefix VIGIL_, with one kind of error."""
 
+import ipaddress
 import re
 from typing import Annotated, Final, Literal, TypeVar
 
@@ -10,6 +11,8 @@ from pydantic_settings.exceptions import SettingsError as UnreadableError
 from vigil_contracts.ids import DNS_LABEL
 
 PREFIX: Final = "VIGIL_"
+
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class SettingsError(Exception):
@@ -82,3 +85,8 @@ def load(kind: type[Settings]) -> Settings:
 def split_list(text: str) -> list[str]:
     """Return the parts of a text with commas, without spaces and empty parts."""
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def parse_networks(text: str) -> tuple[IpNetwork, ...]:
+    """Return the networks of a text with commas, such as `10.20.0.0/16,fd00::/8`; raise ValueError."""
+    return tuple(ipaddress.ip_network(part) for part in split_list(text))

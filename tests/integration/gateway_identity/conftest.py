@@ -6,11 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 from tests.integration.gateway_identity import database
 from tests.integration.gateway_identity.making import axis
-from tests.integration.gateway_identity.running import Bench, Bus, bench, connect_bus, running_program
-from tests.support.servers import NatsServer, PostgresServer
+from tests.integration.gateway_identity.running import (
+    Bench,
+    Bus,
+    bench,
+    client_of,
+    connect_bus,
+    running_program,
+    until_ready,
+)
+from tests.support.servers import NatsServer, PostgresServer, TritonServer
 
 from vigil_gateway.identity.program import IdentityProgram
 from vigil_gateway.migrations.upgrade import upgrade
@@ -85,3 +94,12 @@ async def identity(
             return await stack.enter_async_context(running_program(**given))
 
         yield start
+
+
+@pytest.fixture
+async def http(identity: Callable[..., Any], open_triton: TritonServer) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a client of a program with real models."""
+    program = await identity(triton_urls=open_triton.address)
+    await until_ready(program.port)
+    async with client_of(program.port) as client:
+        yield client

@@ -7,7 +7,7 @@ import json
 import struct
 import threading
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +57,6 @@ def bomb() -> bytes:
     header = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)
     data = zlib.compress(bytes(100_000_000), 9)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-
-
-@pytest.fixture
-async def http(identity: Start, open_triton: TritonServer) -> AsyncIterator[httpx.AsyncClient]:
-    program = await identity(triton_urls=open_triton.address)
-    await until_ready(program.port)
-    async with client_of(program.port) as client:
-        yield client
 
 
 REFUSED: dict[str, tuple[Callable[[], bytes], set[str]]] = {

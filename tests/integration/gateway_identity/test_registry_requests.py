@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -10,8 +10,7 @@ import pytest
 from tests.integration.gateway_identity import database
 from tests.integration.gateway_identity.enrolling import photo, put
 from tests.integration.gateway_identity.making import camera_resource, subject_resource
-from tests.integration.gateway_identity.running import TOKEN, client_of, until_ready
-from tests.support.servers import TritonServer
+from tests.integration.gateway_identity.running import TOKEN
 
 from vigil_contracts.registry import enrolment_digest
 from vigil_contracts.resources import Subject
@@ -19,14 +18,6 @@ from vigil_contracts.resources import Subject
 pytestmark = pytest.mark.integration
 
 Start = Callable[..., Any]
-
-
-@pytest.fixture
-async def http(identity: Start, open_triton: TritonServer) -> AsyncIterator[httpx.AsyncClient]:
-    program = await identity(triton_urls=open_triton.address)
-    await until_ready(program.port)
-    async with client_of(program.port) as client:
-        yield client
 
 
 async def test_a_receipt_belongs_to_one_subject(http: httpx.AsyncClient) -> None:

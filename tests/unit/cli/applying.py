@@ -22,8 +22,9 @@ from vigil_cli.supervisor import ProcessSpec, Supervisor
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import EnrolmentReport
 from vigil_contracts.resources import Site, check
-from vigil_runtime.photos import Downloader, parse_networks
+from vigil_runtime.photos import Downloader
 from vigil_runtime.registry.client import RegistryClient
+from vigil_runtime.settings import parse_networks
 
 PHOTO = b"a photo"
 SHA = hashlib.sha256(PHOTO).hexdigest()

@@ -19,7 +19,7 @@ from vigil_cli.view.preparation import show_preparation
 from vigil_cli.view.screen import screen
 from vigil_contracts.resources import Camera, Metadata, SourceType
 from vigil_contracts.resources.camera import CameraSource, CameraSpec
-from vigil_runtime.photos import IpNetwork, parse_networks
+from vigil_runtime.settings import IpNetwork, parse_networks
 
 WEBCAM = Path("/dev/video0")
 DETACH_TIMEOUT_S = 600

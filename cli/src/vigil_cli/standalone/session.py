@@ -33,8 +33,9 @@ from vigil_cli.supervisor.completion import run_to_completion
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import EnrolmentReport
 from vigil_contracts.resources import Camera
-from vigil_runtime.photos import Downloader, IpNetwork
+from vigil_runtime.photos import Downloader
 from vigil_runtime.registry.client import RegistryClient
+from vigil_runtime.settings import IpNetwork
 
 SERVERS_TIMEOUT_S = 180
 """Postgres may replay its log, and Triton loads its models on a busy machine."""
