@@ -31,6 +31,7 @@ STEPS_BACK = {
         " ALTER COLUMN sighting_opened_at SET NOT NULL, ALTER COLUMN revision SET NOT NULL;"
         " UPDATE alembic_version SET version_num = '0004'"
     ),
+    "0006": "UPDATE alembic_version SET version_num = '0005'",
 }
 """SQL that turns a schema into the one before it. Programs only upgrade: a new migration needs its lines here."""
 VERSION = "SELECT version_num FROM alembic_version"

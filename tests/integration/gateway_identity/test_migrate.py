@@ -120,6 +120,32 @@ async def test_the_fifth_step_keeps_events_and_serves_older_programs(shared_post
     await old.close()
 
 
+async def test_the_sixth_step_hides_what_addresses_held(shared_postgres: PostgresServer) -> None:
+    url = await shared_postgres.new_database()
+    await at_step(url, "0005")
+    old = await asyncpg.connect(url)
+    camera = {"spec": {"source": {"type": "RTSP", "url": "rtsp://h/1?user=a&password=SECRET"}}}
+    photos = [{"name": "p", "url": "https://h/p.jpg?X-Amz-Signature=SECRET", "sha256": "0" * 64}]
+    subject = {"spec": {"displayName": 'Ann "O\'Hara" %1 :x', "photos": photos}}
+    put = "INSERT INTO cameras (namespace, name, site, resource) VALUES ('a', $1, 'c', $2::jsonb)"
+    await old.executemany(put, [("door", json.dumps(camera)), ("plain", '{"spec": {"x": 1}}')])
+    await old.execute(
+        "INSERT INTO subjects (id, namespace, name, display_name, resource)"
+        " VALUES (gen_random_uuid(), 'a', 'ann', 'Ann', $1::jsonb)",
+        json.dumps(subject),
+    )
+    assert await upgrade(url) == revisions()[-1]
+    assert json.loads(await old.fetchval("SELECT resource FROM cameras WHERE name = 'door'")) == {
+        "spec": {"source": {"type": "RTSP", "url": "rtsp://h/1?…"}}
+    }
+    assert json.loads(await old.fetchval("SELECT resource FROM cameras WHERE name = 'plain'")) == {"spec": {"x": 1}}
+    kept = json.loads(await old.fetchval("SELECT resource FROM subjects"))["spec"]
+    assert kept["displayName"] == subject["spec"]["displayName"]
+    assert kept["photos"] == [{**photos[0], "url": "https://h/p.jpg?…"}]
+    assert await old.fetchval("SELECT oldest FROM schema_support") == "0002"
+    await old.close()
+
+
 async def at_step(url: str, revision: str) -> None:
     """Bring a database to an older step."""
     engine = steps.new_engine(url)

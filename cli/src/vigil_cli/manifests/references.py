@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vigil_cli.manifests.declared import Declared, Manifests
 from vigil_cli.manifests.findings import Finding, Severity
+from vigil_cli.manifests.outlines import check_outlines
 from vigil_cli.manifests.stores import Store
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import MAX_PHOTO_BYTES
@@ -17,11 +18,12 @@ from vigil_contracts.resources.subject import Photo
 
 
 def check_references(manifests: Manifests) -> list[Finding]:
-    """Return findings for all broken references, and for fields that have no effect without a cluster."""
+    """Return findings for broken references, doubtful outlines, and fields that have no effect without a cluster."""
     found: list[Finding] = []
     for camera in manifests.cameras.values():
         found += [camera.origin.finding(problem) for problem in _camera(camera, manifests)]
-        found += [camera.origin.finding(problem, Severity.WARNING) for problem in _without_effect(camera.resource)]
+        doubts = [*_without_effect(camera.resource), *check_outlines(camera.resource)]
+        found += [camera.origin.finding(problem, Severity.WARNING) for problem in doubts]
     for subject in manifests.subjects.values():
         for index, photo in enumerate(subject.resource.spec.photos):
             problems = _photo(subject, photo, manifests)

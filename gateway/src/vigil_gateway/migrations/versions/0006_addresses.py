@@ -23,7 +23,7 @@ def upgrade() -> None:
     connection = op.get_bind()
     for table in TABLES:
         found = connection.execute(
-            sa.text(f"SELECT ctid::text, resource::text FROM {table} WHERE resource::text LIKE '%://%'")  # noqa: S608 - of TABLES
+            sa.text(f"SELECT ctid::text, resource::text FROM {table} WHERE resource::text LIKE '%://%' FOR UPDATE")  # noqa: S608 - of TABLES
         )
         for place, stored in found.fetchall():
             hidden = json.dumps(hide_in(json.loads(stored)))
