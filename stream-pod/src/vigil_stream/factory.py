@@ -19,6 +19,7 @@ from vigil_stream.capture import Sampler, Source, Watchdog, make_source
 from vigil_stream.capture.liveness import Liveness
 from vigil_stream.capture.loop import CaptureLoop
 from vigil_stream.capture.slot import Slot
+from vigil_stream.capture.upright import Upright
 from vigil_stream.counters import Counters
 from vigil_stream.frame_pipeline import FramePipeline
 from vigil_stream.journal_writer import JournalWriter
@@ -118,7 +119,10 @@ def build(settings: Settings, camera: Camera, folder: Path, *, stop: threading.E
     live = spec.source.type is not SourceType.FILE
     masks = polygons(spec.detection.privacy_masks)
     masked = FrameMask(masks).applied if masks else None
-    capture = CaptureLoop(make, slot, status, sampler, watchdogs[0], live=live, masked=masked, liveness=liveness)
+    upright = Upright(spec.source.rotation, mirror=spec.source.mirror)
+    capture = CaptureLoop(
+        make, slot, status, sampler, watchdogs[0], live=live, upright=upright, masked=masked, liveness=liveness
+    )
     analysis = AnalysisLoop(pipeline, slot, status, watchdogs[1])
     _watch_counters(counters, sampler, slot, pipeline, analysis)
     status.counters = counters.save

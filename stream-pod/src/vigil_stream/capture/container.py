@@ -4,6 +4,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,6 +97,7 @@ class ContainerSource:
         self._container: Any = None
         self._stream: Any = None
         self._bad_in_a_row = 0
+        self._rewound = False
         self._opening_log: list[str] = []
         self._keyframes = KeyframeWait(plan.shown, self._liveness, 0.0)
         self._read_timeout_s = POLL_S if plan.resumes else self._liveness.limit_s
@@ -180,13 +182,25 @@ class ContainerSource:
                 return
             if self._pace is None:
                 raise SourceError(SourceReason.STOPPED, f"{self._plan.shown} ended the stream")
-            if sampler.captured == before:
+            nothing = sampler.captured == before
+            if nothing and not self._rewound:
                 raise undecodable(self._plan.shown)
             if not self._plan.loop:
                 return
-            self._container.seek(0)
+            self._rewind(by_seeking=not nothing)
             self._pace.next_pass()
             sampler.cut = True
+
+    def _rewind(self, *, by_seeking: bool) -> None:
+        """Go back to the beginning of a file; single images and raw streams have to be opened again."""
+        self._rewound = False
+        if by_seeking:
+            with suppress(av.FFmpegError):
+                self._container.seek(0)
+                self._rewound = True
+                return
+        self.close()
+        self.open()
 
     def _one_pass(self, sampler: Sampler, frozen: FrozenDetector | None) -> Iterator[av.VideoFrame]:
         """Read to the end. Of frames that need no others, such as JPEG, only the sampled ones are decoded."""
@@ -204,6 +218,7 @@ class ContainerSource:
                 if feed is not None:
                     feed.frame(frame)
                 if self._offer(frame, sampler):
+                    sampler.aspect = self._stream.sample_aspect_ratio or context.sample_aspect_ratio
                     yield frame
 
     def _choose(self, packet: Any, decoder: SoundDecoder, sampler: Sampler) -> Iterator[av.VideoFrame]:  # noqa: ANN401 - PyAV's packets are generic over streams
@@ -214,6 +229,7 @@ class ContainerSource:
         found = self._decode(packet, decoder)
         if self._pace is None:
             sampler.rest(time.monotonic() - started)
+        sampler.aspect = self._stream.sample_aspect_ratio
         yield from found
 
     def _offer(self, item: Any, sampler: Sampler) -> bool:  # noqa: ANN401 - a packet or a frame

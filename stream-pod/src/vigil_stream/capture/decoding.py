@@ -86,7 +86,7 @@ class SoundDecoder:
             return [], True
         try:
             with self._log.reading():
-                decoded: list[av.VideoFrame] = packet.decode()
+                decoded: list[av.VideoFrame] = self._context.decode(packet)
         except av.FFmpegError:
             self.failed = True
             return [], True

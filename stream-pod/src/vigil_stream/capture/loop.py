@@ -17,6 +17,7 @@ from vigil_stream.capture.liveness import Liveness
 from vigil_stream.capture.luma import LumaReader, fingerprint
 from vigil_stream.capture.slot import Frame, Slot
 from vigil_stream.capture.source import Sampler, Source, SourceInfo, Watchdog
+from vigil_stream.capture.upright import Upright
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ class CaptureLoop:
         Returns a fresh source for every attempt; may raise SourceError.
     live
         A real camera, whose video can freeze; not a file.
+    upright
+        Turns frames upright, before masks and all that follows.
     masked
         Returns a frame in memory with black where a privacy mask covers it; called before anything else sees the frame.
     liveness
@@ -70,6 +73,7 @@ class CaptureLoop:
         watchdog: Watchdog,
         *,
         live: bool,
+        upright: Upright | None = None,
         masked: Callable[[av.VideoFrame], av.VideoFrame] | None = None,
         liveness: Liveness | None = None,
     ) -> None:
@@ -79,6 +83,7 @@ class CaptureLoop:
         self._sampler = sampler
         self._watchdog = watchdog
         self._live = live
+        self._upright = upright or Upright()
         self._masked = masked
         self._converter = Converter()
         self._liveness = liveness or Liveness()
@@ -130,7 +135,7 @@ class CaptureLoop:
             if stop.is_set():
                 return
             now, captured_at = time.monotonic(), time.time()
-            frame, unmasked = self._with_mask(sampled)
+            frame, unmasked = self._with_mask(self._upright.apply(sampled, sampler.aspect))
             luma = self._luma.read(frame)
             if frozen is not None:
                 frozen.add_decoded(luma.fingerprint if unmasked is None else unmasked, now)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Protocol
 
 import av
@@ -76,7 +77,7 @@ class Sampler:
         Frames per second to choose, on a fixed grid of time so that the rate does not drift.
     """
 
-    __slots__ = ("_due", "_period", "captured", "corrupt", "cut", "left_out", "skipped")
+    __slots__ = ("_due", "_period", "aspect", "captured", "corrupt", "cut", "left_out", "skipped")
 
     def __init__(self, fps: float) -> None:
         self._period = 1 / fps
@@ -88,6 +89,8 @@ class Sampler:
         """Frames that were damaged, or depend on such ones, and do not count."""
         self.skipped = 0
         """Frames that were not decoded because the stream was behind."""
+        self.aspect: Fraction | None = None
+        """Set by a source: width of a pixel of the next frame, of its height; None: not known."""
         self.cut = False
         """Set by a source whose next frame does not follow from the one before, such as in a file's second pass."""
 
