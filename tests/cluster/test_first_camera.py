@@ -1,4 +1,4 @@
-"""From nothing to a name: chart installed, Camera applied, and somebody outside the cluster hears who was there."""
+"""From nothing to a name: chart installed, Camera applied, and a client outside the cluster receives the name."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from tests.support.waiting import eventually, wait_until
 pytestmark = [pytest.mark.timeout(1800), pytest.mark.usefixtures("helm")]
 
 MIRANDA, BIDEN, STAGE = "lin-manuel-miranda", "joe-biden", "stage"
-HEARD_S, GONE_S = 60, 60
+RECEIVED_S, GONE_S = 60, 60
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +49,15 @@ async def test_a_subscriber_outside_receives_only_true_matches(story: Story) -> 
         for name in (MIRANDA, BIDEN):
             await asyncio.to_thread(story.ready, "subject", name)
         say(f"both Subjects Ready after {time.monotonic() - begun:.1f} s")
-        await eventually(lambda: [e for e in client.events if who(e) == MIRANDA], HEARD_S, "Miranda is heard")
-        say(f"Miranda heard outside the cluster after {time.monotonic() - begun:.1f} s")
+        await eventually(lambda: [e for e in client.events if who(e) == MIRANDA], RECEIVED_S, "Miranda is received")
+        say(f"Miranda received outside the cluster after {time.monotonic() - begun:.1f} s")
         enough = len(client.events) + 30
-        await eventually(lambda: len(client.events) >= enough, HEARD_S, "the clip is played again")
+        await eventually(lambda: len(client.events) >= enough, RECEIVED_S, "the clip is played again")
     except AssertionError as error:
-        heard = [
+        received = [
             (event["cursor"], event["identity"]["status"], event["identity"]["similarity"]) for event in client.events
         ]
-        error.add_note(f"heard over {client.connections} connections: {heard}; refused {client.refused}")
+        error.add_note(f"received over {client.connections} connections: {received}; refused {client.refused}")
         error.add_note(await asyncio.to_thread(story.seen, STAGE))
         raise
     finally:

@@ -63,7 +63,7 @@ def test_the_words_of_an_earlier_pod_are_none_about_the_next_one(
 
     def starts() -> None:
         ns.wait_reason("handed", "Starting")
-        wait_until(lambda: ns.is_observed("handed"), 20, "the spec as it is now was judged")
+        wait_until(lambda: ns.is_observed("handed"), 20, "the current spec is observed")
         found = [ns.condition("handed", kind)["status"] for kind in ("Ready", "Reconciling", "Stalled")]
         assert found == ["False", "True", "False"]
 

@@ -1,4 +1,4 @@
-"""Many Cameras on pretended nodes: what it takes, printed; nothing is judged by the clock.
+"""Many Cameras on pretended nodes: what it takes, printed; no assertion is timed.
 
 A whole test run takes 200. `VIGIL_TEST_CAMERAS=1000 python -m pytest tests/cluster/test_operator_scale.py -s` shows the
 figures of a thousand, on a machine that does nothing else.
@@ -259,14 +259,14 @@ async def _quiet(cluster: KwokCluster, mark: int) -> None:
 
 
 async def _restarted(cluster: KwokCluster, operator: Operator, figures: Figures, api: Writer) -> None:
-    """Kill it, start it again, and wait until every Camera was judged anew; no pod may have been touched."""
+    """Kill it, start it again, and wait until every Camera has its conditions again; no pod may have been touched."""
     before = {pod["metadata"]["uid"] for pod in await api.all(Kind.POD)}
     mark, started = cluster.audit_size(), time.monotonic()
     operator.kill()
     await asyncio.to_thread(operator.start)
-    await eventually(lambda: _streaming(operator, CAMERAS + STEADY), 240, "every Camera is judged", poll_s=0.5)
+    await eventually(lambda: _streaming(operator, CAMERAS + STEADY), 240, "every Camera has conditions", poll_s=0.5)
     figures.report(
-        "killed, started, to every Camera judged",
+        "killed, started, to conditions of every Camera",
         f"{time.monotonic() - started:.1f} s, of which 15 s wait for the Lease",
     )
     children = [

@@ -170,10 +170,10 @@ def small_identity() -> Iterator[Identity]:
 
 def test_capacity_is_shared_and_outlives_a_restart(api_cluster: ApiCluster, tmp_path: Path) -> None:
     """Namespaces without a Site share it; waiting Cameras go on waiting until it is known again."""
-    first, second, third = worlds = [NamespaceClient.fresh(api_cluster, f"tenant-{name}") for name in "abc"]
-    for ns, name in zip(worlds, ("runs", "runs", "waits"), strict=True):
+    first, second, third = tenants = [NamespaceClient.fresh(api_cluster, f"tenant-{name}") for name in "abc"]
+    for ns, name in zip(tenants, ("runs", "runs", "waits"), strict=True):
         ns.apply(camera(name, ns.namespace))
-    namespaces = ",".join(ns.namespace for ns in worlds)
+    namespaces = ",".join(ns.namespace for ns in tenants)
     with small_identity() as identity:
         wired = {"VIGIL_NAMESPACES": namespaces, "VIGIL_REGISTRY_URL": identity.url, "VIGIL_REGISTRY_TOKEN": "t"}
         with operating(api_cluster, first.namespace, tmp_path, **wired) as operator:

@@ -23,8 +23,8 @@ from vigil_contracts.events import CameraState
 
 pytestmark = pytest.mark.cluster
 
-QUARREL_S = 20.0
-QUARREL_TRIES = 8
+CONFLICT_S = 20.0
+CONFLICT_TRIES = 8
 """Pauses that begin with half a second and are doubled leave room for six tries in that time."""
 AWAY_S = 30.0
 """Longer than the shipped Lease lasts and its renewal takes, so that the operator ends and starts into nothing."""
@@ -41,7 +41,7 @@ def writes(cluster: ApiCluster, since: int) -> list[Request]:
     return [one for one in cluster.requests(since) if one.user == USER and one.is_write and one.resource != "leases"]
 
 
-def in_peace(seconds: float) -> None:
+def wait_quietly(seconds: float) -> None:
     """Let time pass in which nothing is to happen."""
     end = time.monotonic() + seconds
     wait_until(lambda: time.monotonic() > end, seconds + 30, "a while in peace", poll_s=1)
@@ -79,7 +79,9 @@ def test_a_killed_operator_converges_and_restarts_nothing(api_cluster: ApiCluste
         mark = api_cluster.audit_size()
         second.start()
         wait_until(lambda: len(deployments(ns)) == 50, 90, "all are made")
-        wait_until(lambda: all(ready_reasons(ns).get(name) == "PodPending" for name in names), 60, "all are judged")
+        wait_until(
+            lambda: all(ready_reasons(ns).get(name) == "PodPending" for name in names), 60, "all have conditions"
+        )
         after = deployments(ns)
         assert set(after) == {f"camera-{name}" for name in names}, "no duplicate"
         assert {name: after[name] for name in before} == before, "what was there was not touched"
@@ -162,10 +164,10 @@ def test_who_fights_for_a_field_is_named_and_not_fought_for_ever(own_api_cluster
         assert ".spec.replicas" in message
         assert ns.condition("fought", "Stalled")["status"] == "True"
         mark = api_cluster.audit_size()
-        in_peace(QUARREL_S)
+        wait_quietly(CONFLICT_S)
         tried = writes(api_cluster, mark)
         assert [one for one in tried if one.code < 300] == [], "nothing is taken back"
-        assert 0 < len(tried) <= QUARREL_TRIES, "it asks with growing pauses whether the other has given up"
+        assert 0 < len(tried) <= CONFLICT_TRIES, "it tries with growing pauses"
         assert (ns.find("deployment", "camera-fought") or {})["spec"]["replicas"] == 2
 
 

@@ -1,4 +1,4 @@
-"""Promises about the repository itself."""
+"""Rules of the repository itself."""
 
 import re
 import subprocess

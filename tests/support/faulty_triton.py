@@ -1,4 +1,4 @@
-"""A server that speaks Triton's protocol and fails on demand: what a real Triton cannot be made to do."""
+"""A server of Triton's protocol that fails on demand, as a real Triton cannot."""
 
 import threading
 from collections.abc import Callable

@@ -78,7 +78,7 @@ async def test_a_refused_listener_reports_it_and_recovers(own_nats: NatsServer, 
         return found is not None and found.beat.state is state
 
     try:
-        await eventually(lambda: heartbeat(CameraState.STREAMING), 30, "a heartbeat is heard", poll_s=0.2)
+        await eventually(lambda: heartbeat(CameraState.STREAMING), 30, "a heartbeat arrives", poll_s=0.2)
         assert error_of(heartbeats) == ""
         change_token(own_nats, tmp_path / "nats" / "nats.conf", own_nats.token, "another")
         message = await eventually(lambda: error_of(heartbeats), 30, "the error is reported")
@@ -87,7 +87,7 @@ async def test_a_refused_listener_reports_it_and_recovers(own_nats: NatsServer, 
         assert own_nats.token not in message
         change_token(own_nats, tmp_path / "nats" / "nats.conf", "another", own_nats.token)
         await eventually(lambda: not error_of(heartbeats), 30, "it is let in again")
-        await eventually(lambda: heartbeat(CameraState.RECONNECTING), 30, "heartbeats are heard again", poll_s=0.2)
+        await eventually(lambda: heartbeat(CameraState.RECONNECTING), 30, "heartbeats arrive again", poll_s=0.2)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

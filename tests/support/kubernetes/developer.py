@@ -124,7 +124,7 @@ def down() -> None:
 
 
 def environment(cluster: Held) -> str:
-    """Write the lines of shell after which kubectl and helm are found and speak to the cluster."""
+    """Write the lines of shell after which kubectl and helm are found and use the cluster."""
     folders = dict.fromkeys(str(programs.program(name).parent) for name in COMMANDS)
     return f'export KUBECONFIG={shlex.quote(cluster.kubeconfig)}\nexport PATH={shlex.quote(":".join(folders))}:"$PATH"'
 

@@ -86,13 +86,13 @@ def test_latency_counts_only_revisions_of_a_new_best_shot() -> None:
     captured = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     at = {"capturedAt": captured, "embeddedAt": captured + dt.timedelta(milliseconds=40)}
     stations = {name: moment.isoformat() for name, moment in at.items()}
-    heard = [
+    received = [
         read_event(_event(**stations), captured.timestamp() + 0.1),
         read_event(_event(capturedAt=stations["capturedAt"]), captured.timestamp() + 9),
         read_event(_event(), captured.timestamp() + 9),
     ]
-    assert heard[0].subject == "ada"
-    found = windows.latencies_ms(heard)
+    assert received[0].subject == "ada"
+    found = windows.latencies_ms(received)
     assert found == {"subscriber": [pytest.approx(100)], "embedded": [pytest.approx(40)]}
 
 

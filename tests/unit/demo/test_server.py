@@ -1,4 +1,4 @@
-"""The demo's video server speaks what cameras speak; read by the stream pod's own sources."""
+"""The demo's video server serves what cameras serve; read by the stream pod's own sources."""
 
 import asyncio
 import contextlib

@@ -45,9 +45,9 @@ MALLORY = [0, 0, 1.0]
 )
 def test_only_photos_of_one_person_are_accepted(vectors: list[list[float]], accepted: list[bool]) -> None:
     """Of the one whom most of the photos show."""
-    judged = same_person([photo(f"p{n}", vector) for n, vector in enumerate(vectors)], LEAST)
-    assert [one.accepted for one in judged] == accepted
-    for one in judged:
+    assessed = same_person([photo(f"p{n}", vector) for n, vector in enumerate(vectors)], LEAST)
+    assert [one.accepted for one in assessed] == accepted
+    for one in assessed:
         assert (one.vector is not None) == one.accepted
         if not one.accepted:
             assert one.reason == PhotoReason.NOT_THE_SAME_PERSON

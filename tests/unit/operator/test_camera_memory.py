@@ -100,7 +100,7 @@ def mentions(value: Any, path: str, seen: set[int]) -> Iterator[str]:
 
 
 async def test_nothing_of_a_camera_remains_after_its_deletion(context: ReconcileContext) -> None:
-    """It is registered, written, heard and in conflict before; afterwards only its removal from identity is known."""
+    """It is registered, written, alive and in conflict before; afterwards only its removal from identity is known."""
 
     async def accept(request: web.Request) -> web.Response:
         return web.json_response({"erasedAt": "2026-05-01T12:00:00Z"} if request.method == "DELETE" else {})

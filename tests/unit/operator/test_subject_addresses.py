@@ -234,7 +234,7 @@ async def test_all_photos_together_are_no_more_than_identity_takes(
 async def test_what_identity_no_longer_knows_is_fetched_again(bench: Bench, photos: Photos, identity: Identity) -> None:
     photos.there = {"one": b"one"}
     await bench.enroll(one=b"one", two=b"two")
-    identity.known.clear()  # it serves another model, and the operator has not heard of it yet
+    identity.known.clear()  # it serves another model, and the operator has not read that yet
     photos.there["two"] = b"two"
     bench.pass_time()
     _, again_s = await bench.enroll(one=b"one", two=b"two")
