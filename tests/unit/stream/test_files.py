@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -104,12 +105,13 @@ def test_any_file_loops(name: str, tmp_path: Path) -> None:
 def test_a_decoder_slower_than_its_stream_does_not_fall_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Frames that are too old are not decoded; decoding begins again at a keyframe."""
     now = [100.0]
-    monkeypatch.setattr(backlog.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     packets, sampler = encoded.encode("h264", 20 * encoded.GOP), Sampler(1000)
     context: Any = av.CodecContext.create("h264", "r")
     prepare(context)
     slow = SoundDecoder(context, sampler, live=True)
-    delays, shown = [], []
+    delays: list[float] = []
+    shown: list[tuple[Any, Any]] = []
     for n, packet in enumerate(packets):
         sent = av.Packet(bytes(packet))
         sent.pts = sent.dts = n

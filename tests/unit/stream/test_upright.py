@@ -16,7 +16,7 @@ from vigil_stream.capture.upright import Upright
 WIDTH, HEIGHT = 64, 48
 
 
-def picture() -> NDArray[np.uint8]:
+def blocks_image() -> NDArray[np.uint8]:
     """Return a grey image [48,64] of blocks, none of whose turns and flips equals another."""
     blocks = np.array([[250, 40, 90, 10], [130, 170, 60, 30], [200, 20, 110, 230]], np.uint8)
     return blocks.repeat(16, axis=0).repeat(16, axis=1)
@@ -40,16 +40,16 @@ def assert_shows(made: av.VideoFrame, image: NDArray[np.uint8]) -> None:
 @pytest.mark.parametrize("mirror", [False, True])
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 def test_a_camera_that_hangs_turned(rotation: int, mirror: bool, pixel_format: str) -> None:
-    expected = np.rot90(picture(), -rotation // 90)
+    expected = np.rot90(blocks_image(), -rotation // 90)
     if mirror:
         expected = expected[:, ::-1]
     upright = Upright(rotation, mirror=mirror)
     for _ in range(3):
-        assert_shows(upright.apply(frame(picture(), pixel_format)), expected)
+        assert_shows(upright.apply(frame(blocks_image(), pixel_format)), expected)
 
 
 def test_an_upright_frame_is_passed_on_itself() -> None:
-    before = frame(picture())
+    before = frame(blocks_image())
     assert Upright().apply(before) is before
     assert Upright().apply(before, Fraction(1)) is before
 
@@ -67,9 +67,9 @@ def test_an_upright_frame_is_passed_on_itself() -> None:
     ],
 )
 def test_pixels_become_square(aspect: Fraction | None, size: tuple[int, int]) -> None:
-    made = Upright().apply(frame(picture()), aspect)
+    made = Upright().apply(frame(blocks_image()), aspect)
     assert (made.width, made.height) == size
-    turned = Upright(90).apply(frame(picture()), aspect)
+    turned = Upright(90).apply(frame(blocks_image()), aspect)
     assert (turned.height, turned.width) == size
 
 
@@ -84,7 +84,7 @@ def test_rotation(name: str) -> None:
     assert np.abs(grey(made) - expected).mean() < 3
 
 
-_TURNS = {
+_TURNS: dict[str, tuple[Any, Any]] = {
     "as it is": ((1, 0, 0, 1), lambda image: image),
     "left and right": ((-1, 0, 0, 1), lambda image: image[:, ::-1]),
     "up and down": ((1, 0, 0, -1), lambda image: image[::-1]),
@@ -115,20 +115,22 @@ def film(image: NDArray[np.uint8], matrix: tuple[int, int, int, int]) -> io.Byte
 @pytest.mark.parametrize("turn", list(_TURNS))
 def test_every_turn_and_flip_of_a_display_matrix(turn: str) -> None:
     matrix, expected = _TURNS[turn]
-    with av.open(film(picture(), matrix)) as container:
+    container: Any
+    with av.open(film(blocks_image(), matrix)) as container:
         made = Upright().apply(next(container.decode(video=0)))
-    assert_shows(made, np.ascontiguousarray(expected(picture())))
+    assert_shows(made, np.ascontiguousarray(expected(blocks_image())))
 
 
 def test_a_camera_is_turned_after_its_stream() -> None:
-    with av.open(film(picture(), _TURNS["clockwise"][0])) as container:
+    container: Any
+    with av.open(film(blocks_image(), _TURNS["clockwise"][0])) as container:
         made = Upright(270).apply(next(container.decode(video=0)))
-    assert_shows(made, picture())
+    assert_shows(made, blocks_image())
 
 
 def test_an_interlaced_frame_shows_one_moment() -> None:
     """Every second line is of another moment; both at once are a comb that no embedder knows."""
-    first, second = picture(), np.roll(picture(), 16, axis=1)
+    first, second = blocks_image(), np.roll(blocks_image(), 16, axis=1)
     woven = first.copy()
     woven[1::2] = second[1::2]
     codec: Any = av.CodecContext.create("mpeg2video", "w")
@@ -147,5 +149,5 @@ def test_an_interlaced_frame_shows_one_moment() -> None:
 
 def test_a_change_of_size_in_the_middle() -> None:
     upright = Upright(90)
-    for image in (picture(), picture()[:32], picture().T.copy()):
+    for image in (blocks_image(), blocks_image()[:32], blocks_image().T.copy()):
         assert_shows(upright.apply(frame(image)), np.ascontiguousarray(np.rot90(image, -1)))
