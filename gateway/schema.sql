@@ -298,6 +298,8 @@ ALTER TABLE ONLY public.subjects
 
 CREATE INDEX erasures_by_key ON public.erasures USING btree (key_digest, started_at);
 
+CREATE INDEX events_by_previous_subject ON public.events USING btree (((payload #>> '{previous,subjectId}'::text[]))) WHERE ((payload #>> '{previous,subjectId}'::text[]) IS NOT NULL);
+
 CREATE INDEX events_by_sighting ON public.events USING btree (sighting_id);
 
 CREATE INDEX events_by_subject ON public.events USING btree (((payload #>> '{identity,subject,subjectId}'::text[]))) WHERE ((payload #>> '{identity,subject,subjectId}'::text[]) IS NOT NULL);

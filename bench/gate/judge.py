@@ -85,7 +85,8 @@ def subject_id(name: str) -> uuid.UUID:
 def make_gallery(models: LocalModels, templates: Mapping[str, NDArray[np.float32]]) -> Gallery:
     """Return the gallery of some people for the embedder that is served."""
     info = models.embedder_info()
-    model = Model(info.model_id, info.embedding_size, info.match_threshold, info.match_margin)
+    limits = info.match_threshold, info.match_margin, info.same_person, info.other_person
+    model = Model(info.model_id, info.embedding_size, *limits)
     return Gallery(templates, model, {subject_id(name): _row(name) for name in templates})
 
 
@@ -108,11 +109,12 @@ def _row(name: str) -> SubjectRow:
 
 def identify(sighting: Sighting, gallery: Gallery) -> str | None:
     """Return the name that identity gives a revision; None for unknown and undetermined."""
-    face = decision.template(sighting)
-    if face is None:
+    probe = decision.probe(sighting)
+    if probe is None:
         return None
+    shots = decision.Shots(probe.agreement(), [gallery.search(shot) for shot in probe.shots])
     now = dt.datetime.now(dt.UTC)
-    decided = decision.decide(gallery.search(face.vector), gallery.subjects, gallery.model, None, now)
+    decided = decision.decide(gallery.search(probe.vector), gallery.subjects, gallery.model, None, now, shots)
     identity = decided.identity
     known = identity.status is IdentityStatus.KNOWN and identity.subject is not None
     return identity.subject.name if known and identity.subject else None

@@ -32,6 +32,7 @@ STEPS_BACK = {
         " UPDATE alembic_version SET version_num = '0004'"
     ),
     "0006": "UPDATE alembic_version SET version_num = '0005'",
+    "0007": "DROP INDEX events_by_previous_subject; UPDATE alembic_version SET version_num = '0006'",
 }
 """SQL that turns a schema into the one before it. Programs only upgrade: a new migration needs its lines here."""
 VERSION = "SELECT version_num FROM alembic_version"

@@ -166,3 +166,25 @@ async def test_an_erasure_waits_for_the_outbox(
     assert response.is_success, response.text
     check(response.json(), 5)
     assert all(match.identity.subject is None for match in await bus.matches())
+
+
+async def test_a_correction_does_not_keep_an_erased_name(prepared: str, bus: Bus, identity: Start) -> None:
+    """An event that takes her name back from a sighting names her too."""
+    program = await identity()
+    await until_ready(program.port)
+    first = a_sighting(axis(0), site=bus.site)
+    await bus.publish(first, a_sighting(axis(4), site=bus.site, sighting_id=first.sighting_id, revision=2))
+    corrected = "SELECT count(*) AS n FROM events WHERE payload #>> '{previous,name}' = 'ann'"
+
+    async def published() -> bool:
+        return await database.rows(prepared, f"{corrected} AND published_at IS NOT NULL") == [{"n": 1}]
+
+    await eventually(published, DEADLINE_S, "the correction is published")
+    async with client_of(program.port) as http:
+        response = await http.delete(ANN)
+    assert response.is_success, response.text
+    assert response.json()["counts"]["postgres.events"] == 2
+    assert await database.rows(prepared, "SELECT count(*) AS n FROM events WHERE payload::text LIKE '%ann%'") == [
+        {"n": 0}
+    ]
+    assert all(match.identity.subject is None and match.previous is None for match in await bus.matches())

@@ -11,7 +11,7 @@ from tests.integration.gateway_identity import database
 from tests.integration.gateway_identity.making import MODEL, THRESHOLD, a_sighting, axis, between, body, shot
 from tests.integration.gateway_identity.running import Bench, incoming
 
-from vigil_contracts.events import IdentityStatus, RejectReason, SightingState
+from vigil_contracts.events import IdentityReason, IdentityStatus, RejectReason, SightingState
 from vigil_contracts.ids import new_sighting_id
 from vigil_gateway.identity.incoming import Incoming
 from vigil_gateway.identity.recorder import Result
@@ -271,3 +271,31 @@ async def test_each_month_has_a_partition_of_its_own(ready: Bench) -> None:
     await ready.process(*(a_sighting(axis(0), site=ready.site, sighting_id=new_sighting_id(at)) for at in months))
     tables = await database.rows(ready.url, "SELECT DISTINCT tableoid::regclass::text AS name FROM sightings")
     assert sorted(row["name"] for row in tables) == sorted({f"sightings_{at:%Y_%m}" for at in months})
+
+
+async def test_a_name_that_is_taken_back_is_a_correction(ready: Bench) -> None:
+    """The event of a revision that names another, or nobody, names the Subject of the one before."""
+    await database.add_subject(ready.url, "ann", axis(0))
+    await database.add_subject(ready.url, "bob", axis(1))
+    await ready.models.load()
+    sighting_id = new_sighting_id()
+    for revision, face in enumerate((axis(0), axis(0), axis(1), axis(3), axis(3), axis(0)), 1):
+        await ready.process(a_sighting(face, site=ready.site, sighting_id=sighting_id, revision=revision))
+    named = [
+        (match.identity.subject and match.identity.subject.name, match.previous and match.previous.name)
+        for match in await database.matches(ready.url)
+    ]
+    assert named == [("ann", None), ("ann", None), ("bob", "ann"), (None, "bob"), (None, None), ("ann", None)]
+
+
+async def test_shots_of_two_people_are_nobodys(ready: Bench) -> None:
+    """Each alone would be named, and both together too, as the first."""
+    await database.add_subject(ready.url, "ann", axis(0))
+    await database.add_subject(ready.url, "bob", axis(1))
+    await ready.models.load()
+    both = [shot(axis(0), quality=0.9), shot(axis(1), quality=0.6)]
+    sighting = a_sighting(site=ready.site, shots=both)
+    await ready.process(sighting)
+    assert (await identity_of(ready, sighting.sighting_id))["identity"] == "Unknown"
+    (match,) = await database.matches(ready.url)
+    assert match.identity.reason is IdentityReason.SHOTS_DISAGREE

@@ -4,10 +4,13 @@ import uuid
 from typing import Any
 
 import pytest
+from tests.integration.gateway_api.identity import a_match
 
+from vigil_contracts.events import IdentityStatus
 from vigil_contracts.ids import ResourceKey, new_sighting_id
 from vigil_gateway.handlers.graphql import cursors
 from vigil_gateway.handlers.graphql.errors import RequestError
+from vigil_gateway.handlers.graphql.event_types import sighting_event
 from vigil_gateway.handlers.graphql.filters import CameraKey, SightingFilter, SubjectKey, check_filter
 from vigil_gateway.handlers.graphql.nodes import Camera
 from vigil_gateway.handlers.graphql.pages import PageRequest, page, page_request
@@ -84,3 +87,24 @@ def test_wrong_filters_are_refused(given: SightingFilter, reason: str) -> None:
 
 def test_a_sightings_cursor_holds_its_moment() -> None:
     assert cursors.decode_sighting(cursors.encode_sighting(sighting_id := new_sighting_id())) == sighting_id
+
+
+@pytest.mark.parametrize(
+    ("given", "fits"),
+    [
+        (SightingFilter(subjects=[SubjectKey(name="ada")]), True),
+        (SightingFilter(subjects=[SubjectKey(name="bob")]), False),
+        (SightingFilter(identity=[IdentityStatus.KNOWN]), True),
+        (SightingFilter(identity=[IdentityStatus.UNKNOWN]), True),
+        (SightingFilter(identity=[IdentityStatus.UNDETERMINED]), False),
+    ],
+)
+def test_a_correction_reaches_those_who_got_the_name(given: SightingFilter, *, fits: bool) -> None:
+    """A subscriber to a Subject, or to who is known, learns that a name is taken back."""
+    named = a_match(who="ada")
+    nobody = named.identity.model_copy(update={"status": IdentityStatus.UNKNOWN, "subject": None})
+    correction = named.model_copy(update={"identity": nobody, "previous": named.identity.subject})
+    assert check_filter(given)(sighting_event(correction)) is fits
+    assert not check_filter(SightingFilter(subjects=[SubjectKey(name="ada")]))(
+        sighting_event(named.model_copy(update={"identity": nobody}))
+    )

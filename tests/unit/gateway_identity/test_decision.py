@@ -7,7 +7,7 @@ import pytest
 from vigil_contracts import events
 from vigil_contracts.events import IdentityReason, IdentityStatus
 from vigil_contracts.ids import new_sighting_id
-from vigil_gateway.identity.decision import decide, needs_wider_search, probe, undetermined
+from vigil_gateway.identity.decision import Shots, decide, needs_wider_search, probe, undetermined
 from vigil_gateway.services.model import Model
 from vigil_gateway.storage.postgres.resource_rows import SubjectRow
 from vigil_gateway.storage.qdrant.gallery import Neighbour, Neighbours, by_subject
@@ -179,3 +179,26 @@ def test_huge_and_unequal_lengths_do_not_outweigh_quality() -> None:
     pooled = probe(seen(([3e38, 0], 0.5, "a"), ([0, 1e-3], 0.5, "a")))
     assert pooled
     assert pooled.vector == pytest.approx([np.sqrt(0.5)] * 2, abs=1e-5)
+
+
+LIMITED = Model("net@0123456789ab", 4, 0.4, 0.05, same_person=0.5, other_person=0.2)
+
+
+@pytest.mark.parametrize(
+    ("case", "agreement", "shots", "who"),
+    [
+        ("all are of the person named", 0.4, (near((ANN, 0.6)), near((ANN, 0.3), (BOB, 0.25))), ANN),
+        ("two are of two people", 0.1, (near((ANN, 0.6)), near((ANN, 0.6))), None),
+        ("one alone would be another's", 0.4, (near((ANN, 0.6)), near((BOB, 0.45), (ANN, 0.41))), None),
+        ("one alone is another's, who may not be named", 0.4, (near((ANN, 0.6)), near((BOB, 0.39), (ANN, 0.3))), ANN),
+        ("one alone is nobody's", 0.4, (near((ANN, 0.6)), near((BOB, 0.1), (ANN, 0.1))), None),
+        ("one alone is far from all", 0.4, (near((ANN, 0.6)), near()), None),
+    ],
+)
+def test_shots_that_contradict_are_not_pooled_into_a_name(
+    case: str, agreement: float, shots: tuple[Neighbours, ...], who: uuid.UUID | None
+) -> None:
+    decided = decide(near((ANN, 0.55)), EVERYBODY, LIMITED, None, NOW, Shots(agreement, shots))
+    named = decided.identity.subject
+    assert (named and named.subject_id) == who, case
+    assert decided.identity.reason is (IdentityReason.RECOGNISED if who else IdentityReason.SHOTS_DISAGREE), case

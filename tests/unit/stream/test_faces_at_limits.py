@@ -1,5 +1,7 @@
 """Faces at the limits of a camera: too many, too small, too uncertain."""
 
+import math
+
 import numpy as np
 import pytest
 from tests.unit.stream.test_frame_pipeline import ALL, Camera, Story
@@ -32,9 +34,8 @@ def test_crowd() -> None:
 def test_poster_at_the_limit() -> None:
     """A face whose size varies around minFacePixels opens a sighting when it is large enough, and stays one."""
     camera = Camera(Story(), **ALL)
-    random = np.random.default_rng(1)
-    for size in (30 + random.normal(0, 1.5, 100)).tolist():
-        camera.show((200, 100, size))
+    for frame in range(150):
+        camera.show((200, 100, 30 + 1.5 * math.sin(frame / 12)))
     camera.pipeline.end_all(CloseReason.SHUTDOWN)
     assert len({event.sighting_id for event in camera.events}) == 1
 

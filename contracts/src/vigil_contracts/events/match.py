@@ -88,3 +88,5 @@ class Match(Tolerant):
     sighting: Sighting
     """Without embeddings."""
     identity: Identity
+    previous: SubjectRef | None = None
+    """The Subject that the revision before named, when this one names another or nobody: a correction."""

@@ -5,6 +5,10 @@ unit length. The shots have the person in common and differ in pose, light and n
 person's photos than the shots are, and no nearer to those of others (quality-weighted template pooling, as in the IJB
 protocols for sets of faces). One vector also means one search per sighting.
 
+Shots that contradict each other are of two people, and never pooled into a name: when two of them are less alike than
+any two of one person, or when one alone would be another Subject's, or nobody's, the decision is *unknown*. Shots that
+are as alike as those of one person need no search of their own.
+
 The nearest Subject is taken when its cosine reaches the model's calibrated threshold (or the camera's own) and leads
 the second nearest *Subject* by the model's margin.
 """
@@ -12,7 +16,7 @@ the second nearest *Subject* by the model's margin.
 import datetime as dt
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,10 +46,33 @@ class Probe:
     ----------
     vector
         [D] float32, unit length.
+    shots
+        [n,D] float32, unit length, of which it is made.
     """
 
     model_id: str
     vector: NDArray[np.float32]
+    shots: NDArray[np.float32]
+
+    def agreement(self) -> float:
+        """Return the least cosine of two shots; 1 of a single shot."""
+        return float((self.shots @ self.shots.T).min()) if len(self.shots) > 1 else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shots:
+    """The shots of a probe that do not agree by themselves.
+
+    Attributes
+    ----------
+    agreement
+        The least cosine of two of them.
+    found
+        The nearest Subjects of each.
+    """
+
+    agreement: float
+    found: Sequence[Neighbours]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +111,7 @@ def probe(sighting: Sighting) -> Probe | None:
     length = float(np.linalg.norm(pooled))
     if not np.isfinite(length) or length < 1e-6:
         return None
-    return Probe(model_id, (pooled / length).astype(np.float32))
+    return Probe(model_id, (pooled / length).astype(np.float32), units.astype(np.float32))
 
 
 def undetermined(now: dt.datetime) -> Decision:
@@ -98,6 +125,7 @@ def decide(
     model: Model,
     camera_threshold: float | None,
     now: dt.datetime,
+    shots: Shots | None = None,
 ) -> Decision:
     """Return the decision: the nearest Subject, or that the person is unknown.
 
@@ -109,6 +137,8 @@ def decide(
         Those of them that are registered; others are ignored.
     camera_threshold
         Used instead of the model's; None: the camera has none.
+    shots
+        Those of the probe; None: they agree.
     """
     threshold = model.threshold if camera_threshold is None else camera_threshold
     allowed = recognisable(found, subjects, now)
@@ -129,8 +159,31 @@ def decide(
         model_id=model.model_id,
         decided_at=now,
     )
+    if known and best and shots is not None and _contradicts(shots, best.subject_id, subjects, model, threshold, now):
+        doubt = {"status": IdentityStatus.UNKNOWN, "subject": None, "reason": IdentityReason.SHOTS_DISAGREE}
+        return Decision(identity.model_copy(update=doubt), best.subject_id, second.subject_id if second else None)
     identity = identity.model_copy(update={"reason": identity.derive_reason()})
     return Decision(identity, best.subject_id if best else None, second.subject_id if second else None)
+
+
+def _contradicts(
+    shots: Shots,
+    named: uuid.UUID,
+    subjects: Mapping[uuid.UUID, SubjectRow],
+    model: Model,
+    threshold: float,
+    now: dt.datetime,
+) -> bool:
+    """Return whether the shots are of more than one person, or one of them alone is not of the person named."""
+    if shots.agreement < model.other_person:
+        return True
+    for found in shots.found:
+        near = recognisable(found, subjects, now)
+        own = max((one.similarity for one in near if one.subject_id == named), default=-1.0)
+        another = max((one.similarity for one in near if one.subject_id != named), default=-1.0)
+        if own < model.other_person or (another >= threshold and another > own):
+            return True
+    return False
 
 
 def recognisable(found: Neighbours, subjects: Mapping[uuid.UUID, SubjectRow], now: dt.datetime) -> list[Neighbour]:

@@ -105,8 +105,16 @@ class Pipeline:
             with self._metrics.search_duration.time():
                 neighbours = await self._stores.gallery.search(model_id, faces, decision.SEARCH_LIMIT)
             for number, near in zip(numbers, neighbours, strict=True):
-                found[number] = replace(messages[number], found=near)
+                found[number] = await self._search_shots(replace(messages[number], found=near))
         return found
+
+    async def _search_shots(self, message: ProcessedMessage) -> ProcessedMessage:
+        """Return the message with the neighbours of each shot, unless the shots agree."""
+        probe, model = message.probe, message.model
+        if probe is None or model is None or (agreement := probe.agreement()) >= model.same_person:
+            return message
+        near = await self._stores.gallery.search(probe.model_id, probe.shots, decision.SEARCH_LIMIT)
+        return replace(message, shots=decision.Shots(agreement, tuple(near)))
 
     async def _ensure_partitions(self, messages: Sequence[ProcessedMessage]) -> None:
         months = {partitions.month_of(one.sighting.opened_at) for one in messages if one.sighting is not None}

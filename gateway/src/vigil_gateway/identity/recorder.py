@@ -16,7 +16,7 @@ from vigil_contracts.events import RejectReason, Sighting
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources.camera import RecognitionMode
 from vigil_gateway.identity import decision, state
-from vigil_gateway.identity.decision import Decision, Probe
+from vigil_gateway.identity.decision import Decision, Probe, Shots
 from vigil_gateway.identity.incoming import Incoming, Rejection, waits_for_camera
 from vigil_gateway.identity.state import IdentifiedSighting
 from vigil_gateway.services.model import Model
@@ -49,6 +49,7 @@ class ProcessedMessage:
     probe: Probe | None = None
     model: Model | None = None
     found: Neighbours = _NO_NEIGHBOURS
+    shots: Shots | None = None
 
 
 class Result(StrEnum):
@@ -141,6 +142,7 @@ class Recorder:
     ) -> list[Neighbours]:
         """Read the Subjects that were found, and return them; where too few may be recognised, search further."""
         found = [one.found for one in messages]
+        await self._add_subjects(connection, batch, [near for one in messages if one.shots for near in one.shots.found])
         await self._add_subjects(connection, batch, found)
         for number, one in enumerate(messages):
             if one.probe is None or not decision.needs_wider_search(found[number], batch.subjects, batch.now):
@@ -197,7 +199,8 @@ def _process(batch: _Batch, one: ProcessedMessage, found: Neighbours) -> Outcome
     after = state.identified(sighting, decided.identity)
     batch.current[sighting.sighting_id] = after
     batch.changed[sighting.sighting_id] = (after, decided, len(batch.events))
-    batch.events.append(state.match_event(after, sighting.revision, superseded=False))
+    previous = state.corrected(before, after)
+    batch.events.append(state.match_event(after, sighting.revision, superseded=False, previous=previous))
     return Outcome(Result.RECORDED, decision=decided)
 
 
@@ -205,7 +208,7 @@ def _decide(batch: _Batch, one: ProcessedMessage, found: Neighbours, camera: Cam
     if one.probe is None or one.model is None or camera.mode == RecognitionMode.DETECT_ONLY:
         return decision.undetermined(batch.now)
     threshold = None if camera.threshold_permille is None else camera.threshold_permille / 1000
-    return decision.decide(found, batch.subjects, one.model, threshold, batch.now)
+    return decision.decide(found, batch.subjects, one.model, threshold, batch.now, one.shots)
 
 
 def _reject(batch: _Batch, incoming: Incoming, rejection: Rejection) -> Outcome:

@@ -4,7 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from vigil_contracts import bus
-from vigil_contracts.events import MATCH_TYPE, Identity, Match, Sighting
+from vigil_contracts.events import MATCH_TYPE, Identity, Match, Sighting, SubjectRef
 from vigil_gateway.identity.decision import Decision
 from vigil_gateway.storage.postgres.resource_rows import CameraRuleRow
 from vigil_gateway.storage.postgres.rows import MatchRow, RevisionRow, SightingRow
@@ -77,10 +77,20 @@ def revision_row(sighting: Sighting, *, superseded: bool) -> RevisionRow:
     )
 
 
-def match_event(current: IdentifiedSighting, revision: int, *, superseded: bool) -> NewEvent:
+def corrected(before: IdentifiedSighting | None, after: IdentifiedSighting) -> SubjectRef | None:
+    """Return the Subject that a sighting was of before, when it is now of another or of nobody."""
+    was, now = (None if one is None else one.identity.subject for one in (before, after))
+    return was if was is not None and (now is None or now.subject_id != was.subject_id) else None
+
+
+def match_event(
+    current: IdentifiedSighting, revision: int, *, superseded: bool, previous: SubjectRef | None = None
+) -> NewEvent:
     """Return the event that subscribers receive of a revision: a Match, without its seq."""
     sighting = current.sighting
-    match = Match(seq=1, revision=revision, superseded=superseded, sighting=sighting, identity=current.identity)
+    match = Match(
+        seq=1, revision=revision, superseded=superseded, sighting=sighting, identity=current.identity, previous=previous
+    )
     return NewEvent(
         type=MATCH_TYPE,
         subject=bus.bus_subject(sighting.site, bus.MessageKind.MATCH, sighting.camera.key),

@@ -15,12 +15,17 @@ class Model:
         Length of its embeddings.
     threshold, margin
         Calibrated: least cosine of the same person, least difference to the second nearest Subject.
+    same_person, other_person
+        Shots of one sighting at least so similar agree, and less similar ones contradict each other; 1 and 0 of a model
+        that is not served now, whose limits are not known.
     """
 
     model_id: str
     size: int
     threshold: float
     margin: float
+    same_person: float = 1.0
+    other_person: float = 0.0
 
     @property
     def one_person(self) -> float:

@@ -134,4 +134,11 @@ class Models:
 
 
 def _model(info: EmbedderInfo) -> Model:
-    return Model(info.model_id, info.embedding_size, info.match_threshold, info.match_margin)
+    return Model(
+        info.model_id,
+        info.embedding_size,
+        info.match_threshold,
+        info.match_margin,
+        info.same_person,
+        info.other_person,
+    )

@@ -9,7 +9,7 @@ from vigil_contracts.events import Trace as TraceEvent
 from vigil_gateway.handlers.graphql import convert, types
 from vigil_gateway.handlers.graphql.cursors import encode_event
 from vigil_gateway.handlers.graphql.live.cameras import CameraState
-from vigil_gateway.handlers.graphql.nodes import Camera, Identity, Sighting
+from vigil_gateway.handlers.graphql.nodes import Camera, Identity, Sighting, Subject
 
 
 @strawberry.type(description="A revision of a sighting with its identity, at its position in the site's order.")
@@ -26,6 +26,9 @@ class SightingEvent:
     )
     sighting: Sighting
     identity: Identity
+    previous: Subject | None = strawberry.field(
+        description="A correction: the Subject that the revision before named; this one names another, or nobody."
+    )
     trace: types.Trace | None
 
 
@@ -48,6 +51,7 @@ def sighting_event(match: Match) -> SightingEvent:
         superseded=match.superseded,
         sighting=Sighting.from_event(match.sighting, identity),
         identity=identity,
+        previous=None if match.previous is None else Subject.from_event(match.previous),
         trace=_trace(match.sighting.trace, match.identity.decided_at),
     )
 

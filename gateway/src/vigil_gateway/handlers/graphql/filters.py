@@ -68,19 +68,27 @@ class Criteria:
         sighting = event.sighting
         return (
             (self.cameras is None or (sighting.camera.namespace, sighting.camera.name) in self.cameras)
-            and (self.identity is None or event.identity.status in self.identity)
+            and self._identity_fits(event)
             and (self.states is None or sighting.state in self.states)
             and (self.opened_from is None or sighting.opened_at >= self.opened_from)
             and (self.opened_before is None or sighting.opened_at < self.opened_before)
             and self._subject_fits(event)
         )
 
+    def _identity_fits(self, event: SightingEvent) -> bool:
+        """Return whether the identity fits, or the one that is corrected did."""
+        if self.identity is None or event.identity.status in self.identity:
+            return True
+        return event.previous is not None and IdentityStatus.KNOWN in self.identity
+
     def _subject_fits(self, event: SightingEvent) -> bool:
+        """Return whether the Subject is one of those, or the one that is corrected was."""
         if self.subjects is None and self.subject_ids is None:
             return True
-        subject = event.identity.subject
-        return subject is not None and (
+        return any(
             (subject.namespace, subject.name) in (self.subjects or ()) or subject.subject_id in (self.subject_ids or ())
+            for subject in (event.identity.subject, event.previous)
+            if subject is not None
         )
 
 

@@ -62,18 +62,23 @@ Table = Literal["sightings", "matches"]
 _ROWS: Final[dict[Table, str]] = {"sightings": _SIGHTINGS, "matches": _MATCHES}
 TABLES: Final = tuple(_ROWS)
 """With rows from which a Subject is erased."""
+_NAMES: Final = "(payload #>> '{{identity,subject,subjectId}}' = {0} OR payload #>> '{{previous,subjectId}}' = {0})"
+"""Of events that name a Subject, as the person of the sighting or as the one that a correction takes back."""
 _PUBLISHED: Final = f"""
     SELECT {PUBLISHED.select} FROM events
-    WHERE payload #>> '{{identity,subject,subjectId}}' = $1 AND published_at IS NOT NULL ORDER BY seq LIMIT $2
+    WHERE {_NAMES.format("$1")} AND published_at IS NOT NULL ORDER BY seq LIMIT $2
 """
 _DELETING: Final = "SELECT deleting FROM erasures WHERE subject_id = $1"
 _BEGIN_DELETING: Final = "UPDATE erasures SET deleting = $2 WHERE subject_id = $1 AND deleting = '{}' RETURNING 1"
 _POSITIONS: Final = f"SELECT {PUBLISHED.select} FROM events WHERE seq = ANY($1::bigint[]) ORDER BY seq"
-_LEFT: Final = "SELECT count(*) FROM events WHERE payload #>> '{identity,subject,subjectId}' = $1"
-_EVENTS: Final = """
-    UPDATE events SET payload = payload || jsonb_build_object('identity',
-        ((payload -> 'identity') - 'subject' - 'similarity' - 'runnerUpSimilarity') || '{"status": "Unknown"}')
-    WHERE seq = ANY($1::bigint[]) AND payload #>> '{identity,subject,subjectId}' = $2
+_LEFT: Final = f"SELECT count(*) FROM events WHERE {_NAMES.format('$1')}"
+_EVENTS: Final = f"""
+    UPDATE events SET payload =
+        CASE WHEN payload #>> '{{previous,subjectId}}' = $2 THEN payload - 'previous' ELSE payload END
+        || CASE WHEN payload #>> '{{identity,subject,subjectId}}' = $2 THEN jsonb_build_object('identity',
+            ((payload -> 'identity') - 'subject' - 'similarity' - 'runnerUpSimilarity') || '{{"status": "Unknown"}}')
+        ELSE '{{}}' END
+    WHERE seq = ANY($1::bigint[]) AND {_NAMES.format("$2")}
 """
 _DELETED: Final = "UPDATE erasures SET deleting = '{}' WHERE subject_id = $1 AND deleting = $2"
 
