@@ -14,6 +14,7 @@ def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(container, "POLL_S", 0.5)
     monkeypatch.setattr(liveness, "LEAST_STALL_S", 2.0)
     monkeypatch.setattr(liveness, "FIRST_STALL_S", 4.0)
+    monkeypatch.setattr(liveness, "UNKNOWN_STALL_S", 4.0)
     monkeypatch.setattr(keyframes, "REPORT_AFTER_S", 2.0)
     monkeypatch.setattr(frozen, "FROZEN_AFTER_S", 2.0)
     monkeypatch.setattr(frozen, "REPEAT_S", 1.0)

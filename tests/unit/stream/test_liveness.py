@@ -14,7 +14,14 @@ from vigil_stream.capture import loop as capture_loop
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.frozen import FROZEN_AFTER_S, FrozenDetector
 from vigil_stream.capture.keyframes import BAD_KEYFRAMES, KEYFRAME_DEADLINE_S, REPORT_AFTER_S, KeyframeWait
-from vigil_stream.capture.liveness import FIRST_STALL_S, FORGET_AFTER_S, LEAST_STALL_S, MOST_STALL_S, Liveness
+from vigil_stream.capture.liveness import (
+    FIRST_STALL_S,
+    FORGET_AFTER_S,
+    LEAST_STALL_S,
+    MOST_STALL_S,
+    UNKNOWN_STALL_S,
+    Liveness,
+)
 from vigil_stream.capture.slot import Slot
 from vigil_stream.capture.source import Sampler, SourceInfo, Watchdog
 from vigil_stream.status import Status
@@ -32,11 +39,12 @@ def received(liveness: Liveness, *at: float) -> Liveness:
     ("name", "at", "limit_s"),
     [
         ("nothing yet", [], FIRST_STALL_S),
-        ("one frame", [0], FIRST_STALL_S),
+        ("one frame", [0], UNKNOWN_STALL_S),
+        ("a burst of 50 frames", [n / 25 for n in range(50)], UNKNOWN_STALL_S),
         ("25 frames a second", [n / 25 for n in range(100)], LEAST_STALL_S),
-        ("one in 10 s", [0, 10, 20], 30),
-        ("one in 10 s after a burst", [0, 0.1, 0.2, 10.2, 20.2], 30),
-        ("a stop of 12 s among 25 a second", [0, 0.04, 12.04, 12.08], 36),
+        ("one in 10 s", [0, 10, 20], UNKNOWN_STALL_S),
+        ("one in 10 s for long", [10 * n for n in range(20)], UNKNOWN_STALL_S),
+        ("one in 10 s after 25 a second", [*(n / 25 for n in range(101)), 14, 24], 30),
         ("one a minute", [0, 60], MOST_STALL_S),
     ],
 )

@@ -109,6 +109,10 @@ class CameraSource(Ruled):
     the rotation that the stream itself states. Regions and privacy masks are given in the upright frame."""
     mirror: bool = False
     """Swap left and right after turning, for a camera that looks into a mirror or sends a mirror image."""
+    stall_timeout_seconds: Annotated[int, Field(ge=5, le=3600)] | None = None
+    """Not for type File: seconds without a frame after which the connection is made anew. When left out, it is learned
+    from the camera: three times its longest interval between frames, at least 15 and at most 120 seconds; 90 while
+    it has sent none at intervals of at most 2."""
 
     @property
     def placed_keys(self) -> list[str]:
@@ -126,10 +130,6 @@ class CameraSource(Ruled):
     def secret_keys(self) -> list[str]:
         """All keys of the Secret that are used; a login that the url does not place is sent where there is one."""
         return list(dict.fromkeys([*self.required_keys, *LOGIN_KEYS])) if self.required_keys else []
-
-    stall_timeout_seconds: Annotated[int, Field(ge=5, le=3600)] | None = None
-    """Not for type File: seconds without a frame after which the connection is made anew. When left out, it is learned
-    from the camera: three times its longest interval between frames, at least 15 and at most 120 seconds."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(

@@ -1,8 +1,9 @@
 """Liveness of a source: how long it may be silent, and what it reports while it is read on.
 
-A camera may send 60 frames a second or one in a minute. So the limit for its silence is learned from its own longest
-interval, unless the Camera sets it. A session that was silent for longer than it delivered doubles the limit: a camera
-that has turned slow is then waited for, and one that hangs after hours is not.
+A camera may send 60 frames a second or one in a minute, and some begin with a burst of frames that they have kept. So
+the limit for its silence is learned from its own longest interval, unless the Camera sets it. A session that was silent
+for longer than it delivered doubles the limit: a camera that has turned slow is then waited for, and one that hangs
+after hours is not.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,14 @@ LEAST_STALL_S = 15.0
 """Longer than a camera's pause at a change of its settings, short enough to be reported within 20 s."""
 
 FIRST_STALL_S = 30.0
-"""Before an interval is known: a slow camera sends its second frame within this time."""
+"""For the first frame."""
+
+UNKNOWN_STALL_S = 90.0
+"""Until a camera is known: a slow one sends its next frame within this time."""
+
+KNOWN_AFTER_S = 3.0
+KNOWN_INTERVAL_S = 2.0
+"""A camera is known when it has delivered for so long at intervals of no more than this, over all sessions."""
 
 MOST_STALL_S = 120.0
 """A camera with longer intervals has to set its own limit."""
@@ -47,19 +55,21 @@ class Liveness:
     ) -> None:
         self.notice = notice
         self._fixed_s = stall_timeout_s
-        self._longest_s: float | None = None
+        self._longest_s = 0.0
         self._longest_at = 0.0
         self._raised_s = 0.0
         self._began_at = self._last_at = 0.0
         self._received = False
+        self._steady_s = 0.0
 
     @property
     def limit_s(self) -> float:
         """The seconds without a frame after which the connection is made anew."""
         if self._fixed_s is not None:
             return self._fixed_s
-        learned_s = FIRST_STALL_S if self._longest_s is None else max(INTERVALS * self._longest_s, LEAST_STALL_S)
-        return min(max(learned_s, self._raised_s), MOST_STALL_S)
+        is_known = self._steady_s >= KNOWN_AFTER_S
+        least_s = LEAST_STALL_S if is_known else UNKNOWN_STALL_S if self._received else FIRST_STALL_S
+        return min(max(least_s, INTERVALS * self._longest_s, self._raised_s), MOST_STALL_S)
 
     @property
     def has_received(self) -> bool:
@@ -81,7 +91,9 @@ class Liveness:
             self._raised_s = 0.0
 
     def _learn(self, interval_s: float, at: float) -> None:
-        if self._longest_s is None or interval_s >= self._longest_s or at - self._longest_at > FORGET_AFTER_S:
+        if interval_s <= KNOWN_INTERVAL_S:
+            self._steady_s += interval_s
+        if interval_s >= self._longest_s or at - self._longest_at > FORGET_AFTER_S:
             self._longest_s, self._longest_at = interval_s, at
 
     def left_s(self, at: float) -> float:
