@@ -18,7 +18,7 @@ from vigil_stream.capture.slot import Frame
 from vigil_stream.detector_input import DetectorInput
 from vigil_stream.observer import StreamObserver
 from vigil_stream.pipeline import regions
-from vigil_stream.pipeline.motion import FrameAction, MotionDecision, MotionGate
+from vigil_stream.pipeline.motion import FOUND_FROM_PIXELS, FrameAction, MotionDecision, MotionGate
 from vigil_stream.pipeline.tracker import Track
 from vigil_stream.scene import Scene
 
@@ -62,6 +62,8 @@ class FramePipeline:
             for one in analyses
         ]
         self._observer = observer
+        self._detector_side, self._min_face_pixels = detector_side, spec.detection.min_face_pixels
+        self._size = (0, 0)
         self.endpoint: str | None = None
         """The server that detected in the last analysed frame, as host:port."""
         self.analysed = self.without_motion = self.duplicates = 0
@@ -113,6 +115,10 @@ class FramePipeline:
     def _check_motion(self, frame: Frame) -> MotionDecision:
         started = time.perf_counter()
         tracking = any(one.tracker.tracks for one in self.analyses)
+        if (size := (frame.decoded.width, frame.decoded.height)) != self._size:
+            self._size = size
+            found_from = FOUND_FROM_PIXELS * max(size) / self._detector_side
+            self._gate.fit(*size, max(found_from, self._min_face_pixels))
         decision = self._gate.check(frame.luma.grey, frame.luma.fingerprint, frame.at, tracking=tracking)
         self._observer.observe_duration("motion", time.perf_counter() - started)
         return decision

@@ -372,7 +372,7 @@ def test_masked_pixels_reach_no_model(side: int, masked: bool) -> None:
     story = Story()
     camera = Camera(story, side, **masks, **ALL)
     camera.show((x, y, size))
-    (image,), (crop,) = story.images, story.crops
+    (image, *_), (crop,) = story.images, story.crops
     rows = HEIGHT * side // WIDTH
     assert image[:rows, : edge * side // 1000 - 2].mean() > 20
     assert image[:rows, edge * side // 1000 + 2 :].any() != masked

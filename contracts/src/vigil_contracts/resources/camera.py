@@ -80,7 +80,8 @@ class MotionGate(Strict):
     enabled: bool = True
     """False analyses still frames too."""
     threshold_permille: Permille = 4
-    """Share of the frame's area that must have changed."""
+    """Share of the frame's area that must have changed; less, in proportion, where the smallest face that counts covers
+    little of the frame."""
 
 
 class DuplicateFilter(Strict):

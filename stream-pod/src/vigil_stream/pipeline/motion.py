@@ -24,6 +24,20 @@ through half of the frame, 0.32 and more with 0.25 to 0.5. Switching a light cha
 correlation."""
 
 
+FOUND_FROM_PIXELS = 10
+"""Width of the smallest face that a detector finds, in pixels of its input."""
+
+FACES = 2.0
+"""Area of motion, in areas of the smallest face, that opens the gate where that is less than the Camera's threshold: a
+head that moves changes its own area and the shoulders below. Fewer cells are a clock that the camera draws."""
+
+FACE_HEIGHT = 1.3
+"""Of its width."""
+
+USUAL_THRESHOLD = 0.004
+"""The threshold that applies to faces large enough; others scale with it."""
+
+
 class FrameAction(Enum):
     """The treatment of a frame."""
 
@@ -67,6 +81,20 @@ def correlation(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> float:
     return float(np.dot(a, b)) / scale
 
 
+def threshold_for_faces(threshold: float, width: int, height: int, face_pixels: float) -> float:
+    """Return a threshold that a person with the smallest face that counts reaches.
+
+    Parameters
+    ----------
+    threshold
+        The Camera's, as a share of the area.
+    width, height, face_pixels
+        Of the frame, and the width of that face, in one unit.
+    """
+    face = FACES * FACE_HEIGHT * face_pixels**2 / (width * height)
+    return threshold * min(1.0, face / USUAL_THRESHOLD)
+
+
 class MotionGate:
     """Decides on every sampled frame before anything expensive runs.
 
@@ -81,12 +109,17 @@ class MotionGate:
     """
 
     def __init__(self, threshold: float | None, *, duplicates: bool) -> None:
-        self._threshold = threshold
+        self._given = self._threshold = threshold
         self._duplicates = duplicates
         self._analysed: NDArray[np.uint8] | None = None
         self._analysed_at = float("-inf")
         self._last: NDArray[np.uint8] | None = None
         self._fingerprint: int | None = None
+
+    def fit(self, width: int, height: int, face_pixels: float) -> None:
+        """Scale the threshold to the smallest face that counts; parameters as of `threshold_for_faces`."""
+        if self._given is not None:
+            self._threshold = threshold_for_faces(self._given, width, height, face_pixels)
 
     def check(self, grey: NDArray[np.uint8], fingerprint: int, at: float, *, tracking: bool) -> MotionDecision:
         """Decide on the next frame.

@@ -11,6 +11,7 @@ from vigil_contracts.analyses import AnalysisName
 from vigil_contracts.events import CloseReason, Sighting, Trace
 from vigil_contracts.resources.camera import RecognitionMode
 from vigil_stream.analyses.analysis import AnalysisContext, Detected
+from vigil_stream.analyses.faces import fitness
 from vigil_stream.analyses.faces.crowd import Crowd
 from vigil_stream.analyses.faces.events import sighting_event
 from vigil_stream.analyses.faces.fitness import Fitness
@@ -18,7 +19,7 @@ from vigil_stream.analyses.faces.patches import patches
 from vigil_stream.analyses.faces.people import People
 from vigil_stream.analyses.faces.shot_taker import ShotTaker, TakenShot
 from vigil_stream.analyses.faces.sightings import SightingTracker
-from vigil_stream.pipeline import geometry, regions
+from vigil_stream.pipeline import geometry, motion, regions
 from vigil_stream.pipeline.tracker import Track, Tracker
 from vigil_stream.scene import Scene
 from vigil_vision import detection
@@ -47,6 +48,7 @@ class FaceAnalysis:
 
     def __init__(self, context: AnalysisContext, models: FaceModels | None = None) -> None:
         self._spec = context.spec.detection
+        self._source = context.spec.source
         self._models = models if models is not None else TritonFaceModels(context.client)
         self._emit_events = context.emit
         self._observer = context.observer
@@ -120,7 +122,9 @@ class FaceAnalysis:
         self._keep(self.taker.take(scene, stretches))
         self.people.open_overdue(stretches, _trace(scene, None), scene.at)
         self._emit(self._sightings.keep_alive())
-        self._observer.set_fitness(*(self.crowd.assess() or self.fitness.assess()))
+        self.fitness.found_from = _found_from(scene.letterbox, self._spec.min_face_pixels)
+        lying = fitness.lying(self.taker.uprightness.turns, self._source.rotation, mirror=self._source.mirror)
+        self._observer.set_fitness(*(lying or self.crowd.assess() or self.fitness.assess()))
 
     def keep_still(self, tracks: Sequence[Track], captured_at: float) -> None:
         """Extend the sightings of tracks that did not move."""
@@ -160,6 +164,11 @@ class FaceAnalysis:
         self.tracker.clear()
         self.people.end_all(time.time(), reason)
         self.taker.error = ""
+
+
+def _found_from(box: Letterbox, least: int) -> float:
+    """Return the width in source pixels from which faces are found: by the detector, and by the Camera's limit."""
+    return max(motion.FOUND_FROM_PIXELS * box.source_width / box.scaled_width, float(least))
 
 
 def _trace(scene: Scene, embedded_at: float | None) -> Trace:

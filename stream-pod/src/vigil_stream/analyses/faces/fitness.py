@@ -27,6 +27,8 @@ class Fitness:
         self._pixels: deque[float] = deque(maxlen=WINDOW)
         self._yaw: deque[float] = deque(maxlen=WINDOW)
         self._sharpness: deque[float] = deque(maxlen=WINDOW)
+        self.found_from: float | None = None
+        """Width in source pixels from which faces can be found; None: not known yet."""
 
     def add_face(self, pixels: float, yaw: float | None = None) -> None:
         """Add a detected face: its width in source pixels, and its yaw in degrees where it is known."""
@@ -41,7 +43,7 @@ class Fitness:
     def assess(self) -> tuple[FitnessReason, str]:
         """Return the reason and its message."""
         if len(self._pixels) < ENOUGH:
-            return FitnessReason.NO_FACES_YET, f"{len(self._pixels)} faces seen so far; {ENOUGH} are needed to assess"
+            return FitnessReason.NO_FACES_YET, self._no_faces_yet()
         pixels = median(self._pixels)
         if pixels < NEEDED_PIXELS:
             needed = f"{NEEDED_PIXELS:.0f} are needed: zoom in, or come nearer"
@@ -57,3 +59,27 @@ class Fitness:
             )
             return FitnessReason.FACES_BLURRED, message
         return FitnessReason.MEASURED, f"faces are {pixels:.0f} pixels wide (median of the last {len(self._pixels)})"
+
+    def _no_faces_yet(self) -> str:
+        message = f"{len(self._pixels)} faces seen so far; {ENOUGH} are needed to assess"
+        if self.found_from is None:
+            return message
+        return f"{message}; here, faces are found from about {self.found_from:.0f} pixels of width"
+
+
+def lying(turns: int, rotation: int, *, mirror: bool) -> tuple[FitnessReason, str] | None:
+    """Return the assessment of a camera whose faces are not upright; None when they are.
+
+    Parameters
+    ----------
+    turns
+        Quarter turns counter-clockwise that bring the faces upright, 0 to 3.
+    rotation, mirror
+        As in the source of the Camera now.
+    """
+    if not turns % 4:
+        return None
+    clockwise = 90 * turns if mirror else -90 * turns
+    how = "are upside down" if turns == 2 else "lie on their side"
+    message = f"most faces {how}; hang the camera upright, or set source.rotation to {(rotation + clockwise) % 360}"
+    return FitnessReason.FACES_LYING, message

@@ -7,6 +7,7 @@ keep coming. One request is under way at a time; a shot that cannot be taken now
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,7 @@ from vigil_stream.analyses.faces.fitness import Fitness
 from vigil_stream.analyses.faces.people import Stretch
 from vigil_stream.analyses.faces.same_person import Limits
 from vigil_stream.analyses.faces.shots import VERIFY_S, PersonShots, Shot
+from vigil_stream.analyses.faces.uprightness import Surroundings, Uprightness
 from vigil_stream.observer import StreamObserver
 from vigil_stream.pipeline import geometry
 from vigil_stream.scene import Scene
@@ -101,6 +103,7 @@ class ShotTaker:
 
     def __init__(self, models: FaceModels, fitness: Fitness, observer: StreamObserver, *, identify: bool) -> None:
         self._models = models
+        self.uprightness = Uprightness(models)
         self._fitness = fitness
         self._observer = observer
         self._identify = identify
@@ -137,17 +140,19 @@ class ShotTaker:
         wanted = self._choose(candidates, measured, scene.at)
         chosen = [candidates[position] for position in wanted]
         best_shots = [_best_shot(scene, candidates[position].index, measured[position]) for position in wanted]
-        if self._identify and wanted:
+        face = self.uprightness.cut(scene) if self._identify else None
+        if self._identify and wanted and self.uprightness.misleads:
+            # Nobody is named by such faces; a face is looked at now and then, until they are upright.
+            if face is not None:
+                self._worker.submit(self._check, face)
+        elif self._identify and wanted:
             for one in chosen:
                 one.shots.pending = True
-            future = self._worker.submit(self._embed, np.ascontiguousarray(crops[wanted]))
+            future = self._worker.submit(self._embed, np.ascontiguousarray(crops[wanted]), face)
             self._request = _Request(future, scene, chosen, best_shots)
             future.add_done_callback(lambda _: self._observer.results_ready())
             return []
-        return [
-            TakenShot(one.stretch, Shot(best_shot, None), scene, limits=None, embedded_at=None)
-            for one, best_shot in zip(chosen, best_shots, strict=True)
-        ]
+        return [_unembedded(scene, one, best_shot) for one, best_shot in zip(chosen, best_shots, strict=True)]
 
     def finished(self, *, wait: bool = False) -> list[TakenShot]:
         """Return the shots of a request that was answered; none when there is none, or when it failed.
@@ -172,6 +177,11 @@ class ShotTaker:
             return []
         self.error = ""
         self.embeddings += len(request.candidates)
+        if self.uprightness.misleads:
+            return [
+                _unembedded(request.scene, one, shot)
+                for one, shot in zip(request.candidates, request.shots, strict=True)
+            ]
         return [
             _taken(request.scene, one, best_shot, result, row, embedded_at)
             for row, (one, best_shot) in enumerate(zip(request.candidates, request.shots, strict=True))
@@ -208,14 +218,25 @@ class ShotTaker:
             candidates[position].shots.postpone()
         return wanted[:room]
 
-    def _embed(self, crops: NDArray[np.uint8]) -> tuple[EmbedderResult, float]:
+    def _check(self, face: Surroundings) -> None:
+        """Run on the worker; a check that fails is made again later."""
+        with suppress(InferenceError):
+            self.uprightness.check(face)
+
+    def _embed(self, crops: NDArray[np.uint8], face: Surroundings | None) -> tuple[EmbedderResult, float]:
         """Run on the worker."""
+        if face is not None:
+            self._check(face)
         started = time.perf_counter()
         result = self._models.embed(crops, deadline_s=EMBED_DEADLINE_S)
         seconds = time.perf_counter() - started
         self._seconds_per_face += 0.2 * (seconds / len(crops) - self._seconds_per_face)
         self._observer.observe_duration("embed", seconds)
         return result, time.time()
+
+
+def _unembedded(scene: Scene, candidate: _Candidate, best_shot: BestShot) -> TakenShot:
+    return TakenShot(candidate.stretch, Shot(best_shot, None), scene, limits=None, embedded_at=None)
 
 
 def _taken(

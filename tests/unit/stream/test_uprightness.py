@@ -1,0 +1,63 @@
+"""A camera whose faces are not upright says so, and names nobody."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vigil_contracts.conditions import FitnessReason
+from vigil_stream.analyses.faces import uprightness
+from vigil_stream.analyses.faces.fitness import lying
+from vigil_stream.analyses.faces.uprightness import LEAST, WINDOW, Surroundings, Uprightness
+from vigil_vision.faces.orientation import FaceOrientation
+
+FACE = Surroundings(np.zeros((1, 1, 112, 112, 3), np.uint8), 0.0)
+UPRIGHT, HEAD_DOWN, DOUBTFUL = (0.9, 0.1, 0.1, 0.1), (0.1, 0.1, 0.9, 0.1), (0.50, 0.1, 0.51, 0.1)
+
+
+def checked(monkeypatch: pytest.MonkeyPatch, *scores: Any) -> Uprightness:
+    found, models = iter(scores), Any
+    monkeypatch.setattr(uprightness.orientation, "read_orientations", lambda *_: [FaceOrientation(next(found))])
+    one = Uprightness(models)  # type: ignore[arg-type]
+    for _ in scores:
+        one.check(FACE)
+    return one
+
+
+@pytest.mark.parametrize(
+    ("scores", "turns", "misleads"),
+    [
+        ([], 0, False),
+        ([UPRIGHT] * LEAST, 0, False),
+        ([HEAD_DOWN], 0, True),
+        ([HEAD_DOWN] * LEAST, 2, True),
+        ([DOUBTFUL] * WINDOW, 0, False),
+        ([UPRIGHT] * 8 + [HEAD_DOWN] * 6, 0, False),
+        ([HEAD_DOWN] * WINDOW + [UPRIGHT] * 8, 0, False),
+    ],
+)
+def test_most_faces_decide(monkeypatch: pytest.MonkeyPatch, scores: list[Any], turns: int, misleads: bool) -> None:
+    one = checked(monkeypatch, *scores)
+    assert (one.turns, one.misleads) == (turns, misleads)
+
+
+@pytest.mark.parametrize(
+    ("turns", "rotation", "mirror", "expected"),
+    [
+        (2, 0, False, 180),
+        (1, 0, False, 270),
+        (3, 0, False, 90),
+        (1, 0, True, 90),
+        (2, 180, False, 0),
+        (3, 270, False, 0),
+    ],
+)
+def test_the_message_names_the_rotation_to_set(turns: int, rotation: int, mirror: bool, expected: int) -> None:
+    found = lying(turns, rotation, mirror=mirror)
+    assert found is not None
+    assert found[0] is FitnessReason.FACES_LYING
+    assert found[1].endswith(f"set source.rotation to {expected}")
+
+
+def test_upright_faces_are_not_lying() -> None:
+    assert lying(0, 90, mirror=False) is None
