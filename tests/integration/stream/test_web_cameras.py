@@ -187,13 +187,23 @@ def test_mjpeg_first_part(name: str) -> None:
         ("another image", b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n", "sends image/png; set the camera to"),
         ("no HTTP", b"RTSP/1.0 400 Bad Request\r\n\r\n", "does not answer in HTTP"),
         ("no JPEG", HEAD + bytes(2 << 20), "without a JPEG in it"),
+        ("no JPEG, and silence", HEAD.replace(b"/x-", b"/y-") + bytes(5000), "sends multipart/y-mixed-replace without"),
     ],
 )
 def test_what_is_no_jpeg_is_named(name: str, head: bytes, words: str) -> None:
-    with Raw(lambda: iter([head])) as camera, watching("HTTPMJPEG", camera.url) as watch:
+    with Raw(lambda: iter([head]), name.endswith("silence")) as camera, watching("HTTPMJPEG", camera.url) as watch:
         wait_until(lambda: watch.errors, 20, name)
         assert watch.errors[0].reason is SourceReason.NOT_A_VIDEO
         assert words in str(watch.errors[0])
+
+
+def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Snapshots(IMAGES) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+        with watching("HTTPMJPEG", "http://camera.invalid:8080/snap.jpg?a=1", fps=10) as watch:
+            delivers(watch)
+        assert {request.target for request in proxy.requests} == {"http://camera.invalid:8080/snap.jpg?a=1"}
+        assert proxy.requests[0].headers["host"] == "camera.invalid:8080"
 
 
 def test_a_huge_part_is_given_up() -> None:

@@ -73,6 +73,7 @@ class Raw(Camera):
     """Sends these bytes after a request, at 25 pieces a second."""
 
     pieces: Callable[[], Iterator[bytes]]
+    silent_after: bool = False
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -86,6 +87,8 @@ class Raw(Camera):
         for piece in self.pieces():
             connection.sendall(piece)
             self.pace()
+        if self.silent_after:
+            self.stopped.wait()
 
 
 def digest_is_right(request: Request, user: str, password: str, nonce: str) -> bool:

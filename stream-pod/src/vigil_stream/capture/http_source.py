@@ -30,6 +30,9 @@ MOST_BEFORE_A_JPEG = 1 << 20
 MOST_WAIT_S = 60.0
 """The longest wait between two requests of a camera that is asked too often."""
 
+_MOST_HEADERS = 1 << 10
+"""Bytes that may stand before the first JPEG; more are something else."""
+
 _PIECE = 1 << 16
 _FOR_FFMPEG = ("video/", "audio/", "application/vnd.apple.mpegurl", "application/x-mpegurl", "application/dash+xml")
 _PAGES = ("text/html", "application/json", "application/xhtml+xml", "text/xml", "application/xml")
@@ -191,24 +194,31 @@ class HttpSource:
                 if response.is_single:
                     return
             if self._scanner.ignored > MOST_BEFORE_A_JPEG:
-                message = (
-                    f"{self._shown} sends {response.content_type[:40] or 'data'} without a JPEG in it; check "
-                    "source.type and url"
-                )
-                raise SourceError(SourceReason.NOT_A_VIDEO, message)
+                raise self._no_jpegs(response)
 
     def _piece(self, response: Response, timeout_s: float) -> bytes:
         self._watchdog.arm(f"reading {self._shown}", max(timeout_s, 0.0))
         if timeout_s <= 0:
-            raise errors.stalled(self._shown, self._liveness.end_stalled())
+            raise self._stalled(response)
         try:
             return response.read(_PIECE, timeout_s)
         except TimeoutError:
-            raise errors.stalled(self._shown, self._liveness.end_stalled()) from None
+            raise self._stalled(response) from None
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise errors.while_reading(error, self._shown, self._liveness.limit_s) from None
         finally:
             self._watchdog.disarm()
+
+    def _stalled(self, response: Response) -> SourceError:
+        limit_s = self._liveness.end_stalled()
+        if self._scanner.ignored > _MOST_HEADERS and not self._liveness.has_received:
+            return self._no_jpegs(response)
+        return errors.stalled(self._shown, limit_s)
+
+    def _no_jpegs(self, response: Response) -> SourceError:
+        kind = response.content_type[:40] or "data"
+        message = f"{self._shown} sends {kind} without a JPEG in it; check source.type and url"
+        return SourceError(SourceReason.NOT_A_VIDEO, message)
 
     def _polled(self, period_s: float) -> Iterator[bytes | None]:
         """Request the address again and again, over one connection where the camera allows it."""

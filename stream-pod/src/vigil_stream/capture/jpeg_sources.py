@@ -75,7 +75,7 @@ class WebSocketSource:
         self._liveness = liveness or Liveness()
         self._decoder = JpegDecoder(self._url)
         self._scanner = JpegScanner()
-        self._others = 0
+        self._others, self._last_kind = 0, ""
         self._connection: ClientConnection | None = None
         self._closing = ExitStack()
 
@@ -124,8 +124,9 @@ class WebSocketSource:
             # One JPEG may come in several messages, and a message may hold more beside it.
             jpegs = list(self._scanner.feed(message)) if isinstance(message, bytes) else []
             self._others = 0 if jpegs or self._scanner.has_started else self._others + 1
+            self._last_kind = "text" if isinstance(message, str) else "binary"
             if self._others >= MOST_OTHERS:
-                raise _no_jpegs(self._url, message)
+                raise self._no_jpegs()
             now = time.monotonic()
             for data in jpegs:
                 self._liveness.receive(now)
@@ -144,9 +145,18 @@ class WebSocketSource:
         except exceptions.ConnectionClosed as error:
             raise _closed(error, self._url) from None
         except TimeoutError:
-            raise errors.stalled(self._url, self._liveness.end_stalled()) from None
+            sends_else = self._others and not self._liveness.has_received
+            limit_s = self._liveness.end_stalled()
+            raise (self._no_jpegs() if sends_else else errors.stalled(self._url, limit_s)) from None
         except (OSError, EOFError) as error:
             raise errors.while_reading(error, self._url, self._liveness.limit_s) from None
+
+    def _no_jpegs(self) -> SourceError:
+        message = (
+            f"the last {self._others} messages of {self._url} held no JPEG (the last one is {self._last_kind}); the "
+            "camera must send each JPEG as a binary message; check source.type and url"
+        )
+        return SourceError(SourceReason.NOT_A_VIDEO, message)
 
     def close(self) -> None:
         """Close the connection."""
@@ -161,15 +171,6 @@ def _refused(status: int, url: str, *, has_credentials: bool) -> SourceError:
         message = f"{url} answers with HTTP status {status} instead of a WebSocket; check source.type and url"
         return SourceError(SourceReason.NOT_A_VIDEO, message)
     return refusals.http_refused(status, url, has_credentials=has_credentials)
-
-
-def _no_jpegs(url: str, message: str | bytes) -> SourceError:
-    kind = "text" if isinstance(message, str) else "binary"
-    text = (
-        f"the last {MOST_OTHERS} messages of {url} held no JPEG (the last one is {kind}); the camera must send each "
-        "JPEG as a binary message; check source.type and url"
-    )
-    return SourceError(SourceReason.NOT_A_VIDEO, text)
 
 
 def _closed(error: Exception, url: str) -> SourceError:
