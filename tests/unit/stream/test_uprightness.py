@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.unit.stream.test_frame_pipeline import Camera, Story
 
 from vigil_contracts.conditions import FitnessReason
 from vigil_stream.analyses.faces import uprightness
@@ -61,3 +62,15 @@ def test_the_message_names_the_rotation_to_set(turns: int, rotation: int, mirror
 
 def test_upright_faces_are_not_lying() -> None:
     assert lying(0, 90, mirror=False) is None
+
+
+def test_a_camera_upside_down_names_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case rotation: 0 of 44 were recognised, and the fitness spoke of sizes only."""
+    monkeypatch.setattr(uprightness.orientation, "read_orientations", lambda *_: [FaceOrientation(HEAD_DOWN)])
+    camera = Camera(Story())
+    for _ in range(5 * LEAST + 1):
+        camera.show((200.0, 40.0, 90.0))
+        camera.faces.taker._worker.submit(int).result(10)
+    assert {shot.embedding for event in camera.events for shot in event.shots} <= {None}
+    assert len({event.sighting_id for event in camera.events}) == 1
+    assert camera.observer.fitness[0] is FitnessReason.FACES_LYING

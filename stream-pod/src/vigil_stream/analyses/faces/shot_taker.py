@@ -145,14 +145,18 @@ class ShotTaker:
             # Nobody is named by such faces; a face is looked at now and then, until they are upright.
             if face is not None:
                 self._worker.submit(self._check, face)
-        elif self._identify and wanted:
+            return []
+        if self._identify and wanted:
             for one in chosen:
                 one.shots.pending = True
             future = self._worker.submit(self._embed, np.ascontiguousarray(crops[wanted]), face)
             self._request = _Request(future, scene, chosen, best_shots)
             future.add_done_callback(lambda _: self._observer.results_ready())
             return []
-        return [_unembedded(scene, one, best_shot) for one, best_shot in zip(chosen, best_shots, strict=True)]
+        return [
+            TakenShot(one.stretch, Shot(best_shot, None), scene, limits=None, embedded_at=None)
+            for one, best_shot in zip(chosen, best_shots, strict=True)
+        ]
 
     def finished(self, *, wait: bool = False) -> list[TakenShot]:
         """Return the shots of a request that was answered; none when there is none, or when it failed.
@@ -178,10 +182,7 @@ class ShotTaker:
         self.error = ""
         self.embeddings += len(request.candidates)
         if self.uprightness.misleads:
-            return [
-                _unembedded(request.scene, one, shot)
-                for one, shot in zip(request.candidates, request.shots, strict=True)
-            ]
+            return []
         return [
             _taken(request.scene, one, best_shot, result, row, embedded_at)
             for row, (one, best_shot) in enumerate(zip(request.candidates, request.shots, strict=True))
@@ -233,10 +234,6 @@ class ShotTaker:
         self._seconds_per_face += 0.2 * (seconds / len(crops) - self._seconds_per_face)
         self._observer.observe_duration("embed", seconds)
         return result, time.time()
-
-
-def _unembedded(scene: Scene, candidate: _Candidate, best_shot: BestShot) -> TakenShot:
-    return TakenShot(candidate.stretch, Shot(best_shot, None), scene, limits=None, embedded_at=None)
 
 
 def _taken(
