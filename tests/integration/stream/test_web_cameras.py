@@ -46,6 +46,7 @@ def length(image: bytes, declared: int | None) -> bytes:
         ("length too large", length(IMAGES[0], len(IMAGES[0]) + 7), True),
         ("length too large, then closed", length(IMAGES[0], len(IMAGES[0]) + 7), False),
         ("no length", length(IMAGES[0], None), False),
+        ("closed without notice", length(IMAGES[0], len(IMAGES[0])).replace(b"HTTP/1.0", b"HTTP/1.1"), False),
         ("padding", length(IMAGES[0] + bytes(600), len(IMAGES[0]) + 600), True),
         ("without its end marker", length(IMAGES[0][:-2], len(IMAGES[0]) - 2), True),
         ("octet stream", length(IMAGES[0], len(IMAGES[0])).replace(b"image/jpeg", b"application/octet-stream"), True),

@@ -149,6 +149,23 @@ def test_decoding_on_the_cpu_is_no_error() -> None:
     assert (beat.state, beat.message, beat.decoder) == (CameraState.STREAMING, "", "CPU")
 
 
+def test_notices_of_a_source_that_is_read_on() -> None:
+    state = status()
+    state.connected(SourceInfo(64, 48, "h264", "CPU"))
+    state.notice(SourceReason.WAITING_FOR_KEYFRAME, "no keyframe")
+    assert (state.state, state.reason) == (CameraState.CONNECTING, SourceReason.WAITING_FOR_KEYFRAME)
+    state.frame_captured(64, 48, 1.0)
+    state.notice(SourceReason.FROZEN, "nothing new")
+    state.frame_captured(64, 48, 2.0)
+    beat = state.heartbeat()
+    assert (beat.state, beat.reason, beat.message) == (CameraState.STREAMING, SourceReason.FROZEN, "nothing new")
+    state.notice(SourceReason.CONNECTED, "")
+    assert (state.state, state.reason) == (CameraState.STREAMING, SourceReason.CONNECTED)
+    state.lost(SourceError(SourceReason.STOPPED, "gone"), 1)
+    state.notice(SourceReason.CONNECTED, "")
+    assert state.reason is SourceReason.STOPPED
+
+
 def test_the_state_stays_after_stopped() -> None:
     state = status()
     state.stopped()
