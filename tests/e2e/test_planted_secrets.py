@@ -214,21 +214,3 @@ def _all_failed(vigil: System) -> bool:
 def _around(text: str) -> str:
     at = text.find(MARK)
     return text[max(at - 200, 0) : at + 60]
-
-
-def test_a_refused_address_is_not_shown(tmp_path: Path) -> None:
-    """User and password in an address are refused, in whatever form, and the line of the file hides them."""
-    for number, address in enumerate(
-        (
-            "rtsp://PLANTED:PLANTED@h/1",
-            "http://PLANTED@h/1?PLANTED",
-            "rtsp://admin:PLANTED PLANTED@h/1",
-            "rtsp://h/1 ?token=PLANTED",
-            "gopher://h/?token=PLANTED",
-        )
-    ):
-        file = tmp_path / f"{number}.yaml"
-        file.write_text(json.dumps(camera("door", "RTSP", address), indent=1))
-        told = printed("check", "-f", str(file))
-        assert "spec.source.url" in told
-        assert MARK not in told
