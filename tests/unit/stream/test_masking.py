@@ -11,6 +11,7 @@ from tests.unit.stream.test_regions import STAR
 
 from vigil_stream.capture.convert import Converter
 from vigil_stream.capture.luma import LumaReader
+from vigil_stream.capture.upright import Upright
 from vigil_stream.masking import FrameMask
 from vigil_stream.pipeline.regions import PrivacyMask
 from vigil_vision import letterbox
@@ -68,6 +69,24 @@ def test_masked_pixels_do_not_move_the_small_image() -> None:
         seen.append(luma)
     np.testing.assert_array_equal(seen[0].grey, seen[1].grey)
     assert seen[0].fingerprint == seen[1].fingerprint
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+@pytest.mark.parametrize("name", ["yuv420p", "yuvj420p", "nv12", "rgb24"])
+def test_a_mask_lies_on_the_upright_frame(name: str, rotation: int, mirror: bool) -> None:
+    """Turning leaves frames upside down in memory, in which rows are stored from the last one."""
+    stored = av.VideoFrame.from_ndarray(np.full((180, 320, 3), OPEN, np.uint8), format="rgb24").reformat(format=name)
+    upright = Upright(rotation, mirror=mirror).apply(stored)
+    frame = FrameMask([np.array([(0, 0), (0.5, 0), (0.5, 0.5), (0, 0.5)])]).applied(upright)
+    width, height = frame.width, frame.height
+    assert (width < height) == (rotation in {90, 270})
+    whole = Converter().region(frame, 0, 0, width, height)
+    assert whole[: height // 2, : width // 2].max() == 0
+    assert whole[height // 2 + 4 :].any(axis=2).all()
+    assert whole[:, width // 2 + 4 :].any(axis=2).all()
+    grey = LumaReader().read(frame).grey
+    assert grey[: len(grey) // 2, : len(grey[0]) // 2].max() == 0
 
 
 def test_the_decoder_keeps_its_own_frame() -> None:
