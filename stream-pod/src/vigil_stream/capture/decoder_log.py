@@ -54,7 +54,7 @@ class DecoderLog:
     def reading(self) -> Iterator[None]:
         """Listen to the calls inside, on this thread."""
         self.damaged = False
-        _enable()
+        enable()
         with av.logging.Capture() as messages:
             try:
                 yield
@@ -70,7 +70,8 @@ class DecoderLog:
         return lost
 
 
-def _enable() -> None:
+def enable() -> None:
+    """Turn FFmpeg's messages on, for those who listen on their own thread."""
     # Concealment is told at the level of information.
     if av.logging.get_level() == av.logging.INFO:
         return

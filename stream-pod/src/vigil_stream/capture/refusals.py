@@ -4,9 +4,7 @@ FFmpeg has no error of its own for most of RTSP's statuses, but logs the method 
 source is opened, on the thread that opens it, and nothing of the camera's own text is passed on.
 """
 
-import logging
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from dataclasses import dataclass
 import av.logging
 
 from vigil_contracts.conditions import SourceReason
-from vigil_stream.capture import errors
+from vigil_stream.capture import decoder_log, errors
 from vigil_stream.capture.errors import SourceError
 
 MOST_REDIRECTS = 10
@@ -83,30 +81,12 @@ class ResponseLog:
         return sum(1 for _, _, text in self._lines if _REDIRECTING.search(text)) > MOST_REDIRECTS
 
 
-_lock = threading.Lock()
-_readers = 0
-
-
 @contextmanager
 def reading_log() -> Iterator[ResponseLog]:
-    """Read FFmpeg's log of this thread; other threads' lines are dropped.
-
-    The log is on only meanwhile: each line needs Python's lock, and decoders log much.
-    """
-    global _readers  # noqa: PLW0603 - FFmpeg has one log for the process
-    logging.getLogger("libav").setLevel(logging.CRITICAL + 1)
-    with _lock:
-        _readers += 1
-        av.logging.set_level(av.logging.INFO)
-        av.logging.set_skip_repeated(False)
-    try:
-        with av.logging.Capture() as lines:
-            yield ResponseLog(lines)
-    finally:
-        with _lock:
-            _readers -= 1
-            if not _readers:
-                av.logging.set_level(None)
+    """Read FFmpeg's log of this thread."""
+    decoder_log.enable()
+    with av.logging.Capture() as lines:
+        yield ResponseLog(lines)
 
 
 def rtsp_refused(refusal: RtspRefusal, shown: str, *, over_udp: bool, has_credentials: bool) -> SourceError:
