@@ -7,9 +7,9 @@ import pytest
 from tests.unit.stream.test_frame_pipeline import Camera, Story
 
 from vigil_contracts.conditions import FitnessReason
-from vigil_stream.analyses.faces import uprightness
 from vigil_stream.analyses.faces.fitness import lying
 from vigil_stream.analyses.faces.uprightness import LEAST, WINDOW, Surroundings, Uprightness
+from vigil_vision.faces import orientation
 from vigil_vision.faces.orientation import FaceOrientation
 
 FACE = Surroundings(np.zeros((1, 1, 112, 112, 3), np.uint8), 0.0)
@@ -18,7 +18,7 @@ UPRIGHT, HEAD_DOWN, DOUBTFUL = (0.9, 0.1, 0.1, 0.1), (0.1, 0.1, 0.9, 0.1), (0.50
 
 def checked(monkeypatch: pytest.MonkeyPatch, *scores: Any) -> Uprightness:
     found, models = iter(scores), Any
-    monkeypatch.setattr(uprightness.orientation, "read_orientations", lambda *_: [FaceOrientation(next(found))])
+    monkeypatch.setattr(orientation, "read_orientations", lambda *_: [FaceOrientation(next(found))])
     one = Uprightness(models)  # type: ignore[arg-type]
     for _ in scores:
         one.check(FACE)
@@ -66,7 +66,7 @@ def test_upright_faces_are_not_lying() -> None:
 
 def test_a_camera_upside_down_names_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Case rotation: 0 of 44 were recognised, and the fitness spoke of sizes only."""
-    monkeypatch.setattr(uprightness.orientation, "read_orientations", lambda *_: [FaceOrientation(HEAD_DOWN)])
+    monkeypatch.setattr(orientation, "read_orientations", lambda *_: [FaceOrientation(HEAD_DOWN)])
     camera = Camera(Story())
     for _ in range(5 * LEAST + 1):
         camera.show((200.0, 40.0, 90.0))

@@ -79,7 +79,7 @@ class Scene:
     Attributes
     ----------
     name
-        Of the camera and of its room.
+        The name of the camera and of its room.
     """
 
     name: str

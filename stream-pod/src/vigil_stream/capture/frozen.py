@@ -2,7 +2,7 @@
 
 A real sensor's noise changes every frame, and an encoder's keyframes do so at the latest. So a source is frozen when
 for `FROZEN_AFTER_S` every frame had been seen within the last few seconds. A loop of a longer piece, such as a demo's,
-is not taken for frozen. A dark or still scene whose noise the camera has removed cannot be told from a fault, so frozen
+is not taken for frozen. A dark or still scene whose noise the camera has removed looks the same as a fault, so frozen
 video is reported and read on. A camera that shows something new every half minute is reported once, not each time.
 
 Every frame counts, not only those that are analysed: of a piece whose length is no multiple of the sampling, other

@@ -30,7 +30,7 @@ class Response:
     Attributes
     ----------
     status
-        Of the last response, after redirections and authentication.
+        The status of the last response, after redirections and authentication.
     headers
         Its headers.
     """

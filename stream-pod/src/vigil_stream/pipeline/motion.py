@@ -89,7 +89,7 @@ def threshold_for_faces(threshold: float, width: int, height: int, face_pixels: 
     threshold
         The Camera's, as a share of the area.
     width, height, face_pixels
-        Of the frame, and the width of that face, in one unit.
+        The size of the frame, and the width of that face, in one unit.
     """
     face = FACES * FACE_HEIGHT * face_pixels**2 / (width * height)
     return threshold * min(1.0, face / USUAL_THRESHOLD)

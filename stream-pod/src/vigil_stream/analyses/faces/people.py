@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from vigil_contracts.events import Box, CloseReason, Sighting, Trace
-from vigil_stream.analyses.faces.same_person import Limits, Verdict, compare, is_certain, similarity
+from vigil_stream.analyses.faces.same_person import Limits, PersonComparison, compare, is_certain, similarity
 from vigil_stream.analyses.faces.shots import PersonShots, Shot
 from vigil_stream.analyses.faces.sightings import SightingTracker
 from vigil_stream.pipeline import geometry
@@ -66,7 +66,7 @@ class Person:
     Attributes
     ----------
     key
-        Of the sighting in `SightingTracker`.
+        The key of the sighting in `SightingTracker`.
     seen
         Last, in a stretch that is the person's.
     verified
@@ -193,7 +193,7 @@ class People:
         at
             When it was captured, in seconds on a clock that only goes forward.
         limits
-            Of the model that embedded it; None without an embedding.
+            The thresholds of the model that embedded it; None without an embedding.
         """
         person = stretch.person
         if person is None:
@@ -231,9 +231,11 @@ class People:
         stretch.shots.keep(shot, at)
         person = None
         if limits is not None:
-            verdicts = [(compare(stretch.shots.kept, one.shots.kept, limits), one) for one in self._candidates(stretch)]
-            person = next((one for verdict, one in verdicts if verdict is Verdict.SAME), None)
-            undecided = person is None and any(verdict is Verdict.UNDECIDED for verdict, _ in verdicts)
+            comparisons = [
+                (compare(stretch.shots.kept, one.shots.kept, limits), one) for one in self._candidates(stretch)
+            ]
+            person = next((one for compared, one in comparisons if compared is PersonComparison.SAME), None)
+            undecided = person is None and any(compared is PersonComparison.UNDECIDED for compared, _ in comparisons)
             if undecided and not stretch.ended:
                 return
             if undecided and stretch.brief:

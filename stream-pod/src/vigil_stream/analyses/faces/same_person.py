@@ -23,7 +23,7 @@ ENOUGH_SHOTS: Final = 3
 """Certain shots after which a person who is not the same is another."""
 
 
-class Verdict(Enum):
+class PersonComparison(Enum):
     """The result of a comparison."""
 
     SAME = "same"
@@ -54,18 +54,18 @@ def similarity(shots: Sequence[Shot], others: Sequence[Shot]) -> float | None:
     return None if own is None or theirs is None else float(own @ theirs)
 
 
-def compare(shots: Sequence[Shot], others: Sequence[Shot], limits: Limits) -> Verdict:
+def compare(shots: Sequence[Shot], others: Sequence[Shot], limits: Limits) -> PersonComparison:
     """Return whether `shots` show the person of `others`: the more shots agree, the less unlike they need to be."""
     cosine = similarity(shots, others)
     if cosine is None:
-        return Verdict.UNDECIDED
+        return PersonComparison.UNDECIDED
     if cosine >= limits.same:
-        return Verdict.SAME
+        return PersonComparison.SAME
     certain = sum(is_certain(shot) for shot in shots)
     below = (limits.other, (limits.other + limits.same) / 2, limits.same)
     if certain and cosine < below[min(certain, ENOUGH_SHOTS) - 1]:
-        return Verdict.OTHER
-    return Verdict.UNDECIDED
+        return PersonComparison.OTHER
+    return PersonComparison.UNDECIDED
 
 
 def is_certain(shot: Shot) -> bool:

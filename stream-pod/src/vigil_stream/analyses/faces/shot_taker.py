@@ -47,11 +47,11 @@ class TakenShot:
     Attributes
     ----------
     stretch
-        Of the face; it may have ended meanwhile.
+        The stretch of the face; it may have ended meanwhile.
     scene
         The frame that it was taken from.
     limits
-        Of the model that embedded it; None without an embedding.
+        The thresholds of the model that embedded it; None without an embedding.
     embedded_at
         Seconds since the epoch; None without an embedding.
     """
