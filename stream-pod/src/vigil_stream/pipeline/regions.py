@@ -11,6 +11,9 @@ from vigil_stream.pipeline.outline import Polygon, enclosed, has_area, hull
 _TOUCH = 1e-2
 """Pixels within which an edge counts as touching the next one: more than the error of rounding."""
 
+_BAND = 128
+"""Rows that are computed at once: the memory of a stream process is small."""
+
 
 def polygons(regions: Sequence[Region]) -> list[Polygon]:
     """Return what the outlines of regions enclose, as boundaries in shares of the frame."""
@@ -71,7 +74,9 @@ class PrivacyMask:
         """Return the pixels [height,width] that are masked, even in part: rather too many than too few."""
         marked = np.zeros((height, width), np.bool_)
         for shape in self._shapes:
-            marked |= _touched(shape * (width, height), height, width)
+            for top in range(0, height, _BAND):
+                band = marked[top : top + _BAND]
+                band |= _touched(shape * (width, height) - (0, top), len(band), width)
         return marked
 
 
@@ -115,8 +120,8 @@ def _crossed(upper: NDArray[np.float64], lower: NDArray[np.float64], rows: int, 
     leaves = np.where(level, x2, x1 + slope * (np.clip(row + 1, y1, y2) - y1))
     first = np.clip(np.floor(np.minimum(enters, leaves) - _TOUCH), 0, columns).astype(np.intp)
     after = np.clip(np.floor(np.maximum(enters, leaves) + _TOUCH) + 1, 0, columns).astype(np.intp)
-    changes = np.zeros((rows, columns + 1), np.int32)
+    changes = np.zeros((rows, columns + 1), np.int16)
     np.add.at(changes, (row, first), 1)
     np.add.at(changes, (row, after), -1)
-    crossed: NDArray[np.bool_] = np.cumsum(changes[:, :-1], axis=1) > 0
+    crossed: NDArray[np.bool_] = np.cumsum(changes[:, :-1], axis=1, dtype=np.int16) > 0
     return crossed
