@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from qdrant_client import AsyncQdrantClient, models
+from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
 
 from vigil_gateway.storage.errors import GalleryError
 from vigil_gateway.storage.qdrant import server
@@ -79,6 +80,25 @@ def test_only_other_settings_are_changed(size: int) -> None:
     assert wanted is not None
     assert wanted.hnsw_config == vectors(size).hnsw_config
     assert wanted.quantization_config == vectors(size).quantization_config
+
+
+@pytest.mark.parametrize("size", [128, 512])
+def test_grpc_carries_the_same_settings(size: int) -> None:
+    """As the client converts them; a number of 32 bits that comes back is no difference."""
+    carried = GrpcToRest.convert_vector_params(RestToGrpc.convert_vector_params(vectors(size)))
+    assert changes(carried) is None
+    for exact in (False, True):
+        params = search_params(size, 32, exact=exact)
+        returned = GrpcToRest.convert_search_params(RestToGrpc.convert_search_params(params))
+        assert returned.exact == exact
+        assert returned.indexed_only is False
+        assert returned.quantization == params.quantization
+    wanted = changes(FORMER)
+    assert wanted is not None
+    diff = RestToGrpc.convert_vectors_config_diff({"": wanted})
+    unnamed = diff.params_map.map.get("", diff.params)
+    assert unnamed.HasField("quantization_config")
+    assert unnamed.hnsw_config.HasField("m")
 
 
 class Recording(AsyncQdrantClient):
