@@ -44,11 +44,16 @@ class PhotoReason(StrEnum):
     """The face is too small. Use a photo taken from nearer, or with more pixels."""
     FACE_BLURRED = "FaceBlurred"
     """The face is blurred. Use a sharp photo."""
+    FACE_GRAINY = "FaceGrainy"
+    """The photo is a grainy copy: a print, a dithered scan, a photo of a screen. Use the original photo."""
     FACE_TURNED = "FaceTurned"
     """The face looks away. Use a photo from the front."""
     FACE_NOT_UPRIGHT = "FaceNotUpright"
     """The face lies on its side or stands on its head, and turning the photo did not bring it upright with certainty.
     Turn the photo until the face is upright."""
+    FACE_HIDDEN = "FaceHidden"
+    """A part of the face is cut off or covered, such as the eyes by sunglasses or the mouth by a mask. Use a photo of
+    the whole face from the front."""
     TOO_DARK = "TooDark"
     """The face is too dark. Use a photo with more light."""
     TOO_BRIGHT = "TooBright"

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from vigil_vision import detection, letterbox
 from vigil_vision.detection import Detections
-from vigil_vision.faces import alignment
+from vigil_vision.faces import alignment, occlusion
 from vigil_vision.faces.model_info import DetectorInfo
 from vigil_vision.faces.models import FaceModels
 from vigil_vision.faces.orientation import CERTAIN_LEAD, TURNS, cut_surroundings, read_orientations
-from vigil_vision.faces.quality import Assessment, PhotoReason, assess_enrolment, main_face, pose_of
+from vigil_vision.faces.quality import GRAINY, Assessment, PhotoReason, assess_enrolment, main_face, pose_of
 from vigil_vision.photos import PhotoError, PhotoTooLarge, decode_photo, scale_into
 
 DETECTOR_SIDES = (640, 320)
@@ -200,8 +200,25 @@ def enroll_photo(models: FaceModels, data: bytes, *, deadline_s: float | None = 
         assessment = replace(assessment, message=message)
     if not assessment.accepted or assessment.face is None:
         return PhotoEnrolment(assessment)
-    result = models.embed(faces.crops[assessment.face : assessment.face + 1], deadline_s=deadline_s)
-    return PhotoEnrolment(assessment, result.values[0], result.info.model_id)
+    return _embed(models, faces, assessment, assessment.face, deadline_s)
+
+
+def _embed(
+    models: FaceModels, faces: PhotoFaces, assessment: Assessment, index: int, deadline_s: float | None
+) -> PhotoEnrolment:
+    """Return the embedding of a face, unless the embedder shows that a part of it is hidden."""
+    crop = faces.crops[index]
+    share = occlusion.outside(faces.image.shape, faces.detections.landmarks[index])
+    fault = occlusion.Occlusion(share).message
+    if not fault:
+        result = models.embed(occlusion.hidden_variants(crop), deadline_s=deadline_s)
+        found = occlusion.measure_occlusion(crop, result.values, share)
+        if found.grainy:
+            return PhotoEnrolment(Assessment(PhotoReason.FACE_GRAINY, GRAINY, index, assessment.quality))
+        fault = found.message
+        if not fault:
+            return PhotoEnrolment(assessment, result.values[0], result.info.model_id)
+    return PhotoEnrolment(Assessment(PhotoReason.FACE_HIDDEN, fault, index, assessment.quality))
 
 
 def turned_by(turns: int) -> str:

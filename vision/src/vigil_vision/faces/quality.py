@@ -24,6 +24,11 @@ MIN_SHARPNESS = 0.35
 """For enrolment: a Gaussian blur of 1.5 pixels in the 112 pixel crop is refused; undegraded portraits have 0.8 and
 more."""
 
+MAX_GRAIN, MAX_TWO_TONE = 1.15, 0.7
+"""For enrolment. Photos have a grain of at most 0.90; dithered and printed ones, and photos of screens, have 1.1 to 3.4
+(cosine to the person 0 to 0.8), and their grain would pass for sharpness. Photocopies in pure black and white have no
+grain, but two tones only: 0.84, where photos reach 0.49 (cosine 0.25)."""
+
 MAX_YAW, MAX_PITCH, MAX_ROLL = 35.0, 40.0, 60.0
 """Degrees, for enrolment. Portraits reach 29, 27 and 8: five landmarks show yaw well and pitch badly; roll is undone by
 the alignment and matters only because detectors are not made for it."""
@@ -32,6 +37,8 @@ MIN_BRIGHTNESS, MAX_BRIGHTNESS = 0.10, 0.90
 """Mean grey of the face, for enrolment. Wide on purpose: they catch photos in which light has drowned the face or
 failed to reach it, not exposure that is merely poor. The photos they were tried on show too few people to measure how
 much room they leave for every skin, so do not narrow them without such a measurement."""
+
+GRAINY = "the photo is a grainy copy: a print, a scan in black and white or a photo of a screen; use the original photo"
 
 RIVAL_CONFIDENCE = 0.85
 """Another face spoils an enrolment photo when it is at least this confident relative to the best; a painted landscape
@@ -100,6 +107,11 @@ class FaceQuality:
         Degrees.
     confidence
         The detector's score, 0 to 1.
+    grain
+        Detail of single pixels over that of pairs of pixels: about 0.6 in photos, above 1 in dithered, printed and
+        noisy ones.
+    two_tone
+        Share of pixels that are as dark as the darkest or as bright as the brightest, 0 to 1.
     score
         All of these in one number, 0 to 1: the weighted geometric mean of size (interocular distance up to the 35
         pixels of the template, weight 0.30), pose (cosine of yaw times cosine of half the pitch, 0.30), sharpness
@@ -114,6 +126,8 @@ class FaceQuality:
     pose: Pose
     confidence: float
     score: float
+    grain: float = 0.0
+    two_tone: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +275,7 @@ def _flaws(quality: FaceQuality) -> list[_Flaw]:
         (quality.brightness < MIN_BRIGHTNESS, PhotoReason.TOO_DARK, dark),
         (quality.brightness > MAX_BRIGHTNESS, PhotoReason.TOO_BRIGHT, bright),
         (quality.sharpness < MIN_SHARPNESS, PhotoReason.FACE_BLURRED, blur),
+        (quality.grain > MAX_GRAIN or quality.two_tone > MAX_TWO_TONE, PhotoReason.FACE_GRAINY, GRAINY),
         (turned, PhotoReason.FACE_TURNED, pointing),
     )
     return [_Flaw(reason, message) for failed, reason, message in checks if failed]
@@ -279,11 +294,11 @@ def _measure_one(
     size: float, confidence: float, landmarks: NDArray[np.float32], crop: NDArray[np.uint8]
 ) -> FaceQuality:
     grey = crop[_FACE].astype(np.float32) @ _LUMA
-    inner = grey[1:-1, 1:-1]
-    laplacian = 4 * inner - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]
     mean, spread = float(grey.mean()), float(grey.std())
+    pairs = grey.reshape(grey.shape[0] // 2, 2, grey.shape[1] // 2, 2).mean(axis=(1, 3))
     # The floor keeps the sensor noise of a black image from counting as detail.
-    sharpness = min(float(laplacian.std()) / max(mean, 8.0) / _SHARP_RATIO, 1.0)
+    fine, coarse = (_detail(one) / max(mean, 8.0) for one in (grey, pairs))
+    sharpness = min(fine / _SHARP_RATIO, 1.0)
     eyes = float(np.hypot(*(landmarks[1] - landmarks[0])))
     pose = pose_of(landmarks)
     brightness = mean / 255
@@ -295,7 +310,21 @@ def _measure_one(
         "confidence": min(max(confidence, 0.0), 1.0),
     }
     score = math.prod(parts[name] ** weight for name, weight in _WEIGHTS.items())
-    return FaceQuality(size, eyes, sharpness, brightness, spread / 255, pose, confidence, score)
+    grain = fine / max(coarse, 0.01)
+    return FaceQuality(size, eyes, sharpness, brightness, spread / 255, pose, confidence, score, grain, _two_tone(grey))
+
+
+def _two_tone(grey: NDArray[np.float32]) -> float:
+    """Return the share of pixels within a twelfth of the range from its ends."""
+    dark, bright = (float(value) for value in np.percentile(grey, (2, 98)))
+    near = (bright - dark) / 12
+    return float(((grey <= dark + near) | (grey >= bright - near)).mean()) if bright - dark > 32 else 0.0
+
+
+def _detail(grey: NDArray[np.float32]) -> float:
+    """Return the standard deviation of the Laplacian."""
+    inner = grey[1:-1, 1:-1]
+    return float((4 * inner - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]).std())
 
 
 def _degrees(*angles: float) -> str:
