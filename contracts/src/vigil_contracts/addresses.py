@@ -18,11 +18,11 @@ _VALUE: Final = re.compile(r"([=;:&]|%3[ABDabd]|%26).*")
 """From the first sign of a value to the end of a part of a path."""
 
 _IN_TEXT: Final = re.compile(
-    r"[A-Za-z][A-Za-z0-9+.-]*://"
+    r"[A-Za-z][A-Za-z0-9+.-]{0,15}://"
     r"(?:[^\s\"'/@:]*:[^\"'/@\n]*@)?"  # a login, in which a blank may have been forgotten
     r"(?:[^\s\"']|'(?=[^\s\"',:;)\]}]))*"
 )
-_ENCODED: Final = re.compile(r"(?i)([a-z][a-z0-9+.-]*)%3a%2f%2f[^\s\"']*")
+_ENCODED: Final = re.compile(r"(?i)([a-z][a-z0-9+.-]{0,15})%3a%2f%2f[^\s\"']*")
 
 _PLACEHOLDER: Final = r"[{]([-._a-zA-Z0-9]{1,253})[}]"
 PLACEHOLDER: Final = "[{][-._a-zA-Z0-9]+[}]"
