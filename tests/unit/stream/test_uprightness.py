@@ -7,10 +7,11 @@ import pytest
 from tests.unit.stream.test_frame_pipeline import Camera, Story
 
 from vigil_contracts.conditions import FitnessReason
-from vigil_stream.analyses.faces.fitness import lying
+from vigil_stream.analyses.faces.fitness import Fitness, breadth, lying
 from vigil_stream.analyses.faces.uprightness import LEAST, WINDOW, Surroundings, Uprightness
 from vigil_vision.faces import orientation
 from vigil_vision.faces.orientation import FaceOrientation
+from vigil_vision.faces.quality import Pose
 
 FACE = Surroundings(np.zeros((1, 1, 112, 112, 3), np.uint8), 0.0)
 UPRIGHT, HEAD_DOWN, DOUBTFUL = (0.9, 0.1, 0.1, 0.1), (0.1, 0.1, 0.9, 0.1), (0.50, 0.1, 0.51, 0.1)
@@ -74,3 +75,23 @@ def test_a_camera_upside_down_names_nobody(monkeypatch: pytest.MonkeyPatch) -> N
     assert {shot.embedding for event in camera.events for shot in event.shots} <= {None}
     assert len({event.sighting_id for event in camera.events}) == 1
     assert camera.observer.fitness[0] is FitnessReason.FACES_LYING
+
+
+@pytest.mark.parametrize(
+    ("stretch", "reason"),
+    [
+        (1.0, FitnessReason.MEASURED),
+        (1.1, FitnessReason.MEASURED),
+        (1.45, FitnessReason.FACES_DISTORTED),
+        (0.7, FitnessReason.FACES_DISTORTED),
+    ],
+)
+def test_distorted_faces_are_reported(stretch: float, reason: FitnessReason) -> None:
+    fitness = Fitness()
+    # Eyes, nose and mouth as the detectors draw them in the middle of many faces.
+    landmarks = np.array([(0, 0), (40, 0), (20, 22), (3, 40), (37, 40)], np.float32) * (stretch, 1)
+    for _ in range(10):
+        fitness.add_face(100.0)
+        fitness.add_breadth(breadth(landmarks, Pose(0.0, 0.0, 0.0)))
+        fitness.add_breadth(breadth(landmarks, Pose(60.0, 0.0, 0.0)))
+    assert fitness.assess()[0] is reason

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil_contracts.events import BestShot, Embedding, FaceQuality
+from vigil_stream.analyses.faces import fitness
 from vigil_stream.analyses.faces.fitness import Fitness
 from vigil_stream.analyses.faces.people import Stretch
 from vigil_stream.analyses.faces.same_person import Limits
@@ -95,16 +96,16 @@ class ShotTaker:
     ----------
     models
         Embed faces.
-    fitness
+    measured
         Collects what was measured.
     identify
         Whether shots are embedded.
     """
 
-    def __init__(self, models: FaceModels, fitness: Fitness, observer: StreamObserver, *, identify: bool) -> None:
+    def __init__(self, models: FaceModels, measured: Fitness, observer: StreamObserver, *, identify: bool) -> None:
         self._models = models
         self.uprightness = Uprightness(models)
-        self._fitness = fitness
+        self._fitness = measured
         self._observer = observer
         self._identify = identify
         self._worker = ThreadPoolExecutor(1, "embed")
@@ -195,6 +196,7 @@ class ShotTaker:
             pose = quality.pose_of(faces.landmarks[index])
             pixels = float(faces.face_pixels[index])
             self._fitness.add_face(pixels, pose.yaw)
+            self._fitness.add_breadth(fitness.breadth(faces.landmarks[index], pose))
             frontal = max(1 - abs(pose.yaw) / 90, 0.0) * max(1 - abs(pose.pitch) / 90, 0.0)
             expected = min(pixels / alignment.CROP, 1.0) * frontal * float(faces.scores[index])
             if stretch.shots.wants_check(expected, scene.at, urgent=stretch.contested):
