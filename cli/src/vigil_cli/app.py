@@ -78,6 +78,9 @@ def up(  # noqa: PLR0913, PLR0917 - a command's options
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False,
     plain: PlainOption = False,
     accept_licence: Annotated[bool, typer.Option("--accept-licence", help="Accept the licences of the pack.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Erase people of the last run that no manifest declares any more.")
+    ] = False,
 ) -> None:
     """Run the cameras of manifests, with all servers and the API."""
     from vigil_cli.commands.up import UpRequest, run
@@ -95,6 +98,7 @@ def up(  # noqa: PLR0913, PLR0917 - a command's options
             detach=detach,
             plain=plain,
             accept_licence=accept_licence,
+            prune=prune,
         )
     )
 

@@ -46,10 +46,12 @@ class Vigil:
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "vigil_cli", *arguments, "--state", str(self.state)]
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         with self.output.open("w") as file:
             self.process = subprocess.Popen(
-                self.command("up", "-f", str(self.manifests), "--plain"), stdout=file, stderr=subprocess.STDOUT
+                self.command("up", "-f", str(self.manifests), "--plain", *options),
+                stdout=file,
+                stderr=subprocess.STDOUT,
             )
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -210,14 +212,18 @@ def test_changed_manifests_are_applied_and_bad_ones_are_not(vigil: Vigil) -> Non
     assert vigil.processes()["stream-default_lobby"]["pid"] == first
 
 
-def test_a_subject_that_is_gone_at_the_next_start_is_erased(vigil: Vigil) -> None:
+def test_a_subject_without_a_manifest_is_erased_on_request(vigil: Vigil) -> None:
+    """Starting with other manifests is refused: it would erase people by mistake."""
     subject(vigil)
     vigil.start()
     vigil.wait_printed("Lin-Manuel Miranda enrolled")
     assert vigil.interrupt() == 0
     (vigil.manifests / "lin.json").unlink()
 
-    vigil.start()
+    refused = vigil.run("up", "-f", str(vigil.manifests))
+    assert refused.returncode == 1
+    assert "no manifest declares them: default/lin-manuel-miranda" in " ".join(refused.stderr.split())
+    vigil.start("--prune")
     vigil.wait_printed("camera lobby is Streaming")
 
     wait_until(lambda: "Lin-Manuel" not in subjects_part(vigil.run("status").stdout), 60, "the Subject is erased")

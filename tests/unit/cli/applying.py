@@ -167,9 +167,11 @@ def an_applier(
 ) -> Applier:
     received, reported = [] if reports is None else reports, [] if problems is None else problems
     listener = Listener(
-        lambda _, report: received.append(report),
-        lambda kind, key, problem: reported.append((kind, key, problem)),
-        lambda _: None,
+        enrolled=lambda _, report: received.append(report),
+        undeclared=lambda _, __: None,
+        erased=lambda _: None,
+        problem=lambda kind, key, problem: reported.append((kind, key, problem)),
+        process_removed=lambda _: None,
     )
     programs = Programs(folder, "hq", Addresses(1, "", (), 1, 1), Secrets("", "", "", ""))
     state = folder / "state"

@@ -25,10 +25,11 @@ from tests.unit.cli.applying import (
 )
 
 from vigil_cli.manifests import load
-from vigil_cli.standalone import progress
+from vigil_cli.standalone import applier, progress
 from vigil_cli.standalone.desired import Desired, desired
 from vigil_cli.standalone.programs import Addresses, Programs
 from vigil_cli.standalone.state import Secrets
+from vigil_contracts.ids import ResourceKey
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ async def test_a_site_is_registered_changed_and_deleted(identity: Identity, tmp_
         assert identity.sites[path].spec.retention.sightings == "30d"
         await apply_once(registry, tmp_path, SITE.replace("30d", "7d"))
         assert identity.sites[path].spec.retention.sightings == "7d"
-        await apply_once(registry, tmp_path, "")
+        await apply_once(registry, tmp_path, "# none")
         assert identity.sites == {}
 
 
@@ -179,6 +180,37 @@ async def test_an_unfinished_enrolment_is_erased_at_the_next_start(identity: Ide
         assert await made.settle(10)
 
     assert identity.removed == ["ada"]
+
+
+async def test_a_manifest_that_is_back_soon_erases_nobody(identity: Identity, tmp_path: Path) -> None:
+    """An editor, or a copy, removes a file for a moment before it writes the new one."""
+    (tmp_path / "a.jpg").write_bytes(PHOTO)
+    ada = wanted(tmp_path, SUBJECTS.split("---", maxsplit=1)[0])
+    async with applying(identity, tmp_path) as (made, _):
+        made.set_desired(ada)
+        assert await made.settle(10)
+        made.set_desired(Desired())
+        made.set_desired(Desired())  # another file changed meanwhile
+        await asyncio.sleep(0)
+        made.set_desired(ada)
+        assert await made.settle(10)
+
+    assert (identity.put, identity.removed) == ([("ada", "old@1")], [])
+
+
+async def test_a_subject_is_erased_some_time_after_its_manifest(
+    identity: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(applier, "ERASE_AFTER_S", 0.3)
+    (tmp_path / "a.jpg").write_bytes(PHOTO)
+    async with applying(identity, tmp_path) as (made, _):
+        made.set_desired(wanted(tmp_path, SUBJECTS.split("---", maxsplit=1)[0]))
+        assert await made.settle(10)
+        assert applier.applied_subjects(made.applied_file) == [ResourceKey("default", "ada")]
+        made.set_desired(Desired())
+
+        await eventually(lambda: identity.removed == ["ada"], 10, "it is erased")
+        await eventually(lambda: applier.applied_subjects(made.applied_file) == [], 10, "nobody is left")
 
 
 async def test_a_reverted_change_is_sent_again(

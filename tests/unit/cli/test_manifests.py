@@ -175,6 +175,8 @@ def test_a_file_that_is_too_large_is_left_unread(tmp_path: Path) -> None:
         (lambda _: None, "no such file or folder"),
         (lambda path: path.mkdir(), "holds no manifests"),
         (lambda path: path.write_bytes(b"\xff\xfe\xfa"), "is not UTF-8"),
+        (lambda path: path.write_text(" \n"), "is empty; delete it to remove what it declared"),
+        (lambda path: path.symlink_to("nowhere"), "no such file or folder"),
     ],
 )
 def test_a_path_without_manifests_is_an_error(tmp_path: Path, make: object, message: str) -> None:
@@ -185,6 +187,17 @@ def test_a_path_without_manifests_is_an_error(tmp_path: Path, make: object, mess
         load([path])
 
     assert message in raised.value.findings[0].message
+
+
+def test_a_link_to_nowhere_in_a_folder_is_an_error(tmp_path: Path) -> None:
+    """Its Subjects would be erased if it passed for a manifest that is gone."""
+    (tmp_path / "lobby.yaml").write_text(CAMERA + RTSP)
+    (tmp_path / "ada.yaml").symlink_to("nowhere.yaml")
+
+    with pytest.raises(ManifestError) as raised:
+        load([tmp_path])
+
+    assert [finding.message for finding in raised.value.findings] == ["cannot be read (No such file or directory)"]
 
 
 @pytest.mark.parametrize("suffix", ["yaml", "yml", "json"])

@@ -108,7 +108,7 @@ class Run:
         self.applier, self.reports, self._folder = made, reports, folder
 
     def want(self, *texts: str) -> None:
-        (self._folder / "a.yaml").write_text("".join(texts))
+        (self._folder / "a.yaml").write_text("".join(texts) or "# none")
         self.applier.set_desired(desired(load([self._folder / "a.yaml"]), "one@1"))
 
 
@@ -150,6 +150,11 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield Bench(identity, f"http://127.0.0.1:{runner.addresses[0][1]}", tmp_path)
     await runner.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def erased_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(applier, "ERASE_AFTER_S", 0.0)
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ REQUESTS = st.builds(
     detach=st.just(True),
     plain=st.booleans(),
     accept_licence=st.booleans(),
+    prune=st.booleans(),
 )
 
 

@@ -10,6 +10,7 @@ from vigil_cli.commands.check import load_all, summary
 from vigil_cli.console import err, out, show_findings
 from vigil_cli.errors import CommandError
 from vigil_cli.manifests import Manifests
+from vigil_cli.standalone.applier import applied_subjects
 from vigil_cli.standalone.models import prepare
 from vigil_cli.standalone.run import for_seconds, run_session
 from vigil_cli.standalone.servers.ports import check_host
@@ -22,6 +23,7 @@ from vigil_contracts.resources.camera import CameraSource, CameraSpec
 from vigil_runtime.settings import IpNetwork, parse_networks
 
 WEBCAM = Path("/dev/video0")
+SHOWN_SUBJECTS = 10
 DETACH_TIMEOUT_S = 600
 """The first start fetches and exports the model pack."""
 
@@ -41,6 +43,8 @@ class UpRequest:
     detach: bool = False
     plain: bool = False
     accept_licence: bool = False
+    prune: bool = False
+    """Erase Subjects of the last run that have no manifest any more."""
 
     def in_background(self) -> list[str]:
         """Return the arguments of the same request for a process without a terminal."""
@@ -52,7 +56,8 @@ class UpRequest:
             options += ["--duration", str(self.duration_s)]
         if self.port is not None:
             options += ["--port", str(self.port)]
-        return options + ["--webcam"] * self.webcam + ["--accept-licence"] * self.accept_licence
+        flags = {"--webcam": self.webcam, "--accept-licence": self.accept_licence, "--prune": self.prune}
+        return options + [flag for flag, is_set in flags.items() if is_set]
 
 
 def run(request: UpRequest) -> None:
@@ -71,10 +76,12 @@ def run(request: UpRequest) -> None:
     show_findings(manifests.warnings)
     check_host(request.host)
     networks = read_networks(request.photo_networks)
+    state = StateFolder(request.state)
+    if not request.prune:
+        check_subjects(state, manifests)
     if request.detach:
         _detach(request)
         return
-    state = StateFolder(request.state)
     state.create()
     with state.locked():
         with show_preparation(accept_licence=request.accept_licence) as observer:
@@ -85,6 +92,19 @@ def run(request: UpRequest) -> None:
         )
         with screen(out, state.logs / "up.log", plain=request.plain) as dashboard:
             run_session(Session(state, models, options, dashboard), manifests, for_seconds(request.duration_s))
+
+
+def check_subjects(state: StateFolder, manifests: Manifests) -> None:
+    """Raise CommandError when Subjects of the last run have no manifest: the start would erase them for ever."""
+    missing = sorted(key for key in applied_subjects(state.applied) if key not in manifests.subjects)
+    if not missing:
+        return
+    named = ", ".join(map(str, missing[:SHOWN_SUBJECTS])) + (", …" if len(missing) > SHOWN_SUBJECTS else "")
+    count = "1 Subject that is" if len(missing) == 1 else f"{len(missing)} Subjects that are"
+    raise CommandError(
+        f"{count} enrolled in {state.root} would be erased, because no manifest declares them: {named}. Name their "
+        "manifests with -f, choose another state folder with --state, or erase them with --prune."
+    )
 
 
 def read_networks(text: str) -> tuple[IpNetwork, ...]:

@@ -41,7 +41,9 @@ def manifest_files(path: Path) -> list[Path]:
 
 
 def _is_manifest(file: Path) -> bool:
-    return file.suffix in SUFFIXES and not file.name.startswith(".") and file.is_file()
+    """Return whether a file of a folder is read; a link whose target is missing is, and that is an error then."""
+    is_there = file.is_file() or (file.is_symlink() and not file.exists())
+    return file.suffix in SUFFIXES and not file.name.startswith(".") and is_there
 
 
 def all_files(paths: Iterable[Path]) -> tuple[list[Path], list[ManifestFileError]]:
@@ -62,13 +64,16 @@ def read_text(file: Path) -> str:
     Raises
     ------
     ManifestFileError
-        It cannot be read, is too large, or is not UTF-8.
+        It cannot be read, is empty, too large, or not UTF-8.
     """
     try:
         with file.open("rb") as opened:
             data = opened.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise ManifestFileError(file, f"cannot be read ({error.strerror})") from None
+    if not data.strip():
+        # A full disk and an interrupted copy leave such a file; it must not pass for the wish to erase its Subjects.
+        raise ManifestFileError(file, "is empty; delete it to remove what it declared")
     if len(data) > MAX_FILE_BYTES:
         raise ManifestFileError(
             file, f"is larger than {MAX_FILE_BYTES >> 20} MiB; split it, or leave it out of the folder"

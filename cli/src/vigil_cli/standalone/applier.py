@@ -3,7 +3,7 @@
 Each item (a Site, Camera or Subject in the registry, a stream process) has its own task and backoff, so that one that
 fails delays no other. Each kind has its own slots, so that one that hangs delays its own kind at most. An erasure never
 waits for an enrolment, nor an enrolment for the photos of another Subject. `applied.json` lists the contents of the
-registry beyond the end of a run, so that resources without a manifest at the next start are erased then.
+registry beyond the end of a run, so that resources without a manifest at the next start are removed then.
 """
 
 import asyncio
@@ -31,6 +31,8 @@ AT_ONCE = 2
 FIRST_PHOTO_RETRY_S = 1.0
 LONGEST_PHOTO_RETRY_S = 300.0
 """Between two attempts to read an unavailable photo."""
+ERASE_AFTER_S = 10.0
+"""A Subject is erased so long after its manifest was removed: an editor or a copy replaces a file in two steps."""
 MODEL_POLL_S = 5.0
 """Between two requests for the recognition model of identity."""
 
@@ -43,6 +45,9 @@ class Listener:
     """Callbacks about the progress."""
 
     enrolled: Callable[[ResourceKey, EnrolmentReport], None]
+    undeclared: Callable[[ResourceKey, float], None]
+    """Called for a Subject without a manifest, with the seconds until its erasure."""
+    erased: Callable[[ResourceKey], None]
     problem: Callable[[str, ResourceKey, str], None]
     process_removed: Callable[[str], None]
 
@@ -82,7 +87,11 @@ class Applier:
 
     def set_desired(self, desired: Desired) -> None:
         """Set the state to apply from now on."""
+        removed = self._desired.subjects.keys() - desired.subjects.keys()
         self._desired = desired
+        for key in sorted(removed):
+            self._of((SUBJECT, key)).keep_until = time.monotonic() + ERASE_AFTER_S
+            self.listener.undeclared(key, ERASE_AFTER_S)
         for item, progress in list(self._progress.items()):
             digest = self._digest(item)
             if progress.refused != digest:
@@ -309,6 +318,7 @@ class Applier:
     async def _erase_subject(self, key: ResourceKey) -> None:
         await self.registry.erase_subject(key)
         self._enrolled_with.pop(key, None)
+        self.listener.erased(key)
 
     async def _start_stream(self, key: ResourceKey) -> None:
         camera = self._desired.cameras[key]
@@ -327,6 +337,15 @@ class Applier:
         )
         with contextlib.suppress(OSError):
             write_private(self.applied_file, json.dumps(rows))
+
+
+def applied_subjects(applied_file: Path) -> list[ResourceKey]:
+    """Return the Subjects that the last run left in the registry; none when the file cannot be read."""
+    try:
+        rows = json.loads(applied_file.read_text())
+        return [ResourceKey(namespace, name) for kind, namespace, name in rows if kind == SUBJECT]
+    except (OSError, ValueError, TypeError):
+        return []
 
 
 def _describe(error: OSError) -> str:

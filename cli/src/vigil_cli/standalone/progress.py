@@ -32,6 +32,8 @@ class Progress:
     """Digest of a state that was applied without photos that may appear later."""
     reported: object = None
     """The gist that was reported then."""
+    keep_until: float = 0.0
+    """Time until which it is not removed, although it is no longer desired; seconds of the monotonic clock."""
     problem: str = ""
     """The problem that was reported last; empty: none."""
 
@@ -52,4 +54,6 @@ class Progress:
 
     def due_at(self, digest: str | None) -> float:
         """Return the time of the next attempt for a state; one that was never attempted is due at once."""
+        if digest is None:
+            return max(self.keep_until, self.not_before if self.tried is None else 0.0)
         return self.not_before if self.tried == digest else 0.0

@@ -192,10 +192,18 @@ class Session:
     def _applier(
         self, registry: RegistryClient, downloader: Downloader, supervisor: Supervisor, programs: Programs
     ) -> Applier:
-        listener = Listener(self._enrolled, self._report_problem, self._dashboard.forget_process)
-        applied_file = self._state.root / "applied.json"
+        listener = Listener(
+            enrolled=self._enrolled,
+            undeclared=self._undeclared,
+            erased=lambda key: self._dashboard.emit("info", f"{key} erased"),
+            problem=self._report_problem,
+            process_removed=self._dashboard.forget_process,
+        )
         enroller = Enroller(registry, downloader)
-        return Applier(registry, enroller, supervisor, programs, applied_file, listener, self._defects)
+        return Applier(registry, enroller, supervisor, programs, self._state.applied, listener, self._defects)
+
+    def _undeclared(self, key: ResourceKey, seconds: float) -> None:
+        self._dashboard.emit("warning", f"{key} has no manifest any more; it is erased in {seconds:g} s")
 
     def _enrolled(self, key: ResourceKey, report: EnrolmentReport) -> None:
         """Show the result of an enrolment, and keep the pairs of lookalikes for `vigil status`."""

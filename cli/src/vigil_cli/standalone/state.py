@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import secrets
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,6 +79,11 @@ class StateFolder:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    @property
+    def applied(self) -> Path:
+        """The file that lists the contents of the registry from one run to the next."""
+        return self.root / "applied.json"
+
     def create(self) -> None:
         """Make the folder and check that it can be written; raise CommandError."""
         make_usable(self.root, "state folder", "with --state")
@@ -97,7 +103,8 @@ class StateFolder:
 
     def command(self, name: str) -> str:
         """Return the command line of a command for this folder."""
-        return f"vigil {name}" if self.root == default_folder() else f"vigil {name} --state {self.root}"
+        option = "" if self.root == default_folder() else f" --state {shlex.quote(str(self.root))}"
+        return f"vigil {name}{option}"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
