@@ -50,7 +50,8 @@ def embedded(variants: NDArray[np.uint8]) -> NDArray[np.float32]:
     grey = variants.astype(np.float32).mean(axis=3)
     parts = [grey[:, 34:70, 14:98], grey[:, 78:108, 24:88], grey[:, :, :56], grey[:, :, 56:]]
     vectors = np.concatenate([(part - part.mean()).reshape(len(part), -1) for part in parts], axis=1)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    units: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return units
 
 
 def measured(crop: NDArray[np.uint8]) -> Occlusion:
