@@ -15,12 +15,13 @@ from vigil_vision.letterbox import Letterbox
 SIDE: Final = 8
 """Cells along each side of a patch."""
 
-_POINTS: Final = 5
+_POINTS: Final = 4
 """Samples along each side of a cell."""
 
-_LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
-_AXIS = (np.arange(SIDE * _POINTS, dtype=np.float32) + 0.5) * (alignment.CROP / (SIDE * _POINTS))
-_GRID: Final = np.stack(np.meshgrid(_AXIS, _AXIS), axis=-1).reshape(-1, 2)
+_COUNT: Final = SIDE * _POINTS
+_AXIS = (np.arange(_COUNT, dtype=np.float32) + 0.5) * (alignment.CROP / _COUNT)
+_GRID: Final = (_AXIS[None, :] + 1j * _AXIS[:, None]).astype(np.complex64).ravel()
+"""Points of an aligned face as complex numbers, row by row."""
 
 
 def patches(pixels: NDArray[np.uint8], box: Letterbox, landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -37,12 +38,15 @@ def patches(pixels: NDArray[np.uint8], box: Letterbox, landmarks: NDArray[np.flo
         return np.empty((0, SIDE * SIDE), np.float32)
     scale = np.array([box.scaled_width / box.source_width, box.scaled_height / box.source_height], np.float32)
     matrices = alignment.similarity_transforms(landmarks * scale)
-    inverse = np.linalg.inv(matrices[:, :, :2])
-    points = np.einsum("nij,nkj->nki", inverse, _GRID[None] - matrices[:, None, :, 2])
-    x = np.clip(np.rint(points[..., 0]).astype(np.intp), 0, pixels.shape[1] - 1)
-    y = np.clip(np.rint(points[..., 1]).astype(np.intp), 0, pixels.shape[0] - 1)
-    samples = pixels[y, x].reshape(-1, SIDE, _POINTS, SIDE, _POINTS, 3)
-    grey = (samples.mean(axis=(2, 4), dtype=np.float32) @ _LUMA).reshape(len(landmarks), -1)
+    turns = matrices[:, 0, 0] + 1j * matrices[:, 1, 0]
+    shifts = matrices[:, 0, 2] + 1j * matrices[:, 1, 2]
+    points = (_GRID - shifts[:, None]) / turns[:, None]
+    x = np.clip(points.real + 0.5, 0, pixels.shape[1] - 1).astype(np.intp)
+    y = np.clip(points.imag + 0.5, 0, pixels.shape[0] - 1).astype(np.intp)
+    # Green alone is nearly the brightness, and a third of the work.
+    samples = pixels[..., 1][y, x].astype(np.float32)
+    rows = samples.reshape(-1, SIDE, _POINTS, _COUNT).sum(axis=2)
+    grey = rows.reshape(-1, SIDE, SIDE, _POINTS).sum(axis=3).reshape(len(landmarks), -1)
     grey -= grey.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(grey, axis=1, keepdims=True)
     result: NDArray[np.float32] = grey / np.maximum(lengths, 1e-3)

@@ -28,8 +28,8 @@ WAIT_FOR_SHOT_S: Final = 1.5
 UNDECIDED_S: Final = 3.0
 """How long a stretch stays undecided; then it is another person's, because a split harms less than a wrong name."""
 
-NEAR: Final = 2.0
-NEAR_GROWTH: Final = 3.0
+NEAR: Final = 1.5
+NEAR_GROWTH: Final = 2.0
 """Distance, in face sizes and per second unseen, within which a person may have become the face of a new stretch."""
 
 BRIEF_S: Final = 0.6
@@ -103,6 +103,7 @@ class Stretch:
     undecided_since: float
     shots: PersonShots = field(default_factory=PersonShots)
     person: Person | None = None
+    limits: Limits | None = None
     contested: bool = False
     covered: bool = False
     ended: bool = False
@@ -165,6 +166,8 @@ class People:
             since = stretch.undecided_since if stretch.person is None else since
             self._finish(stretch)
         made = Stretch(track, track.doubts, now, now, since)
+        if stretch is not None:
+            made.shots.taken_at = stretch.shots.taken_at
         self._stretches[track.track_id] = made
         return made
 
@@ -199,7 +202,7 @@ class People:
         if person is None:
             self._take_undecided(stretch, shot, at, limits, trace)
             return
-        if limits is None or self._fits(shot, person.shots, limits):
+        if limits is None or _fits(shot, person.shots.kept, limits):
             person.shots.keep(shot, at)
             if person.stretch is stretch:
                 person.verified = person.seen
@@ -207,12 +210,6 @@ class People:
             return
         if not stretch.ended and is_certain(shot):
             self._take_undecided(self._take_back(stretch, person), shot, at, limits, trace)
-
-    @staticmethod
-    def _fits(shot: Shot, shots: PersonShots, limits: Limits) -> bool:
-        """Return whether a shot verifies a person; one that cannot be compared, as after a change of models, does."""
-        cosine = similarity([shot], shots.kept)
-        return cosine is None or cosine >= limits.same
 
     def _take_back(self, stretch: Stretch, person: Person) -> Stretch:
         """Take from a person what followed the last verified shot, and return it as an undecided stretch."""
@@ -228,6 +225,7 @@ class People:
     def _take_undecided(self, stretch: Stretch, shot: Shot, at: float, limits: Limits | None, trace: Trace) -> None:
         if limits is not None and not stretch.ended and self._is_another(shot, stretch.shots, limits):
             stretch = self._begin_anew(stretch)
+        stretch.limits = limits
         stretch.shots.keep(shot, at)
         person = None
         if limits is not None:
@@ -267,7 +265,10 @@ class People:
                 yield person
 
     def _open(self, stretch: Stretch, trace: Trace) -> None:
-        """Open the sighting of somebody new."""
+        """Open the sighting of somebody new, with the shots that agree with the best one."""
+        kept, limits = stretch.shots.kept, stretch.limits
+        if limits is not None:
+            stretch.shots.kept = [one for one in kept if one is kept[0] or _fits(one, kept[:1], limits)]
         person = Person(self._next_key, stretch.shots, stretch.seen, stretch.seen, None if stretch.ended else stretch)
         self._next_key += 1
         stretch.person = person
@@ -282,8 +283,11 @@ class People:
             self._leave(person.stretch)
         stretch.person = person
         person.stretch = None if stretch.ended else stretch
+        # Pooled, one shot can outweigh another that is somebody else's.
+        limits, before = stretch.limits, list(person.shots.kept)
         for shot in stretch.shots.kept:
-            person.shots.keep(shot, stretch.seen.at)
+            if limits is None or _fits(shot, before, limits):
+                person.shots.keep(shot, stretch.seen.at)
         stretch.shots = person.shots
         self._extend(person, replace(stretch.seen, frames=person.seen.frames + stretch.seen.frames))
         person.verified = person.seen
@@ -380,6 +384,12 @@ class People:
         if person.stretch is not None:
             self._leave(person.stretch)
         self._emit(self._sightings.close(person.key, geometry.moment(self._epoch + at), reason))
+
+
+def _fits(shot: Shot, others: Sequence[Shot], limits: Limits) -> bool:
+    """Return whether a shot verifies a person; one that cannot be compared, as after a change of models, does."""
+    cosine = similarity([shot], others)
+    return cosine is None or cosine >= limits.same
 
 
 def _distance(before: Box, now: Box) -> float:

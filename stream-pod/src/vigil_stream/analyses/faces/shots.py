@@ -100,7 +100,10 @@ class PersonShots:
         """
         if self.pending:
             return False
-        if urgent or self.postponed or (not self.kept and self.checks < 2):
+        if urgent:
+            # Doubts come in rows, when a head turns or two people meet; one shot after them settles all.
+            return bool(self.kept) or at - self.taken_at >= BETWEEN_SHOTS_S
+        if self.postponed or (not self.kept and self.checks < 2):
             return True
         if at - self.checked_at >= CHECK_AGAIN_S:
             return True
