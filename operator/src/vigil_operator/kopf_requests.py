@@ -25,6 +25,42 @@ LOGIN: Final = "the login"
 PLURALS: Final = frozenset(ADDRESSES[kind].plural for kind in OWN_KINDS)
 
 
+class TracedConnection(kopf.AiohttpSession):
+    """Credentials of kopf whose sessions are traced.
+
+    Each use opens a session: kopf closes one while its watches still end, and a closed one would let them wait for
+    another login without end. Credentials are equal by their values, so that kopf does not try refused ones again.
+    """
+
+    def __init__(self, connection: kopf.ConnectionInfo, trace: aiohttp.TraceConfig) -> None:
+        for name in ("server", "priority", "default_namespace", "expiration"):
+            object.__setattr__(self, name, getattr(connection, name))
+        object.__setattr__(self, "connection", connection)
+        object.__setattr__(self, "trace", trace)
+
+    connection: kopf.ConnectionInfo
+    trace: aiohttp.TraceConfig
+
+    @property
+    def aiohttp_session(self) -> aiohttp.ClientSession:
+        """A new session, which kopf closes."""
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=self.connection.as_ssl_context()),
+            headers=self.connection.as_http_headers(),
+            proxy=self.connection.proxy_url,
+            trust_env=self.connection.trust_env,
+            trace_configs=[self.trace],
+        )
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the credentials are the same."""
+        return isinstance(other, TracedConnection) and self.connection == other.connection
+
+    def __hash__(self) -> int:
+        """Return a hash of the credentials."""
+        return hash(self.server)
+
+
 class KopfRequests:
     """The requests of kopf that fail now, by path: a list and a watch of the same objects share one.
 
@@ -37,39 +73,18 @@ class KopfRequests:
     def __init__(self, failures: Counter) -> None:
         self._failures = failures
         self._errors: dict[str, str] = {}
-        self._connection: kopf.ConnectionInfo | None = None
 
     @property
     def error(self) -> str:
         """For /readyz: what kopf cannot request, and why; empty when its last requests succeeded."""
         return "; ".join(f"kopf cannot request {what}: {reason}" for what, reason in self._errors.items())
 
-    def open_session(self, connection: kopf.ConnectionInfo) -> kopf.AiohttpSession | None:
-        """Return a session that kopf uses and closes; None for credentials that the API server refused before.
-
-        kopf asks again only after a refusal. It would compare the credentials with the refused ones itself, but cannot
-        see those of a session.
-        """
-        if connection == self._connection:
-            return None
-        self._connection = connection
+    def trace(self, connection: kopf.ConnectionInfo) -> "TracedConnection":
+        """Return credentials for kopf, of which every session reports its requests here."""
         trace = aiohttp.TraceConfig()
         trace.on_request_end.append(self._end_request)
         trace.on_request_exception.append(self._fail_request)
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=connection.as_ssl_context()),
-            headers=connection.as_http_headers(),
-            proxy=connection.proxy_url,
-            trust_env=connection.trust_env,
-            trace_configs=[trace],
-        )
-        return kopf.AiohttpSession(
-            server=connection.server,
-            priority=connection.priority,
-            default_namespace=connection.default_namespace,
-            expiration=connection.expiration,
-            aiohttp_session=session,
-        )
+        return TracedConnection(connection, trace)
 
     def set_error(self, what: str, error: str, reason: str) -> None:
         """Record that a request failed; the first failure of an outage is logged.

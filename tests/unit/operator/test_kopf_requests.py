@@ -188,6 +188,25 @@ async def test_one_refused_kind_is_named(
     assert outages(logs) == ["kopf's requests fail", "kopf's requests succeed again"]
 
 
+async def test_a_removed_kind_ends_kopf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session is closed before all of the watches have ended, and they must not wait for a new login."""
+    server, program = ApiServer(), Program()
+    await server.start()
+    (tmp_path / "kubeconfig").write_text(KUBECONFIG.format(port=server.port))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    with quiet():
+        running = asyncio.create_task(kopf.operator(memo=kopf.Memo(program=program), clusterwide=True))
+        await eventually(lambda: server.watched == PLURALS, 20, "kopf watches")
+        server.refuse = lambda plural: 404 if plural == "cameras" else 200
+        await asyncio.wait({running}, timeout=30)
+        ended = running.done()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert ended
+    assert "HTTP 404" in program.kopf_requests.error
+    await server.stop()
+
+
 async def test_refused_credentials_end_kopf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same token is not tried without end; the process ends, and its last line has the reason."""
     server, program = ApiServer(), Program()

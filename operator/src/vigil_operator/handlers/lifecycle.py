@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import kopf
 
-from vigil_operator.kopf_requests import LOGIN, KopfRequests
+from vigil_operator.kopf_requests import LOGIN, KopfRequests, TracedConnection
 
 PREFIX: Final = "vigil.dev"
 
@@ -53,7 +53,7 @@ class Connection(kopf.ConnectionInfo):
 
 
 @kopf.on.login()
-async def log_in(memo: Any, **given: Any) -> kopf.AiohttpSession | None:  # noqa: ANN401 - kopf's types
+async def log_in(memo: Any, **given: Any) -> TracedConnection | None:  # noqa: ANN401 - kopf's types
     """Use what the API client uses, in the same order: the pod's service account, then the kubeconfig."""
     requests: KopfRequests = memo.program.kopf_requests
     try:
@@ -61,13 +61,14 @@ async def log_in(memo: Any, **given: Any) -> kopf.AiohttpSession | None:  # noqa
         if found is None:
             return None
         values = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
-        session = requests.open_session(Connection(**values))
+        connection = Connection(**values)
+        connection.as_ssl_context()  # its errors are raised here
     except Exception as error:
         reason = f"{error}; check the service account's token and authority, or the kubeconfig"
         requests.set_error(LOGIN, type(error).__name__, reason)
         raise kopf.TemporaryError(reason, delay=LOGIN_PAUSE_S) from error
     requests.clear_error(LOGIN)
-    return session
+    return requests.trace(connection)
 
 
 def configure(settings: kopf.OperatorSettings) -> None:
