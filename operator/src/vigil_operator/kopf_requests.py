@@ -21,6 +21,10 @@ log = structlog.get_logger(__name__)
 HTTP_ERROR: Final = 400
 HTTP_DENIED: Final = (401, 403)
 HTTP_NOT_FOUND: Final = 404
+ADVICE: Final = {
+    HTTP_NOT_FOUND: "; install the CRDs: kubectl apply -f crds/",
+    429: "; the API server asks for fewer requests, and kopf waits as long as it says",
+}
 LOGIN: Final = "the login"
 PLURALS: Final = frozenset(ADDRESSES[kind].plural for kind in OWN_KINDS)
 
@@ -116,7 +120,7 @@ class KopfRequests:
         if status < HTTP_ERROR or absent:
             self.clear_error(request.url.path)
             return
-        advice = FORBIDDEN if status in HTTP_DENIED else UNREACHABLE
+        advice = FORBIDDEN if status in HTTP_DENIED else ADVICE.get(status, UNREACHABLE)
         reason = f"HTTP {status} {request.response.reason}{advice}"
         self.set_error(request.url.path, f"HTTP {status}", reason)
 

@@ -167,7 +167,7 @@ async def test_an_outage_is_logged_once_and_so_is_its_end(tmp_path: Path, monkey
     ("status", "advice"),
     [
         (403, "grant the operator's account get, list and watch"),
-        (429, "check that the API server runs"),
+        (429, "kopf waits as long as it says"),
         (503, "check that the API server runs"),
     ],
 )
@@ -203,7 +203,7 @@ async def test_a_removed_kind_ends_kopf(tmp_path: Path, monkeypatch: pytest.Monk
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert ended
-    assert "HTTP 404" in program.kopf_requests.error
+    assert "HTTP 404 Not Found; install the CRDs" in program.kopf_requests.error
     await server.stop()
 
 
