@@ -8,7 +8,7 @@ import pytest
 import yaml
 from tests.support.shared import ROOT
 
-from vigil_contracts.conditions import CameraReason, SiteReason, SourceReason, SubjectReason
+from vigil_contracts.conditions import CameraReason, FitnessReason, SiteReason, SourceReason, SubjectReason
 from vigil_contracts.resources import API_VERSION, check
 
 GUIDES = [
