@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.gate.models import LocalModels
-from bench.gate.scenes import Painter, Place, Scene
+from bench.gate.scenes import HEIGHT, WIDTH, Painter, Place, Scene
 from vigil_contracts.conditions import FitnessReason
 from vigil_contracts.events import Box, CameraRef, CloseReason, Sighting
 from vigil_contracts.resources.camera import CameraSpec
@@ -82,8 +82,6 @@ class Played:
 
 
 def _point(at: dt.datetime, box: Box) -> Point:
-    from bench.gate.scenes import HEIGHT, WIDTH
-
     return Point(at.timestamp() - EPOCH, (box.x + box.width / 2) * WIDTH, (box.y + box.height / 2) * HEIGHT)
 
 

@@ -10,6 +10,7 @@ from tests.unit.stream.test_frame_pipeline import ALICE, ALL, BOB, HERE, Camera,
 
 from vigil_contracts.events import CloseReason, Sighting, SightingState
 from vigil_stream.analyses.faces.people import UNDECIDED_S
+from vigil_stream.pipeline.tracker import STALE_AFTER_S
 
 LIKE_ALICE = (0.3, -math.sqrt(1 - 0.09))
 """Between the limits: neither certainly Alice nor certainly another."""
@@ -147,3 +148,14 @@ def test_no_sighting_holds_shots_of_two_people(script: list[tuple[tuple[float, f
         assert (event.last_seen_at - event.opened_at).total_seconds() >= 0
     assert all(event.state is SightingState.CLOSED for event in final(camera))
     assert sum(event.frames for event in final(camera)) <= sum(frames for vector, frames in script if vector)
+
+
+def test_a_person_who_waits_goes_stale_while_nothing_is_analysed() -> None:
+    """Somebody else has the place, and then inference fails for long."""
+    camera = Camera(Story(), **ALL)
+    stay(camera, ALICE, 8)
+    leave(camera, 1)
+    stay(camera, BOB, 2)
+    camera.faces.end([], camera.events[-1].last_seen_at.timestamp() + STALE_AFTER_S + 1, CloseReason.LEFT)
+    first, second = final(camera)
+    assert (first.state, second.state) == (SightingState.CLOSED, SightingState.OPENED)

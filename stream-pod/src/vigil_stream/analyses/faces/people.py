@@ -19,7 +19,7 @@ from vigil_stream.analyses.faces.same_person import Limits, PersonComparison, co
 from vigil_stream.analyses.faces.shots import PersonShots, Shot
 from vigil_stream.analyses.faces.sightings import SightingTracker
 from vigil_stream.pipeline import geometry
-from vigil_stream.pipeline.tracker import LOST_AFTER_S, Track
+from vigil_stream.pipeline.tracker import LOST_AFTER_S, STALE_AFTER_S, Track
 from vigil_stream.scene import Scene
 
 WAIT_FOR_SHOT_S: Final = 1.5
@@ -141,7 +141,7 @@ class People:
         """Seconds since the epoch at 0 of the monotonic clock."""
 
     def see(self, tracks: Sequence[Track], scene: Scene) -> list[Stretch]:
-        """Take the tracks of an analysed frame, and return the stretch of each."""
+        """Return the stretch of each track of an analysed frame."""
         self._epoch = scene.captured_at - scene.at
         stretches = [self._see(track, scene) for track in tracks]
         for stretch in stretches:
@@ -250,8 +250,9 @@ class People:
 
     def _begin_anew(self, stretch: Stretch) -> Stretch:
         """End a stretch whose shots contradict each other, and return a new one from the newest shot on."""
-        self._finish(stretch)
         track, now = stretch.track, replace(stretch.seen, frames=1)
+        stretch.seen = replace(stretch.seen, frames=max(stretch.seen.frames - 1, 1))
+        self._finish(stretch)
         made = Stretch(track, track.doubts, now, now, stretch.undecided_since, contested=True)
         self._stretches[track.track_id] = made
         return made
@@ -306,10 +307,7 @@ class People:
         self._leave(stretch)
         undecided = stretch.person is None and not stretch.shots.pending
         if undecided and stretch.shots.kept and not stretch.brief:
-            self._open_ended(stretch)
-
-    def _open_ended(self, stretch: Stretch) -> None:
-        self._open(stretch, Trace(captured_at=stretch.seen.moment))
+            self._open(stretch, Trace(captured_at=stretch.seen.moment))
 
     def _extend(self, person: Person, seen: Seen) -> None:
         person.seen = seen
@@ -359,10 +357,12 @@ class People:
             undecided = stretch.person is None and not stretch.shots.pending
             self._leave(stretch)
             if undecided and stretch.seen.frames >= 2 and not (stretch.contested and stretch.brief):
-                self._open_ended(stretch)
+                self._open(stretch, Trace(captured_at=stretch.seen.moment))
             left.append(stretch.person)
         if reason is not CloseReason.LEFT and tracks:
             left = list(self._people)
+        # While no frame is analysed, those who wait to be seen again go stale like tracks.
+        left += [one for one in self._people if one.stretch is None and at - one.seen.at > STALE_AFTER_S]
         for person in left:
             if person in self._people and (reason is not CloseReason.LEFT or not self._is_awaited(person)):
                 self._close(person, at, reason)
