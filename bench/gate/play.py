@@ -71,7 +71,7 @@ class Played:
             (float(np.hypot(x - point.x, y - point.y)) / width, number) for number, (x, y, width) in places.items()
         ]
         distance, number = min(found, default=(NEAR, None))
-        return number if distance < NEAR else None
+        return number if distance < NEAR and number is not None and number >= 0 else None
 
     def visits(self, revision: Sighting) -> list[int]:
         """Return the visits that a revision holds: by its shots, and by where it was seen last."""

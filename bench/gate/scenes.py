@@ -138,7 +138,7 @@ class Painter:
         self._moods: dict[int, NDArray[np.float64]] = {}
 
     def frames(self, scene: Scene, fps: int) -> Iterator[tuple[float, NDArray[np.uint8], dict[int, Place]]]:
-        """Yield the moment, the frame [h,w,3] uint8 RGB, and the places of the visits that are seen, by number."""
+        """Yield the moment, the frame [h,w,3] uint8 RGB, and the places of visits by number (`~number`: hidden)."""
         for number in range(int(scene.length * fps)):
             at = number / fps
             frame = self._wall.copy()
@@ -148,7 +148,10 @@ class Painter:
                 place = scene.visits[index].place(at)
                 if place is not None:
                     if scene.visits[index].nearer:
-                        places = {far: at for far, at in places.items() if abs(at[0] - place[0]) > HIDES * at[2]}
+                        # A negative number: too much of that face is hidden to tell who it is.
+                        places = {
+                            far if abs(at[0] - place[0]) > HIDES * at[2] else ~far: at for far, at in places.items()
+                        }
                     places[index] = place
                     self._paint(frame, scene.visits[index].portrait, place, self._mood(index, fps))
             # Drawing new noise for each frame would take longer than all else; shifted noise is as new to the eye.
