@@ -29,7 +29,7 @@ $(STAMP): requirements/runtime.txt requirements/dev.txt requirements/triton.txt 
 	@$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --quiet $(PACKAGES:%=-e %)
 	@touch $@
 
-demo: $(STAMP) ## watch people being recognised live (DURATION=90 ends by itself and judges the result)
+demo: $(STAMP) ## watch people being recognised live (DURATION=90 ends by itself and evaluates the result)
 	@$(BIN)/vigil demo $(if $(DURATION),--duration $(DURATION))
 
 # Registry and path of the images; the chart's image.repository takes the same name.

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 MAX_CONDITIONS = 16
-"""Of one resource; with MAX_MESSAGE it bounds what a status weighs in etcd."""
+"""Conditions of one resource; with MAX_MESSAGE it bounds the size of a status in etcd."""
 
 MAX_MESSAGE = 4096
 """Characters of one condition's message; a longer one is cut, because no condition is worth failing to report."""

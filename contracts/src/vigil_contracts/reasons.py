@@ -33,10 +33,11 @@ class CameraReason(StrEnum):
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - the name of a reason
     """The Secret in credentialsSecretRef is not in this namespace. Create it; the Camera starts by itself."""
     SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 - the name of a reason
-    """The Secret lacks, or leaves empty, one of the keys `username` and `password`. Add it; the Camera goes on by
-    itself."""
+    """The Secret lacks, or leaves empty, one of the keys `username` and `password`, or of those that the url names. Add
+    it; the Camera goes on by itself."""
     BUS_CREDENTIALS_MISSING = "BusCredentialsMissing"
-    """The Secret with the bus's token, or its key `token`, is not in this namespace. Create it as the message says."""
+    """The Secret with the bus's token, or its key `token`, is not in this namespace. Create it as the message
+    states."""
     DEVICE_IN_USE = "DeviceInUse"
     """Another Camera has the same USB device, and one device serves one reader. Delete or suspend one of the two."""
     INSUFFICIENT_INFERENCE_CAPACITY = "InsufficientInferenceCapacity"
@@ -46,7 +47,7 @@ class CameraReason(StrEnum):
     POD_PENDING = "PodPending"
     """The pod is made and its containers have not started. Wait; if it stays so, describe the pod."""
     POD_UNSCHEDULABLE = "PodUnschedulable"
-    """No node takes the pod, or no device plugin is known that hands out its USB device; the message says which. Add
+    """No node takes the pod, or no device plugin is known that hands out its USB device; the message names it. Add
     room, change scheduling.nodeSelector, tolerations, resources or gpu, or name the device in the chart's
     operator.usbResources."""
     IMAGE_PULL_FAILED = "ImagePullFailed"

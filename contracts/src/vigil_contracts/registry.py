@@ -11,13 +11,13 @@ from vigil_contracts.addresses import PublicText
 from vigil_contracts.base import Tolerant
 
 MAX_PHOTO_BYTES: Final = 20 << 20
-"""Of one photo, unless a setting of identity changes it."""
+"""Largest size of one photo, unless a setting of identity changes it."""
 
 MAX_UPLOAD_BYTES: Final = 64 << 20
-"""Of one request to the registry, unless a setting of identity changes it."""
+"""Largest size of one request to the registry, unless a setting of identity changes it."""
 
 MAX_PHOTOS_BYTES: Final = 60 << 20
-"""Of all photos of one Subject together: a request holds them beside the Subject itself."""
+"""Largest size of all photos of one Subject together: a request holds them beside the Subject itself."""
 
 KEPT_FIELD: Final = "kept"
 """Optional form field of a Subject's PUT: a JSON object of sha256 by the name of a photo that is not sent again. A
@@ -31,7 +31,7 @@ class PhotoReason(StrEnum):
     ACCEPTED = "Accepted"
     """The photo is in the gallery. Nothing is to be done."""
     NOT_AN_IMAGE = "NotAnImage"
-    """The bytes are no image that can be read; the message says what they are. Use a JPEG, PNG, WebP or AVIF."""
+    """The bytes are no image that can be read; the message names their kind. Use a JPEG, PNG, WebP or AVIF."""
     TOO_LARGE = "TooLarge"
     """The file or the image is too large. Use a smaller one; 1000 pixels across are plenty."""
     NO_FACE = "NoFace"

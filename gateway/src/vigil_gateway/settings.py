@@ -43,9 +43,9 @@ class IdentitySettings(ServerSettings):
     inference_deadline_s: Annotated[float, Field(gt=0, le=120)] = 20.0
     """For one call during enrolment: a photo may wait behind live frames."""
     max_photo_bytes: Annotated[int, Field(ge=1024)] = MAX_PHOTO_BYTES
-    """Of one photo."""
+    """Largest size of one photo."""
     max_upload_bytes: Annotated[int, Field(ge=1024)] = MAX_UPLOAD_BYTES
-    """Of one request to the registry, ten photos and the Subject."""
+    """Largest size of one request to the registry: ten photos and the Subject."""
     shutdown_s: Annotated[float, Field(gt=0, le=300)] = 8.0
     """From SIGTERM to the end, for what is being done to be finished."""
 

@@ -33,7 +33,7 @@ class Options:
     sha256s: Mapping[str, str] = field(default_factory=dict)
     """File name to sha256, for files of one's own in place of the catalogue's."""
     instances: int | None = None
-    """Of each model; None: one a core on the CPU, one on each GPU."""
+    """Instances of each model; None: one a core on the CPU, one on each GPU."""
     photos: Mapping[str, Image] = field(default_factory=dict)
     """Photos to prove with, beside noise and a drawn scene: name to [H,W,3] uint8 RGB."""
     on_step: Callable[[str], None] = lambda _: None
@@ -49,7 +49,7 @@ class Proven:
     graph: onnx.ModelProto
     differences: Sequence[Difference]
     speed: Speed | None = None
-    """Of a detector on the CPU; the time on a GPU is not known where the export runs."""
+    """The speed of a detector on the CPU; the time on a GPU is not known where the export runs."""
 
 
 def build(model: Model, source: Source) -> onnx.ModelProto:

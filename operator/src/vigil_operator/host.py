@@ -17,7 +17,7 @@ CHECK_ACCOUNT: Final = "check that the operator's service account may list and w
 
 
 class KopfEndedError(Exception):
-    """kopf cannot watch Vigil's kinds any longer; the message says why and what to check."""
+    """kopf cannot watch Vigil's kinds any longer; the message has the cause and what to check."""
 
 
 async def serve(settings: Settings) -> None:

@@ -98,7 +98,7 @@ class KopfRequests:
         error
             A short name, for the metric.
         reason
-            What happened and what to check.
+            The cause and what to check.
         """
         self._failures.labels(error).inc()
         outage = bool(self._errors)

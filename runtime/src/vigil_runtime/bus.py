@@ -47,7 +47,7 @@ class BusAwayError(Exception):
 
 
 BUS_ERRORS: Final = (BusAwayError, NatsError, TimeoutError, OSError)
-"""What another attempt may cure; errors of JetStream are among them."""
+"""Errors that another attempt may cure; those of JetStream are among them."""
 
 _ENDS: Final = (BusAwayError, ConnectionClosedError, UnexpectedEOF, BrokenPipeError, ConnectionResetError)
 """How the end of a refused attempt may appear: the server closes the connection at once."""
@@ -81,7 +81,7 @@ class BusConnection:
     on_down
         Called with the reason whenever it changes while there is no connection.
     pending_bytes
-        What may wait in memory while there is no connection.
+        Bytes that may wait in memory while there is no connection.
     """
 
     def __init__(

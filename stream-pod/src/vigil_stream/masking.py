@@ -22,7 +22,7 @@ _SIZES = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Paint:
-    """What a plane is painted with: the part from `top` and `left` keeps the bits of `keep` and gets those of `set`."""
+    """The paint of one plane: the part from `top` and `left` keeps the bits of `keep` and gets those of `set`."""
 
     top: int
     left: int
@@ -73,7 +73,7 @@ class FrameMask:
 
 
 def _paints(covered: NDArray[np.bool_], pixels: av.VideoFormat) -> list[_Paint]:
-    """Return what each plane is painted with, for the covered pixels [h,w]."""
+    """Return the paint of each plane for the covered pixels [h,w]."""
     if pixels.name == "rgb24":
         return [_paint(np.repeat(covered, 3, axis=1))]
     if pixels.name == "gray":

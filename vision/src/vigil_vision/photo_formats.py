@@ -10,7 +10,7 @@ READ: Final = "JPEG, PNG, WebP or AVIF"
 """The formats that are decoded, in words."""
 
 _TEXT_BYTES: Final = 4096
-"""Beginning of a text that is looked at."""
+"""Bytes of the beginning of a text that are read."""
 
 _SAVE: Final = "save it as JPEG"
 _FRAME: Final = "save one frame of it as JPEG"
@@ -18,7 +18,7 @@ _PACKED: Final = "take the photo out of it"
 
 
 class NamedFormat(NamedTuple):
-    """What a file is, as "a GIF image", and how to make a photo of it."""
+    """The kind of a file, as "a GIF image", and how to make a photo of it."""
 
     name: str
     remedy: str
@@ -126,7 +126,7 @@ def _text(data: bytes) -> NamedFormat | None:
     if stripped[:1] in {"{", "["} and _is_json(data):
         return _JSON
     if lowered.startswith(("<?xml", "<!--")):
-        # What follows the declaration shows which language it is.
+        # The text after the declaration shows which language it is.
         lowered = next((lowered[place:] for tag in ("<svg", "<html") if (place := lowered.find(tag)) >= 0), lowered)
     for beginnings, found in _TEXTS:
         if lowered.startswith(beginnings):

@@ -37,7 +37,7 @@ _DECODER_ERRORS = (
     struct.error,
     zlib.error,
 )
-"""What Pillow's decoders raise on damaged files."""
+"""Errors that Pillow's decoders raise on damaged files."""
 
 
 class PhotoError(ValueError):
@@ -49,7 +49,7 @@ class PhotoTooLarge(PhotoError):  # noqa: N818 - reads as what it is
 
 
 class PhotoFormatError(PhotoError):
-    """Of another format."""
+    """The file is of another format."""
 
 
 class PhotoDamaged(PhotoError):  # noqa: N818 - reads as what it is

@@ -11,7 +11,7 @@ from vigil_contracts.registry import MAX_PHOTO_BYTES
 from vigil_contracts.resources import ConsentStatus, Problem, Subject
 from vigil_contracts.resources.subject import Photo
 
-Place = tuple[Declared[Subject], int]
+_Occurrence = tuple[Declared[Subject], int]
 
 
 def check_same_photo(manifests: Manifests) -> list[Finding]:
@@ -19,7 +19,7 @@ def check_same_photo(manifests: Manifests) -> list[Finding]:
 
     Subjects without consent are left out: nobody is compared with them.
     """
-    first: dict[str, Place] = {}
+    first: dict[str, _Occurrence] = {}
     found = []
     for subject, index, sha256 in _photos(manifests):
         before, before_index = first.setdefault(sha256, (subject, index))

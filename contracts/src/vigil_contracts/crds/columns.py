@@ -60,7 +60,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         *_ready(SubjectCondition.READY),
         Column("Enrolled", _of(SubjectCondition.ENROLLED, "status"), "Whether a photo is in the gallery."),
         Column("Consent", ".spec.consent.status", "Whether the person agreed."),
-        Column("Category", ".spec.category", "What the person is to the site."),
+        Column("Category", ".spec.category", "The relation of the person to the site."),
         AGE,
         Column("Name", ".spec.displayName", "The name that viewers read.", wide=True),
         Column("Expires", ".spec.consent.expiresAt", "When the consent ends.", wide=True),

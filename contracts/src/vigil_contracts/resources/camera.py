@@ -122,7 +122,7 @@ class Region(Ruled):
     """A named polygon in the frame."""
 
     name: Name
-    """What people call it."""
+    """The name that people use for it."""
     polygon: Annotated[list[Point], Field(min_length=3, max_length=32)]
     """Its corners in order, each in permille of the frame's width and height from the upper left. All that the outline
     encloses belongs to it, also where edges cross or corners are repeated."""
@@ -289,7 +289,7 @@ class Camera(Ruled):
     kind: Literal["Camera"] = "Camera"
     metadata: Metadata
     spec: CameraSpec
-    """What a person wants of the camera."""
+    """The desired state; written by a person."""
     status: CameraStatus | None = None
     """The observed state; written by the operator."""
 

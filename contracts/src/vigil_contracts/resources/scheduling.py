@@ -75,9 +75,9 @@ class Resources(Strict):
     """Resources of the pod of this camera, over the chart's values for all."""
 
     requests: Amounts = Amounts()
-    """What the node must have free for it."""
+    """The resources that the node must have free for it."""
     limits: Amounts = Amounts()
-    """What it may take at most; who takes more memory is killed (OutOfMemory)."""
+    """The resources that it may take at most; a process that takes more memory is killed (OutOfMemory)."""
 
 
 class Scheduling(Strict):

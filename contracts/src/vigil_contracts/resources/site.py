@@ -67,7 +67,7 @@ class InferenceEndpoint(Ruled):
     """One Triton server, reached over gRPC."""
 
     name: Name
-    """What people call it."""
+    """The name that people use for it."""
     address: Annotated[str, Field(max_length=512)]
     """host:port of its gRPC."""
 
@@ -125,7 +125,7 @@ class SiteSpec(Ruled):
     upstream: Annotated[dict[str, Any], Field(json_schema_extra=ANY_OBJECT)] | None = None
     """The Central Site that an Edge sends to; not implemented yet."""
     sync: Annotated[dict[str, Any], Field(json_schema_extra=ANY_OBJECT)] | None = None
-    """What an Edge sends; not implemented yet."""
+    """The data that an Edge sends; not implemented yet."""
     retention: Retention = Retention()
     """How long what was seen here is kept: the default and the ceiling of its Cameras."""
 
@@ -195,7 +195,7 @@ class Site(Ruled):
     kind: Literal["Site"] = "Site"
     metadata: Metadata
     spec: SiteSpec = SiteSpec()
-    """What a person wants of the site."""
+    """The desired state; written by a person."""
     status: SiteStatus | None = None
     """The observed state; written by the operator."""
 

@@ -111,8 +111,8 @@ class CameraSource(Ruled):
     """Swap left and right after turning, for a camera that looks into a mirror or sends a mirror image."""
     stall_timeout_seconds: Annotated[int, Field(ge=5, le=3600)] | None = None
     """Not for type File: seconds without a frame after which the connection is made anew. When left out, it is learned
-    from the camera: three times its longest interval between frames, at least 15 and at most 120 seconds; 90 while
-    it has sent none at intervals of at most 2."""
+    from the camera: three times its longest interval between frames, at least 15 and at most 120 seconds. Before
+    that it is 30 for the first frame, then 90 until frames have come for 3 seconds at intervals of at most 2."""
 
     @property
     def placed_keys(self) -> list[str]:

@@ -51,7 +51,7 @@ class Photo(Ruled):
     """One photo, by reference; exactly one of the three."""
 
     name: Name
-    """What people call it; `status.photos` has its result under this name."""
+    """The name that people use for it; `status.photos` has its result under this name."""
     secret_key_ref: KeyRef | None = None
     """A key of a Secret in this namespace; its value is the photo's bytes."""
     config_map_key_ref: KeyRef | None = None
@@ -93,7 +93,7 @@ class Consent(Strict):
     """The consent of the person."""
 
     status: ConsentStatus
-    """Only who granted it is ever matched."""
+    """Only a person who granted it is ever matched."""
     document_version: Annotated[str, Field(max_length=128)] | None = None
     """The version of the text that the person agreed to."""
     expires_at: Moment | None = None
@@ -126,7 +126,7 @@ class SubjectSpec(Ruled):
     external_id: Annotated[str, Field(max_length=256)] | None = None
     """The person's number in another system."""
     category: Category = Category.OTHER
-    """What the person is to the site."""
+    """The relation of the person to the site."""
     photos: Annotated[list[Photo], Field(min_length=1, max_length=10, json_schema_extra=BY_NAME)]
     """Photos of the person alone, by reference."""
     consent: Consent
@@ -162,7 +162,7 @@ class PhotoStatus(Tolerant):
     reason: PhotoReason
     """Why, or why not."""
     message: Message = ""
-    """What was measured and what was needed."""
+    """The measured value and the required one."""
     quality_permille: Permille | None = None
     """How good the face in it is."""
 
@@ -175,7 +175,7 @@ class SubjectStatus(Tolerant):
     conditions: Annotated[list[Condition], Field(max_length=MAX_CONDITIONS, json_schema_extra=BY_TYPE)] = []
     """How the Subject is."""
     photos: Annotated[list[PhotoStatus], Field(max_length=10, json_schema_extra=BY_NAME)] = []
-    """What became of each photo."""
+    """The result of each photo."""
     subject_id: uuid.UUID | None = None
     """The id under which sightings name the person."""
     model_id: Annotated[str, Field(max_length=128)] | None = None

@@ -64,7 +64,7 @@ class ApiProgram(Program):
 
 
 def raise_file_limit() -> None:
-    """Let the process open as many sockets as the system allows: 5,000 subscribers need more than the usual 1,024."""
+    """Raise the limit of open sockets as far as the system allows: 5,000 subscribers need more than the usual 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

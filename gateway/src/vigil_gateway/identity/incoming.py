@@ -48,7 +48,7 @@ class Rejection:
     Attributes
     ----------
     waits_for
-        What has to become known for it to be processed after all: `camera:<namespace>/<name>` or `model:<id>`.
+        The key that has to become known before it is processed after all: `camera:<namespace>/<name>` or `model:<id>`.
     """
 
     reason: RejectReason

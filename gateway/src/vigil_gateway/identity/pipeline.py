@@ -152,7 +152,7 @@ class Pipeline:
             if outcome.rejection is None:
                 continue
             if outcome.rejection.waits_for is not None:
-                # What it waits for may have become known while it was being rejected.
+                # The camera or model that it waits for may have become known while it was being rejected.
                 self._replayer.wake()
             log.warning(
                 "event rejected",

@@ -23,7 +23,7 @@ CONNECT_TIMEOUT_S: Final = 10
 
 
 class MigrationError(Exception):
-    """The database could not be migrated; the message says why and what to do."""
+    """The database could not be migrated; the message has the cause and the remedy."""
 
 
 def config() -> Config:

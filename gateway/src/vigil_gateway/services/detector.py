@@ -15,10 +15,10 @@ from vigil_vision.triton import wire
 log = structlog.get_logger(__name__)
 
 ASK_TIMEOUT_S: Final = 2.0
-"""Of each Triton."""
+"""Seconds for the response of each Triton."""
 
 FRESH_S: Final = 30.0
-"""For so long a response is reused; without one, Triton is asked again after `AWAY_S`."""
+"""Seconds for which a response is reused; without one, Triton is asked again after `AWAY_S`."""
 
 AWAY_S: Final = 5.0
 REFERENCE_MS: Final = "vigil_reference_ms"

@@ -81,7 +81,7 @@ class Eraser:
         Raises
         ------
         ErasureUnfinishedError
-            The bus is away, events are not yet published, or one request is too short; the message says which.
+            The bus is away, events are not yet published, or one request is too short; the message has the cause.
         DatabaseError, GalleryError
             A store is away.
         """

@@ -47,7 +47,7 @@ _REFUSED: Final = 300
 
 
 class ConfigError(Exception):
-    """Neither a service account nor a kubeconfig says where the API server is."""
+    """Neither a service account nor a kubeconfig states where the API server is."""
 
 
 async def connect(kubeconfig: str | None = None) -> ApiClient:

@@ -15,11 +15,11 @@ from typing import Any, Final
 import aiohttp
 
 FORBIDDEN: Final = "; grant the operator's account get, list and watch of it, as the chart's role does"
-"""What to do about a list or a watch that is denied."""
+"""Advice for a list or a watch that is denied."""
 
 
 UNREACHABLE: Final = "; check that the API server runs and that the operator's network and certificates let it connect"
-"""What to do about an API server that does not respond, or not as it should."""
+"""Advice for an API server that does not respond, or not as it should."""
 
 CHECK_PROXY: Final = "check that no proxy responds in its place"
 

@@ -43,7 +43,7 @@ class EventWriter:
         reason
             In CamelCase, such as the reason of the condition that changed.
         action
-            What the operator did: Reconcile, Enrol, Check or Erase.
+            The action of the operator: Reconcile, Enrol, Check or Erase.
         """
         now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         event = {

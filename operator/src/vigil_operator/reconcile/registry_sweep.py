@@ -71,7 +71,7 @@ class RegistrySweep:
             for one in found
             if one.uid is not None and (not namespaces or one.namespace in namespaces)
         }
-        # What identity has of this installation was in the cluster before, so what a later list lacks is gone.
+        # All that identity has of this installation was in the cluster before: missing in a later list, it is gone.
         alive = await self._alive(kind) if known else set()
         if alive is None:
             return []

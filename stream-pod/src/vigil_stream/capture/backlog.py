@@ -13,13 +13,13 @@ _DRIFT: Final = 0.0005
 """Seconds in a second by which the clock of a camera may be slower than ours: five times what a quartz is."""
 
 _JUMP_S: Final = 5.0
-"""A step of a camera's clock by more than this, forward or back, says nothing about the delay."""
+"""A step of a camera's clock by more than this, forward or back, shows nothing about the delay."""
 
 
 class Backlog:
     """Compares the clock of a live stream with ours.
 
-    The shortest way of any frame is taken for a way without a queue; what a frame comes later than that is its delay.
+    The shortest transit of any frame counts as one without a queue; the delay of a frame is what its own takes longer.
     """
 
     def __init__(self) -> None:
@@ -40,10 +40,10 @@ class Backlog:
         if stamp is None or packet.time_base is None:
             return 0.0
         media_at = float(stamp * packet.time_base)
-        way = now - media_at
+        transit = now - media_at
         if self._shortest is None or abs(media_at - self._media_at) > _JUMP_S:
-            self._shortest = way
+            self._shortest = transit
         else:
-            self._shortest = min(way, self._shortest + _DRIFT * (now - self._at))
+            self._shortest = min(transit, self._shortest + _DRIFT * (now - self._at))
         self._media_at, self._at = media_at, now
-        return way - self._shortest
+        return transit - self._shortest

@@ -1,4 +1,4 @@
-"""What the head of a coded frame says: whether it needs frames that are missing, and whether decoding can begin there.
+"""The head of a coded frame: whether it needs frames that are missing, and whether decoding can begin there.
 
 FFmpeg conceals a missing reference of H.264 without a word, and takes the first frame of a gradual refresh for a
 keyframe. Both stand in the few bytes before the first slice; nothing behind them is read. The tables named below are

@@ -55,7 +55,7 @@ class Plan:
     accelerator
         As in the spec of the Camera.
     has_credentials
-        The Camera names a Secret with user and password.
+        The Camera names a Secret.
     over_udp
         The media come over UDP.
     resumes

@@ -1,4 +1,4 @@
-"""FFmpeg's own messages, as far as they say that something is missing.
+"""FFmpeg's own messages, as far as they report that something is missing.
 
 A lost RTP packet and a missing reference show nowhere else. FFmpeg's messages may hold addresses with passwords: they
 are read here and go no further.
@@ -12,7 +12,7 @@ from typing import Final
 import av
 
 _LOST: Final = ("RTP: missed", "RTP: dropping old packet", "Continuity check failed", "PES packet size mismatch")
-"""Of `rtpdec.c` and `mpegts.c`: packets of the transport are missing or came too late."""
+"""Messages of `rtpdec.c` and `mpegts.c`: packets of the transport are missing or came too late."""
 
 _DAMAGED: Final = (
     "concealing ",  # error_resilience.c
@@ -28,11 +28,11 @@ _DAMAGED: Final = (
     "Invalid mb type",
     "invalid cbp",
 )
-"""Of the decoders: a frame was decoded in part, or from references that are not there."""
+"""Messages of the decoders: a frame was decoded in part, or from references that are not there."""
 
 
-def says_lost(messages: Iterable[str]) -> bool:
-    """Return whether one of the messages says that packets of the transport are missing."""
+def reports_loss(messages: Iterable[str]) -> bool:
+    """Return whether one of the messages reports that packets of the transport are missing."""
     return any(part in text for text in messages for part in _LOST)
 
 
@@ -61,7 +61,7 @@ class DecoderLog:
             finally:
                 if messages:
                     texts = [text for _, _, text in messages]
-                    self.lost |= says_lost(texts)
+                    self.lost |= reports_loss(texts)
                     self.damaged = any(part in text for text in texts for part in _DAMAGED)
 
     def take_lost(self) -> bool:
@@ -72,7 +72,7 @@ class DecoderLog:
 
 def enable() -> None:
     """Turn FFmpeg's messages on, for those who listen on their own thread."""
-    # Concealment is told at the level of information.
+    # The decoders log concealment at the level INFO.
     if av.logging.get_level() == av.logging.INFO:
         return
     # Messages of other threads, and of calls that nothing listens to, end here.

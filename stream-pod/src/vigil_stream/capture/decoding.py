@@ -9,7 +9,7 @@ from av.codec.context import ThreadType
 
 from vigil_stream.capture import jpeg
 from vigil_stream.capture.backlog import Backlog
-from vigil_stream.capture.decoder_log import DecoderLog, says_lost
+from vigil_stream.capture.decoder_log import DecoderLog, reports_loss
 from vigil_stream.capture.integrity import Coded, Integrity
 from vigil_stream.capture.source import Sampler
 
@@ -48,7 +48,7 @@ class SoundDecoder:
         self._integrity = None if self.alone else Integrity(context.name, context.extradata)
         self._backlog = Backlog() if live else None
         self._log = DecoderLog()
-        self._lost_while_opening = says_lost(opening)
+        self._lost_while_opening = reports_loss(opening)
         self._restarting = False
         self.failed = False
         """The last packet could not be decoded at all."""

@@ -70,7 +70,7 @@ _DEVICE: dict[int, tuple[SourceReason, str]] = {
         "{} gives no video; take another /dev/video* of this camera as source.url",
     ),
 }
-"""Errors of Video4Linux devices. Many webcams have a second device that gives data about the video only."""
+"""Errors of Video4Linux devices. Many webcams have a second device that sends data about the video only."""
 
 
 def of_device(error: Exception, shown: str) -> SourceError | None:

@@ -47,7 +47,7 @@ def make_source(
     credentials_folder
         With a file for each key of the camera's Secret; None when the camera needs none.
     liveness
-        What earlier sessions have shown of the camera; None: this is the first.
+        The limit for silence, learned from earlier sessions of the camera; None: this is the first.
 
     Raises
     ------

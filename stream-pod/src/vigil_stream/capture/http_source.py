@@ -1,7 +1,7 @@
 """JPEGs over HTTP: one response that holds many (MJPEG), or an address that returns one image for each request.
 
-Which of them an address is, its responses show: one that ends after its first JPEG is a snapshot, and is requested
-again at the sampling rate. What holds no JPEG is for FFmpeg to read.
+The responses of an address show which of them it is: one that ends after its first JPEG is a snapshot, and is requested
+again at the sampling rate. FFmpeg reads the responses that hold no JPEG.
 """
 
 import http.client
@@ -57,7 +57,7 @@ class HttpSource:
     accelerator
         As in the spec of the Camera.
     other
-        Makes the source for what is no JPEG.
+        Makes the source that reads responses without a JPEG.
     """
 
     def __init__(

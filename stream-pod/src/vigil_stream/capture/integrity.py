@@ -27,7 +27,7 @@ FALLBACK_FRAMES: Final = 300
 encoders mark theirs as no keyframe. 10 s at 30 fps."""
 
 
-class _Stretch:
+class _Span:
     """The frames from one break to the next."""
 
     __slots__ = ("begins", "sound")
@@ -42,13 +42,13 @@ class _Stretch:
 class Coded:
     """The mark of a coded frame, which FFmpeg copies to the decoded one."""
 
-    __slots__ = ("begins", "broke", "damaged", "referenced", "restarts", "stretch")
+    __slots__ = ("begins", "broke", "damaged", "referenced", "restarts", "span")
 
-    def __init__(self, stretch: _Stretch, *, referenced: bool) -> None:
-        self.stretch = stretch
+    def __init__(self, span: _Span, *, referenced: bool) -> None:
+        self.span = span
         self.referenced = referenced
         self.begins = False
-        """Its stretch becomes sound with it."""
+        """Its span becomes sound with it."""
         self.restarts = False
         """A decoder may begin with it."""
         self.damaged = False
@@ -94,7 +94,7 @@ class Integrity:
 
     def __init__(self, codec: str, extradata: bytes | None) -> None:
         self._parser: Parser | None = parser(codec, extradata)
-        self._stretch = _Stretch()
+        self._span = _Span()
         self._refreshed_in: int | None = None
         self._suspect = 0
         self._without_begin = 0
@@ -109,12 +109,12 @@ class Integrity:
         self._suspect = max(self._suspect - 1, 0)
         if broken or coded.gap:
             self.interrupt()
-        mark = Coded(self._stretch, referenced=coded.referenced)
+        mark = Coded(self._span, referenced=coded.referenced)
         mark.broke = broken or coded.gap
         if not broken:
             mark.restarts = coded.refresh is not None
             mark.begins = self._begins(coded)
-            self._stretch.begins |= mark.begins
+            self._span.begins |= mark.begins
         packet.opaque = mark
         return mark
 
@@ -142,10 +142,10 @@ class Integrity:
         return False
 
     def interrupt(self) -> None:
-        """Begin a new stretch: frames from here on count only after decoding began anew."""
+        """Begin a new span: frames from here on count only after decoding began anew."""
         self._refreshed_in = None
-        if self._stretch.begins:
-            self._stretch = _Stretch()
+        if self._span.begins:
+            self._span = _Span()
 
     def decoded(self, mark: Coded, *, damaged: bool) -> None:
         """Record that a packet went through the decoder."""
@@ -153,18 +153,18 @@ class Integrity:
             mark.damaged = True
             mark.begins = False
             if mark.referenced:
-                self._stretch = _Stretch()
+                self._span = _Span()
                 self._refreshed_in = None
 
     def sound(self, frame: av.VideoFrame) -> bool:
         """Return whether a frame counts; frames come in the order of display."""
         mark = frame.opaque
         if not isinstance(mark, Coded):
-            return self._stretch.begins and not frame.is_corrupt
+            return self._span.begins and not frame.is_corrupt
         if frame.is_corrupt and not mark.damaged:
             self.decoded(mark, damaged=True)
         if mark.damaged:
             return False
         if mark.begins or (self._parser is None and frame.key_frame):
-            mark.stretch.begins = mark.stretch.sound = True
-        return mark.stretch.sound
+            mark.span.begins = mark.span.sound = True
+        return mark.span.sound

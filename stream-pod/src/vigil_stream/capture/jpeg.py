@@ -38,8 +38,8 @@ def jpeg_size(data: bytes) -> tuple[int, int] | None:
 def is_whole(data: bytes) -> bool:
     """Return whether nothing is missing at the end of a JPEG, as far as only its last bytes show it.
 
-    Of a progressive one whole scans may be missing, and the decoder takes what came for all. Others have one scan, and
-    the decoder notices its early end; a camera that leaves out the end marker sends whole ones all the same.
+    A progressive JPEG may lack whole scans, and the decoder takes what came for all. Others have one scan, and the
+    decoder notices its early end; a camera that leaves out the end marker sends whole ones all the same.
     """
     progressive = any(marker in _PROGRESSIVE for marker, _ in _segments(data))
     return not progressive or _EOI in data[-64:]

@@ -46,7 +46,7 @@ _REDIRECTING = re.compile(r"Status 3\d\d: Redirecting to ")
 
 @dataclass(frozen=True, slots=True)
 class RtspRefusal:
-    """What a camera has refused.
+    """The refusal of a request by a camera.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ def rtsp_refused(refusal: RtspRefusal, shown: str, *, over_udp: bool, has_creden
     over_udp
         The transport that was asked for is UDP; else TCP.
     has_credentials
-        The Camera names a Secret with user and password.
+        The Camera names a Secret.
     """
     if refusal.status in {401, 403}:
         return errors.unauthorized(shown, has_credentials=has_credentials)

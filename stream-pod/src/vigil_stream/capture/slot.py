@@ -78,7 +78,7 @@ class Slot:
             self._changed.notify()
 
     def wake(self) -> None:
-        """Let `take` return `ResultsReady`."""
+        """Make `take` return `ResultsReady`."""
         with self._changed:
             self._results_ready = True
             self._changed.notify()

@@ -90,7 +90,7 @@ class Sampler:
         self.skipped = 0
         """Frames that were not decoded because the stream was behind."""
         self.aspect: Fraction | None = None
-        """Set by a source: width of a pixel of the next frame, of its height; None: not known."""
+        """Set by a source: width of a pixel of the next frame over its height; None: not known."""
         self.cut = False
         """Set by a source whose next frame does not follow from the one before, such as in a file's second pass."""
 

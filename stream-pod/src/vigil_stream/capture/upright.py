@@ -37,7 +37,7 @@ _TRANSPOSE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What has to be done to the frames of one size."""
+    """The change that frames of one size need."""
 
     width: int
     height: int
@@ -99,7 +99,7 @@ class Upright:
         Parameters
         ----------
         aspect
-            Width of a pixel, of its height; None: not known, and square.
+            Width of a pixel over its height; None: not known, and taken for 1.
         """
         matrix = _product(self._camera, _display_matrix(frame))
         square = aspect is None or abs(aspect - 1) <= _NEARLY_SQUARE

@@ -32,7 +32,7 @@ FACES = 2.0
 head that moves changes its own area and the shoulders below. Fewer cells are a clock that the camera draws."""
 
 FACE_HEIGHT = 1.3
-"""Of its width."""
+"""Height of a face, in its widths."""
 
 USUAL_THRESHOLD = 0.004
 """The threshold that applies to faces large enough; others scale with it."""

@@ -1,4 +1,4 @@
-"""What an outline encloses, computed exactly: corners may be repeated or in an order in which edges cross.
+"""The area that an outline encloses, computed exactly: corners may be repeated or in an order in which edges cross.
 
 Rules that fill polygons (even-odd, non-zero winding) leave parts of such outlines open. Here a point is enclosed when
 no path leads from it to the outside without crossing an edge: all but the unbounded face of the outline's planar graph

@@ -1,10 +1,10 @@
-"""Tracks: which object of this frame is which of the one before, from position, size and look.
+"""Tracks: which object of this frame is which of the one before, from position, size and appearance.
 
 At 5 frames per second a walking face moves by up to its own width, so boxes often do not overlap; a face is expected
 where its speed would bring it, within a distance in units of its own size. Two people who cross, or one who stands
 where another stood, can still be mistaken for each other. So every assignment that could be such a mistake (a gap, a
-jump, a change of size or look, a rival nearby) raises a doubt about the track, and an analysis that can tell people
-apart decides (`analyses.faces.people`).
+jump, a change of size or appearance, a rival nearby) raises a doubt about the track, and an analysis that can tell
+people apart decides (`analyses.faces.people`).
 
 Patches are small images of what is in each box. They cost microseconds; between two frames one face keeps its patch,
 and another face in the same place changes it.
@@ -37,22 +37,25 @@ SIZE_RATIO = 1.8
 """Largest change of size from one analysed frame to the next."""
 
 DOUBTFUL_COST = 0.75
-"""An assignment that costs more raises a doubt."""
+"""Cost above which an assignment raises a doubt, in face sizes."""
 
 DOUBTFUL_GAP_S = 0.7
-"""So does a longer time between two frames, also when no frame is missing between them."""
+"""Time between two frames above which an assignment raises a doubt, also when no frame is missing between them."""
 
 DOUBTFUL_RATIO = 1.35
-"""And a larger change of size."""
+"""Change of size above which an assignment raises a doubt, as the larger size over the smaller one."""
 
 RIVAL_MARGIN = 0.45
-"""And another pairing of the same track or the same box that costs at most so much more, in face sizes."""
+"""An assignment raises a doubt when another pairing of its track or box costs less than this more, in face sizes."""
 
 SAME_PATCH = 0.65
-"""And a correlation of the patches below this. Measured at 5 frames per second: two people in one place correlate by
-0.34 in the median, 19 in 20 pairs by less than 0.69; one painted face that walks, turns and changes its light by at
-least 0.79. Filmed performers who turn their heads fall below 0.82 in every fourth frame, below 0.7 in every eighth,
-and each time costs an embedding. Another person who stays above the limit is found by the next shot that verifies."""
+"""Correlation of the patches below which an assignment raises a doubt.
+
+Measured at 5 frames per second: two people in one place correlate by 0.34 in the median, 19 in 20 pairs by less than
+0.69; one painted face that walks, turns and changes its light by at least 0.79. Filmed performers who turn their heads
+fall below 0.82 in every fourth frame, below 0.7 in every eighth, and each time costs an embedding. Another
+person who stays above the limit is found by the next shot that verifies.
+"""
 
 PATCH_WEIGHT = 0.6
 """Cost of a pairing whose patches do not correlate at all, in face sizes."""
@@ -176,8 +179,8 @@ class Tracker:
     def followed(self, boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Return for each box [n,4] of the next frame whether it is the best one for a track."""
         found = np.zeros(len(boxes), np.bool_)
-        places = [(b[0], b[1], b[2], b[3]) for b in boxes.tolist()]
-        found[list(_cheapest(self._costs(places, self._updated_at, None)))] = True
+        corners = [(b[0], b[1], b[2], b[3]) for b in boxes.tolist()]
+        found[list(_cheapest(self._costs(corners, self._updated_at, None)))] = True
         return found
 
     def keep_still(self, at: float) -> None:

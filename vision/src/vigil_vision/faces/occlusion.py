@@ -1,11 +1,11 @@
-"""What the embedding of a photo shows about the photo: parts of the face that are hidden, and grain.
+"""Hidden parts of the face in a photo, and grain, as the embedding shows them.
 
 Parts are cut off by the image's edge, covered, or turned away.
 
-What the embedder takes from a part is measured by hiding that part: the embedding of a face hardly changes when eyes
-are hidden that a bar, sunglasses or a hand hid already, and it changes much when they were visible. Where the cover is
-plain, the lack of detail in it says the same. The limits lie beyond every one of 59 photos of about 40 people, with
-YuNet and SFace as with SCRFD-2.5G and MobileFaceNet (bench/findings/photos.md).
+The contribution of a part to the embedding is measured by hiding that part: the embedding of a face hardly changes
+when eyes are hidden that a bar, sunglasses or a hand hid already, and it changes much when they were visible. Where the
+cover is plain, the lack of detail in it shows the same. The limits lie beyond every one of 59 photos of about 40
+people, with YuNet and SFace as with SCRFD-2.5G and MobileFaceNet (bench/findings/photos.md).
 """
 
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ class Occlusion:
 
     @property
     def message(self) -> str:
-        """What is hidden and what to do; empty when the face is whole."""
+        """The hidden part and the remedy; empty when the face is whole."""
         whole = "use a photo of the whole face from the front"
         if self.outside > MAX_OUTSIDE:
             share = f"{self.outside:.0%} of the face lie outside of the photo; at most {MAX_OUTSIDE:.0%} are allowed"

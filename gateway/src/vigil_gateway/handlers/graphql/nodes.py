@@ -1,7 +1,7 @@
 """The objects of the schema that have a global id.
 
-A camera and a Subject that are reached through a sighting are known by their key only. What else they have is loaded
-when a field of it is selected, in one statement for all objects of a page.
+A camera and a Subject that are reached through a sighting are known by their key only. Their other fields are loaded
+when one of them is selected, in one statement for all objects of a page.
 """
 
 import dataclasses
@@ -76,7 +76,7 @@ def _of_subject(read: Callable[[SubjectRow], Any], missing: Callable[[], Any] = 
 
 
 @strawberry.type(
-    description="A camera: as declared, and as it is. What was declared is null once it is no longer registered."
+    description="A camera: as declared, and as it is. Declared fields are null once it is no longer registered."
 )
 class Camera(Node):
     """A camera; `row` is None until its registration is loaded."""

@@ -63,7 +63,8 @@ _ROWS: Final[dict[Table, str]] = {"sightings": _SIGHTINGS, "matches": _MATCHES}
 TABLES: Final = tuple(_ROWS)
 """With rows from which a Subject is erased."""
 _NAMES: Final = "(payload #>> '{{identity,subject,subjectId}}' = {0} OR payload #>> '{{previous,subjectId}}' = {0})"
-"""Of events that name a Subject, as the person of the sighting or as the one that a correction takes back."""
+"""The condition for events that name a Subject, as the person of the sighting or as the one whom a correction takes
+back."""
 _PUBLISHED: Final = f"""
     SELECT {PUBLISHED.select} FROM events
     WHERE {_NAMES.format("$1")} AND published_at IS NOT NULL ORDER BY seq LIMIT $2

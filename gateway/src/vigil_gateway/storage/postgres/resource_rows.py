@@ -193,7 +193,7 @@ class ErasureRow:
     Attributes
     ----------
     counts
-        What was erased, by store.
+        The number of erased entries, by store.
     """
 
     subject_id: uuid.UUID

@@ -241,6 +241,6 @@ _MATCH_SUBJECT: Final = """
     'vigil.' || (payload #>> '{sighting,site}') || '.match.'
     || (payload #>> '{sighting,camera,namespace}') || '_' || (payload #>> '{sighting,camera,name}')
 """
-"""Of an event that was written before step 0005, or without what a subject needs."""
+"""The subject of an event that was written before step 0005; null where the payload lacks a part of it."""
 EVENTS: Final = Columns(EventRow, {"subject": f"coalesce(subject, {_MATCH_SUBJECT}, '')", "payload": "payload::text"})
 PUBLISHED: Final = Columns(PublishedRow)

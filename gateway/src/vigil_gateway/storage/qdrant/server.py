@@ -153,7 +153,7 @@ class ServerGallery:
             self._states[name] = _State(optimised=True)
 
     async def _change(self, name: str, found: models.VectorParams) -> None:
-        """Give a collection of another version the settings of this one, in place; the server optimises it anew."""
+        """Apply the settings of this version to a collection of another one, in place; the server optimises it anew."""
         wanted = changes(found)
         if wanted is None:
             self._states.setdefault(name, _State())

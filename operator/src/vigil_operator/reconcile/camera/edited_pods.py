@@ -60,7 +60,7 @@ class PodMemory:
     Attributes
     ----------
     made_with
-        What each of its pods is known to have been made with, by uid.
+        The content that each of its pods is known to have been made with, by uid.
     there
         The names of its pods that were last seen and not known to be ending, by uid.
     removed

@@ -27,7 +27,7 @@ class Resolved:
     Attributes
     ----------
     problem
-        What prevents a pod; the first problem that a person should correct.
+        The first problem that prevents a pod and that a person should correct; None: there is none.
     """
 
     camera: Camera

@@ -63,7 +63,7 @@ class SubjectEraser:
             return Result("Gone")
         metadata = live["metadata"]
         if not metadata.get("deletionTimestamp") or not has_finalizer(live):
-            # What was last seen is out of date: under this name there is another Subject by now, and it stays.
+            # The object seen last is out of date: under this name there is another Subject by now, and it stays.
             return Result("Waiting", again_s=FIRST_S)
         uid = metadata.get("uid", "")
         try:

@@ -1,6 +1,6 @@
-"""Subjects that look like one person, from the reports of identity: each of the two is told about the other.
+"""Subjects that look like one person, from the reports of identity: the conditions of each name the other.
 
-A report names the lookalikes at the time when it was made. Of two such Subjects the second one's report names the
+A report names the lookalikes at the time when it was made. The report of the second of two such Subjects names the
 first, whose own report is older; so the pairs of all reports are kept, and read from both sides.
 """
 

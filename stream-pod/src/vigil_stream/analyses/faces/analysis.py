@@ -67,7 +67,7 @@ class FaceAnalysis:
         return self.taker.error
 
     def counters(self) -> Mapping[str, int]:
-        """Return the embeddings and the errors while embedding."""
+        """Return the embeddings, the errors while embedding, and the faces that were left out."""
         return {
             "embeddings": self.taker.embeddings,
             "inference_errors": self.taker.errors,

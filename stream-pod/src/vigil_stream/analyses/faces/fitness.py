@@ -25,7 +25,7 @@ NEEDED_YAW = 45.0
 
 
 FRONTAL = 20.0
-"""Degrees of yaw and roll within which the breadth of a face says something about its video."""
+"""Degrees of yaw and roll within which the breadth of a face shows whether its video is distorted."""
 
 TOO_BROAD, TOO_NARROW = 1.15, 0.85
 """Median ratio of the distance of the eyes to that from eyes to mouth. Of 40 photos it is 0.88 to 1.14 with two
@@ -34,7 +34,7 @@ only strong distortion shows."""
 
 
 def breadth(landmarks: NDArray[np.float32], pose: Pose) -> float | None:
-    """Return the ratio for a face [5,2]; None when it is not frontal."""
+    """Return the distance of the eyes over that from eyes to mouth, of landmarks [5,2]; None when not frontal."""
     if abs(pose.yaw) > FRONTAL or abs(pose.roll) > FRONTAL:
         return None
     right_eye, left_eye, _, *mouth = landmarks

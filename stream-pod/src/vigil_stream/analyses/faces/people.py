@@ -68,9 +68,9 @@ class Person:
     key
         The key of the sighting in `SightingTracker`.
     seen
-        Last, in a stretch that is the person's.
+        Where and when the person was seen last, in a stretch that is the person's.
     verified
-        Last, by a shot.
+        Where and when a shot verified the person last.
     """
 
     key: int
@@ -153,6 +153,7 @@ class People:
         return stretches
 
     def _see(self, track: Track, scene: Scene) -> Stretch:
+        """Return the stretch of a track, extended by this frame; after a doubt, a new one."""
         box = geometry.share_box(track.box, scene.width, scene.height)
         now = Seen(scene.at, geometry.moment(scene.captured_at), box, 1)
         stretch = self._stretches.get(track.track_id)
@@ -223,6 +224,7 @@ class People:
         return made
 
     def _take_undecided(self, stretch: Stretch, shot: Shot, at: float, limits: Limits | None, trace: Trace) -> None:
+        """Take a shot of a stretch without a person; join or open a sighting as soon as the shots decide."""
         if limits is not None and not stretch.ended and self._is_another(shot, stretch.shots, limits):
             stretch = self._begin_anew(stretch)
         stretch.limits = limits
@@ -279,7 +281,7 @@ class People:
         self._revise(person, trace)
 
     def _join(self, stretch: Stretch, person: Person, trace: Trace) -> None:
-        """Let the sighting of a person go on with a stretch."""
+        """Continue the sighting of a person with a stretch."""
         if person.stretch is not None:
             self._leave(person.stretch)
         stretch.person = person

@@ -34,7 +34,7 @@ VERIFY_SHARE: Final = 0.007
 """Share of a core's time that verifying one person who stays may take: a fast embedder verifies more often."""
 
 VERIFY_LEAST_S: Final = 1.0
-"""Least seconds between two such shots."""
+"""Least seconds between two shots that verify one person."""
 
 EMBED_BUDGET_S: Final = 0.055
 """Longest time for embedding the faces of one frame, by the recent time of a face: the faces of a group that enters at
@@ -143,7 +143,7 @@ class ShotTaker:
         best_shots = [_best_shot(scene, candidates[position].index, measured[position]) for position in wanted]
         face = self.uprightness.cut(scene) if self._identify else None
         if self._identify and wanted and self.uprightness.misleads:
-            # Nobody is named by such faces; a face is looked at now and then, until they are upright.
+            # Nobody is named by such faces; one is checked now and then, until they are upright.
             if face is not None:
                 self._worker.submit(self._check, face)
             return []

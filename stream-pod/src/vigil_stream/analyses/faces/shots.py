@@ -125,6 +125,10 @@ class PersonShots:
 
         Parameters
         ----------
+        score
+            The measured quality, 0 to 1.
+        at, urgent
+            As of `wants_check`.
         verify_s
             Seconds between shots of a person who stays.
         """

@@ -1,7 +1,7 @@
 """Whether the faces of a camera are upright: checked now and then, because landmarks do not show it.
 
 A detector draws the landmarks of an upside-down face upright, on the wrong places, and such faces of different people
-resemble each other. So a camera whose faces are not upright names nobody, and says how it hangs.
+resemble each other. So a camera whose faces are not upright names nobody, and reports how it hangs.
 """
 
 from collections import deque
@@ -17,13 +17,13 @@ from vigil_vision.faces import orientation, quality
 from vigil_vision.faces.models import FaceModels
 
 CHECK_S: Final = 10.0
-"""Between two checks of a camera whose faces are upright; each costs a quarter of a detection."""
+"""Seconds between two checks of a camera whose faces are upright; each costs a quarter of a detection."""
 
 CHECK_SOON_S: Final = 1.0
-"""Between two checks until it is known how they are, and while they are not upright."""
+"""Seconds between two checks until the orientation is known, and while faces are not upright."""
 
 LEAST: Final = 5
-"""Checks before it is known."""
+"""Checks before the orientation is known."""
 
 WINDOW: Final = 15
 """Newest checks that count."""
@@ -56,7 +56,10 @@ class Uprightness:
 
     @property
     def misleads(self) -> bool:
-        """Whether faces are aligned the wrong way up, so that their embeddings say nothing: the last one, then most."""
+        """Whether faces are aligned the wrong way up, so that their embeddings are of no use.
+
+        The last check decides until enough were made; then most of them do.
+        """
         if len(self._aligned_turns) < LEAST:
             return bool(self._aligned_turns) and self._aligned_turns[-1] != 0
         return _most(self._aligned_turns) != 0
