@@ -152,7 +152,7 @@ class FramePipeline:
         return scenes
 
     def collect(self) -> None:
-        """Continue the analyses with the requests that were answered meanwhile."""
+        """Continue the analyses with the requests that were completed meanwhile."""
         for one in self.analyses:
             one.collect()
 

@@ -35,7 +35,7 @@ class Detected(NamedTuple):
     detections
         In pixels of the source; each becomes part of a track.
     endpoint
-        The server that answered, as host:port.
+        The server that responded, as host:port.
     """
 
     detections: Detections

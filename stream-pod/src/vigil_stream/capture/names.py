@@ -29,7 +29,7 @@ def resolve(url: str, deadline_s: float) -> None:
     Raises
     ------
     SourceError
-        The name has no address, or no name server answered in time.
+        The name has no address, or no name server responded in time.
     """
     host = _host_to_resolve(url)
     if host is None:

@@ -3,8 +3,8 @@
 At 5 frames per second a walking face moves by up to its own width, so boxes often do not overlap; a face is expected
 where its speed would bring it, within a distance in units of its own size. Two people who cross, or one who stands
 where another stood, can still be mistaken for each other. So every assignment that could be such a mistake (a gap, a
-jump, a change of size or appearance, a rival nearby) raises a doubt about the track, and an analysis that can tell
-people apart decides (`analyses.faces.people`).
+jump, a change of size or appearance, a rival nearby) raises a doubt about the track, and an analysis that can
+distinguish people decides (`analyses.faces.people`).
 
 Patches are small images of what is in each box. They cost microseconds; between two frames one face keeps its patch,
 and another face in the same place changes it.

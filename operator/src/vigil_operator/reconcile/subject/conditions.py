@@ -24,11 +24,11 @@ class Enrolment:
     Attributes
     ----------
     report
-        The last report of identity; None: it has nothing, or never answered.
+        The last report of identity; None: it has nothing, or never responded.
     absent
         Photos that cannot be read now, with the reason, such as a missing Secret or an address that does not answer.
     error
-        Why identity did not answer, or refused; empty when it accepted.
+        Why identity did not respond, or refused; empty when it accepted.
     refused
         Identity refused the Subject itself: another attempt does not help.
     lookalikes
