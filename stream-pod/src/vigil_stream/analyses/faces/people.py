@@ -236,9 +236,7 @@ class People:
             ]
             person = next((one for compared, one in comparisons if compared is PersonComparison.SAME), None)
             undecided = person is None and any(compared is PersonComparison.UNDECIDED for compared, _ in comparisons)
-            if undecided and not stretch.ended:
-                return
-            if undecided and stretch.brief:
+            if undecided and (not stretch.ended or stretch.brief):
                 return
         if person is not None:
             self._join(stretch, person, trace)
