@@ -28,6 +28,13 @@ def people(
         yield made
 
 
+@pytest.fixture(autouse=True)
+def nobody_stays(people: Stage) -> Iterator[None]:
+    """Erase the Subjects of a test: another one with the same photos would not be Ready."""
+    yield
+    people.cluster.kubectl("delete", "subjects", "--all", "-n", people.namespace, f"--timeout={SOON_S:.0f}s")
+
+
 def test_photos_of_a_secret_are_enrolled_with_a_result_each(people: Stage) -> None:
     people.secret("joe", one=photo(JOE[0]), two=b"no photo at all")
     people.subject("joe", "one.jpg", "two.jpg")
@@ -65,7 +72,7 @@ def test_a_secret_that_arrives_later_is_enrolled_by_itself(people: Stage) -> Non
     (one,) = found["status"]["photos"]
     assert (one["reason"], one["message"]) == (
         "NotFound",
-        f"there is no Secret late in namespace {people.namespace}",
+        f"there is no Secret late in namespace {people.namespace}; create it",
     )
     assert "finalizers" not in found["metadata"]  # nothing has left for identity
     people.secret("late", other=photo(JOE[0]))
