@@ -176,7 +176,7 @@ def test_a_restarted_operator_sends_no_photo_again(people: Stage) -> None:
     people.operator.kill()
     people.operator.start()
     # a later Subject is done after those that were there before
-    people.secret("later", one=photo(JOE[1]))
+    people.secret("later", one=photo(MIRANDA))
     people.subject("later", "one.jpg")
     people.wait_for("subject", "later", "Enrolled")
     assert people.puts("stays") == 1
@@ -258,9 +258,9 @@ def test_a_subject_renamed_without_its_secret_stays_enrolled(people: Stage) -> N
 
 def test_deletions_without_an_operator_reach_identity(people: Stage) -> None:
     """They are found when the next operator starts."""
-    people.secret("absent", one=photo(JOE[0]))
+    people.secret("absent", one=photo(JOE[0]), two=photo(MIRANDA))
     people.subject("absent", "one.jpg")
-    people.subject("present", "one.jpg", photos=[{"name": "one", "secretKeyRef": {"name": "absent", "key": "one.jpg"}}])
+    people.subject("present", "two.jpg", photos=[{"name": "two", "secretKeyRef": {"name": "absent", "key": "two.jpg"}}])
     uid = people.wait_for("subject", "absent", "Enrolled")["metadata"]["uid"]
     people.wait_for("subject", "present", "Enrolled")
     people.apply("Camera", "absent", {"source": {"type": "RTSP", "url": "rtsp://10.0.0.5:554/one"}})
