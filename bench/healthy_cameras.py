@@ -25,6 +25,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.rtp import fragments, read_head
 from vigil_contracts.resources.camera import CameraSource, Decode
 from vigil_stream.capture import Sampler, Watchdog, make_source
 from vigil_stream.capture.loop import CaptureLoop
@@ -132,7 +133,7 @@ class RtspServer(Server):
 
     def serve(self, connection: socket.socket) -> None:
         """Answer requests, then play."""
-        while request := _head(connection):
+        while request := read_head(connection):
             lines = request.split("\r\n")
             method, uri = lines[0].split(" ")[:2]
             headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:])}
@@ -156,7 +157,7 @@ class RtspServer(Server):
         number, sequence = int((time.monotonic() - self.began_at) * FPS) + 1, 0
         while True:
             self.wait_for(number, 1 / FPS)
-            payloads = [part for nal in self._units[number % len(self._units)] for part in _payloads(nal)]
+            payloads = [part for nal in self._units[number % len(self._units)] for part in fragments(nal)]
             for index, payload in enumerate(payloads):
                 marker = 0x80 if index == len(payloads) - 1 else 0
                 stamp = number * 90000 // FPS & 0xFFFFFFFF
@@ -180,7 +181,7 @@ class MjpegServer(Server):
 
     def serve(self, connection: socket.socket) -> None:
         """Send JPEGs for ever."""
-        _head(connection)
+        read_head(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary=frame\r\n\r\n")
         number = int((time.monotonic() - self.began_at) / SLOW_INTERVAL_S)
         while True:
@@ -189,27 +190,6 @@ class MjpegServer(Server):
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(image)}\r\n\r\n"
             connection.sendall(head.encode() + image + b"\r\n")
             number += 1
-
-
-def _head(connection: socket.socket) -> str:
-    data = b""
-    while not data.endswith(b"\r\n\r\n"):
-        byte = connection.recv(1)
-        if not byte:
-            return ""
-        data += byte
-    return data.decode("latin-1")
-
-
-def _payloads(nal: bytes, most: int = 1300) -> Iterator[bytes]:
-    if len(nal) <= most:
-        yield nal
-        return
-    indicator, kind = (nal[0] & 0xE0) | 28, nal[0] & 0x1F
-    parts = [nal[at : at + most] for at in range(1, len(nal), most)]
-    for n, part in enumerate(parts):
-        flags = (0x80 if n == 0 else 0) | (0x40 if n == len(parts) - 1 else 0)
-        yield bytes([indicator, flags | kind]) + part
 
 
 class Observer:

@@ -24,6 +24,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.rtp import fragments, read_head
 from vigil_contracts.resources.camera import CameraSource, Decode
 from vigil_stream.capture import Sampler, Watchdog, make_source
 from vigil_stream.capture.source import Source
@@ -34,7 +35,6 @@ COUNT: Final = 4 * GOP
 WIDTH, HEIGHT = 640, 360
 WRONG_DB: Final = 38.0
 LOSSES: Final = (0.001, 0.01, 0.05)
-MOST_BYTES: Final = 1300
 
 _X264: Final = (
     f"repeat-headers=1:keyint={GOP}:min-keyint={GOP}:scenecut=0:sliced-threads=0:bitrate=2000:vbv-maxrate=2000:"
@@ -126,7 +126,7 @@ class LossyCamera:
 
     def _talk(self, connection: socket.socket) -> None:
         send: Callable[[bytes], object] = bytes
-        while request := _head(connection):
+        while request := read_head(connection):
             lines = request.split("\r\n")
             method, headers = lines[0].split(" ")[0], dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
             extra, body = "", ""
@@ -148,7 +148,7 @@ class LossyCamera:
     def _play(self, send: Callable[[bytes], object]) -> None:
         number, started = 0, time.monotonic()
         for n in range(1_000_000):
-            payloads = [part for unit in self.units[n % COUNT] for part in _payloads(unit)]
+            payloads = [part for unit in self.units[n % COUNT] for part in fragments(unit)]
             for index, payload in enumerate(payloads):
                 last = 0x80 if index == len(payloads) - 1 else 0
                 header = struct.pack(">BBHII", 0x80, last | 96, number & 0xFFFF, n * 90000 // FPS, 7)
@@ -170,27 +170,6 @@ def _sender(connection: socket.socket, transport: str) -> Callable[[bytes], obje
     port = int(transport.split("client_port=")[1].split("-", maxsplit=1)[0])
     out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     return lambda packet: out.sendto(packet, ("127.0.0.1", port))
-
-
-def _payloads(unit: bytes) -> Iterator[bytes]:
-    if len(unit) <= MOST_BYTES:
-        yield unit
-        return
-    indicator, kind = (unit[0] & 0xE0) | 28, unit[0] & 0x1F
-    parts = [unit[at : at + MOST_BYTES] for at in range(1, len(unit), MOST_BYTES)]
-    for n, part in enumerate(parts):
-        flags = (0x80 if n == 0 else 0) | (0x40 if n == len(parts) - 1 else 0)
-        yield bytes([indicator, flags | kind]) + part
-
-
-def _head(connection: socket.socket) -> str:
-    data = b""
-    while not data.endswith(b"\r\n\r\n"):
-        byte = connection.recv(1)
-        if not byte:
-            return ""
-        data += byte
-    return data.decode("latin-1")
 
 
 @dataclass

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Self, TypeVar
 
+from bench.rtp import fragments, read_head
 from tests.integration.stream.clips import FPS, h264, jpegs
 from websockets.sync.server import ServerConnection, basic_auth, serve
 
@@ -249,7 +250,7 @@ class Rtsp(Camera):
         for n, unit in enumerate(self.units()):
             if self.stopped.is_set():
                 return
-            payloads = [payload for nal in unit for payload in _payloads(nal)]
+            payloads = [payload for nal in unit for payload in fragments(nal)]
             for index, payload in enumerate(payloads):
                 last = 0x80 if index == len(payloads) - 1 else 0
                 header = struct.pack(">BBHII", 0x80, last | 96, number & 0xFFFF, int(n * 90000 * self.interval_s), 7)
@@ -259,28 +260,6 @@ class Rtsp(Camera):
             self.stopped.wait(self.interval_s)
         if self.silent_after:
             self.stopped.wait()
-
-
-def _payloads(nal: bytes, most: int = 1300) -> Iterator[bytes]:
-    """Split a NAL unit into fragmentation units (FU-A) when it is too large for one packet."""
-    if len(nal) <= most:
-        yield nal
-        return
-    indicator, kind = (nal[0] & 0xE0) | 28, nal[0] & 0x1F
-    parts = [nal[at : at + most] for at in range(1, len(nal), most)]
-    for n, part in enumerate(parts):
-        flags = (0x80 if n == 0 else 0) | (0x40 if n == len(parts) - 1 else 0)
-        yield bytes([indicator, flags | kind]) + part
-
-
-def read_head(connection: socket.socket) -> str:
-    data = b""
-    while not data.endswith(b"\r\n\r\n"):
-        byte = connection.recv(1)
-        if not byte:
-            return ""
-        data += byte
-    return data.decode("latin-1")
 
 
 def for_ever(items: Sequence[Item]) -> Callable[[], Iterator[Item]]:

@@ -5,7 +5,8 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tests.integration.stream.cameras import Camera, read_head
+from bench.rtp import read_head
+from tests.integration.stream.cameras import Camera
 
 
 @dataclass
