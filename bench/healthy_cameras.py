@@ -25,6 +25,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.h264 import encode
 from bench.rtp import fragments, read_head
 from vigil_contracts.resources.camera import CameraSource, Decode
 from vigil_stream.capture import Sampler, Watchdog, make_source
@@ -64,19 +65,8 @@ def scenes(background: Callable[[int], Image], fps: float, visit: tuple[int, int
 
 def encoded(images: Iterator[Image], keyframes_every: int) -> list[list[bytes]]:
     """Return the NAL units of each image in H.264."""
-    codec: Any = av.CodecContext.create("libx264", "w")
-    codec.width, codec.height, codec.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-    codec.time_base, codec.framerate = Fraction(1, FPS), Fraction(FPS)
     parameters = f"repeat-headers=1:keyint={keyframes_every}:min-keyint={keyframes_every}:scenecut=0"
-    codec.options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": parameters}
-    packets = []
-    for n, image in enumerate(images):
-        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-        frame.pts = n
-        packets += codec.encode(frame)
-    packets += codec.encode(None)
-    split = (bytes(packet).replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1") for packet in packets)
-    return [[unit.rstrip(b"\0") for unit in units if unit] for units in split]
+    return encode(images, FPS, {"preset": "ultrafast", "tune": "zerolatency", "x264-params": parameters})
 
 
 def jpegs(images: Iterator[Image]) -> list[bytes]:

@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.h264 import encode
 from bench.rtp import fragments, read_head
 from vigil_contracts.resources.camera import CameraSource, Decode
 from vigil_stream.capture import Sampler, Watchdog, make_source
@@ -63,22 +63,8 @@ def images() -> Iterator[Image]:
 
 
 def encoded(tune: str, parameters: str) -> list[list[bytes]]:
-    """Return the access units of the film, each as its NAL units, in the order of decoding."""
-    codec: Any = av.CodecContext.create("libx264", "w")
-    codec.width, codec.height, codec.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-    codec.time_base, codec.framerate = Fraction(1, FPS), Fraction(FPS)
-    codec.options = {"preset": "veryfast", "x264-params": parameters, **({"tune": tune} if tune else {})}
-    packets = []
-    for n, image in enumerate(images()):
-        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-        frame.pts = n
-        packets += codec.encode(frame)
-    packets += codec.encode(None)
-    return [_units(bytes(packet)) for packet in packets]
-
-
-def _units(data: bytes) -> list[bytes]:
-    return [unit.rstrip(b"\0") for unit in data.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1") if unit]
+    """Return the access units of the film."""
+    return encode(images(), FPS, {"preset": "veryfast", "x264-params": parameters, **({"tune": tune} if tune else {})})
 
 
 def decoded(units: list[list[bytes]]) -> Image:

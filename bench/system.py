@@ -223,11 +223,12 @@ async def start(folder: Path, repository: Path) -> AsyncIterator[System]:
         identity=ports.get("identity"),
         api=ports.get("api"),
     )
-    programs = Programs(folder, SITE, at, secrets)
+    authority = state.bus_authority()
+    programs = Programs(folder, SITE, at, secrets, authority)
     async with Supervisor(folder) as supervisor:
         database = await asyncio.to_thread(postgres, folder / "postgres", ports.get("postgres"), secrets.database)
         for server in (
-            nats(folder / "nats", at.nats, secrets.nats),
+            nats(folder / "nats", at.nats, authority.server_config(SITE), authority.jetstream_account),
             database,
             triton(folder / "triton", repository, triton_ports),
         ):

@@ -37,6 +37,14 @@ CREATE TABLE public.event_counter (
     CONSTRAINT event_counter_one_check CHECK (one)
 );
 
+CREATE TABLE public.event_rewrites (
+    one boolean DEFAULT true NOT NULL,
+    last bigint NOT NULL,
+    CONSTRAINT event_rewrites_one_check CHECK (one)
+);
+
+COMMENT ON TABLE public.event_rewrites IS 'Counts transactions that erase somebody from events or delete events, after which readers drop what they hold.';
+
 CREATE TABLE public.events (
     seq bigint NOT NULL,
     sighting_id uuid,
@@ -68,10 +76,31 @@ CREATE TABLE public.gallery_version (
 CREATE TABLE public.installation (
     one boolean DEFAULT true NOT NULL,
     id uuid DEFAULT gen_random_uuid() NOT NULL,
+    unnamed_until bigint DEFAULT 0 NOT NULL,
     CONSTRAINT installation_one_check CHECK (one)
 );
 
 COMMENT ON TABLE public.installation IS 'Random, made with the schema: whoever registered something here and finds another one registers it anew.';
+
+COMMENT ON COLUMN public.installation.unnamed_until IS 'Up to this event cursors may come back that name no installation: they were made before step 0009.';
+
+CREATE TABLE public.journal_positions (
+    camera_namespace text NOT NULL,
+    camera_name text NOT NULL,
+    epoch text NOT NULL,
+    last bigint NOT NULL,
+    missing int8multirange NOT NULL,
+    suspected int8multirange DEFAULT '{}'::int8multirange NOT NULL,
+    reported int8multirange DEFAULT '{}'::int8multirange NOT NULL,
+    checked_at timestamp with time zone DEFAULT now() NOT NULL,
+    noted_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON COLUMN public.journal_positions.missing IS 'Positions up to the last that were not processed.';
+
+COMMENT ON COLUMN public.journal_positions.suspected IS 'Those that were missing at the last check.';
+
+COMMENT ON COLUMN public.journal_positions.reported IS 'Those that were missing at two checks in succession.';
 
 CREATE TABLE public.matches (
     opened_at timestamp with time zone NOT NULL,
@@ -111,13 +140,17 @@ CREATE TABLE public.rejected_events (
     reason text NOT NULL,
     message text NOT NULL,
     waits_for text,
-    payload bytea NOT NULL,
-    received_at timestamp with time zone DEFAULT now() NOT NULL
+    payload bytea,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    bytes bigint,
+    clock_offset_ms double precision
 );
 
 COMMENT ON COLUMN public.rejected_events.digest IS 'sha256 of subject and payload: the same message is kept once.';
 
 COMMENT ON COLUMN public.rejected_events.waits_for IS 'What has to become known for the event to be taken after all: camera:<namespace>/<name> or model:<id>.';
+
+COMMENT ON COLUMN public.rejected_events.payload IS 'Of an event that waits; NULL: nobody will process it.';
 
 ALTER TABLE public.rejected_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.rejected_events_id_seq
@@ -149,6 +182,8 @@ CREATE TABLE public.sighting_revisions (
 )
 PARTITION BY RANGE (opened_at);
 
+COMMENT ON COLUMN public.sighting_revisions.received_at IS 'By the clock of the bus; before step 0014 when the revision was recorded, by that of Postgres.';
+
 CREATE TABLE public.sightings (
     opened_at timestamp with time zone NOT NULL,
     id uuid NOT NULL,
@@ -176,11 +211,23 @@ CREATE TABLE public.sightings (
     model_id text,
     decided_at timestamp with time zone,
     last_seq bigint NOT NULL,
+    still boolean DEFAULT false NOT NULL,
+    received_at timestamp with time zone,
+    clock_offset_ms double precision,
+    opened_not_before timestamp with time zone,
     CONSTRAINT sightings_identity_check CHECK ((identity = ANY (ARRAY['Known'::text, 'Unknown'::text, 'Undetermined'::text])))
 )
 PARTITION BY RANGE (opened_at);
 
 COMMENT ON COLUMN public.sightings.best_shot IS 'Without its embedding: vectors of strangers are not kept.';
+
+COMMENT ON COLUMN public.sightings.still IS 'The face does not live: a photo or a poster.';
+
+COMMENT ON COLUMN public.sightings.received_at IS 'When the bus received the newest revision, by its clock; NULL: recorded before step 0014.';
+
+COMMENT ON COLUMN public.sightings.clock_offset_ms IS 'How far the clock of the camera was ahead of that of the bus then; NULL: not measured.';
+
+COMMENT ON COLUMN public.sightings.opened_not_before IS 'NULL: opened_at is the moment inside the id. Else that was implausible; it cannot have opened earlier than this.';
 
 CREATE TABLE public.sites (
     namespace text NOT NULL,
@@ -234,10 +281,13 @@ CREATE TABLE public.subjects (
     active_until timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    registrar uuid
+    registrar uuid,
+    granted_at timestamp with time zone
 );
 
 COMMENT ON COLUMN public.subjects.registrar IS 'The uid of its operator''s Lease; empty: it was not told, or registered before this was written down.';
+
+COMMENT ON COLUMN public.subjects.granted_at IS 'Consent holds from then on, when it was pending or withdrawn before; NULL: it was granted from the start.';
 
 ALTER TABLE ONLY public.alembic_version
     ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num);
@@ -251,6 +301,9 @@ ALTER TABLE ONLY public.erasures
 ALTER TABLE ONLY public.event_counter
     ADD CONSTRAINT event_counter_pkey PRIMARY KEY (one);
 
+ALTER TABLE ONLY public.event_rewrites
+    ADD CONSTRAINT event_rewrites_pkey PRIMARY KEY (one);
+
 ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (seq);
 
@@ -259,6 +312,9 @@ ALTER TABLE ONLY public.gallery_version
 
 ALTER TABLE ONLY public.installation
     ADD CONSTRAINT installation_pkey PRIMARY KEY (one);
+
+ALTER TABLE ONLY public.journal_positions
+    ADD CONSTRAINT journal_positions_pkey PRIMARY KEY (camera_namespace, camera_name, epoch);
 
 ALTER TABLE ONLY public.matches
     ADD CONSTRAINT matches_pkey PRIMARY KEY (opened_at, sighting_id);
@@ -319,6 +375,14 @@ CREATE INDEX sightings_by_camera ON ONLY public.sightings USING btree (camera_na
 CREATE INDEX sightings_by_identity ON ONLY public.sightings USING btree (identity, opened_at DESC, id DESC);
 
 CREATE INDEX sightings_by_subject ON ONLY public.sightings USING btree (subject_id, opened_at DESC, id DESC) WHERE (subject_id IS NOT NULL);
+
+CREATE INDEX sightings_by_subject_name ON ONLY public.sightings USING btree (subject_namespace, subject_name, opened_at DESC, id DESC) WHERE (subject_name IS NOT NULL);
+
+CREATE INDEX sightings_in_view ON ONLY public.sightings USING btree (opened_at DESC, id DESC) WHERE (state <> 'Closed'::text);
+
+CREATE INDEX sightings_of_wrong_clocks ON ONLY public.sightings USING btree (id) WHERE (opened_not_before IS NOT NULL);
+
+CREATE INDEX sightings_still ON ONLY public.sightings USING btree (opened_at DESC, id DESC) WHERE still;
 
 CREATE INDEX subject_embeddings_by_model ON public.subject_embeddings USING btree (model_id);
 

@@ -1,5 +1,6 @@
 """Real servers as fixtures. Session-scoped ones are shared: tests that kill a server ask for one of their own."""
 
+import gc
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,6 +47,13 @@ def _logging_as_it_was() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _left_open_is_found_here() -> Iterator[None]:
+    """Collect what a module left open, such as a socket: its warning would else fail a test of another module."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

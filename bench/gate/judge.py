@@ -113,14 +113,14 @@ def identify(sighting: Sighting, gallery: Gallery) -> str | None:
     if probe is None:
         return None
     shots = decision.Shots(probe.agreement(), [gallery.search(shot) for shot in probe.shots])
-    now = dt.datetime.now(dt.UTC)
-    decided = decision.decide(gallery.search(probe.vector), gallery.subjects, gallery.model, None, now, shots)
+    times = decision.Times.of(sighting, dt.datetime.now(dt.UTC))
+    decided = decision.decide(gallery.search(probe.vector), gallery.subjects, gallery.model, None, times, shots)
     identity = decided.identity
     known = identity.status is IdentityStatus.KNOWN and identity.subject is not None
     return identity.subject.name if known and identity.subject else None
 
 
-def judge(scene: Scene, played: Played, gallery: Gallery, hidden_s: float, lost_after_s: float) -> Score:
+def judge(scene: Scene, played: Played, gallery: Gallery, lost_after_s: float) -> Score:
     """Return the counts of one scene."""
     names = [visit.name for visit in scene.visits]
     score = Score(visits=len(names))
@@ -138,7 +138,7 @@ def judge(scene: Scene, played: Played, gallery: Gallery, hidden_s: float, lost_
     score.joined = sum(len({names[number] for number in visits}) > 1 for visits, _ in holds)
     for number, name in enumerate(names):
         mine = [named for visits, named in holds if number in visits]
-        allowed = 1 if hidden_s + PARTLY_S <= lost_after_s else 2
+        allowed = 1 if scene.visits[number].away_s + PARTLY_S <= lost_after_s else 2
         score.split += max(len(mine) - allowed, 0)
         score.swallowed += name in gallery.templates and name not in mine
     return score

@@ -35,12 +35,15 @@ class Visit:
         Returns the place at a moment in seconds; None while the person is out of view.
     nearer
         Painted over the others.
+    away_s
+        Seconds that the person is hidden in the middle of the visit.
     """
 
     name: str
     portrait: Portrait
     place: Callable[[float], Place | None]
     nearer: bool = False
+    away_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +86,7 @@ def crossing(first: tuple[str, Portrait], second: tuple[str, Portrait], gap: flo
     def behind(at: float) -> Place | None:
         return None if meeting <= at < meeting + gap else towards(at)
 
-    return Scene([Visit(*first, behind), Visit(*second, against, nearer=True)], 2 * STAY_S + gap)
+    return Scene([Visit(*first, behind, away_s=gap), Visit(*second, against, nearer=True)], 2 * STAY_S + gap)
 
 
 def hidden(first: tuple[str, Portrait], second: tuple[str, Portrait], gap: float) -> Scene:
@@ -100,7 +103,7 @@ def hidden(first: tuple[str, Portrait], second: tuple[str, Portrait], gap: float
             x = middle if at < meeting + gap else middle + SPEED * 1.3 * (at - meeting - gap)
         return (x, FLOOR + 6, 92) if 40 < x < WIDTH - 40 else None
 
-    return Scene([Visit(*first, stands), Visit(*second, passes, nearer=True)], 2 * STAY_S + gap)
+    return Scene([Visit(*first, stands, away_s=gap), Visit(*second, passes, nearer=True)], 2 * STAY_S + gap)
 
 
 def alone(person: tuple[str, Portrait], gap: float) -> Scene:

@@ -56,7 +56,7 @@ def meetings(
             shown = [(first.name, photos[0]), (second.name, photos[1])]
             strangers = {one.name for one, enrolled in zip((first, second), KINDS[kind], strict=True) if not enrolled}
             known = [person for person in people if person.name not in strangers]
-            score.add(_one(models, scene, fps, known, shown, number, gap))
+            score.add(score_scene(models, scene, fps, known, shown, number))
         yield Cell(meeting, kind, gap, fps, score)
 
 
@@ -68,22 +68,30 @@ def loners(models: LocalModels, people: Sequence[Person], report: Callable[[str]
         for number, person in enumerate(people):
             photo = number % len(person.portraits)
             scene = alone((person.name, person.portraits[photo]), gap)
-            score.add(_one(models, scene, fps, people, [(person.name, photo)], number, 0.0))
+            score.add(score_scene(models, scene, fps, people, [(person.name, photo)], number))
         yield Cell("alone", "enrolled", gap, fps, score)
 
 
-def _one(
+def score_scene(
     models: LocalModels,
     scene: Scene,
     fps: int,
     known: Sequence[Person],
     shown: Sequence[tuple[str, int]],
     seed: int,
-    hidden_s: float,
 ) -> Score:
+    """Return the counts of one scene.
+
+    Parameters
+    ----------
+    known
+        The people who are enrolled.
+    shown
+        Name and photo of each visit; these photos are not in the gallery when there are others.
+    """
     before = models.embedded
     played = play(models, scene, fps, seed)
     embedded = models.embedded - before
-    score = judge(scene, played, make_gallery(models, gallery(known, shown)), hidden_s, LOST_AFTER_S)
+    score = judge(scene, played, make_gallery(models, gallery(known, shown)), LOST_AFTER_S)
     score.embeddings = embedded
     return score

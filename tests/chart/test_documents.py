@@ -8,7 +8,7 @@ import pytest
 import yaml
 from tests.support.shared import ROOT
 
-from vigil_contracts.conditions import CameraReason, FitnessReason, SiteReason, SourceReason, SubjectReason
+from vigil_contracts.conditions import CameraReason, ClockReason, FitnessReason, SiteReason, SourceReason, SubjectReason
 from vigil_contracts.resources import API_VERSION, check
 
 GUIDES = [
@@ -127,5 +127,5 @@ def test_troubleshooting_has_every_reason_to_act_on() -> None:
     reasons = {str(each) for kind in (CameraReason, SourceReason, SubjectReason, SiteReason) for each in kind}
     missing = sorted(reason for reason in reasons - well if f"`{reason}`" not in text)
     assert not missing
-    known = reasons | {str(each) for each in FitnessReason} | POD_STATES | EVENTS
+    known = reasons | {str(each) for kind in (ClockReason, FitnessReason) for each in kind} | POD_STATES | EVENTS
     assert not {name for name in re.findall(r"`([A-Z][A-Za-z]+)`", text) if name not in known}

@@ -33,12 +33,29 @@ STEPS_BACK = {
     ),
     "0006": "UPDATE alembic_version SET version_num = '0005'",
     "0007": "DROP INDEX events_by_previous_subject; UPDATE alembic_version SET version_num = '0006'",
+    "0008": "DROP TABLE event_rewrites; UPDATE alembic_version SET version_num = '0007'",
+    "0009": (
+        "DROP INDEX sightings_by_subject_name; ALTER TABLE installation DROP COLUMN unnamed_until;"
+        " UPDATE alembic_version SET version_num = '0008'"
+    ),
+    "0011": (
+        "DELETE FROM rejected_events; ALTER TABLE rejected_events DROP COLUMN bytes, ALTER COLUMN payload SET NOT NULL;"
+        " UPDATE alembic_version SET version_num = '0010'"
+    ),
+    "0010": "ALTER TABLE subjects DROP COLUMN granted_at; UPDATE alembic_version SET version_num = '0009'",
+    "0012": "ALTER TABLE sightings DROP COLUMN still; UPDATE alembic_version SET version_num = '0011'",
+    "0013": "DROP TABLE journal_positions; UPDATE alembic_version SET version_num = '0012'",
+    "0014": (
+        "ALTER TABLE sightings DROP COLUMN received_at, DROP COLUMN clock_offset_ms, DROP COLUMN opened_not_before;"
+        " ALTER TABLE rejected_events DROP COLUMN clock_offset_ms; UPDATE alembic_version SET version_num = '0013'"
+    ),
+    "0015": "DROP INDEX sightings_in_view, sightings_still; UPDATE alembic_version SET version_num = '0014'",
 }
 """SQL that turns a schema into the one before it. Programs only upgrade: a new migration needs its lines here."""
 VERSION = "SELECT version_num FROM alembic_version"
 RECEIPT = """
 INSERT INTO erasures (subject_id, key_digest, counts, erased_at)
-    VALUES ('7c9e6679-7425-40de-944b-e07fc1f90ae7', '\\x01', '{"sightings": 3}', now())
+    VALUES ('7c9e6679-7425-40de-944b-e07fc1f90ae7', sha256('front/ann'), '{"sightings": 3}', now())
 """
 KEPT = """
 SELECT counts, deleting, (SELECT count(*) FROM installation)

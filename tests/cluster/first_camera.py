@@ -47,7 +47,8 @@ class Story:
     def secret(self, name: str, **values: bytes) -> None:
         """Make a Secret."""
         data = {key: base64.b64encode(value).decode() for key, value in values.items()}
-        self.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data})
+        metadata = {"name": name, "labels": {"vigil.dev/readable-by": "Camera"}}
+        self.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
 
     def site(self) -> None:
         """Apply the Site of all its Cameras."""
@@ -64,6 +65,7 @@ class Story:
         for number, photo in enumerate(sorted((shared("faces") / name).iterdir())):
             secret = f"{name}-{number}"
             self.kubectl("create", "secret", "generic", secret, f"--from-file=photo={photo}")
+            self.kubectl("label", "secret", secret, "vigil.dev/readable-by=Subject")
             named.append({"name": f"photo-{number}", "secretKeyRef": {"name": secret, "key": "photo"}})
         spec = {"displayName": display_name, "consent": {"status": "Granted"}, "photos": named}
         self.apply({"apiVersion": API, "kind": "Subject", "metadata": {"name": name}, "spec": spec})

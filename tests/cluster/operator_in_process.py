@@ -1,6 +1,6 @@
 """The operator's reconcilers inside a test, with a real API server and without the watches."""
 
-from tests.support.kubernetes.api import ApiCluster
+from tests.support.kubernetes.cluster import Cluster
 from tests.support.operators import IMAGE
 from tests.unit.operator.contexts import context_with
 
@@ -11,7 +11,7 @@ from vigil_operator.routes import add_indices
 from vigil_operator.settings import Settings
 
 
-async def context_of(cluster: ApiCluster) -> ReconcileContext:
+async def context_of(cluster: Cluster) -> ReconcileContext:
     """Return a context without watches, which knows only what a test puts into the cache."""
     settings, cache = Settings(stream_image=IMAGE), Cache()
     add_indices(cache, settings)

@@ -73,7 +73,8 @@ class Stage:
     def secret(self, name: str, **photos: bytes) -> None:
         """Put photos into a Secret: `one=bytes` under the key `one.jpg`."""
         data = {f"{key}.jpg": base64.b64encode(value).decode() for key, value in photos.items()}
-        manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": self._metadata(name), "data": data}
+        metadata = {**self._metadata(name), "labels": {"vigil.dev/readable-by": "Subject"}}
+        manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
         self.cluster.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(manifest))
 
     def config_map(self, name: str, **photos: bytes) -> None:

@@ -15,7 +15,7 @@ from tests.support.kubernetes.api import ApiCluster
 from tests.support.shared import ROOT
 
 from vigil_contracts.crds import definition
-from vigil_contracts.resources import KINDS, Camera, Site, Subject, check
+from vigil_contracts.resources import KINDS, Camera, Problem, Site, Subject, check
 
 pytestmark = pytest.mark.cluster
 
@@ -275,6 +275,56 @@ def test_amounts_are_those_of_kubernetes_that_a_pod_can_have(api: ApiClient, res
         found, told_by_it = answers(amount)
         assert [problem.where for problem in found] == [f"spec.scheduling.resources.{which}.{resource}"], amount
         assert f"spec.scheduling.resources.{which}.{resource}" in "; ".join(told_by_it), amount
+
+
+SOURCE_FIELDS: list[tuple[str, tuple[Any, ...], tuple[tuple[Any, str], ...]]] = [
+    (
+        "rotation",
+        (0, 90, 180, 270),
+        (
+            (45, "should be a multiple of 90"),
+            (-90, "should be greater than or equal to 0"),
+            (360, "should be less than or equal to 270"),
+            (1.5, "int"),
+            ("90", "integer"),
+        ),
+    ),
+    ("mirror", (True, False), ((1, "boolean"), ("yes", "boolean"))),
+    (
+        "stallTimeoutSeconds",
+        (5, 3600),
+        (
+            (4, "should be greater than or equal to 5"),
+            (3601, "should be less than or equal to 3600"),
+            ("15s", "integer"),
+        ),
+    ),
+]
+"""Fields of a Camera's source without a rule of their own: values that are taken, and others with the words of both."""
+
+
+def problems(document: Document) -> list[Problem]:
+    """Return what `vigil check` reports."""
+    found = check(document)
+    assert isinstance(found, list)
+    return found
+
+
+@pytest.mark.parametrize(("field", "taken", "refused"), SOURCE_FIELDS, ids=[row[0] for row in SOURCE_FIELDS])
+def test_a_source_field_beyond_its_limits_is_refused(
+    api: ApiClient, field: str, taken: tuple[Any, ...], refused: tuple[tuple[Any, str], ...]
+) -> None:
+    for value in taken:
+        document = rtsp(**{field: value})
+        assert isinstance(check(document), Camera), value
+        assert api.create(document) == [], value
+    for value, words in refused:
+        document = rtsp(**{field: value})
+        (problem,) = problems(document)
+        found = api.create(document)
+        assert problem.where == f"spec.source.{field}", value
+        assert words in problem.message
+        assert [line for line in found if line.startswith(f"spec.source.{field}: ") and words in line], found
 
 
 TOO_MUCH: list[tuple[str, Document, str]] = [

@@ -1,30 +1,23 @@
 """Cameras on a real Kubernetes API: applied, changed, broken and put right, as people and mishaps do it."""
 
+import asyncio
+import base64
 import json
-from collections.abc import Iterator
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 
 import pytest
+from tests.cluster.operator_in_process import context_of
 from tests.support.kubernetes.api import ApiCluster
-from tests.support.operators import IMAGE, NamespaceClient, Operator, camera, operating, secret, site
+from tests.support.operators import IMAGE, NamespaceClient, camera, operating, secret, site
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.cluster
+from vigil_operator.kube.kinds import Kind
+
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("camera_operator")]
 
 CHILDREN = ("deployment", "serviceaccount", "configmap", "networkpolicy")
-
-
-@pytest.fixture(scope="module")
-def ns(api_cluster: ApiCluster) -> NamespaceClient:
-    return NamespaceClient.fresh(api_cluster, "cameras")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def operator(ns: NamespaceClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    folder = tmp_path_factory.mktemp("operator")
-    with operating(ns.cluster, ns.namespace, folder, VIGIL_USB_RESOURCES='{"/dev/video0":"test/video"}') as one:
-        yield one
 
 
 def test_an_applied_camera_gets_all_its_children(ns: NamespaceClient) -> None:
@@ -118,6 +111,59 @@ def test_a_secret_that_comes_later_starts_the_camera_by_itself(ns: NamespaceClie
     ns.cluster.kubectl("delete", "secret", "login", "-n", ns.namespace)
     ns.wait_reason("secured", "SecretNotFound")
     assert ns.find("deployment", "camera-secured") is not None, "what runs goes on running"
+
+
+def test_a_secret_that_no_camera_may_name_is_never_sent(ns: NamespaceClient) -> None:
+    """The right to create Cameras is not the right to read every Secret; a label that is removed ends the pod."""
+    ns.cluster.apply(secret("payroll", ns.namespace, None, username="admin", password="planted"))
+    ns.apply(camera("curious", ns.namespace, source={"credentialsSecretRef": {"name": "payroll"}}))
+    message = ns.wait_reason("curious", "SecretNotReadable")["message"]
+    assert "username" not in message, "not even its keys are shown"
+    assert ns.find("deployment", "camera-curious") is None
+    command = message.partition("permit it: kubectl ")[2].split()
+    ns.cluster.kubectl(*command)
+    assert ns.wait_for("deployment", "camera-curious")["spec"]["replicas"] == 1
+    ns.wait_reason("curious", "PodPending")
+    ns.cluster.kubectl("label", "secret", "payroll", "-n", ns.namespace, "vigil.dev/readable-by-")
+    ns.wait_reason("curious", "SecretNotReadable")
+    wait_until(lambda: ns.wait_for("deployment", "camera-curious")["spec"]["replicas"] == 0, 20, "no pod keeps it")
+
+
+def test_no_value_is_sent_of_a_secret_that_may_not_be_read(ns: NamespaceClient) -> None:
+    """What is watched of an unlabelled Secret is its metadata; `kubectl apply` alone would put values into that."""
+    ns.cluster.kubectl("create", "-f", "-", input=secret("unread", ns.namespace, None, password="never-sent"))
+
+    async def received() -> str:
+        context = await context_of(ns.cluster)
+        try:
+            objects, version = await context.api.list(Kind.SECRET, ns.namespace, metadata_only=True)
+            ns.cluster.kubectl("label", "secret", "unread", "-n", ns.namespace, "seen=now")
+            stream = context.api.watch(Kind.SECRET, ns.namespace, version, metadata_only=True)
+            async with asyncio.timeout(20), aclosing(stream):
+                return json.dumps([objects, await anext(stream)])
+        finally:
+            await context.api.close()
+
+    text = asyncio.run(received())
+    assert text.count('"unread"') == 2
+    assert base64.b64encode(b"never-sent").decode() not in text
+
+
+def test_a_key_in_the_url_comes_from_the_secret_alone(ns: NamespaceClient) -> None:
+    """Case secret-in-query: no child of the Camera holds the value, and a new value starts a new pod."""
+    ns.cluster.apply(secret("keyed", ns.namespace, username="admin", password="x"))
+    url = "rtsp://10.0.0.5:554/1?token={token}"
+    ns.apply(camera("keyed", ns.namespace, source={"url": url, "credentialsSecretRef": {"name": "keyed"}}))
+    message = ns.wait_reason("keyed", "SecretKeyMissing")["message"]
+    assert message.endswith("lacks, or leaves empty, token; it has the keys: password, username")
+    ns.cluster.apply(secret("keyed", ns.namespace, token="planted"))
+    children = [ns.wait_for(kind, "camera-keyed") for kind in CHILDREN]
+    ns.wait_reason("keyed", "PodPending")
+    assert url in json.dumps(children)
+    assert "planted" not in json.dumps([*children, ns.find("camera", "keyed")])
+    before = ns.config_hash("keyed")
+    ns.cluster.apply(secret("keyed", ns.namespace, token="another"))
+    wait_until(lambda: ns.config_hash("keyed") != before, 20, "a new value, a new pod")
 
 
 @pytest.mark.parametrize("kind", ["serviceaccount", "configmap", "networkpolicy"])
@@ -229,7 +275,7 @@ def test_a_change_that_a_hand_made_in_the_status_is_put_right(ns: NamespaceClien
     kubectl("patch", "camera", "flattered", "-n", ns.namespace, "--subresource=status", "--type=merge", "-p", patch)
     ns.wait_reason("flattered", "PodPending")
     wait_until(lambda: (ns.find("camera", "flattered") or {})["status"]["site"] == "default", 10, "the true Site")
-    assert len((ns.find("camera", "flattered") or {})["status"]["conditions"]) == 6
+    assert len((ns.find("camera", "flattered") or {})["status"]["conditions"]) == 7
 
 
 def test_a_status_that_a_hand_wiped_is_written_again(ns: NamespaceClient) -> None:

@@ -1,32 +1,19 @@
 """The pods of Cameras on a real Kubernetes API: restarted when they must, and their faults reported."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.cluster.streams import Stream, running_container
 from tests.support.kubernetes.api import ApiCluster
-from tests.support.operators import IMAGE, NamespaceClient, Operator, camera, operating
+from tests.support.operators import IMAGE, NamespaceClient, camera, operating
 from tests.support.servers import NatsServer
 from tests.support.waiting import wait_until
 
 from vigil_contracts.conditions import SourceReason
 from vigil_contracts.events import CameraState
 
-pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture(scope="module")
-def ns(api_cluster: ApiCluster) -> NamespaceClient:
-    return NamespaceClient.fresh(api_cluster, "cameras")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def operator(ns: NamespaceClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    folder = tmp_path_factory.mktemp("operator")
-    with operating(ns.cluster, ns.namespace, folder, VIGIL_USB_RESOURCES='{"/dev/video0":"test/video"}') as one:
-        yield one
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("camera_operator")]
 
 
 def test_only_changes_that_the_stream_reads_restart_its_pod(ns: NamespaceClient) -> None:

@@ -137,11 +137,9 @@ class Beats:
     async def _say(self, name: str) -> None:
         ref = CameraRef(namespace=self._namespace, name=name)
         heartbeat = beat(CameraState.STREAMING, SourceReason.CONNECTED, camera=ref, session_id=name)
-        body = encode_heartbeat(heartbeat, dt.datetime.now(dt.UTC))
+        subject = bus_subject("default", MessageKind.CAMERA, ResourceKey(self._namespace, name))
         while True:
-            await self._client.publish(
-                bus_subject("default", MessageKind.CAMERA, ResourceKey(self._namespace, name)), body
-            )
+            await self._client.publish(subject, encode_heartbeat(heartbeat, dt.datetime.now(dt.UTC)))
             await asyncio.sleep(2)
 
     async def close(self) -> None:

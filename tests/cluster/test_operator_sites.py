@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cluster.operator_subjects import SOON_S, Stage, photo, stage
+from tests.cluster.operator_subjects import SOON_S, Stage, photo
 from tests.support.kubernetes.api import ApiCluster
 from tests.support.operators import NamespaceClient, camera, operating
-from tests.support.servers import NatsServer, PostgresServer, TritonServer
 from tests.support.waiting import wait_until
+from tests.unit.operator.builders import identity_status
 
 from vigil_cli.standalone.servers.ports import LOOPBACK
 
@@ -22,17 +22,9 @@ pytestmark = pytest.mark.cluster
 NOWHERE = "127.0.0.1:9"
 
 
-@pytest.fixture(scope="module")
-def place(
-    api_cluster: ApiCluster, shared_postgres: PostgresServer, shared_nats: NatsServer, open_triton: TritonServer
-) -> Iterator[Stage]:
-    with stage(api_cluster, shared_postgres, shared_nats, open_triton) as made:
-        yield made
-
-
-def test_a_site_at_work_says_so(place: Stage) -> None:
-    place.apply("Site", place.site, {"retention": {"sightings": "30d"}})
-    found = place.wait_for("site", place.site, "Resolved")
+def test_a_site_at_work_says_so(people: Stage) -> None:
+    people.apply("Site", people.site, {"retention": {"sightings": "30d"}})
+    found = people.wait_for("site", people.site, "Resolved")
     status = found["status"]
     assert {one["type"]: one["status"] for one in status["conditions"]} == {
         "Ready": "True",
@@ -42,64 +34,64 @@ def test_a_site_at_work_says_so(place: Stage) -> None:
     (endpoint,) = status["endpoints"]
     assert (endpoint["name"], endpoint["ready"]) == ("default", True)
     assert status["cameras"] == 0
-    assert status["galleryVersion"].startswith(place.registry("status")["modelId"])
-    (row,) = place.rows("SELECT resource #>> '{spec,retention,sightings}' AS kept FROM sites")
+    assert status["galleryVersion"].startswith(people.registry("status")["modelId"])
+    (row,) = people.rows("SELECT resource #>> '{spec,retention,sightings}' AS kept FROM sites")
     assert row["kept"] == "30d"
 
 
-def test_an_unreachable_endpoint_is_named_and_others_count(place: Stage) -> None:
-    good = place.get("site", place.site)["status"]["endpoints"][0]["address"]
+def test_an_unreachable_endpoint_is_named_and_others_count(people: Stage) -> None:
+    good = people.get("site", people.site)["status"]["endpoints"][0]["address"]
     endpoints = [{"name": "gpu", "address": NOWHERE}, {"name": "cpu", "address": good}]
-    place.apply("Site", place.site, {"inference": {"endpoints": endpoints}})
-    found = place.wait_for("site", place.site, "SomeEndpointsUnreachable")
-    assert place.condition("site", place.site)["status"] == "True"
-    assert "gpu (127.0.0.1:9): nothing answers at this address" in place.condition("site", place.site)["message"]
+    people.apply("Site", people.site, {"inference": {"endpoints": endpoints}})
+    found = people.wait_for("site", people.site, "SomeEndpointsUnreachable")
+    assert people.condition("site", people.site)["status"] == "True"
+    assert "gpu (127.0.0.1:9): nothing answers at this address" in people.condition("site", people.site)["message"]
     assert [one["ready"] for one in found["status"]["endpoints"]] == [False, True]
     names = [{"name": "gpu", "address": "no-such-host.invalid:8001"}]
-    place.apply("Site", place.site, {"inference": {"endpoints": names}})
-    place.wait_for("site", place.site, "InferenceUnreachable")
-    assert "no-such-host.invalid cannot be resolved" in place.condition("site", place.site)["message"]
-    place.apply("Site", place.site, {})
-    place.wait_for("site", place.site, "Resolved")
+    people.apply("Site", people.site, {"inference": {"endpoints": names}})
+    people.wait_for("site", people.site, "InferenceUnreachable")
+    assert "no-such-host.invalid cannot be resolved" in people.condition("site", people.site)["message"]
+    people.apply("Site", people.site, {})
+    people.wait_for("site", people.site, "Resolved")
 
 
-def test_a_site_that_no_gateway_serves_says_which_is_served(place: Stage) -> None:
-    place.apply("Site", "elsewhere", {})
-    place.wait_for("site", "elsewhere", "SiteNotServed")
-    assert place.site in place.condition("site", "elsewhere")["message"]
+def test_a_site_that_no_gateway_serves_says_which_is_served(people: Stage) -> None:
+    people.apply("Site", "elsewhere", {})
+    people.wait_for("site", "elsewhere", "SiteNotServed")
+    assert people.site in people.condition("site", "elsewhere")["message"]
 
 
-def test_the_gallerys_version_follows_what_is_enrolled(place: Stage) -> None:
-    before = place.get("site", place.site)["status"]["galleryVersion"]
-    place.secret("joe", one=photo("joe-biden/1.jpg"))
-    place.subject("joe", "one.jpg")
-    place.wait_for("subject", "joe", "Enrolled")
-    other = lambda: place.get("site", place.site)["status"]["galleryVersion"] != before  # noqa: E731 - names the condition
+def test_the_gallerys_version_follows_what_is_enrolled(people: Stage) -> None:
+    before = people.get("site", people.site)["status"]["galleryVersion"]
+    people.secret("joe", one=photo("joe-biden/1.jpg"))
+    people.subject("joe", "one.jpg")
+    people.wait_for("subject", "joe", "Enrolled")
+    other = lambda: people.get("site", people.site)["status"]["galleryVersion"] != before  # noqa: E731 - names the condition
     wait_until(other, SOON_S, "another version", poll_s=0.5)
 
 
-def test_identity_that_is_away_is_seen_and_so_is_its_return(place: Stage) -> None:
-    place.identity.kill()
-    place.wait_for("site", place.site, "GalleryUnreachable")
-    assert place.registry_url in place.condition("site", place.site)["message"]
-    place.start_identity()
-    place.wait_for("site", place.site, "Resolved")
+def test_identity_that_is_away_is_seen_and_so_is_its_return(people: Stage) -> None:
+    people.identity.kill()
+    people.wait_for("site", people.site, "GalleryUnreachable")
+    assert people.registry_url in people.condition("site", people.site)["message"]
+    people.start_identity()
+    people.wait_for("site", people.site, "Resolved")
 
 
-def test_a_deleted_site_goes_at_once_and_its_retention_stays(place: Stage) -> None:
-    place.apply("Site", "short", {"retention": {"sightings": "7d"}})
-    wait_until(lambda: place.rows("SELECT 1 FROM sites WHERE name = 'short'"), SOON_S, "identity knows it", poll_s=0.2)
-    place.delete("site", "short")
-    place.wait_gone("site", "short")
+def test_a_deleted_site_goes_at_once_and_its_retention_stays(people: Stage) -> None:
+    people.apply("Site", "short", {"retention": {"sightings": "7d"}})
+    wait_until(lambda: people.rows("SELECT 1 FROM sites WHERE name = 'short'"), SOON_S, "identity knows it", poll_s=0.2)
+    people.delete("site", "short")
+    people.wait_gone("site", "short")
     gone = "SELECT resource #>> '{spec,retention,sightings}' AS kept FROM sites WHERE deleted_at IS NOT NULL"
-    wait_until(lambda: place.rows(gone), SOON_S, "identity knows that it went", poll_s=0.2)
-    assert place.rows(gone) == [{"kept": "7d"}]
+    wait_until(lambda: people.rows(gone), SOON_S, "identity knows that it went", poll_s=0.2)
+    assert people.rows(gone) == [{"kept": "7d"}]
 
 
-def test_an_unknown_time_zone_is_reported(place: Stage) -> None:
-    place.apply("Site", "mars", {"timezone": "Mars/Olympus"})
-    place.wait_for("site", "mars", "InvalidSpec")
-    assert "timezone is not in the IANA database" in place.condition("site", "mars")["message"]
+def test_an_unknown_time_zone_is_reported(people: Stage) -> None:
+    people.apply("Site", "mars", {"timezone": "Mars/Olympus"})
+    people.wait_for("site", "mars", "InvalidSpec")
+    assert "timezone is not in the IANA database" in people.condition("site", "mars")["message"]
 
 
 class Identity(ThreadingHTTPServer):
@@ -143,15 +135,7 @@ class Answers(BaseHTTPRequestHandler):
         """Log nothing."""
 
 
-STATUS: dict[str, Any] = {
-    "cameras": 0,
-    "subjects": 0,
-    "vectors": 0,
-    "modelId": "m@1",
-    "lastSeq": 0,
-    "rejectedEvents": 0,
-    "detector": {"modelId": "d@1", "instances": 1, "referenceMs": 100.0},
-}
+STATUS = identity_status(instances=1, reference_ms=100.0)
 
 
 @contextmanager

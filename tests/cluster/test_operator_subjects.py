@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
-from tests.cluster.operator_subjects import SOON_S, Stage, photo, stage
-from tests.support.kubernetes.api import ApiCluster
-from tests.support.servers import NatsServer, PostgresServer, TritonServer
+from tests.cluster.operator_subjects import SOON_S, Stage, photo
 from tests.support.waiting import wait_until
 
 from vigil_operator.reconcile.subject.erasure import FINALIZER
@@ -18,14 +16,6 @@ pytestmark = pytest.mark.cluster
 
 JOE = ("joe-biden/1.jpg", "joe-biden/2.jpg")
 MIRANDA = "lin-manuel-miranda/1.png"
-
-
-@pytest.fixture(scope="module")
-def people(
-    api_cluster: ApiCluster, shared_postgres: PostgresServer, shared_nats: NatsServer, open_triton: TritonServer
-) -> Iterator[Stage]:
-    with stage(api_cluster, shared_postgres, shared_nats, open_triton) as made:
-        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -66,14 +56,29 @@ def test_a_config_maps_binary_data_is_as_good(people: Stage) -> None:
     people.wait_for("subject", "lin", "Enrolled")
 
 
+def test_one_person_under_two_names_is_reported_on_both(people: Stage) -> None:
+    """Case one-person-twice: neither can be recognised, until one of the Subjects is removed."""
+    people.secret("joe", one=photo(JOE[0]))
+    people.secret("joseph", one=photo(JOE[1]))
+    people.subject("joe", "one.jpg")
+    people.wait_for("subject", "joe", "Enrolled")
+    people.subject("joseph", "one.jpg")
+    for name, other in (("joseph", "joe"), ("joe", "joseph")):
+        people.wait_for("subject", name, "LooksLikeAnother")
+        ready, enrolled = people.condition("subject", name), people.condition("subject", name, "Enrolled")
+        assert (ready["status"], enrolled["status"]) == ("False", "True")
+        assert f"looks like the same person as {other} (0." in ready["message"]
+    people.delete("subject", "joseph")
+    people.wait_for("subject", "joe", "Enrolled")
+
+
 def test_a_secret_that_arrives_later_is_enrolled_by_itself(people: Stage) -> None:
     people.subject("late", "one.jpg")
     found = people.wait_for("subject", "late", "PhotoSourceMissing")
     (one,) = found["status"]["photos"]
-    assert (one["reason"], one["message"]) == (
-        "NotFound",
-        f"there is no Secret late in namespace {people.namespace}; create it",
-    )
+    where = f"there is no Secret late in namespace {people.namespace}"
+    message = f"{where}; create it with the label vigil.dev/readable-by=Subject"
+    assert (one["reason"], one["message"]) == ("NotFound", message)
     assert "finalizers" not in found["metadata"]  # nothing has left for identity
     people.secret("late", other=photo(JOE[0]))
     wait_until(

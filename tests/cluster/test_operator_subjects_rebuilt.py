@@ -1,25 +1,14 @@
 """A database outlives its cluster: who is not applied yet in one that was built anew is nobody's deletion."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
-from tests.cluster.operator_subjects import SOON_S, Stage, photo, stage
-from tests.support.kubernetes.api import ApiCluster
-from tests.support.servers import NatsServer, PostgresServer, TritonServer
+from tests.cluster.operator_subjects import SOON_S, Stage, photo
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.cluster
 
 LEASE = "vigil-operator"
-
-
-@pytest.fixture(scope="module")
-def people(
-    api_cluster: ApiCluster, shared_postgres: PostgresServer, shared_nats: NatsServer, open_triton: TritonServer
-) -> Iterator[Stage]:
-    with stage(api_cluster, shared_postgres, shared_nats, open_triton) as made:
-        yield made
 
 
 def enroll(people: Stage, name: str) -> str:

@@ -104,6 +104,12 @@ def test_the_message_id_is_the_sighting_and_its_revision() -> None:
     assert json.loads(encode_sighting(seen, NOW))["id"] == f"{seen.sighting_id}:7"
 
 
+def test_a_sighting_of_an_earlier_writer_is_not_still() -> None:
+    event = json.loads(encode_sighting(closed(), NOW))
+    assert event["data"].pop("still") is False
+    assert not decode(json.dumps(event).encode(), Sighting).still
+
+
 def test_unknown_fields_of_a_later_writer_are_left_aside() -> None:
     event = json.loads(encode_sighting(closed(), NOW))
     event["extension"] = "x"

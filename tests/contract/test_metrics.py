@@ -58,7 +58,7 @@ async def scraped_api() -> str:
     nowhere = ApiSettings(database_url=SecretStr("postgresql://u:p@127.0.0.1:9/d"), token=SecretStr("t"))
     transport = httpx.ASGITransport(create_app(build(nowhere, ApiLimits()), "t"))
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
-        return (await http.get("/metrics")).text
+        return (await http.get("/metrics", headers={"authorization": "Bearer t"})).text
 
 
 async def scrape(program: str) -> list[Metric]:

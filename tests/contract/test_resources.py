@@ -40,7 +40,7 @@ def region(name: str) -> dict[str, Any]:
 
 
 CREDENTIALS = "url holds a user or a password; put them into a Secret and name it in credentialsSecretRef"
-TOO_SHORT = "sightings must be longer than nothing; leave it out to keep them as long as the Site states, or for ever"
+TOO_SHORT = "sightings must be longer than nothing; leave it out to keep them as the Site, or the default, states"
 ONE_REFERENCE = "a photo names exactly one of secretKeyRef, configMapKeyRef and url"
 SCHEMES = (
     "url does not begin as its type asks (RTSP: rtsp:// or rtsps://; HTTPMJPEG: http:// or https://; USB: /dev/; "
@@ -126,6 +126,25 @@ REFUSED: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
     (
         subject(validity={"notBefore": "2026-02-01T00:00:00Z", "notAfter": "2026-01-01T00:00:00Z"}),
         [("spec.validity.notBefore", "notBefore must lie before notAfter")],
+    ),
+    (
+        subject(displayName="a\0", consent={"status": "Granted", "documentVersion": " "}),
+        [
+            (
+                "spec.consent.documentVersion",
+                (
+                    "documentVersion begins or ends with a space, or shows nothing; remove the spaces, or leave "
+                    "documentVersion out"
+                ),
+            ),
+            (
+                "spec.displayName",
+                (
+                    "displayName holds a character that cannot be shown as it is: a control character (such as NUL or "
+                    "a line break), a change of direction, or the sign for an undecodable character; remove it"
+                ),
+            ),
+        ],
     ),
     (subject(consent=None), [("spec.consent", "is required")]),
     (site(role="Edge"), [("spec.role", "role: the role Edge is not implemented yet; leave role out")]),

@@ -17,12 +17,16 @@ import pytest
 from tests.e2e.system import API, System, camera
 from tests.integration.stream.cameras import Camera, Mjpeg, WebSocketCamera, for_ever
 from tests.integration.stream.clips import jpegs
+from tests.support.bus_roles import administrator
 from tests.support.servers import environment
 from tests.support.waiting import eventually
 from tests.unit.cli.photo_server import photo_server
 
 from vigil_cli.standalone.servers.ports import Ports
 from vigil_cli.standalone.servers.postgres import url as postgres_url
+from vigil_cli.standalone.state import StateFolder
+from vigil_runtime.bus_address import BusCredentials
+from vigil_runtime.bus_credentials import connect_options
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -95,8 +99,10 @@ def manifests(mjpeg: Mjpeg, socket: WebSocketCamera, redirecting: Camera, photo:
 async def bus_messages(vigil: System, into: list[bytes]) -> None:
     """Keep all that is published, until cancelled."""
     port = Ports(vigil.state / "ports.json").known["nats"]
-    token = json.loads((vigil.state / "secrets.json").read_text())["nats"]
-    client = await nats.connect(f"nats://127.0.0.1:{port}", token=token)
+    file = vigil.state / "administrator.creds"
+    file.write_text(administrator(StateFolder(vigil.state).bus_authority()))
+    options: dict[str, Any] = connect_options(BusCredentials(file=file))
+    client = await nats.connect(f"nats://127.0.0.1:{port}", **options)
 
     async def keep(message: Any) -> None:
         into.append(message.subject.encode() + b" " + message.data)

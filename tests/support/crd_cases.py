@@ -6,13 +6,14 @@ from tests.support.crd_cases_base import Case, Document, camera, region, rtsp, s
 from tests.support.crd_cases_camera import CAMERAS
 from tests.support.crd_cases_site import SITES
 from tests.support.crd_cases_subject import SUBJECTS
+from tests.support.crd_cases_text import TEXTS
 
 from vigil_contracts.crds import definition
 from vigil_contracts.resources import KINDS
 
 __all__ = ["CASES", "Case", "Document", "camera", "ids", "region", "rtsp", "rules", "site", "subject"]
 
-CASES = CAMERAS + SUBJECTS + SITES
+CASES = CAMERAS + SUBJECTS + SITES + TEXTS
 
 
 def rules() -> set[tuple[str, str, str]]:

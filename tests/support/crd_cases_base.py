@@ -105,7 +105,7 @@ NAME = (
     "metadata.name must be a DNS label, because it is part of a bus subject: at most 63 of a-z, 0-9 and '-', no '.', "
     "beginning and ending with a letter or digit"
 )
-NOTHING = "sightings must be longer than nothing; leave it out to keep them as long as the Site states, or for ever"
+NOTHING = "sightings must be longer than nothing; leave it out to keep them as the Site, or the default, states"
 SOME_TIME: tuple[Document, ...] = {"sightings": "30d"}, {"sightings": "1h30m"}, {}
 NO_TIME: tuple[Document, ...] = {"sightings": "0s"}, {"sightings": "00d0h"}
 

@@ -91,7 +91,13 @@ SITES = (
         f"{ENDPOINT}.address",
         ADDRESS,
         (triton(endpoint("triton:8001")), triton(endpoint("[2001:db8::1]:8001"))),
-        (triton(endpoint("http://triton:8001")), triton(endpoint("triton")), triton(endpoint("a@triton:8001"))),
+        (
+            triton(endpoint("http://triton:8001")),
+            triton(endpoint("triton")),
+            triton(endpoint("a@triton:8001")),
+            triton(endpoint("triton:65536")),
+            triton(endpoint("triton:0")),
+        ),
     ),
     Case(
         "Site",

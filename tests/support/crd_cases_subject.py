@@ -60,6 +60,19 @@ SUBJECTS = (
     Case(
         "Subject",
         "spec",
+        "spec.photos",
+        "a Subject with consent Granted needs at least one photo; name it in photos",
+        (
+            subject(),
+            subject(photos=[], consent={"status": "Withdrawn"}),
+            subject(photos=[], consent={"status": "Pending"}),
+        ),
+        (subject(photos=[]),),
+        how="Required value",
+    ),
+    Case(
+        "Subject",
+        "spec",
         "spec.access",
         "access: a rule of who may be where is not implemented yet; leave access out",
         (subject(),),

@@ -160,12 +160,12 @@ def operating(cluster: Cluster, namespace: str, folder: Path, **more: str) -> It
         operator.kill()
 
 
-def secret(name: str, namespace: str, **values: str) -> str:
-    """Write a Secret."""
+def secret(name: str, namespace: str, readable_by: str | None = "Camera", **values: str) -> str:
+    """Write a Secret that resources of a kind may name; None: that nothing may name."""
     data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
-    return json.dumps(
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "data": data}
-    )
+    labels = {} if readable_by is None else {"vigil.dev/readable-by": readable_by}
+    metadata = {"name": name, "namespace": namespace, "labels": labels}
+    return json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
 
 
 def camera(name: str, namespace: str, url: str = "rtsp://10.0.0.5:554/stream1", **spec: Any) -> dict[str, Any]:

@@ -16,13 +16,14 @@ from tests.support.shared import missing, shared
 
 import vigil_models
 from vigil_cli.standalone.servers.go2rtc import ANYWHERE, Login, ffmpeg_loop, go2rtc
-from vigil_cli.standalone.servers.nats import nats
+from vigil_cli.standalone.servers.nats import nats, token_for_all
 from vigil_cli.standalone.servers.ports import LOOPBACK, free_port
 from vigil_cli.standalone.servers.postgres import postgres, url
 from vigil_cli.standalone.servers.triton import TritonPorts, triton
 from vigil_cli.supervisor.spec import StartError
 from vigil_models.api import cache_dir, ensure_pack, export_pack, pack
 from vigil_models.fetch.store import models_dir
+from vigil_runtime.bus_address import BusAddress, BusCredentials
 
 PASSWORD = "for-tests"
 TOKEN = "for-tests"
@@ -36,10 +37,17 @@ class NatsServer:
     url: str
     token: str
 
+    def address(self, site: str) -> BusAddress:
+        """Return its address with its token."""
+        return BusAddress(self.url, BusCredentials(token=self.token), site)
+
 
 def start_nats(folder: Path) -> NatsServer:
+    """Start a server with one token, which may do everything."""
     port = free_port()
-    return NatsServer(Running(nats(folder, port, TOKEN), folder).start(), f"nats://{LOOPBACK}:{port}", TOKEN)
+    return NatsServer(
+        Running(nats(folder, port, token_for_all(TOKEN)), folder).start(), f"nats://{LOOPBACK}:{port}", TOKEN
+    )
 
 
 @dataclass(frozen=True)

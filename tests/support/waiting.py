@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, overload
 
 Value = TypeVar("Value")
-MORE_AT_MOST_S = 60.0
+MAX_MORE_S = 60.0
 """By so much, at most, deadlines are longer than tests ask for: threefold, for a machine that does other work too.
 What comes is seen at once, so that only what never comes takes longer."""
 
@@ -47,4 +47,4 @@ async def eventually(condition: Callable[[], Any], deadline_s: float, what: str,
 
 
 def _patient(deadline_s: float) -> float:
-    return deadline_s + min(2 * deadline_s, MORE_AT_MOST_S)
+    return deadline_s + min(2 * deadline_s, MAX_MORE_S)

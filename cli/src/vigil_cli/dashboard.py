@@ -57,10 +57,15 @@ class SightingRow:
     status: str
     name: str
     similarity: float | None
+    subject: ResourceKey | None = None
+    still: bool = False
 
 
 EmitLine = Callable[[str, str], None]
 """Called with a style (`info`, `good`, `warning`, `error`, `dim`) and a line, for plain output and the log."""
+
+EmitPerson = Callable[[str, str, str], None]
+"""Called with a style, a line with the name of a person to show, and the same with the key of the Subject to store."""
 
 
 @dataclass(slots=True)
@@ -78,6 +83,8 @@ class DashboardState:
     """
 
     emit: EmitLine
+    emit_person: EmitPerson | None = None
+    """Called with a line about a person where lines are stored; None: nothing is stored, and `emit` is called."""
     cameras: dict[ResourceKey, CameraRow] = field(default_factory=dict)
     subjects: dict[ResourceKey, SubjectRow] = field(default_factory=dict)
     sightings: OrderedDict[str, SightingRow] = field(default_factory=OrderedDict)
@@ -118,18 +125,40 @@ class DashboardState:
         self._forget_lookalike(key)
         accepted = sum(photo.accepted for photo in report.photos)
         if report.enrolled:
-            self.emit("good", f"{row.display_name} enrolled with {accepted} of {row.photos} photos")
+            self._about(row, "good", f"{{}} enrolled with {accepted} of {row.photos} photos")
         else:
-            self.emit("warning", f"{row.display_name} is not enrolled: {report.message or report.reason}")
+            self._about(row, "warning", "{} is not enrolled: {}", report.message or report.reason)
         for photo in report.photos:
             if not photo.accepted:
                 state = "missing" if photo.reason is PhotoReason.NOT_FOUND else "refused"
                 cause = photo.message or photo.reason
-                self.emit("warning", f"  photo {photo.name} of {row.display_name} {state}: {cause}")
+                self._about(row, "warning", f"  photo {photo.name} of {{}} {state}: {{}}", cause)
 
         for one in report.lookalikes:
-            pair = f"{key.name} and {one.name} look like the same person ({one.similarity:.2f})"
-            self.emit("warning", f"{pair}; neither can be recognised until one of them is removed")
+            alike = f"look like the same person ({one.similarity:.2f})"
+            line = f"{alike}; neither can be recognised until one of them is removed"
+            shown, stored = f"{key.name} and {one.name}", f"{key} and {one.namespace}/{one.name}"
+            self._emit_named("warning", f"{shown} {line}", f"{stored} {line}")
+
+    def _about(self, row: SubjectRow, style: str, line: str, *values: object) -> None:
+        self._emit_named(style, line.format(row.display_name, *values), line.format(row.key, *values))
+
+    def _emit_named(self, style: str, line: str, stored: str) -> None:
+        if self.emit_person is None:
+            self.emit(style, line)
+        else:
+            self.emit_person(style, line, stored)
+
+    def forget_person(self, key: ResourceKey) -> None:
+        """Remove an erased Subject from everything that is shown."""
+        self.subjects.pop(key, None)
+        self._forget_lookalike(key)
+        for id_, row in list(self.sightings.items()):
+            if row.subject == key:
+                camera = self.cameras.get(row.camera)
+                if camera is not None and camera.last_person == who(row):
+                    camera.last_person, camera.last_at = "", None
+                del self.sightings[id_]
 
     def _forget_lookalike(self, key: ResourceKey) -> None:
         """Remove a Subject from the earlier reports of others: its own new report has the pairs that are left."""
@@ -154,7 +183,7 @@ class DashboardState:
         if row is not None and row.problem != problem:
             row.problem = problem
             if problem:
-                self.emit("warning", f"{row.display_name} cannot be enrolled yet: {problem}")
+                self._about(row, "warning", "{} cannot be enrolled yet: {}", problem)
 
     def problem(self, item: str, problem: str) -> None:
         """Set why an item cannot be applied; empty: it can."""
@@ -173,6 +202,15 @@ class DashboardState:
             self.emit("warning", f"{status.name} ended ({_exit(status.exit_code)}) and is started again{last}")
         elif status.state == "Ready" and status.starts > 1:
             self.emit("info", f"{status.name} is back")
+        self._show_hung(status)
+
+    def _show_hung(self, status: ProcessStatus) -> None:
+        topic = f"process {status.name}"
+        if status.state == "NotResponding":
+            self.notices[topic] = ("warning", f"{status.name} runs (pid {status.pid}) and does not respond")
+            self.emit(*self.notices[topic])
+        elif self.notices.pop(topic, None) and status.state == "Ready":
+            self.emit("info", f"{status.name} responds again")
 
     def forget_process(self, name: str) -> None:
         """Remove a process that was stopped for good."""
@@ -216,17 +254,19 @@ class DashboardState:
         was_known = before is not None and before.status == "Known" and before.name == row.name
         if row.status == "Known" and not was_known:
             self.known += 1
-            self.emit("good", f"{short(row.camera)}: {who(row)}")
+            self._emit_named("good", f"{short(row.camera)}: {who(row)}", f"{short(row.camera)}: {who(row, key=True)}")
         elif row.status == "Unknown" and row.state == "Closed":
             self.unknown += 1
             self.emit("dim", f"{short(row.camera)}: {who(row)}, {_seconds(row)} s")
 
 
-def who(row: SightingRow) -> str:
-    """Return the name of the person of a sighting, with the similarity."""
+def who(row: SightingRow, *, key: bool = False) -> str:
+    """Return the name of the person of a sighting, or the key of the Subject, with the similarity, and `still`."""
+    still = ", still" if row.still else ""
     if row.status == "Known":
-        return row.name if row.similarity is None else f"{row.name} {row.similarity:.2f}"
-    return row.status.lower()
+        name = str(row.subject) if key and row.subject else row.name
+        return (name if row.similarity is None else f"{name} {row.similarity:.2f}") + still
+    return row.status.lower() + still
 
 
 def _sighting_row(event: dict[str, Any]) -> SightingRow:
@@ -241,6 +281,8 @@ def _sighting_row(event: dict[str, Any]) -> SightingRow:
         status=resource_word(IdentityStatus, identity["status"]),
         name=subject.get("displayName", ""),
         similarity=identity["similarity"],
+        subject=_key(subject) if subject else None,
+        still=sighting["still"],
     )
 
 

@@ -1,15 +1,31 @@
 """Names on the bus: subjects, streams and headers. Every program builds and reads them here."""
 
+import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
+from uuid import UUID
 
 from vigil_contracts.ids import DNS_LABEL, ResourceKey
 
 ROOT = "vigil"
 MSG_ID_HEADER = "Nats-Msg-Id"
 """JetStream drops a second message with the same value inside the stream's duplicate window."""
+
+IDENTITY_CONSUMER = "identity"
+"""The durable consumer of sightings, which all identity processes of a site share."""
+
+POSITION_HEADER = "Vigil-Position"
+"""Of a sighting event, by which identity notices that an event before it is missing."""
+
+SENT_AT_HEADER = "Vigil-Sent-At"
+"""When the message was sent, by the sender's clock, in ISO 8601. The bus' own timestamp beside it shows the offset of
+that clock, however long the event waited before."""
+
+DIGEST_BYTES = 16
+"""Of the digest in a message id."""
 
 CONTENT_TYPE = "application/cloudevents+json"
 MAX_EVENT_BYTES = 256 * 1024
@@ -24,6 +40,33 @@ class MessageKind(StrEnum):
     CAMERA = "camera"
     ALERT = "alert"
     AUDIT = "audit"
+    ERASURE = "erasure"
+
+
+class Position(NamedTuple):
+    """The place of an event among all sighting events of one journal, which counts them from 1 without a gap.
+
+    Attributes
+    ----------
+    epoch
+        Names the journal: 16 hexadecimal digits. A journal that replaces a lost one has another epoch.
+    """
+
+    epoch: str
+    number: int
+
+    def __str__(self) -> str:
+        """Return the value of the header."""
+        return f"{self.epoch}:{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Position | None":
+        """Return the position in a header; None when it is none, such as that of a later version."""
+        found = _POSITION.fullmatch(text)
+        return cls(found[1], int(found[2])) if found else None
+
+
+_POSITION = re.compile(r"([0-9a-f]{16}):([1-9][0-9]{0,14})", re.ASCII)
 
 
 class BusSubject(NamedTuple):
@@ -37,6 +80,20 @@ class BusSubject(NamedTuple):
 def bus_subject(site: str, kind: MessageKind, camera: ResourceKey) -> str:
     """Return the subject of one camera's events of one kind."""
     return f"{ROOT}.{_site(site)}.{kind}.{camera.token}"
+
+
+def message_id(camera: ResourceKey, event_id: str, body: bytes) -> str:
+    """Return the message id of a camera's event, which begins with the camera's token and that no other can foresee.
+
+    JetStream drops a message whose id it has seen, whichever subject that came on. The digest of the body is part of
+    the id, so that it is known to the camera alone until the event is stored, and the same however often it is sent.
+    """
+    return f"{camera.token}:{event_id}:{hashlib.blake2b(body, digest_size=DIGEST_BYTES).hexdigest()}"
+
+
+def owns_message_id(camera: ResourceKey, message_id: str, event_id: str) -> bool:
+    """Return whether a message id is one of a camera's event; earlier versions took the event's id alone."""
+    return message_id == event_id or message_id.startswith(f"{camera.token}:")
 
 
 def bus_subjects(site: str, kind: MessageKind) -> str:
@@ -69,9 +126,11 @@ class Stream:
     max_age_s, duplicate_window_s
         In seconds; 0 means without limit.
     max_bytes
-        In bytes; the oldest messages go first.
+        In bytes; the oldest messages go first, except in a work queue.
     max_msgs_per_subject
         -1 means without limit; 1 keeps the last state only.
+    work_queue
+        Keeps each message until its one consumer has acknowledged it; a full stream refuses new messages.
     """
 
     name: str
@@ -80,6 +139,7 @@ class Stream:
     max_bytes: int
     max_msgs_per_subject: int = -1
     duplicate_window_s: int = 600
+    work_queue: bool = False
 
     @property
     def effective_duplicate_window_s(self) -> int:
@@ -101,6 +161,10 @@ class Stream:
             return ()
         return tuple(name for name in self.subjects if not any(covers(pattern, name) for pattern in patterns))
 
+    def taken_from(self, held: Iterable[str]) -> tuple[str, ...]:
+        """Return the subjects of another stream that are all of this one, and which therefore only one may have."""
+        return tuple(one for one in held if any(covers(name, one) for name in self.subjects))
+
 
 def covers(pattern: str, subject: str) -> bool:
     """Return whether `pattern` matches all that `subject` matches; both may hold the wildcards `*` and `>`."""
@@ -113,11 +177,30 @@ def covers(pattern: str, subject: str) -> bool:
     return len(wanted) == len(found)
 
 
+def sighting_stream(site: str) -> Stream:
+    """Return the stream that keeps a site's sightings until identity has processed them: at most 1 GiB.
+
+    Events of the matches, which come from sightings, must not displace these; a full stream refuses further ones, which
+    wait in the journals of the stream pods.
+    """
+    return Stream(
+        f"VIGIL_{_site(site)}_SIGHTINGS",
+        (bus_subjects(site, MessageKind.SIGHTING),),
+        max_age_s=0,
+        max_bytes=1 << 30,
+        work_queue=True,
+    )
+
+
 def event_stream(site: str) -> Stream:
-    """Return the stream that keeps a site's sightings, matches, alerts and audit: 7 days or 1 GiB."""
-    kinds = (MessageKind.SIGHTING, MessageKind.MATCH, MessageKind.ALERT, MessageKind.AUDIT)
-    names = tuple(f"{ROOT}.{_site(site)}.{kind}.>" for kind in kinds)
-    return Stream(f"VIGIL_{site}", names, max_age_s=7 * 86400, max_bytes=1 << 30)
+    """Return the stream that keeps a site's matches, alerts and audit: 7 days or 1 GiB."""
+    kinds = (MessageKind.MATCH, MessageKind.ALERT, MessageKind.AUDIT)
+    return Stream(
+        f"VIGIL_{_site(site)}",
+        tuple(bus_subjects(site, kind) for kind in kinds),
+        max_age_s=7 * 86400,
+        max_bytes=1 << 30,
+    )
 
 
 def camera_stream(site: str) -> Stream:
@@ -131,6 +214,25 @@ def camera_stream(site: str) -> Stream:
     )
 
 
-def streams(site: str) -> tuple[Stream, Stream]:
-    """Return both streams of a site."""
-    return event_stream(site), camera_stream(site)
+def erasure_stream(site: str) -> Stream:
+    """Return the stream that keeps, of every erased Subject, that it was erased: longer than backups live.
+
+    It is not in Postgres, so that a restored backup of Postgres does not bring erased people back.
+    """
+    return Stream(
+        f"VIGIL_{_site(site)}_ERASURES",
+        (bus_subjects(site, MessageKind.ERASURE),),
+        max_age_s=3653 * 86400,
+        max_bytes=64 << 20,
+        max_msgs_per_subject=1,
+    )
+
+
+def erasure_subject(site: str, subject_id: UUID) -> str:
+    """Return the subject of what is kept of one erased Subject."""
+    return bus_subjects(site, MessageKind.ERASURE).removesuffix(">") + str(subject_id)
+
+
+def streams(site: str) -> tuple[Stream, ...]:
+    """Return all streams of a site; the first keeps what earlier versions kept in the second."""
+    return sighting_stream(site), event_stream(site), erasure_stream(site), camera_stream(site)

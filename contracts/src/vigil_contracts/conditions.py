@@ -18,6 +18,7 @@ __all__ = [
     "MAX_MESSAGE",
     "CameraCondition",
     "CameraReason",
+    "ClockReason",
     "Condition",
     "ConditionStatus",
     "FitnessReason",
@@ -62,6 +63,9 @@ class CameraCondition(StrEnum):
     FIT_FOR_RECOGNITION = "FitForRecognition"
     """The faces seen here are large, sharp and straight enough to be recognised. Its reason is one of those of
     fitness, measured on the last faces."""
+    CLOCK_SYNCHRONIZED = "ClockSynchronized"
+    """The clock of the machine that the stream pod runs on agrees with those of the operator and the API. Its reason is
+    one of those of a clock, measured on the last heartbeats."""
 
 
 class SubjectCondition(StrEnum):
@@ -102,6 +106,9 @@ class SourceReason(StrEnum):
     message has its status and the remedy."""
     UNAUTHORIZED = "Unauthorized"
     """The camera refuses the user name and password. Correct them in the Secret that credentialsSecretRef names."""
+    LOGIN_UNSUPPORTED = "LoginUnsupported"
+    """The camera asks for a kind of login that the decoder does not have: Digest with SHA-256 over RTSP. Set the
+    camera's RTSP authentication to Digest with MD5."""
     NOT_FOUND = "NotFound"
     """The camera, or the file system, does not know this path. Correct the end of url."""
     NOT_A_VIDEO = "NotAVideo"
@@ -151,6 +158,25 @@ class FitnessReason(StrEnum):
     """Faces lie on their side or are upside down. Hang the camera upright, or set source.rotation."""
     FACES_DISTORTED = "FacesDistorted"
     """Faces are too broad or too narrow. Set the camera's aspect ratio to that of its sensor."""
+
+
+class ClockReason(StrEnum):
+    """Why the clock of a camera's machine is believed, or is not."""
+
+    SYNCHRONIZED = "Synchronized"
+    """It differs by less than a minute. Nothing is to be done."""
+    NOT_MEASURED = "NotMeasured"
+    """No heartbeat has come since the operator or the API started. Wait some seconds."""
+    CLOCK_AHEAD = "ClockAhead"
+    """It is ahead by more than a minute. Synchronise the clock of that machine (NTP). Times of sightings are corrected
+    meanwhile, and nobody is named whose consent or validity may have begun after the person was seen. If all Cameras
+    report it, the clock of the operator's machine is behind."""
+    CLOCK_BEHIND = "ClockBehind"
+    """It is behind by more than a minute. Synchronise it, as for ClockAhead. If all Cameras report it, the clock of the
+    operator's machine is ahead."""
+    CLOCK_JUMPED = "ClockJumped"
+    """It is right, and was set by more than a minute in the last ten. If that recurs, look for two programs that set
+    it, or for a battery that is empty."""
 
 
 def publishable(message: str) -> str:

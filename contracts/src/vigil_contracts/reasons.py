@@ -32,6 +32,10 @@ class CameraReason(StrEnum):
     """`spec.retention.sightings` is longer than the Site allows. Shorten it, or lengthen the Site's."""
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - the name of a reason
     """The Secret in credentialsSecretRef is not in this namespace. Create it; the Camera starts by itself."""
+    SECRET_NOT_READABLE = "SecretNotReadable"  # noqa: S105 - the name of a reason
+    """The Secret that the Camera, or its Site, names lacks the label `vigil.dev/readable-by` with the value `Camera`
+    (`Site`), so nothing of it is read and no pod runs. If the author of the resource may use it, set the label as the
+    message states; the Camera goes on by itself."""
     SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 - the name of a reason
     """The Secret lacks, or leaves empty, one of the keys `username` and `password`, or of those that the url names. Add
     it; the Camera goes on by itself."""
@@ -108,6 +112,9 @@ class SubjectReason(StrEnum):
     PHOTO_SOURCE_MISSING = "PhotoSourceMissing"
     """A Secret, ConfigMap, key or address that a photo names is not there, or its bytes have another sha256.
     `status.photos` names them; create or correct them, and they are enrolled without further action."""
+    PHOTO_SECRET_NOT_READABLE = "PhotoSecretNotReadable"  # noqa: S105 - the name of a reason
+    """A Secret that a photo names lacks the label `vigil.dev/readable-by=Subject`, so nothing of it is read.
+    `status.photos` has the command that sets it."""
     INVALID_SPEC = "InvalidSpec"
     """The stored spec breaks a rule of this version; it was written under another one. Correct what the message names
     and apply it again."""
@@ -141,6 +148,9 @@ class SiteReason(StrEnum):
     """The bus does not answer. Check `spec.bus.url`, the NATS server, and NetworkPolicies between."""
     BUS_CREDENTIALS_MISSING = "BusCredentialsMissing"
     """The Secret in `spec.bus.credentialsSecretRef`, or its key `token`, is not in this namespace. Create it."""
+    BUS_CREDENTIALS_NOT_READABLE = "BusCredentialsNotReadable"
+    """The Secret in `spec.bus.credentialsSecretRef` lacks the label `vigil.dev/readable-by=Site`, so nothing of it is
+    read. Set the label as the message states."""
     BUS_CREDENTIALS_REFUSED = "BusCredentialsRefused"
     """The bus refuses the token. Correct it in the Secret that `spec.bus.credentialsSecretRef` names."""
     SITE_NOT_SERVED = "SiteNotServed"

@@ -27,6 +27,7 @@ REASONS: dict[str, tuple[tuple[type[StrEnum], str], ...]] = {
         (conditions.CameraReason, "Ready, Streaming, Reconciling, Stalled"),
         (conditions.SourceReason, "SourceReachable, and Streaming and Ready while the source is at fault"),
         (conditions.FitnessReason, "FitForRecognition"),
+        (conditions.ClockReason, "ClockSynchronized"),
     ),
     "Subject": (
         (conditions.SubjectReason, "Ready, Enrolled, ConsentValid, Replicated"),

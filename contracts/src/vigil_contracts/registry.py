@@ -5,7 +5,9 @@ import hashlib
 import uuid
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import Field
 
 from vigil_contracts.addresses import PublicText
 from vigil_contracts.base import Tolerant
@@ -62,6 +64,8 @@ class PhotoReason(StrEnum):
     """The face differs from those of the other photos. Remove the photo of the other person."""
     NOT_FOUND = "NotFound"
     """The Secret, ConfigMap, key or file is not there. Create it or correct the reference."""
+    NOT_READABLE = "NotReadable"
+    """The Secret lacks the label `vigil.dev/readable-by=Subject`, so nothing of it is read. Set the label."""
     CHECKSUM_MISMATCH = "ChecksumMismatch"
     """The bytes have another sha256 than the spec states. Use the photo that was agreed to, or correct the sha256."""
     MISSING = "Missing"
@@ -133,6 +137,15 @@ class ErasureReceipt(Tolerant):
     erased_at: dt.datetime
     counts: dict[str, int] = {}
     """Removed rows or vectors by store, such as `postgres.subject_embeddings` and `qdrant.vectors`."""
+
+
+class Tombstone(Tolerant):
+    """What the bus keeps of an erased Subject, so that a restored backup does not bring the person back."""
+
+    subject_id: uuid.UUID
+    key_digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """sha256 of `<namespace>/<name>`, in hexadecimal."""
+    begun_at: dt.datetime
 
 
 class RegisteredKey(Tolerant):

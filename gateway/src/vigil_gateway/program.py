@@ -11,12 +11,14 @@ import signal
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, cast
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from vigil_gateway.http.server import GatewayHttp, Lobby
 from vigil_gateway.settings import ServerSettings
 from vigil_runtime.health import ListenError
 from vigil_runtime.tasks import BackgroundTasks
@@ -140,16 +142,24 @@ class _Server(uvicorn.Server):
         yield
 
 
-def http_config(app: FastAPI, shutdown_s: float, **options: Any) -> uvicorn.Config:  # noqa: ANN401 - uvicorn's options
+def http_config(
+    app: FastAPI,
+    shutdown_s: float,
+    lobby: Lobby,
+    **options: Any,  # noqa: ANN401 - uvicorn's
+) -> uvicorn.Config:
     """Return the configuration of the HTTP server.
 
     Parameters
     ----------
     shutdown_s
         Seconds for requests to finish at the end.
+    lobby
+        Of the connections that wait for a request.
     """
     return uvicorn.Config(
         app,
+        http=cast("type[asyncio.Protocol]", partial(GatewayHttp, lobby)),
         lifespan="off",
         timeout_graceful_shutdown=max(1, round(shutdown_s)),
         log_config=None,

@@ -3,11 +3,20 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
 from vigil_contracts.registry import MAX_PHOTO_BYTES, MAX_UPLOAD_BYTES
-from vigil_runtime.settings import BusSettings, HttpSettings, ProgramSettings, split_list
+from vigil_contracts.resources.common import parse_duration
+from vigil_runtime.settings import BusSettings, HttpSettings, ProgramSettings, http_address, split_list
+
+
+def longer_than_nothing(duration: str) -> str:
+    """Return a Duration as it is; raise ValueError when it is none, or nothing."""
+    if not parse_duration(duration):
+        msg = f"{duration!r} would keep nothing; set it to a duration such as 90d"
+        raise ValueError(msg)
+    return duration
 
 
 class MigrateSettings(ProgramSettings):
@@ -27,13 +36,16 @@ class ServerSettings(MigrateSettings, BusSettings, HttpSettings):
 class ApiSettings(ServerSettings):
     """For `vigil-gateway api`."""
 
+    metrics_token: Annotated[SecretStr, Field(min_length=1)] | None = None
+    """Bearer token that may read /metrics and nothing else; `token` may, too."""
+
 
 class IdentitySettings(ServerSettings):
     """For `vigil-gateway identity`."""
 
     triton_urls: Annotated[str, NoDecode] = "127.0.0.1:8001"
     """host:port of Triton's gRPC, in order of preference, with commas."""
-    qdrant_url: str | None = None
+    qdrant_url: Annotated[str, AfterValidator(http_address)] | None = None
     """Address of a Qdrant server; needed when more than one identity runs."""
     qdrant_grpc_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     """Port of the Qdrant server's gRPC, which is faster, usually 6334; HTTP is used without it."""
@@ -46,6 +58,8 @@ class IdentitySettings(ServerSettings):
     """Largest size of one photo."""
     max_upload_bytes: Annotated[int, Field(ge=1024)] = MAX_UPLOAD_BYTES
     """Largest size of one request to the registry: ten photos and the Subject."""
+    sighting_retention: Annotated[str, AfterValidator(longer_than_nothing)] = "90d"
+    """How long sightings are kept where neither the Camera nor its Site has `spec.retention.sightings`: a Duration."""
     shutdown_s: Annotated[float, Field(gt=0, le=300)] = 8.0
     """From SIGTERM to the end, for what is being done to be finished."""
 

@@ -104,7 +104,7 @@ class Detector(_Model):
     nms_iou_permille: Permille
 
 
-class Recogniser(_Model):
+class Embedder(_Model):
     """A network from an aligned face to an embedding."""
 
     task: Literal["face_recognition"]
@@ -121,23 +121,23 @@ class Recogniser(_Model):
     same_person_calibration: str
 
 
-Model = Detector | Recogniser
+Model = Detector | Embedder
 
 
 class Pack(_Fact):
-    """A detector and a recogniser that go together, under one name."""
+    """A detector and an embedder that go together, under one name."""
 
     name: str
     description: str
     detector: Detector
-    recogniser: Recogniser
+    embedder: Embedder
     licences: tuple[Licence, ...]
-    """The licences of the detector and the recogniser, each once."""
+    """The licences of the detector and the embedder, each once."""
 
     @property
     def models(self) -> tuple[Model, ...]:
-        """The detector, then the recogniser."""
-        return (self.detector, self.recogniser)
+        """The detector, then the embedder."""
+        return (self.detector, self.embedder)
 
     @property
     def commercial_use(self) -> bool:
@@ -180,15 +180,15 @@ class Catalogue(_Fact):
         entry = self.packs.get(name)
         if entry is None:
             raise CatalogueError(f"There is no pack '{name}'; the catalogue has {', '.join(self.packs)}.")
-        detector, recogniser = self.models[entry.detection], self.models[entry.recognition]
-        if not isinstance(detector, Detector) or not isinstance(recogniser, Recogniser):
-            raise CatalogueError(f"Pack '{name}' does not name a detector and a recogniser.")
-        names = dict.fromkeys((detector.licence, recogniser.licence))
+        detector, embedder = self.models[entry.detection], self.models[entry.recognition]
+        if not isinstance(detector, Detector) or not isinstance(embedder, Embedder):
+            raise CatalogueError(f"Pack '{name}' does not name a detector and an embedder.")
+        names = dict.fromkeys((detector.licence, embedder.licence))
         return Pack(
             name=name,
             description=entry.description,
             detector=detector,
-            recogniser=recogniser,
+            embedder=embedder,
             licences=tuple(self.licences[key] for key in names),
         )
 

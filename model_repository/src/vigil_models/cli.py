@@ -205,5 +205,5 @@ def verify(repository: Annotated[Path, typer.Argument(help="An exported reposito
         manifest = api.verify_repository(repository)
     for model in manifest.models:
         size = f", {model.parameters['embedding_size']}-d" if "embedding_size" in model.parameters else ""
-        kind = "detector" if isinstance(catalogue.load().models[model.catalogue_entry], Detector) else "recogniser"
+        kind = "detector" if isinstance(catalogue.load().models[model.catalogue_entry], Detector) else "embedder"
         out.print(f"{model.name}: {kind} {model.model_id}{size}, {len(model.files)} files unchanged", highlight=False)

@@ -13,6 +13,7 @@ from vigil_operator.kube.client import Api, connect
 from vigil_operator.kube.events import EventWriter
 from vigil_operator.kube.kinds import CHILD_KINDS, OWN_KINDS, Key, Kind, Object
 from vigil_operator.kube.lease import Leadership
+from vigil_operator.kube.readable import READABLE_BY, is_labelled
 from vigil_operator.kube.watch import Scope, Watch
 from vigil_operator.metrics import Metrics
 from vigil_operator.queues import KeyQueue, KindQueues
@@ -112,7 +113,33 @@ def scopes(settings: Settings) -> Iterator[Scope]:
         yield Scope(Kind.POD, namespace, labels=relabelled, among=_is_relabelled)
         others = f"{MANAGED_BY}!={OPERATOR}"
         yield Scope(Kind.CONFIG_MAP, namespace, labels=others, among=lambda obj: not _is_ours(obj))
-        yield Scope(Kind.SECRET, namespace, fields=",".join(f"type!={each}" for each in NOT_WATCHED))
+        yield from _secrets(namespace, settings.bus_secret)
+
+
+def _secrets(namespace: str | None, bus: str) -> Iterator[Scope]:
+    """Yield how Secrets are watched: the values of those alone that Vigil may read, the metadata of the others."""
+    types = ",".join(f"type!={each}" for each in NOT_WATCHED)
+    others = f"{types},metadata.name!={bus}"
+    yield Scope(Kind.SECRET, namespace, fields=f"{types},metadata.name={bus}", among=lambda obj: _name(obj) == bus)
+    yield Scope(
+        Kind.SECRET,
+        namespace,
+        labels=READABLE_BY,
+        fields=others,
+        among=lambda obj: _name(obj) != bus and is_labelled(obj),
+    )
+    yield Scope(
+        Kind.SECRET,
+        namespace,
+        labels=f"!{READABLE_BY}",
+        fields=others,
+        among=lambda obj: _name(obj) != bus and not is_labelled(obj),
+        metadata_only=True,
+    )
+
+
+def _name(obj: Object) -> str:
+    return str(obj["metadata"].get("name"))
 
 
 def _is_ours(obj: Object) -> bool:

@@ -6,7 +6,7 @@ from pydantic import Field, SecretStr, TypeAdapter, ValidationError, model_valid
 from pydantic_settings import NoDecode
 
 from vigil_contracts.ids import DNS_LABEL
-from vigil_contracts.resources.scheduling import LabelKey, LabelText
+from vigil_contracts.resources.common import LabelKey, LabelText
 from vigil_runtime.settings import BusSettings, HttpSettings, IpNetwork, parse_networks, split_list
 
 Label = Annotated[str, Field(pattern=f"^{DNS_LABEL.pattern}$")]

@@ -18,14 +18,18 @@ LONGEST_S: Final = 60.0
 
 
 class Steps(NamedTuple):
-    """The first and the longest step of a backoff, in seconds; `Backoff(*STORE)`."""
+    """The first and the longest step of a backoff in seconds, and their growth; `Backoff(*STORE)`."""
 
     first_s: float
     longest_s: float
+    factor: float = 2.0
 
 
 STORE: Final = Steps(0.1, 2.0)
 """A read or a write on which live data waits: Postgres, Qdrant, an open connection to the bus."""
+
+REDELIVERY: Final = Steps(0.25, 5.0)
+"""A message from the bus that could not be processed yet; others go on meanwhile."""
 
 CONNECTION: Final = Steps(0.2, 10.0)
 """A connection, or a task, that has to be made again."""
@@ -39,7 +43,11 @@ REFUSAL: Final = Steps(10.0, 600.0)
 PHOTO_ADDRESS: Final = Steps(1.0, 3600.0)
 """An address of a photo, which belongs to somebody else."""
 
-_MAX_DOUBLINGS: Final = 32
+CAMERA_LOGIN: Final = Steps(120.0, 3600.0, 30.0)
+"""A login that a camera refused: again after 1 to 2 minutes, then every 30 to 60. So at most two are sent in any 30
+minutes; cameras lock an account for as long after 3 to 10 (docs/decisions/0011)."""
+
+_MAX_STEPS: Final = 32
 
 
 def jittered(step_s: float) -> float:
@@ -56,10 +64,12 @@ def backoff_s(
     failures: int,
     first_s: float = FIRST_S,
     longest_s: float = LONGEST_S,
+    factor: float = 2.0,
+    *,
     jitter: Callable[[float], float] = jittered,
 ) -> float:
     """Return the seconds to wait after so many failures in a row, from 1, with jitter."""
-    return jitter(min(longest_s, first_s * 2.0 ** min(failures - 1, _MAX_DOUBLINGS)))
+    return jitter(min(longest_s, first_s * factor ** min(failures - 1, _MAX_STEPS)))
 
 
 class Backoff:
@@ -69,6 +79,8 @@ class Backoff:
     ----------
     first_s, longest_s
         The first and the longest step in seconds.
+    factor
+        The growth of the steps.
     jitter
         Returns the wait for a step, both in seconds.
     """
@@ -77,11 +89,11 @@ class Backoff:
         self,
         first_s: float = FIRST_S,
         longest_s: float = LONGEST_S,
+        factor: float = 2.0,
         *,
         jitter: Callable[[float], float] = jittered,
     ) -> None:
-        self._first_s = first_s
-        self._longest_s = longest_s
+        self._steps = Steps(first_s, longest_s, factor)
         self._jitter = jitter
         self.failures = 0
         """Failures in a row."""
@@ -89,7 +101,7 @@ class Backoff:
     def next_s(self) -> float:
         """Count a failure and return the seconds to wait."""
         self.failures += 1
-        return backoff_s(self.failures, self._first_s, self._longest_s, self._jitter)
+        return backoff_s(self.failures, *self._steps, jitter=self._jitter)
 
     def reset(self) -> None:
         """Start again with the first step, after a success."""
@@ -99,9 +111,8 @@ class Backoff:
 class KeyedBackoff(Generic[K]):
     """The waits of many callers, by key; a key that succeeded takes no memory."""
 
-    def __init__(self, first_s: float = 0.2, longest_s: float = LONGEST_S) -> None:
-        self._first_s = first_s
-        self._longest_s = longest_s
+    def __init__(self, first_s: float = 0.2, longest_s: float = LONGEST_S, factor: float = 2.0) -> None:
+        self._steps = Steps(first_s, longest_s, factor)
         self._failures: dict[K, int] = {}
 
     def failures(self, key: K) -> int:
@@ -111,7 +122,7 @@ class KeyedBackoff(Generic[K]):
     def next_s(self, key: K) -> float:
         """Count a failure of a key and return the seconds to wait."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        return backoff_s(failures, self._first_s, self._longest_s)
+        return backoff_s(failures, *self._steps)
 
     def forget(self, key: K) -> None:
         """Start again with the first step, after a success."""

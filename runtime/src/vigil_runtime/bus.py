@@ -6,21 +6,25 @@ when its token no longer holds: the client is then closed, and `BusConnection` r
 
 import asyncio
 import contextlib
+import datetime as dt
 import logging
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from nats.aio.client import DEFAULT_PENDING_SIZE, Client
-from nats.aio.msg import Msg
 from nats.errors import AuthorizationError, ConnectionClosedError, UnexpectedEOF
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RetentionPolicy, StorageType, StreamConfig
-from nats.js.errors import NotFoundError
+from nats.js.api import DiscardPolicy, RawStreamMsg, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import APIError, NotFoundError
 
-from vigil_contracts.bus import Stream, streams
+from vigil_contracts.bus import Stream, event_stream, sighting_stream, streams
+from vigil_contracts.bus_permissions import BusRole, inbox_prefix, user_name
+from vigil_contracts.ids import ResourceKey
 from vigil_runtime.backoff import CONNECTION, Backoff
+from vigil_runtime.bus_address import BusAddress, BusCredentials
+from vigil_runtime.bus_credentials import connect_options
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +42,11 @@ PING_S: Final = 5
 STABLE_S: Final = 10.0
 """A connection that lasted so long starts the backoff again."""
 
+_NOT_STORED: Final = 10077
+"""JetStream's code when a stream does not store a message; its words have the limit that is "exceeded"."""
+
 BATCH: Final = 256
-FETCH_S: Final = 2.0
+"""Requests for a last value under way at once."""
 
 
 class BusAwayError(Exception):
@@ -52,20 +59,12 @@ BUS_ERRORS: Final = (BusAwayError, NatsError, TimeoutError, OSError)
 _ENDS: Final = (BusAwayError, ConnectionClosedError, UnexpectedEOF, BrokenPipeError, ConnectionResetError)
 """How the end of a refused attempt may appear: the server closes the connection at once."""
 
+_REFUSALS: Final = ("authorization", "authentication")
 
-@dataclass(frozen=True, slots=True)
-class BusAddress:
-    """The address of a site's bus.
+_NO_CREDENTIALS: Final = BusCredentials()
 
-    Attributes
-    ----------
-    url
-        `nats://host:port`, without credentials.
-    """
-
-    url: str
-    token: str | None = field(repr=False)
-    site: str
+_MAX_FORBIDDEN: Final = 32
+"""Refused subjects that are logged."""
 
 
 class BusConnection:
@@ -75,6 +74,8 @@ class BusConnection:
     ----------
     name
         The name of the client, as NATS lists it.
+    role, camera
+        Name the user, and with it where replies are received: NATS lets a user listen nowhere else.
     on_up
         Called after each connection and reconnection. Another server may have come up, or the same one with an empty
         disk: streams and subscriptions have to be checked again.
@@ -88,7 +89,9 @@ class BusConnection:
         self,
         address: BusAddress,
         name: str,
+        role: BusRole,
         *,
+        camera: ResourceKey | None = None,
         on_up: Callable[[], None] = lambda: None,
         on_down: Callable[[str], None] = lambda _: None,
         pending_bytes: int = DEFAULT_PENDING_SIZE,
@@ -99,10 +102,12 @@ class BusConnection:
         self.last_error = "not connected yet"
         """Why there is no connection; empty while there is one."""
         self.refused = False
-        """The server refused the token when there was a connection last, or at the last attempt."""
+        """The server refused the credentials when there was a connection last, or at the last attempt."""
         self.connections = 0
         """How often a connection was made, reconnections among them."""
         self._name = name
+        self._inbox = inbox_prefix(role, user_name(role, camera))
+        self._forbidden: set[str] = set()
         self._on_up = on_up
         self._on_down = on_down
         self._pending_bytes = pending_bytes
@@ -175,8 +180,9 @@ class BusConnection:
         async with asyncio.timeout(CONNECT_DEADLINE_S + 1):
             await self._client.connect(
                 servers=[self.address.url],
-                token=self.address.token,
+                **connect_options(self.address.credentials),
                 name=self._name,
+                inbox_prefix=self._inbox,
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=RECONNECT_S,
                 connect_timeout=int(CONNECT_DEADLINE_S),
@@ -211,8 +217,16 @@ class BusConnection:
         self.errors += 1
         if not self.connected:
             self._fail(error)
+        elif _is_forbidden(error):
+            self._log_forbidden(str(error))
         else:
             log.debug("error from the bus", extra={"fields": {"reason": describe_error(error)}})
+
+    def _log_forbidden(self, reason: str) -> None:
+        """Log each refused subject once; a request without permission has no reply and would only time out."""
+        if reason not in self._forbidden and len(self._forbidden) < _MAX_FORBIDDEN:
+            self._forbidden.add(reason)
+            log.warning("the bus does not permit this", extra={"fields": {"url": self.address.url, "reason": reason}})
 
     async def _on_disconnected(self) -> None:
         # While an attempt fails, nats.py reports its end too; the cause of the failure is kept.
@@ -225,7 +239,7 @@ class BusConnection:
     def _fail(self, error: Exception) -> None:
         if self.refused and isinstance(error, _ENDS):
             return
-        reason = describe_error(error)
+        reason = describe_error(error, self.address.credentials)
         if not self._logged:  # one line per outage: nats.py reports each attempt
             log.warning("bus unreachable; retrying", extra={"fields": {"url": self.address.url, "reason": reason}})
             self._logged = True
@@ -234,26 +248,52 @@ class BusConnection:
             self._on_down(reason)
 
 
-def describe_error(error: BaseException) -> str:
+def describe_error(error: BaseException, presented: BusCredentials = _NO_CREDENTIALS) -> str:
     """Return an error of the bus in words, and what to do where that is known."""
     if is_refusal(error):
-        return "the server refuses the token; check VIGIL_NATS_TOKEN"
+        return f"the server refuses the {presented.kind}; check {presented.variable}"
     if isinstance(error, BusAwayError):
         return str(error)
+    if is_full(error):
+        return "the stream of sightings is full: identity does not process them as fast as they come, or not at all"
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Return whether the server refuses the token; another attempt helps only after a change of the token."""
+    """Return whether the server refuses the credentials; another attempt helps only after a change of them."""
     # While connecting, nats.py wraps the server's words in an error without a type of its own.
     words = str(error).lower()
-    return isinstance(error, AuthorizationError) or "authorization" in words or "authentication" in words
+    return isinstance(error, AuthorizationError) or any(known in words for known in _REFUSALS)
+
+
+def _is_forbidden(error: BaseException) -> bool:
+    return "permissions violation" in str(error).lower()
+
+
+def is_full(error: BaseException) -> bool:
+    """Return whether a stream refuses a message because it has no room for it."""
+    return isinstance(error, APIError) and error.err_code == _NOT_STORED and "exceeded" in (error.description or "")
 
 
 async def ensure_streams(jetstream: JetStreamContext, site: str) -> None:
     """Create the streams of a site, or add subjects that they lack."""
+    await _give_up_subjects(jetstream, event_stream(site), sighting_stream(site))
     for stream in streams(site):
         await ensure_stream(jetstream, stream)
+
+
+async def _give_up_subjects(jetstream: JetStreamContext, former: Stream, owner: Stream) -> None:
+    """Remove from a stream of an earlier version the subjects that are another's now; its messages stay."""
+    try:
+        config = (await jetstream.stream_info(former.name)).config
+    except NotFoundError:
+        return
+    held = config.subjects or []
+    if taken := owner.taken_from(held):
+        kept = [subject for subject in held if subject not in taken]
+        left = [*kept, *former.missing_from(kept)] if kept else list(former.subjects)
+        log.info("subjects move to another stream", extra={"fields": {"stream": owner.name, "subjects": taken}})
+        await jetstream.update_stream(config.evolve(subjects=left))
 
 
 async def ensure_stream(jetstream: JetStreamContext, stream: Stream) -> None:
@@ -273,7 +313,8 @@ def _config(stream: Stream) -> StreamConfig:
     return StreamConfig(
         name=stream.name,
         subjects=list(stream.subjects),
-        retention=RetentionPolicy.LIMITS,
+        retention=RetentionPolicy.WORK_QUEUE if stream.work_queue else RetentionPolicy.LIMITS,
+        discard=DiscardPolicy.NEW if stream.work_queue else DiscardPolicy.OLD,
         storage=StorageType.FILE,
         max_age=stream.max_age_s,
         max_bytes=stream.max_bytes,
@@ -282,31 +323,40 @@ def _config(stream: Stream) -> StreamConfig:
     )
 
 
-async def read_last_values(jetstream: JetStreamContext, stream: Stream) -> AsyncIterator[Msg]:
+@dataclass(frozen=True, slots=True)
+class LastValue:
+    """The last message of a subject, as a stream keeps it."""
+
+    subject: str
+    body: bytes
+    stored_at: dt.datetime
+
+
+async def read_last_values(jetstream: JetStreamContext, stream: Stream) -> AsyncIterator[LastValue]:
     """Yield the last message of each subject of a stream; none when the stream does not exist.
+
+    Each is read by its subject: a reader needs no consumer, and so no permission to make one, which would let it have
+    messages delivered to subjects on which it may not publish.
 
     Raises
     ------
     nats.errors.Error, TimeoutError
         The bus is away.
     """
-    config = ConsumerConfig(
-        deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
-        ack_policy=AckPolicy.NONE,
-        inactive_threshold=30,
-        mem_storage=True,
-    )
     try:
-        kept = await jetstream.pull_subscribe(stream.subjects[0], stream=stream.name, config=config)
+        info = await jetstream.stream_info(stream.name, subjects_filter=stream.subjects[0])
     except NotFoundError:
         return
+    subjects = list(info.state.subjects or ())
+    for start in range(0, len(subjects), BATCH):
+        batch = subjects[start : start + BATCH]
+        for message in await asyncio.gather(*(_last_of(jetstream, stream, subject) for subject in batch)):
+            if message is not None and message.subject is not None and message.time is not None:
+                yield LastValue(message.subject, message.data or b"", message.time)
+
+
+async def _last_of(jetstream: JetStreamContext, stream: Stream, subject: str) -> RawStreamMsg | None:
     try:
-        pending = (await kept.consumer_info()).num_pending
-        while pending:
-            messages = await kept.fetch(min(BATCH, pending), timeout=FETCH_S)
-            for message in messages:
-                yield message
-            pending = messages[-1].metadata.num_pending if messages else 0
-    finally:
-        with contextlib.suppress(*BUS_ERRORS):
-            await kept.unsubscribe()
+        return await jetstream.get_last_msg(stream.name, subject)
+    except NotFoundError:
+        return None  # deleted meanwhile

@@ -2,13 +2,17 @@
 
 import ipaddress
 import re
+from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UnreadableError
 
 from vigil_contracts.ids import DNS_LABEL
+from vigil_contracts.text import holds_refused
+from vigil_runtime.bus_address import BusAddress, BusCredentials
 
 PREFIX: Final = "VIGIL_"
 
@@ -36,12 +40,27 @@ class BusSettings(ProgramSettings):
     site: Annotated[str, Field(pattern=f"^{DNS_LABEL.pattern}$")] = "default"
     """Name of the Site; part of every subject on the bus."""
     nats_url: str = "nats://127.0.0.1:4222"
+    nats_credentials: Path | None = None
+    """A credentials file of NATS, read again for each connection."""
+    nats_user: str | None = None
+    nats_password: SecretStr | None = None
     nats_token: SecretStr | None = None
+    """For a server with one token for all; ignored beside a credentials file or a user."""
 
     @property
-    def bus_token(self) -> str | None:
-        """The token in plain text."""
-        return self.nats_token.get_secret_value() if self.nats_token is not None else None
+    def bus_credentials(self) -> BusCredentials:
+        """How this program presents itself to NATS."""
+        password, token = _plain(self.nats_password), _plain(self.nats_token)
+        return BusCredentials(self.nats_credentials, self.nats_user, password, token)
+
+    @property
+    def bus_address(self) -> BusAddress:
+        """The bus of the site."""
+        return BusAddress(self.nats_url, self.bus_credentials, self.site)
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret is not None else None
 
 
 class HttpSettings(ProgramSettings):
@@ -85,6 +104,19 @@ def load(kind: type[Settings]) -> Settings:
 def split_list(text: str) -> list[str]:
     """Return the parts of a text with commas, without spaces and empty parts."""
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def http_address(text: str) -> str:
+    """Return the address of an HTTP server, such as `http://qdrant:6333`; raise ValueError when it is none."""
+    msg = "not the address of a server; write one such as http://qdrant:6333"
+    try:
+        parts = urlsplit(text)
+        is_server = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # an impossible port, or brackets without an address
+        raise ValueError(msg) from None
+    if not is_server or holds_refused(text) or " " in text:
+        raise ValueError(msg)
+    return text
 
 
 def parse_networks(text: str) -> tuple[IpNetwork, ...]:

@@ -11,13 +11,13 @@ from pathlib import Path
 from vigil_contracts.conditions import FitnessReason
 from vigil_contracts.events import CameraRef
 from vigil_contracts.resources import Camera, SourceType
-from vigil_runtime.bus import BusAddress
 from vigil_stream.analyses.analysis import AnalysisContext
 from vigil_stream.analyses.catalogue import make_analyses
 from vigil_stream.analysis_loop import AnalysisLoop
-from vigil_stream.capture import Sampler, Source, Watchdog, make_source
+from vigil_stream.capture import Sampler, Watchdog, credentials, make_source
 from vigil_stream.capture.liveness import Liveness
 from vigil_stream.capture.loop import CaptureLoop
+from vigil_stream.capture.retries import Retries
 from vigil_stream.capture.slot import Slot
 from vigil_stream.capture.upright import Upright
 from vigil_stream.counters import Counters
@@ -107,22 +107,13 @@ def build(settings: Settings, camera: Camera, folder: Path, *, stop: threading.E
     status.observe_latency = metrics.observe_latency
     observer = ProcessObserver(status, metrics, slot, _from_any_thread(loop, new_events.set))
     counters = Counters(journal, observer)
-    address = BusAddress(settings.nats_url, settings.bus_token, settings.site)
-    publisher = Publisher(journal, address, key, observer, new_events)
+    publisher = Publisher(journal, settings.bus_address, key, observer, new_events)
     writer = JournalWriter(journal, counters, observer)
     client = TritonClient(settings.triton_endpoints, shared_memory=settings.shared_memory)
     analyses = make_analyses(AnalysisContext(settings.site, ref, session, spec, client, writer.write, observer))
     pipeline = FramePipeline(spec, analyses, observer, client.frame_buffer, settings.detector_side)
     sampler, watchdogs = Sampler(spec.sampling.fps), (Watchdog(), Watchdog())
-    liveness = Liveness(spec.source.stall_timeout_seconds, status.notice)
-    make = _source_maker(settings, camera, folder, watchdogs[0], stop, liveness)
-    live = spec.source.type is not SourceType.FILE
-    masks = polygons(spec.detection.privacy_masks)
-    masked = FrameMask(masks).applied if masks else None
-    upright = Upright(spec.source.rotation, mirror=spec.source.mirror)
-    capture = CaptureLoop(
-        make, slot, status, sampler, watchdogs[0], live=live, upright=upright, masked=masked, liveness=liveness
-    )
+    capture = _capture(settings, camera, folder, slot, status, sampler=sampler, watchdog=watchdogs[0], stop=stop)
     analysis = AnalysisLoop(pipeline, slot, status, watchdogs[1])
     _watch_counters(counters, sampler, slot, pipeline, analysis)
     status.counters = counters.save
@@ -132,25 +123,42 @@ def build(settings: Settings, camera: Camera, folder: Path, *, stop: threading.E
     )
 
 
-def _source_maker(
+def _capture(  # noqa: PLR0913 - all that the thread works with
     settings: Settings,
     camera: Camera,
     folder: Path,
+    slot: Slot,
+    status: Status,
+    *,
+    sampler: Sampler,
     watchdog: Watchdog,
     stop: threading.Event,
-    liveness: Liveness,
-) -> Callable[[], Source]:
+) -> CaptureLoop:
     source = camera.spec.source
-    credentials = settings.source_credentials_dir if source.credentials_secret_ref is not None else None
-    return partial(
+    secret = settings.source_credentials_dir if source.credentials_secret_ref is not None else None
+    liveness = Liveness(source.stall_timeout_seconds, status.notice)
+    make = partial(
         make_source,
         source,
         camera.spec.decode,
         folder=folder,
-        credentials_folder=credentials,
+        credentials_folder=secret,
         watchdog=watchdog,
         stop=stop,
         liveness=liveness,
+    )
+    masks = polygons(camera.spec.detection.privacy_masks)
+    return CaptureLoop(
+        make,
+        slot,
+        status,
+        sampler,
+        watchdog,
+        live=source.type is not SourceType.FILE,
+        upright=Upright(source.rotation, mirror=source.mirror),
+        masked=FrameMask(masks).applied if masks else None,
+        liveness=liveness,
+        retries=Retries(partial(credentials.held, secret, source)),
     )
 
 

@@ -8,7 +8,7 @@ from vigil_contracts.events import CameraCounters
 WINDOW_S: Final = 60.0
 
 _STEPS: Final = ((0.9, "nearly all"), (0.5, "more than half"), (0.2, "more than 20 %"), (0.05, "more than 5 %"))
-_LEAST: Final = "some"
+_SOME: Final = "some"
 
 
 class FrameLoss:
@@ -46,4 +46,4 @@ class FrameLoss:
 
 
 def _words(part: int, whole: int) -> str:
-    return next((words for share, words in _STEPS if part >= share * whole), _LEAST)
+    return next((words for share, words in _STEPS if part >= share * whole), _SOME)

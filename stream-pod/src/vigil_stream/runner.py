@@ -39,7 +39,7 @@ EXIT_STATE = 74
 """The state folder cannot be used, or the HTTP port is taken (EX_IOERR)."""
 
 HEARTBEAT_S = 2.0
-LEAST_BETWEEN_HEARTBEATS_S = 0.1
+MIN_BETWEEN_HEARTBEATS_S = 0.1
 """A source that flaps must not flood the bus."""
 WATCH_S = 1.0
 PORT_FILE = "http.port"
@@ -137,9 +137,9 @@ class Runner:
         while True:
             self._changed.clear()
             await self._publish_heartbeat()
-            await asyncio.sleep(LEAST_BETWEEN_HEARTBEATS_S)
+            await asyncio.sleep(MIN_BETWEEN_HEARTBEATS_S)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(HEARTBEAT_S - LEAST_BETWEEN_HEARTBEATS_S):
+                async with asyncio.timeout(HEARTBEAT_S - MIN_BETWEEN_HEARTBEATS_S):
                     await self._changed.wait()
 
     async def _publish_heartbeat(self) -> None:

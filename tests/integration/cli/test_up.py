@@ -3,11 +3,12 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,10 @@ class Vigil:
 
 @pytest.fixture
 def vigil(tmp_path: Path) -> Iterator[Vigil]:
-    (tmp_path / "manifests").mkdir()
-    made = Vigil(tmp_path / "manifests", tmp_path / "state", tmp_path / "output.txt")
+    """Folders whose names a shell would split, quote and run (case state-folder-with-space)."""
+    manifests = tmp_path / "it's my folder"
+    manifests.mkdir()
+    made = Vigil(manifests, tmp_path / "-my state; touch INJECTED;#", tmp_path / "output.txt")
     camera(made, "lobby")
     yield made
     if made.process is not None and made.process.poll() is None:
@@ -108,7 +111,8 @@ def camera(vigil: Vigil, name: str) -> None:
 
 
 def subject(vigil: Vigil) -> None:
-    photo = shared("faces/lin-manuel-miranda/1.png").resolve()
+    photo = vigil.manifests / "my photo.png"
+    shutil.copy(shared("faces/lin-manuel-miranda/1.png"), photo)
     found = manifest("Lin-Manuel Miranda", {photo: photo.read_bytes()}, vigil.manifests)
     (vigil.manifests / "lin.json").write_text(json.dumps(found))
 
@@ -133,9 +137,41 @@ def test_one_command_recognises_a_person_and_ends_cleanly(vigil: Vigil) -> None:
     assert [camera.name for camera in report.cameras] == ["lobby"]
     assert [subject.display_name for subject in report.subjects if subject.enrolled] == ["Lin-Manuel Miranda"]
     assert report.sightings
+    withdraw_and_erase(vigil)
     assert vigil.interrupt() == 0
+    assert not list(vigil.manifests.parent.rglob("INJECTED"))
+    assert naming(vigil.state.joinpath("logs").iterdir()) == []
     wait_until(lambda: not vigil.left(), 10, "no process is left")
     assert "No Vigil runs" in vigil.run("status").stderr
+
+
+def withdraw_and_erase(vigil: Vigil) -> None:
+    """withdrawn-and-photo-gone and withdrawal-waits: at once, with another manifest broken; then erase the person."""
+    (vigil.manifests / "my photo.png").unlink()
+    (vigil.manifests / "broken.yaml").write_text(
+        "kind: Camera\napiVersion: vigil.dev/v1alpha1\nmetadata: {name: gate}\n"
+    )
+    lin = vigil.manifests / "lin.json"
+    lin.write_text(lin.read_text().replace("Granted", "Withdrawn"))
+
+    wait_until(lambda: why_not(vigil) == "consent is withdrawn", 30, "the withdrawal is applied")
+    report = StatusReport.model_validate_json(vigil.run("status", "--output", "json").stdout)
+    (unapplied,) = report.unapplied
+    assert (Path(unapplied.file).name, unapplied.line, unapplied.reason) == ("broken.yaml", 1, "is required")
+    assert "broken.yaml:1" in vigil.run("status").stdout
+    lin.unlink()
+    vigil.wait_printed("Everything about Subject", 60)
+    wait_until(lambda: not naming(vigil.state.glob("*.json")), 10, "no file of the state folder names the person")
+
+
+def naming(files: Iterable[Path]) -> list[str]:
+    """Return the names of files that name the person."""
+    return [file.name for file in files if b"miranda" in file.read_bytes().lower()]
+
+
+def why_not(vigil: Vigil) -> str:
+    report = StatusReport.model_validate_json(vigil.run("status", "--output", "json").stdout)
+    return "".join(subject.why for subject in report.subjects if not subject.enrolled)
 
 
 def test_a_killed_process_comes_back(vigil: Vigil) -> None:
@@ -202,8 +238,8 @@ def test_changed_manifests_are_applied_and_bad_ones_are_not(vigil: Vigil) -> Non
     camera(vigil, "gate")
     vigil.wait_printed("camera gate is Streaming")
     (vigil.manifests / "gate.yaml").write_text("kind: Camera\napiVersion: vigil.dev/v1alpha1\nmetadata: {name: gate}\n")
-    vigil.wait_printed("the previous state goes on")
-    assert "gate.yaml:1:1: error: spec: is required" in vigil.printed
+    vigil.wait_printed("gate.yaml:1:1: error: spec: is required")
+    assert "the previous state goes on" in vigil.printed
     assert vigil.processes()["stream-default_gate"]["state"] == "Ready"
 
     (vigil.manifests / "gate.yaml").unlink()

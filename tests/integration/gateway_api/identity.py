@@ -75,6 +75,7 @@ async def write_sighting(database: asyncpg.Connection, match: Match) -> None:
         "closed_at": sighting.closed_at,
         "close_reason": sighting.close_reason and str(sighting.close_reason),
         "frames": sighting.frames,
+        "still": sighting.still,
         "best_shot": shot,
         "identity": str(who.status),
         "subject_id": found and found.subject_id,
@@ -100,6 +101,7 @@ def a_match(
     sighting_id: uuid.UUID | None = None,
     who: str | None = None,
     padding: str = "",
+    still: bool = False,
 ) -> Match:
     """Return a match of one sighting; `padding` makes it large."""
     sighting_id = sighting_id or new_sighting_id()
@@ -130,6 +132,7 @@ def a_match(
             last_seen_at=opened + dt.timedelta(seconds=revision),
             frames=revision,
             box=shot.box,
+            still=still,
             shots=[shot],
             trace=events.Trace(captured_at=opened),
         ),

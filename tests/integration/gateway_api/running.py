@@ -23,7 +23,10 @@ from vigil_gateway.settings import ApiSettings
 from vigil_runtime.bus import ensure_stream
 
 TOKEN = "a-token-of-the-tests"
+METRICS_TOKEN = "another-token-of-the-tests"
 DEADLINE_S = 20.0
+READY_S = 1.0
+"""For an API whose database is there to know the newest event."""
 
 
 async def eventually(condition: Callable[[], Any], what: str) -> None:
@@ -43,6 +46,11 @@ class Api:
     def ws(self) -> str:
         return f"ws://127.0.0.1:{self.port}/graphql"
 
+    def cursor(self, seq: int) -> str:
+        """Return the cursor of an event of this history, once that is known."""
+        assert self.parts.services.hub.feed.ready.is_set()
+        return self.parts.services.hub.cursor(seq)
+
     @property
     def http(self) -> str:
         return f"http://127.0.0.1:{self.port}"
@@ -57,10 +65,15 @@ async def running_api(database_url: str, nats_server: NatsServer, **limits: Any)
         nats_token=SecretStr(nats_server.token),
         database_url=SecretStr(database_url),
         token=SecretStr(TOKEN),
+        metrics_token=SecretStr(METRICS_TOKEN),
     )
     program = ApiProgram(settings, ApiLimits(**limits))
     task = asyncio.create_task(program.serve())
     await eventually(lambda: program.started or task.done(), "the server listens")
+    feed = program.parts.services.hub.feed
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(READY_S):
+            await feed.ready.wait()
     try:
         yield Api(program.port, program.parts, program.stopping.set)
     finally:
@@ -70,7 +83,8 @@ async def running_api(database_url: str, nats_server: NatsServer, **limits: Any)
 
 async def httpx_get(api: Api, path: str) -> httpx.Response:
     """Ask the API over plain HTTP."""
-    async with httpx.AsyncClient(base_url=api.http, timeout=DEADLINE_S) as client:
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    async with httpx.AsyncClient(base_url=api.http, timeout=DEADLINE_S, headers=headers) as client:
         return await client.get(path)
 
 

@@ -12,7 +12,6 @@ from tests.support.servers import NatsServer
 
 from vigil_contracts.ids import new_sighting_id
 from vigil_gateway.api import app
-from vigil_gateway.handlers.graphql.cursors import encode_event
 from vigil_gateway.principal import Permission, Principal, PrincipalKind
 
 pytestmark = pytest.mark.integration
@@ -103,7 +102,7 @@ async def test_missing_permissions_have_a_code(
     async with running_api(database_url, nats_server) as api:
         assert await operation_code(api, PAGE) == "FORBIDDEN"
         assert await operation_code(api, ONE_ID, {"id": str(new_sighting_id())}) == "FORBIDDEN"
-        assert await subscription_code(api, encode_event(0)) == "FORBIDDEN"
+        assert await subscription_code(api, api.cursor(0)) == "FORBIDDEN"
 
 
 async def test_failures_of_servers_have_codes(
@@ -127,5 +126,5 @@ async def test_cursors_that_cannot_be_served_have_codes(
     await identity.database.execute("DELETE FROM events WHERE seq <= 5")
     async with running_api(database_url, nats_server, ring_events=2) as api:
         assert await subscription_code(api, "absurd") == "BAD_CURSOR"
-        assert await subscription_code(api, encode_event(11)) == "CURSOR_AHEAD"
-        assert await subscription_code(api, encode_event(1)) == "CURSOR_EXPIRED"
+        assert await subscription_code(api, api.cursor(11)) == "CURSOR_AHEAD"
+        assert await subscription_code(api, api.cursor(1)) == "CURSOR_EXPIRED"

@@ -2,16 +2,26 @@
 
 import asyncio
 import contextlib
+import datetime as dt
+import sys
 from functools import partial
 
 import pytest
 from tests.integration.gateway_api.clients import listening, stalled_socket
-from tests.integration.gateway_api.identity import Identity, a_match
+from tests.integration.gateway_api.identity import SITE, START, Identity, a_match
 from tests.integration.gateway_api.running import Api, eventually, httpx_get, running_api
 from tests.support.servers import NatsServer
 
-from vigil_contracts.ids import new_sighting_id
-from vigil_gateway.handlers.graphql.cursors import encode_event, encode_sighting
+from vigil_contracts import events
+from vigil_contracts.bus import MessageKind, bus_subject
+from vigil_contracts.conditions import SourceReason
+from vigil_contracts.ids import ResourceKey, new_sighting_id
+from vigil_gateway.handlers.graphql.cursors import encode_sighting
+from vigil_gateway.storage.postgres.erasures import ErasureStore
+from vigil_gateway.storage.postgres.pool import Database
+from vigil_gateway.storage.postgres.sighting_reader import SightingPosition
+
+NAMED = "identity { status subject { name } }"
 
 pytestmark = pytest.mark.integration
 
@@ -46,7 +56,7 @@ async def test_resumes_from_before_what_is_in_memory(
     for _ in range(700):
         await identity.write(a_match())
     async with running_api(database_url, nats_server, ring_events=50) as api:
-        async with listening(api, after=encode_event(0)) as listener:
+        async with listening(api, after=api.cursor(0)) as listener:
             await identity.emit(a_match())
             await eventually(lambda: len(listener.received) == 701, "the whole history")
         assert listener.seqs == list(range(1, 702))
@@ -66,8 +76,63 @@ async def test_a_message_lost_on_the_bus_is_read_from_the_database(api: Api, ide
     assert listener.seqs == [1, 2, 3, 4]
 
 
+async def test_forged_matches_are_believed_never(api: Api, identity: Identity) -> None:
+    """Before, at, after and far beyond the newest position; the true events of those positions come through."""
+    forged = 0
+    async with listening(api, fields=f"seq {NAMED}") as listener:
+        for number in range(1, 21):
+            lies = [a_match(who="mallory").model_copy(update={"seq": number + ahead}) for ahead in (-1, 0, 1, 500)]
+            for lie in lies[number == 1 :]:
+                await identity.publish(lie)
+                forged += 1
+            await identity.bus.flush()
+            await identity.emit(a_match(who="ada"))
+        await eventually(lambda: len(listener.received) >= 20, "the true events")
+        await identity.emit(a_match(who="ada"))
+        await eventually(lambda: listener.seqs[-1:] == [21], "one more, after the last forged one")
+    assert listener.seqs == list(range(1, 22))
+    believed = sum(event["identity"]["subject"]["name"] == "mallory" for event in listener.received)
+    sys.stdout.write(f"forged matches believed: {believed} of {forged}\n")
+    assert (believed, forged) == (0, 79)
+
+
+async def test_no_camera_sends_heartbeats_of_another(api: Api, identity: Identity) -> None:
+    cameras = api.parts.services.cameras
+    for speaker, named in (("gate", "door"), ("gate", "gate")):
+        beat = events.CameraHeartbeat(
+            site=SITE,
+            camera=events.CameraRef(namespace="default", name=named),
+            session_id="one",
+            state=events.CameraState.STREAMING,
+            reason=SourceReason.CONNECTED,
+            since=START,
+        )
+        subject = bus_subject(SITE, MessageKind.CAMERA, ResourceKey("default", speaker))
+        await identity.bus.publish(subject, events.encode_heartbeat(beat, dt.datetime.now(dt.UTC)))
+    await eventually(lambda: cameras.last(ResourceKey("default", "gate")), "the camera's own heartbeat")
+    assert cameras.last(ResourceKey("default", "door")) is None
+
+
+async def test_an_erased_person_is_not_named_from_memory(api: Api, identity: Identity, database_url: str) -> None:
+    """Subscribers that resume from before the erasure read what the database holds now."""
+    named = await identity.emit(a_match(who="ada"))
+    await identity.emit(a_match())
+    assert named.identity.subject is not None
+    subject_id, ring = named.identity.subject.subject_id, api.parts.services.hub.feed.ring
+    await eventually(lambda: ring.head == 2 and ring.floor < 2, "both events are in memory")
+    database = Database(database_url, "erasing")
+    await database.open()
+    await ErasureStore(database).erase_events(subject_id, [named.seq])
+    await database.close()
+    await eventually(lambda: ring.floor == 2, "the API drops what it has in memory")
+    async with listening(api, after=api.cursor(0), fields=f"seq {NAMED}") as listener:
+        await eventually(lambda: len(listener.received) == 2, "both events")
+    assert [event["identity"] for event in listener.received] == [{"status": "UNKNOWN", "subject": None}] * 2
+
+
 async def test_superseded_revisions_are_marked(api: Api, identity: Identity) -> None:
     match = await identity.emit(a_match(revision=2))
+    await eventually(lambda: api.parts.services.hub.feed.ring.head == 1, "the later revision")
     async with listening(api) as listener:
         await identity.emit(match.model_copy(update={"revision": 1, "superseded": True}))
         await eventually(lambda: len(listener.received) == 1, "the late revision")
@@ -155,7 +220,7 @@ async def test_a_client_too_far_behind_is_asked_to_resume(
         code, reason, last = await slow.read_on()
         assert (code, last < 600) == (4410, True)
         assert "behind, at most 100; resume after your last cursor" in reason
-        async with listening(api, after=encode_event(last)) as again:
+        async with listening(api, after=api.cursor(last)) as again:
             await eventually(lambda: len(again.received) == 600 - last, "the rest")
         assert again.seqs == list(range(last + 1, 601))
 
@@ -191,15 +256,18 @@ async def test_cursors_that_cannot_be_served_have_a_reason(
         for after, reason in (
             ("absurd", "it was not made by this API"),
             ("x" * 5000, "no cursor has more than 256"),
-            (encode_sighting(new_sighting_id()), "it is the cursor of an entry of the query `sightings`"),
-            (encode_event(31), "1 events beyond the newest one"),
-            (encode_event(2**62), "beyond the newest one"),
-            (encode_event(3), "no longer kept; the oldest cursor to resume after is " + encode_event(10)),
+            (
+                encode_sighting(SightingPosition.claimed(new_sighting_id())),
+                "it is the cursor of an entry of the query `sightings`",
+            ),
+            (api.cursor(31), "1 events beyond the newest one"),
+            (api.cursor(2**62), "beyond the newest one"),
+            (api.cursor(3), "no longer kept; the oldest cursor to resume after is " + api.cursor(10)),
         ):
             async with listening(api, after=after) as listener:
                 await eventually(partial(getattr, listener, "last"), "an error")
                 assert listener.last is not None
                 assert listener.last["type"] == "error"
                 assert reason in listener.last["payload"][0]["message"]
-        async with listening(api, after=encode_event(10)) as listener:
+        async with listening(api, after=api.cursor(10)) as listener:
             await eventually(lambda: len(listener.received) == 20, "what is kept")

@@ -20,7 +20,6 @@ from vigil_contracts.events import (
     encode_heartbeat,
 )
 from vigil_contracts.ids import new_sighting_id
-from vigil_gateway.handlers.graphql.cursors import encode_event
 
 pytestmark = pytest.mark.integration
 
@@ -38,13 +37,14 @@ async def ask(api: Api, query: str, **variables: Any) -> dict[str, Any]:
 
 
 async def write_sightings(identity: Identity, count: int) -> list[Match]:
-    """Write sightings a second apart, of three cameras, every second one of Ada; the newest first."""
+    """Write sightings a second apart, of three cameras, every second of Ada, every fourth still; the newest first."""
     matches = [
         await identity.write(
             a_match(
                 f"camera-{number % 3}",
                 sighting_id=new_sighting_id(START + dt.timedelta(seconds=number)),
                 who="ada" if number % 2 else None,
+                still=number % 4 == 0,
             )
         )
         for number in range(count)
@@ -86,6 +86,8 @@ async def test_filters_of_the_list(api: Api, identity: Identity) -> None:
         ),
         ({"subjects": [{"name": "bob"}]}, []),
         ({"states": ["CLOSED"]}, []),
+        ({"still": True}, [m for m in matches if m.sighting.still]),
+        ({"still": False}, [m for m in matches if not m.sighting.still]),
         (
             {"openedFrom": "2026-01-01T00:00:03Z", "openedBefore": "2026-01-01T01:00:06+01:00"},
             [m for m in matches if 3 <= (m.sighting.opened_at - START).total_seconds() < 6],
@@ -98,12 +100,13 @@ async def test_filters_of_the_list(api: Api, identity: Identity) -> None:
 
 async def test_one_sighting_with_everything(api: Api, identity: Identity) -> None:
     match = await identity.write(a_match("door", who="ada"))
-    fields = """sightingId revision state site camera { namespace name } frames closeReason
+    fields = """sightingId revision state site camera { namespace name } frames still closeReason
         bestShot { confidence landmarks { x } quality { facePixels } }
         identity { status similarity threshold modelId subject { name displayName } }"""
     query = f"query One($id: UUID!) {{ sighting(sightingId: $id) {{ {fields} }} }}"
     found = (await ask(api, query, id=str(match.sighting.sighting_id)))["data"]["sighting"]
     assert found["camera"] == {"namespace": "default", "name": "door"}
+    assert not found["still"]
     assert found["bestShot"]["quality"] == {"facePixels": 90}
     assert found["identity"]["subject"] == {"name": "ada", "displayName": "Ada"}
     assert found["identity"]["similarity"] == pytest.approx(0.7)
@@ -150,6 +153,7 @@ async def test_cameras_with_their_last_heartbeat(api: Api, identity: Identity) -
         "Streaming": ("TRUE", "Connected"),
         "SourceReachable": ("TRUE", "Connected"),
         "FitForRecognition": ("FALSE", "FacesTooSmall"),
+        "ClockSynchronized": ("TRUE", "Synchronized"),
     }
     assert (gate["heartbeat"], gate["conditions"]) == (None, [])
     one = await ask(api, '{ camera(name: "gate") { name } none: camera(name: "roof") { name } }')
@@ -194,7 +198,7 @@ async def test_site_and_status(api: Api, identity: Identity) -> None:
     await eventually(lambda: api.parts.services.hub.feed.ring.head == 1, "the event came")
     response = await ask(api, "{ site { name cursor cameras subjects } status { database bus newestSeq subscribers } }")
     assert response["data"] == {
-        "site": {"name": SITE, "cursor": encode_event(1), "cameras": 0, "subjects": 0},
+        "site": {"name": SITE, "cursor": api.cursor(1), "cameras": 0, "subjects": 0},
         "status": {"database": True, "bus": True, "newestSeq": 1, "subscribers": 0},
     }
 

@@ -11,8 +11,6 @@ from tests.integration.gateway_api.running import Api, eventually, running_api
 from tests.support.databases import migrated
 from tests.support.servers import NatsServer, PostgresServer
 
-from vigil_gateway.handlers.graphql.cursors import encode_event
-
 pytestmark = pytest.mark.integration
 
 
@@ -84,6 +82,6 @@ async def test_starts_without_bus_and_database(
         await eventually(api.parts.services.hub.feed.ready.is_set, "the newest event is known")
         await eventually(lambda: api.parts.bus.connected, "the bus is there")
         assert (await client.get("/readyz")).json()["ok"]
-        async with listening(api, after=encode_event(1)) as listener:
+        async with listening(api, after=api.cursor(1)) as listener:
             await eventually(lambda: len(listener.received) == 2, "the history")
         assert listener.seqs == [2, 3]

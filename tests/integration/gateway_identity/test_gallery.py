@@ -40,6 +40,28 @@ def entries(*people: uuid.UUID) -> list[Entry]:
     return [Entry(one, f"p{n}", face(10 * number + n)) for number, one in enumerate(people) for n in range(2)]
 
 
+def contents(folder: Path) -> list[bytes]:
+    return [file.read_bytes() for file in folder.rglob("*") if file.is_file()]
+
+
+async def test_it_is_written_anew_without_what_was_removed(gallery: Gallery, tmp_path: Path) -> None:
+    """Of a point that was removed Qdrant keeps the vector and the payload in its files."""
+    ann, bob = uuid.uuid4(), uuid.uuid4()
+    await gallery.create(MODEL, SIZE)
+    held = entries(ann, bob)
+    await gallery.put(MODEL, held)
+    await gallery.discard(MODEL, [entry.point_id for entry in held[:2]])
+    await gallery.rewrite(MODEL)
+    needles = (str(ann).encode(), held[0].vector.astype("<f4").tobytes())
+    assert not any(needle in content for needle in needles for content in contents(tmp_path))
+    assert await gallery.points(MODEL) == {entry.point_id for entry in held[2:]}
+    (found,) = await gallery.search(MODEL, held[2].vector[None], 32)
+    assert [one.subject_id for one in found.nearest] == [bob]
+    assert len(await gallery.models()) == 1
+    await gallery.put(MODEL, held[:1])
+    assert len(await gallery.points(MODEL)) == 3
+
+
 async def test_it_finds_what_was_added_and_not_removed(gallery: Gallery) -> None:
     ann, bob = uuid.uuid4(), uuid.uuid4()
     await gallery.create(MODEL, SIZE)

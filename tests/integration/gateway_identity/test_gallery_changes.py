@@ -2,13 +2,14 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
 from tests.integration.gateway_identity import database
 from tests.integration.gateway_identity.making import MODEL, axis
-from tests.integration.gateway_identity.running import DEADLINE_S, NOWHERE, Bench
+from tests.integration.gateway_identity.running import DEADLINE_S, Bench, Bus
+from tests.support.servers import NatsServer
 from tests.support.waiting import eventually
 
 from vigil_contracts.ids import ResourceKey
@@ -19,7 +20,6 @@ from vigil_gateway.services.erasure import Eraser
 from vigil_gateway.services.gallery_sync import GallerySync
 from vigil_gateway.storage.qdrant.gallery import Entry
 from vigil_gateway.storage.qdrant.reconcile import reconcile
-from vigil_runtime.bus import BusAddress
 
 pytestmark = pytest.mark.integration
 
@@ -89,8 +89,19 @@ async def test_a_repair_removes_a_rolled_back_enrolment(pipeline: Bench, sync: G
     assert not sync.doubtful
 
 
+@pytest.fixture
+async def site_bus(bus: Bus, shared_nats: NatsServer) -> AsyncIterator[SiteBus]:
+    """Yield identity's connection to the bus."""
+    made = SiteBus(shared_nats.address(bus.site), "test")
+    running = asyncio.create_task(made.run())
+    await made.wait_ready()
+    yield made
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_an_erasure_during_a_rebuild_holds(
-    pipeline: Bench, sync: GallerySync, site: str, monkeypatch: pytest.MonkeyPatch
+    pipeline: Bench, sync: GallerySync, site_bus: SiteBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A Subject that is erased while the gallery is rebuilt does not return to it."""
     ann = await database.add_subject(pipeline.url, "ann", axis(0))
@@ -102,7 +113,7 @@ async def test_an_erasure_during_a_rebuild_holds(
         await put(model_id, entries)
 
     monkeypatch.setattr(pipeline.gallery, "put", put_slowly)
-    eraser = Eraser(pipeline.database, sync, SiteBus(BusAddress(f"nats://{NOWHERE}", None, site), "test"))
+    eraser = Eraser(pipeline.database, sync, site_bus)
     rebuilding = asyncio.create_task(reconcile(pipeline.database, pipeline.gallery, MODEL))
     await putting.wait()
     erasing = asyncio.create_task(eraser.erase_subject(TOKEN_HOLDER, ResourceKey("default", "ann")))

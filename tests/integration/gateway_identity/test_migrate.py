@@ -76,8 +76,9 @@ async def test_the_second_step_is_taken_while_programs_run(shared_postgres: Post
     async with waiting.transaction():  # as a batch that is being recorded, and a query that is being answered
         await waiting.execute("UPDATE event_counter SET last = last + 1")
         await waiting.execute("SELECT * FROM sightings, subject_embeddings")
-        assert await asyncio.wait_for(upgrade(url), 30) == revisions()[-1]
+        await asyncio.wait_for(at_step(url, "0002"), 30)
     assert await old.fetchval("SELECT name FROM cameras WHERE namespace = 'a'") == "b"
+    assert await upgrade(url) == revisions()[-1]
     await old.close()
     await waiting.close()
 

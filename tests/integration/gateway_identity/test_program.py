@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.js.api import AckPolicy, ConsumerConfig
+from nats.js.errors import NoStreamResponseError, NotFoundError
 from tests.integration.gateway_identity import database
 from tests.integration.gateway_identity.making import a_sighting, axis, camera_resource
 from tests.integration.gateway_identity.running import (
@@ -24,10 +26,11 @@ from tests.support.servers import NatsServer, PostgresServer
 from tests.support.waiting import eventually
 
 from vigil_cli.standalone.servers.ports import free_port
-from vigil_contracts.bus import event_stream
+from vigil_contracts.bus import MessageKind, bus_subjects, event_stream, sighting_stream, streams
 from vigil_contracts.events import Match, Sighting
 from vigil_contracts.ids import new_sighting_id
 from vigil_gateway.migrations.upgrade import upgrade
+from vigil_runtime.bus import ensure_streams
 
 pytestmark = pytest.mark.integration
 
@@ -72,6 +75,7 @@ async def test_a_sighting_is_identified_and_published(bus: Bus, identity: Start)
     assert trace
     assert trace.identified_at
     await eventually(lambda: acknowledged(bus), DEADLINE_S, "all is acknowledged")
+    assert (await bus.jetstream.stream_info(sighting_stream(bus.site).name)).state.messages == 0
     async with client_of(program.port) as http:
         metrics = (await http.get("/metrics")).text
     assert 'vigil_identity_events_total{result="recorded"} 2.0' in metrics
@@ -79,8 +83,47 @@ async def test_a_sighting_is_identified_and_published(bus: Bus, identity: Start)
 
 
 async def acknowledged(bus: Bus) -> bool:
-    info = await bus.jetstream.consumer_info(event_stream(bus.site).name, "identity")
+    info = await bus.jetstream.consumer_info(sighting_stream(bus.site).name, "identity")
     return bool(info.num_ack_pending == 0 and info.num_pending == 0)
+
+
+@pytest.mark.usefixtures("prepared")
+async def test_sightings_of_the_former_stream_are_processed_first(bus: Bus, identity: Start) -> None:
+    """Earlier versions kept them with the matches, from where they are deleted then."""
+    former, jetstream = event_stream(bus.site), bus.jetstream
+    everything = bus_subjects(bus.site, MessageKind.SIGHTING)
+    await jetstream.delete_stream(sighting_stream(bus.site).name)
+    config = (await jetstream.stream_info(former.name)).config
+    await jetstream.update_stream(config.evolve(subjects=[everything, *former.subjects]))
+    consumer = ConsumerConfig(durable_name="identity", filter_subject=everything, ack_policy=AckPolicy.EXPLICIT)
+    await jetstream.add_consumer(former.name, consumer)
+    before = [a_sighting(axis(0), site=bus.site) for _ in range(70)]
+    await bus.publish(*before)
+    await ensure_streams(jetstream, bus.site)
+    after = [a_sighting(axis(0), site=bus.site) for _ in range(3)]
+    await bus.publish(*after)
+
+    await identity()
+
+    matches = await published(bus, 73)
+    assert {match.sighting.sighting_id for match in matches[:70]} == {one.sighting_id for one in before}
+    assert {match.sighting.sighting_id for match in matches[70:]} == {one.sighting_id for one in after}
+    left = await jetstream.stream_info(former.name, subjects_filter=everything)
+    assert not left.state.subjects
+    with pytest.raises(NotFoundError):
+        await jetstream.consumer_info(former.name, "identity")
+
+
+async def test_a_start_that_cannot_succeed_ends_the_process(
+    prepared: str, shared_nats: NatsServer, bus: Bus, process: Callable[..., Process]
+) -> None:
+    """Else it would wait for ever, alive and never ready."""
+    broken = "INSERT INTO erasures (subject_id, key_digest) VALUES (gen_random_uuid(), 'not a sha256')"
+    await database.rows(prepared, broken)
+    one = process(site=bus.site, nats_url=shared_nats.url, nats_token=shared_nats.token, database_url=prepared)
+    one.start()
+    assert await asyncio.to_thread(one.wait) == 1
+    assert "Tombstone\nkey_digest" in one.log
 
 
 async def test_bad_events_among_good_ones_cost_nothing(prepared: str, bus: Bus, identity: Start) -> None:
@@ -103,6 +146,26 @@ async def test_bad_events_among_good_ones_cost_nothing(prepared: str, bus: Bus, 
     assert status["rejectedEvents"] == 10
     assert status["lastSeq"] == 48
     assert status["backlog"] == 0
+
+
+async def test_streams_that_were_removed_are_made_again(prepared: str, bus: Bus, identity: Start) -> None:
+    """Only identity makes them: sightings and matches go on, whichever stream is gone."""
+    program = await identity()
+    await until_ready(program.port)
+    await bus.publish(a_sighting(axis(0), site=bus.site))
+    await published(bus, 1)
+    for stream in streams(bus.site):
+        await bus.jetstream.delete_stream(stream.name)
+
+    async def is_taken() -> bool:
+        with contextlib.suppress(NoStreamResponseError):
+            await bus.publish(a_sighting(axis(0), site=bus.site))
+            return True
+        return False
+
+    await eventually(is_taken, DEADLINE_S, "the stream is there again")
+    await published(bus, 1)
+    assert len(await database.matches(prepared)) == 2
 
 
 def many(site: str, sightings: int, revisions: int) -> list[Sighting]:

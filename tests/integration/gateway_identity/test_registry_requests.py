@@ -20,6 +20,13 @@ pytestmark = pytest.mark.integration
 Start = Callable[..., Any]
 
 
+def form(*subjects: bytes, charset: str = "") -> dict[str, Any]:
+    """Return the request of a form with these fields `subject`."""
+    parts = [b'--b\r\nContent-Disposition: form-data; name="subject"\r\n\r\n' + one + b"\r\n" for one in subjects]
+    headers = {"content-type": f"multipart/form-data; boundary=b{charset}"}
+    return {"content": b"".join(parts) + b"--b--\r\n", "headers": headers}
+
+
 async def test_a_receipt_belongs_to_one_subject(http: httpx.AsyncClient) -> None:
     """The receipt of an earlier Subject of the same name is not returned for another one."""
     nobody = "00000000-0000-4000-8000-000000000000"
@@ -97,6 +104,15 @@ async def test_a_site_is_registered_and_removed(http: httpx.AsyncClient, databas
     [
         ("PUT", "cameras/default/door", {"json": {"kind": "Camera"}}, 422, "apiVersion"),
         ("PUT", "cameras/default/door", {"content": b"{"}, 400, "not JSON"),
+        ("PUT", "cameras/default/door", {"content": b'{"kind": "caf\xe9"}'}, 400, "not UTF-8 (byte 14)"),
+        ("PUT", "cameras/default/door", {"content": b"[" * 3000 + b"]" * 3000}, 400, "64 levels"),
+        ("PUT", "cameras/default/door", {"content": b'{"a": ' + b"9" * 5000 + b"}"}, 400, "5000 characters"),
+        ("PUT", "cameras/default/door", {"content": rb'{"a": "\ud800"}'}, 400, "half a surrogate pair"),
+        ("PUT", "cameras/default/door", {"content": b'{"kind": 1, "kind": 2}'}, 400, "in one object twice"),
+        ("PUT", "cameras/default/door", {"content": b"x" * (2 << 20)}, 413, "at most"),
+        ("PUT", "cameras/default/door", {"content": b"", "headers": {"content-encoding": "gzip"}}, 415, "compressed"),
+        ("GET", "cameras?after=%00", {}, 422, "pattern"),
+        ("GET", "nothing", {}, 404, "Not Found"),
         ("PUT", "cameras/default/door", {"content": b"[]"}, 400, "object"),
         ("PUT", "cameras/default/other", {"json": camera_resource()}, 422, "the address says default/other"),
         ("PUT", "cameras/default/joe", {"json": subject_resource("joe")}, 422, "a Camera is expected"),
@@ -104,6 +120,10 @@ async def test_a_site_is_registered_and_removed(http: httpx.AsyncClient, databas
         ("PUT", "cameras/Default/door", {"json": camera_resource()}, 422, "pattern"),
         ("PUT", "subjects/default/joe", {"json": subject_resource("joe")}, 415, "multipart"),
         ("PUT", "subjects/default/joe", {"files": {"photo:one": b"x"}}, 400, "no field `subject`"),
+        ("PUT", "subjects/default/joe", form(b"caf\xe9"), 400, "the field 'subject' is not UTF-8"),
+        ("PUT", "subjects/default/joe", form(b"[" * 3000), 400, "64 levels"),
+        ("PUT", "subjects/default/joe", form(b"{}", b"{}"), 400, "the field `subject` twice"),
+        ("PUT", "subjects/default/joe", form(b"{}", charset="; charset=utf-7"), 415, "names a charset"),
         (
             "PUT",
             "subjects/default/joe",

@@ -11,20 +11,21 @@ from tests.integration.gateway_identity.making import a_sighting, axis, camera_r
 from tests.integration.gateway_identity.running import DEADLINE_S, Bench, Bus, client_of, until_ready
 from tests.support.waiting import eventually
 
-from vigil_contracts.bus import event_stream
+from vigil_contracts.bus import event_stream, sighting_stream
 from vigil_contracts.events import Sighting
 from vigil_contracts.ids import new_sighting_id
 from vigil_gateway.bus.site_bus import SiteBus
 from vigil_gateway.identity.factory import RETENTION
 from vigil_gateway.services.retention import Retention
 from vigil_gateway.storage.postgres import retention as stored
-from vigil_runtime.bus import BusAddress
+from vigil_runtime.bus_address import BusAddress, BusCredentials
 
 pytestmark = pytest.mark.integration
 
-NOWHERE = BusAddress("nats://127.0.0.1:9", None, "nowhere")
+NOWHERE = BusAddress("nats://127.0.0.1:9", BusCredentials(), "nowhere")
 HOUR = dt.timedelta(hours=1)
 DAY = dt.timedelta(days=1)
+DEFAULT = 90 * DAY
 
 
 def seen(site: str, ago: dt.timedelta, camera: str, *, length: dt.timedelta = dt.timedelta(), **more: Any) -> Sighting:
@@ -54,7 +55,11 @@ async def left(url: str) -> dict[str, list[str]]:
 @pytest.fixture
 def retention(pipeline: Bench) -> Retention:
     return Retention(
-        RETENTION, pipeline.database, SiteBus(BusAddress(NOWHERE.url, None, pipeline.site), "test"), pipeline.metrics
+        RETENTION,
+        pipeline.database,
+        SiteBus(BusAddress(NOWHERE.url, BusCredentials(), pipeline.site), "test"),
+        pipeline.metrics,
+        DEFAULT,
     )
 
 
@@ -89,6 +94,19 @@ async def test_each_camera_has_its_own_or_its_sites_retention(pipeline: Bench, r
     assert sample("vigil_identity_retention_deleted_total", {"place": "postgres.events"}) == 4
     await retention.enforce()
     assert (await left(url))["sightings"] == wanted
+
+
+async def test_without_a_retention_the_default_applies(pipeline: Bench, retention: Retention) -> None:
+    """Nothing is kept for ever: neither the camera, nor a Site that has none, nor no Site at all."""
+    await prepare(pipeline)
+    await add_site(pipeline.url, "other", None)
+    await database.add_camera(pipeline.url, pipeline.site, "alone")
+    await database.add_camera(pipeline.url, pipeline.site, "sited", siteRef={"name": "other"})
+    for camera in ("alone", "sited"):
+        for ago in (DEFAULT - HOUR, DEFAULT + HOUR):
+            await pipeline.process(seen(pipeline.site, ago, camera))
+    await retention.enforce()
+    assert (await left(pipeline.url))["sightings"] == ["alone", "sited"]
 
 
 async def test_a_sighting_that_goes_on_is_kept(pipeline: Bench, retention: Retention) -> None:
@@ -184,7 +202,7 @@ async def test_old_messages_are_deleted_from_the_bus_too(
 
     await eventually(gone, DEADLINE_S, "the camera's messages are deleted")
     root = f"vigil.{bus.site}"
-    assert await subjects() == {f"{root}.sighting.default_hall": 1, f"{root}.match.default_hall": 1}
+    assert await subjects() == {f"{root}.match.default_hall": 1}
     async with client_of(program.port) as http:
         metrics = (await http.get("/metrics")).text
     assert 'vigil_identity_retention_deleted_total{place="postgres.sightings"} 1.0' in metrics
@@ -199,5 +217,5 @@ async def test_unprocessed_messages_stay_on_the_bus(database_url: str, bus: Bus,
     expiry = program.parts.retention.expiry
     later = dt.datetime.now(dt.UTC) + HOUR
     await expiry.purge(a_sighting(site=bus.site).camera.key, await expiry.before(later))
-    info = await bus.jetstream.stream_info(event_stream(bus.site).name)
+    info = await bus.jetstream.stream_info(sighting_stream(bus.site).name)
     assert info.state.messages == 1

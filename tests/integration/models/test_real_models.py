@@ -51,7 +51,7 @@ def test_real_weights_are_proven_on_photos(pack: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("pack", PACKS)
 def test_the_calibrated_threshold_separates_people(pack: str, tmp_path: Path) -> None:
     manifest = api.export_pack(pack, _sources(pack), "production", tmp_path / "out")
-    detector, recogniser = (
+    detector, embedder = (
         reference.session((tmp_path / "out" / name / "1" / "model.onnx").read_bytes())
         for name in ("face_detection", "face_recognition")
     )
@@ -62,7 +62,7 @@ def test_the_calibrated_threshold_separates_people(pack: str, tmp_path: Path) ->
     for person in PEOPLE:
         for path in _photo_files(person):
             crop = _only_face(detector, decode_photo(path.read_bytes()), enroll, overlap)
-            embeddings.append(recogniser.run(None, {"face": crop})[0][0])
+            embeddings.append(embedder.run(None, {"face": crop})[0][0])
             names.append(person)
     similar = np.array(embeddings) @ np.array(embeddings).T
     same = np.array(names)[:, None] == np.array(names)

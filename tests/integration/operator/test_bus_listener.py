@@ -16,7 +16,6 @@ from vigil_contracts.events import CameraState, encode_heartbeat
 from vigil_contracts.ids import ResourceKey
 from vigil_operator.bus.heartbeats import Heartbeats
 from vigil_operator.bus.listener import BusListener
-from vigil_runtime.bus import BusAddress
 
 pytestmark = pytest.mark.integration
 
@@ -39,7 +38,7 @@ def error_of(heartbeats: Heartbeats) -> str:
 
 async def test_a_listener_that_fails_and_ends_leaves_no_connection(shared_nats: NatsServer) -> None:
     heartbeats = Heartbeats(lambda _: None, lambda _: None)
-    listener = Failing(BusAddress(shared_nats.url, shared_nats.token, "annex"), heartbeats)
+    listener = Failing(shared_nats.address("annex"), heartbeats)
     running = asyncio.create_task(listener.run())
     try:
         await asyncio.wait_for(listener.settled.wait(), 30)
@@ -69,7 +68,7 @@ async def say(server: NatsServer, state: CameraState) -> None:
 async def test_a_refused_listener_reports_it_and_recovers(own_nats: NatsServer, tmp_path: Path) -> None:
     """The server changes its token, and changes it back."""
     heartbeats = Heartbeats(lambda _: None, lambda _: None)
-    listener = BusListener(BusAddress(own_nats.url, own_nats.token, "annex"), heartbeats)
+    listener = BusListener(own_nats.address("annex"), heartbeats)
     running = asyncio.create_task(listener.run())
 
     async def heartbeat(state: CameraState) -> bool:

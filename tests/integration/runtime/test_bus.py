@@ -11,8 +11,10 @@ from tests.support.waiting import eventually
 
 from vigil_contracts import bus
 from vigil_contracts.bus import MessageKind
+from vigil_contracts.bus_permissions import BusRole
 from vigil_contracts.ids import ResourceKey
-from vigil_runtime.bus import BusAddress, BusAwayError, BusConnection, ensure_streams, read_last_values
+from vigil_runtime.bus import BusAwayError, BusConnection, ensure_streams, read_last_values
+from vigil_runtime.bus_address import BusAddress, BusCredentials
 
 pytestmark = pytest.mark.integration
 
@@ -35,8 +37,9 @@ async def test_a_connection_outlives_its_server(own_nats: NatsServer) -> None:
     def up() -> None:
         ups[0] += 1
 
-    address = BusAddress(server.url, server.token, "harbour")
-    async with running(BusConnection(address, "test", on_up=up, on_down=downs.append)) as connection:
+    address = server.address("harbour")
+    connection = BusConnection(address, "test", BusRole.IDENTITY, on_up=up, on_down=downs.append)
+    async with running(connection):
         async with asyncio.timeout(30):
             assert await connection.wait_connected() == 1
         await asyncio.to_thread(server.running.kill)
@@ -53,7 +56,8 @@ async def test_a_connection_outlives_its_server(own_nats: NatsServer) -> None:
 
 async def test_a_refused_token_is_reported_with_what_to_do(shared_nats: NatsServer) -> None:
     downs: list[str] = []
-    connection = BusConnection(BusAddress(shared_nats.url, "not the token", "harbour"), "test", on_down=downs.append)
+    address = BusAddress(shared_nats.url, BusCredentials(token="not the token"), "harbour")
+    connection = BusConnection(address, "test", BusRole.IDENTITY, on_down=downs.append)
     async with running(connection):
         await eventually(lambda: any("VIGIL_NATS_TOKEN" in reason for reason in downs), 30, "the refusal is reported")
         attempts = connection.errors
@@ -65,18 +69,18 @@ async def test_a_refused_token_is_reported_with_what_to_do(shared_nats: NatsServ
 
 async def test_the_last_value_of_each_subject_is_read(shared_nats: NatsServer) -> None:
     site = "runtime-last"
-    async with running(BusConnection(BusAddress(shared_nats.url, shared_nats.token, site), "test")) as connection:
+    async with running(BusConnection(shared_nats.address(site), "test", BusRole.IDENTITY)) as connection:
         async with asyncio.timeout(30):
             await connection.wait_connected()
         stream = bus.camera_stream(site)
-        assert [message async for message in read_last_values(connection.jetstream, stream)] == []
+        assert [last async for last in read_last_values(connection.jetstream, stream)] == []
         await ensure_streams(connection.jetstream, site)
         await ensure_streams(connection.jetstream, site)
         for camera in ("front", "back"):
             for body in (b"first", b"last"):
                 subject = bus.bus_subject(site, MessageKind.CAMERA, ResourceKey("default", camera))
                 await connection.jetstream.publish(subject, body)
-        found = {message.subject: message.data async for message in read_last_values(connection.jetstream, stream)}
+        found = {last.subject: last.body async for last in read_last_values(connection.jetstream, stream)}
         assert found == {f"vigil.{site}.camera.default_{name}": b"last" for name in ("front", "back")}
-        await connection.jetstream.delete_stream(stream.name)
-        await connection.jetstream.delete_stream(bus.event_stream(site).name)
+        for stream in bus.streams(site):
+            await connection.jetstream.delete_stream(stream.name)

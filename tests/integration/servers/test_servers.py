@@ -1,6 +1,7 @@
 """The real servers keep what was accepted when they are killed, and are found where they were."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import nats
 import psutil
 import pytest
 from tests.support.servers import (
+    OPEN_PACK,
     PASSWORD,
     TOKEN,
     NatsServer,
@@ -20,6 +22,7 @@ from tests.support.servers import (
     RtspServer,
     TritonServer,
     ffmpeg,
+    model_repository,
     start_postgres,
 )
 from tests.support.shared import ROOT, shared
@@ -27,6 +30,7 @@ from tests.support.waiting import eventually, wait_until
 
 from vigil_cli.standalone.servers.go2rtc import Login
 from vigil_cli.standalone.servers.nats import nats as nats_server
+from vigil_cli.standalone.servers.nats import token_for_all
 from vigil_cli.standalone.servers.ports import Ports, free_port
 from vigil_cli.standalone.servers.postgres import postgres, url
 from vigil_cli.standalone.servers.triton import TritonPorts, triton
@@ -113,7 +117,7 @@ async def test_killed_servers_come_back_with_address_and_data(tmp_path: Path) ->
     async with Supervisor(tmp_path) as supervisor:
         ports = Ports(tmp_path / "ports.json")
         bus, database = ports.get("nats"), ports.get("postgres")
-        supervisor.add(nats_server(tmp_path / "nats", bus, TOKEN))
+        supervisor.add(nats_server(tmp_path / "nats", bus, token_for_all(TOKEN)))
         supervisor.add(postgres(tmp_path / "postgres", database, PASSWORD))
         await supervisor.wait_ready(["nats", "postgres"], 60)
         client = await nats.connect(f"nats://127.0.0.1:{bus}", token=TOKEN, max_reconnect_attempts=-1)
@@ -152,6 +156,33 @@ def test_a_killed_triton_comes_back_without_old_shared_memory(own_triton: Callab
     server.running.stop()
     server.running.spec.before_start()
     assert list(Path("/dev/shm").glob(f"vigil_triton_{port}_*")) == []  # noqa: S108 - POSIX shared memory
+
+
+HOSTILE = ("-my 'disk'; touch INJECTED;#", 'é"$(touch INJECTED)`touch INJECTED`\\ %s {x}')
+"""Names of folders that a shell, a configuration file or a format string would take for something else."""
+
+
+async def test_state_folder_with_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers run in folders of any name, with models in another, and no shell reads the names."""
+    monkeypatch.chdir(tmp_path)
+    state, cache = Path(HOSTILE[0]) / HOSTILE[1], tmp_path / HOSTILE[1] / HOSTILE[0]
+    shutil.copytree(model_repository(OPEN_PACK), cache)
+    state.mkdir(parents=True)
+    ports = Ports(state / "ports.json")
+    triton_ports = TritonPorts(*(ports.get(f"triton-{name}") for name in ("grpc", "http", "metrics")))
+    bus, database = ports.get("nats"), ports.get("postgres")
+    async with Supervisor(state) as supervisor:
+        supervisor.add(nats_server(state / "nats", bus, token_for_all(TOKEN)))
+        supervisor.add(postgres(state / "postgres", database, PASSWORD))
+        supervisor.add(triton(state / "triton", cache, triton_ports))
+        await supervisor.wait_ready(["nats", "postgres", "triton"], 120)
+        client = await nats.connect(f"nats://127.0.0.1:{bus}", token=TOKEN)
+        await client.jetstream().add_stream(name="T", subjects=["t.>"])
+        await client.close()
+        await kill_and_wait(supervisor, "nats", "postgres", "triton")
+    assert (state / "nats" / "jetstream").is_dir()
+    assert (state / "postgres" / "data" / "PG_VERSION").exists()
+    assert [found for found, _, names in os.walk(tmp_path) if "INJECTED" in names] == []
 
 
 def test_triton_without_models_says_how_to_make_them(tmp_path: Path) -> None:

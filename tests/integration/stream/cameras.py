@@ -2,15 +2,18 @@
 
 import base64
 import contextlib
+import hashlib
+import re
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Self, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 from bench.rtp import fragments, read_head
 from tests.integration.stream.clips import FPS, h264, jpegs
+from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, basic_auth, serve
 
 Units = Iterable[list[bytes]]
@@ -19,11 +22,13 @@ Lost = Callable[[int, int], bool]
 
 
 class Camera:
-    """A server on a free port of the loopback address; each connection is served by a thread of its own."""
+    """A server on a free port of a loopback address; each connection is served by a thread of its own."""
+
+    host: ClassVar[str] = "127.0.0.1"
 
     def __init__(self) -> None:
         self.stopped = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((self.host, 0))
         self.port: int = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
         self.connections = 0
@@ -85,12 +90,13 @@ class Framed(Camera):
 
 @dataclass
 class Mjpeg(Camera):
-    """HTTP multipart JPEG, with Basic authentication when there is a password."""
+    """HTTP multipart JPEG, with Basic authentication when there is a password; `wrong_logins` were refused."""
 
     messages: Callable[[], Iterator[bytes]]
     password: str = ""
     kind: str = "multipart/x-mixed-replace; boundary=frame"
     requests: list[str] = field(default_factory=list)
+    wrong_logins: int = 0
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -107,6 +113,7 @@ class Mjpeg(Camera):
             return
         pair = base64.b64encode(f"user:{self.password}".encode()).decode()
         if self.password and f"Basic {pair}" not in request:
+            self.wrong_logins += "\r\nAuthorization:" in request
             head = 'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm="c"\r\n'
             connection.sendall(f"{head}Content-Length: 0\r\nConnection: close\r\n\r\n".encode())
             return
@@ -123,11 +130,23 @@ class Mjpeg(Camera):
 
 
 class WebSocketCamera:
-    """JPEGs as binary messages, with Basic authentication when there is a password."""
+    """JPEGs as binary messages, with Basic authentication when there is a password; `wrong_logins` were refused."""
 
-    def __init__(self, messages: Callable[[], Iterator[bytes | str]], password: str = "") -> None:
+    def __init__(
+        self,
+        messages: Callable[[], Iterator[bytes | str]],
+        password: str = "",
+        process_request: Callable[[ServerConnection, Request], Response | None] | None = None,
+    ) -> None:
         self._messages = messages
-        asks = basic_auth(realm="c", credentials=("user", password)) if password else None
+        self.wrong_logins = 0
+
+        def is_right(user: str, given: str) -> bool:
+            right = (user, given) == ("user", password)
+            self.wrong_logins += not right
+            return right
+
+        asks = basic_auth(realm="c", check_credentials=is_right) if password else process_request
         self._server = serve(self._talk, "127.0.0.1", 0, compression=None, process_request=asks)
         self.port: int = self._server.socket.getsockname()[1]
         self.url = f"ws://127.0.0.1:{self.port}/live"
@@ -158,15 +177,21 @@ class Rtsp(Camera):
     units
         Access units, each a list of NAL units; sent at 25 per second.
     password
-        Asks for Basic authentication.
+        Asks for authentication.
+    challenges
+        The values of WWW-Authenticate; a login is accepted as Basic, or as Digest of RFC 2069 with MD5, if they ask it.
+    wrong_logins
+        Those that were refused.
     encoding
         What the SDP calls the codec.
     silent_after
         When the units are through, the connection stays open and nothing more is sent.
     refuses
         The status line's end by method, such as {"SETUP": "453 Not Enough Bandwidth"}.
-    redirects
-        Answers every DESCRIBE with its own address.
+    redirects_to
+        The address to which every DESCRIBE is redirected; empty: none is.
+    requests
+        The methods that it was asked for.
     interval_s
         Between two units.
     parameters
@@ -181,18 +206,21 @@ class Rtsp(Camera):
     silent_after: bool = False
     found: bool = True
     refuses: dict[str, str] = field(default_factory=dict)
-    redirects: bool = False
+    redirects_to: str = ""
+    requests: list[str] = field(default_factory=list)
     interval_s: float = 1 / FPS
     parameters: Sequence[bytes] = ()
     transports: list[str] = field(default_factory=list)
     lost: Lost = lambda _unit, _packet: False
+    challenges: Sequence[str] = ('Basic realm="cam"',)
+    wrong_logins: int = 0
 
     def __post_init__(self) -> None:
         super().__init__()
 
     @property
     def url(self) -> str:
-        return f"rtsp://127.0.0.1:{self.port}/cam"
+        return f"rtsp://{self.host}:{self.port}/cam"
 
     def serve(self, connection: socket.socket) -> None:
         send: Callable[[bytes], object] | None = None
@@ -200,6 +228,7 @@ class Rtsp(Camera):
             lines = request.split("\r\n")
             method = lines[0].split(" ")[0]
             headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:])}
+            self.requests.append(method)
             if method == "SETUP":
                 send = self._set_up(connection, headers["transport"])
             self._answer(connection, method, headers)
@@ -218,17 +247,16 @@ class Rtsp(Camera):
         return lambda packet: out.sendto(packet, ("127.0.0.1", port))
 
     def _answer(self, connection: socket.socket, method: str, headers: dict[str, str]) -> None:
-        pair = base64.b64encode(f"user:{self.password}".encode()).decode()
         head, body = f"CSeq: {headers['cseq']}\r\n", ""
         status = "200 OK"
         sets = ",".join(base64.b64encode(nal).decode() for nal in self.parameters)
         sprop = f";sprop-parameter-sets={sets}" if sets else ""
-        if self.password and method != "OPTIONS" and pair not in headers.get("authorization", ""):
-            status, head = "401 Unauthorized", head + 'WWW-Authenticate: Basic realm="cam"\r\n'
+        if self.password and method != "OPTIONS" and not self._knows(method, headers.get("authorization", "")):
+            status, head = "401 Unauthorized", head + "".join(f"WWW-Authenticate: {a}\r\n" for a in self.challenges)
         elif method in self.refuses:
             status = self.refuses[method]
-        elif self.redirects and method == "DESCRIBE":
-            status, head = "302 Found", f"{head}Location: {self.url}\r\n"
+        elif self.redirects_to and method == "DESCRIBE":
+            status, head = "302 Found", f"{head}Location: {self.redirects_to}\r\n"
         elif not self.found and method == "DESCRIBE":
             status = "404 Not Found"
         elif method == "DESCRIBE":
@@ -244,6 +272,23 @@ class Rtsp(Camera):
         elif method == "OPTIONS":
             head += "Public: DESCRIBE, SETUP, PLAY, TEARDOWN\r\n"
         connection.sendall(f"RTSP/1.0 {status}\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+
+    def _knows(self, method: str, authorization: str) -> bool:
+        scheme, _, value = authorization.partition(" ")
+        fields = dict(re.findall(r'(\w+)="([^"]*)"', value))
+
+        def md5(text: str) -> str:
+            return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+        middle = f":{fields.get('nonce')}:"
+        right = {
+            "Basic": value == base64.b64encode(f"user:{self.password}".encode()).decode(),
+            "Digest": fields.get("response")
+            == md5(md5(f"user:cam:{self.password}") + middle + md5(f"{method}:{fields.get('uri')}")),
+        }
+        knows = right.get(scheme, False) and any(one.startswith(scheme) for one in self.challenges)
+        self.wrong_logins += bool(authorization) and not knows
+        return knows
 
     def _play(self, send: Callable[[bytes], object]) -> None:
         number = 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from bench.h264 import encode
 from numpy.typing import NDArray
 
 FPS = 25
@@ -28,18 +29,8 @@ def h264(width: int, height: int, count: int, seed: int = 1) -> list[list[bytes]
 
 def encoded(frames: list[NDArray[np.uint8]], *, keyframes_every: int) -> list[list[bytes]]:
     """Encode frames as `h264` does, with another interval of keyframes."""
-    codec = av.CodecContext.create("libx264", "w")
-    codec.width, codec.height, codec.pix_fmt = frames[0].shape[1], frames[0].shape[0], "yuv420p"
-    codec.time_base, codec.framerate = Fraction(1, FPS), Fraction(FPS)
-    options = f"repeat-headers=1:keyint={keyframes_every}:scenecut=0"
-    codec.options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": options}
-    packets = []
-    for n, image in enumerate(frames):
-        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-        frame.pts = n
-        packets += codec.encode(frame)
-    packets += codec.encode(None)
-    return [_nal_units(bytes(packet)) for packet in packets]
+    parameters = f"repeat-headers=1:keyint={keyframes_every}:scenecut=0"
+    return encode(frames, FPS, {"preset": "ultrafast", "tune": "zerolatency", "x264-params": parameters})
 
 
 def decoded(units: list[list[bytes]]) -> list[av.VideoFrame]:
@@ -47,10 +38,6 @@ def decoded(units: list[list[bytes]]) -> list[av.VideoFrame]:
     codec = av.CodecContext.create("h264", "r")
     packets = [av.Packet(b"".join(b"\0\0\0\1" + unit for unit in frame)) for frame in units]
     return [frame for packet in [*packets, None] for frame in codec.decode(packet)]
-
-
-def _nal_units(data: bytes) -> list[bytes]:
-    return [unit.rstrip(b"\0") for unit in data.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1") if unit]
 
 
 def write_video(path: Path, width: int, height: int, count: int, codec: str = "libx264") -> Path:

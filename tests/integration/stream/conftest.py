@@ -12,7 +12,7 @@ def _short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (container, factory):
         monkeypatch.setattr(module, "RESPONSE_DEADLINE_S", 2.0)
     monkeypatch.setattr(container, "POLL_S", 0.5)
-    monkeypatch.setattr(liveness, "LEAST_STALL_S", 2.0)
+    monkeypatch.setattr(liveness, "MIN_STALL_S", 2.0)
     monkeypatch.setattr(liveness, "FIRST_STALL_S", 4.0)
     monkeypatch.setattr(liveness, "UNKNOWN_STALL_S", 4.0)
     monkeypatch.setattr(keyframes, "REPORT_AFTER_S", 2.0)

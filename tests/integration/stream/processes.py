@@ -17,6 +17,7 @@ from tests.support.waiting import wait_until
 from vigil_contracts import bus
 from vigil_contracts.events import CameraHeartbeat, Sighting, decode
 from vigil_contracts.ids import ResourceKey
+from vigil_runtime.bus import ensure_streams
 
 SITE = "lab"
 
@@ -83,7 +84,7 @@ class StreamProcess:
 
 
 class Bus:
-    """A subscriber that reads back what is stored."""
+    """A client that makes the streams, as identity does, and reads back what is stored."""
 
     def __init__(self, server: NatsServer) -> None:
         self._server = server
@@ -91,6 +92,7 @@ class Bus:
 
     async def __aenter__(self) -> "Bus":
         self.client = await nats.connect(self._server.url, token=self._server.token, max_reconnect_attempts=-1)
+        await ensure_streams(self.client.jetstream(), SITE)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -98,7 +100,7 @@ class Bus:
 
     async def sightings(self, key: ResourceKey) -> list[Sighting]:
         """Return all stored sighting events of a camera, in order."""
-        stream, subject = bus.event_stream(SITE).name, bus.bus_subject(SITE, bus.MessageKind.SIGHTING, key)
+        stream, subject = bus.sighting_stream(SITE).name, bus.bus_subject(SITE, bus.MessageKind.SIGHTING, key)
         jetstream = self.client.jetstream()
         try:
             info = await jetstream.stream_info(stream)

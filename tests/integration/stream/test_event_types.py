@@ -1,6 +1,7 @@
 """An event of another type than a sighting goes the same way: from an analysis through the journal to its subject."""
 
 import asyncio
+import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from tests.unit.stream.test_frame_pipeline import ALL, HERE, Camera, Story
 from vigil_contracts import bus
 from vigil_contracts.bus import MessageKind
 from vigil_contracts.ids import ResourceKey
-from vigil_runtime.bus import BusAddress
 from vigil_stream.analyses.analysis import Emit
 from vigil_stream.analyses.faces.events import sighting_event
 from vigil_stream.counters import Counters
@@ -50,18 +50,20 @@ async def test_an_event_of_another_type_reaches_its_subject(tmp_path: Path, own_
     for _ in range(3):
         camera.show(HERE)
     writer.write([sighting_event(one) for one in camera.events])
-    publisher = Publisher(journal, BusAddress(own_nats.url, own_nats.token, SITE), KEY, observer, asyncio.Event())
-    running = asyncio.create_task(publisher.run())
-    await eventually(lambda: journal.pending == 0, 20, "the bus has all events")
-
+    publisher = Publisher(journal, own_nats.address(SITE), KEY, observer, asyncio.Event())
     async with Bus(own_nats) as opened:
+        running = asyncio.create_task(publisher.run())
+        await eventually(lambda: journal.pending == 0, 20, "the bus has all events")
         jetstream, stream = opened.client.jetstream(), bus.event_stream(SITE).name
         alerts = [await jetstream.get_msg(stream, seq) for seq in (1, 2, 3)]
         sightings = [one.event_id for one in await opened.sightings(KEY)]
     assert sightings
     assert sightings == [one.event_id for one in camera.events]
     assert {alert.subject for alert in alerts} == {bus.bus_subject(SITE, MessageKind.ALERT, KEY)}
-    assert [alert.headers["Nats-Msg-Id"] for alert in alerts] == ["alert:1", "alert:2", "alert:3"]
+    sent = [dt.datetime.fromisoformat(alert.headers[bus.SENT_AT_HEADER]) for alert in alerts]
+    assert all(abs((alert.time - moment).total_seconds()) < 60 for alert, moment in zip(alerts, sent, strict=True))
+    ids = [alert.headers["Nats-Msg-Id"] for alert in alerts]
+    assert [one.removeprefix(f"{KEY.token}:").rpartition(":")[0] for one in ids] == ["alert:1", "alert:2", "alert:3"]
     assert {alert.data for alert in alerts} == {BODY}
     running.cancel()
     await asyncio.wait({running})

@@ -54,7 +54,7 @@ def slowly(frames: Iterator[bytes]) -> Iterator[bytes]:
 def test_slow_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     """One frame in 1.5 s where a fast camera may be silent for 1 s: with the limits of the product, one in 20 s."""
     monkeypatch.setattr(liveness, "UNKNOWN_STALL_S", 2.0)
-    monkeypatch.setattr(liveness, "LEAST_STALL_S", 1.0)
+    monkeypatch.setattr(liveness, "MIN_STALL_S", 1.0)
     units, messages = encoded(list(images(160, 96, 20)), keyframes_every=1), jpegs(160, 96, 20)
     cameras: dict[str, Any] = {
         "RTSP": Rtsp(lambda: iter(units), interval_s=SLOW_S),

@@ -16,9 +16,10 @@ from tests.support.servers import NatsServer, RtspServer, TritonServer
 from tests.support.shared import shared
 from tests.support.waiting import eventually
 
-from vigil_contracts.bus import event_stream
+from vigil_contracts.bus import sighting_stream
 from vigil_contracts.conditions import SourceReason
 from vigil_contracts.events import CameraState, CloseReason, Sighting, SightingState
+from vigil_runtime.bus import ensure_streams
 from vigil_stream import runner
 
 pytestmark = pytest.mark.integration
@@ -188,10 +189,12 @@ async def test_a_wrong_token_is_reported_as_such(
             process.kill()
 
 
-async def test_a_stream_that_was_removed_is_made_again(start: Start, bus: Bus) -> None:
+async def test_events_wait_while_the_stream_is_removed(start: Start, bus: Bus) -> None:
     process = start("clip", source=clip())
     await eventually(lambda: bus.sightings(process.key), 40, "sightings come")
-    await bus.client.jetstream().delete_stream(event_stream(SITE).name)
+    await bus.client.jetstream().delete_stream(sighting_stream(SITE).name)
+    await eventually(lambda: "which identity makes" in process.get("/readyz")[1], 40, "it reports that")
+    await ensure_streams(bus.client.jetstream(), SITE)
     await eventually(lambda: bus.sightings(process.key), 40, "sightings come again")
     await eventually(lambda: process.get("/readyz")[0] == 200, 20, "it is ready")
     assert process.end() == runner.EXIT_OK

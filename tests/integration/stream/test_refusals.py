@@ -57,13 +57,6 @@ def test_every_refusal_has_a_remedy() -> None:
         assert any(word in str(error) for word in ("check", "close", "set ", "take", "restart")), status
 
 
-def test_refusals_by_redirection_for_ever() -> None:
-    with Rtsp(list, redirects=True) as camera, watching("RTSP", camera.url) as watch:
-        wait_until(lambda: watch.errors, 10, "the loop is reported")
-        assert watch.errors[0].reason is REFUSED
-        assert "redirects more than 10 times" in str(watch.errors[0])
-
-
 def test_a_camera_that_is_silent_over_udp() -> None:
     camera = Rtsp(list, silent_after=True)
     with camera, watching("RTSP", camera.url, transport="UDP") as watch:

@@ -3,14 +3,17 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vigil_contracts.conditions import SourceReason
 from vigil_contracts.resources.camera import CameraSource, Decode
 from vigil_stream.capture import Sampler, SourceError, SourceInfo, Watchdog, make_source
+from vigil_stream.capture.credentials import held
 from vigil_stream.capture.liveness import Liveness
 from vigil_stream.capture.loop import CaptureLoop
+from vigil_stream.capture.retries import Retries
 from vigil_stream.capture.slot import Frame, ResultsReady, Slot, SourceLost
 
 AUTO = Decode()
@@ -22,6 +25,7 @@ class Watch:
     def __init__(self, fps: int) -> None:
         self.infos: list[SourceInfo] = []
         self.errors: list[SourceError] = []
+        self.waits_s: list[float] = []
         self.notices: list[tuple[SourceReason, str]] = []
         self.sizes: list[tuple[int, int]] = []
         self.has_ended = False
@@ -39,7 +43,7 @@ class Watch:
         self.sizes.append((width, height))
 
     def lost(self, error: SourceError, retry_in_s: float) -> None:
-        assert 0.4 <= retry_in_s <= 60
+        self.waits_s.append(retry_in_s)
         self.errors.append(error)
 
     def notice(self, reason: SourceReason, message: str) -> None:
@@ -83,7 +87,10 @@ def watching(
         )
 
     live = kind != "File"
-    loop = CaptureLoop(make, watch.slot, watch, watch.sampler, watch.watchdog, live=live, liveness=liveness)
+    retries = Retries(partial(held, credentials, spec))
+    loop = CaptureLoop(
+        make, watch.slot, watch, watch.sampler, watch.watchdog, live=live, liveness=liveness, retries=retries
+    )
     thread = threading.Thread(target=loop.run, args=(stop,), daemon=True)
     thread.start()
     try:

@@ -20,6 +20,8 @@ PACKAGES = {
 }
 """Program to Debian package."""
 IMAGE_PACKAGES = {"buildah": "buildah", "debootstrap": "debootstrap"}
+SERVER_PACKAGES = {"pgbouncer": "pgbouncer"}
+"""Of tests without a Kubernetes."""
 
 
 def cni_folder() -> Path:
@@ -42,8 +44,12 @@ def check_images() -> None:
 
 
 def missing_packages() -> list[str]:
-    """List the Debian packages that `check_node` and `check_images` would miss."""
-    wanted = [package for name, package in {**PACKAGES, **IMAGE_PACKAGES}.items() if shutil.which(name) is None]
+    """List the Debian packages that `check_node`, `check_images` and tests of servers would miss."""
+    wanted = [
+        package
+        for name, package in {**PACKAGES, **IMAGE_PACKAGES, **SERVER_PACKAGES}.items()
+        if shutil.which(name) is None
+    ]
     there = any((folder / "bridge").exists() for folder in CNI_FOLDERS)
     return wanted if there else [*wanted, CNI_PACKAGE]
 

@@ -22,6 +22,7 @@ from vigil_cli.supervisor import ProcessSpec, Supervisor
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import EnrolmentReport
 from vigil_contracts.resources import Site, check
+from vigil_runtime.bus_authority import BusAuthority
 from vigil_runtime.photos import Downloader
 from vigil_runtime.registry.client import RegistryClient
 from vigil_runtime.settings import parse_networks
@@ -169,11 +170,11 @@ def an_applier(
     listener = Listener(
         enrolled=lambda _, report: received.append(report),
         undeclared=lambda _, __: None,
-        erased=lambda _: None,
+        erased=lambda _, __: None,
         problem=lambda kind, key, problem: reported.append((kind, key, problem)),
         process_removed=lambda _: None,
     )
-    programs = Programs(folder, "hq", Addresses(1, "", (), 1, 1), Secrets("", "", "", ""))
+    programs = Programs(folder, "hq", Addresses(1, "", (), 1, 1), Secrets("", "", ""), BusAuthority.new())
     state = folder / "state"
     defects = Defects(state / "logs" / "defects.log", "vigil logs defects")
     enroller = Enroller(registry, downloader or Downloader(LOOPBACK))

@@ -30,6 +30,7 @@ from vigil_cli.standalone.desired import Desired, desired
 from vigil_cli.standalone.programs import Addresses, Programs
 from vigil_cli.standalone.state import Secrets
 from vigil_contracts.ids import ResourceKey
+from vigil_runtime.bus_authority import BusAuthority
 
 
 @pytest.fixture
@@ -238,10 +239,25 @@ async def test_a_reverted_change_is_sent_again(
 def test_a_camera_gets_its_credentials_as_they_are_in_the_secret(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(CAMERA)
     camera = desired(load([tmp_path]), "m@1").cameras[LOBBY]
-    programs = Programs(tmp_path, "hq", Addresses(1, "", (), 1, 1), Secrets("", "", "", ""))
+    programs = Programs(tmp_path, "hq", Addresses(1, "", (), 1, 1), Secrets("", "", ""), BusAuthority.new())
 
     spec = programs.stream(replace(camera, credentials={"username": b"viewer", "password": "ü".encode("latin-1")}))
 
     folder = Path(spec.env["VIGIL_SOURCE_CREDENTIALS_DIR"])
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == {"username": b"viewer", "password": b"\xfc"}
     assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
+
+
+def test_each_program_gets_its_own_identity_on_the_bus_only(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(CAMERA)
+    camera = desired(load([tmp_path]), "m@1").cameras[LOBBY]
+    programs = Programs(tmp_path, "hq", Addresses(1, "", (), 1, 1), Secrets("", "", ""), BusAuthority.new())
+
+    specs = [programs.identity(), programs.api(), programs.stream(camera)]
+
+    files = [Path(spec.env["VIGIL_NATS_CREDENTIALS"]) for spec in specs]
+    assert len({file.read_text() for file in files}) == len(specs)
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    for spec in (*specs, programs.migrate()):
+        assert "VIGIL_NATS_TOKEN" not in spec.env
+    assert not [name for name in programs.migrate().env if "NATS" in name], "the migration does not use the bus"

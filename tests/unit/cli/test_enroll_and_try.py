@@ -1,6 +1,8 @@
 """`vigil enroll` writes what `vigil up` reads; `vigil try` finds a person in a photo. With real models and faces."""
 
 import hashlib
+import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,24 @@ def test_an_enrolled_person_is_a_manifest_that_up_reads(tmp_path: Path) -> None:
     subject = load([tmp_path / "lin.yaml"]).subjects[ResourceKey("default", "lin-manuel-miranda")].resource
     assert subject.spec.photos[0].url == f"file:{photo.name}"
     assert subject.spec.photos[0].sha256 == hashlib.sha256(photo.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "words"),
+    [
+        (os.fsdecode(b"caf\xe9.jpg"), "Ann", "the file name is not UTF-8; rename it."),
+        ("a\nb.jpg", "Ann", "its path holds a line break or the like; rename it."),
+        ("a.jpg", "Ann\0Smith", "cannot be shown as it is"),
+        ("a.jpg", " ", "cannot be shown as it is"),
+        ("a.jpg", "Ann \u202e", "cannot be shown as it is"),
+    ],
+)
+def test_text_and_moments_of_a_photo_and_a_name(tmp_path: Path, file: str, name: str, words: str) -> None:
+    """Refused at once with a sentence, before a model is fetched."""
+    (tmp_path / file).write_bytes(b"a photo")
+    with pytest.raises(CommandError, match=re.escape(words)):
+        enroll.run(EnrollRequest((tmp_path / file,), name, tmp_path / "ann.yaml", "no such pack"))
+    assert not (tmp_path / "ann.yaml").exists()
 
 
 def test_photos_that_will_be_refused_are_omitted_with_a_reason(

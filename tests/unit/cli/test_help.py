@@ -79,9 +79,12 @@ def test_the_fields_of_the_status_as_json_are_these() -> None:
     }
 
     top = sorted(StatusReport.model_json_schema(by_alias=True)["properties"])
-    assert top == ["apiUrl", "cameras", "error", "lookalikes", "pid", "processes", "sightings", "site", "subjects"]
+    assert top == [
+        "apiUrl", "cameras", "error", "lookalikes", "pid", "processes", "sightings", "site", "subjects", "unapplied",
+    ]  # fmt: skip
     assert fields == {
-        "CameraReport": ["heartbeat", "name", "namespace", "sourceType", "suspended"],
+        "CameraReport": ["conditions", "heartbeat", "name", "namespace", "sourceType", "suspended"],
+        "ConditionReport": ["message", "reason", "status", "type"],
         "CountersReport": ["framesLeftOut"],
         "HeartbeatReport": [
             "analysedFps", "capturedFps", "counters", "fitness", "fitnessMessage", "latencyP95Ms", "message", "reason",
@@ -93,6 +96,7 @@ def test_the_fields_of_the_status_as_json_are_these() -> None:
         "PhotoReport": ["accepted", "message", "name", "reason"],
         "ProcessReport": ["name", "pid", "starts", "state"],
         "ResourceName": ["name", "namespace"],
-        "SightingReport": ["camera", "id", "identity", "lastSeenAt", "openedAt", "state"],
-        "SubjectReport": ["active", "displayName", "enrolled", "name", "namespace", "photos"],
+        "SightingReport": ["camera", "id", "identity", "lastSeenAt", "openedAt", "state", "still"],
+        "SubjectReport": ["active", "displayName", "enrolled", "name", "namespace", "photos", "why"],
+        "UnappliedReport": ["file", "line", "reason", "resource"],
     }  # fmt: skip

@@ -1,5 +1,6 @@
 """Logs are shown as a person reads them."""
 
+import json
 import time
 
 import pytest
@@ -34,3 +35,22 @@ def test_a_line_is_shown_for_people(line: str, shown: str, monkeypatch: pytest.M
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("process", "field", "shown"),
+    [
+        ("identity", {"camera": "default/lobby"}, True),
+        ("stream-default_lobby", {"camera": "default/lobby"}, False),
+        ("stream-default_lobby", {"camera": "default/gate"}, True),
+        ("identity", {"program": "identity"}, False),
+        ("stream-default_lobby", {"program": "stream"}, False),
+        ("api", {"program": "identity"}, True),
+        ("identity", {"counts": {"rows": 1}}, True),
+    ],
+)
+def test_no_field_of_a_line_is_dropped(process: str, field: dict[str, object], shown: bool) -> None:
+    """But what the name of the process states already."""
+    line = json.dumps({"timestamp": "2026-01-02T03:04:05Z", "level": "info", "event": "e", **field})
+    (name,) = field
+    assert (f"{name}=" in for_people(line, process).plain) is shown

@@ -1,13 +1,17 @@
 """A state folder: its lock, its secrets, and clear errors when it cannot be used."""
 
 import asyncio
+import json
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from tests.support.waiting import eventually
 
+from vigil_cli.commands import down
 from vigil_cli.commands.doctor import examine
 from vigil_cli.commands.up import webcam
 from vigil_cli.dashboard import DashboardState
@@ -23,7 +27,21 @@ def test_secrets_are_made_once_and_for_the_owner_only(tmp_path: Path) -> None:
 
     assert folder.secrets() == first
     assert (tmp_path / "secrets.json").stat().st_mode & 0o077 == 0
-    assert len({first.nats, first.database, first.registry, first.api}) == 4
+    assert len({first.database, first.registry, first.api}) == 3
+
+
+def test_secrets_of_an_earlier_version_are_kept(tmp_path: Path) -> None:
+    """The password of the database is one of them; that version had a token for all on the bus too."""
+    first = StateFolder(tmp_path).secrets()
+    file = tmp_path / "secrets.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "nats": "former"}))
+    assert StateFolder(tmp_path).secrets() == first
+
+
+def test_the_keys_of_the_bus_are_made_once_for_the_owner(tmp_path: Path) -> None:
+    first = StateFolder(tmp_path).bus_authority().to_json()
+    assert StateFolder(tmp_path).bus_authority().to_json() == first
+    assert (tmp_path / "bus-keys.json").stat().st_mode & 0o077 == 0
 
 
 def test_a_second_user_of_the_folder_is_refused(tmp_path: Path) -> None:
@@ -33,6 +51,36 @@ def test_a_second_user_of_the_folder_is_refused(tmp_path: Path) -> None:
             pass
 
     assert not StateFolder(tmp_path).is_locked
+
+
+STARTING = """
+import sys, time
+from pathlib import Path
+from vigil_cli.standalone.state import StateFolder
+with StateFolder(Path(sys.argv[1])).locked():
+    print("starting", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_down_ends_a_vigil_that_is_still_starting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    process = subprocess.Popen([sys.executable, "-c", STARTING, str(tmp_path)], stdout=subprocess.PIPE)
+    waiter = threading.Thread(target=process.wait)  # as a shell does: it leaves no zombie
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == b"starting\n"
+        waiter.start()
+        assert StateFolder(tmp_path).running() is None
+        down.run(tmp_path)
+    finally:
+        process.kill()
+        waiter.join()
+        process.stdout.close()
+    assert process.returncode == -signal.SIGTERM
+    assert "Stopped" in capsys.readouterr().out
+    assert StateFolder(tmp_path).holder is None
+    down.run(tmp_path)
+    assert "No Vigil runs" in capsys.readouterr().out
 
 
 def test_a_process_that_ended_is_not_taken_for_a_running_one(tmp_path: Path) -> None:
@@ -54,7 +102,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
 
 
 def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "LEAST_FREE", 1 << 60)
+    monkeypatch.setattr(state, "MIN_FREE", 1 << 60)
 
     with pytest.raises(CommandError, match="is full"):
         StateFolder(tmp_path).create()
@@ -70,13 +118,13 @@ async def test_a_full_disk_is_shown_while_it_is_full(tmp_path: Path, monkeypatch
 
     dashboard = DashboardState(emit=lambda _, line: lines.append(line))
     monkeypatch.setattr(disk, "POLL_S", 0.01)
-    monkeypatch.setattr(state, "LEAST_FREE", 1 << 60)
+    monkeypatch.setattr(state, "MIN_FREE", 1 << 60)
     task = asyncio.create_task(disk.watch_disk(StateFolder(tmp_path), dashboard, restart))
     await eventually(lambda: "disk" in dashboard.notices, 10, "the dashboard shows it")
     assert "MiB left: free" in dashboard.notices["disk"][1]
     assert StateFolder(tmp_path).disk_error()
 
-    monkeypatch.setattr(state, "LEAST_FREE", 0)
+    monkeypatch.setattr(state, "MIN_FREE", 0)
 
     await eventually(lambda: "disk" not in dashboard.notices, 10, "the dashboard shows it no longer")
     await eventually(lambda: restarts, 10, "NATS is restarted")

@@ -42,6 +42,19 @@ def parsed(arguments: list[str]) -> UpRequest:
     return requests[0]
 
 
+@pytest.mark.parametrize(
+    "url", ["nonsense", "http://", "http://q:0", "http://q:99999", "qdrant:6333", "http://[q", "http://a b"]
+)
+def test_a_qdrant_address_that_is_none_is_refused_at_once(url: str) -> None:
+    with pytest.raises(CommandError, match=r"^VIGIL_QDRANT_URL is not the address of a server; write one such as"):
+        up.check_qdrant(url)
+
+
+@pytest.mark.parametrize("url", ["", "http://qdrant:6333", "https://[::1]:6333/prefix"])
+def test_a_qdrant_address_that_can_be_one_is_used(url: str) -> None:
+    up.check_qdrant(url)
+
+
 def test_networks_of_photos_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIGIL_PHOTO_NETWORKS", "10.20.0.0/16, fd00::/8")
 

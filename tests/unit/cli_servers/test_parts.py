@@ -155,7 +155,7 @@ def test_a_proxy_of_the_environment_is_not_used_for_loopback() -> None:
 
 def test_a_server_does_not_start_on_a_taken_port(tmp_path: Path) -> None:
     with taken() as port, pytest.raises(StartError, match=f"Port {port} for nats is taken"):
-        nats.nats(tmp_path, port, "token").before_start()
+        nats.nats(tmp_path, port, nats.token_for_all("token")).before_start()
 
 
 def test_a_damaged_port_file_is_made_anew(tmp_path: Path) -> None:

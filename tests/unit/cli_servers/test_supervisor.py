@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.support.waiting import eventually
 
-from vigil_cli.supervisor import ProcessSpec, ProcessState, ProcessStatus, StartError, Supervisor
+from vigil_cli.supervisor import ProcessSpec, ProcessState, ProcessStatus, StartError, Supervisor, child
 from vigil_cli.supervisor.orphans import find_process
 
 
@@ -47,6 +47,23 @@ def history() -> History:
 async def supervisor(tmp_path: Path, history: History) -> AsyncIterator[Supervisor]:
     async with Supervisor(tmp_path, history) as made:
         yield made
+
+
+async def test_a_hung_child_is_not_shown_as_ready(
+    supervisor: Supervisor, history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not ended: it may only be slow."""
+    monkeypatch.setattr(child, "WATCH_S", 0.05)
+    responds = tmp_path / "responds"
+    responds.touch()
+    supervisor.add(sleeper("a", ready=responds.exists))
+    await supervisor.wait_ready(["a"], 10)
+    responds.unlink()
+    await eventually(lambda: supervisor.statuses["a"].state == "NotResponding", 10, "it is shown as hung")
+    responds.touch()
+    await eventually(lambda: supervisor.statuses["a"].state == "Ready", 10, "it is ready again")
+    assert supervisor.statuses["a"].starts == 1
+    assert [state for state in history.states("a") if state == "NotResponding"] == ["NotResponding"]
 
 
 async def test_a_killed_child_is_started_again(supervisor: Supervisor) -> None:

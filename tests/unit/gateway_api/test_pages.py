@@ -14,6 +14,7 @@ from vigil_gateway.handlers.graphql.event_types import sighting_event
 from vigil_gateway.handlers.graphql.filters import CameraKey, SightingFilter, SubjectKey, check_filter
 from vigil_gateway.handlers.graphql.nodes import Camera
 from vigil_gateway.handlers.graphql.pages import PageRequest, page, page_request
+from vigil_gateway.storage.postgres.sighting_reader import SightingPosition
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ from vigil_gateway.handlers.graphql.pages import PageRequest, page, page_request
         ({"first": -5}, "a page of -5 entries was asked for; ask for 1 to 200"),
         ({"first": 1, "last": 1}, "`first` and `last` were both given"),
         ({"after": "nonsense"}, "cannot be used"),
-        ({"before": cursors.encode_event(7)}, "of an event of the subscription"),
+        ({"before": cursors.encode_event(cursors.EventCursor(7))}, "of an event of the subscription"),
     ],
 )
 def test_absurd_pages_are_refused(arguments: dict[str, Any], reason: str) -> None:
@@ -85,8 +86,17 @@ def test_wrong_filters_are_refused(given: SightingFilter, reason: str) -> None:
     assert len(refused.value.message) < 300
 
 
+@pytest.mark.parametrize("still", [True, False])
+def test_photos_are_left_out_or_asked_for(*, still: bool) -> None:
+    event = sighting_event(a_match(still=still), "0" * 12)
+    assert check_filter(SightingFilter(still=still))(event)
+    assert not check_filter(SightingFilter(still=not still))(event)
+    assert check_filter(SightingFilter())(event)
+
+
 def test_a_sightings_cursor_holds_its_moment() -> None:
-    assert cursors.decode_sighting(cursors.encode_sighting(sighting_id := new_sighting_id())) == sighting_id
+    position = SightingPosition.claimed(new_sighting_id())
+    assert cursors.decode_sighting(cursors.encode_sighting(position)) == position
 
 
 @pytest.mark.parametrize(
@@ -104,7 +114,7 @@ def test_a_correction_reaches_those_who_got_the_name(given: SightingFilter, *, f
     named = a_match(who="ada")
     nobody = named.identity.model_copy(update={"status": IdentityStatus.UNKNOWN, "subject": None})
     correction = named.model_copy(update={"identity": nobody, "previous": named.identity.subject})
-    assert check_filter(given)(sighting_event(correction)) is fits
+    assert check_filter(given)(sighting_event(correction, "0" * 12)) is fits
     assert not check_filter(SightingFilter(subjects=[SubjectKey(name="ada")]))(
-        sighting_event(named.model_copy(update={"identity": nobody}))
+        sighting_event(named.model_copy(update={"identity": nobody}), "0" * 12)
     )

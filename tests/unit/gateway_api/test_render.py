@@ -65,7 +65,7 @@ def acquire(
 
 
 def an_event(seq: int = 1) -> SightingEvent:
-    return sighting_event(a_match(who="ada").model_copy(update={"seq": seq}))
+    return sighting_event(a_match(who="ada").model_copy(update={"seq": seq}), "0" * 12)
 
 
 @given(PRINCIPALS, PRINCIPALS)

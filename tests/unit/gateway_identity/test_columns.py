@@ -64,7 +64,8 @@ def test_a_row_is_read_as_it_was_written(row: Thing, values: tuple[Any, ...]) ->
     assert THINGS.read({**dict(zip(THINGS.names, values, strict=True)), "answer": 42}) == row
 
 
-def test_a_sighting_survives_its_row() -> None:
+@pytest.mark.parametrize("moved", [None, dt.datetime(2026, 1, 1, tzinfo=dt.UTC)])
+def test_a_sighting_survives_its_row(moved: dt.datetime | None) -> None:
     sighting_id = new_sighting_id()
     opened = sighting_time(sighting_id)
     sighting = events.Sighting(
@@ -78,7 +79,12 @@ def test_a_sighting_survives_its_row() -> None:
         closed_at=opened,
         close_reason=events.CloseReason.LEFT,
         frames=7,
+        still=True,
         box=events.Box(x=0.1, y=0.2, width=0.3, height=0.4),
+        received_at=opened,
+        clock_offset_ms=-1.5,
+        bounded_opened_at=moved,
+        opened_not_before=moved,
     )
     who = events.Identity(
         status=events.IdentityStatus.KNOWN,

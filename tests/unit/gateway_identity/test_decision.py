@@ -7,12 +7,13 @@ import pytest
 from vigil_contracts import events
 from vigil_contracts.events import IdentityReason, IdentityStatus
 from vigil_contracts.ids import new_sighting_id
-from vigil_gateway.identity.decision import Shots, decide, needs_wider_search, probe, undetermined
+from vigil_gateway.identity.decision import Shots, Times, decide, needs_wider_search, probe, undetermined
 from vigil_gateway.services.model import Model
 from vigil_gateway.storage.postgres.resource_rows import SubjectRow
 from vigil_gateway.storage.qdrant.gallery import Neighbour, Neighbours, by_subject
 
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+TIMES = Times(NOW, NOW, NOW)
 MODEL = Model("net@0123456789ab", 4, 0.4, 0.05)
 ANN, BOB, EVE = (uuid.UUID(int=number) for number in (1, 2, 3))
 
@@ -30,6 +31,7 @@ def subject(one: uuid.UUID, **window: dt.datetime | None) -> SubjectRow:
         active_until=window.get("ends"),
         created_at=NOW,
         updated_at=NOW,
+        granted_at=window.get("granted"),
     )
 
 
@@ -54,7 +56,7 @@ EVERYBODY = {one: subject(one) for one in (ANN, BOB, EVE)}
     ],
 )
 def test_the_threshold_and_the_margin_decide(found: Neighbours, threshold: float | None, who: uuid.UUID | None) -> None:
-    decision = decide(found, EVERYBODY, MODEL, threshold, NOW)
+    decision = decide(found, EVERYBODY, MODEL, threshold, TIMES)
     named = decision.identity.subject
     assert (named and named.subject_id) == who
     assert decision.identity.status is (IdentityStatus.KNOWN if who else IdentityStatus.UNKNOWN)
@@ -73,7 +75,7 @@ def test_the_threshold_and_the_margin_decide(found: Neighbours, threshold: float
 )
 def test_case_one_person_twice_the_sighting_says_why(found: Neighbours, reason: IdentityReason) -> None:
     """Case one-person-twice: an unknown sighting of somebody enrolled under two names is ambiguous."""
-    identity = decide(found, EVERYBODY, MODEL, None, NOW).identity
+    identity = decide(found, EVERYBODY, MODEL, None, TIMES).identity
     assert identity.reason is reason
     stored = identity.model_copy(update={"reason": None})
     assert stored.derive_reason() is reason
@@ -86,7 +88,7 @@ def test_a_sighting_without_a_face_says_so() -> None:
 
 def test_a_subject_below_the_threshold_is_not_named() -> None:
     """Its similarity is reported."""
-    decision = decide(near((ANN, 0.3), (BOB, 0.2)), EVERYBODY, MODEL, None, NOW)
+    decision = decide(near((ANN, 0.3), (BOB, 0.2)), EVERYBODY, MODEL, None, TIMES)
     assert (decision.nearest, decision.runner_up) == (ANN, BOB)
     assert (decision.identity.similarity, decision.identity.runner_up_similarity) == (0.3, 0.2)
     assert decision.identity.subject is None
@@ -96,14 +98,43 @@ def test_an_inactive_subject_is_ignored() -> None:
     """It neither wins nor counts for the margin."""
     hour = dt.timedelta(hours=1)
     people = {ANN: subject(ANN), BOB: subject(BOB, ends=NOW), EVE: subject(EVE, begins=NOW + hour)}
-    decision = decide(near((BOB, 0.9), (EVE, 0.8), (ANN, 0.79)), people, MODEL, None, NOW)
+    decision = decide(near((BOB, 0.9), (EVE, 0.8), (ANN, 0.79)), people, MODEL, None, TIMES)
     assert decision.nearest == ANN
     assert decision.identity.status is IdentityStatus.KNOWN
 
 
+HOUR = dt.timedelta(hours=1)
+SEEN = NOW - 6 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("window", "named"),
+    [
+        ({"begins": SEEN}, True),
+        ({"begins": SEEN + HOUR}, False),
+        ({"begins": SEEN, "ends": NOW + HOUR}, True),
+        ({"ends": NOW}, False),
+        ({"ends": SEEN + HOUR}, False),
+        ({"granted": SEEN - HOUR}, True),
+        ({"granted": SEEN + HOUR}, False),
+    ],
+)
+def test_a_name_needs_validity_when_seen_and_when_decided(window: dict[str, dt.datetime], *, named: bool) -> None:
+    """The event is decided six hours after the person was seen."""
+    times = Times(SEEN, SEEN + dt.timedelta(minutes=1), NOW)
+    decision = decide(near((ANN, 0.9)), {ANN: subject(ANN, **window)}, MODEL, None, times)
+    assert (decision.identity.subject is not None) is named
+
+
+def test_a_clock_that_is_ahead_names_nobody_whose_validity_ends() -> None:
+    times = Times(NOW + HOUR, NOW + HOUR, NOW)
+    decision = decide(near((ANN, 0.9)), {ANN: subject(ANN, ends=NOW + HOUR / 2)}, MODEL, None, times)
+    assert decision.identity.status is IdentityStatus.UNKNOWN
+
+
 @pytest.mark.parametrize(("complete", "wider"), [(True, False), (False, True)])
 def test_a_wider_search_is_needed_only_when_the_gallery_has_more(*, complete: bool, wider: bool) -> None:
-    assert needs_wider_search(near((ANN, 0.9), complete=complete), {ANN: subject(ANN)}, NOW) is wider
+    assert needs_wider_search(near((ANN, 0.9), complete=complete), {ANN: subject(ANN)}, TIMES) is wider
 
 
 def test_each_subject_counts_once_with_its_nearest_photo() -> None:
@@ -198,7 +229,7 @@ LIMITED = Model("net@0123456789ab", 4, 0.4, 0.05, same_person=0.5, other_person=
 def test_shots_that_contradict_are_not_pooled_into_a_name(
     case: str, agreement: float, shots: tuple[Neighbours, ...], who: uuid.UUID | None
 ) -> None:
-    decided = decide(near((ANN, 0.55)), EVERYBODY, LIMITED, None, NOW, Shots(agreement, shots))
+    decided = decide(near((ANN, 0.55)), EVERYBODY, LIMITED, None, TIMES, Shots(agreement, shots))
     named = decided.identity.subject
     assert (named and named.subject_id) == who, case
     assert decided.identity.reason is (IdentityReason.RECOGNISED if who else IdentityReason.SHOTS_DISAGREE), case

@@ -20,7 +20,7 @@ from vigil_gateway.services.retention import Retention
 from vigil_gateway.storage.postgres.event_log import EventLog
 from vigil_gateway.storage.postgres.resource_reader import SubjectReader
 from vigil_gateway.storage.postgres.sighting_reader import SightingQuery, SightingReader
-from vigil_runtime.bus import BusAddress
+from vigil_runtime.bus_address import BusAddress, BusCredentials
 
 NOBODY = system("nobody")
 NOTHING: Any = None
@@ -29,7 +29,7 @@ NOTHING: Any = None
 KEY, ID = ResourceKey("default", "ann"), uuid.uuid4()
 
 
-BUS = SiteBus(BusAddress("nats://127.0.0.1:9", None, "home"), "test")
+BUS = SiteBus(BusAddress("nats://127.0.0.1:9", BusCredentials(), "home"), "test")
 ENROLMENT = Enroller(NOTHING, NOTHING, NOTHING, NOTHING, NOTHING, NOTHING)
 ERASER = Eraser(NOTHING, NOTHING, NOTHING)
 GALLERY = GallerySync(NOTHING, NOTHING, NOTHING)
@@ -38,6 +38,7 @@ CALLS: dict[str, Callable[[], Awaitable[object]]] = {
     "enrolment.stored": lambda: ENROLMENT.stored(NOBODY, KEY),
     "enrolment.claim": lambda: ENROLMENT.claim(NOBODY, KEY, ID, ID),
     "eraser.erase_subject": lambda: ERASER.erase_subject(NOBODY, KEY),
+    "eraser.apply_tombstones": lambda: ERASER.apply_tombstones(NOBODY),
     "eraser.receipt": lambda: ERASER.receipt(NOBODY, ID),
     "gallery.follow": lambda: GALLERY.follow(NOBODY, NOTHING, ID),
     "gallery.remove": lambda: GALLERY.remove(NOBODY, ID),
@@ -45,7 +46,7 @@ CALLS: dict[str, Callable[[], Awaitable[object]]] = {
     "gallery.repair": lambda: GALLERY.repair(NOBODY),
     "inventory.page": lambda: Inventory(NOTHING).page(NOBODY, "subjects", None),
     "relay.run": lambda: Relay(NOBODY, NOTHING, NOTHING, NOTHING, NOTHING).run(),
-    "retention.enforce": lambda: Retention(NOBODY, NOTHING, BUS, NOTHING).enforce(),
+    "retention.enforce": lambda: Retention(NOBODY, NOTHING, BUS, NOTHING, NOTHING).enforce(),
     "housekeeping": lambda: housekeeping.do_upkeep(NOBODY, NOTHING),
     "event_log": lambda: EventLog(NOTHING, NOBODY).events_after(0, 1),
     "sightings.page": lambda: SightingReader(NOTHING).page(NOBODY, SightingQuery(limit=1)),

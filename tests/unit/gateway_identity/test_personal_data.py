@@ -14,20 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from vigil_gateway import personal_data
+from vigil_gateway.personal_data import Kind
+
 GATEWAY = Path(str(files("vigil_gateway")))
 STATEMENTS = GATEWAY / "storage" / "postgres"
 READERS = ("event_log", "resource_reader", "sighting_reader")
-PERSONAL = {
-    "sightings",
-    "sighting_revisions",
-    "matches",
-    "subjects",
-    "subject_photos",
-    "subject_embeddings",
-    "events",
-    "rejected_events",
-    "erasures",
-}
+PERSONAL = {store.name for store in personal_data.of_kind(Kind.TABLE)}
 TABLE = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE)\s+(\w+)|\.(?:insert|upsert)\(['\"](\w+)")
 IMPERSONAL = re.compile(r"SELECT (?:count\(\*\)|min\(seq\)|EXISTS \(SELECT FROM)")
 """A number, or whether there is any row."""

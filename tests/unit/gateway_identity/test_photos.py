@@ -6,7 +6,7 @@ from vigil_contracts.registry import PhotoReason
 from vigil_gateway.services.photos import refused, same_person
 from vigil_gateway.storage.postgres.resource_rows import PhotoRow
 
-LEAST = 0.4
+MIN_SIMILARITY = 0.4
 
 
 def photo(name: str, vector: list[float]) -> PhotoRow:
@@ -45,7 +45,7 @@ MALLORY = [0, 0, 1.0]
 )
 def test_only_photos_of_one_person_are_accepted(vectors: list[list[float]], accepted: list[bool]) -> None:
     """Of the one whom most of the photos show."""
-    assessed = same_person([photo(f"p{n}", vector) for n, vector in enumerate(vectors)], LEAST)
+    assessed = same_person([photo(f"p{n}", vector) for n, vector in enumerate(vectors)], MIN_SIMILARITY)
     assert [one.accepted for one in assessed] == accepted
     for one in assessed:
         assert (one.vector is not None) == one.accepted
@@ -56,5 +56,5 @@ def test_only_photos_of_one_person_are_accepted(vectors: list[list[float]], acce
 
 def test_refused_photos_are_not_compared() -> None:
     bad = refused("bad", PhotoReason.MISSING, "not sent")
-    assert same_person([bad, photo("a", ANN)], LEAST)[0] is bad
-    assert same_person([bad, photo("a", ANN)], LEAST)[1].accepted
+    assert same_person([bad, photo("a", ANN)], MIN_SIMILARITY)[0] is bad
+    assert same_person([bad, photo("a", ANN)], MIN_SIMILARITY)[1].accepted

@@ -33,7 +33,11 @@ def test_the_required_variables_suffice(monkeypatch: pytest.MonkeyPatch) -> None
         ({"HTTP_PORT": "99999"}, "VIGIL_HTTP_PORT"),
         ({"QDRANT_PATH": None}, "either VIGIL_QDRANT_URL"),
         ({"QDRANT_URL": "http://q:6333"}, "either VIGIL_QDRANT_URL"),
+        ({"QDRANT_PATH": None, "QDRANT_URL": "nonsense"}, "VIGIL_QDRANT_URL"),
+        ({"QDRANT_PATH": None, "QDRANT_URL": "http://q:99999"}, "VIGIL_QDRANT_URL"),
         ({"TRITON_URLS": " , "}, "VIGIL_TRITON_URLS"),
+        ({"SIGHTING_RETENTION": "for ever"}, "VIGIL_SIGHTING_RETENTION"),
+        ({"SIGHTING_RETENTION": "0d"}, "VIGIL_SIGHTING_RETENTION"),
     ],
 )
 def test_each_invalid_variable_is_named_and_no_value(

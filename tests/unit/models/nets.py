@@ -180,5 +180,5 @@ def write_pack(name: str, folder: Path) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
     pack = catalogue.load().pack(name)
     scrfd_flattened(folder / pack.detector.file, seed=1)
-    arcface(folder / pack.recogniser.file, seed=2)
+    arcface(folder / pack.embedder.file, seed=2)
     return sums(folder)

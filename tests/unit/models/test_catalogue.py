@@ -69,8 +69,8 @@ def test_thresholds_are_in_order(name: str) -> None:
     pack = KNOWN.pack(name)
     assert isinstance(pack.detector, Detector)
     assert 0 < pack.detector.score_threshold_permille < 1000
-    assert 0 < pack.recogniser.match_margin_permille < pack.recogniser.match_threshold_permille < 1000
-    assert 0 < pack.recogniser.other_person_permille <= pack.recogniser.same_person_permille < 1000
+    assert 0 < pack.embedder.match_margin_permille < pack.embedder.match_threshold_permille < 1000
+    assert 0 < pack.embedder.other_person_permille <= pack.embedder.same_person_permille < 1000
 
 
 def test_the_error_of_an_unknown_pack_lists_the_packs() -> None:

@@ -33,7 +33,7 @@ def _parsed(name: str, target: Target) -> list[model_config_pb2.ModelConfig]:
 
 @pytest.mark.parametrize("target", list(Target))
 def test_clients_find_all_they_need_in_the_parameters(target: Target) -> None:
-    detector, recogniser = _parsed("open", target)
+    detector, embedder = _parsed("open", target)
     assert {key: value.string_value for key, value in detector.parameters.items()} == {
         "vigil_model_id": "yunet_2023mar_int8bq@000000000000",
         "score_threshold_permille": "700",
@@ -42,7 +42,7 @@ def test_clients_find_all_they_need_in_the_parameters(target: Target) -> None:
         "top_k": "128",
         "input_multiple": "32",
     }
-    assert {key: value.string_value for key, value in recogniser.parameters.items()} == {
+    assert {key: value.string_value for key, value in embedder.parameters.items()} == {
         "vigil_model_id": "sface_2021dec_int8bq@000000000000",
         "embedding_size": "128",
         "match_threshold_permille": "420",
@@ -88,10 +88,10 @@ def test_a_cpu_gets_one_request_at_a_time_per_instance() -> None:
 
 
 def test_what_was_measured_of_a_detector_is_one_more_parameter() -> None:
-    detector, recogniser = catalogue.load().pack("open").models
+    detector, embedder = catalogue.load().pack("open").models
     plain = config.render(detector, Target.CPU_PYTHON, "d@1", 2)
     measured = config.render(detector, Target.CPU_PYTHON, "d@1", 2, reference_ms=9.4704)
     assert measured == plain + 'parameters { key: "vigil_reference_ms" value: { string_value: "9.470" } }\n'
-    assert config.render(recogniser, Target.CPU_PYTHON, "r@1", 2) == config.render(
-        recogniser, Target.CPU_PYTHON, "r@1", 2, reference_ms=9.47
+    assert config.render(embedder, Target.CPU_PYTHON, "r@1", 2) == config.render(
+        embedder, Target.CPU_PYTHON, "r@1", 2, reference_ms=9.47
     )

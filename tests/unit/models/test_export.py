@@ -169,9 +169,9 @@ def test_packs_of_insightface_layouts_are_exported_whole(pack: str, target: api.
     sums = nets.write_pack(pack, tmp_path / "in")
     out = tmp_path / "out"
     manifest = api.export_pack(pack, tmp_path / "in", target, out, sha256s=sums, instances=2)
-    detector, recogniser = manifest.models
+    detector, embedder = manifest.models
     assert detector.model_id == f"{load().pack(pack).detector.name}@{sums[load().pack(pack).detector.file][:12]}"
-    assert recogniser.parameters["embedding_size"] == "512"
+    assert embedder.parameters["embedding_size"] == "512"
     assert (out / "face_detection/1/model.py").exists() is (target is api.Target.CPU_PYTHON)
     assert json.loads((out / "manifest.json").read_text())["models"][0]["proofs"]
     assert api.verify_repository(out) == manifest

@@ -147,7 +147,7 @@ WEIGHTS = b"weights" * 1000
 
 
 def _pack(*sources: WheelSource | ArchiveSource, name: str = "scrfd_10g_bnkps") -> Pack:
-    """Make a pack whose detector comes from the given sources; its recogniser is the same file."""
+    """Make a pack whose detector comes from the given sources; its embedder is the same file."""
     digest = hashlib.sha256(WEIGHTS).hexdigest()
     known = catalogue.load().pack("buffalo_l")
 
@@ -156,9 +156,7 @@ def _pack(*sources: WheelSource | ArchiveSource, name: str = "scrfd_10g_bnkps") 
             update={"sources": sources, "bytes": len(WEIGHTS), "sha256": digest, "file": "small.onnx"}
         )
 
-    return known.model_copy(
-        update={"name": name, "detector": small(known.detector), "recogniser": small(known.recogniser)}
-    )
+    return known.model_copy(update={"name": name, "detector": small(known.detector), "embedder": small(known.embedder)})
 
 
 def _zip(member: str, content: bytes) -> bytes:

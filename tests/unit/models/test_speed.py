@@ -31,11 +31,11 @@ def _graph(height: int | str, width: int | str) -> onnx.ModelProto:
 def test_the_gateway_reads_what_the_export_measured(tmp_path: Path) -> None:
     sums = nets.write_pack("buffalo_s", tmp_path / "in")
     exported = api.export_pack("buffalo_s", tmp_path / "in", "cpu-python", tmp_path / "out", sha256s=sums, instances=2)
-    detector, recogniser = exported.models
+    detector, embedder = exported.models
     assert detector.speed is not None
     assert detector.speed.reference_ms > 0
     assert (detector.speed.width, detector.speed.height) == (640, 384)
-    assert recogniser.speed is None
+    assert embedder.speed is None
     text = (tmp_path / "out/face_detection/config.pbtxt").read_text()
     status = read_config(text_format.Parse(text, model_config_pb2.ModelConfig()))
     assert status is not None

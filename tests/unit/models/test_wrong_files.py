@@ -12,7 +12,7 @@ from tests.unit.models import nets
 from vigil_models import api
 from vigil_models.errors import ChecksumMismatch, MissingFile, NotOnnx, SourceFileError, WrongLayout
 
-DETECTOR, RECOGNISER = "det_10g.onnx", "w600k_r50.onnx"
+DETECTOR, EMBEDDER = "det_10g.onnx", "w600k_r50.onnx"
 
 
 def _truncated(folder: Path) -> None:
@@ -32,12 +32,12 @@ def _removed(folder: Path) -> None:
     (folder / DETECTOR).unlink()
 
 
-def _a_recogniser(folder: Path) -> None:
+def _an_embedder(folder: Path) -> None:
     nets.arcface(folder / DETECTOR)
 
 
 def _a_detector(folder: Path) -> None:
-    nets.scrfd_flattened(folder / RECOGNISER)
+    nets.scrfd_flattened(folder / EMBEDDER)
 
 
 def _other_levels(folder: Path) -> None:
@@ -53,21 +53,21 @@ def _one_anchor(folder: Path) -> None:
 
 
 def _other_embedding(folder: Path) -> None:
-    nets.arcface(folder / RECOGNISER, size=128)
+    nets.arcface(folder / EMBEDDER, size=128)
 
 
 def _two_inputs(folder: Path) -> None:
-    model = onnx.load(folder / RECOGNISER)
+    model = onnx.load(folder / EMBEDDER)
     model.graph.input.append(helper.make_tensor_value_info("age", TensorProto.FLOAT, [1]))
     model.graph.node.append(helper.make_node("Identity", ["age"], ["unused"]))
-    onnx.save(model, folder / RECOGNISER)
+    onnx.save(model, folder / EMBEDDER)
 
 
 def _foreign_operator(folder: Path) -> None:
-    model = onnx.load(folder / RECOGNISER)
+    model = onnx.load(folder / EMBEDDER)
     model.graph.node[-1].domain = "com.example"
     model.opset_import.append(helper.make_opsetid("com.example", 1))
-    onnx.save(model, folder / RECOGNISER)
+    onnx.save(model, folder / EMBEDDER)
 
 
 CASES: list[tuple[Callable[[Path], None], type[SourceFileError], str]] = [
@@ -75,7 +75,7 @@ CASES: list[tuple[Callable[[Path], None], type[SourceFileError], str]] = [
     (_no_onnx, NotOnnx, r"det_10g\.onnx: not a whole ONNX model.*expected an ONNX file"),
     (_empty, NotOnnx, r"det_10g\.onnx: it has 0 bytes; expected scrfd_10g_bnkps"),
     (_removed, MissingFile, r"det_10g\.onnx: there is no such file; expected scrfd_10g_bnkps.*[^.]\.$"),
-    (_a_recogniser, WrongLayout, r"det_10g\.onnx: 1 outputs.*expected SCRFD's 9: scores, boxes and landmarks"),
+    (_an_embedder, WrongLayout, r"det_10g\.onnx: 1 outputs.*expected SCRFD's 9: scores, boxes and landmarks"),
     (_a_detector, WrongLayout, r"w600k_r50\.onnx: 9 outputs; expected one output, the embedding"),
     (_other_levels, WrongLayout, r"det_10g\.onnx: 12 outputs \(cls_8.*expected SCRFD's 9"),
     (_five_numbers_a_box, WrongLayout, r"det_10g\.onnx: output '449' has rows of 5; expected rows of 4"),
@@ -118,11 +118,11 @@ def test_the_catalogues_sum_counts_without_another(tmp_path: Path) -> None:
 def test_weights_with_outputs_of_nan_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     nets.write_pack("buffalo_l", folder)
-    model = onnx.load(folder / RECOGNISER)
+    model = onnx.load(folder / EMBEDDER)
     weights = next(tensor for tensor in model.graph.initializer if len(tensor.dims) == 2)
     broken = np.full(list(weights.dims), np.nan, np.float32)
     weights.CopyFrom(onnx.numpy_helper.from_array(broken, weights.name))
-    onnx.save(model, folder / RECOGNISER)
+    onnx.save(model, folder / EMBEDDER)
     with pytest.raises(api.ModelsError, match=r"w600k_r50\.onnx.*embedding differs by nan"):
         api.export_pack("buffalo_l", folder, "production", tmp_path / "out", sha256s=nets.sums(folder))
     assert not (tmp_path / "out").exists()

@@ -8,6 +8,7 @@ from vigil_contracts.events import CameraHeartbeat, CameraRef, CameraState
 from vigil_contracts.resources import Camera, check
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Kind, Object
+from vigil_operator.kube.readable import READABLE_BY
 from vigil_operator.resources.wiring import Wiring
 from vigil_operator.routes import add_indices
 from vigil_operator.settings import Settings
@@ -58,8 +59,9 @@ def wiring(given: Settings | None = None, **more: Any) -> Wiring:
     return Wiring(**(values | more))
 
 
-def secret(name: str, version: int = 1, **values: str) -> Object:
-    metadata = {"name": name, "namespace": "default", "resourceVersion": str(version)}
+def secret(name: str, version: int = 1, readable_by: str | None = "Camera", **values: str) -> Object:
+    labels = {} if readable_by is None else {READABLE_BY: readable_by}
+    metadata = {"name": name, "namespace": "default", "resourceVersion": str(version), "labels": labels}
     return {"metadata": metadata, "type": "Opaque", "stringData": values}
 
 
@@ -86,3 +88,10 @@ def beat(
         "fitness": FitnessReason.NO_FACES_YET,
     }
     return CameraHeartbeat(**(values | more))
+
+
+def identity_status(*, instances: int, reference_ms: float) -> dict[str, Any]:
+    """Return the status of an identity service that nobody is registered with."""
+    counts = dict.fromkeys(("cameras", "subjects", "vectors", "lastSeq", "rejectedEvents"), 0)
+    detector = {"modelId": "d@1", "instances": instances, "referenceMs": reference_ms}
+    return {**counts, "modelId": "m@1", "detector": detector}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.unit.operator.builders import NOW, beat
 
-from vigil_contracts.conditions import CameraReason, FitnessReason, SourceReason
+from vigil_contracts.conditions import CameraReason, ClockReason, FitnessReason, SourceReason
 from vigil_contracts.events import CameraState
 from vigil_operator.bus.heartbeats import LastHeartbeat
 from vigil_operator.kube.kinds import Object
@@ -14,6 +14,7 @@ from vigil_operator.reconcile.camera import pods
 from vigil_operator.reconcile.camera.conditions import CameraFacts, Problem, condition_updates
 from vigil_operator.reconcile.camera.pods import PodFacts
 from vigil_operator.resources.names import CONFIG_HASH
+from vigil_runtime.clock import ClockState
 
 RUNS = PodFacts(None)
 
@@ -145,10 +146,28 @@ def test_facts_lead_to_these_conditions(name: str) -> None:
         "Reconciling",
         "Stalled",
         "FitForRecognition",
+        "ClockSynchronized",
     ]
     assert updates[0].reason == reason
-    assert tuple(one.status.value for one in updates) == statuses
+    assert tuple(one.status.value for one in updates[:-1]) == statuses
     assert all(one.reason for one in updates)
+
+
+@pytest.mark.parametrize(
+    ("facts", "wanted"),
+    [
+        (known(), (U, "NotMeasured")),
+        (known(heartbeat=LastHeartbeat(beat(), 1)), (U, "NotMeasured")),
+        (known(heartbeat=LastHeartbeat(beat(), 1, ClockState(ClockReason.SYNCHRONIZED))), (T, "Synchronized")),
+        (known(heartbeat=LastHeartbeat(beat(), 1, ClockState(ClockReason.CLOCK_AHEAD, 9e4))), (F, "ClockAhead")),
+        (known(heartbeat=LastHeartbeat(beat(), 1, ClockState(ClockReason.CLOCK_JUMPED, -9e4))), (F, "ClockJumped")),
+        (known(heartbeat=LastHeartbeat(beat(), 16, ClockState(ClockReason.CLOCK_AHEAD, 9e4))), (U, "NotMeasured")),
+    ],
+)
+def test_the_clock_of_a_running_camera_is_reported(facts: CameraFacts, wanted: tuple[str, str]) -> None:
+    clock = condition_updates(facts)[-1]
+    assert (clock.status.value, clock.reason) == wanted
+    assert bool(clock.message) == (clock.status.value == F)
 
 
 def test_only_ready_reports_an_error_of_inference() -> None:

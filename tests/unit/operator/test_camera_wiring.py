@@ -13,7 +13,8 @@ from vigil_operator.reconcile.camera.conditions import Problem
 from vigil_operator.reconcile.camera.wiring import Resolved, parse, resolve
 from vigil_operator.settings import Settings
 
-BUS = secret("vigil-bus", token="t")
+BUS = secret("vigil-bus", readable_by=None, token="t")
+HALL: dict[str, Any] = {"bus": {"credentialsSecretRef": {"name": "hall-bus"}}}
 LOGIN = {"credentialsSecretRef": {"name": "login"}}
 TOKEN = {**LOGIN, "url": "rtsp://10.0.0.5/{token}/1"}
 USB = {"type": "USB", "url": "/dev/video0"}
@@ -68,6 +69,26 @@ TABLE: dict[str, tuple[Around, str | None, str]] = {
         Around(camera_object(source=LOGIN), (BUS, secret("login", username="a", password=""))),
         "SecretKeyMissing",
         "leaves empty, password",
+    ),
+    "login not readable": (
+        Around(camera_object(source=LOGIN), (BUS, secret("login", readable_by=None))),
+        "SecretNotReadable",
+        "kubectl label secret login -n default --overwrite vigil.dev/readable-by=Camera",
+    ),
+    "login of photos": (
+        Around(camera_object(source=LOGIN), (BUS, secret("login", readable_by="Subject", username="a", password="b"))),
+        "SecretNotReadable",
+        "does not permit that a Camera names it",
+    ),
+    "the bus's own Secret as a login": (
+        Around(camera_object(source={**TOKEN, "credentialsSecretRef": {"name": "vigil-bus"}})),
+        "SecretNotReadable",
+        "the Secret vigil-bus",
+    ),
+    "a site's bus not readable": (
+        Around(named_site("default"), (secret("hall-bus", readable_by="Camera", token="x"),), (site_object(**HALL),)),
+        "SecretNotReadable",
+        "vigil.dev/readable-by=Site",
     ),
     "token lacks": (
         Around(camera_object(source=TOKEN), (BUS, secret("login", username="a", password="b"))),
@@ -138,7 +159,9 @@ def test_a_site_names_its_own_bus_and_inference() -> None:
     bus = {"url": "tls://hall:4443", "credentialsSecretRef": {"name": "hall-bus"}}
     inference = {"endpoints": [{"name": "gpu", "address": "gpu:8001"}, {"name": "cpu", "address": "cpu:8001"}]}
     hall = site_object(bus=bus, inference=inference)
-    wiring = Around(named_site("default"), (secret("hall-bus", token="x"),), (hall,)).resolve().wiring
+    wiring = (
+        Around(named_site("default"), (secret("hall-bus", readable_by="Site", token="x"),), (hall,)).resolve().wiring
+    )
     assert (wiring.nats_url, wiring.bus_secret) == ("tls://hall:4443", "hall-bus")
     assert wiring.triton_urls == ("gpu:8001", "cpu:8001")
 

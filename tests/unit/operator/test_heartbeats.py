@@ -5,7 +5,7 @@ import asyncio
 from tests.support.waiting import eventually
 from tests.unit.operator.builders import beat
 
-from vigil_contracts.conditions import SiteReason, SourceReason
+from vigil_contracts.conditions import ClockReason, SiteReason, SourceReason
 from vigil_contracts.events import CameraCounters, CameraState
 from vigil_contracts.ids import ResourceKey
 from vigil_operator.bus.heartbeats import STALE_S, BusProblem, Heartbeats
@@ -43,6 +43,23 @@ def test_an_error_of_inference_is_reported() -> None:
     heartbeat.beats.note(FRONT, beat())
     heartbeat.beats.note(FRONT, beat(inference_trouble="no inference"))
     assert len(heartbeat.cameras) == 2
+
+
+def test_a_clock_that_becomes_wrong_is_reported_once() -> None:
+    heartbeat = LastHeartbeat()
+    heartbeat.beats.note(FRONT, beat(), received=(1,), offset_s=0.0)
+    for offset_s in (0.2, -0.2, 3600.0, 3600.2):
+        assert heartbeat.beats.repeats(FRONT, (1,), offset_s)
+    assert len(heartbeat.cameras) == 2
+    last = heartbeat.beats.get(FRONT)
+    assert last is not None
+    assert last.clock.reason is ClockReason.CLOCK_AHEAD
+    heartbeat.beats.note(FRONT, beat(captured_fps=1.0), received=(2,), offset_s=3600.1)
+    assert len(heartbeat.cameras) == 2
+    heartbeat.beats.note(FRONT, beat(session_id="next"), received=(3,), offset_s=0.0)
+    last = heartbeat.beats.get(FRONT)
+    assert last is not None
+    assert last.clock.reason is ClockReason.SYNCHRONIZED
 
 
 def test_a_late_heartbeat_replaces_no_newer_one() -> None:

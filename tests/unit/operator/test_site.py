@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from tests.unit.operator.builders import camera_object, settings
+from tests.unit.operator.builders import camera_object, identity_status, settings
 from tests.unit.operator.contexts import context_of, identity_that
 
 from vigil_operator.kube.cache import Cache
@@ -23,15 +23,7 @@ from vigil_runtime.backoff import REFUSAL
 from vigil_runtime.registry.client import RegistryClient as Registry
 
 KEY = Key(Kind.SITE, "default", "default")
-STATUS: dict[str, Any] = {
-    "cameras": 0,
-    "subjects": 0,
-    "vectors": 0,
-    "modelId": "m@1",
-    "lastSeq": 0,
-    "rejectedEvents": 0,
-    "detector": {"modelId": "d@1", "instances": 2, "referenceMs": 10.0},
-}
+STATUS = identity_status(instances=2, reference_ms=10.0)
 
 
 class Identity:

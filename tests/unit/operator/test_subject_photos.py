@@ -5,11 +5,15 @@ import hashlib
 from typing import Any
 
 import pytest
+from tests.unit.operator.contexts import context_of
 
+from vigil_contracts.registry import PhotoReason
 from vigil_contracts.resources.subject import Photo
 from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.kinds import Kind
-from vigil_operator.reconcile.subject.photos import inspect, value_of
+from vigil_operator.kube.readable import READABLE_BY
+from vigil_operator.reconcile.subject.photos import inspect, read, value_of
+from vigil_runtime.photos import Downloader
 
 JPEG = b"\xff\xd8 not text \x00"
 ENCODED = base64.b64encode(JPEG).decode()
@@ -36,7 +40,9 @@ def test_the_bytes_under_a_key_are_those_that_were_put_there(
 
 def cache_with(kind: Kind, **fields: Any) -> Cache:
     cache = Cache()
-    cache.put(kind, {"metadata": {"name": "ann", "namespace": "default", "resourceVersion": "1"}, **fields})
+    labels = {READABLE_BY: "Subject"}
+    metadata = {"name": "ann", "namespace": "default", "resourceVersion": "1", "labels": labels}
+    cache.put(kind, {"metadata": metadata, **fields})
     return cache
 
 
@@ -73,6 +79,25 @@ def test_a_photo_is_known_by_its_digest_without_being_read() -> None:
 def test_an_absent_photo_has_a_place_and_a_reason(photo: Photo, cache: Cache, reason: str, said: str) -> None:
     absent = inspect([photo], "default", cache).absent["one"]
     assert (str(absent.reason), said in absent.message) == (reason, True), absent.message
+
+
+async def test_a_secret_that_no_subject_may_name_is_not_read() -> None:
+    """The API server is away: asking it would raise KubeError."""
+    cache = cache_with(Kind.SECRET)
+    labels = {READABLE_BY: "Camera"}
+    metadata = {"name": "ann", "namespace": "default", "resourceVersion": "2", "labels": labels}
+    cache.put(Kind.SECRET, {"metadata": metadata, "data": {"a.jpg": ENCODED}})
+    context = context_of(cache)
+    downloader = Downloader(())
+    found = await read([secret()], "default", context.api, cache, downloader)
+    await downloader.close()
+    await context.api.close()
+    assert found.absent == inspect([secret()], "default", cache).absent
+    assert found.absent["one"].reason is PhotoReason.NOT_READABLE
+    assert found.absent["one"].message.endswith(
+        "kubectl label secret ann -n default --overwrite vigil.dev/readable-by=Subject"
+    )
+    assert not found.data
 
 
 def test_a_photo_at_an_address_counts_until_it_is_read() -> None:

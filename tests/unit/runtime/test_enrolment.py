@@ -57,6 +57,7 @@ def test_a_photo_identity_assessed_is_not_fetched(
         (remote("one"), A, PhotoReason.CHECKSUM_MISMATCH, {"one": A}),
         (remote("one"), B, PhotoReason.NOT_FOUND, {}),
         (stored("one"), B, PhotoReason.NOT_FOUND, {"one": B}),
+        (stored("one"), B, PhotoReason.NOT_READABLE, {"one": B}),
         (stored("one"), B, PhotoReason.TOO_LARGE, {}),
         (stored("one"), None, PhotoReason.NOT_FOUND, {}),
     ],

@@ -22,7 +22,7 @@ def test_a_variable_that_is_empty_counts_as_not_set(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("VIGIL_NATS_TOKEN", "")
     monkeypatch.setenv("VIGIL_SITE", "")
     settings = load(Settings)
-    assert (settings.site, settings.bus_token, settings.http_port) == ("default", None, 0)
+    assert (settings.site, settings.bus_credentials.token, settings.http_port) == ("default", None, 0)
 
 
 def test_every_wrong_variable_is_named_and_no_value(monkeypatch: pytest.MonkeyPatch) -> None:

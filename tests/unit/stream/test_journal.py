@@ -22,12 +22,12 @@ from vigil_stream.publish.event import OutgoingEvent
 from vigil_stream.publish.journal import (
     DAMAGED_NAME,
     FILE_NAME,
-    MAX_WAL_PAGES,
     Journal,
     JournalError,
     Limits,
     keep_small,
 )
+from vigil_stream.publish.journal_schema import MAX_WAL_PAGES
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 

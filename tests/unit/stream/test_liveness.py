@@ -17,8 +17,8 @@ from vigil_stream.capture.keyframes import BAD_KEYFRAMES, KEYFRAME_DEADLINE_S, R
 from vigil_stream.capture.liveness import (
     FIRST_STALL_S,
     FORGET_AFTER_S,
-    LEAST_STALL_S,
-    MOST_STALL_S,
+    MAX_STALL_S,
+    MIN_STALL_S,
     UNKNOWN_STALL_S,
     Liveness,
 )
@@ -41,11 +41,11 @@ def received(liveness: Liveness, *at: float) -> Liveness:
         ("nothing yet", [], FIRST_STALL_S),
         ("one frame", [0], UNKNOWN_STALL_S),
         ("a burst of 50 frames", [n / 25 for n in range(50)], UNKNOWN_STALL_S),
-        ("25 frames a second", [n / 25 for n in range(100)], LEAST_STALL_S),
+        ("25 frames a second", [n / 25 for n in range(100)], MIN_STALL_S),
         ("one in 10 s", [0, 10, 20], UNKNOWN_STALL_S),
         ("one in 10 s for long", [10 * n for n in range(20)], UNKNOWN_STALL_S),
         ("one in 10 s after 25 a second", [*(n / 25 for n in range(101)), 14, 24], 30),
-        ("one a minute", [0, 60], MOST_STALL_S),
+        ("one a minute", [0, 60], MAX_STALL_S),
     ],
 )
 def test_the_stall_limit_is_learned_from_the_camera(name: str, at: list[float], limit_s: float) -> None:
@@ -61,15 +61,15 @@ def test_the_cameras_own_limit_counts() -> None:
 
 def test_a_long_interval_is_forgotten() -> None:
     liveness = received(Liveness(), 0, 30, *(30 + n for n in range(int(FORGET_AFTER_S) + 2)))
-    assert liveness.limit_s == LEAST_STALL_S
+    assert liveness.limit_s == MIN_STALL_S
 
 
 def test_a_camera_that_turns_slow_is_waited_for() -> None:
     """25 frames a second by day, one in 40 s at night: each attempt is silent for longer than it delivered."""
     liveness = received(Liveness(), *(n / 25 for n in range(25 * 60)))
     limits = [liveness.end_stalled(), received(liveness, 0).end_stalled(), received(liveness, 0).end_stalled()]
-    assert limits == [LEAST_STALL_S, LEAST_STALL_S, 2 * LEAST_STALL_S]
-    assert received(liveness, 0, 40, 80).limit_s == MOST_STALL_S
+    assert limits == [MIN_STALL_S, MIN_STALL_S, 2 * MIN_STALL_S]
+    assert received(liveness, 0, 40, 80).limit_s == MAX_STALL_S
 
 
 def test_a_camera_whose_first_frame_is_late_is_waited_for() -> None:
@@ -80,7 +80,7 @@ def test_a_camera_whose_first_frame_is_late_is_waited_for() -> None:
 def test_a_camera_that_hangs_after_minutes_is_not() -> None:
     liveness = Liveness()
     for _ in range(3):
-        assert received(liveness, *(n / 25 for n in range(25 * 60))).end_stalled() == LEAST_STALL_S
+        assert received(liveness, *(n / 25 for n in range(25 * 60))).end_stalled() == MIN_STALL_S
 
 
 def test_a_keyframe_is_waited_for_and_the_wait_reported() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.unit.stream.test_frame_pipeline import ALICE, ALL, BOB, HERE, Camera, Place, Story
 
 from vigil_contracts.events import CloseReason, Sighting, SightingState
-from vigil_stream.analyses.faces.people import UNDECIDED_S
+from vigil_stream.analyses.faces.people import HIDDEN_S, UNDECIDED_S
 from vigil_stream.pipeline.tracker import STALE_AFTER_S
 
 LIKE_ALICE = (0.3, -math.sqrt(1 - 0.09))
@@ -65,6 +65,33 @@ def test_a_person_who_comes_back_in_time_is_the_same_sighting(gap: int) -> None:
     assert only.frames == 16
 
 
+def test_a_hidden_person_who_comes_back_is_the_same_sighting() -> None:
+    """Somebody else is in the place for longer than a person who left is waited for."""
+    camera = Camera(Story(), **ALL)
+    stay(camera, ALICE, 8)
+    leave(camera, 1)
+    stay(camera, BOB, 12)
+    leave(camera, 1)
+    stay(camera, ALICE, 8)
+    camera.pipeline.end_all(CloseReason.SHUTDOWN)
+    hidden, passer = final(camera)
+    assert (who(hidden), who(passer)) == (person(ALICE), person(BOB))
+    assert (hidden.frames, passer.frames) == (16, 12)
+
+
+def test_a_covered_face_is_embedded_when_it_is_whole() -> None:
+    story = Story()
+    camera = Camera(story, **ALL)
+    stay(camera, ALICE, 12)
+    before = len(story.crops)
+    x, y, size = HERE
+    for _ in range(2):
+        camera.show(HERE, (x + 1.1 * size, y, size))
+    assert len(story.crops) == before
+    camera.show(HERE, (x + 1.5 * size, y, size))
+    assert len(story.crops) == before + 1
+
+
 def test_nothing_of_an_undecided_face_is_in_any_sighting() -> None:
     camera = Camera(Story(), **ALL)
     stay(camera, ALICE, 8)
@@ -72,11 +99,23 @@ def test_nothing_of_an_undecided_face_is_in_any_sighting() -> None:
     leave(camera, 1)
     stay(camera, LIKE_ALICE, 2)
     assert camera.events[-1] == before
-    stay(camera, LIKE_ALICE, 1)
+    stay(camera, LIKE_ALICE, 3)
     camera.pipeline.end_all(CloseReason.SHUTDOWN)
     first, second = final(camera)
     assert (who(first), who(second)) == (person(ALICE), person(LIKE_ALICE))
-    assert (first.frames, second.frames) == (8, 3)
+    assert (first.frames, second.frames) == (8, 5)
+
+
+def test_a_person_who_is_doubted_again_and_again_is_not_missed() -> None:
+    """No part between two doubts is enough to decide; together they are."""
+    camera = Camera(Story(), **ALL)
+    stay(camera, ALICE, 8)
+    for _ in range(3):
+        leave(camera, 1)
+        stay(camera, LIKE_ALICE, 3)
+    camera.pipeline.end_all(CloseReason.SHUTDOWN)
+    first, second = final(camera)
+    assert (who(first), who(second)) == (person(ALICE), person(LIKE_ALICE))
 
 
 def test_a_moment_that_nothing_decided_is_nobodys() -> None:
@@ -111,7 +150,7 @@ def test_a_face_that_cannot_be_compared_is_somebody_new() -> None:
     story.embeds = False
     stay(camera, ALICE, int(UNDECIDED_S / 0.2) - 1)
     assert len(final(camera)) == 1
-    stay(camera, ALICE, 3)
+    stay(camera, ALICE, int((HIDDEN_S - UNDECIDED_S) / 0.2) + 3)
     first, second = final(camera)
     assert first.state is SightingState.CLOSED
     assert second.shots == []

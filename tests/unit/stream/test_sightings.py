@@ -125,7 +125,8 @@ class Sightings(RuleBasedStateMachine):
 
     @rule()
     def close_all(self) -> None:
-        self.take(self.tracker.close_all(at(self.now), CloseReason.SHUTDOWN))
+        for track in range(1, 5):
+            self.take(self.tracker.close(track, at(self.now), CloseReason.SHUTDOWN))
         assert len(self.tracker) == 0
 
     @invariant()
@@ -145,4 +146,4 @@ TestSightings.settings = settings(max_examples=60, stateful_step_count=30, deadl
 def test_every_reason_is_kept(reason: CloseReason) -> None:
     tracked = tracker()
     tracked.see(1, at(0), BOX, since=at(0), frames=1)
-    assert tracked.close_all(at(1), reason)[-1].close_reason is reason
+    assert tracked.close(1, at(1), reason)[-1].close_reason is reason

@@ -72,3 +72,13 @@ def test_the_status_says_from_which_width_faces_are_found() -> None:
     assert (
         message == "0 faces seen so far; 10 are needed to assess; here, faces are found from about 60 pixels of width"
     )
+
+
+@pytest.mark.parametrize(("pixels", "says"), [(45.0, True), (62.0, True), (89.0, True), (120.0, False)])
+def test_the_status_names_the_limit_while_faces_are_near_it(pixels: float, says: bool) -> None:
+    """Case small-face-in-4k: some faces of a visit are found, others are not."""
+    fitness = Fitness()
+    fitness.found_from = 60.0
+    for _ in range(10):
+        fitness.add_face(pixels)
+    assert ("faces are found from about 60 pixels of width" in fitness.assess()[1]) == says

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vigil_contracts.bus import Stream, camera_stream, covers, event_stream
+from vigil_contracts.bus import Stream, camera_stream, covers, event_stream, sighting_stream
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_pattern_covers_what_it_would_match(pattern: str, subject: str, covere
     [
         (event_stream("hq").subjects, ()),
         (("vigil.hq.>",), ()),
-        (("vigil.hq.sighting.>", "vigil.hq.match.>", "other.>"), ("vigil.hq.alert.>", "vigil.hq.audit.>")),
+        (("vigil.hq.match.>", "other.>"), ("vigil.hq.alert.>", "vigil.hq.audit.>")),
         ((), ()),
     ],
 )
@@ -43,3 +43,16 @@ def test_duplicates_are_known_no_longer_than_messages_are_kept() -> None:
     assert Stream("A", ("a",), max_age_s=60, max_bytes=1).effective_duplicate_window_s == 60
     assert Stream("A", ("a",), max_age_s=0, max_bytes=1).effective_duplicate_window_s == 600
     assert camera_stream("hq").effective_duplicate_window_s == 600
+
+
+@pytest.mark.parametrize(
+    ("held", "taken"),
+    [
+        (("vigil.hq.sighting.>", "vigil.hq.match.>"), ("vigil.hq.sighting.>",)),
+        (("vigil.hq.sighting.default_door",), ("vigil.hq.sighting.default_door",)),
+        (("vigil.hq.>", "vigil.other.sighting.>"), ()),
+        ((), ()),
+    ],
+)
+def test_subjects_that_another_stream_has_to_give_up(held: tuple[str, ...], taken: tuple[str, ...]) -> None:
+    assert sighting_stream("hq").taken_from(held) == taken

@@ -1,5 +1,6 @@
 """Frames are turned as the stream states and as the Camera says how it hangs."""
 
+import gc
 import io
 import struct
 from fractions import Fraction
@@ -52,6 +53,21 @@ def test_an_upright_frame_is_passed_on_itself() -> None:
     before = frame(blocks_image())
     assert Upright().apply(before) is before
     assert Upright().apply(before, Fraction(1)) is before
+
+
+def test_a_frame_is_freed_when_it_is_not_used_any_more() -> None:
+    """Without the garbage collector: a frame of a 4K camera has 12 MB."""
+    upright = Upright()
+    clip = av.open(str(shared("video/short_hamilton_clip.mp4")))
+    gc.collect()
+    gc.disable()
+    try:
+        for _, decoded in zip(range(60), clip.decode(video=0), strict=False):
+            upright.apply(decoded)
+        kept = sum(isinstance(one, av.VideoFrame) for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert kept <= 5
 
 
 @pytest.mark.parametrize(

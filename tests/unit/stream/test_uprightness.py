@@ -8,7 +8,7 @@ from tests.unit.stream.test_frame_pipeline import Camera, Story
 
 from vigil_contracts.conditions import FitnessReason
 from vigil_stream.analyses.faces.fitness import Fitness, breadth, lying
-from vigil_stream.analyses.faces.uprightness import LEAST, WINDOW, Surroundings, Uprightness
+from vigil_stream.analyses.faces.uprightness import MIN_CHECKS, WINDOW, Surroundings, Uprightness
 from vigil_vision.faces import orientation
 from vigil_vision.faces.orientation import FaceOrientation
 from vigil_vision.faces.quality import Pose
@@ -30,9 +30,9 @@ def checked(monkeypatch: pytest.MonkeyPatch, *scores: Any) -> Uprightness:
     ("scores", "turns", "misleads"),
     [
         ([], 0, False),
-        ([UPRIGHT] * LEAST, 0, False),
+        ([UPRIGHT] * MIN_CHECKS, 0, False),
         ([HEAD_DOWN], 0, True),
-        ([HEAD_DOWN] * LEAST, 2, True),
+        ([HEAD_DOWN] * MIN_CHECKS, 2, True),
         ([DOUBTFUL] * WINDOW, 0, False),
         ([UPRIGHT] * 8 + [HEAD_DOWN] * 6, 0, False),
         ([HEAD_DOWN] * WINDOW + [UPRIGHT] * 8, 0, False),
@@ -69,7 +69,7 @@ def test_a_camera_upside_down_names_nobody(monkeypatch: pytest.MonkeyPatch) -> N
     """Case rotation: 0 of 44 were recognised, and the fitness spoke of sizes only."""
     monkeypatch.setattr(orientation, "read_orientations", lambda *_: [FaceOrientation(HEAD_DOWN)])
     camera = Camera(Story())
-    for _ in range(5 * LEAST + 1):
+    for _ in range(5 * MIN_CHECKS + 1):
         camera.show((200.0, 40.0, 90.0))
         camera.faces.taker._worker.submit(int).result(10)
     assert {shot.embedding for event in camera.events for shot in event.shots} <= {None}
@@ -92,6 +92,13 @@ def test_distorted_faces_are_reported(stretch: float, reason: FitnessReason) -> 
     landmarks = np.array([(0, 0), (40, 0), (20, 22), (3, 40), (37, 40)], np.float32) * (stretch, 1)
     for _ in range(10):
         fitness.add_face(100.0)
-        fitness.add_breadth(breadth(landmarks, Pose(0.0, 0.0, 0.0)))
-        fitness.add_breadth(breadth(landmarks, Pose(60.0, 0.0, 0.0)))
+        fitness.add_breadth(breadth(landmarks, Pose(0.0, 0.0, 0.0), 0.5))
+        fitness.add_breadth(breadth(landmarks, Pose(60.0, 0.0, 0.0), 0.5))
     assert fitness.assess()[0] is reason
+
+
+def test_small_faces_are_not_measured_for_distortion() -> None:
+    """As in a 4K frame, of which the detector sees a sixth of the width: a pixel there changes the ratio by a fifth."""
+    landmarks = np.array([(0, 0), (40, 0), (20, 15), (3, 26), (37, 26)], np.float32)
+    assert breadth(landmarks, Pose(0.0, 0.0, 0.0), 0.5) is not None
+    assert breadth(landmarks, Pose(0.0, 0.0, 0.0), 640 / 3840) is None

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from vigil_contracts.registry import PhotoReason
 from vigil_vision.detection import Detections
 from vigil_vision.faces import alignment, quality
-from vigil_vision.faces.occlusion import Occlusion, hidden_variants, measure_occlusion, outside
+from vigil_vision.faces.occlusion import Occlusion, hidden_variants, measure_occlusion, outside, part_crops
 
 LANDMARKS = alignment.ARCFACE_112 + np.array([100, 60], np.float32)
 
@@ -21,6 +21,13 @@ LANDMARKS = alignment.ARCFACE_112 + np.array([100, 60], np.float32)
         (Occlusion(0.0, mouth=0.99), "the mouth is covered"),
         (Occlusion(0.0, mouth_detail=0.3), "the mouth is covered"),
         (Occlusion(0.0, one_sided=1.2), "one half of the face is hidden"),
+        (Occlusion(0.0, half_score=0.1), "one half of the face is hidden"),
+        (Occlusion(0.0, eyes=0.2, eyes_score=0.4), "the eyes are covered"),
+        (Occlusion(0.0, eyes=0.2, eyes_score=0.6), ""),
+        (Occlusion(0.0, mouth=0.93, mouth_score=0.1), "the mouth is covered"),
+        (Occlusion(0.0, mouth=0.8, mouth_score=0.15), ""),
+        (Occlusion(0.0, eyes=0.0, eyes_score=0.2), "the eyes are covered"),
+        (Occlusion(0.0, mouth=0.8, mouth_score=0.05), "the mouth is covered"),
         (Occlusion(0.05, eyes=0.29, mouth=0.962, mouth_detail=0.67, one_sided=0.63, steady=0.92), ""),
     ],
 )
@@ -55,7 +62,8 @@ def embedded(variants: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def measured(crop: NDArray[np.uint8]) -> Occlusion:
-    return measure_occlusion(crop, embedded(hidden_variants(crop)), 0.0)
+    scores = [float(part.std()) / 128 for part in part_crops(crop)]
+    return measure_occlusion(crop, embedded(hidden_variants(crop)), scores, 0.0)
 
 
 def test_hiding_what_is_hidden_changes_nothing() -> None:
@@ -68,6 +76,7 @@ def test_hiding_what_is_hidden_changes_nothing() -> None:
     assert measured(mouth).mouth > whole.mouth
     assert measured(mouth).mouth_detail < 0.4 < whole.mouth_detail
     assert measured(half).one_sided > whole.one_sided + 0.5
+    assert measured(half).half_score == 0
 
 
 def assessed(crop: NDArray[np.uint8]) -> PhotoReason:

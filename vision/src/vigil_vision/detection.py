@@ -16,7 +16,7 @@ from vigil_vision.letterbox import Letterbox
 ROW = 15
 """Columns of a detector row: box 4, score 1, landmarks 5 x 2."""
 
-LEAST_SPREAD = 0.1
+MIN_SPREAD = 0.1
 """Pixels of the input over which a face's landmarks extend at the least; five in one point show no pose."""
 
 
@@ -127,7 +127,7 @@ def parse(rows: NDArray[np.float32], score_threshold: float) -> Detections:
         return Detections.empty()
     kept = kept[np.isfinite(kept).all(axis=1)]
     spread = np.ptp(kept[:, 5:].reshape(-1, 5, 2), axis=1).max(axis=1)
-    sound = (kept[:, 2] > kept[:, 0]) & (kept[:, 3] > kept[:, 1]) & (spread > LEAST_SPREAD)
+    sound = (kept[:, 2] > kept[:, 0]) & (kept[:, 3] > kept[:, 1]) & (spread > MIN_SPREAD)
     kept = np.ascontiguousarray(kept[sound], np.float32)
     kept = kept[np.argsort(-kept[:, 4], kind="stable")]
     return Detections(kept[:, :4], kept[:, 4], kept[:, 5:].reshape(-1, 5, 2))
@@ -168,33 +168,12 @@ def suppress(detections: Detections, iou_threshold: float) -> Detections:
     return ordered.select(alive)
 
 
-def filter_faces(detections: Detections, *, min_face_pixels: float = 0, max_faces: int | None = None) -> Detections:
-    """Drop faces that are too small, then keep the largest when there are more than `max_faces`.
-
-    Parameters
-    ----------
-    detections
-        In source pixels, as `min_face_pixels`.
-    min_face_pixels
-        Least shorter side of a box; 0 keeps all.
-    max_faces
-        None keeps all. The largest are the nearest people, and the ones that can be recognised; order is kept.
-    """
-    kept = detections.select(detections.face_pixels >= min_face_pixels)
-    if max_faces is not None and len(kept) > max_faces:
-        largest = np.argsort(-kept.face_pixels, kind="stable")[:max_faces]
-        kept = kept.select(np.sort(largest))
-    return kept
-
-
 def decode(
     rows: NDArray[np.float32],
     letterbox: Letterbox,
     *,
     score_threshold: float,
     iou_threshold: float,
-    min_face_pixels: float = 0,
-    max_faces: int | None = None,
 ) -> Detections:
     """Convert the model's [K,15] rows of one image to faces in source pixels, most confident first.
 
@@ -202,5 +181,4 @@ def decode(
     """
     faces = suppress(parse(rows, score_threshold), iou_threshold)
     boxes, landmarks = letterbox.to_source(faces.boxes), letterbox.to_source(faces.landmarks)
-    in_source = Detections(boxes, faces.scores, landmarks, faces.class_id, faces.data)
-    return filter_faces(in_source, min_face_pixels=min_face_pixels, max_faces=max_faces)
+    return Detections(boxes, faces.scores, landmarks, faces.class_id, faces.data)

@@ -79,7 +79,8 @@ def decode_photo(data: bytes, *, max_side: int = MAX_SIDE, max_pixels: int = MAX
         One of its subclasses.
     """
     if len(data) > MAX_PHOTO_BYTES:
-        msg = f"the file has {len(data) / 1e6:.1f} MB; at most {MAX_PHOTO_BYTES / 1e6:.0f} MB are read"
+        size = f"{len(data) / 1e6:.1f} MB"
+        msg = f"the file has {size}; at most {MAX_PHOTO_BYTES / 1e6:.0f} MB are read; scale the photo down"
         raise PhotoTooLarge(msg)
     with _open(data, max_pixels) as image:
         try:
@@ -87,7 +88,7 @@ def decode_photo(data: bytes, *, max_side: int = MAX_SIDE, max_pixels: int = MAX
             image.draft(None, (max_side, max_side))
             image.load()
         except _DECODER_ERRORS as error:
-            msg = f"the {image.format} file is damaged or cut short: {error}"
+            msg = f"the {image.format} file is damaged or cut short ({error}); copy the photo again, or use another one"
             raise PhotoDamaged(msg) from error
         upright: Image.Image = image
         with suppress(*_DECODER_ERRORS):
@@ -111,18 +112,18 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        msg = f"the photo has more pixels than the {max_pixels / 1e6:.0f} megapixels that are read"
+        msg = f"the photo has more pixels than the {max_pixels / 1e6:.0f} megapixels that are read; scale it down"
         raise PhotoTooLarge(msg) from error
     except UnidentifiedImageError as error:
         found = name_format(data)
         msg = f"the file is {found.name}; {found.remedy} ({READ} are read)"
         raise PhotoFormatError(msg) from error
     except _DECODER_ERRORS as error:
-        msg = f"the file is damaged: {error}"
+        msg = f"the file is damaged ({error}); copy the photo again, or use another one"
         raise PhotoDamaged(msg) from error
     if image.width * image.height > max_pixels:
         size = f"{image.width}x{image.height}"
-        msg = f"the photo has {size} pixels; at most {max_pixels / 1e6:.0f} megapixels are read"
+        msg = f"the photo has {size} pixels; at most {max_pixels / 1e6:.0f} megapixels are read; scale it down"
         image.close()
         raise PhotoTooLarge(msg)
     return image

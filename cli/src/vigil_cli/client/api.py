@@ -1,8 +1,8 @@
 """Queries, and subscriptions that resume after a lost connection."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from vigil_runtime.backoff import CONNECTION, Backoff
 
 CONNECT_TIMEOUT_S = 10
 QUERY_TIMEOUT_S = 15
-PASSING = {"UNAVAILABLE", "TIMEOUT", "INTERNAL"}
+PASSING = {"TOO_MANY_REQUESTS", "UNAVAILABLE", "TIMEOUT", "INTERNAL"}
 """Codes of errors after which the same request may succeed."""
 REFUSED = {4400, 4401, 4403}
 """Close codes of graphql-transport-ws after which the same connection fails again: bad request, no or wrong token."""
@@ -102,7 +102,7 @@ class Api:
         cursor = after
         connection = _ConnectionState(on_lost, on_back)
         while True:
-            try:
+            async with connection.attempt():
                 if cursor is None:  # so that nothing between two connections is missed
                     cursor = (await self.query(documents.CURSOR))["site"]["cursor"]
                 variables = {"after": cursor, "filter": selected}
@@ -111,28 +111,15 @@ class Api:
                         connection.received()
                         cursor = data["sightings"]["cursor"]
                         yield data["sightings"]
-                cause = "the API closed the subscription; subscribing again"
-            except ApiRefusedError:
-                raise
-            except ApiError as error:
-                cause = str(error)
-            await asyncio.sleep(connection.lost(cause))
 
     async def cameras(self) -> AsyncGenerator[Json, None]:
         """Yield the heartbeats of all cameras, for ever; raise ApiRefusedError."""
         connection = _ConnectionState()
         while True:
-            try:
-                async with aclosing(self._subscribe(documents.CAMERAS, {}, connection)) as events:
-                    async for data in events:
-                        connection.received()
-                        yield data["cameras"]
-                cause = "the API closed the subscription; subscribing again"
-            except ApiRefusedError:
-                raise
-            except ApiError as error:
-                cause = str(error)
-            await asyncio.sleep(connection.lost(cause))
+            async with connection.attempt(), aclosing(self._subscribe(documents.CAMERAS, {}, connection)) as events:
+                async for data in events:
+                    connection.received()
+                    yield data["cameras"]
 
     async def _subscribe(
         self, document: str, variables: Json, connection: "_ConnectionState"
@@ -171,6 +158,18 @@ class _ConnectionState:
     on_back: Callable[[], None] = lambda: None
     _reported: bool = False
     _backoff: Backoff = field(default_factory=lambda: Backoff(*CONNECTION))
+
+    @asynccontextmanager
+    async def attempt(self) -> AsyncIterator[None]:
+        """Wait before the next attempt when this one ends; raise ApiRefusedError when another one is of no use."""
+        cause = "the API closed the subscription; subscribing again"
+        try:
+            yield
+        except ApiRefusedError:
+            raise
+        except ApiError as error:
+            cause = str(error)
+        await asyncio.sleep(self.lost(cause))
 
     def connected(self) -> None:
         if self._reported:

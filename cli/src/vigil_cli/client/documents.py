@@ -4,7 +4,7 @@ SIGHTINGS = """
 subscription Sightings($after: String, $filter: SightingFilter) {
   sightings(after: $after, filter: $filter) {
     cursor seq revision superseded
-    sighting { id revision state openedAt lastSeenAt closedAt closeReason frames camera { namespace name } }
+    sighting { id revision state openedAt lastSeenAt closedAt closeReason frames still camera { namespace name } }
     identity { status reason similarity threshold subject { namespace name displayName } }
   }
 }
@@ -32,12 +32,13 @@ query Status {
       namespace name sourceType suspended
       heartbeat { state reason message stale capturedFps analysedFps latencyP95Ms fitness fitnessMessage
         counters { framesLeftOut } }
+      conditions { type status reason message }
     }
   }
   subjects(first: 200) { nodes { namespace name displayName enrolled active photos { name accepted reason message } } }
   sightings(first: 10) {
     nodes {
-      id state openedAt lastSeenAt camera { namespace name }
+      id state openedAt lastSeenAt still camera { namespace name }
       identity { status reason similarity subject { displayName } }
     }
   }

@@ -6,6 +6,7 @@ from pathlib import Path
 from vigil_cli.console import out, show_findings
 from vigil_cli.errors import CommandError
 from vigil_cli.manifests import Manifests, load
+from vigil_cli.manifests.references import IsAssessed
 from vigil_contracts.ids import ResourceKey
 
 
@@ -16,8 +17,10 @@ def run(paths: tuple[Path, ...]) -> None:
     out.print(summary(manifests))
 
 
-def load_all(paths: tuple[Path, ...], taken: Collection[ResourceKey] = ()) -> Manifests:
-    """Load manifests.
+def load_all(
+    paths: tuple[Path, ...], taken: Collection[ResourceKey] = (), is_assessed: IsAssessed = lambda *_: False
+) -> Manifests:
+    """Load manifests; the parameters are those of `load`.
 
     Raises
     ------
@@ -28,7 +31,7 @@ def load_all(paths: tuple[Path, ...], taken: Collection[ResourceKey] = ()) -> Ma
     """
     if not paths:
         raise CommandError("No manifests were named; use -f DIR (samples/ has some to start with), or --webcam.")
-    return load(paths, taken=taken)
+    return load(paths, taken=taken, is_assessed=is_assessed)
 
 
 def summary(manifests: Manifests) -> str:

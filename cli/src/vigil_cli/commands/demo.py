@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.text import Text
 
 from vigil_cli.client import ApiRefusedError
 from vigil_cli.client.documents import EXAMPLE
-from vigil_cli.console import err, out, show_findings
+from vigil_cli.console import Line, err, out, show_findings
 from vigil_cli.dashboard import DashboardState
 from vigil_cli.demo.evaluation import Evaluator, GroundTruth
 from vigil_cli.demo.film import ensure_films
@@ -77,7 +76,7 @@ def _prepare(root: Path, seed: int) -> tuple[Models, DemoSite]:
         with show_preparation() as observer:
             models = prepare(PACK, observer)
         for line in credits_of_photos():
-            err.print(Text(f"  Photo {line}", "dim"))
+            err.print(Line(f"  Photo {line}", "dim"))
         expected = not (server.done() and server.exception())  # without Go it fails at once
         films = _compose(cache, photos, seed, rtsp=expected)
         rtsp = _wait_for_rtsp(server)
@@ -100,7 +99,7 @@ def _wait_for_rtsp(server: "Future[Path]") -> bool:
         with err.status("Building go2rtc, the RTSP server (once; about a minute)"):
             server.result()
     except StartError as error:
-        err.print(Text(f"There is no RTSP server, so the third camera sends over a TCP socket: {error}", "yellow"))
+        err.print(Line(f"There is no RTSP server, so the third camera sends over a TCP socket: {error}", "yellow"))
         return False
     return True
 
@@ -213,4 +212,4 @@ def _conclude(watcher: _Watcher, began: float, duration: float | None) -> None:
     if not evaluation.passed:
         short = f" (a scene takes {SECONDS} s: allow at least {2 * SECONDS})" if duration < 2 * SECONDS else ""
         raise CommandError(f"The demo failed: {'; '.join([*watcher.errors, *evaluation.problems])}{short}.")
-    out.print(Text("All enrolled people were recognised, and no other name appeared.", "bold green"))
+    out.print(Line("All enrolled people were recognised, and no other name appeared.", "bold green"))

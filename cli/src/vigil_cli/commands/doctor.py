@@ -11,9 +11,8 @@ from pathlib import Path
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
-from vigil_cli.console import out
+from vigil_cli.console import KEPT, Line, out
 from vigil_cli.errors import CommandError
 from vigil_cli.standalone.servers import go2rtc, nats, postgres, triton
 from vigil_cli.standalone.servers.ports import is_free
@@ -54,15 +53,19 @@ def run(state: Path) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for finding in findings:
         sign, style = MARKS[finding.mark]
-        table.add_row(Text(sign, style), finding.name, Text(finding.message, "" if finding.mark == "ok" else style))
+        table.add_row(Line(sign, style), finding.name, Line(finding.message, "" if finding.mark == "ok" else style))
     out.print(table)
     missing = sum(finding.mark == "missing" for finding in findings)
     if missing:
         out.print(
-            Text(f"\n{missing} missing; follow the instructions above, and run `vigil doctor` again.", "bold red")
+            Line(
+                f"\n{missing} missing; follow the instructions above, and run `vigil doctor` again.",
+                "bold red",
+                keep=KEPT,
+            )
         )
         raise typer.Exit(1)
-    out.print(Text("\nVigil can run on this machine.", "bold green"))
+    out.print(Line("\nVigil can run on this machine.", "bold green", keep=KEPT))
 
 
 def examine(state: Path) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ TIMEOUT_S = 90
 
 
 def run(state: Path) -> None:
-    """End the Vigil that runs with the state folder, and wait until it has ended.
+    """End the Vigil that runs, or starts, with the state folder, and wait until it has ended.
 
     Raises
     ------
@@ -22,10 +22,9 @@ def run(state: Path) -> None:
         It does not end.
     """
     folder = StateFolder(state)
-    found = folder.running()
+    found = folder.running() or folder.holder
     if found is None:
-        note = " (it is still starting: end it with Ctrl-C there)" if folder.is_locked else ""
-        out.print(f"No Vigil runs with the state folder {state}{note}.")
+        out.print(f"No Vigil runs with the state folder {state}.")
         return
     os.kill(found.pid, signal.SIGTERM)
     deadline = time.monotonic() + TIMEOUT_S

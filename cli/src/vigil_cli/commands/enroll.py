@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.text import Text
 
-from vigil_cli.console import err, out
+from vigil_cli.console import Line, err, out
 from vigil_cli.errors import CommandError
 from vigil_cli.inference import local_inference
 from vigil_cli.photo_check import CheckedPhoto, check_photos, strangers
@@ -18,6 +17,7 @@ from vigil_cli.standalone.models import prepare
 from vigil_cli.view.preparation import show_preparation
 from vigil_contracts.registry import MAX_PHOTO_BYTES
 from vigil_contracts.resources import API_VERSION, check
+from vigil_contracts.text import holds_half, holds_refused, is_trimmed
 
 MAX_PHOTOS = 10
 
@@ -42,6 +42,10 @@ def run(request: EnrollRequest) -> None:
     CommandError
         A photo cannot be read, none is good enough, or the manifest cannot be written.
     """
+    if holds_refused(request.name) or not is_trimmed(request.name):
+        raise CommandError(
+            f"The name '{request.name}' cannot be shown as it is; take out control characters and the spaces around it."
+        )
     target = request.out or Path(f"{slug(request.name)}.yaml")
     if target.exists() and not request.force:
         raise CommandError(f"{target} exists already; choose another with --out, or replace it with --force.")
@@ -57,7 +61,7 @@ def run(request: EnrollRequest) -> None:
         f"{yaml.safe_dump(document, sort_keys=False, allow_unicode=True)}"
     )
     try:
-        target.write_text(text)
+        target.write_text(text, encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{target} cannot be written ({error.strerror}); choose another file with --out.") from None
     out.print(
@@ -104,6 +108,7 @@ def _read(paths: tuple[Path, ...]) -> dict[Path, bytes]:
         )
     photos = {}
     for path in paths:
+        check_name(path)
         try:
             if path.stat().st_size > MAX_PHOTO_BYTES:
                 raise CommandError(f"{path} is larger than {MAX_PHOTO_BYTES >> 20} MiB; scale the photo down.")
@@ -113,6 +118,15 @@ def _read(paths: tuple[Path, ...]) -> dict[Path, bytes]:
                 f"The photo {path} cannot be read ({error.strerror}); check the path and its permissions."
             ) from None
     return photos
+
+
+def check_name(path: Path) -> None:
+    """Raise CommandError when a manifest could not name a file by its path."""
+    shown = str(path.absolute())
+    if holds_half(shown):
+        raise CommandError(f"The photo {path} cannot be used: the file name is not UTF-8; rename it.")
+    if holds_refused(shown):
+        raise CommandError(f"The photo {path} cannot be used: its path holds a line break or the like; rename it.")
 
 
 def _good(request: EnrollRequest, photos: dict[Path, bytes]) -> dict[Path, bytes]:
@@ -125,7 +139,7 @@ def _good(request: EnrollRequest, photos: dict[Path, bytes]) -> dict[Path, bytes
         _print_result(photo)
     for photo, highest in strangers(checked, least):
         line = f"• {photo.path}: resembles none of the others ({highest:.2f}, {least:.2f} is needed)"
-        err.print(Text(f"{line}; enrolment refuses it unless it shows the same person", "yellow"))
+        err.print(Line(f"{line}; enrolment refuses it unless it shows the same person", "yellow"))
     good = {photo.path: photo.data for photo in checked if photo.enrolment.assessment.accepted}
     if not good:
         raise CommandError(
@@ -138,4 +152,4 @@ def _print_result(photo: CheckedPhoto) -> None:
     assessment = photo.enrolment.assessment
     sign, style = ("✓", "green") if assessment.accepted else ("✗", "red")
     line = assessment.message if assessment.accepted else f"refused: {assessment.message} ({assessment.reason})"
-    err.print(Text.assemble((f"{sign} ", style), f"{photo.path}: ", (line, style)))
+    err.print(Line.of((f"{sign} ", style), f"{photo.path}: ", (line, style)))

@@ -3,15 +3,14 @@
 import datetime as dt
 import json
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rich.text import Text
-
-from vigil_cli.console import out
+from vigil_cli.console import KEPT, Line, out
 from vigil_cli.errors import CommandError
 from vigil_cli.standalone.state import StateFolder
 
@@ -19,8 +18,10 @@ COLOURS = ("cyan", "magenta", "green", "blue", "yellow", "red")
 POLL_S = 0.3
 MAX_READ = 4 << 20
 LEVELS = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "bold red"}
-SHOWN_ALREADY = {"timestamp", "level", "event", "logger", "program", "camera", "exception"}
-"""Fields that have their own place in a line, or that the name of the process repeats."""
+PLACED = {"timestamp", "level", "event", "exception", "logger"}
+"""Fields that have their own place in a line, and the module that wrote it."""
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+"""What programs write to colour their lines."""
 
 
 def run(state: Path, process: str | None, *, follow: bool, lines: int) -> None:
@@ -83,22 +84,34 @@ class _Tail:
 
     def show(self, lines: Iterator[str] | deque[str], *, named: bool) -> None:
         for line in lines:
-            prefix = Text(f"{self._name} │ ", self._colour) if named else Text()
-            out.print(prefix + for_people(line))
+            prefix = Line(f"{self._name} │ ", self._colour) if named else Line()
+            out.print(prefix + for_people(line, self._name))
 
 
-def for_people(line: str) -> Text:
-    """Return a line of JSON as time, level, message and other fields; any other line unchanged."""
+def for_people(line: str, process: str = "") -> Line:
+    """Return a line of JSON as time, level, message and other fields; any other line as it is written.
+
+    Parameters
+    ----------
+    process
+        Name of the process; fields that only repeat it are left out.
+    """
     try:
         fields: Any = json.loads(line) if line.startswith("{") else None
         event, level = str(fields["event"]), str(fields["level"])
         moment = dt.datetime.fromisoformat(fields["timestamp"]).astimezone()
     except (ValueError, TypeError, KeyError):
-        return Text.from_ansi(line)
-    text = Text.assemble((f"{moment:%H:%M:%S} ", "dim"), (f"{level:<8}", LEVELS.get(level, "")), event)
+        return Line(_COLOUR.sub("", line.rstrip("\r")), keep="\t")
+    text = Line.of((f"{moment:%H:%M:%S} ", "dim"), (f"{level:<8}", LEVELS.get(level, "")), event)
     for name, value in fields.items():
-        if name not in SHOWN_ALREADY:
-            text.append(f" {name}={value}", "dim")
+        if name not in PLACED and not _is_repeated(name, value, process):
+            text.append(f" {name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}", "dim")
     if fields.get("exception"):
-        text.append(f"\n{fields['exception']}", "dim")
+        text.append(Line(f"\n{fields['exception']}", "dim", keep=KEPT))
     return text
+
+
+def _is_repeated(name: str, value: object, process: str) -> bool:
+    if name == "program":
+        return value in {process, process.partition("-")[0]}
+    return name == "camera" and process == f"stream-{str(value).replace('/', '_')}"

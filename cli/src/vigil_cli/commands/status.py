@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rich.table import Table
-from rich.text import Text
 
 from vigil_cli.client import ApiError
 from vigil_cli.client.enums import resource_word
@@ -16,14 +15,15 @@ from vigil_cli.commands.status_report import (
     ResourceName,
     SightingReport,
     SubjectReport,
+    UnappliedReport,
     read_processes,
     read_status,
 )
-from vigil_cli.console import out
+from vigil_cli.console import Line, out
 from vigil_cli.errors import CommandError
 from vigil_cli.standalone.state import StateFolder
 from vigil_cli.view.table import STATE_STYLES
-from vigil_contracts.conditions import FitnessReason, SourceReason
+from vigil_contracts.conditions import CameraCondition, FitnessReason, SourceReason
 from vigil_contracts.events import CameraState, IdentityReason, IdentityStatus, SightingState
 from vigil_contracts.resources.camera import SourceType
 
@@ -49,22 +49,24 @@ def run(state: Path, *, as_json: bool = False) -> None:
     if not as_json:  # also when the API does not answer
         out.print(f"Vigil runs (pid {found.pid}), site {found.site}, {found.api_url}/graphql")
         if error := folder.disk_error():
-            out.print(Text(error, "bold red"))
+            out.print(Line(error, "bold red"))
         out.print(_processes(read_processes(folder)))
     try:
         report = asyncio.run(read_status(found, folder, api_of(state)))
     except ApiError as error:
         raise CommandError(f"The processes run, but {error}; `{folder.command('logs api')}` may show why.") from None
     if as_json:
-        out.out(report.model_dump_json(by_alias=True, indent=2))
+        out.print_document(report.model_dump_json(by_alias=True, indent=2))
         return
     out.print(_cameras(report.cameras))
-    for line in _errors(report.cameras):
-        out.print(Text(line, "yellow"))
+    for line in camera_errors(report.cameras):
+        out.print(Line(line, "yellow"))
+    if report.unapplied:
+        out.print(_unapplied(report.unapplied))
     out.print(_subjects(report.subjects))
     for pair in report.lookalikes:
         alike = f"{_name(pair.subject)} and {_name(pair.other)} look like the same person ({pair.similarity:.2f})"
-        out.print(Text(f"{alike}; neither can be recognised until one of them is removed", "yellow"))
+        out.print(Line(f"{alike}; neither can be recognised until one of them is removed", "yellow"))
     out.print(_sightings(report.sightings))
 
 
@@ -76,7 +78,7 @@ def _processes(processes: Iterable[ProcessReport]) -> Table:
     table = _table("Processes", "name", "state", "pid", "starts")
     for process in processes:
         style = "green" if process.state == "Ready" else "yellow"
-        table.add_row(process.name, Text(process.state, style), str(process.pid or ""), str(process.starts))
+        table.add_row(process.name, Line(process.state, style), str(process.pid or ""), str(process.starts))
     return table
 
 
@@ -87,34 +89,47 @@ def _cameras(cameras: Iterable[CameraReport]) -> Table:
     for camera in cameras:
         beat, source = camera.heartbeat, resource_word(SourceType, camera.source_type)
         if beat is None:
-            table.add_row(_name(camera), source, Text("NoHeartbeat", "yellow"))
+            table.add_row(_name(camera), source, Line("NoHeartbeat", "yellow"))
             continue
         state = "NoHeartbeat" if beat.stale else resource_word(CameraState, beat.state)
         latency = "" if beat.latency_p95_ms is None else f"{beat.latency_p95_ms:.0f}"
         fitness = beat.fitness_message or resource_word(FitnessReason, beat.fitness)
         left_out = str(beat.counters.frames_left_out or "")
         cells = (f"{beat.captured_fps:.1f}", f"{beat.analysed_fps:.1f}", latency, left_out, fitness)
-        table.add_row(_name(camera), source, Text(state, STATE_STYLES.get(state, "yellow")), *cells)
+        table.add_row(_name(camera), source, Line(state, STATE_STYLES.get(state, "yellow")), *cells)
     return table
 
 
-def _errors(cameras: Iterable[CameraReport]) -> list[str]:
-    """Return what cameras report, such as why they do not stream: too long for a column."""
-    return [
-        f"  {_name(camera)}: {resource_word(SourceReason, beat.reason)}: {beat.message}"
-        for camera in cameras
-        if (beat := camera.heartbeat) and beat.message
-    ]
+def camera_errors(cameras: Iterable[CameraReport]) -> list[str]:
+    """Return what cameras report, such as why they do not stream or a wrong clock: too long for a column."""
+    found = []
+    for camera in cameras:
+        if (beat := camera.heartbeat) and beat.message:
+            found.append(f"  {_name(camera)}: {resource_word(SourceReason, beat.reason)}: {beat.message}")
+        found += [
+            f"  {_name(camera)}: {one.reason}: {one.message}"
+            for one in camera.conditions
+            if one.type == CameraCondition.CLOCK_SYNCHRONIZED and one.message
+        ]
+    return found
 
 
 def _subjects(subjects: Iterable[SubjectReport]) -> Table:
-    table = _table("Subjects", "name", "shown as", "enrolled", "photos", "refused")
+    table = _table("Subjects", "name", "shown as", "enrolled", "photos", "why not", "refused")
     for subject in subjects:
         accepted = sum(photo.accepted for photo in subject.photos)
         refused = [f"{photo.name}: {photo.message or photo.reason}" for photo in subject.photos if not photo.accepted]
-        state = Text("yes", "green") if subject.enrolled and subject.active else Text("no", "yellow")
+        state = Line("yes", "green") if subject.enrolled and subject.active else Line("no", "yellow")
         photos = f"{accepted}/{len(subject.photos)}"
-        table.add_row(_name(subject), subject.display_name, state, photos, "; ".join(refused))
+        table.add_row(_name(subject), subject.display_name, state, photos, subject.why, "; ".join(refused))
+    return table
+
+
+def _unapplied(rows: Iterable[UnappliedReport]) -> Table:
+    table = _table("Not applied", "manifest", "of", "why")
+    for row in rows:
+        where = f"{row.file}:{row.line}" if row.line else row.file
+        table.add_row(Line(where, "red"), row.resource, row.reason)
     return table
 
 
@@ -131,10 +146,10 @@ def _sightings(sightings: Iterable[SightingReport]) -> Table:
         table.add_row(
             opened,
             _name(sighting.camera),
-            Text(who, style),
+            Line(who, style),
             similarity,
             why,
-            resource_word(SightingState, sighting.state),
+            resource_word(SightingState, sighting.state) + (", still" if sighting.still else ""),
         )
     return table
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from rich.text import Text
 
-from vigil_cli.console import err, out
+from vigil_cli.console import Line, err, out
 from vigil_cli.errors import CommandError
 from vigil_cli.inference import local_inference
 from vigil_cli.standalone.models import prepare
 from vigil_cli.view.preparation import show_preparation
+from vigil_contracts.text import printable
 from vigil_vision.faces.enrolment import PhotoFaces, enroll_photo, find_upright_faces, turned_by
 from vigil_vision.faces.models import FaceModels
 from vigil_vision.faces.orientation import cut_surroundings, read_orientations
@@ -41,7 +41,7 @@ def run(known: Path, other: Path, drawing: Path, pack: str) -> None:
     first, second = _read(known), _read(other)
     with show_preparation() as observer:
         models = prepare(pack, observer)
-    name = known.stem
+    name = printable(known.stem)
     with local_inference(models.folder) as client:
         threshold = client.embedder_info().match_threshold
         person = _enroll(client, first, known)
@@ -53,7 +53,7 @@ def run(known: Path, other: Path, drawing: Path, pack: str) -> None:
         raise CommandError(f"{drawing} cannot be written ({error}); choose another file.") from None
     if photo.turns:
         err.print(f"{other} was turned by {turned_by(photo.turns)} to bring the faces upright.")
-    out.print(Text(explain(name, other, faces, threshold), "bold green" if faces and faces[0].known else "yellow"))
+    out.print(Line(explain(name, other, faces, threshold), "bold green" if faces and faces[0].known else "yellow"))
     err.print(f"Drawn: {drawing}")
 
 

@@ -1,5 +1,6 @@
 """`vigil up`."""
 
+import os
 import subprocess
 import sys
 import time
@@ -12,18 +13,21 @@ from vigil_cli.errors import CommandError
 from vigil_cli.manifests import Manifests
 from vigil_cli.standalone.applier import applied_subjects
 from vigil_cli.standalone.models import prepare
+from vigil_cli.standalone.record import Record
 from vigil_cli.standalone.run import for_seconds, run_session
 from vigil_cli.standalone.servers.ports import check_host
 from vigil_cli.standalone.session import Options, Session
-from vigil_cli.standalone.state import StateFolder
+from vigil_cli.standalone.state import StateFolder, check_path
 from vigil_cli.view.preparation import show_preparation
 from vigil_cli.view.screen import screen
 from vigil_contracts.resources import Camera, Metadata, SourceType
 from vigil_contracts.resources.camera import CameraSource, CameraSpec
-from vigil_runtime.settings import IpNetwork, parse_networks
+from vigil_runtime.settings import IpNetwork, http_address, parse_networks
 
 WEBCAM = Path("/dev/video0")
 SHOWN_SUBJECTS = 10
+DETACHED = "VIGIL_DETACHED"
+"""Variable of the process in the background, whose output is a log."""
 DETACH_TIMEOUT_S = 600
 """The first start fetches and exports the model pack."""
 
@@ -70,12 +74,15 @@ def run(request: UpRequest) -> None:
     """
     extra = (webcam(),) if request.webcam else ()
     taken = [camera.metadata.key for camera in extra]
-    manifests = Manifests() if extra and not request.paths else load_all(request.paths, taken)
+    check_path(request.state, "state folder", "with --state")
+    record = Record(request.state)
+    manifests = Manifests() if extra and not request.paths else load_all(request.paths, taken, record.is_assessed)
     if not manifests.cameras and not extra:
         raise CommandError("The manifests declare no Camera; declare one, as those in samples/ do.")
     show_findings(manifests.warnings)
     check_host(request.host)
     networks = read_networks(request.photo_networks)
+    check_qdrant(os.environ.get("VIGIL_QDRANT_URL", ""))
     state = StateFolder(request.state)
     if not request.prune:
         check_subjects(state, manifests)
@@ -90,7 +97,8 @@ def run(request: UpRequest) -> None:
         options = Options(
             request.paths, extra_cameras=extra, port=request.port, host=request.host, photo_networks=networks
         )
-        with screen(out, state.logs / "up.log", plain=request.plain) as dashboard:
+        is_stored = DETACHED in os.environ
+        with screen(out, state.logs / "up.log", plain=request.plain, is_stored=is_stored) as dashboard:
             run_session(Session(state, models, options, dashboard), manifests, for_seconds(request.duration_s))
 
 
@@ -105,6 +113,15 @@ def check_subjects(state: StateFolder, manifests: Manifests) -> None:
         f"{count} enrolled in {state.root} would be erased, because no manifest declares them: {named}. Name their "
         "manifests with -f, choose another state folder with --state, or erase them with --prune."
     )
+
+
+def check_qdrant(url: str) -> None:
+    """Raise CommandError when the Qdrant server of the environment cannot be one; empty: none is used."""
+    try:
+        if url:
+            http_address(url)
+    except ValueError as error:
+        raise CommandError(f"VIGIL_QDRANT_URL is {error}, or unset the variable.") from None
 
 
 def read_networks(text: str) -> tuple[IpNetwork, ...]:
@@ -154,6 +171,7 @@ def _detach(request: UpRequest) -> None:
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
+            env={**os.environ, DETACHED: "1"},
             start_new_session=True,
         )
     deadline = time.monotonic() + DETACH_TIMEOUT_S

@@ -12,4 +12,9 @@ PACK = "open"
 def run() -> None:
     """Print the versions of Vigil, of its default models and of Python."""
     models = ", ".join(model.name for model in api.pack(PACK).models)
-    out.print(f"vigil {version('vigil-cli')}\nmodel pack {PACK}: {models}\nPython {platform.python_version()}")
+    for line in (
+        f"vigil {version('vigil-cli')}",
+        f"model pack {PACK}: {models}",
+        f"Python {platform.python_version()}",
+    ):
+        out.print(line)

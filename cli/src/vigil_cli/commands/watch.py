@@ -8,11 +8,9 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
 from vigil_cli.client import Api, ApiRefusedError
 from vigil_cli.commands.running import api_of
-from vigil_cli.console import err, out
+from vigil_cli.console import Line, err, out
 from vigil_cli.dashboard import DashboardState
 from vigil_cli.errors import CommandError
 from vigil_cli.view.table import STYLES
@@ -43,10 +41,10 @@ async def _listen(
     api: Api, selected: dict[str, Any] | None, after: str | None, handle: Callable[[dict[str, Any]], None]
 ) -> None:
     def lost(why: str) -> None:
-        err.print(Text(f"No connection ({why}); trying again, and no event will be missed", "yellow"))
+        err.print(Line(f"No connection ({why}); trying again, and no event will be missed", "yellow"))
 
     def back() -> None:
-        err.print(Text("Connected again", "green"))
+        err.print(Line("Connected again", "green"))
 
     async with aclosing(api.sightings(after, selected, lost, back)) as events:
         async for event in events:
@@ -54,7 +52,7 @@ async def _listen(
 
 
 def _print_json(event: dict[str, Any]) -> None:
-    out.out(json.dumps(event, ensure_ascii=False))
+    out.print_document(json.dumps(event, ensure_ascii=False))
 
 
 def _printer() -> Callable[[dict[str, Any]], None]:
@@ -62,7 +60,7 @@ def _printer() -> Callable[[dict[str, Any]], None]:
     moment = ""
 
     def emit(style: str, line: str) -> None:
-        out.print(Text(f"{moment} ", "dim").append(line, STYLES[style]))
+        out.print(Line(f"{moment} ", "dim").append(line, STYLES[style]))
 
     dashboard = DashboardState(emit=emit)
 

@@ -2,8 +2,8 @@
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from vigil_cli.console import Line
 from vigil_cli.demo.evaluation import Evaluation, PersonResult
 
 
@@ -31,11 +31,11 @@ def print_evaluation(console: Console, evaluation: Evaluation, *, preparing_s: f
         )
 
 
-def _cells(row: PersonResult) -> list[Text | str]:
+def _cells(row: PersonResult) -> list[Line | str]:
     return [
         row.name,
-        Text(", ".join(sorted(row.recognised_on)), "green") if row.recognised_on else Text("nowhere", "bold red"),
-        Text(", ".join(sorted(row.shown_on - row.recognised_on)), "yellow"),
+        Line(", ".join(sorted(row.recognised_on)), "green") if row.recognised_on else Line("nowhere", "bold red"),
+        Line(", ".join(sorted(row.shown_on - row.recognised_on)), "yellow"),
         "" if row.best is None else f"{row.best:.2f}",
         "" if row.first_s is None else f"{row.first_s:.1f} s",
     ]

@@ -8,6 +8,7 @@
 `declared`        resources, each with its origin
 `load`            everything together: all findings at once, or the manifests
 `references`      checks that whatever resources name exists
+`partial`         the part of manifests with errors that is applied while Vigil runs
 `changes`         fields that cannot change while Vigil runs
 `photos`          the bytes of a Subject's photos
 ================  ==========================================================================================

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from vigil_cli.manifests.documents import Document
-from vigil_cli.manifests.findings import Finding, Severity, shown_line
+from vigil_cli.manifests.findings import Finding, Place, Severity, shown_line
 from vigil_cli.manifests.stores import Store
 from vigil_contracts.addresses import hide_secrets
 from vigil_contracts.ids import ResourceKey
@@ -29,6 +29,12 @@ class Origin:
     lines: tuple[str, ...] = ()
     prefix: tuple[str | int, ...] = ()
 
+    @property
+    def place(self) -> Place:
+        """The resource as findings name it."""
+        start = self.document.position(())
+        return self.file, start.line, start.column, self.prefix
+
     def finding(self, problem: Problem, severity: Severity = Severity.ERROR) -> Finding:
         """Return a problem with its position."""
         of_key = problem.message.startswith(("unknown field", "appears twice"))
@@ -36,7 +42,8 @@ class Origin:
         line = self.lines[position.line - 1] if position.line <= len(self.lines) else ""
         message = hide_secrets(problem.message)
         excerpt = shown_line(line)
-        return Finding(self.file, position.line, position.column, problem.where, message, severity, excerpt)
+        line_column = position.line, position.column
+        return Finding(self.file, *line_column, problem.where, message, severity, excerpt, self.place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ to keep the positions, to find duplicate keys, to leave timestamps as text, and 
 ("billion laughs") are a few nodes, and gigabytes when they are expanded.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -210,10 +211,19 @@ class _Reader:
             return None
         if isinstance(value, bytes):
             return node.value
-        if isinstance(value, float) and (value != value or value in {float("inf"), float("-inf")}):  # noqa: PLR0124 - NaN
-            self._problem(path, f"{node.value} is not a number that JSON knows")
+        if fault := _number_fault(value):
+            self._problem(path, fault)
             return None
         return value
+
+
+def _number_fault(value: object) -> str:
+    """Return why a number cannot be used; empty when it can, or is none."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{value} is not a number that JSON knows"
+    if isinstance(value, int) and value.bit_length() > 63:
+        return "is a number that is too large; at most 18 digits are read"
+    return ""
 
 
 def _position(mark: Any) -> Position:  # noqa: ANN401 - PyYAML's two parsers have different types of marks

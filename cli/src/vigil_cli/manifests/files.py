@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from vigil_contracts.text import holds_half
+
 SUFFIXES = (".yaml", ".yml", ".json")
 MAX_FILE_BYTES = 8 << 20
 """A Secret holds at most 1 MiB; this is several of them."""
@@ -10,11 +12,18 @@ MAX_FILES = 2_000
 
 
 class ManifestFileError(Exception):
-    """A file or folder cannot be used; the text has the reason."""
+    """A file or folder cannot be used; the text has the reason.
 
-    def __init__(self, path: Path, message: str) -> None:
+    Attributes
+    ----------
+    text
+        The part of its content that could be read.
+    """
+
+    def __init__(self, path: Path, message: str, text: str = "") -> None:
         super().__init__(message)
         self.path = path
+        self.text = text
 
 
 def manifest_files(path: Path) -> list[Path]:
@@ -64,8 +73,10 @@ def read_text(file: Path) -> str:
     Raises
     ------
     ManifestFileError
-        It cannot be read, is empty, too large, or not UTF-8.
+        It cannot be read, is empty, too large, or not UTF-8; nor its name.
     """
+    if holds_half(str(file)):
+        raise ManifestFileError(file, "the file name is not UTF-8; rename the file")
     try:
         with file.open("rb") as opened:
             data = opened.read(MAX_FILE_BYTES + 1)
@@ -76,9 +87,12 @@ def read_text(file: Path) -> str:
         raise ManifestFileError(file, "is empty; delete it to remove what it declared")
     if len(data) > MAX_FILE_BYTES:
         raise ManifestFileError(
-            file, f"is larger than {MAX_FILE_BYTES >> 20} MiB; split it, or leave it out of the folder"
+            file,
+            f"is larger than {MAX_FILE_BYTES >> 20} MiB; split it, or leave it out of the folder",
+            data.decode(errors="replace"),
         )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ManifestFileError(file, f"is not UTF-8 text (byte {error.start})") from None
+        message = f"is not UTF-8 text (byte {error.start})"
+        raise ManifestFileError(file, message, data.decode(errors="replace")) from None

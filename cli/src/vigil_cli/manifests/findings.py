@@ -1,11 +1,18 @@
 """Errors and warnings about manifests, with their positions."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vigil_contracts.addresses import shown_address
+
+if TYPE_CHECKING:
+    from vigil_cli.manifests.partial import Readable
+
+Place = tuple[Path, int, int, tuple[str | int, ...]]
+"""A resource in the files that were read: file, line and column of its document, and its path in there."""
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\"'\n]*")
 
@@ -40,6 +47,8 @@ class Finding:
     message: str
     severity: Severity = Severity.ERROR
     excerpt: str = ""
+    place: Place | None = field(default=None, compare=False)
+    """The resource that it is about; None: a whole file or document."""
 
     def __str__(self) -> str:
         where = f"{self.path}: " if self.path else ""
@@ -53,10 +62,13 @@ class ManifestError(Exception):
     ----------
     findings
         All of them, warnings too, in the order of files and lines.
+    readable
+        The part of the manifests that was read, with what is known of the rest.
     """
 
-    def __init__(self, findings: list[Finding]) -> None:
+    def __init__(self, findings: list[Finding], readable: "Readable") -> None:
         self.findings = findings
+        self.readable = readable
         count = sum(finding.severity is Severity.ERROR for finding in findings)
         super().__init__(f"{count} {'error' if count == 1 else 'errors'} in the manifests")
 

@@ -12,7 +12,8 @@ from vigil_cli.manifests.declared import Declared, Manifests, Origin
 from vigil_cli.manifests.documents import NotYamlError, documents
 from vigil_cli.manifests.files import ManifestFileError, all_files, read_text
 from vigil_cli.manifests.findings import Finding, ManifestError, Severity, shown_line
-from vigil_cli.manifests.references import check_references
+from vigil_cli.manifests.partial import Readable, withdrawals
+from vigil_cli.manifests.references import IsAssessed, check_references
 from vigil_cli.manifests.same_photo import check_same_photo
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources import API_VERSION, KINDS, Camera, Problem, Subject, check
@@ -21,7 +22,12 @@ from vigil_contracts.resources.common import GROUP
 RENAME = "rename this one, or omit --webcam"
 
 
-def load(paths: Iterable[Path], before: Manifests | None = None, taken: Collection[ResourceKey] = ()) -> Manifests:
+def load(
+    paths: Iterable[Path],
+    before: Manifests | None = None,
+    taken: Collection[ResourceKey] = (),
+    is_assessed: IsAssessed = lambda *_: False,
+) -> Manifests:
     """Read, check and connect all manifests.
 
     Parameters
@@ -32,21 +38,25 @@ def load(paths: Iterable[Path], before: Manifests | None = None, taken: Collecti
         The running manifests; fields that cannot change are compared with theirs.
     taken
         Names of Cameras without a manifest, such as the webcam's.
+    is_assessed
+        Whether the bytes of a photo are not needed again.
 
     Raises
     ------
     ManifestError
-        With all findings.
+        With all findings, and the part that could be read.
     """
     loader = _Loader()
     files, problems = all_files(paths)
-    loader.findings += [Finding(problem.path, 1, 1, "", str(problem)) for problem in problems]
+    for problem in problems:
+        loader.findings.append(Finding(problem.path, 1, 1, "", str(problem)))
+        loader.readable.unread[_shown(problem.path)] = ""
     for file in files:
         loader.read(file)
     found = loader.manifests
     findings = (
         loader.findings
-        + check_references(found)
+        + check_references(found, is_assessed)
         + check_same_photo(found)
         + (check_changes(before, found) if before else [])
     )
@@ -57,7 +67,9 @@ def load(paths: Iterable[Path], before: Manifests | None = None, taken: Collecti
     ]
     findings.sort(key=lambda finding: (str(finding.file), finding.line, finding.column))
     if any(finding.severity is Severity.ERROR for finding in findings):
-        raise ManifestError(findings)
+        errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+        loader.readable.broken = {finding.place for finding in errors if finding.place is not None}
+        raise ManifestError(findings, loader.readable)
     found.warnings = findings
     return found
 
@@ -67,6 +79,7 @@ class _Loader:
 
     def __init__(self) -> None:
         self.manifests = Manifests()
+        self.readable = Readable(self.manifests)
         self.findings: list[Finding] = []
         self._seen: dict[tuple[str, str, str], Finding] = {}
 
@@ -76,19 +89,23 @@ class _Loader:
             text = read_text(file)
         except ManifestFileError as problem:
             self.findings.append(Finding(shown, 1, 1, "", str(problem)))
+            self.readable.unread[shown] = problem.text
             return
         lines = tuple(text.splitlines())
         try:
             for document in documents(text):
-                self._document(Origin(shown, document, lines))
+                self._document(Origin(shown, document, lines), text)
         except NotYamlError as error:
+            self.readable.unread[shown] = text
             excerpt = lines[error.position.line - 1] if error.position.line <= len(lines) else ""
             line, column = error.position.line, error.position.column
             self.findings.append(Finding(shown, line, column, "", str(error), excerpt=shown_line(excerpt)))
 
-    def _document(self, origin: Origin) -> None:
+    def _document(self, origin: Origin, text: str) -> None:
         document = origin.document
         if document.problems:
+            self.readable.unread[origin.file] = text
+            self.readable.withdrawn |= withdrawals(document.data)
             self.findings += [origin.finding(problem) for problem in document.problems]
             return
         if document.data is not None:
@@ -96,6 +113,7 @@ class _Loader:
 
     def _resource(self, data: Any, origin: Origin) -> None:  # noqa: ANN401 - plain data of any shape
         if not isinstance(data, Mapping):
+            self._note_unread(origin)
             self.findings.append(origin.finding(Problem((), "a manifest must be a mapping with apiVersion and kind")))
             return
         kind = data.get("kind")
@@ -109,17 +127,21 @@ class _Loader:
             message = f"{kind} ({data.get('apiVersion')}) is ignored; Vigil reads {_kinds()}"
             close = difflib.get_close_matches(kind, [*KINDS, *stores.KINDS], n=1, cutoff=0.75)
             severity = Severity.ERROR if close else Severity.WARNING
+            if close:
+                self._note_unread(origin)
             message = f"there is no kind {kind}; did you mean {close[0]}?" if close else message
             self.findings.append(origin.finding(Problem(("kind",), message), severity))
 
     def _list(self, data: Mapping[str, Any], origin: Origin) -> None:
         items = data.get("items")
         if not isinstance(items, list):
+            self._note_unread(origin)
             self.findings.append(origin.finding(Problem(("items",), "a List needs items")))
             return
         for index, item in enumerate(items):
             inner = (*origin.prefix, "items", index)
             if len(inner) > 4:
+                self._note_unread(origin)
                 self.findings.append(origin.finding(Problem((), "a List inside a List is not read")))
                 return
             self._resource(item, Origin(origin.file, origin.document, origin.lines, inner))
@@ -139,10 +161,12 @@ class _Loader:
         found = check(json.loads(json.dumps(data)))
         if isinstance(found, list):
             self.findings += [origin.finding(_with_suggestion(problem, data)) for problem in found]
+            self.readable.withdrawn |= withdrawals(data)
             self._seen_name(data, origin)
             return
         key = found.metadata.key
         if not self._is_first(found.kind, *key, origin):
+            self.readable.withdrawn |= withdrawals(data)
             return
         if isinstance(found, Camera):
             self.manifests.cameras[key] = Declared(found, origin)
@@ -158,6 +182,13 @@ class _Loader:
             namespace = metadata.get("namespace", "default")
             if isinstance(namespace, str):
                 self._is_first(str(data["kind"]), namespace, metadata["name"], origin)
+                self.readable.declared.add((str(data["kind"]), ResourceKey(namespace, metadata["name"])))
+                return
+        self._note_unread(origin)
+
+    def _note_unread(self, origin: Origin) -> None:
+        """Note that a file may declare more than was read of it."""
+        self.readable.unread[origin.file] = "\n".join(origin.lines)
 
     def _is_first(self, kind: str, namespace: str, name: str, origin: Origin) -> bool:
         first = self._seen.get((kind, namespace, name))

@@ -1,7 +1,7 @@
 """Check that all that resources name exists: Sites, Secrets, ConfigMaps, photos, videos."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from vigil_cli.manifests.declared import Declared, Manifests
@@ -10,28 +10,42 @@ from vigil_cli.manifests.outlines import check_outlines
 from vigil_cli.manifests.stores import Store
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import MAX_PHOTO_BYTES
-from vigil_contracts.resources import Camera, Problem, Site, SourceType, Subject, retention_problem
+from vigil_contracts.resources import Camera, ConsentStatus, Problem, Site, SourceType, Subject, retention_problem
 from vigil_contracts.resources.camera import Scheduling
 from vigil_contracts.resources.common import KeyRef
 from vigil_contracts.resources.source import CameraSource
 from vigil_contracts.resources.subject import Photo
 
+IsAssessed = Callable[[ResourceKey, Photo], bool]
+"""Whether identity assessed a photo of a Subject before, so that its bytes are not needed again."""
 
-def check_references(manifests: Manifests) -> list[Finding]:
-    """Return findings for broken references, doubtful outlines, and fields that have no effect without a cluster."""
+
+def check_references(manifests: Manifests, is_assessed: IsAssessed = lambda *_: False) -> list[Finding]:
+    """Return findings for broken references, doubtful outlines, and fields that have no effect without a cluster.
+
+    Photos are needed from people who granted consent only, and only once.
+    """
     found: list[Finding] = []
     for camera in manifests.cameras.values():
         found += [camera.origin.finding(problem) for problem in _camera(camera, manifests)]
         doubts = [*_without_effect(camera.resource), *check_outlines(camera.resource)]
         found += [camera.origin.finding(problem, Severity.WARNING) for problem in doubts]
-    for subject in manifests.subjects.values():
-        for index, photo in enumerate(subject.resource.spec.photos):
-            problems = _photo(subject, photo, manifests)
-            found += [
-                subject.origin.finding(Problem(("spec", "photos", index, *problem.path), problem.message))
-                for problem in problems
-            ]
+    for key, subject in manifests.subjects.items():
+        if subject.resource.spec.consent.status is ConsentStatus.GRANTED:
+            for index, photo in enumerate(subject.resource.spec.photos):
+                found += _photo_findings(subject, index, manifests, is_assessed=is_assessed(key, photo))
     return found + _sites(manifests)
+
+
+def _photo_findings(
+    subject: Declared[Subject], index: int, manifests: Manifests, *, is_assessed: bool
+) -> list[Finding]:
+    severity = Severity.WARNING if is_assessed else Severity.ERROR
+    note = "; it was assessed before, and that stays" if is_assessed else ""
+    return [
+        subject.origin.finding(Problem(("spec", "photos", index, *problem.path), f"{problem.message}{note}"), severity)
+        for problem in _photo(subject, subject.resource.spec.photos[index], manifests)
+    ]
 
 
 def _sites(manifests: Manifests) -> list[Finding]:

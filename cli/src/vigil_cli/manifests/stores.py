@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from vigil_contracts.resources import Metadata, Problem
+from vigil_contracts.text import holds_half, joined
 
 KINDS = ("Secret", "ConfigMap")
 MAX_BYTES = 1 << 20
@@ -23,7 +24,7 @@ def read_store(document: Mapping[str, Any]) -> tuple[tuple[str, str], Store] | l
     if document.get("apiVersion") != "v1":
         problems.append(Problem(("apiVersion",), f"{document.get('apiVersion')!r} is not v1"))
     plain, encoded = ("stringData", "data") if document["kind"] == "Secret" else ("data", "binaryData")
-    values = {key: text.encode() for key, text in _texts(document, plain, problems).items()}
+    values = {key: text.encode(errors="replace") for key, text in _texts(document, plain, problems).items()}
     for name, text in _texts(document, encoded, problems).items():
         try:
             values.setdefault(name, base64.b64decode("".join(text.split()), validate=True))
@@ -42,7 +43,12 @@ def _texts(document: Mapping[str, Any], name: str, problems: list[Problem]) -> d
         return {}
     wrong = [key for key, value in entries.items() if not isinstance(value, str)]
     problems += [Problem((name, key), "must be text; put it in quotes") for key in wrong]
-    return {key: value for key, value in entries.items() if key not in wrong}
+    texts = {key: joined(value) for key, value in entries.items() if key not in wrong}
+    halves = [key for key, value in texts.items() if holds_half(value)]
+    problems += [
+        Problem((name, key), "holds half of a character (a lone surrogate), which is no text") for key in halves
+    ]
+    return texts
 
 
 def _key(metadata: object, problems: list[Problem]) -> tuple[str, str]:

@@ -22,7 +22,7 @@ from vigil_cli.standalone.progress import Progress
 from vigil_cli.standalone.state import write_private
 from vigil_cli.supervisor import Supervisor
 from vigil_contracts.ids import ResourceKey
-from vigil_contracts.registry import EnrolmentReport
+from vigil_contracts.registry import EnrolmentReport, ErasureReceipt
 from vigil_runtime.registry.client import RegistryClient
 from vigil_runtime.registry.errors import RegistryAwayError, RegistryError
 
@@ -47,7 +47,7 @@ class Listener:
     enrolled: Callable[[ResourceKey, EnrolmentReport], None]
     undeclared: Callable[[ResourceKey, float], None]
     """Called for a Subject without a manifest, with the seconds until its erasure."""
-    erased: Callable[[ResourceKey], None]
+    erased: Callable[[ResourceKey, ErasureReceipt], None]
     problem: Callable[[str, ResourceKey, str], None]
     process_removed: Callable[[str], None]
 
@@ -316,9 +316,9 @@ class Applier:
         progress.incomplete, progress.reported = None if enrolled.is_whole else subject.digest, enrolled.gist
 
     async def _erase_subject(self, key: ResourceKey) -> None:
-        await self.registry.erase_subject(key)
+        receipt = await self.registry.erase_subject(key)
         self._enrolled_with.pop(key, None)
-        self.listener.erased(key)
+        self.listener.erased(key, receipt)
 
     async def _start_stream(self, key: ResourceKey) -> None:
         camera = self._desired.cameras[key]

@@ -17,6 +17,7 @@ from vigil_cli.manifests.photos import PhotoUnavailableError, read_photo
 from vigil_cli.standalone.desired import DesiredSubject
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.registry import EnrolmentReport, PhotoReason, PhotoResult
+from vigil_contracts.resources import ConsentStatus
 from vigil_contracts.resources.subject import Photo
 from vigil_runtime.photos import Downloader
 from vigil_runtime.registry.client import RegistryClient
@@ -78,6 +79,10 @@ class Enroller:
         SupersededError
             `cancel` was called first.
         """
+        if subject.declared.resource.spec.consent.status is not ConsentStatus.GRANTED:
+            # At once: nothing is read, and no place is waited for.
+            report = await self._registry.put_subject(subject.declared.resource, {})
+            return Enrolled(report, is_whole=True)
         known = await self._read_report(subject)
         reuse = plan_enrolment(subject.declared.resource.spec.photos, known).reuse
         report, unavailable = await self._put(subject, known, reuse)

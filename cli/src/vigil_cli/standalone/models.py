@@ -9,6 +9,7 @@ from pathlib import Path
 import vigil_models
 from vigil_cli.errors import CommandError
 from vigil_cli.preparation import PreparationObserver
+from vigil_cli.standalone.state import check_path
 from vigil_models import api
 from vigil_models.errors import ModelsError, RepositoryError
 from vigil_models.fetch import store
@@ -49,6 +50,7 @@ def prepare(pack_name: str, observer: PreparationObserver, cache: Path | None = 
         The pack does not exist, or cannot be fetched or exported; the text names the remedy.
     """
     where = cache or api.cache_dir()
+    check_path(where, "cache", "with the variable VIGIL_CACHE_DIR")
     try:
         pack = api.pack(pack_name)
         folder = where / "exported" / f"{pack_name}-{_exporter_digest()}"

@@ -10,7 +10,9 @@ from vigil_cli.standalone.desired import DesiredCamera, as_json
 from vigil_cli.standalone.servers.ports import LOOPBACK, answers
 from vigil_cli.standalone.state import Secrets, write_private
 from vigil_cli.supervisor import ProcessSpec
+from vigil_contracts.bus_permissions import BusRole, user_name
 from vigil_contracts.ids import ResourceKey
+from vigil_runtime.bus_authority import BusAuthority
 
 PYTHON = (sys.executable, "-P")
 """With -P, a file such as numpy.py in the working folder is not imported."""
@@ -40,20 +42,27 @@ class Addresses:
 
 
 HEALTH = "/healthz"
+BUS = "bus"
+"""Folder of the credentials of one program on the bus, or of those that run once."""
 
 
 class Programs:
     """Specs of Vigil's programs in one state folder."""
 
-    def __init__(self, root: Path, site: str, addresses: Addresses, secrets: Secrets) -> None:
-        self._root = root
+    def __init__(self, root: Path, site: str, addresses: Addresses, secrets: Secrets, authority: BusAuthority) -> None:
+        self._root = root.absolute()  # a path in an argument never begins with a dash
         self._addresses = addresses
         self._secrets = secrets
-        self._common = {
-            "VIGIL_SITE": site,
-            "VIGIL_NATS_URL": f"nats://{LOOPBACK}:{addresses.nats}",
-            "VIGIL_NATS_TOKEN": secrets.nats,
-            "PYTHONUNBUFFERED": "1",
+        self._authority = authority
+        self._common = {"VIGIL_SITE": site, "PYTHONUNBUFFERED": "1"}
+
+    def _bus(self, role: BusRole, folder: Path, camera: ResourceKey | None = None) -> dict[str, str]:
+        """Make an identity on the bus, and return the settings of the one program that has it."""
+        file = folder / f"{role}.creds"
+        write_private(file, self._authority.credentials(role, user_name(role, camera)))
+        return {
+            "VIGIL_NATS_URL": f"nats://{LOOPBACK}:{self._addresses.nats}",
+            "VIGIL_NATS_CREDENTIALS": str(file),
         }
 
     def migrate(self) -> ProcessSpec:
@@ -66,6 +75,7 @@ class Programs:
         port = self._addresses.identity
         environment = {
             **self._common,
+            **self._bus(BusRole.IDENTITY, self._root / BUS),
             "VIGIL_DATABASE_URL": self._addresses.postgres_url,
             **self._gallery(),
             "VIGIL_TRITON_URLS": ",".join(self._addresses.triton),
@@ -92,6 +102,7 @@ class Programs:
         port = self._addresses.api
         environment = {
             **self._common,
+            **self._bus(BusRole.API, self._root / BUS),
             "VIGIL_DATABASE_URL": self._addresses.postgres_url,
             "VIGIL_HTTP_HOST": self._addresses.api_host,
             "VIGIL_HTTP_PORT": str(port),
@@ -116,6 +127,7 @@ class Programs:
         state.mkdir(parents=True, exist_ok=True)
         environment = {
             **self._common,
+            **self._bus(BusRole.STREAM, folder / BUS, camera.key),
             "VIGIL_TRITON_URLS": ",".join(self._addresses.triton),
             "VIGIL_STATE_DIR": str(state),
             "VIGIL_HTTP_PORT": "0",

@@ -14,7 +14,8 @@ from watchfiles import awatch
 from vigil_cli.client import Api, ApiRefusedError
 from vigil_cli.dashboard import DashboardState
 from vigil_cli.errors import CommandError
-from vigil_cli.manifests import ManifestError, Manifests, load
+from vigil_cli.manifests import Finding, ManifestError, Manifests, load
+from vigil_cli.manifests.partial import applicable
 from vigil_cli.standalone.applier import Applier, Listener
 from vigil_cli.standalone.background import background_tasks
 from vigil_cli.standalone.defects import Defects
@@ -23,6 +24,8 @@ from vigil_cli.standalone.disk import watch_disk
 from vigil_cli.standalone.enrolment import Enroller
 from vigil_cli.standalone.models import Models
 from vigil_cli.standalone.programs import Addresses, Programs
+from vigil_cli.standalone.record import Record
+from vigil_cli.standalone.redaction import LogRedactor, names_of
 from vigil_cli.standalone.servers.nats import nats
 from vigil_cli.standalone.servers.ports import EVERYWHERE, LOOPBACK, Ports, in_url, own_addresses
 from vigil_cli.standalone.servers.postgres import postgres, url
@@ -31,7 +34,7 @@ from vigil_cli.standalone.state import LOOKALIKES, Secrets, StateFolder, write_p
 from vigil_cli.supervisor import ProcessSpec, Supervisor
 from vigil_cli.supervisor.completion import run_to_completion
 from vigil_contracts.ids import ResourceKey
-from vigil_contracts.registry import EnrolmentReport
+from vigil_contracts.registry import EnrolmentReport, ErasureReceipt
 from vigil_contracts.resources import Camera
 from vigil_runtime.photos import Downloader
 from vigil_runtime.registry.client import RegistryClient
@@ -86,8 +89,12 @@ class Session:
         self._options = options
         self._dashboard = dashboard
         self._secrets: Secrets = state.secrets()
+        self._authority = state.bus_authority()
         self._defects = Defects(state.logs / "defects.log", state.command("logs defects"))
         self.api = Api("http://unset", "")
+        self._record = Record(state.root)
+        self._redactor = LogRedactor(state.logs)
+        self._display_names: dict[ResourceKey, str] = {}
         dashboard.on_change = self._write_processes
 
     @asynccontextmanager
@@ -101,11 +108,12 @@ class Session:
         """
         goal = desired(manifests, self._models.embedder_id, self._options.extra_cameras)
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._redactor.finish)
             stack.callback(self._set_phase, "Stopped")
             supervisor = await stack.enter_async_context(Supervisor(self._state.root, self._dashboard.process))
             stack.callback(self._set_phase, "Stopping")
             addresses = await self._start_servers(supervisor, goal)
-            programs = Programs(self._state.root, goal.site, addresses, self._secrets)
+            programs = Programs(self._state.root, goal.site, addresses, self._secrets, self._authority)
             await self._start_programs(supervisor, programs)
             registry = RegistryClient(f"http://{LOOPBACK}:{addresses.identity}", self._secrets.registry)
             stack.push_async_callback(registry.close)
@@ -116,6 +124,7 @@ class Session:
             tasks: dict[str, Callable[[], Awaitable[None]]] = {
                 "applying manifests": applier.run,
                 "following the model": applier.follow_model,
+                "removing names from logs": self._redactor.run,
                 "watching manifests": lambda: self._follow_manifests(applier, manifests, goal),
                 "listening to sightings": self._sightings,
                 "listening to cameras": self._heartbeats,
@@ -148,7 +157,8 @@ class Session:
         bus, database = ports.get("nats"), ports.get("postgres")
         api = ports.get("api", self._options.port, self._options.host)  # fails before anything starts
         try:
-            supervisor.add(nats(root / "nats", bus, self._secrets.nats))
+            clients, account = self._authority.server_config(goal.site), self._authority.jetstream_account
+            supervisor.add(nats(root / "nats", bus, clients, account))
             supervisor.add(await asyncio.to_thread(triton, root / "triton", self._models.folder, triton_ports))
             supervisor.add(await asyncio.to_thread(postgres, root / "postgres", database, self._secrets.database))
         except OSError as error:
@@ -195,19 +205,32 @@ class Session:
         listener = Listener(
             enrolled=self._enrolled,
             undeclared=self._undeclared,
-            erased=lambda key: self._dashboard.emit("info", f"{key} erased"),
+            erased=self._erased,
             problem=self._report_problem,
             process_removed=self._dashboard.forget_process,
         )
         enroller = Enroller(registry, downloader)
         return Applier(registry, enroller, supervisor, programs, self._state.applied, listener, self._defects)
 
+    def _erased(self, key: ResourceKey, receipt: ErasureReceipt) -> None:
+        """Remove the person from all that this program keeps; the log names the receipt only."""
+        self._record.forget(key)
+        self._dashboard.forget_person(key)
+        self._write_lookalikes()
+        self._redactor.add(names_of(key, self._display_names.pop(key, "")))
+        self._dashboard.emit("info", f"Everything about Subject {receipt.subject_id} is erased")
+
     def _undeclared(self, key: ResourceKey, seconds: float) -> None:
         self._dashboard.emit("warning", f"{key} has no manifest any more; it is erased in {seconds:g} s")
 
     def _enrolled(self, key: ResourceKey, report: EnrolmentReport) -> None:
-        """Show the result of an enrolment, and keep the pairs of lookalikes for `vigil status`."""
+        """Show the result of an enrolment, and record it for `vigil status`."""
         self._dashboard.enrolled(key, report)
+        self._record.set_assessed(key, report)
+        self._record.set_problem("subject", key, "")
+        self._write_lookalikes()
+
+    def _write_lookalikes(self) -> None:
         rows = [
             {"subject": first._asdict(), "other": second._asdict(), "similarity": similarity}
             for first, second, similarity in self._dashboard.lookalikes()
@@ -216,6 +239,7 @@ class Session:
             write_private(self._state.root / LOOKALIKES, json.dumps(rows))
 
     def _report_problem(self, kind: str, key: ResourceKey, problem: str) -> None:
+        self._record.set_problem(kind, key, problem)
         if kind == "subject":
             self._dashboard.subject_problem(key, problem)
         else:
@@ -230,34 +254,42 @@ class Session:
         applier.start_streams()
         self._set_phase("Running")
 
-    def _declare(self, manifests: Manifests) -> None:
+    def _declare(self, manifests: Manifests, findings: Sequence[Finding] = ()) -> None:
+        self._record.set_manifests(manifests, findings)
+        self._display_names |= {key: one.resource.spec.display_name for key, one in manifests.subjects.items()}
         cameras = {key: declared.resource for key, declared in manifests.cameras.items()}
         cameras |= {camera.metadata.key: camera for camera in self._options.extra_cameras}
         self._dashboard.declare(cameras, {key: declared.resource for key, declared in manifests.subjects.items()})
 
     async def _follow_manifests(self, applier: Applier, before: Manifests, running: Desired) -> None:
-        """Apply every change of a manifest or of a file that it names; a faulty one only changes the notice."""
+        """Apply every change of a manifest or of a file that it names; of faulty ones the part that is right."""
         if not self._options.paths:
             return
         taken = {camera.metadata.key for camera in self._options.extra_cameras}
         async for _ in awatch(*self._watched(), recursive=False, step=200):
             try:
-                manifests = await asyncio.to_thread(load, self._options.paths, before, taken)
+                manifests = await asyncio.to_thread(load, self._options.paths, before, taken, self._record.is_assessed)
             except ManifestError as error:
-                self._dashboard.findings = error.findings
-                self._dashboard.notices["manifests"] = ("error", f"{error}; the previous state goes on")
-                self._dashboard.emit("error", f"{error}; the previous state goes on")
-                for finding in error.findings:
-                    self._dashboard.emit("error", str(finding))
-                continue
-            self._dashboard.findings = []
-            self._dashboard.notices.pop("manifests", None)
+                manifests, findings = applicable(before, error.readable), error.findings
+                self._show_findings(error)
+            else:
+                findings = []
+                self._dashboard.findings = []
+                self._dashboard.notices.pop("manifests", None)
+                self._dashboard.emit("info", "Manifests read; changes are applied")
             goal = desired(manifests, self._models.embedder_id, self._options.extra_cameras)
             self._dashboard.problem("Site", needs_restart(running, goal))
             before = manifests
-            self._declare(manifests)
-            self._dashboard.emit("info", "Manifests read; changes are applied")
+            self._declare(manifests, findings)
             applier.set_desired(replace(goal, site=running.site))
+
+    def _show_findings(self, error: ManifestError) -> None:
+        line = f"{error}; for what they concern the previous state goes on, everything else is applied"
+        self._dashboard.findings = error.findings
+        self._dashboard.notices["manifests"] = ("error", line)
+        self._dashboard.emit("error", line)
+        for finding in error.findings:
+            self._dashboard.emit("error", str(finding))
 
     def _watched(self) -> list[Path]:
         """Return the folders to watch; a file cannot be watched itself, because editors replace it."""

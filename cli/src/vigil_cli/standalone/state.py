@@ -16,11 +16,17 @@ import platformdirs
 import psutil
 
 from vigil_cli.errors import CommandError
+from vigil_contracts.text import holds_refused, printable
+from vigil_runtime.bus_authority import BusAuthority
 
-LEAST_FREE = 256 << 20
+MIN_FREE = 256 << 20
 """Bytes for the log of Postgres and the first hours of events. With less, Postgres stops while it works."""
 
+LONGEST_PATH = 768
+"""Bytes of the path of a folder: Postgres takes at most 1023, and has folders and files of its own below it."""
 
+MANIFESTS = "manifests.json"
+"""File with what is not applied and why, and with the Subjects that are declared."""
 LOOKALIKES = "lookalikes.json"
 """File with the pairs of Subjects that look like one person."""
 
@@ -39,7 +45,6 @@ def demo_folder() -> Path:
 class Secrets:
     """Tokens and passwords, made once for a state folder; only its owner can read them."""
 
-    nats: str
     database: str
     registry: str
     api: str
@@ -94,10 +99,10 @@ class StateFolder:
             free = shutil.disk_usage(self.root).free
         except OSError as error:
             return f"The state folder {self.root} cannot be read ({error.strerror}); check whether its disk is mounted."
-        if free >= LEAST_FREE:
+        if free >= MIN_FREE:
             return ""
         return (
-            f"The disk of {self.root} has {free >> 20} MiB left: free {(LEAST_FREE - free >> 20) + 1} MiB or more. "
+            f"The disk of {self.root} has {free >> 20} MiB left: free {(MIN_FREE - free >> 20) + 1} MiB or more. "
             "Without room sightings are lost, and Postgres stops."
         )
 
@@ -125,10 +130,23 @@ class StateFolder:
                     f"Vigil is already running{process} with the state folder {self.root}; "
                     f"end it with `{self.command('down')}`, or choose another folder with --state."
                 ) from None
+            lock.truncate(0)
+            lock.write(json.dumps({"pid": os.getpid(), "started": psutil.Process().create_time()}))
+            lock.flush()
             try:
                 yield
             finally:
                 self._run_file.unlink(missing_ok=True)
+
+    @property
+    def holder(self) -> Running | None:
+        """The `vigil up` that holds the lock, also while it is starting and has no address yet."""
+        if not self.is_locked:
+            return None
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            found = Running(**json.loads((self.root / "lock").read_text()), api_url="", site="")
+            return found if found.alive else None
+        return None
 
     @property
     def is_locked(self) -> bool:
@@ -145,10 +163,20 @@ class StateFolder:
     def secrets(self) -> Secrets:
         """Return the secrets of this folder; make them the first time."""
         file = self.root / "secrets.json"
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            return Secrets(**json.loads(file.read_text()))
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            found = json.loads(file.read_text())
+            return Secrets(**{field.name: found[field.name] for field in fields(Secrets)})
         made = Secrets(**{field.name: secrets.token_urlsafe(24) for field in fields(Secrets)})
         write_private(file, json.dumps(asdict(made)))
+        return made
+
+    def bus_authority(self) -> BusAuthority:
+        """Return the keys that issue identities on the bus; make them the first time."""
+        file = self.root / "bus-keys.json"
+        with contextlib.suppress(OSError, ValueError):
+            return BusAuthority.from_json(file.read_text())
+        made = BusAuthority.new()
+        write_private(file, made.to_json())
         return made
 
     @property
@@ -188,17 +216,30 @@ def make_usable(folder: Path, what: str, chosen: str) -> None:
     CommandError
         It cannot be made or written, or the disk is full.
     """
+    check_path(folder, what, chosen)
     try:
         free = make_writable(folder, 0o700)
     except OSError as error:
         raise CommandError(
             f"The {what} {folder} cannot be written ({error.strerror}); free some space or choose another {chosen}."
         ) from None
-    if free < LEAST_FREE:
+    if free < MIN_FREE:
         raise CommandError(
-            f"The disk of the {what} {folder} is full ({free >> 20} MiB free, {LEAST_FREE >> 20} are needed); "
+            f"The disk of the {what} {folder} is full ({free >> 20} MiB free, {MIN_FREE >> 20} are needed); "
             f"free some space or choose another {chosen}."
         )
+
+
+def check_path(folder: Path, what: str, chosen: str) -> None:
+    """Raise CommandError when the path of a folder holds what programs do not take; as `make_usable`."""
+    path = str(folder.absolute())
+    if holds_refused(path):
+        fault = "has a character in its path that is no text, such as a line break"
+    elif len(path.encode()) > LONGEST_PATH:
+        fault = f"has a path of {len(path.encode())} bytes, and {LONGEST_PATH} are possible"
+    else:
+        return
+    raise CommandError(f"The {what} {printable(str(folder))} {fault}; choose another {chosen}.")
 
 
 def make_writable(folder: Path, mode: int = 0o777) -> int:

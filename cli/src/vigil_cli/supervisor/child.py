@@ -20,6 +20,10 @@ GIVE_UP_AFTER = 5
 """Failed starts in a row after which `wait_ready` gives up. The process is still started again."""
 HEALTHY_AFTER_S = 60.0
 """After so many healthy seconds earlier failures no longer count."""
+WATCH_S = 10.0
+"""Between two probes of a process that was ready."""
+MISSED_PROBES = 2
+"""Probes in a row without a response after which a process is no longer shown as ready."""
 DRAIN_S = 1.0
 """For reading the rest of the pipe of a process that ended."""
 
@@ -127,7 +131,7 @@ class Child:
                 self._failed_starts = 0
                 self.ready.set()
                 self._set_state(ProcessState.READY)
-                await process.wait()
+                await self._watch(process)
             else:
                 self._failed_starts += 1
             return await self._end(process), (time.monotonic() - became_ready if became_ready else 0.0)
@@ -195,6 +199,27 @@ class Child:
         if not ended:
             self._log.write(f"not ready after {self.spec.ready_timeout_s:.0f} s; starting it again\n".encode())
         return False
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+        """Wait for the end of a process that was ready; one that no longer responds is not shown as ready."""
+        ending = asyncio.ensure_future(process.wait())
+        missed = 0
+        try:
+            while not ending.done():
+                await asyncio.wait([ending], timeout=WATCH_S)
+                if ending.done() or self._stopping:
+                    break
+                missed = 0 if await self._probe() else missed + 1
+                state = ProcessState.NOT_RESPONDING if missed >= MISSED_PROBES else ProcessState.READY
+                self._correct_state(state)
+            await ending
+        finally:
+            ending.cancel()
+
+    def _correct_state(self, state: ProcessState) -> None:
+        """Set whether a running process responds, unless it is being stopped."""
+        if state is not self.status.state and not self._stopping:
+            self._set_state(state)
 
     async def _probe(self) -> bool:
         try:

@@ -24,7 +24,8 @@ class ProcessSpec:
     env
         Added to the supervisor's own environment.
     ready
-        Readiness probe, called in a thread until it returns true; it must return within two seconds and not raise.
+        Readiness probe, called in a thread until it returns true, and every ten seconds from then on; it must return
+        within two seconds and not raise.
     ready_timeout_s
         Seconds after which a process that is not ready is ended and started again.
     after
@@ -60,6 +61,7 @@ class ProcessState(StrEnum):
     WAITING = "Waiting"
     STARTING = "Starting"
     READY = "Ready"
+    NOT_RESPONDING = "NotResponding"
     BACKING_OFF = "BackingOff"
     STOPPING = "Stopping"
     STOPPED = "Stopped"

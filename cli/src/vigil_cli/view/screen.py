@@ -7,10 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
-from rich.text import Text
 
+from vigil_cli.console import Line
 from vigil_cli.dashboard import DashboardState
 from vigil_cli.view.table import STYLES, DashboardView, draw
+from vigil_contracts.text import printable
 
 REFRESH_PER_S = 4
 LEVELS = {"good": "info", "dim": "info"}
@@ -19,7 +20,7 @@ MAX_LOG_BYTES = 8 << 20
 
 
 @contextmanager
-def screen(console: Console, log: Path, *, plain: bool) -> Iterator[DashboardState]:
+def screen(console: Console, log: Path, *, plain: bool, is_stored: bool = False) -> Iterator[DashboardState]:
     """Show a dashboard while inside.
 
     Parameters
@@ -27,7 +28,9 @@ def screen(console: Console, log: Path, *, plain: bool) -> Iterator[DashboardSta
     console
         A live table is drawn when it is a terminal and `plain` is false; its last state stays on the screen.
     log
-        File for all lines; moved aside when it is larger than 8 MiB.
+        File for all lines, with keys of Subjects for names; moved aside when it is larger than 8 MiB.
+    is_stored
+        The output of the console is stored in a file, too.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
@@ -36,16 +39,20 @@ def screen(console: Console, log: Path, *, plain: bool) -> Iterator[DashboardSta
     with log.open("a", buffering=1) as file:
 
         def emit(style: str, line: str) -> None:
+            emit_person(style, line, line)
+
+        def emit_person(style: str, line: str, stored: str) -> None:
             now = dt.datetime.now().astimezone()
             try:
-                file.write(f"{now.isoformat(timespec='seconds')} {LEVELS.get(style, style)} {line}\n")
+                file.write(f"{now.isoformat(timespec='seconds')} {LEVELS.get(style, style)} {printable(stored)}\n")
             except OSError:
                 return  # a full disk loses lines of the log, nothing else
             finally:
                 if not live:
-                    console.print(Text(f"{now:%H:%M:%S} ", "dim").append(line, STYLES[style]), soft_wrap=True)
+                    shown = stored if is_stored else line
+                    console.print(Line(f"{now:%H:%M:%S} ", "dim").append(shown, STYLES[style]), soft_wrap=True)
 
-        dashboard = DashboardState(emit=emit)
+        dashboard = DashboardState(emit=emit, emit_person=emit_person)
         if not live:
             yield dashboard
             return

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
-from rich.text import Text
 
+from vigil_cli.console import Line
 from vigil_cli.dashboard import CameraRow, DashboardState, SightingRow, SubjectRow, short
 
 STATE_STYLES = {"Streaming": "green", "Reconnecting": "yellow", "Suspended": "dim", "Stopped": "dim", "Ended": "dim"}
@@ -53,10 +53,10 @@ def draw(dashboard: DashboardState, console: Console, width: int, height: int, n
     return Group(*parts, *foot)
 
 
-def _head(dashboard: DashboardState) -> Text:
+def _head(dashboard: DashboardState) -> Line:
     not_ready = [status for status in dashboard.processes.values() if status.state not in {"Ready", "Stopped"}]
     running = sum(status.state == "Ready" for status in dashboard.processes.values())
-    text = Text.assemble(("Vigil  ", "bold"), dashboard.phase, "  ", (f"{running} processes", "dim"))
+    text = Line.of(("Vigil  ", "bold"), dashboard.phase, "  ", (f"{running} processes", "dim"))
     for status in not_ready[:4]:
         text.append(f"  {status.name} {status.state}", "yellow")
     return text
@@ -77,10 +77,10 @@ def _cameras(rows: Iterable[CameraRow], now: dt.datetime) -> Table:
     for row in rows:
         state = "NoHeartbeat" if row.stale else row.state
         when = _span(now - row.last_at) if row.last_at else ""
-        person = Text(row.last_person, "dim" if row.last_person == "unknown" else "bold green")
+        person = Line(row.last_person, "dim" if row.last_person == "unknown" else "bold green")
         fps = (f"{row.captured_fps:.1f}", f"{row.analysed_fps:.1f}") if row.state == "Streaming" else ("", "")
-        styled = Text(state, STATE_STYLES.get(state, "yellow"))
-        table.add_row(short(row.key), row.source, styled, *fps, person, Text(when, "dim"))
+        styled = Line(state, STATE_STYLES.get(state, "yellow"))
+        table.add_row(short(row.key), row.source, styled, *fps, person, Line(when, "dim"))
     return table
 
 
@@ -92,10 +92,10 @@ def _span(time: dt.timedelta) -> str:
     return f"{seconds // 60} min" if seconds < 6000 else f"{seconds // 3600} h"
 
 
-def _problems(rows: Iterable[CameraRow]) -> list[Text]:
+def _problems(rows: Iterable[CameraRow]) -> list[Line]:
     """Return the problems of cameras, which are too long for a column of the table."""
     return [
-        Text(f"  {short(row.key)}: {row.reason}: {row.message}", "yellow")
+        Line(f"  {short(row.key)}: {row.reason}: {row.message}", "yellow")
         for row in rows
         if row.message and row.state not in {"Streaming", "Starting", "Suspended"}
     ]
@@ -105,15 +105,17 @@ def _subjects(rows: Iterable[SubjectRow]) -> RenderableType:
     table = _plain("Subjects", "name", "enrolled", "photos", "refused")
     for row in rows:
         if row.report is None:
-            table.add_row(row.display_name, Text("waiting", "yellow"), str(row.photos), Text(row.problem, "yellow"))
+            table.add_row(
+                Line(row.display_name), Line("waiting", "yellow"), str(row.photos), Line(row.problem, "yellow")
+            )
             continue
         accepted = [photo for photo in row.report.photos if photo.accepted]
         reasons = [
             f"{photo.name}: {photo.message or photo.reason}" for photo in row.report.photos if not photo.accepted
         ]
         refused = "; ".join([row.problem] * bool(row.problem) + reasons)
-        state = Text("yes", "green") if row.report.enrolled else Text(row.report.reason, "yellow")
-        table.add_row(row.display_name, state, f"{len(accepted)}/{row.photos}", Text(refused, "yellow"))
+        state = Line("yes", "green") if row.report.enrolled else Line(row.report.reason, "yellow")
+        table.add_row(Line(row.display_name), state, f"{len(accepted)}/{row.photos}", Line(refused, "yellow"))
     return table
 
 
@@ -128,25 +130,25 @@ def _sightings(dashboard: DashboardState, room: int) -> RenderableType:
 def _sighting(row: SightingRow) -> list[RenderableType]:
     style = {"Known": "bold green", "Unknown": "yellow"}.get(row.status, "dim")
     seconds = (row.last_seen_at - row.opened_at).total_seconds()
-    here = Text("here", "green") if row.state != "Closed" else Text("left", "dim")
+    here = Line("here", "green") if row.state != "Closed" else Line("left", "dim")
     name = row.name if row.status == "Known" else row.status.lower()
     similarity = "" if row.similarity is None else f"{row.similarity:.2f}"
     return [
-        Text(row.opened_at.astimezone().strftime("%H:%M:%S"), "dim"),
+        Line(row.opened_at.astimezone().strftime("%H:%M:%S"), "dim"),
         short(row.camera),
-        Text(name, style),
-        Text(similarity, style),
-        Text(f"{seconds:.0f} s", "dim"),
+        Line(name, style),
+        Line(similarity, style),
+        Line(f"{seconds:.0f} s", "dim"),
         here,
     ]
 
 
-def _foot(dashboard: DashboardState) -> list[Text]:
-    lines = [Text(line, STYLES[style]) for style, line in dashboard.notices.values()]
-    lines += [Text(str(finding), "red") for finding in dashboard.findings[:5]]
+def _foot(dashboard: DashboardState) -> list[Line]:
+    lines = [Line(line, STYLES[style]) for style, line in dashboard.notices.values()]
+    lines += [Line(str(finding), "red") for finding in dashboard.findings[:5]]
     if len(dashboard.findings) > 5:
-        lines.append(Text(f"… and {len(dashboard.findings) - 5} more; `vigil logs up` shows all of them", "red"))
+        lines.append(Line(f"… and {len(dashboard.findings) - 5} more; `vigil logs up` shows all of them", "red"))
     if dashboard.api_url:
-        lines.append(Text.assemble(("GraphQL  ", "dim"), f"{dashboard.api_url}/graphql#token={dashboard.token}"))
-        lines.append(Text(f"Ctrl-C ends everything. In another terminal: {dashboard.watch_command}", "dim"))
+        lines.append(Line.of(("GraphQL  ", "dim"), f"{dashboard.api_url}/graphql#token={dashboard.token}"))
+        lines.append(Line(f"Ctrl-C ends everything. In another terminal: {dashboard.watch_command}", "dim"))
     return lines

@@ -18,9 +18,11 @@ from vigil_contracts.events.envelope import (
     EventError,
     RejectReason,
     decode,
+    decode_event,
     encode_heartbeat,
     encode_match,
     encode_sighting,
+    event_source,
 )
 from vigil_contracts.events.heartbeat import (
     CameraCounters,
@@ -76,7 +78,9 @@ __all__ = [
     "SubjectRef",
     "Trace",
     "decode",
+    "decode_event",
     "encode_heartbeat",
     "encode_match",
     "encode_sighting",
+    "event_source",
 ]

@@ -11,6 +11,7 @@ from vigil_contracts.bus import MAX_EVENT_BYTES
 from vigil_contracts.events.heartbeat import CameraHeartbeat
 from vigil_contracts.events.match import Match
 from vigil_contracts.events.sighting import CameraRef, Sighting
+from vigil_contracts.ids import ResourceKey
 
 
 class EventError(ValueError):
@@ -78,14 +79,24 @@ def encode_heartbeat(heartbeat: CameraHeartbeat, at: dt.datetime) -> bytes:
     return _encode(CAMERA_TYPE, heartbeat.event_id, heartbeat.site, heartbeat.camera, heartbeat, at)
 
 
+def event_source(site: str, camera: ResourceKey) -> str:
+    """Return the CloudEvent attribute `source` of a camera's events."""
+    return f"/sites/{site}/cameras/{camera.namespace}/{camera.name}"
+
+
 def _encode(kind: str, event_id: str, site: str, camera: CameraRef, data: Tolerant, at: dt.datetime) -> bytes:
-    source = f"/sites/{site}/cameras/{camera.namespace}/{camera.name}"
+    source = event_source(site, camera.key)
     event = AnyEvent(id=event_id, source=source, type=kind, subject=str(camera.key), time=at, data=data)
     return event.model_dump_json(by_alias=True, exclude_none=True, serialize_as_any=True).encode()
 
 
 def decode(body: bytes, expected: type[Data]) -> Data:
-    """Read one event's data.
+    """Read one event's data; raise as `decode_event`."""
+    return decode_event(body, expected)[1]
+
+
+def decode_event(body: bytes, expected: type[Data]) -> tuple[AnyEvent, Data]:
+    """Read one event; return its envelope and its data.
 
     Raises
     ------
@@ -106,7 +117,7 @@ def decode(body: bytes, expected: type[Data]) -> Data:
     if envelope.type != wanted:
         raise _unexpected_type(envelope.type, wanted)
     try:
-        return expected.model_validate(envelope.data)
+        return envelope, expected.model_validate(envelope.data)
     except ValidationError as error:
         raise EventError(RejectReason.INVALID_DATA, f"the data of {wanted} do not fit: {_first(error)}") from None
 

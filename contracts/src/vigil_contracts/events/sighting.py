@@ -152,14 +152,24 @@ class Sighting(Tolerant):
     """Analysed frames in which the face was found."""
     box: Box
     """Where it was last."""
+    still: bool = False
+    """The face does not live: a photo or a poster, which stays where it is as no person does."""
     shots: Annotated[list[BestShot], Field(max_length=MAX_SHOTS)] = []
     """The best so far, best first."""
     trace: Trace | None = None
+    received_at: AwareDatetime | None = None
+    """When the bus received this revision; this and the following fields are identity's, whatever a camera sends."""
+    clock_offset_ms: Finite | None = None
+    """How far the camera's clock was ahead of the bus' when it sent this revision; negative: behind."""
+    bounded_opened_at: AwareDatetime | None = None
+    """When the sighting opened, where the camera's clock was implausible; none: at the moment inside the id."""
+    opened_not_before: AwareDatetime | None = None
+    """Beside `boundedOpenedAt`: the earliest moment at which the sighting can have opened."""
 
     @property
     def opened_at(self) -> dt.datetime:
-        """The moment inside the id, the same in all revisions."""
-        return sighting_time(self.sighting_id)
+        """When it opened, the same in all revisions: the moment inside the id, unless identity has bounded it."""
+        return self.bounded_opened_at or sighting_time(self.sighting_id)
 
     @property
     def event_id(self) -> str:

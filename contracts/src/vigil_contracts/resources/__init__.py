@@ -8,6 +8,7 @@ from vigil_contracts.resources.problem import Problem
 from vigil_contracts.resources.retention import retention_problem
 from vigil_contracts.resources.site import Site, SiteStatus
 from vigil_contracts.resources.subject import ConsentStatus, Subject, SubjectStatus
+from vigil_contracts.resources.withdrawal import withdrawal
 
 __all__ = [
     "API_VERSION",
@@ -27,4 +28,5 @@ __all__ = [
     "check",
     "check_update",
     "retention_problem",
+    "withdrawal",
 ]

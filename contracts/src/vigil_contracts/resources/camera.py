@@ -46,6 +46,7 @@ __all__ = [
     "Sampling",
     "Scheduling",
     "SourceType",
+    "StillFaces",
     "Toleration",
     "Transport",
 ]
@@ -143,6 +144,15 @@ def _names(regions: list[Region]) -> list[str]:
     return [region.name for region in regions]
 
 
+class StillFaces(Strict):
+    """Photos and posters in view."""
+
+    after_seconds: Annotated[int, Field(ge=10, le=3600)] = 60
+    """How long a face must stay where it is, as no living person does, until its sighting is marked as still."""
+    sighting_hours: Annotated[int, Field(ge=1, le=168)] = 24
+    """How long a still face is one sighting, also while it is hidden or the video is away; then the next one begins."""
+
+
 class Detection(Ruled):
     """Which faces count."""
 
@@ -152,6 +162,8 @@ class Detection(Ruled):
     """Width of the smallest face that counts, in pixels of the source frame."""
     max_faces: Annotated[int, Field(ge=1, le=100)] = 20
     """The number of faces of one frame that are analysed, largest first."""
+    still_faces: StillFaces = StillFaces()
+    """Photos and posters in view."""
     regions: Annotated[list[Region], Field(max_length=16, json_schema_extra=BY_NAME)] = []
     """If set, only faces whose centre lies in one of them count."""
     privacy_masks: Annotated[list[Region], Field(max_length=16, json_schema_extra=BY_NAME)] = []
@@ -184,13 +196,13 @@ class Retention(Ruled):
 
     sightings: Duration | None = None
     """Days, hours, minutes and seconds in that order, such as 30d or 1h30m; sightings older than this are deleted.
-    A Camera that leaves it out follows its Site, a Site that leaves it out keeps sightings for ever. A Camera's may
-    not be longer than its Site's."""
+    A Camera that leaves it out follows its Site; where both leave it out, identity's default applies (90d). A
+    Camera's may not be longer than its Site's."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "!has(self.sightings) || self.sightings.matches('[1-9]')",
-            "sightings must be longer than nothing; leave it out to keep them as long as the Site states, or for ever",
+            "sightings must be longer than nothing; leave it out to keep them as the Site, or the default, states",
             lambda self: self.sightings is None or any(digit in "123456789" for digit in self.sightings),
             "sightings",
         ),

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -16,6 +16,7 @@ from vigil_contracts.resources.problem import Problem
 from vigil_contracts.resources.rules import BROKEN_RULES
 from vigil_contracts.resources.site import Site
 from vigil_contracts.resources.subject import Subject
+from vigil_contracts.text import holds_half, joined
 
 Resource = Camera | Subject | Site
 KINDS: dict[str, type[Resource]] = {"Camera": Camera, "Subject": Subject, "Site": Site}
@@ -39,6 +40,8 @@ def check(document: Mapping[str, Any]) -> Resource | list[Problem]:
         plain = _plain({key: value for key, value in document.items() if key != "status"})
     except RecursionError:
         return [Problem((), "is nested too deeply, or holds itself (a YAML alias inside its own anchor)")]
+    if halves := list(_half_characters(plain, ())):
+        return halves
     lean = _without_nulls(plain)
     unknown = _unknown_nulls(plain, KINDS[kind]) if lean != plain else []
     try:
@@ -72,15 +75,24 @@ def _parse(plain: dict[str, Any], model: type[Resource]) -> Resource:
 def _all_problems(plain: dict[str, Any], model: type[Resource], error: ValidationError) -> list[Problem]:
     """List also what the first errors hide: rules between fields are checked only when every field is right."""
     found = [problem for details in error.errors() for problem in _problems(details, model)]
-    for details in error.errors():
-        _remove(plain, details["loc"])
+    removed = {path for details in error.errors() for path in _faulty_values(details)}
+    for path in removed:
+        _remove(plain, path)
+    removed |= {details["loc"] for details in error.errors()}  # what is broken in them now, the removal broke
     try:
         _parse(plain, model)
     except ValidationError as hidden:
-        removed = {details["loc"] for details in error.errors()}
         later = [details for details in hidden.errors() if details["loc"] not in removed]
         found += [problem for details in later for problem in _problems(details, model)]
     return found
+
+
+def _faulty_values(details: ErrorDetails) -> list[tuple[str | int, ...]]:
+    """Return the paths of the values at fault: of a broken rule those of its fields, not the whole object."""
+    path = tuple(details["loc"])
+    if details["type"] != BROKEN_RULES:
+        return [path]
+    return [(*path, *(part for part in field.split(".") if part)) for field, _ in details["ctx"]["broken"]]
 
 
 def _remove(plain: Any, path: tuple[str | int, ...]) -> None:  # noqa: ANN401 - plain data of any shape
@@ -99,13 +111,27 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - plain data of any shape
         return {_key(key): _plain(child) for key, child in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(child) for child in value]
-    if value is None or isinstance(value, str | int | float | bool):
+    if isinstance(value, str):
+        return joined(value)
+    if value is None or isinstance(value, int | float | bool):
         return value
     return value.isoformat() if isinstance(value, dt.date) else str(value)
 
 
 def _key(key: object) -> str:
-    return key if isinstance(key, str) else str(_plain(key))
+    return joined(key) if isinstance(key, str) else str(_plain(key))
+
+
+def _half_characters(value: Any, path: tuple[str | int, ...]) -> Iterator[Problem]:  # noqa: ANN401 - as above
+    """Yield a problem for each text with half of a character in it, which no program could send on."""
+    if isinstance(value, str) and holds_half(value):
+        yield Problem(path, "holds half of a character (a lone surrogate), which is no text; remove it")
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in entries:
+        if isinstance(key, str) and holds_half(key):
+            yield Problem(path, "has a key with half of a character (a lone surrogate) in it; correct the key")
+        else:
+            yield from _half_characters(child, (*path, key))
 
 
 def _problems(details: ErrorDetails, model: type[Resource]) -> list[Problem]:

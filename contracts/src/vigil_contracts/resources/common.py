@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 import uuid
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
@@ -30,6 +31,15 @@ Name = Annotated[str, StringConstraints(pattern=rf"^{DNS_LABEL.pattern}$", max_l
 Permille = Annotated[int, Field(ge=0, le=1000)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", max_length=64)]
 Generation = Annotated[int, Field(ge=0)]
+ResourceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", max_length=253)]
+"""A DNS subdomain, as most names of Kubernetes are."""
+LABEL_KEY: Final = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+LabelKey = Annotated[str, StringConstraints(pattern=LABEL_KEY, max_length=317)]
+"""A label's name with its optional prefix, as Kubernetes has it."""
+LabelText = Annotated[
+    str, StringConstraints(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$", max_length=63)
+]
+"""A label's value, as Kubernetes has it; may be empty."""
 Duration = Annotated[
     str,
     StringConstraints(
@@ -56,6 +66,34 @@ def _rfc3339(value: object) -> object:
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
 """RFC 3339 with a time zone."""
+
+
+def known_year(field: str, *, moment: Callable[[Any], dt.datetime | None]) -> Rule:
+    """Refuse a moment whose year is none of 1 to 9999 in UTC: clocks and databases do not know it.
+
+    Parameters
+    ----------
+    field
+        The field's camelCase name inside the object.
+    moment
+        Its value, of the parsed object.
+    """
+    first, last = "timestamp('0001-01-01T00:00:00Z')", "timestamp('9999-12-31T23:59:59.999999999Z')"
+    return Rule(
+        f"!has(self.{field}) || (timestamp(self.{field}) >= {first} && timestamp(self.{field}) <= {last})",
+        f"{field} lies before the year 1 or after the year 9999 in UTC; leave {field} out if there is no limit",
+        lambda self: (value := moment(self)) is None or _is_known(value),
+        field,
+    )
+
+
+def _is_known(moment: dt.datetime) -> bool:
+    try:
+        moment.astimezone(dt.UTC)
+    except OverflowError:
+        return False
+    return True
+
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
@@ -105,7 +143,7 @@ class Metadata(Tolerant):
     namespace: Name = "default"
     uid: uuid.UUID | None = None
     generation: int | None = None
-    labels: dict[str, str] = {}
+    labels: dict[LabelKey, LabelText] = {}
     annotations: dict[str, str] = {}
 
     @property
@@ -124,14 +162,14 @@ class LocalRef(Strict):
 class SecretRef(Strict):
     """A Secret in the same namespace, by name."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", max_length=253)]
+    name: ResourceName
     """Its name."""
 
 
 class KeyRef(Strict):
     """One key of a Secret or ConfigMap in the same namespace."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", max_length=253)]
+    name: ResourceName
     """Name of the Secret or ConfigMap."""
     key: Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]{1,253}$", max_length=253)]
     """Key in it."""

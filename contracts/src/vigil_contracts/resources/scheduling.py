@@ -1,23 +1,13 @@
 """Where a camera's pod may run, with how much, and which cameras go first."""
 
+import re
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from vigil_contracts.base import Strict
+from vigil_contracts.resources.common import LABEL_KEY, LabelKey, LabelText, ResourceName
 from vigil_contracts.resources.rules import Rule, Ruled
-
-LabelText = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")]
-"""A label's value, as Kubernetes has it; may be empty."""
-
-LabelKey = Annotated[
-    str,
-    Field(
-        max_length=317,
-        pattern=r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
-    ),
-]
-"""A label's name with its optional prefix, as Kubernetes has it."""
 
 
 class Toleration(Ruled):
@@ -80,14 +70,14 @@ class Resources(Strict):
     """The resources that it may take at most; a process that takes more memory is killed (OutOfMemory)."""
 
 
-class Scheduling(Strict):
+class Scheduling(Ruled):
     """Where the camera's pod may run, with how much, and which cameras go first; without a cluster it has no effect."""
 
     node_selector: Annotated[dict[str, LabelText], Field(max_length=32)] = {}
     """Labels that the node must have."""
     tolerations: Annotated[list[Toleration], Field(max_length=16)] = []
     """Taints that the pod may run beside."""
-    priority_class_name: Annotated[str, Field(max_length=253)] | None = None
+    priority_class_name: ResourceName | None = None
     """Kubernetes' priority of the pod against other pods on the node."""
     gpu: bool = False
     """Decode on a GPU: the pod requests one as the chart's values define. Types WebSocket and Socket are always
@@ -98,3 +88,13 @@ class Scheduling(Strict):
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
     """The order of admission when the Site's inference has no capacity for all: higher before lower, then older before
     newer. A camera that runs is never stopped for another one."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            f"!has(self.nodeSelector) || self.nodeSelector.all(key, size(key) <= 317 && key.matches('{LABEL_KEY}'))",
+            "nodeSelector has a key that is no name of a label; write it as kubectl shows it, such as "
+            "kubernetes.io/hostname",
+            lambda self: all(len(key) <= 317 and re.fullmatch(LABEL_KEY, key) for key in self.node_selector),
+            "nodeSelector",
+        ),
+    )

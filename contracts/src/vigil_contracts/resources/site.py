@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 
 from pydantic import Field
 
-from vigil_contracts.base import Strict, Tolerant
+from vigil_contracts.base import Tolerant
 from vigil_contracts.conditions import MAX_CONDITIONS, Condition, Message
 from vigil_contracts.resources.camera import Retention
 from vigil_contracts.resources.common import (
@@ -23,6 +23,7 @@ from vigil_contracts.resources.common import (
     holds_userinfo,
 )
 from vigil_contracts.resources.rules import Rule, Ruled, immutable, not_yet, unique
+from vigil_contracts.resources.text_rules import PORT, plain_text, possible_port, shown_text
 
 
 class SiteRole(StrEnum):
@@ -38,7 +39,8 @@ class Bus(Ruled):
     url: Annotated[str, Field(max_length=512)] | None = None
     """nats://host:port or tls://host:port; left out: the bus that the operator is set to."""
     credentials_secret_ref: SecretRef | None = None
-    """Secret with the key `token`, in the namespace of each Camera of this Site and in the Site's own."""
+    """Secret with the key `token` and the label `vigil.dev/readable-by: Site`, in the namespace of each Camera
+    of this Site and in the Site's own."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -53,6 +55,8 @@ class Bus(Ruled):
             lambda self: self.url is None or _after_scheme(self.url),
             "url",
         ),
+        plain_text("url", text=lambda self: self.url),
+        possible_port("url", url=lambda self: self.url),
     )
 
 
@@ -60,7 +64,7 @@ def _after_scheme(url: str) -> bool:
     return any(url.startswith(scheme) and len(url) > len(scheme) for scheme in ("nats://", "tls://"))
 
 
-_ADDRESS = r"^[^/@ ]+:[0-9]{1,5}$"
+_ADDRESS = f"^[^/@ ]+:{PORT}$"
 
 
 class InferenceEndpoint(Ruled):
@@ -78,6 +82,7 @@ class InferenceEndpoint(Ruled):
             lambda self: re.fullmatch(_ADDRESS, self.address) is not None,
             "address",
         ),
+        plain_text("address", text=lambda self: self.address, optional=False),
     )
 
 
@@ -95,7 +100,7 @@ class Inference(Ruled):
     )
 
 
-class Location(Strict):
+class Location(Ruled):
     """Where the site is, in microdegrees, because resources hold no floats."""
 
     latitude_microdegrees: Annotated[int, Field(ge=-90_000_000, le=90_000_000)]
@@ -104,6 +109,8 @@ class Location(Strict):
     """Positive: east."""
     address: Annotated[str, Field(max_length=512)] | None = None
     """For people."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = shown_text("address", text=lambda self: self.address)
 
 
 class SiteSpec(Ruled):
@@ -149,6 +156,7 @@ class SiteSpec(Ruled):
             unset=lambda self: self.role is SiteRole.CENTRAL,
             cel="!has(self.role) || self.role == 'Central'",
         ),
+        *shown_text("displayName", text=lambda self: self.display_name),
         not_yet("sync", "synchronisation between sites", unset=lambda self: self.sync is None, cel="!has(self.sync)"),
         immutable(
             "role",

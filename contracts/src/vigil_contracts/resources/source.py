@@ -9,6 +9,7 @@ from pydantic import Field
 from vigil_contracts.addresses import PLACEHOLDER, placeholders
 from vigil_contracts.resources.common import USERINFO, SecretRef, holds_userinfo
 from vigil_contracts.resources.rules import Rule, Ruled
+from vigil_contracts.resources.text_rules import plain_text, possible_port
 
 
 class SourceType(StrEnum):
@@ -56,7 +57,7 @@ def _scheme_rule() -> Rule:
 
 _ADDRESS = "^[a-zA-Z]+://"
 _WITH_HOST = "^[a-zA-Z]+://[^/?#:]"
-_BLANK = r"[\t-\r ]"
+_BLANK = " "
 """Patterns that CEL and Python read alike."""
 
 
@@ -76,7 +77,7 @@ def _host_rule() -> Rule:
 def _blank_rule() -> Rule:
     return Rule(
         f"self.type == 'File' || !self.url.matches(r'{_BLANK}')",
-        "url holds a space or a line break; take it out, or write a space that belongs to it as %20",
+        "url holds a space; take it out, or write a space that belongs to it as %20",
         lambda self: self.type is SourceType.FILE or re.search(_BLANK, self.url) is None,
         "url",
     )
@@ -98,8 +99,8 @@ class CameraSource(Ruled):
     `{key}` in it is replaced by the value of that key of the Secret in credentialsSecretRef, percent-encoded, as in
     http://10.0.0.5/mjpg?user={username}&password={password}. Queries are shown nowhere."""
     credentials_secret_ref: SecretRef | None = None
-    """RTSP, HTTPMJPEG and WebSocket only: Secret of this namespace with the keys `username` and `password`, or with the
-    keys that the url names."""
+    """RTSP, HTTPMJPEG and WebSocket only: Secret of this namespace with the label `vigil.dev/readable-by: Camera`
+    and the keys `username` and `password`, or with the keys that the url names."""
     transport: Transport | None = None
     """RTSP only; TCP when left out."""
     loop: bool = False
@@ -141,6 +142,8 @@ class CameraSource(Ruled):
         _scheme_rule(),
         _host_rule(),
         _blank_rule(),
+        plain_text("url", text=lambda self: self.url, optional=False),
+        possible_port("url", url=lambda self: self.url, optional=False),
         Rule(
             f"has(self.credentialsSecretRef) || self.type in ['USB', 'Socket', 'File'] || "
             f"!self.url.matches('{PLACEHOLDER}')",

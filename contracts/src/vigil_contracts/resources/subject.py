@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from vigil_contracts.base import Strict, Tolerant
+from vigil_contracts.base import Tolerant
 from vigil_contracts.conditions import MAX_CONDITIONS, Condition, Message
 from vigil_contracts.registry import PhotoReason
 from vigil_contracts.resources.common import (
@@ -24,8 +24,10 @@ from vigil_contracts.resources.common import (
     Permille,
     Sha256,
     holds_userinfo,
+    known_year,
 )
 from vigil_contracts.resources.rules import Rule, Ruled, not_yet, unique
+from vigil_contracts.resources.text_rules import plain_text, possible_port, shown_text
 
 
 class Category(StrEnum):
@@ -53,7 +55,8 @@ class Photo(Ruled):
     name: Name
     """The name that people use for it; `status.photos` has its result under this name."""
     secret_key_ref: KeyRef | None = None
-    """A key of a Secret in this namespace; its value is the photo's bytes."""
+    """A key of a Secret in this namespace with the label `vigil.dev/readable-by: Subject`; its value is the photo's
+    bytes."""
     config_map_key_ref: KeyRef | None = None
     """A key of a ConfigMap in this namespace, under binaryData."""
     url: Annotated[str, Field(max_length=2048)] | None = None
@@ -86,27 +89,34 @@ class Photo(Ruled):
             lambda self: self.url is None or not holds_userinfo(self.url),
             "url",
         ),
+        plain_text("url", text=lambda self: self.url),
+        possible_port("url", url=lambda self: self.url),
     )
 
 
-class Consent(Strict):
+class Consent(Ruled):
     """The consent of the person."""
 
     status: ConsentStatus
-    """Only a person who granted it is ever matched."""
+    """Only a person who granted it is ever matched, in sightings from then on."""
     document_version: Annotated[str, Field(max_length=128)] | None = None
     """The version of the text that the person agreed to."""
     expires_at: Moment | None = None
-    """From then on the person is no longer matched."""
+    """From then on the person is no longer matched, earlier sightings that are decided later included."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        *shown_text("documentVersion", text=lambda self: self.document_version),
+        known_year("expiresAt", moment=lambda self: self.expires_at),
+    )
 
 
 class Validity(Ruled):
     """When the Subject is recognised."""
 
     not_before: Moment | None = None
-    """Not earlier than this."""
+    """Neither seen nor decided earlier than this."""
     not_after: Moment | None = None
-    """Not later than this."""
+    """Neither seen nor decided later than this."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -115,6 +125,8 @@ class Validity(Ruled):
             lambda self: self.not_before is None or self.not_after is None or self.not_before < self.not_after,
             "notBefore",
         ),
+        known_year("notBefore", moment=lambda self: self.not_before),
+        known_year("notAfter", moment=lambda self: self.not_after),
     )
 
 
@@ -127,8 +139,8 @@ class SubjectSpec(Ruled):
     """The person's number in another system."""
     category: Category = Category.OTHER
     """The relation of the person to the site."""
-    photos: Annotated[list[Photo], Field(min_length=1, max_length=10, json_schema_extra=BY_NAME)]
-    """Photos of the person alone, by reference."""
+    photos: Annotated[list[Photo], Field(max_length=10, json_schema_extra=BY_NAME)] = []
+    """Photos of the person alone, by reference; needed once consent is Granted."""
     consent: Consent
     """The consent of the person."""
     validity: Validity = Validity()
@@ -139,7 +151,16 @@ class SubjectSpec(Ruled):
     """At which Sites the person is recognised; not implemented yet."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
-        unique("photos", "photos", names=lambda self: [photo.name for photo in self.photos], optional=False),
+        *shown_text("displayName", text=lambda self: self.display_name, optional=False),
+        *shown_text("externalId", text=lambda self: self.external_id),
+        Rule(
+            "self.consent.status != 'Granted' || (has(self.photos) && self.photos.size() > 0)",
+            "a Subject with consent Granted needs at least one photo; name it in photos",
+            lambda self: self.consent.status is not ConsentStatus.GRANTED or bool(self.photos),
+            "photos",
+            "FieldValueRequired",
+        ),
+        unique("photos", "photos", names=lambda self: [photo.name for photo in self.photos]),
         not_yet(
             "access", "a rule of who may be where", unset=lambda self: self.access is None, cel="!has(self.access)"
         ),

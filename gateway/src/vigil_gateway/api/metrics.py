@@ -23,7 +23,11 @@ class ApiCollector(Collector):
         hub, gate = self._parts.services.hub, self._parts.gate
         gauges = {
             "vigil_api_subscribers": ("Open subscriptions to sightings.", len(hub.followers)),
-            "vigil_api_connections": ("Open WebSockets.", gate.open),
+            "vigil_api_connections": ("Open WebSockets that have shown the token.", gate.open),
+            "vigil_api_unauthenticated_connections": (
+                "Connections that have not sent a request or the token.",
+                len(self._parts.lobby),
+            ),
             "vigil_api_selections": ("Distinct selections of fields among the subscriptions.", len(self._renderers)),
             "vigil_api_newest_cursor": (
                 "Position of the newest event that subscribers can receive.",
@@ -35,9 +39,17 @@ class ApiCollector(Collector):
         counters = {
             "vigil_api_messages_sent": ("Messages sent to WebSockets.", gate.sent),
             "vigil_api_connections_refused": ("WebSockets refused because the limit was reached.", gate.refused),
+            "vigil_api_queries_refused": (
+                "Queries refused because their principal or connection had too many.",
+                gate.budgets.refused,
+            ),
             "vigil_api_subscribers_dropped": (
                 "WebSockets that the API closed, for instance because the client read too slowly.",
                 gate.dropped,
+            ),
+            "vigil_api_unauthenticated_closed": (
+                "Connections closed before they had authenticated, to make room for others.",
+                self._parts.lobby.turned_out,
             ),
             "vigil_api_catch_up_reads": ("Pages read from Postgres for subscribers that lag.", hub.history.reads),
         }
@@ -46,7 +58,9 @@ class ApiCollector(Collector):
         for name, (text, value) in counters.items():
             yield CounterMetricFamily(name, text, value=value)
         events = CounterMetricFamily(
-            "vigil_api_events", "Events received, by the source that delivered them first.", labels=["source"]
+            "vigil_api_events",
+            "Events read, by what caused the read: the bus, or the clock.",
+            labels=["source"],
         )
         events.add_metric(["bus"], hub.feed.from_bus)
         events.add_metric(["database"], hub.feed.from_database)

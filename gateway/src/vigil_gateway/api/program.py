@@ -1,6 +1,7 @@
 """The program `vigil-gateway api`."""
 
 import resource
+from functools import partial
 from typing import Final
 
 import structlog
@@ -29,14 +30,16 @@ class ApiProgram(Program):
         super().__init__(settings)
         self.parts = factory.build(settings, limits)
         self._token = settings.token.get_secret_value()
+        self._metrics_token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
 
     def http(self) -> uvicorn.Config:
         """Return GraphQL, its page, probes and metrics."""
         limits = self.parts.limits
         return http_config(
-            create_app(self.parts, self._token),
+            create_app(self.parts, self._token, self._metrics_token),
             limits.shutdown_s,
-            ws=GatewayWebSocket,
+            self.parts.lobby,
+            ws=partial(GatewayWebSocket, self.parts.lobby),
             ws_max_size=limits.max_body_bytes,
             ws_per_message_deflate=False,  # 300 KiB and a millisecond per client, to save 1 KB per event
             ws_ping_interval=PING_S,
@@ -47,9 +50,10 @@ class ApiProgram(Program):
         """Start the event feed, the bus listener and the list of registered cameras."""
         raise_file_limit()
         parts = self.parts
-        await parts.database.open()
+        for database in parts.databases:
+            await database.open()
         try:
-            await parts.database.check_schema()
+            await parts.databases[0].check_schema()
         except DatabaseError as error:
             log.warning("schema not checked", reason=str(error))
         self.tasks.start("feed", parts.services.hub.feed.run)
@@ -60,7 +64,8 @@ class ApiProgram(Program):
         """End the subscriptions that are left, and release everything."""
         self.parts.services.hub.close(GOING_AWAY_REASON)
         await self.tasks.stop(TASKS_END_S)
-        await self.parts.database.close()
+        for database in self.parts.databases:
+            await database.close()
 
 
 def raise_file_limit() -> None:

@@ -10,6 +10,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from vigil_gateway.handlers.graphql.live.hub import GOING_AWAY
 from vigil_gateway.handlers.graphql.transport import EXTENSION, DirectWriter
+from vigil_gateway.http.server import Lobby
 
 GRACE_S: Final = 2.0
 """Seconds for a client that does not read to answer its close frame."""
@@ -20,12 +21,34 @@ GOING_AWAY_REASON: Final = "the gateway goes down; connect again and resume afte
 class GatewayWebSocket(WebSocketsSansIOProtocol):
     """A WebSocket that can be closed without a response of the client."""
 
+    def __init__(self, lobby: Lobby, **options: Any) -> None:  # noqa: ANN401 - uvicorn's
+        super().__init__(**options)
+        self._lobby = lobby
+
+    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - uvicorn narrows it
+        """Wait for the token."""
+        super().connection_made(transport)
+        self._lobby.enter(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._lobby.leave(self)
+        super().connection_lost(exc)
+
+    def admit(self) -> None:
+        """Leave the connections that wait: the client has shown the token."""
+        self._lobby.leave(self)
+
+    def give_up(self) -> None:
+        """Close at once, to make room for others."""
+        self.transport.abort()
+
     def handle_connect(self, event: Any) -> None:  # noqa: ANN401 - websockets' Request
-        """Offer `write` and `drop` to the application as an ASGI extension."""
+        """Offer `write`, `drop` and `admit` to the application as an ASGI extension."""
         super().handle_connect(event)
         if hasattr(self, "scope"):
             extensions: dict[str, Any] = self.scope["extensions"]
-            extensions[EXTENSION] = DirectWriter(self.write, self.drop)
+            extensions[EXTENSION] = DirectWriter(self.write, self.drop, self.admit)
 
     def write(self, text: bytes) -> bool:
         """Write a text message and return True if there is room; the frame is the same for every client."""

@@ -1,8 +1,10 @@
-"""Delete a camera's messages from the site's stream before the stream's own maximum age does."""
+"""Delete a camera's matches from the site's stream before the stream's own maximum age does.
+
+Its sightings need no expiry: they leave their stream as soon as identity has processed them.
+"""
 
 import datetime as dt
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
 
@@ -11,45 +13,28 @@ from nats.js.errors import NotFoundError
 
 from vigil_contracts.bus import MessageKind, bus_subject, event_stream
 from vigil_contracts.ids import ResourceKey
-from vigil_gateway.bus.consumer import DURABLE
 from vigil_gateway.bus.site_bus import SiteBus
 
 PROBE_LIVES_S: Final = 30.0
 """After which the server deletes a probe that this process did not delete."""
 
 
-@dataclass(frozen=True, slots=True)
-class Positions:
-    """The last messages to delete, by their sequence number in the stream.
-
-    Attributes
-    ----------
-    sighting
-        Of sightings: none that identity has not processed.
-    match
-        Of their matches.
-    """
-
-    sighting: int
-    match: int
-
-
 class Expiry:
-    """Deletes messages that identity has processed and whose retention has ended."""
+    """Deletes matches whose retention has ended."""
 
     def __init__(self, bus: SiteBus) -> None:
         self._bus = bus
         self._site = bus.address.site
         self._stream = event_stream(self._site)
-        self._purged: dict[ResourceKey, Positions] = {}
+        self._purged: dict[ResourceKey, int] = {}
 
     @property
     def max_age(self) -> dt.timedelta:
         """Age at which the stream deletes by itself, so that a longer retention needs nothing here."""
         return dt.timedelta(seconds=self._stream.max_age_s)
 
-    async def before(self, moment: dt.datetime) -> Positions:
-        """Return the last messages that were stored before a moment.
+    async def before(self, moment: dt.datetime) -> int:
+        """Return the sequence number of the last message that was stored before a moment; 0 when there is none.
 
         The server positions a consumer with a start time when it is made, before it delivers anything.
 
@@ -70,22 +55,12 @@ class Expiry:
         placed = await jetstream.add_consumer(self._stream.name, config)
         with suppress(NotFoundError):
             await jetstream.delete_consumer(self._stream.name, name)
-        last = placed.delivered.stream_seq if placed.delivered else 0
-        return Positions(sighting=min(last, await self._processed()), match=last)
+        return placed.delivered.stream_seq if placed.delivered else 0
 
-    async def _processed(self) -> int:
-        try:
-            info = await self._bus.jetstream.consumer_info(self._stream.name, DURABLE)
-        except NotFoundError:
-            return 0
-        return info.ack_floor.stream_seq if info.ack_floor else 0
-
-    async def purge(self, camera: ResourceKey, last: Positions) -> None:
-        """Delete a camera's messages up to and including these positions; raises as `before`."""
-        if self._purged.get(camera) == last:
+    async def purge(self, camera: ResourceKey, last: int) -> None:
+        """Delete a camera's matches up to and including this sequence number; raises as `before`."""
+        if last <= 0 or self._purged.get(camera) == last:
             return
-        for kind, position in ((MessageKind.SIGHTING, last.sighting), (MessageKind.MATCH, last.match)):
-            if position > 0:
-                name = bus_subject(self._site, kind, camera)
-                await self._bus.jetstream.purge_stream(self._stream.name, seq=position + 1, subject=name)
+        name = bus_subject(self._site, MessageKind.MATCH, camera)
+        await self._bus.jetstream.purge_stream(self._stream.name, seq=last + 1, subject=name)
         self._purged[camera] = last

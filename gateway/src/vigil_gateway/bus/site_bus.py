@@ -4,8 +4,10 @@ import asyncio
 
 import structlog
 
+from vigil_contracts.bus_permissions import BusRole
 from vigil_runtime.backoff import STORE, Backoff, retry
-from vigil_runtime.bus import BUS_ERRORS, BusAddress, BusConnection, describe_error, ensure_streams
+from vigil_runtime.bus import BUS_ERRORS, BusConnection, describe_error, ensure_streams
+from vigil_runtime.bus_address import BusAddress
 
 log = structlog.get_logger(__name__)
 
@@ -14,7 +16,7 @@ class SiteBus(BusConnection):
     """The connection of one process to the bus of its site."""
 
     def __init__(self, address: BusAddress, name: str) -> None:
-        super().__init__(address, name)
+        super().__init__(address, name, BusRole.IDENTITY)
         self._prepared_for = 0  # the number of the connection on which the streams were made last
         self._prepared = asyncio.Event()
 
@@ -46,9 +48,19 @@ class SiteBus(BusConnection):
             self._prepared_for = number
             self._prepared.set()
 
+    async def make_streams(self) -> None:
+        """Make the streams that are missing; only identity may.
+
+        Raises
+        ------
+        BusAwayError, nats.errors.Error, TimeoutError, OSError
+            The bus is away.
+        """
+        await ensure_streams(self.jetstream, self.address.site)
+
     async def _make_streams(self) -> None:
         try:
-            await ensure_streams(self.jetstream, self.address.site)
+            await self.make_streams()
         except BUS_ERRORS as error:
             self.errors += 1
             reason = f"the site's streams cannot be made: {describe_error(error)}"

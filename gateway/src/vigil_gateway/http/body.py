@@ -1,8 +1,9 @@
-"""Refuse request bodies that are too large, while they arrive."""
+"""Refuse request bodies that are compressed, too large or too slow, while they arrive."""
 
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,62 +12,113 @@ DRAIN_S: Final = 10.0
 """A connection that is closed before its body was read is reset, and the client never sees the response. So more is
 read and discarded, for so long and up to twice the limit."""
 
+GRACE_S: Final = 10.0
+"""For a body to begin, and for slow beginnings."""
 
-class _BodyTooLargeError(Exception):
-    """More bytes came than are allowed."""
+MIN_BYTES_PER_S: Final = 16_384
+"""Below what a mobile network delivers; a body slower than this for longer than the grace holds its connection only."""
+
+
+@dataclass(frozen=True, slots=True)
+class BodyRefused:
+    """Why a body is not read.
+
+    Attributes
+    ----------
+    status
+        408, 413 or 415.
+    given, allowed
+        Bytes, of one that is too large.
+    """
+
+    status: int
+    message: str
+    given: int = 0
+    allowed: int = 0
+
+
+class _RefusedError(Exception):
+    """The body is refused; the application is not to go on."""
 
 
 class BodyLimit:
-    """ASGI middleware that refuses a body of more than `max_bytes` with 413, whatever the application does with it.
+    """ASGI middleware that refuses such a body, whatever the application does with it.
 
     Parameters
     ----------
     max_bytes
         Of one request's body.
     make_body
-        Makes the JSON of the response from the number of bytes given (or read so far) and the number allowed.
+        Makes the JSON of the response.
+    grace_s
+        Seconds before a body is too slow.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int, make_body: Callable[[int, int], bytes]) -> None:
+    def __init__(
+        self, app: ASGIApp, max_bytes: int, make_body: Callable[[BodyRefused], bytes], grace_s: float = GRACE_S
+    ) -> None:
         self._app = app
         self._max = max_bytes
         self._make_body = make_body
+        self._grace_s = grace_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check the declared length, and count what is read."""
+        """Check what the headers declare, and watch what is read."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if declared.isdigit() and int(declared) > self._max:
+        headers = dict(scope["headers"])
+        declared = headers.get(b"content-length", b"0")
+        encoding = headers.get(b"content-encoding", b"identity").strip().lower()
+        if encoding not in {b"", b"identity"}:
             await self._drain(receive)
-            await self._refuse(send, int(declared))
-            return
-        await self._counting(scope, receive, send)
+            await self._refuse(send, BodyRefused(415, "the body is compressed; send it without Content-Encoding"))
+        elif declared.isdigit() and int(declared[:20]) > self._max:
+            await self._drain(receive)
+            await self._refuse(send, self._too_large(int(declared[:20])))
+        else:
+            await self._watching(scope, receive, send)
 
-    async def _counting(self, scope: Scope, receive: Receive, send: Send) -> None:
-        read, answered = 0, False
+    def _too_large(self, given: int) -> BodyRefused:
+        message = f"the request has {given} bytes or more; at most {self._max} are read"
+        return BodyRefused(413, message, given, self._max)
 
-        async def counted() -> Message:
-            nonlocal read
-            message = await receive()
+    async def _watching(self, scope: Scope, receive: Receive, send: Send) -> None:
+        read, complete, answered = 0, False, False
+        refused: BodyRefused | None = None
+        begin = asyncio.get_running_loop().time()
+
+        async def watched() -> Message:
+            nonlocal read, complete, refused
+            if complete:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(begin + self._grace_s + read / MIN_BYTES_PER_S):
+                    message = await receive()
+            except TimeoutError:
+                slow = f"the body came too slowly: {read} bytes in {self._grace_s + read / MIN_BYTES_PER_S:.0f} s"
+                refused = BodyRefused(408, f"{slow}; send it faster, or in several requests")
+                raise _RefusedError from None
             read += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
             if read > self._max:
-                raise _BodyTooLargeError
+                refused = self._too_large(read)
+                raise _RefusedError
             return message
 
         async def replaced(message: Message) -> None:
             nonlocal answered
-            if read <= self._max:
+            if refused is None:
                 await send(message)
             elif not answered:
                 answered = True
-                await self._drain(receive)
-                await self._refuse(send, read)
+                if refused.status == 413:
+                    await self._drain(receive)
+                await self._refuse(send, refused)
 
         try:
-            await self._app(scope, counted, replaced)
-        except _BodyTooLargeError:
+            await self._app(scope, watched, replaced)
+        except _RefusedError:
             await replaced({})
 
     async def _drain(self, receive: Receive) -> None:
@@ -79,7 +131,11 @@ class BodyLimit:
                     if message["type"] != "http.request" or not message.get("more_body", False):
                         return
 
-    async def _refuse(self, send: Send, given: int) -> None:
+    async def _refuse(self, send: Send, refused: BodyRefused) -> None:
         headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-        await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": self._make_body(given, self._max)})
+        if refused.status == 415:
+            headers.append((b"accept-encoding", b"identity"))
+        body = self._make_body(refused)
+        headers.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

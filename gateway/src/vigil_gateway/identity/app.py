@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from vigil_gateway.bus.site_bus import SiteBus
 from vigil_gateway.handlers.rest.health import health_router
 from vigil_gateway.handlers.rest.registry import HANDLED, RegistryParts, error_response, registry_router
-from vigil_gateway.http.body import BodyLimit
+from vigil_gateway.http.body import BodyLimit, BodyRefused
 from vigil_gateway.http.trace import TraceContext
 from vigil_gateway.identity.metrics import Metrics
 from vigil_gateway.services.models import Models
@@ -41,9 +41,19 @@ class Health:
     models: Models
     starting: str = "not started yet"
     opened: bool = False
+    _looking: asyncio.Task[probes.Response] | None = None
 
     async def ready(self) -> probes.Response:
-        """Return whether sightings are processed and identified now."""
+        """Return whether sightings are processed and identified now; one look serves all who ask meanwhile."""
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look())
+            self._looking.add_done_callback(self._looked)
+        return await asyncio.shield(self._looking)
+
+    def _looked(self, _done: asyncio.Task[probes.Response]) -> None:
+        self._looking = None
+
+    async def _look(self) -> probes.Response:
         return probes.probe(
             {
                 "database": await self._database(),
@@ -87,13 +97,13 @@ def create_app(parts: RegistryParts, health: Health, metrics: Metrics, max_uploa
     app.include_router(registry_router(parts))
     for kind in HANDLED:
         app.add_exception_handler(kind, error_response)
-    app.add_middleware(BodyLimit, max_bytes=max_upload_bytes, make_body=_too_large)
+    app.add_middleware(BodyLimit, max_bytes=max_upload_bytes, make_body=_body_refused)
     app.add_middleware(TraceContext)
     return app
 
 
-def _too_large(given: int, allowed: int) -> bytes:
-    return json.dumps({"detail": f"the request has {given} bytes or more; at most {allowed} are read"}).encode()
+def _body_refused(refused: BodyRefused) -> bytes:
+    return json.dumps({"detail": refused.message}).encode()
 
 
 async def _refresh(health: Health, metrics: Metrics, parts: RegistryParts) -> None:

@@ -18,11 +18,12 @@ import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vigil_contracts.clocks import TOLERANCE
 from vigil_contracts.events import Identity, IdentityReason, IdentityStatus, Sighting
 from vigil_gateway.services.model import Model
 from vigil_gateway.storage.postgres.resource_rows import SubjectRow
@@ -36,6 +37,34 @@ SEARCH_LIMIT: Final = 32
 
 WIDE_SEARCH_LIMIT: Final = 1024
 """Asked for when so many of the nearest may not be recognised now that fewer than two Subjects are left."""
+
+
+class Times(NamedTuple):
+    """The moments at which a Subject must have consented and be valid, so that a sighting may name it.
+
+    An event may be decided hours after the person was seen, when a site was offline or identity was stopped.
+
+    Attributes
+    ----------
+    opened
+        The earliest moment at which it can have opened, by what is known of the camera's clock.
+    last_seen
+        By the camera's clock, bounded by when the bus received it.
+    decided
+        By identity's clock.
+    """
+
+    opened: dt.datetime
+    last_seen: dt.datetime
+    decided: dt.datetime
+
+    @classmethod
+    def of(cls, sighting: Sighting, now: dt.datetime) -> Self:
+        """Return the moments of a sighting that is decided now; a wrong clock makes the time between them longer."""
+        if sighting.opened_not_before is not None:
+            return cls(sighting.opened_not_before, sighting.last_seen_at, now)
+        ahead_ms = min(max(sighting.clock_offset_ms or 0.0, 0.0), TOLERANCE.total_seconds() * 1000)
+        return cls(sighting.opened_at - dt.timedelta(milliseconds=ahead_ms), sighting.last_seen_at, now)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,7 +153,7 @@ def decide(
     subjects: Mapping[uuid.UUID, SubjectRow],
     model: Model,
     camera_threshold: float | None,
-    now: dt.datetime,
+    times: Times,
     shots: Shots | None = None,
 ) -> Decision:
     """Return the decision: the nearest Subject, or that the person is unknown.
@@ -141,7 +170,7 @@ def decide(
         Those of the probe; None: they agree.
     """
     threshold = model.threshold if camera_threshold is None else camera_threshold
-    allowed = recognisable(found, subjects, now)
+    allowed = recognisable(found, subjects, times)
     best = allowed[0] if allowed else None
     second = allowed[1] if len(allowed) > 1 else None
     known = (
@@ -157,9 +186,9 @@ def decide(
         threshold=threshold,
         margin=model.margin,
         model_id=model.model_id,
-        decided_at=now,
+        decided_at=times.decided,
     )
-    if known and best and shots is not None and _contradicts(shots, best.subject_id, subjects, model, threshold, now):
+    if known and best and shots is not None and _contradicts(shots, best.subject_id, subjects, model, threshold, times):
         doubt = {"status": IdentityStatus.UNKNOWN, "subject": None, "reason": IdentityReason.SHOTS_DISAGREE}
         return Decision(identity.model_copy(update=doubt), best.subject_id, second.subject_id if second else None)
     identity = identity.model_copy(update={"reason": identity.derive_reason()})
@@ -172,13 +201,13 @@ def _contradicts(
     subjects: Mapping[uuid.UUID, SubjectRow],
     model: Model,
     threshold: float,
-    now: dt.datetime,
+    times: Times,
 ) -> bool:
     """Return whether the shots are of more than one person, or one of them alone is not of the person named."""
     if shots.agreement < model.other_person:
         return True
     for found in shots.found:
-        near = recognisable(found, subjects, now)
+        near = recognisable(found, subjects, times)
         own = max((one.similarity for one in near if one.subject_id == named), default=-1.0)
         another = max((one.similarity for one in near if one.subject_id != named), default=-1.0)
         if own < model.other_person or (another >= threshold and another > own):
@@ -186,11 +215,11 @@ def _contradicts(
     return False
 
 
-def recognisable(found: Neighbours, subjects: Mapping[uuid.UUID, SubjectRow], now: dt.datetime) -> list[Neighbour]:
-    """Return the neighbours that may be recognised now, nearest first."""
-    return [one for one in found.nearest if one.subject_id in subjects and subjects[one.subject_id].active(now)]
+def recognisable(found: Neighbours, subjects: Mapping[uuid.UUID, SubjectRow], times: Times) -> list[Neighbour]:
+    """Return the neighbours that may be recognised, nearest first: both when they were seen and when it is decided."""
+    return [one for one in found.nearest if one.subject_id in subjects and subjects[one.subject_id].active(*times)]
 
 
-def needs_wider_search(found: Neighbours, subjects: Mapping[uuid.UUID, SubjectRow], now: dt.datetime) -> bool:
+def needs_wider_search(found: Neighbours, subjects: Mapping[uuid.UUID, SubjectRow], times: Times) -> bool:
     """Return whether Subjects that may not be recognised displaced those that may."""
-    return not found.complete and len(recognisable(found, subjects, now)) < 2
+    return not found.complete and len(recognisable(found, subjects, times)) < 2

@@ -8,12 +8,9 @@ from typing import Final
 import numpy as np
 
 from vigil_contracts import bus
-from vigil_contracts.events import EventError, RejectReason, Sighting, decode
+from vigil_contracts.events import AnyEvent, EventError, RejectReason, Sighting, decode_event, event_source
 from vigil_contracts.ids import ResourceKey
-
-MAX_AGE: Final = dt.timedelta(days=366)
-MAX_AHEAD: Final = dt.timedelta(days=1)
-"""The clock of a machine is wrong if a sighting opened outside of this; it also bounds the number of partitions."""
+from vigil_gateway.identity.times import with_times
 
 MAX_INT32: Final = 2**31 - 1
 MAX_INT64: Final = 2**63 - 1
@@ -33,12 +30,21 @@ class Incoming:
         Its sequence number in the JetStream stream.
     rejected_id
         Its row in rejected_events, if it was rejected before; None: it comes from the bus.
+    message_id
+        The id by which JetStream recognises duplicates; None: it has none, or was checked before it was set aside.
+    received_at
+        By the bus; None: just now.
+    clock_offset
+        How far the clock of the sender was ahead of the bus'; None: not known.
     """
 
     subject: str
     body: bytes
     stream_seq: int | None = None
     rejected_id: int | None = None
+    message_id: str | None = None
+    received_at: dt.datetime | None = None
+    clock_offset: dt.timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ def waits_for_model(model_id: str) -> str:
 
 
 def read(incoming: Incoming, site: str, now: dt.datetime) -> Sighting:
-    """Return the sighting in a message.
+    """Return the sighting in a message, with its times as they are believed.
 
     Raises
     ------
@@ -75,16 +81,16 @@ def read(incoming: Incoming, site: str, now: dt.datetime) -> Sighting:
         With the reason and a message.
     """
     key = _camera_of(incoming.subject, site)
-    sighting = decode(incoming.body, Sighting)
+    envelope, sighting = decode_event(incoming.body, Sighting)
     if sighting.site != site or sighting.camera.key != key:
         msg = (
             f"the event is of site {sighting.site!r} and camera {sighting.camera.namespace}/{sighting.camera.name}"
             f", but its subject is {incoming.subject!r}"
         )
         raise EventError(RejectReason.WRONG_SUBJECT, msg[:500])
+    _check_envelope(envelope, sighting, key, incoming.message_id)
     _check_numbers(sighting)
-    _check_time(sighting, now)
-    return sighting
+    return with_times(sighting, incoming.received_at or now, incoming.clock_offset)
 
 
 def _camera_of(subject: str, site: str) -> ResourceKey:
@@ -97,24 +103,28 @@ def _camera_of(subject: str, site: str) -> ResourceKey:
     return parsed.camera
 
 
+def _check_envelope(envelope: AnyEvent, sighting: Sighting, key: ResourceKey, message_id: str | None) -> None:
+    """Raise EventError when an id or address around a sighting is of another event, camera or site.
+
+    Only the camera itself may publish on its subject; what the event says of its origin has to agree with that.
+    """
+    for name, found, due in (
+        ("id", envelope.id, sighting.event_id),
+        ("source", envelope.source, event_source(sighting.site, sighting.camera.key)),
+        ("subject", envelope.subject or str(key), str(key)),
+    ):
+        if found != due:
+            msg = f"the event's {name} is {found!r}, but {due!r} by its data and the subject that it came on"
+            raise EventError(RejectReason.WRONG_SUBJECT, msg[:500])
+    if message_id is not None and not bus.owns_message_id(key, message_id, sighting.event_id):
+        msg = f"the message id {message_id!r} is not one of camera {key}; it begins with {key.token!r}"
+        raise EventError(RejectReason.WRONG_SUBJECT, msg[:500])
+
+
 def _check_numbers(sighting: Sighting) -> None:
     if sighting.revision > MAX_INT32 or sighting.frames > MAX_INT64:
         msg = f"revision {sighting.revision} or frames {sighting.frames} is too large; check the stream process"
         raise EventError(RejectReason.INVALID_DATA, msg[:500])
-
-
-def _check_time(sighting: Sighting, now: dt.datetime) -> None:
-    try:
-        opened = sighting.opened_at
-        fits = now - MAX_AGE <= opened <= now + MAX_AHEAD
-    except (ValueError, OverflowError) as error:
-        raise EventError(RejectReason.INVALID_DATA, f"the id of the sighting contains no valid time: {error}") from None
-    if not fits:
-        msg = (
-            f"the sighting opened at {opened.isoformat()}, more than {MAX_AGE.days} days ago or more than "
-            f"{MAX_AHEAD.days} ahead; check the clock of the camera's machine"
-        )
-        raise EventError(RejectReason.INVALID_DATA, msg)
 
 
 def check_embeddings(sighting: Sighting, sizes: Mapping[str, int]) -> Rejection | None:

@@ -77,6 +77,7 @@ class Metrics(ServiceMetrics):
         if outcome.decision is None or message.sighting is None:
             return
         self.identities.labels(str(outcome.decision.identity.status)).inc()
-        if message.sighting.trace is not None and message.incoming.rejected_id is None:
+        clock_is_right = message.sighting.opened_not_before is None
+        if message.sighting.trace is not None and message.incoming.rejected_id is None and clock_is_right:
             passed = dt.datetime.now(dt.UTC) - message.sighting.trace.captured_at
             self.latency.observe(max(passed.total_seconds(), 0.0))

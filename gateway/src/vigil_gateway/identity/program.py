@@ -8,11 +8,12 @@ from typing import Final
 import structlog
 import uvicorn
 
+from vigil_gateway.http.server import Lobby
 from vigil_gateway.identity import factory
 from vigil_gateway.identity.factory import Parts
-from vigil_gateway.migrations.check import SchemaError
 from vigil_gateway.program import Program, http_config
 from vigil_gateway.services import housekeeping
+from vigil_gateway.services.erasure import ErasureUnfinishedError
 from vigil_gateway.settings import IdentitySettings
 from vigil_gateway.storage.errors import DatabaseError, GalleryError
 from vigil_gateway.storage.postgres import outbox
@@ -44,11 +45,12 @@ class IdentityProgram(Program):
 
     def http(self) -> uvicorn.Config:
         """Return the registry, probes and metrics."""
-        return http_config(self.parts.app, self._shutdown_s / 2, ws="none")
+        return http_config(self.parts.app, self._shutdown_s / 2, Lobby(), ws="none")
 
     async def start(self) -> None:
         """Start the tasks that need nothing; `_prepare` starts the others."""
-        await self.parts.database.open()
+        for database in self.parts.databases.all:
+            await database.open()
         self.tasks.start("bus", self.parts.bus.run)
         self.tasks.start("relay", self._relay)
         self.tasks.start("repair", self._repair)
@@ -81,7 +83,7 @@ class IdentityProgram(Program):
         """Wait for all that is needed, then process sightings until the program stops."""
         try:
             await self._prepare()
-        except (SchemaError, RuntimeError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is: a program that waits for ever helps nobody
             self.fail(error)
             return
         parts = self.parts
@@ -92,12 +94,15 @@ class IdentityProgram(Program):
     async def _prepare(self) -> None:
         parts, health = self.parts, self.parts.health
         health.starting = "waiting for the database"
-        await _until_available(parts.database.check_schema)
+        await _until_available(parts.databases.ingestion.check_schema)
         self._schema_fits.set()
-        self.tasks.start("housekeeping", lambda: housekeeping.run(factory.HOUSEKEEPING, parts.database))
+        self.tasks.start("housekeeping", lambda: housekeeping.run(factory.HOUSEKEEPING, parts.databases.registry))
         self.tasks.start("retention", parts.retention.run)
+        self.tasks.start("missing events", parts.missing.run)
         health.starting = "bringing the gallery up to date"
         await _until_available(self._open_gallery)
+        health.starting = "comparing erasures with those that the bus remembers"
+        await _until_available(self._apply_tombstones)
         health.starting = "waiting for Triton to name the recognition model that it serves"
         changed = asyncio.Event()
         self.tasks.start("models", lambda: parts.models.watch(changed))
@@ -111,6 +116,11 @@ class IdentityProgram(Program):
         await self.parts.gallery.open()
         await self.parts.models.load()
         self.parts.health.opened = True
+
+    async def _apply_tombstones(self) -> None:
+        """Erase again whom a restored backup brought back, before anybody is recognised."""
+        await self.parts.bus.wait_ready()
+        await self.parts.eraser.apply_tombstones(factory.ERASURE)
 
     async def _wake_replay(self, changed: asyncio.Event) -> None:
         while True:
@@ -134,17 +144,17 @@ class IdentityProgram(Program):
         while True:
             if not self._schema_fits.is_set() or not self.parts.bus.ready:
                 return
-            async with self.parts.database.connection() as connection:
+            async with self.parts.databases.ingestion.connection() as connection:
                 if not await outbox.has_pending(connection):
                     return
             await asyncio.sleep(0.05)
 
 
 async def _until_available(work: Callable[[], Awaitable[None]]) -> None:
-    """Call `work` until the stores answer; SchemaError and RuntimeError are final."""
+    """Call `work` until the stores answer; all other errors are final."""
     await retry(
         work,
-        on=(DatabaseError, GalleryError),
+        on=(DatabaseError, GalleryError, ErasureUnfinishedError),
         backoff=Backoff(*CONNECTION),
         failed=lambda error: log.info("waiting for a store", reason=str(error)),
     )

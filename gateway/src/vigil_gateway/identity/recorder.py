@@ -7,15 +7,15 @@ sighting, so that what is read here still holds at the commit.
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
 from vigil_contracts.events import RejectReason, Sighting
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources.camera import RecognitionMode
-from vigil_gateway.identity import decision, state
+from vigil_gateway.identity import decision, state, times
 from vigil_gateway.identity.decision import Decision, Probe, Shots
 from vigil_gateway.identity.incoming import Incoming, Rejection, waits_for_camera
 from vigil_gateway.identity.state import IdentifiedSighting
@@ -115,27 +115,33 @@ class Recorder:
         """
         waited = [one.incoming.rejected_id for one in messages if one.incoming.rejected_id is not None]
         await rejected.delete(connection, waited)
-        batch = await self._read(connection, [one.sighting for one in messages if one.sighting is not None])
+        batch, messages = await self._read(connection, messages)
         found = await self._read_subjects(connection, batch, messages)
         outcomes = [_process(batch, one, near) for one, near in zip(messages, found, strict=True)]
         await self._write(connection, batch)
         return outcomes
 
-    async def _read(self, connection: Connection, revisions: Sequence[Sighting]) -> _Batch:
+    async def _read(
+        self, connection: Connection, messages: Sequence[ProcessedMessage]
+    ) -> tuple[_Batch, Sequence[ProcessedMessage]]:
+        """Return the stored sightings, and the messages with the moments at which those opened."""
         now = dt.datetime.now(dt.UTC)
+        revisions = [one.sighting for one in messages if one.sighting is not None]
         if not revisions:
-            return _Batch(now, {}, {}, set(), {})
-        keys = [state.revision_key(one) for one in revisions]
-        await sightings.lock(connection, {key.sighting_id for key in keys})
+            return _Batch(now, {}, {}, set(), {}), messages
+        ids = {one.sighting_id for one in revisions}
+        await sightings.lock(connection, ids)
         cameras = await sightings.cameras(connection, {one.camera.key for one in revisions})
-        rows = await sightings.current_sightings(connection, {(key.opened_at, key.sighting_id) for key in keys})
+        current = {row.id: state.from_row(row) for row in await sightings.current_sightings(connection, ids)}
+        messages = _opened_once(messages, current)
+        keys = [state.revision_key(one.sighting) for one in messages if one.sighting is not None]
         return _Batch(
             now=now,
             cameras={row.key: row for row in cameras},
-            current={row.id: state.from_row(row) for row in rows},
+            current=current,
             recorded=await sightings.known_revisions(connection, keys),
             subjects={},
-        )
+        ), messages
 
     async def _read_subjects(
         self, connection: Connection, batch: _Batch, messages: Sequence[ProcessedMessage]
@@ -145,7 +151,10 @@ class Recorder:
         await self._add_subjects(connection, batch, [near for one in messages if one.shots for near in one.shots.found])
         await self._add_subjects(connection, batch, found)
         for number, one in enumerate(messages):
-            if one.probe is None or not decision.needs_wider_search(found[number], batch.subjects, batch.now):
+            if one.probe is None or one.sighting is None:
+                continue
+            moments = decision.Times.of(one.sighting, batch.now)
+            if not decision.needs_wider_search(found[number], batch.subjects, moments):
                 continue
             wider = await self._gallery.search(one.probe.model_id, one.probe.vector[None], decision.WIDE_SEARCH_LIMIT)
             await self._add_subjects(connection, batch, wider)
@@ -178,6 +187,21 @@ class Recorder:
         await sightings.insert_events(connection, first, batch.events)
 
 
+def _opened_once(
+    messages: Sequence[ProcessedMessage], current: Mapping[uuid.UUID, IdentifiedSighting]
+) -> list[ProcessedMessage]:
+    """Return the messages with every revision opened when the first one of its sighting was, whatever clocks did."""
+    first = {key: one.sighting for key, one in current.items()}
+    timed = []
+    for one in messages:
+        sighting = one.sighting
+        if sighting is not None:
+            opened = first.setdefault(sighting.sighting_id, sighting)
+            sighting = times.opened_at(sighting, opened.bounded_opened_at, opened.opened_not_before)
+        timed.append(replace(one, sighting=sighting))
+    return timed
+
+
 def _process(batch: _Batch, one: ProcessedMessage, found: Neighbours) -> Outcome:
     """Add one message to the batch, in the order of the bus."""
     if one.sighting is None or one.rejection is not None:
@@ -186,16 +210,18 @@ def _process(batch: _Batch, one: ProcessedMessage, found: Neighbours) -> Outcome
     camera = batch.cameras.get(sighting.camera.key)
     if camera is None or not state.accepts(camera, sighting.opened_at):
         return _reject(batch, one.incoming, _unknown_camera(sighting))
+    before = batch.current.get(sighting.sighting_id)
+    if before is not None and before.sighting.camera.key != sighting.camera.key:
+        return _reject(batch, one.incoming, _other_camera(sighting))
     if (sighting.sighting_id, sighting.revision) in batch.recorded:
         return Outcome(Result.DUPLICATE)
     batch.recorded.add((sighting.sighting_id, sighting.revision))
-    before = batch.current.get(sighting.sighting_id)
     superseded = before is not None and before.sighting.revision > sighting.revision
     batch.revisions.append(state.revision_row(sighting, superseded=superseded))
     if before is not None and superseded:
         batch.events.append(state.match_event(before, sighting.revision, superseded=True))
         return Outcome(Result.SUPERSEDED)
-    decided = _decide(batch, one, found, camera)
+    decided = _decide(batch, one, sighting, found, camera)
     after = state.identified(sighting, decided.identity)
     batch.current[sighting.sighting_id] = after
     batch.changed[sighting.sighting_id] = (after, decided, len(batch.events))
@@ -204,11 +230,14 @@ def _process(batch: _Batch, one: ProcessedMessage, found: Neighbours) -> Outcome
     return Outcome(Result.RECORDED, decision=decided)
 
 
-def _decide(batch: _Batch, one: ProcessedMessage, found: Neighbours, camera: CameraRuleRow) -> Decision:
+def _decide(
+    batch: _Batch, one: ProcessedMessage, sighting: Sighting, found: Neighbours, camera: CameraRuleRow
+) -> Decision:
     if one.probe is None or one.model is None or camera.mode == RecognitionMode.DETECT_ONLY:
         return decision.undetermined(batch.now)
     threshold = None if camera.threshold_permille is None else camera.threshold_permille / 1000
-    return decision.decide(found, batch.subjects, one.model, threshold, batch.now, one.shots)
+    moments = decision.Times.of(sighting, batch.now)
+    return decision.decide(found, batch.subjects, one.model, threshold, moments, one.shots)
 
 
 def _reject(batch: _Batch, incoming: Incoming, rejection: Rejection) -> Outcome:
@@ -220,6 +249,8 @@ def _reject(batch: _Batch, incoming: Incoming, rejection: Rejection) -> Outcome:
             message=rejection.message,
             waits_for=rejection.waits_for,
             payload=incoming.body,
+            received_at=incoming.received_at or batch.now,
+            clock_offset_ms=None if incoming.clock_offset is None else incoming.clock_offset.total_seconds() * 1000,
         )
     )
     return Outcome(Result.REJECTED, rejection)
@@ -229,3 +260,8 @@ def _unknown_camera(sighting: Sighting) -> Rejection:
     key = sighting.camera.key
     msg = f"camera {key} is not registered; the event is processed when it is"
     return Rejection(RejectReason.UNKNOWN_CAMERA, msg, waits_for_camera(key))
+
+
+def _other_camera(sighting: Sighting) -> Rejection:
+    msg = f"the sighting was opened by another camera than {sighting.camera.key}, and stays with it"
+    return Rejection(RejectReason.WRONG_SUBJECT, msg)

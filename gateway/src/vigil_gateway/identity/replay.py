@@ -1,6 +1,7 @@
 """Process events that waited for their camera to be registered or their model to be served."""
 
 import asyncio
+import datetime as dt
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -11,11 +12,12 @@ from vigil_gateway.identity.incoming import Incoming
 from vigil_gateway.storage.errors import DatabaseError, GalleryError
 from vigil_gateway.storage.postgres import rejected
 from vigil_gateway.storage.postgres.pool import Database
+from vigil_gateway.storage.postgres.rows import WaitingRow
 
 log = structlog.get_logger(__name__)
 
 BATCH: Final = 64
-LOOK_EVERY_S: Final = 30.0
+CHECK_EVERY_S: Final = 30.0
 """Another identity process may have registered the camera and been killed before it processed what waited."""
 
 Process = Callable[[Sequence[Incoming]], Awaitable[object]]
@@ -47,7 +49,7 @@ class Replayer:
                 rows = await rejected.processable(connection, self._known_models(), BATCH)
             if not rows:
                 return count
-            batch = [Incoming(row.subject, row.payload, row.stream_seq, row.id) for row in rows]
+            batch = [_incoming(row) for row in rows]
             await process(batch)
             count += len(batch)
 
@@ -64,5 +66,10 @@ class Replayer:
                 await asyncio.sleep(1)
                 continue
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY_S):
+                async with asyncio.timeout(CHECK_EVERY_S):
                     await self._wake.wait()
+
+
+def _incoming(row: WaitingRow) -> Incoming:
+    offset = None if row.clock_offset_ms is None else dt.timedelta(milliseconds=row.clock_offset_ms)
+    return Incoming(row.subject, row.payload, row.stream_seq, row.id, received_at=row.received_at, clock_offset=offset)

@@ -74,6 +74,7 @@ def revision_row(sighting: Sighting, *, superseded: bool) -> RevisionRow:
         frames=sighting.frames,
         trace=sighting.trace,
         superseded=superseded,
+        received_at=sighting.received_at or dt.datetime.now(dt.UTC),
     )
 
 

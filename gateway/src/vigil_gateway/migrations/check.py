@@ -15,6 +15,10 @@ class SchemaError(Exception):
     """The database is older or newer than this program; the message says what to do."""
 
 
+class PoolerError(SchemaError):
+    """The database is reached in a way in which this program cannot use it; the message says what to do."""
+
+
 def revisions() -> list[str]:
     """Return the steps that this program knows, the oldest first; a step's file name begins with its revision."""
     steps = (Path(__file__).parent / "versions").glob("[0-9]*.py")

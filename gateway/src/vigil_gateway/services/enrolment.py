@@ -18,7 +18,7 @@ import structlog
 
 from vigil_contracts.addresses import hide_in
 from vigil_contracts.ids import ResourceKey
-from vigil_contracts.registry import EnrolmentReport, PhotoReason, PhotoResult, enrolment_digest
+from vigil_contracts.registry import EnrolmentReport, Lookalike, PhotoReason, PhotoResult, enrolment_digest
 from vigil_contracts.resources import ConsentStatus, Subject, check
 from vigil_contracts.resources.subject import Photo
 from vigil_gateway.principal import Permission, Principal
@@ -107,28 +107,21 @@ class Enroller:
         principal.require(Permission.ENROLL_SUBJECTS)
         subject_id, last_erasure = await self._subject_id(principal, subject)
         barred = _barred(subject, dt.datetime.now(dt.UTC))
-        rows: list[PhotoRow] = []
-        model = self._models.current
-        if not barred:
-            if model is None:
-                msg = f"no recognition model is known yet ({self._models.reason}); try again when Triton serves one"
-                raise EnrolmentUnavailableError(msg)
-            rows = await self._assess_all(subject, subject_id, _SentPhotos(uploads, kept), model)
+        model = self._models.current if barred else self._served_model()
+        sent = _SentPhotos(uploads, kept)
+        rows = [] if barred or model is None else await self._assess_all(subject, subject_id, sent, model)
         row = _row(subject, subject_id, rows, registrar)
         await self._store(principal, row, rows, model.model_id if model and not barred else None, last_erasure)
         report = _report(subject, subject_id, rows, barred, model.model_id if model else None)
         lookalikes = [] if barred else await self._lookalikes.find(principal, subject_id, model)
-        report = report.model_copy(update={"registrar": registrar, "lookalikes": lookalikes})
-        log.info(
-            "subject registered",
-            subject=str(subject.metadata.key),
-            enrolled=report.enrolled,
-            reason=report.reason,
-            photos=len(rows),
-            lookalikes=len(lookalikes),
-            principal=principal.id,
-        )
-        return report
+        _log_registered(principal, subject, report, rows, lookalikes)
+        return report.model_copy(update={"registrar": registrar, "lookalikes": lookalikes})
+
+    def _served_model(self) -> Model:
+        if (model := self._models.current) is None:
+            msg = f"no recognition model is known yet ({self._models.reason}); try again when Triton serves one"
+            raise EnrolmentUnavailableError(msg)
+        return model
 
     async def _store(
         self,
@@ -341,4 +334,22 @@ def _result(row: PhotoRow) -> PhotoResult:
         message=row.message,
         quality=row.score,
         sha256=row.sha256,
+    )
+
+
+def _log_registered(
+    principal: Principal,
+    subject: Subject,
+    report: EnrolmentReport,
+    rows: Sequence[PhotoRow],
+    lookalikes: Sequence[Lookalike],
+) -> None:
+    log.info(
+        "subject registered",
+        subject=str(subject.metadata.key),
+        enrolled=report.enrolled,
+        reason=report.reason,
+        photos=len(rows),
+        lookalikes=len(lookalikes),
+        principal=principal.id,
     )

@@ -1,4 +1,4 @@
-"""Erase a Subject from every store, and leave a receipt that names nobody.
+"""Erase a Subject from every store of the registry of personal data, and leave a receipt that names nobody.
 
 Sightings of the Subject stay, as sightings of an unknown person. The erasure goes in steps, each of which may be
 repeated; the first deletes the Subject, so that no further sighting is attributed to it, and the next request finishes
@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import structlog
@@ -17,11 +17,14 @@ from nats.js.errors import NotFoundError
 
 from vigil_contracts.bus import MSG_ID_HEADER, event_stream
 from vigil_contracts.ids import ResourceKey
-from vigil_contracts.registry import ErasureReceipt
+from vigil_contracts.registry import ErasureReceipt, Tombstone
+from vigil_gateway import personal_data
 from vigil_gateway.bus.site_bus import SiteBus
+from vigil_gateway.bus.tombstones import Tombstones
+from vigil_gateway.personal_data import Kind, Step
 from vigil_gateway.principal import Permission, Principal
 from vigil_gateway.services.gallery_sync import GallerySync
-from vigil_gateway.storage.postgres import embeddings, erasures, subjects
+from vigil_gateway.storage.postgres import embeddings, erasures, event_log, remnants, subjects
 from vigil_gateway.storage.postgres.erasures import ErasureStore
 from vigil_gateway.storage.postgres.pool import Database
 from vigil_gateway.storage.postgres.resource_rows import ErasureRow
@@ -35,6 +38,15 @@ PAGE: Final = 64
 
 WAIT_FOR_RELAY_S: Final = 10.0
 """For an event to be published, after which it is erased; then the caller has to ask again."""
+
+MEMORY_S: Final = event_log.STALE_S + 1
+"""Between the last change of an event and the receipt: by then every API has dropped what it had in memory."""
+
+REWRITE_S: Final = 15.0
+"""For writing tables anew in one request, until which the last one is begun."""
+
+GALLERY: Final = "gallery"
+"""Among what is written anew, beside the names of tables."""
 
 REQUEST_S: Final = 40.0
 """For one request, which is less than callers wait; the next request goes on."""
@@ -52,6 +64,16 @@ class Eraser:
         self._erasures = ErasureStore(database)
         self._gallery = gallery
         self._bus = bus
+        self._tombstones = Tombstones(bus)
+        self._writing = asyncio.Lock()
+        self._written: dict[uuid.UUID, set[str]] = {}
+        functions: dict[Step, Callable[[Principal, uuid.UUID], Awaitable[None]]] = {
+            Step.GALLERY: self._erase_from_gallery,
+            Step.SIGHTINGS: lambda _, subject_id: self._erase_rows(subject_id, "sightings"),
+            Step.MATCHES: lambda _, subject_id: self._erase_rows(subject_id, "matches"),
+            Step.EVENTS: self._erase_from_events,
+        }
+        self._steps = [functions[step] for step in personal_data.steps_after_the_subject()]
 
     async def receipt(self, principal: Principal, subject_id: uuid.UUID) -> ErasureReceipt | None:
         """Return the receipt of an erasure; None when there was none.
@@ -94,10 +116,58 @@ class Eraser:
             if not begun and uid not in {None, row.subject_id}:
                 return ErasureReceipt(subject_id=uid, erased_at=dt.datetime.now(dt.UTC))
             return _receipt(row)
+        return await self._finish(principal, row)
+
+    async def apply_tombstones(self, principal: Principal) -> int:
+        """Erase everybody anew whose erasure this database does not know, and return how many.
+
+        A backup from before the erasure was restored. Erasures that the bus does not know, because its disk was lost or
+        an earlier version made them, are recorded there. Raises what `erase_subject` raises.
+        """
+        principal.require(Permission.ERASE_SUBJECTS)
+        count, tombstones = 0, await self._read_tombstones()
+        recorded = {tombstone.subject_id for tombstone in tombstones}
+        for row in await self._erasures.everything():
+            if row.subject_id not in recorded:
+                await self._keep_tombstone(row)
+        for tombstone in tombstones:
+            known = await self._erasures.of_subject(tombstone.subject_id)
+            if known is not None and known.erased_at is not None:
+                continue
+            if known is None:
+                log.warning(
+                    "an erased Subject is back, from a backup; erasing again", subject_id=str(tombstone.subject_id)
+                )
+                async with self._database.transaction() as connection:
+                    await embeddings.hold_gallery(connection)
+                    await erasures.begin(connection, tombstone.subject_id, bytes.fromhex(tombstone.key_digest))
+                known = await self._erasures.of_subject(tombstone.subject_id)
+            if known is not None:
+                await self._finish(principal, known)
+                count += 1
+        return count
+
+    async def _read_tombstones(self) -> list[Tombstone]:
+        try:
+            return await self._tombstones.read()
+        except BUS_ERRORS as error:
+            msg = f"the erasures that the bus remembers cannot be read now ({_reason(error)})"
+            raise ErasureUnfinishedError(msg) from error
+
+    async def _finish(self, principal: Principal, row: ErasureRow) -> ErasureReceipt:
+        await self._keep_tombstone(row)
         await self._erase_rest(principal, row.subject_id)
         receipt = _receipt(await self._erasures.finish(row.subject_id))
         log.info("subject erased", subject_id=str(row.subject_id), counts=receipt.counts, principal=principal.id)
         return receipt
+
+    async def _keep_tombstone(self, row: ErasureRow) -> None:
+        tombstone = Tombstone(subject_id=row.subject_id, key_digest=row.key_digest.hex(), begun_at=row.started_at)
+        try:
+            await self._tombstones.put(tombstone)
+        except BUS_ERRORS as error:
+            msg = f"the erasure cannot be recorded on the bus now ({_reason(error)}); the next request goes on"
+            raise ErasureUnfinishedError(msg) from error
 
     async def _begin(self, key: ResourceKey) -> bool:
         """Delete the Subject with its photos' assessments and embeddings, and return whether it was registered."""
@@ -108,21 +178,45 @@ class Eraser:
                 return False
             # A rebuild of the gallery that read its embeddings ends first; one that begins later does not find them.
             await embeddings.hold_gallery(connection)
-            await erasures.begin(connection, subject_id, key)
+            await erasures.begin(connection, subject_id, erasures.key_digest(key))
         return True
 
     async def _erase_rest(self, principal: Principal, subject_id: uuid.UUID) -> None:
+        for erase in self._steps:
+            await erase(principal, subject_id)
+        forgotten_at = asyncio.get_running_loop().time() + MEMORY_S
+        async with self._writing:  # several at once would wait for each other's locks
+            await self._remove_remnants(principal, subject_id)
+        row = await self._erasures.of_subject(subject_id)
+        if row is not None and row.counts.get("postgres.events"):
+            await asyncio.sleep(forgotten_at - asyncio.get_running_loop().time())
+
+    async def _remove_remnants(self, principal: Principal, subject_id: uuid.UUID) -> None:
+        """Remove what the stores' files still hold of rows and points that are gone; a repeated request goes on."""
+        written = self._written.setdefault(subject_id, set())
+        if GALLERY not in written:
+            await self._gallery.rewrite(principal)
+            written.add(GALLERY)
+        tables = [store.name for store in personal_data.of_kind(Kind.TABLE)]
+        if not await remnants.remove(self._database, tables, written, REWRITE_S):
+            msg = "writing tables anew takes more than one request; the next one goes on"
+            raise ErasureUnfinishedError(msg)
+        self._written.pop(subject_id, None)
+
+    async def _erase_from_gallery(self, principal: Principal, subject_id: uuid.UUID) -> None:
         vectors = await self._gallery.vectors(principal, subject_id)
         await self._erasures.count_once(subject_id, "qdrant.vectors", vectors)
         await self._gallery.remove(principal, subject_id)
-        for table in erasures.TABLES:
-            while await self._erasures.erase_rows(subject_id, table):
-                pass
+
+    async def _erase_rows(self, subject_id: uuid.UUID, table: erasures.Table) -> None:
+        while await self._erasures.erase_rows(subject_id, table):
+            pass
+
+    async def _erase_from_events(self, _principal: Principal, subject_id: uuid.UUID) -> None:
         try:
             await self._erase_all_events(subject_id)
         except BUS_ERRORS as error:
-            reason = str(error) or type(error).__name__
-            msg = f"messages of the Subject cannot be deleted from the bus now ({reason}); the next request goes on"
+            msg = f"messages of the Subject cannot be deleted now ({_reason(error)}); the next request goes on"
             raise ErasureUnfinishedError(msg) from error
 
     async def _erase_all_events(self, subject_id: uuid.UUID) -> None:
@@ -185,6 +279,10 @@ class Eraser:
     @property
     def _stream(self) -> str:
         return event_stream(self._bus.address.site).name
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__
 
 
 def _seqs(rows: Sequence[PublishedRow]) -> list[int]:

@@ -14,7 +14,7 @@ from vigil_gateway.storage.errors import GalleryError
 from vigil_gateway.storage.postgres import embeddings
 from vigil_gateway.storage.postgres.pool import Connection, Database
 from vigil_gateway.storage.qdrant.gallery import Entry, Gallery, Neighbours
-from vigil_gateway.storage.qdrant.reconcile import reconcile
+from vigil_gateway.storage.qdrant.reconcile import reconcile, unchanging
 
 log = structlog.get_logger(__name__)
 
@@ -94,6 +94,15 @@ class GallerySync:
             async with self._database.connection() as connection:
                 await embeddings.count_gallery_change(connection)
         return count
+
+    async def rewrite(self, principal: Principal) -> None:
+        """Write all collections anew, so that no file holds what was removed; raises DatabaseError, GalleryError."""
+        principal.require(Permission.ERASE_SUBJECTS)
+        self._check_open()
+        for model_id in list(self._models.known):
+            async with unchanging(self._database):
+                await self._gallery.rewrite(model_id)
+            await self._gallery.settle(model_id)
 
     async def repair(self, principal: Principal) -> None:
         """Bring doubtful Subjects to what Postgres holds; raises DatabaseError, GalleryError."""

@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 SEARCH_LIMIT: Final = 64
 """Embeddings asked for with each photo: the Subject's own are at most ten of them."""
 
-MOST: Final = 5
+MAX_LOOKALIKES: Final = 5
 """Lookalikes that are reported of one Subject."""
 
 
@@ -67,4 +67,4 @@ class Lookalikes:
             for row in others
             if row.active(now)
         ]
-        return sorted(named, key=lambda one: (-one.similarity, one.namespace, one.name))[:MOST]
+        return sorted(named, key=lambda one: (-one.similarity, one.namespace, one.name))[:MAX_LOOKALIKES]

@@ -31,6 +31,16 @@ class ServiceMetrics:
             ["place"],
             registry=here,
         )
+        self.missing = Gauge(
+            "vigil_identity_missing_events",
+            "Sighting events before the last of their journal that were not processed, over all journals.",
+            registry=here,
+        )
+        self.missed = Counter(
+            "vigil_identity_events_missed",
+            "Sighting events reported as missing, each by one process and once.",
+            registry=here,
+        )
         self.retention_round = Gauge(
             "vigil_identity_retention_round_timestamp_seconds",
             "Time of the last complete enforcement of retention; 0 before the first.",

@@ -36,7 +36,7 @@ PUBLISH_TIMEOUT_S: Final = 5.0
 LEAD_EVERY_S: Final = 1.0
 """Between two attempts to become the relay, with jitter."""
 
-LOOK_EVERY_S: Final = 2.0
+CHECK_EVERY_S: Final = 2.0
 """Between two looks at the outbox, in case a notification is lost; a dead connection is noticed so too."""
 
 
@@ -67,6 +67,7 @@ class Relay:
         while True:
             try:
                 await self._bus.wait_ready()
+                await self._bus.make_streams()  # somebody may have removed them
                 await self._serve()
             except (DatabaseError, *BUS_ERRORS) as error:
                 part = "database" if isinstance(error, DatabaseError) else "bus"
@@ -98,7 +99,7 @@ class Relay:
             while await self._publish_page(connection) == BATCH:
                 pass
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY_S):
+                async with asyncio.timeout(CHECK_EVERY_S):
                     await self._wake.wait()
 
     async def _publish_page(self, connection: Connection) -> int:

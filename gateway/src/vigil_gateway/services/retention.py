@@ -1,12 +1,12 @@
 """Delete sightings that are older than the retention of their camera or Site.
 
 A Camera may set a retention, and a Site one for all of its cameras; the shorter one applies, so that a shorter Site
-needs no change of its cameras. Without either, sightings are kept. The retention of a removed camera or Site still
-applies, because its sightings are still stored.
+needs no change of its cameras. Without either, a default applies: nothing is kept for ever. The retention of a removed
+camera or Site still applies, because its sightings are still stored.
 
 A sighting's revisions, match and events are deleted with it; the event log then has gaps, which subscribers skip. The
-bus keeps messages for a week. Those of cameras with a shorter retention are deleted there too, as soon as identity has
-processed them, because they contain embeddings of unknown persons.
+bus keeps matches for a week; those of cameras with a shorter retention are deleted there too. It keeps a sighting until
+identity has processed it.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ import structlog
 from vigil_contracts.bus import MessageKind, bus_subject
 from vigil_contracts.ids import ResourceKey
 from vigil_contracts.resources.common import parse_duration
-from vigil_gateway.bus.expiry import Expiry, Positions
+from vigil_gateway.bus.expiry import Expiry
 from vigil_gateway.bus.site_bus import SiteBus
 from vigil_gateway.principal import Permission, Principal
 from vigil_gateway.services.metrics import ServiceMetrics
@@ -52,13 +52,18 @@ class CameraRetention:
     retention: dt.timedelta
 
 
-def effective_retention(camera: str | None, site: str | None) -> dt.timedelta | None:
-    """Return the shorter of two Durations, each of which may be missing; None when both are."""
-    return min((parse_duration(text) for text in (camera, site) if text), default=None)
+def effective_retention(camera: str | None, site: str | None, default: dt.timedelta) -> dt.timedelta:
+    """Return the shorter of two Durations, each of which may be missing; the default when both are."""
+    return min((parse_duration(text) for text in (camera, site) if text), default=default)
 
 
 class Retention:
     """Deletes sightings whose retention has ended; of several processes, one deletes at a time.
+
+    Parameters
+    ----------
+    default
+        How long sightings are kept where neither camera nor Site sets it.
 
     Attributes
     ----------
@@ -66,12 +71,15 @@ class Retention:
         Deletes messages on the bus.
     """
 
-    def __init__(self, principal: Principal, database: Database, bus: SiteBus, metrics: ServiceMetrics) -> None:
+    def __init__(
+        self, principal: Principal, database: Database, bus: SiteBus, metrics: ServiceMetrics, default: dt.timedelta
+    ) -> None:
         self._principal = principal
         self._database = database
         self.expiry = Expiry(bus)
         self._site = bus.address.site
         self._metrics = metrics
+        self._default = default
 
     async def run(self) -> None:
         """Enforce periodically until cancelled."""
@@ -104,12 +112,11 @@ class Retention:
     def _read(self, rows: Iterable[RetentionRow]) -> Iterable[CameraRetention]:
         for row in rows:
             try:
-                retention = effective_retention(row.camera, row.site)
+                retention = effective_retention(row.camera, row.site, self._default)
             except ValueError as error:
                 log.warning("invalid retention; nothing is deleted", camera=str(row.key), reason=str(error))
                 continue
-            if retention is not None:
-                yield CameraRetention(row.key, retention)
+            yield CameraRetention(row.key, retention)
 
     async def _delete_sightings(self, camera: ResourceKey, before: dt.datetime) -> None:
         deleted = 0
@@ -137,7 +144,7 @@ class Retention:
             await asyncio.sleep(PAUSE_S)
 
     async def _purge(self, cameras: list[CameraRetention], now: dt.datetime) -> None:
-        positions: dict[dt.timedelta, Positions] = {}
+        positions: dict[dt.timedelta, int] = {}
         for one in cameras:
             if one.retention >= self.expiry.max_age:
                 continue

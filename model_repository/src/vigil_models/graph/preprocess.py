@@ -48,7 +48,7 @@ def fold(graph: onnx.GraphProto, model: Model, input_name: str, sizes: tuple[int
 
 
 def input_of(model: Model) -> str:
-    """Return the name of the graph's input, fixed on the wire: `image` for detectors, `face` for recognisers."""
+    """Return the name of the graph's input, fixed on the wire: `image` for detectors, `face` for embedders."""
     return "image" if model.task == "face_detection" else "face"
 
 

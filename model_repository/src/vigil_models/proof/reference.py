@@ -12,7 +12,7 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from vigil_models.catalogue import Detector, Recogniser
+from vigil_models.catalogue import Detector, Embedder
 from vigil_models.errors import WrongLayout
 from vigil_models.graph.clean import make_runnable
 from vigil_models.graph.heads import output_names
@@ -30,7 +30,7 @@ def session(data: bytes) -> ort.InferenceSession:
 class Original:
     """The original file, run on one image at a time."""
 
-    def __init__(self, model: Detector | Recogniser, source: Source) -> None:
+    def __init__(self, model: Detector | Embedder, source: Source) -> None:
         self._model = model
         self._source = source
         self._fixed = session(_runnable(source, free_size=False))
@@ -71,7 +71,7 @@ def _runnable(source: Source, *, free_size: bool) -> bytes:
     return model.SerializeToString()
 
 
-def embed(recogniser: Recogniser, original: Original, source: Source, face: NDArray[np.uint8]) -> NDArray[np.float64]:
+def embed(embedder: Embedder, original: Original, source: Source, face: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return the embedding of an aligned face, made with the original file.
 
     Parameters
@@ -89,9 +89,9 @@ def embed(recogniser: Recogniser, original: Original, source: Source, face: NDAr
         When the file's embedding has another size than the catalogue's.
     """
     raw = original.run(face)[0].astype(np.float64).ravel()
-    if raw.shape != (recogniser.embedding_size,):
+    if raw.shape != (embedder.embedding_size,):
         raise WrongLayout(
-            source.path, f"an embedding of {raw.size} numbers", f"{recogniser.embedding_size} ({recogniser.name})"
+            source.path, f"an embedding of {raw.size} numbers", f"{embedder.embedding_size} ({embedder.name})"
         )
     length = np.linalg.norm(raw)
     return raw / length if length else raw

@@ -1,18 +1,19 @@
 """The last heartbeat of every camera, and whether its meaning changed.
 
 A heartbeat comes every two seconds; only a change of meaning (state, reason, fitness, frame size, whether inference
-answers, or silence) is worth a reconcile.
+answers, the clock, or silence) is worth a reconcile.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from vigil_contracts.conditions import SiteReason
 from vigil_contracts.events import CameraHeartbeat
 from vigil_contracts.ids import ResourceKey
+from vigil_runtime.clock import NOT_MEASURED, ClockMonitor, ClockState
 
 STALE_S: Final = 15.0
 """A stream process without a heartbeat for so long is silent."""
@@ -38,11 +39,14 @@ class LastHeartbeat:
     Attributes
     ----------
     age_s
-        Seconds since it was sent, as far as the clocks agree.
+        Seconds since it was received.
+    clock
+        The clock of the machine that sent it.
     """
 
     beat: CameraHeartbeat
     age_s: float
+    clock: ClockState = NOT_MEASURED
 
     @property
     def stale(self) -> bool:
@@ -56,18 +60,22 @@ class _Received:
 
     Attributes
     ----------
-    heard_at
-        When the heartbeat was sent, as far as the clocks agree; seconds of the monotonic clock.
+    received_at
+        Seconds of the monotonic clock.
     meaning
         The fields of which `meaning` is made, as they came; None: unknown.
     silent
         Its silence was reported.
+    monitor, clock
+        Of the machine that sends them, as far as live ones came.
     """
 
     beat: CameraHeartbeat
     received_at: float
     meaning: Meaning | None = None
     silent: bool = False
+    monitor: ClockMonitor = field(default_factory=ClockMonitor)
+    clock: ClockState = NOT_MEASURED
 
 
 class Heartbeats:
@@ -90,7 +98,7 @@ class Heartbeats:
     def get(self, camera: ResourceKey) -> LastHeartbeat | None:
         """Return the last heartbeat of a camera; None: there was none."""
         last = self._last.get(camera)
-        return LastHeartbeat(last.beat, time.monotonic() - last.received_at) if last is not None else None
+        return LastHeartbeat(last.beat, time.monotonic() - last.received_at, last.clock) if last is not None else None
 
     @property
     def size(self) -> int:
@@ -98,7 +106,12 @@ class Heartbeats:
         return len(self._last)
 
     def note(
-        self, camera: ResourceKey, beat: CameraHeartbeat, age_s: float = 0.0, received: Meaning | None = None
+        self,
+        camera: ResourceKey,
+        beat: CameraHeartbeat,
+        age_s: float = 0.0,
+        received: Meaning | None = None,
+        offset_s: float | None = None,
     ) -> None:
         """Note a heartbeat.
 
@@ -108,13 +121,21 @@ class Heartbeats:
             Its age, when JetStream had kept it.
         received
             The fields of which `meaning` is made, as they came; the next heartbeat with the same need not be parsed.
+        offset_s
+            How far the sender's clock was ahead of ours; None: it was not measured.
         """
         before = self._last.get(camera)
         received_at = time.monotonic() - max(age_s, 0.0)
-        if before is not None and beat.session_id == before.beat.session_id and received_at < before.received_at:
+        same_process = before is not None and beat.session_id == before.beat.session_id
+        if before is not None and same_process and received_at < before.received_at:
             return
-        self._last[camera] = _Received(beat, received_at, received)
-        if before is None or before.silent or meaning(before.beat) != meaning(beat):
+        last = self._last[camera] = _Received(beat, received_at, received)
+        if before is not None and same_process:
+            last.monitor, last.clock = before.monitor, before.clock
+        if offset_s is not None:
+            last.clock = last.monitor.note(offset_s, time.monotonic())
+        changed = before is None or before.clock != last.clock or meaning(before.beat) != meaning(beat)
+        if changed or (before is not None and before.silent):
             self._changed(camera)
 
     def touch(self, camera: ResourceKey) -> None:
@@ -126,12 +147,22 @@ class Heartbeats:
                 last.silent = False
                 self._changed(camera)
 
-    def repeats(self, camera: ResourceKey, received: Meaning) -> bool:
-        """Return whether a heartbeat has the meaning of the one before, and note it if so."""
+    def repeats(self, camera: ResourceKey, received: Meaning, offset_s: float | None = None) -> bool:
+        """Return whether a heartbeat has the meaning of the one before, and note it if so.
+
+        Parameters
+        ----------
+        offset_s
+            As in `note`.
+        """
         last = self._last.get(camera)
         if last is None or last.meaning != received:
             return False
         self.touch(camera)
+        if offset_s is not None:
+            before, last.clock = last.clock, last.monitor.note(offset_s, time.monotonic())
+            if before != last.clock:
+                self._changed(camera)
         return True
 
     async def watch_silence(self) -> None:

@@ -15,11 +15,14 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from vigil_contracts.bus import MessageKind, bus_subjects, camera_stream, parse_subject
+from vigil_contracts.bus_permissions import BusRole
 from vigil_contracts.conditions import SiteReason
 from vigil_contracts.events import CameraHeartbeat, EventError, decode
 from vigil_operator.bus.heartbeats import BusProblem, Heartbeats
 from vigil_runtime.backoff import KUBERNETES, Backoff
-from vigil_runtime.bus import BUS_ERRORS, BusAddress, BusConnection, describe_error, read_last_values
+from vigil_runtime.bus import BUS_ERRORS, BusConnection, describe_error, read_last_values
+from vigil_runtime.bus_address import BusAddress
+from vigil_runtime.clock import clock_offset_s
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +48,7 @@ class BusListener:
         self.address = address
         self._namespace = namespace
         self._heartbeats = heartbeats
-        self._connection = BusConnection(address, "vigil-operator", on_down=self._on_down)
+        self._connection = BusConnection(address, "vigil-operator", BusRole.OPERATOR, on_down=self._on_down)
         self._subscribed: Client | None = None
         self.settled = asyncio.Event()
         """Set when the last heartbeats were read, or could not be."""
@@ -94,36 +97,40 @@ class BusListener:
     async def _read_last(self) -> None:
         """Read the last heartbeat of every camera; there is none without the stream."""
         try:
-            async for message in read_last_values(self._connection.jetstream, camera_stream(self.address.site)):
-                self.receive(message.subject, message.data, message.metadata.timestamp)
+            async for last in read_last_values(self._connection.jetstream, camera_stream(self.address.site)):
+                self.receive(last.subject, last.body, last.stored_at)
         except (NatsError, TimeoutError) as error:
             log.info("last heartbeats not read; live ones follow", reason=describe_error(error))
 
     async def _on_message(self, message: Msg) -> None:
         self.receive(message.subject, message.data)
 
-    def receive(self, subject: str, body: bytes, sent_at: dt.datetime | None = None) -> None:
+    def receive(self, subject: str, body: bytes, kept_at: dt.datetime | None = None) -> None:
         """Note a heartbeat; what is none is ignored.
 
         Parameters
         ----------
-        sent_at
-            None: just now.
+        kept_at
+            When JetStream stored it; None: it comes live.
         """
         try:
             camera = parse_subject(subject).camera
             if camera is None or self._namespace not in {None, camera.namespace}:
                 return
-            data = json.loads(body).get("data")
-            meaning = tuple(data.get(name) for name in FIELDS)
-            if sent_at is None and self._heartbeats.repeats(camera, meaning):
+            event = json.loads(body)
+            meaning = tuple(event.get("data").get(name) for name in FIELDS)
+            offset_s = clock_offset_s(event.get("time"), dt.datetime.now(dt.UTC)) if kept_at is None else None
+            if kept_at is None and self._heartbeats.repeats(camera, meaning, offset_s):
                 return
             beat = decode(body, CameraHeartbeat)
+            if beat.camera.key != camera or beat.site != self.address.site:
+                log.warning("heartbeat on another camera's subject", subject=subject, camera=str(beat.camera.key)[:200])
+                return
         except (ValueError, AttributeError, EventError) as error:
             log.debug("not a heartbeat", subject=subject, reason=str(error))
             return
-        age_s = (dt.datetime.now(dt.UTC) - sent_at).total_seconds() if sent_at is not None else 0.0
-        self._heartbeats.note(camera, beat, age_s, meaning)
+        age_s = (dt.datetime.now(dt.UTC) - kept_at).total_seconds() if kept_at is not None else 0.0
+        self._heartbeats.note(camera, beat, age_s, meaning, offset_s)
 
     def _on_down(self, reason: str) -> None:
         if not self._connection.refused:

@@ -38,6 +38,8 @@ _WATCH_TIMEOUT: Final = ClientTimeout(connect=10.0, sock_connect=10.0)
 """A stream may be silent for as long as nothing changes; the reader sets the limit."""
 
 _JSON: Final = "application/json"
+_METADATA: Final = "application/json;as={};g=meta.k8s.io;v=v1"
+"""Media type of the responses that have the metadata of each object and nothing else."""
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 _MANAGED: Final = {"fieldManager": FIELD_MANAGER}
@@ -167,7 +169,7 @@ class Api:
         return False
 
     async def list(
-        self, kind: Kind, namespace: str | None, labels: str = "", fields: str = ""
+        self, kind: Kind, namespace: str | None, labels: str = "", fields: str = "", *, metadata_only: bool = False
     ) -> tuple[list[Object], str]:
         """Return all objects of a kind and the list's resource version.
 
@@ -177,29 +179,40 @@ class Api:
             None: all of them.
         labels, fields
             Selectors as Kubernetes writes them, such as `app=x,tier!=y`.
+        metadata_only
+            The API server sends the metadata of each object and nothing else, so no value of a Secret.
         """
         self._metrics.requests.labels("list", kind.value).inc()
         objects: list[Object] = []
         query = _selectors(labels, fields) | {"limit": CHUNK}
+        accept = _METADATA.format("PartialObjectMetadataList") if metadata_only else _JSON
         while True:
-            page = await self._load("GET", _path(kind, namespace), query=query)
+            page = await self._load("GET", _path(kind, namespace), query=query, accept=accept)
             objects += page["items"] or []
             if not page["metadata"].get("continue"):
                 return objects, page["metadata"]["resourceVersion"]
             query["continue"] = page["metadata"]["continue"]
 
     async def watch(
-        self, kind: Kind, namespace: str | None, version: str, labels: str = "", fields: str = ""
+        self,
+        kind: Kind,
+        namespace: str | None,
+        version: str,
+        labels: str = "",
+        fields: str = "",
+        *,
+        metadata_only: bool = False,
     ) -> AsyncGenerator[tuple[str, Object], None]:
-        """Yield changes after a resource version: ADDED, MODIFIED or DELETED, and the object.
+        """Yield changes after a resource version: ADDED, MODIFIED or DELETED, and the object, as `list` returns it.
 
         The API server ends every stream after a while; the next one goes on from the last change.
         """
         self._metrics.requests.labels("watch", kind.value).inc()
         query = _selectors(labels, fields) | {"watch": "true"}
+        accept = _METADATA.format("PartialObjectMetadata") if metadata_only else _JSON
         while True:
-            path = _path(kind, namespace)
-            stream = await self._send("GET", path, query=query | {"resourceVersion": version}, limits=_WATCH_TIMEOUT)
+            path, since = _path(kind, namespace), {"resourceVersion": version}
+            stream = await self._send("GET", path, query=query | since, accept=accept, limits=_WATCH_TIMEOUT)
             async with aclosing(_events(stream)) as events:
                 async for what, obj in events:
                     version = obj["metadata"]["resourceVersion"]
@@ -249,8 +262,9 @@ class Api:
         query: Mapping[str, object] = _NO_QUERY,
         *,
         content_type: str = _JSON,
+        accept: str = _JSON,
     ) -> Any:  # noqa: ANN401 - decoded JSON of any shape
-        response = await self._send(method, path, body, query, content_type=content_type)
+        response = await self._send(method, path, body, query, content_type=content_type, accept=accept)
         try:
             return await response.json()
         except Exception as error:
@@ -264,10 +278,11 @@ class Api:
         query: Mapping[str, object] = _NO_QUERY,
         *,
         content_type: str = _JSON,
+        accept: str = _JSON,
         limits: ClientTimeout = _REQUEST_TIMEOUT,
     ) -> ClientResponse:
         """Send a request; return the response, its body still unread, or raise what the API server refuses with."""
-        headers = {"Accept": _JSON, "Content-Type": content_type}
+        headers = {"Accept": accept, "Content-Type": content_type}
         try:
             request = await self._client.param_serialize(
                 method, path, query_params=list(query.items()), header_params=headers, auth_settings=["BearerToken"]
@@ -297,6 +312,9 @@ async def _events(stream: ClientResponse) -> AsyncGenerator[tuple[str, Object], 
     except Exception as error:
         raise translate(error) from error
     finally:
+        # Without TLS' goodbye, whose answer nobody would wait for.
+        if stream.connection is not None and stream.connection.transport is not None:
+            stream.connection.transport.abort()
         stream.close()
 
 

@@ -50,6 +50,8 @@ class Scope:
         The same condition as the selectors, for a trimmed object.
     optional
         Whether the kind may be missing or forbidden without an error.
+    metadata_only
+        Whether the API server sends nothing but the metadata of each object.
     """
 
     kind: Kind
@@ -58,6 +60,7 @@ class Scope:
     fields: str = ""
     among: Callable[[Object], bool] = field(default=lambda _: True)
     optional: bool = False
+    metadata_only: bool = False
 
     def covers(self, obj: Object) -> bool:
         """Return whether the stream would report an object."""
@@ -100,7 +103,9 @@ class Watch:
 
     async def _list(self) -> None:
         scope = self._scope
-        objects, version = await self._api.list(scope.kind, scope.namespace, scope.labels, scope.fields)
+        objects, version = await self._api.list(
+            scope.kind, scope.namespace, scope.labels, scope.fields, metadata_only=scope.metadata_only
+        )
         for obj in objects:
             self._cache.put(scope.kind, obj)
         alive = {key_of(scope.kind, obj) for obj in objects}
@@ -110,7 +115,14 @@ class Watch:
 
     async def _follow(self) -> None:
         scope = self._scope
-        stream = self._api.watch(scope.kind, scope.namespace, self._version, scope.labels, scope.fields)
+        stream = self._api.watch(
+            scope.kind,
+            scope.namespace,
+            self._version,
+            scope.labels,
+            scope.fields,
+            metadata_only=scope.metadata_only,
+        )
         # After an error, a stream without changes would never show that it works again.
         quiet_s = PROOF_S if self.error else spread(QUIET_S)
         async with aclosing(stream):

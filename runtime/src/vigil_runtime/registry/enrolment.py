@@ -7,10 +7,14 @@ photo whose source is away is named by its sha256, so that nobody is un-enrolled
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from vigil_contracts.registry import EnrolmentReport, PhotoReason, enrolment_digest
 from vigil_contracts.resources import Subject
 from vigil_contracts.resources.subject import Photo
+
+AWAY: Final = frozenset({PhotoReason.NOT_FOUND, PhotoReason.NOT_READABLE})
+"""Reasons for which the source of a photo is away: a photo that identity has is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ def keep_absent(
         name: sha256
         for name, reason in absent.items()
         if (sha256 := known.get(name)) is not None
-        and (stated.get(name) == sha256 or (stated.get(name) is None and reason is PhotoReason.NOT_FOUND))
+        and (stated.get(name) == sha256 or (stated.get(name) is None and reason in AWAY))
     }
 
 

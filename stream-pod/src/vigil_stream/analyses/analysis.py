@@ -1,8 +1,8 @@
 """The interface of an analysis: frames and detections in, events out.
 
-The frame pipeline skips frames without motion, blackens what a privacy mask covers, asks each analysis to detect,
-follows the detections, and hands both back. All methods are called on the analysis thread. An analysis that needs a
-slow request runs it on a thread of its own, calls `observer.results_ready()`, and continues in `collect`.
+Capture has blackened what a privacy mask covers. The frame pipeline skips frames without motion, asks each analysis to
+detect, follows the detections, and hands both back. All methods are called on the analysis thread. An analysis that
+needs a slow request runs it on a thread of its own, calls `observer.results_ready()`, and continues in `collect`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

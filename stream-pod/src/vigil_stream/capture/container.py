@@ -12,7 +12,7 @@ import av
 
 from vigil_contracts.conditions import SourceReason
 from vigil_contracts.resources.camera import Accelerator
-from vigil_stream.capture import errors, hardware, names, refusals
+from vigil_stream.capture import challenges, errors, hardware, names, redirects, refusals
 from vigil_stream.capture.decoding import SoundDecoder, prepare
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.frozen import FrozenDetector
@@ -21,6 +21,7 @@ from vigil_stream.capture.keyframes import KeyframeWait, undecodable
 from vigil_stream.capture.liveness import Liveness
 from vigil_stream.capture.luma import fingerprint
 from vigil_stream.capture.pace import Pace
+from vigil_stream.capture.seams import Read, without_seams
 from vigil_stream.capture.source import OPEN_DEADLINE_S, RESPONSE_DEADLINE_S, Sampler, SourceInfo, Watchdog
 
 MAX_BAD_IN_A_ROW = 150
@@ -28,6 +29,8 @@ MAX_BAD_IN_A_ROW = 150
 
 _BLOCKED_S = 0.005
 """A read that took longer waited for the network."""
+
+_AFTER_DEADLINE_S = 0.2
 
 POLL_S = 3.0
 """After so long a silent read returns, and is continued. FFmpeg holds a frame back until the next one begins, or until
@@ -111,14 +114,20 @@ class ContainerSource:
         names.resolve(plan.url, OPEN_DEADLINE_S)
         self._watchdog.arm(f"opening {plan.shown}", 2 * OPEN_DEADLINE_S)
         try:
-            with refusals.reading_log() as log:
-                self._connect(accelerator, log)
+            redirections = _Redirections(plan, time.monotonic() + OPEN_DEADLINE_S)
+            with refusals.reading_log(redirections.follow) as log:
+                self._connect(accelerator, log, redirections)
             self._opening_log = log.texts
         finally:
             self._watchdog.disarm()
         return self._found()
 
-    def _connect(self, accelerator: Any, log: refusals.ResponseLog) -> None:  # noqa: ANN401 - of PyAV, which is loaded late
+    def _connect(
+        self,
+        accelerator: Any,  # noqa: ANN401 - of PyAV, which is loaded late
+        log: refusals.ResponseLog,
+        redirections: "_Redirections",
+    ) -> None:
         plan, started = self._plan, time.monotonic()
         try:
             self._container = av.open(
@@ -130,19 +139,22 @@ class ContainerSource:
                 hwaccel=accelerator,
             )
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise self._why_not_open(error, log, time.monotonic() - started) from None
+            raise redirections.error or self._why_not_open(error, log, time.monotonic() - started) from None
         except RuntimeError:
             raise errors.not_on_gpu(plan.shown) from None
 
     def _why_not_open(self, error: Exception, log: refusals.ResponseLog, after_s: float) -> SourceError:
         plan = self._plan
-        if log.redirects_for_ever():
-            return refusals.redirected_for_ever(plan.shown)
+        if log.is_forbidden_format():
+            return redirects.no_playlists(plan.shown)
+        if (protocol := log.forbidden_protocol()) is not None:
+            return redirects.forbidden(plan.shown, protocol)
         refusal = log.refusal()
         if refusal is None and isinstance(error, av.error.HTTPBadRequestError):
             refusal = refusals.RtspRefusal("", 400)  # the only status that FFmpeg does not log
         if refusal is not None and plan.resumes:
-            return refusals.rtsp_refused(
+            asked = refusal.status == 401 and plan.has_credentials
+            return (challenges.unsupported(plan.url, plan.shown) if asked else None) or refusals.rtsp_refused(
                 refusal, plan.shown, over_udp=plan.over_udp, has_credentials=plan.has_credentials
             )
         # FFmpeg's RTSP client reports a response that does not come within `timeout` as invalid data.
@@ -181,7 +193,8 @@ class ContainerSource:
             if self._stop.is_set():
                 return
             if self._pace is None:
-                raise SourceError(SourceReason.STOPPED, f"{self._plan.shown} ended the stream")
+                message = f"{self._plan.shown} ended the stream; check whether the camera or server still runs"
+                raise SourceError(SourceReason.STOPPED, message)
             nothing = sampler.captured == before
             if nothing and not self._rewound:
                 raise undecodable(self._plan.shown)
@@ -205,16 +218,18 @@ class ContainerSource:
     def _one_pass(self, sampler: Sampler, frozen: FrozenDetector | None) -> Iterator[av.VideoFrame]:
         """Read to the end. Of frames that need no others, such as JPEG, only the sampled ones are decoded."""
         context = self._stream.codec_context
-        decoder = SoundDecoder(context, sampler, live=self._pace is None, opening=self._opening_log)
+        live = self._pace is None
+        decoder = SoundDecoder(context, sampler, live=live, opening=self._opening_log if live else ())
         alone = decoder.alone
         feed = _FrozenFeed(frozen, alone=alone, on_gpu=context.is_hwaccel) if frozen is not None else None
-        for packet in self._packets(decoder):
+        reads = self._packets(decoder)
+        for packet, lost in reads if live else without_seams(reads):
             if feed is not None:
                 feed.packet(packet)
             if alone:
                 yield from self._choose(packet, decoder, sampler)
                 continue
-            for frame in self._decode(packet, decoder):
+            for frame in self._decode(packet, decoder, lost=lost):
                 if feed is not None:
                     feed.frame(frame)
                 if self._offer(frame, sampler):
@@ -226,7 +241,7 @@ class ContainerSource:
         if not packet.size or not self._offer(packet, sampler):
             return
         started = time.monotonic()
-        found = self._decode(packet, decoder)
+        found = self._decode(packet, decoder, lost=False)
         if self._pace is None:
             sampler.rest(time.monotonic() - started)
         sampler.aspect = self._stream.sample_aspect_ratio
@@ -243,7 +258,7 @@ class ContainerSource:
             self._pace.wait()
         return True
 
-    def _packets(self, decoder: SoundDecoder) -> Iterator[Any]:
+    def _packets(self, decoder: SoundDecoder) -> Iterator[Read]:
         """Yield packets to the end; raise SourceError when a live source has stalled."""
         packets = self._container.demux(self._stream)
         while not self._stop.is_set():
@@ -262,7 +277,7 @@ class ContainerSource:
                 decoder.waited()
             if packet.size:
                 self._liveness.receive(time.monotonic())
-            yield packet
+            yield packet, decoder.take_lost()
 
     def _check_stalled(self, at: float) -> None:
         if self._plan.resumes and self._liveness.left_s(at) > 0:
@@ -270,8 +285,8 @@ class ContainerSource:
         silent_udp = self._plan.over_udp and not self._liveness.has_received
         raise errors.stalled(self._plan.shown, self._liveness.end_stalled(), silent_udp=silent_udp)
 
-    def _decode(self, packet: Any, decoder: SoundDecoder) -> list[av.VideoFrame]:  # noqa: ANN401 - as above
-        sound = decoder.decode(packet)
+    def _decode(self, packet: Any, decoder: SoundDecoder, *, lost: bool) -> list[av.VideoFrame]:  # noqa: ANN401 - as above
+        sound = decoder.decode(packet, lost=lost)
         if decoder.failed:
             self._bad_in_a_row += 1
             self._abandon_if_undecodable(packet)
@@ -304,6 +319,34 @@ class ContainerSource:
             self._watchdog.arm(f"closing {self._plan.shown}", RESPONSE_DEADLINE_S)
             container.close()
         self._watchdog.disarm()
+
+
+class _Redirections:
+    """The redirections of one attempt to open a source.
+
+    FFmpeg follows those of RTSP without end and to every host, and has no option against it. So one that may not be
+    followed is held until FFmpeg's own deadline is over: it then asks nobody any more.
+    """
+
+    def __init__(self, plan: Plan, deadline: float) -> None:
+        self._plan = plan
+        self._deadline = deadline
+        self._address = plan.url
+        self._count = 0
+        self.error: SourceError | None = None
+
+    def follow(self, target: str) -> None:
+        """Return when FFmpeg may go to an address."""
+        self._count += 1
+        plan, left_s = self._plan, max(self._deadline - time.monotonic(), 0.0)
+        try:
+            if self._count > redirects.MAX_REDIRECTS:
+                raise redirects.for_ever(plan.shown)
+            redirects.check(self._address, target, plan.shown, left_s, with_login=plan.has_credentials)
+        except SourceError as error:
+            self.error = error
+            time.sleep(max(self._deadline - time.monotonic(), 0.0) + _AFTER_DEADLINE_S)
+        self._address = target
 
 
 class _FrozenFeed:

@@ -35,8 +35,12 @@ class Credentials:
         return url
 
     def in_url(self, url: str) -> str:
-        """Return a URL that holds the login too, quoted, for FFmpeg, which answers Basic and Digest with it."""
-        parts = urlsplit(self.placed_in(url))
+        """Return a URL that holds all values, quoted, for FFmpeg, which answers Basic and Digest with the login."""
+        return self.with_login(self.placed_in(url))
+
+    def with_login(self, url: str) -> str:
+        """Return a URL that holds the login, quoted."""
+        parts = urlsplit(url)
         if self.login is None:
             return parts.geturl()
         return parts._replace(netloc=f"{':'.join(quote(one, safe='') for one in self.login)}@{parts.netloc}").geturl()
@@ -60,6 +64,14 @@ def read(folder: Path, source: CameraSource) -> Credentials:
         return Credentials(placed, None)
     username, password = (_value(folder, key) for key in LOGIN_KEYS)
     return Credentials(placed, (username, password))
+
+
+def held(folder: Path | None, source: CameraSource) -> Credentials | None:
+    """Return what `read` returns; None when the source has no Secret, or when it cannot be read now."""
+    try:
+        return read(folder, source) if folder is not None else None
+    except SourceError:
+        return None
 
 
 def _value(folder: Path, key: str) -> str:

@@ -5,11 +5,14 @@ are read here and go no further.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import av
+
+_LOG: Final = logging.getLogger("libav")
 
 _LOST: Final = ("RTP: missed", "RTP: dropping old packet", "Continuity check failed", "PES packet size mismatch")
 """Messages of `rtpdec.c` and `mpegts.c`: packets of the transport are missing or came too late."""
@@ -70,12 +73,40 @@ class DecoderLog:
         return lost
 
 
+class _Listener(logging.Handler):
+    """Hands the messages of one thread on as they come; those of other threads are not waited for."""
+
+    def __init__(self, read: Callable[[str], None]) -> None:
+        super().__init__()
+        self._read = read
+        self._thread = threading.get_ident()
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        if record.thread == self._thread:
+            self._read(record.getMessage())
+        return True
+
+
+@contextmanager
+def listening(read: Callable[[str], None]) -> Iterator[None]:
+    """Hand FFmpeg's messages of this thread on as they come; FFmpeg waits meanwhile."""
+    enable()
+    listener = _Listener(read)
+    _LOG.addHandler(listener)
+    try:
+        yield
+    finally:
+        _LOG.removeHandler(listener)
+
+
 def enable() -> None:
     """Turn FFmpeg's messages on, for those who listen on their own thread."""
     # The decoders log concealment at the level INFO.
     if av.logging.get_level() == av.logging.INFO:
         return
-    # Messages of other threads, and of calls that nothing listens to, end here.
-    logging.getLogger("libav").setLevel(logging.CRITICAL + 1)
+    # Messages that nothing listens to end here.
+    _LOG.setLevel(logging.INFO)
+    _LOG.propagate = False
+    _LOG.addHandler(logging.NullHandler())
     av.logging.set_skip_repeated(False)
     av.logging.set_level(av.logging.INFO)

@@ -57,18 +57,28 @@ class SoundDecoder:
         """Listen to FFmpeg while a packet is read."""
         return self._log.reading()
 
+    def take_lost(self) -> bool:
+        """Return whether packets of the transport were missing since the last call."""
+        return self._log.take_lost()
+
     def waited(self) -> None:
         """Record that the last read waited for the network: nothing of what opening read is left."""
         self._lost_while_opening = False
 
-    def decode(self, packet: Any) -> list[av.VideoFrame]:  # noqa: ANN401 - PyAV's packets are generic over streams
-        """Return the sound frames that come out with a packet; count the others."""
+    def decode(self, packet: Any, *, lost: bool) -> list[av.VideoFrame]:  # noqa: ANN401 - PyAV's packets are generic over streams
+        """Return the sound frames that come out with a packet; count the others.
+
+        Parameters
+        ----------
+        lost
+            Packets of the transport were missing when it was read.
+        """
         self.failed = False
         if self._integrity is None:
             decoded, damaged = self._decoded(packet)
             sound, broke = ([] if damaged else decoded), False
         else:
-            mark = self._integrity.packet(packet, lost=self._log.take_lost() or self._lost_while_opening)
+            mark = self._integrity.packet(packet, lost=lost or self._lost_while_opening)
             if self._too_old(packet, mark):
                 self._sampler.skipped += 1
                 return []

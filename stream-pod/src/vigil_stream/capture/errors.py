@@ -21,6 +21,10 @@ class SourceError(Exception):
         self.reason = reason
 
 
+class LoginRefusedError(SourceError):
+    """The camera refuses a login that was sent to it; most lock the account after a few such ones."""
+
+
 UNAUTHORIZED = "{} refuses the user or password; check the Secret in credentialsSecretRef"
 NO_CREDENTIALS = "the camera at {} asks for user and password; name a Secret in spec.source.credentialsSecretRef"
 NOT_FOUND = "{} does not exist there; check the path in source.url"
@@ -82,7 +86,9 @@ def of_device(error: Exception, shown: str) -> SourceError | None:
 def unauthorized(shown: str, *, has_credentials: bool) -> SourceError:
     """Return the error of a camera that refuses its credentials, or asks for some when it has none."""
     message = UNAUTHORIZED if has_credentials else NO_CREDENTIALS
-    return SourceError(SourceReason.UNAUTHORIZED, message.format(shown))
+    # A query, of which nothing is shown, may hold a login.
+    kind = LoginRefusedError if has_credentials or "?" in shown else SourceError
+    return kind(SourceReason.UNAUTHORIZED, message.format(shown))
 
 
 def while_opening(error: Exception, shown: str, deadline_s: float, *, has_credentials: bool = True) -> SourceError:
@@ -120,9 +126,12 @@ def _by_number(error: Exception, shown: str, deadline_s: float) -> SourceError:
         message = f"{shown} cannot be reached ({_describe(error)}); check address, port and network"
         return SourceError(SourceReason.UNREACHABLE, message)
     if isinstance(error, av_error.HTTPError):
-        message = f"the server of {shown} answers with an error ({_describe(error)}); check its log"
+        message = f"the server of {shown} responds with an error ({_describe(error)}); check its log"
         return SourceError(SourceReason.UNREACHABLE, message)
-    return SourceError(SourceReason.FAILED, f"{shown} cannot be opened: {_describe(error)}")
+    message = (
+        f"{shown} cannot be opened ({_describe(error)}); check source.type and url, and whether another player opens it"
+    )
+    return SourceError(SourceReason.FAILED, message)
 
 
 def not_on_gpu(shown: str) -> SourceError:

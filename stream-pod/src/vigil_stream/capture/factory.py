@@ -23,6 +23,13 @@ _PROBING = {"analyzeduration": _microseconds(2), "probesize": str(1 << 20), "fps
 needed here."""
 
 
+_HTTP = "http,https,httpproxy,tcp,tls"
+_FORMATS = (
+    "h264,hevc,vvc,obu,m4v,mpegvideo,mjpeg,mpjpeg,mpeg,mpegts,mov,matroska,flv,avi,ogg,asf,nut,jpeg_pipe,png_pipe"
+)
+"""Protocols and formats of video over HTTP. Playlists and session descriptions (HLS, DASH, SDP, concat) are none of
+them: they lead to other addresses. Redirections were followed before FFmpeg is asked."""
+
 _NOTICED_LOSS = {"reorder_queue_size": "2"}
 """Cameras drop RTP packets over TCP too when it is slow. FFmpeg looks at their numbers only with a queue, which it
 leaves out over TCP; it delays nothing unless a number is missing."""
@@ -64,8 +71,8 @@ def make_source(
     plan = _plan(source, decode, url, folder, liveness.limit_s)
     plan = replace(plan, has_credentials=source.credentials_secret_ref is not None)
 
-    def container() -> ContainerSource:
-        return ContainerSource(plan, watchdog, stop, liveness)
+    def container(address: str) -> ContainerSource:
+        return ContainerSource(replace(plan, url=address), watchdog, stop, liveness)
 
     if source.type is SourceType.HTTP_MJPEG:
         return HttpSource(
@@ -77,23 +84,31 @@ def make_source(
             accelerator=decode.accelerator,
             other=container,
         )
-    return container()
+    return container(plan.url)
 
 
 def _plan(source: CameraSource, decode: Decode, url: str, folder: Path, stall_s: float) -> Plan:
     accelerator, shown = decode.accelerator, shown_address(source.url)
     if source.type is SourceType.FILE:
         path = folder / source.url.removeprefix("file:").removeprefix("//")
-        return Plan(str(path), shown, paced=True, loop=source.loop, accelerator=accelerator)
+        options = {"protocol_whitelist": "file"}
+        return Plan(str(path), shown, options=options, paced=True, loop=source.loop, accelerator=accelerator)
     if source.type is SourceType.USB:
         return Plan(url, shown, "video4linux2", accelerator=accelerator)
     # `timeout` is FFmpeg's name since 5.0; the older `stimeout` would be ignored silently and hang.
     if source.type is SourceType.HTTP_MJPEG:
-        options = {"timeout": _microseconds(stall_s), **_PROBING}
+        options = {
+            "timeout": _microseconds(stall_s),
+            "protocol_whitelist": _HTTP,
+            "max_redirects": "0",
+            "format_whitelist": _FORMATS,
+            **_PROBING,
+        }
         return Plan(url, shown, options=options, accelerator=accelerator)
     over_udp = source.transport is Transport.UDP
     options = {
         **({} if over_udp else _NOTICED_LOSS),
+        "protocol_whitelist": "rtsp,rtp,udp,tcp,tls",
         "rtsp_transport": "udp" if over_udp else "tcp",
         "allowed_media_types": "video",
         "timeout": _microseconds(RESPONSE_DEADLINE_S),

@@ -17,7 +17,7 @@ FROZEN_AFTER_S = 12.0
 """Longer than usual keyframe intervals (up to 10 s), so that an encoder's skipped frames of a dark, still scene are
 not mistaken for a fault; short enough to be reported within 15 s."""
 
-MOST_FROZEN_AFTER_S = 120.0
+MAX_FROZEN_AFTER_S = 120.0
 """The same for a source that was frozen for a time and then showed something new: three times this time, at most."""
 
 REPEAT_S = 3.0
@@ -79,7 +79,7 @@ class _Memory:
 
     def _learn(self, still_s: float) -> None:
         if still_s >= self._after_s:
-            self._after_s = min(3 * still_s, MOST_FROZEN_AFTER_S)
+            self._after_s = min(3 * still_s, MAX_FROZEN_AFTER_S)
 
     def stale(self, at: float) -> bool:
         return self._novel_at is not None and at - self._novel_at >= self._after_s

@@ -32,29 +32,40 @@ class HttpAuth:
         self._digest: dict[str, str] | None = None
         self._is_basic = False
         self._count = 0
+        self._sent = 0
+        self._was_accepted = False
 
     def challenge(self, challenges: Sequence[str]) -> bool:
-        """Take the values of WWW-Authenticate; return whether another request makes sense."""
+        """Take the values of WWW-Authenticate; return whether another request makes sense.
+
+        A login is sent twice only when its nonce may merely have been too old: cameras lock an account after a few
+        wrong logins.
+        """
         if self._login is None:
             return False
-        again = self._is_basic
         digests = [found for value in challenges for found in _digests(value)]
         usable = [one for one in digests if _algorithm(one) in _HASHES]
+        renewed = False
         if usable:
-            # The strongest one that is known here; a nonce that is merely stale is renewed.
+            # The strongest one that is known here.
             chosen = max(usable, key=lambda one: list(_HASHES).index(_algorithm(one)))
-            again = self._digest is not None and chosen.get("stale", "").lower() != "true"
+            renewed = chosen.get("stale", "").lower() == "true" or self._was_accepted
             self._digest, self._count = chosen, 0
-        self._is_basic = not usable
-        return not again
+        self._is_basic, self._was_accepted = not usable, False
+        return self._sent == 0 or (self._sent == 1 and renewed)
+
+    def accepted(self) -> None:
+        """Record that the last request was not refused."""
+        self._was_accepted, self._sent = self._sent > 0, 0
 
     def header(self, method: str, target: str) -> str | None:
         """Return the value of Authorization for a request; None before the first challenge."""
-        if self._login is None:
+        if self._login is None or (self._digest is None and not self._is_basic):
             return None
+        self._sent += 1
         if self._digest is not None:
             return self._digest_header(self._login, self._digest, method, target)
-        return basic(self._login) if self._is_basic else None
+        return basic(self._login)
 
     def _digest_header(self, login: Login, challenge: dict[str, str], method: str, target: str) -> str:
         self._count += 1

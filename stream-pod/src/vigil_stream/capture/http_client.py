@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from vigil_contracts.conditions import SourceReason
-from vigil_stream.capture import errors, names, refusals
+from vigil_stream.capture import errors, names, redirects
 from vigil_stream.capture.credentials import Login
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.http_auth import HttpAuth
 
-SCHEMES = frozenset({"http", "https"})
-
-_PIECE, _MOST_PIECES = 1 << 14, 8
+_REFUSALS = frozenset({401, 403})
+_PIECE, _MAX_PIECES = 1 << 14, 8
 _DROP_S = 0.2
 
 
@@ -68,7 +67,7 @@ class Response:
         A length that is too large, or an endless body, must not be waited for.
         """
         with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
-            for _ in range(_MOST_PIECES):
+            for _ in range(_MAX_PIECES):
                 if not self.read(_PIECE, _DROP_S):
                     break
         self._body.close()
@@ -103,31 +102,38 @@ class HttpClient:
         Raises
         ------
         SourceError
-            The addresses redirect in circles, or to a host that is not known.
+            The addresses redirect in circles, to where they may not, or to a host that is not known.
         OSError, http.client.HTTPException
             As of the standard library.
         """
-        for _ in range(refusals.MOST_REDIRECTS):
+        for _ in range(redirects.MAX_REDIRECTS):
             response = self._once(headers, timeout_s)
+            if response.status not in _REFUSALS and self.at_home:
+                self._auth.accepted()
             location = response.headers.get("Location")
             if response.status in {301, 302, 303, 307, 308} and location:
                 response.drop()
-                self._address = urljoin(self._address, location)
-                if urlsplit(self._address).scheme not in SCHEMES:
-                    message = f"{self._shown} redirects to an address that is not http or https; correct source.url"
-                    raise SourceError(SourceReason.NOT_A_VIDEO, message)
+                target = urljoin(self._address, location)
+                redirects.check(self._address, target, self._shown, timeout_s)
+                self._address = target
             elif (
                 response.status == 401
-                and self._at_home
+                and self.at_home
                 and self._auth.challenge(response.headers.get_all("WWW-Authenticate") or [])
             ):
                 response.drop()
             else:
                 return response
-        raise refusals.redirected_for_ever(self._shown)
+        raise redirects.for_ever(self._shown)
 
     @property
-    def _at_home(self) -> bool:
+    def address(self) -> str:
+        """The address after redirections."""
+        return self._address
+
+    @property
+    def at_home(self) -> bool:
+        """Whether that address is on the host of `url`, to which the login belongs."""
         return urlsplit(self._address).netloc == self._host
 
     def _once(self, headers: dict[str, str], timeout_s: float) -> Response:
@@ -142,7 +148,7 @@ class HttpClient:
             except (http.client.HTTPException, OSError):
                 pass
         self.close()
-        if not self._at_home:
+        if not self.at_home:
             names.resolve(f"{parts.scheme}://{parts.netloc}", timeout_s)
         self._connection = _connection(parts, timeout_s)
         self._connected_to = (parts.scheme, parts.netloc)
@@ -155,7 +161,7 @@ class HttpClient:
             raise TypeError(msg)
         target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
         target = target if target.startswith("/") else f"/{target}"
-        authorization = self._auth.header("GET", target) if self._at_home else None
+        authorization = self._auth.header("GET", target) if self.at_home else None
         own = {"Authorization": authorization} if authorization else {}
         direct = _proxy(parts) is None or parts.scheme == "https"
         if connection.sock is not None:

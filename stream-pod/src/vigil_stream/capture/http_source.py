@@ -14,7 +14,7 @@ import av
 from vigil_contracts.addresses import shown_address
 from vigil_contracts.conditions import SourceReason
 from vigil_contracts.resources.camera import Accelerator
-from vigil_stream.capture import errors, hardware, names, refusals
+from vigil_stream.capture import errors, hardware, names, redirects, refusals
 from vigil_stream.capture.credentials import Credentials
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.frozen import FrozenDetector
@@ -24,17 +24,21 @@ from vigil_stream.capture.jpeg_scanner import JpegScanner
 from vigil_stream.capture.liveness import Liveness
 from vigil_stream.capture.source import OPEN_DEADLINE_S, Sampler, Source, SourceInfo, Watchdog
 
-MOST_BEFORE_A_JPEG = 1 << 20
+MAX_BEFORE_A_JPEG = 1 << 20
 """Bytes without a JPEG after which an address sends something else."""
 
-MOST_WAIT_S = 60.0
+MAX_WAIT_S = 60.0
 """The longest wait between two requests of a camera that is asked too often."""
 
-_MOST_HEADERS = 1 << 10
+_MAX_HEADERS = 1 << 10
 """Bytes that may stand before the first JPEG; more are something else."""
 
 _PIECE = 1 << 16
-_FOR_FFMPEG = ("video/", "audio/", "application/vnd.apple.mpegurl", "application/x-mpegurl", "application/dash+xml")
+_FOR_FFMPEG = ("video/", "audio/")
+_PLAYLISTS = frozenset({f"{kind}/{name}" for kind in ("application", "audio") for name in ("x-mpegurl", "mpegurl")}) | {
+    "application/vnd.apple.mpegurl",
+    "application/dash+xml",
+}
 _PAGES = ("text/html", "application/json", "application/xhtml+xml", "text/xml", "application/xml")
 _WAITS = frozenset({429, 503})
 
@@ -57,7 +61,7 @@ class HttpSource:
     accelerator
         As in the spec of the Camera.
     other
-        Makes the source that reads responses without a JPEG.
+        Makes the source that reads responses without a JPEG, from the address with the login of which they came.
     """
 
     def __init__(
@@ -69,11 +73,11 @@ class HttpSource:
         liveness: Liveness,
         *,
         accelerator: Accelerator = Accelerator.AUTO,
-        other: Callable[[], Source],
+        other: Callable[[str], Source],
     ) -> None:
         self._target = credentials.placed_in(url) if credentials is not None else url
         self._shown = shown_address(url)
-        self._has_credentials = credentials is not None
+        self._credentials = credentials
         self._watchdog = watchdog
         self._stop = stop
         self._liveness = liveness
@@ -114,11 +118,13 @@ class HttpSource:
             raise as_source_error(error, self._shown, OPEN_DEADLINE_S) from None
 
     def _refused(self, response: Response) -> SourceError:
-        return refusals.http_refused(response.status, self._shown, has_credentials=self._has_credentials)
+        return refusals.http_refused(response.status, self._shown, has_credentials=self._credentials is not None)
 
     def _has_jpegs(self, response: Response) -> bool:
         """Return whether the body is for this class; raise SourceError when it is nothing that could be read."""
         kind = response.content_type
+        if kind in _PLAYLISTS:
+            raise redirects.no_playlists(self._shown)
         if kind.startswith(_FOR_FFMPEG):
             return False
         if kind.startswith("multipart/") or kind in {"image/jpeg", "image/jpg", "image/pjpeg"}:
@@ -131,15 +137,16 @@ class HttpSource:
             return True
         if kind in _PAGES:
             message = (
-                f"{self._shown} answers with a page ({kind}), not with images; take the address of the camera's MJPEG "
+                f"{self._shown} responds with a page ({kind}), not with images; take the address of the camera's MJPEG "
                 "stream or snapshot as source.url"
             )
             raise SourceError(SourceReason.NOT_A_VIDEO, message)
         return False
 
     def _open_other(self) -> SourceInfo:
+        address, login = self._client.address, self._credentials if self._client.at_home else None
         self._client.close()
-        self._other = self._make_other()
+        self._other = self._make_other(login.with_login(address) if login is not None else address)
         return self._other.open()
 
     def frames(self, sampler: Sampler, frozen: FrozenDetector | None = None) -> Iterator[av.VideoFrame]:
@@ -193,7 +200,7 @@ class HttpSource:
                 yield image
                 if response.is_single:
                     return
-            if self._scanner.ignored > MOST_BEFORE_A_JPEG:
+            if self._scanner.ignored > MAX_BEFORE_A_JPEG:
                 raise self._no_jpegs(response)
 
     def _piece(self, response: Response, timeout_s: float) -> bytes:
@@ -211,7 +218,7 @@ class HttpSource:
 
     def _stalled(self, response: Response) -> SourceError:
         limit_s = self._liveness.end_stalled()
-        if self._scanner.ignored > _MOST_HEADERS and not self._liveness.has_received:
+        if self._scanner.ignored > _MAX_HEADERS and not self._liveness.has_received:
             return self._no_jpegs(response)
         return errors.stalled(self._shown, limit_s)
 
@@ -231,7 +238,7 @@ class HttpSource:
             due = max(due + wait_s, time.monotonic())
             if response.status in _WAITS:
                 # Asked too often: less often from now on.
-                wait_s = min(2 * wait_s, MOST_WAIT_S)
+                wait_s = min(2 * wait_s, MAX_WAIT_S)
                 due = time.monotonic() + max(wait_s, _retry_after_s(response))
                 response.drop()
                 if self._liveness.left_s(time.monotonic()) <= 0:
@@ -273,4 +280,4 @@ def _validators(response: Response | None) -> dict[str, str]:
 
 def _retry_after_s(response: Response) -> float:
     text = (response.headers.get("Retry-After") or "").strip()
-    return min(float(text), MOST_WAIT_S) if text.isascii() and text.isdigit() else 0.0
+    return min(float(text), MAX_WAIT_S) if text.isascii() and text.isdigit() else 0.0

@@ -10,17 +10,17 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import av
 
 from vigil_contracts.addresses import shown_address
 from vigil_contracts.conditions import SourceReason
-from vigil_stream.capture import errors, names, refusals
+from vigil_stream.capture import errors, names, redirects, refusals
 from vigil_stream.capture.credentials import Credentials
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.frozen import FrozenDetector
-from vigil_stream.capture.http_auth import basic
+from vigil_stream.capture.http_auth import HttpAuth, basic
 from vigil_stream.capture.jpeg import JpegDecoder, jpeg_fingerprint
 from vigil_stream.capture.jpeg_scanner import MAX_JPEG_BYTES, JpegScanner
 from vigil_stream.capture.liveness import Liveness
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _INFO = SourceInfo(None, None, "mjpeg", "CPU")
 
-MOST_OTHERS = 50
+MAX_OTHERS = 50
 """Messages without a JPEG, one after the other, after which a WebSocket sends something else."""
 
 _CLOSES = {
@@ -57,7 +57,7 @@ class WebSocketSource:
     url
         ws:// or wss://, without credentials.
     credentials
-        The login is sent as HTTP Basic authentication.
+        The login is sent as Basic authentication, and as Digest where the camera asks for that.
     watchdog
         Armed before every call that may hang.
     liveness
@@ -82,27 +82,16 @@ class WebSocketSource:
     def open(self) -> SourceInfo:
         """Connect; see `Source.open`."""
         from websockets import exceptions
-        from websockets.sync.client import connect
 
         self._watchdog.arm(f"resolving the host of {self._url}", OPEN_DEADLINE_S)
         names.resolve(self._target, OPEN_DEADLINE_S)
-        self._watchdog.arm(f"opening {self._url}", OPEN_DEADLINE_S)
+        self._watchdog.arm(f"opening {self._url}", 2 * OPEN_DEADLINE_S)
         try:
-            self._connection = self._closing.enter_context(
-                connect(
-                    self._target,
-                    additional_headers={"Authorization": basic(self._login)} if self._login else {},
-                    open_timeout=OPEN_DEADLINE_S,
-                    close_timeout=1,
-                    # A slow camera may leave pings unanswered; how long it may be silent is for `Liveness`.
-                    ping_timeout=None,
-                    max_size=MAX_JPEG_BYTES,
-                    max_queue=4,
-                    compression=None,
-                )
-            )
+            self._connection = self._connected()
         except exceptions.InvalidStatus as error:
             raise _refused(error.response.status_code, self._url, has_credentials=self._has_credentials) from None
+        except exceptions.SecurityError:
+            raise redirects.for_ever(self._url) from None
         except exceptions.InvalidHandshake:
             message = f"{self._url} is not a WebSocket; check source.type and url"
             raise SourceError(SourceReason.NOT_A_VIDEO, message) from None
@@ -111,6 +100,47 @@ class WebSocketSource:
         finally:
             self._watchdog.disarm()
         return _INFO
+
+    def _connected(self) -> "ClientConnection":
+        """Connect with Basic authentication; where the camera asks for Digest, again with that."""
+        from websockets import exceptions
+
+        try:
+            return self._connect(basic(self._login) if self._login else None)
+        except exceptions.InvalidStatus as error:
+            response, auth = error.response, HttpAuth(self._login)
+            parts = urlsplit(self._target)
+            target = parts._replace(scheme="", netloc="", fragment="").geturl()
+            if response.status_code == 401 and auth.challenge(response.headers.get_all("WWW-Authenticate")):
+                authorization = auth.header("GET", target if target.startswith("/") else f"/{target}") or ""
+                if authorization.startswith("Digest"):
+                    return self._connect(authorization)
+            raise
+
+    def _connect(self, authorization: str | None) -> "ClientConnection":
+        from websockets import exceptions
+        from websockets.sync.client import reconnect
+
+        class Connect(reconnect):
+            def process_redirect(own, exc: Exception) -> Exception | str:  # noqa: N805 - `self` is the source
+                if isinstance(exc, exceptions.InvalidStatus) and 300 <= exc.response.status_code < 400:
+                    target = urljoin(own.uri, exc.response.headers.get("Location") or "")
+                    redirects.check(own.uri, target, self._url, OPEN_DEADLINE_S)
+                return super().process_redirect(exc)
+
+        return self._closing.enter_context(
+            Connect(
+                self._target,
+                additional_headers={"Authorization": authorization} if authorization else {},
+                open_timeout=OPEN_DEADLINE_S,
+                close_timeout=1,
+                # A slow camera may leave pings unanswered; how long it may be silent is for `Liveness`.
+                ping_timeout=None,
+                max_size=MAX_JPEG_BYTES,
+                max_queue=4,
+                compression=None,
+            )
+        )
 
     def frames(self, sampler: Sampler, frozen: FrozenDetector | None = None) -> Iterator[av.VideoFrame]:
         """Yield the sampled frames; see `Source.frames`."""
@@ -125,7 +155,7 @@ class WebSocketSource:
             jpegs = list(self._scanner.feed(message)) if isinstance(message, bytes) else []
             self._others = 0 if jpegs or self._scanner.has_started else self._others + 1
             self._last_kind = "text" if isinstance(message, str) else "binary"
-            if self._others >= MOST_OTHERS:
+            if self._others >= MAX_OTHERS:
                 raise self._no_jpegs()
             now = time.monotonic()
             for data in jpegs:
@@ -168,7 +198,7 @@ class WebSocketSource:
 
 def _refused(status: int, url: str, *, has_credentials: bool) -> SourceError:
     if status < 400 or status in {400, 405, 426}:
-        message = f"{url} answers with HTTP status {status} instead of a WebSocket; check source.type and url"
+        message = f"{url} responds with HTTP status {status} instead of a WebSocket; check source.type and url"
         return SourceError(SourceReason.NOT_A_VIDEO, message)
     return refusals.http_refused(status, url, has_credentials=has_credentials)
 

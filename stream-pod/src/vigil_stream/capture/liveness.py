@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from vigil_contracts.conditions import SourceReason
 
-LEAST_STALL_S = 15.0
+MIN_STALL_S = 15.0
 """Longer than a camera's pause at a change of its settings, short enough to be reported within 20 s."""
 
 FIRST_STALL_S = 30.0
@@ -23,7 +23,7 @@ KNOWN_AFTER_S = 3.0
 KNOWN_INTERVAL_S = 2.0
 """A camera is known when it has delivered for so long at intervals of no more than this, over all sessions."""
 
-MOST_STALL_S = 120.0
+MAX_STALL_S = 120.0
 """A camera with longer intervals has to set its own limit."""
 
 INTERVALS = 3.0
@@ -68,8 +68,8 @@ class Liveness:
         if self._fixed_s is not None:
             return self._fixed_s
         is_known = self._steady_s >= KNOWN_AFTER_S
-        least_s = LEAST_STALL_S if is_known else UNKNOWN_STALL_S if self._received else FIRST_STALL_S
-        return min(max(least_s, INTERVALS * self._longest_s, self._raised_s), MOST_STALL_S)
+        least_s = MIN_STALL_S if is_known else UNKNOWN_STALL_S if self._received else FIRST_STALL_S
+        return min(max(least_s, INTERVALS * self._longest_s, self._raised_s), MAX_STALL_S)
 
     @property
     def has_received(self) -> bool:
@@ -104,5 +104,5 @@ class Liveness:
         """End a session that has stalled, and return the limit that it has reached, in seconds."""
         limit_s, delivered_s = self.limit_s, self._last_at - self._began_at
         if delivered_s < limit_s:
-            self._raised_s = min(2 * limit_s, MOST_STALL_S)
+            self._raised_s = min(2 * limit_s, MAX_STALL_S)
         return limit_s

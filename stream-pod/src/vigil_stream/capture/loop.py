@@ -9,12 +9,12 @@ from typing import Protocol
 import av
 
 from vigil_contracts.conditions import SourceReason
-from vigil_runtime.backoff import Backoff
 from vigil_stream.capture.convert import Converter
 from vigil_stream.capture.errors import SourceError
 from vigil_stream.capture.frozen import FROZEN_AFTER_S, FrozenDetector
 from vigil_stream.capture.liveness import Liveness
 from vigil_stream.capture.luma import LumaReader, fingerprint
+from vigil_stream.capture.retries import Retries
 from vigil_stream.capture.slot import Frame, Slot
 from vigil_stream.capture.source import Sampler, Source, SourceInfo, Watchdog
 from vigil_stream.capture.upright import Upright
@@ -62,6 +62,8 @@ class CaptureLoop:
         Returns a frame in memory with black where a privacy mask covers it; called before anything else sees the frame.
     liveness
         Receives the report of frozen video.
+    retries
+        Decides when the source is opened again.
     """
 
     def __init__(  # noqa: PLR0913 - all that the thread works with
@@ -76,6 +78,7 @@ class CaptureLoop:
         upright: Upright | None = None,
         masked: Callable[[av.VideoFrame], av.VideoFrame] | None = None,
         liveness: Liveness | None = None,
+        retries: Retries | None = None,
     ) -> None:
         self._make = make
         self._slot = slot
@@ -88,7 +91,7 @@ class CaptureLoop:
         self._converter = Converter()
         self._liveness = liveness or Liveness()
         self._luma = LumaReader()
-        self._backoff = Backoff()
+        self._retries = retries or Retries()
 
     def run(self, stop: threading.Event) -> None:
         """Capture until `stop`, or until a file has ended."""
@@ -112,13 +115,14 @@ class CaptureLoop:
         if stop.is_set():
             # The source broke off because the process ends.
             return
-        wait_s = self._backoff.next_s()
+        reported, wait_s = self._retries.fail(error)
         self._slot.lose()
-        self._observer.lost(error, wait_s)
-        stop.wait(wait_s)
+        self._observer.lost(reported, wait_s)
+        self._retries.wait(wait_s, stop)
 
     def _session(self, stop: threading.Event) -> None:
         self._observer.connecting()
+        self._retries.begin()
         source = self._make()
         try:
             self._observer.connected(source.open())
@@ -130,6 +134,7 @@ class CaptureLoop:
     def _read(self, source: Source, stop: threading.Event) -> None:
         sampler, frozen = self._sampler, FrozenDetector() if self._live else None
         sampler.restart()
+        self._upright.begin()
         was_frozen = False
         for sampled in source.frames(sampler, frozen):
             if stop.is_set():
@@ -145,8 +150,7 @@ class CaptureLoop:
             cut, sampler.cut = sampler.cut, False
             self._observer.frame_captured(frame.width, frame.height, captured_at)
             self._slot.put(Frame(frame, luma, captured_at, now, cut))
-            # A source that delivers frames is sound: its next failure starts with the shortest wait again.
-            self._backoff.reset()
+            self._retries.succeed()
 
     def _with_mask(self, frame: av.VideoFrame) -> tuple[av.VideoFrame, int | None]:
         """Return a frame with black where it is masked, and the fingerprint that it had before if it has another one.

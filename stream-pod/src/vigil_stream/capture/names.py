@@ -34,27 +34,32 @@ def resolve(url: str, deadline_s: float) -> None:
     host = _host_to_resolve(url)
     if host is None:
         return
-    found: list[str] = []
-
-    def ask() -> None:
-        try:
-            socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-            found.append("")
-        except (OSError, UnicodeError) as error:
-            # UnicodeError: a label that is empty or longer than 63 characters.
-            found.append(getattr(error, "strerror", None) or "it is not a host name")
-
-    # A thread that is abandoned after the deadline: it cannot be interrupted, and ends when the resolver does.
-    asking = threading.Thread(target=ask, name="resolve", daemon=True)
-    asking.start()
-    asking.join(deadline_s)
-    error = found[0] if found else f"no name server answered within {deadline_s:g} s"
+    _, error = addresses(host, deadline_s)
     if error:
         message = (
             f"the host name {host} of {shown_address(url)} cannot be resolved ({error}); check the host in source.url, "
             "and DNS where the stream runs"
         )
         raise SourceError(SourceReason.UNREACHABLE, message)
+
+
+def addresses(host: str, deadline_s: float) -> tuple[list[str], str]:
+    """Return the addresses of a host; none, and why, when it has none or when no name server responds in time."""
+    found: list[tuple[list[str], str]] = []
+
+    def ask() -> None:
+        try:
+            infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            found.append(([str(info[4][0]) for info in infos], ""))
+        except (OSError, UnicodeError) as error:
+            # UnicodeError: a label that is empty or longer than 63 characters.
+            found.append(([], getattr(error, "strerror", None) or "it is not a host name"))
+
+    # A thread that is abandoned after the deadline: it cannot be interrupted, and ends when the resolver does.
+    asking = threading.Thread(target=ask, name="resolve", daemon=True)
+    asking.start()
+    asking.join(deadline_s)
+    return found[0] if found else ([], f"no name server answered within {deadline_s:g} s")
 
 
 def _host_to_resolve(url: str) -> str | None:

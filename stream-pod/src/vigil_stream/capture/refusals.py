@@ -5,18 +5,13 @@ source is opened, on the thread that opens it, and nothing of the camera's own t
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-
-import av.logging
 
 from vigil_contracts.conditions import SourceReason
 from vigil_stream.capture import decoder_log, errors
 from vigil_stream.capture.errors import SourceError
-
-MOST_REDIRECTS = 10
-"""A longer chain leads back to itself."""
 
 _REFUSED = SourceReason.REFUSED
 _VIEWERS = "close other viewers, or raise the camera's limit of viewers"
@@ -41,7 +36,9 @@ _RTSP: dict[int, tuple[SourceReason, str]] = {
     551: (_REFUSED, "it does not support an option that was asked for; check the camera's firmware"),
 }
 _FAILED = re.compile(r"method ([A-Z_]{1,20}) failed: ([1-5]\d\d)\b")
-_REDIRECTING = re.compile(r"Status 3\d\d: Redirecting to ")
+_REDIRECTING = re.compile(r"Status 3\d\d: Redirecting to (\S+)")
+_FORBIDDEN = re.compile(r"Protocol '([a-z0-9+.-]{1,20})' not on whitelist")
+_MAX_TEXTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +58,50 @@ class RtspRefusal:
 
 
 class ResponseLog:
-    """FFmpeg's log of one attempt to open a source."""
+    """FFmpeg's log of one attempt to open a source.
 
-    def __init__(self, lines: list[tuple[int, str, str]]) -> None:
-        self._lines = lines
+    Attributes
+    ----------
+    texts
+        The messages. They may hold what is secret.
+    """
 
-    @property
-    def texts(self) -> list[str]:
-        """The messages. They may hold what is secret."""
-        return [text for _, _, text in self._lines]
+    def __init__(self) -> None:
+        self.texts: list[str] = []
 
     def refusal(self) -> RtspRefusal | None:
         """Return the last refusal; None when none is logged."""
-        found = [match for _, _, text in self._lines if (match := _FAILED.search(text))]
+        found = [match for text in self.texts if (match := _FAILED.search(text))]
         return RtspRefusal(found[-1][1], int(found[-1][2])) if found else None
 
-    def redirects_for_ever(self) -> bool:
-        """Return whether the camera has redirected more often than makes sense."""
-        return sum(1 for _, _, text in self._lines if _REDIRECTING.search(text)) > MOST_REDIRECTS
+    def is_forbidden_format(self) -> bool:
+        """Return whether the camera sends a format that may not be read."""
+        return any("Format not on whitelist" in text for text in self.texts)
+
+    def forbidden_protocol(self) -> str | None:
+        """Return the protocol of an address that the camera names and that may not be followed; None: there is none."""
+        return next((match[1] for text in self.texts if (match := _FORBIDDEN.search(text))), None)
 
 
 @contextmanager
-def reading_log() -> Iterator[ResponseLog]:
-    """Read FFmpeg's log of this thread."""
-    decoder_log.enable()
-    with av.logging.Capture() as lines:
-        yield ResponseLog(lines)
+def reading_log(redirected: Callable[[str], None]) -> Iterator[ResponseLog]:
+    """Read FFmpeg's log of this thread.
+
+    Parameters
+    ----------
+    redirected
+        Called with each address that a camera redirects to, before FFmpeg goes there.
+    """
+    log = ResponseLog()
+
+    def read(text: str) -> None:
+        if len(log.texts) < _MAX_TEXTS:
+            log.texts.append(text)
+        if (match := _REDIRECTING.search(text)) is not None:
+            redirected(match[1])
+
+    with decoder_log.listening(read):
+        yield log
 
 
 def rtsp_refused(refusal: RtspRefusal, shown: str, *, over_udp: bool, has_credentials: bool) -> SourceError:
@@ -132,18 +147,9 @@ def http_refused(status: int, shown: str, *, has_credentials: bool) -> SourceErr
     if status in {401, 403}:
         return errors.unauthorized(shown, has_credentials=has_credentials)
     reason, remedy = _HTTP.get(status, (_REFUSED, "check source.type and url, and the log of the camera"))
-    return SourceError(reason, f"{shown} answers with HTTP status {status}: {remedy}")
+    return SourceError(reason, f"{shown} responds with HTTP status {status}: {remedy}")
 
 
 def _message(refusal: RtspRefusal, shown: str, remedy: str) -> str:
     what = refusal.method or "the request"
     return f"{shown} refuses {what} with RTSP status {refusal.status}: {remedy}"
-
-
-def redirected_for_ever(shown: str) -> SourceError:
-    """Return the error of a camera whose redirections do not end."""
-    message = (
-        f"{shown} redirects more than {MOST_REDIRECTS} times, so its addresses lead to each other; take the address of "
-        "the stream itself as source.url"
-    )
-    return SourceError(_REFUSED, message)

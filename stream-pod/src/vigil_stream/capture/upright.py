@@ -23,7 +23,7 @@ Matrix = tuple[tuple[int, int], tuple[int, int]]
 """From a position in the stored frame to the one that is shown: x to the right, y downwards."""
 
 _NEARLY_SQUARE: Final = 0.03
-_MOST_ASPECT: Final = 3
+_MAX_ASPECT: Final = 3
 """Pixels further from square are a mistake of the encoder, and are taken as they are."""
 
 _TRANSPOSE: Final = {
@@ -63,7 +63,7 @@ class _Change:
     def _square(self) -> tuple[int, int]:
         """Return the size with square pixels; the shorter side of a pixel grows, so that nothing is lost."""
         width, height, aspect = self.width, self.height, self.aspect
-        if not Fraction(1, _MOST_ASPECT) <= aspect <= _MOST_ASPECT or abs(aspect - 1) <= _NEARLY_SQUARE:
+        if not Fraction(1, _MAX_ASPECT) <= aspect <= _MAX_ASPECT or abs(aspect - 1) <= _NEARLY_SQUARE:
             return width, height
         if aspect > 1:
             width = min(round(width * aspect / 2) * 2, MAX_SIDE)
@@ -90,8 +90,14 @@ class Upright:
         if mirror:
             self._camera = _product(_MIRROR, self._camera)
         self._converter = Converter()
+        self._stated: tuple[int, int, int] | None = None
+        self._matrix: Matrix = _UPRIGHT
         self._change: _Change | None = None
         self._graph: Any = None
+
+    def begin(self) -> None:
+        """Begin another stream, of which the next frame is the first."""
+        self._stated = None
 
     def apply(self, frame: av.VideoFrame, aspect: Fraction | None = None) -> av.VideoFrame:
         """Return a frame upright: itself when it is, else a copy in memory.
@@ -101,7 +107,7 @@ class Upright:
         aspect
             Width of a pixel over its height; None: not known, and taken for 1.
         """
-        matrix = _product(self._camera, _display_matrix(frame))
+        matrix = _product(self._camera, self._stated_matrix(frame))
         square = aspect is None or abs(aspect - 1) <= _NEARLY_SQUARE
         if matrix == _UPRIGHT and square and not frame.interlaced_frame:
             return frame
@@ -117,6 +123,16 @@ class Upright:
         turned: av.VideoFrame = self._graph.pull()
         turned.colorspace, turned.color_range = frame.colorspace, frame.color_range
         return turned
+
+    def _stated_matrix(self, frame: av.VideoFrame) -> Matrix:
+        """Return the matrix that the stream states, read again when its angle or the size of the frames changes.
+
+        PyAV keeps a frame whose side data were read until the garbage collector finds it: megabytes, at each frame.
+        """
+        stated = (frame.rotation, frame.width, frame.height)
+        if stated != self._stated:
+            self._stated, self._matrix = stated, _display_matrix(frame)
+        return self._matrix
 
 
 def _graph(change: _Change) -> Any:  # noqa: ANN401 - PyAV types what a graph returns as audio or video

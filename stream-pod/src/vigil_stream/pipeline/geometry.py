@@ -20,6 +20,14 @@ def share_box(box: Sequence[float], width: int, height: int) -> Box:
     return Box(x=x1 / width, y=y1 / height, width=(x2 - x1) / width, height=(y2 - y1) / height)
 
 
+def distance(before: Box, now: Box) -> float:
+    """Return the distance of two boxes in their mean size."""
+    width, height = (before.width + now.width) / 2, (before.height + now.height) / 2
+    dx = (now.x + now.width / 2 - before.x - before.width / 2) / max(width, 1e-6)
+    dy = (now.y + now.height / 2 - before.y - before.height / 2) / max(height, 1e-6)
+    return float((dx * dx + dy * dy) ** 0.5)
+
+
 def surroundings(landmarks: NDArray[np.float32], width: int, height: int) -> tuple[int, int, int, int]:
     """Return the part of a frame that the alignment of a face reads.
 

@@ -6,17 +6,21 @@ its id lets JetStream, and identity behind it, recognise the repetition.
 
 import asyncio
 import contextlib
+import datetime as dt
 import time
 from typing import Final
 
 from nats.js import JetStreamContext
+from nats.js.errors import NoStreamResponseError
 
 from vigil_contracts import bus
 from vigil_contracts.addresses import shown_address
 from vigil_contracts.bus import MessageKind
+from vigil_contracts.bus_permissions import BusRole
 from vigil_contracts.ids import ResourceKey
 from vigil_runtime.backoff import CONNECTION, Backoff
-from vigil_runtime.bus import BUS_ERRORS, BusAddress, BusAwayError, BusConnection, describe_error, ensure_streams
+from vigil_runtime.bus import BUS_ERRORS, BusAwayError, BusConnection, describe_error
+from vigil_runtime.bus_address import BusAddress
 from vigil_stream.observer import StreamObserver
 from vigil_stream.publish.journal import Entry, Journal, JournalError
 
@@ -59,13 +63,15 @@ class Publisher:
     ) -> None:
         self._journal = journal
         self._address = address
+        self._camera = camera
         self._subjects = {kind: bus.bus_subject(address.site, kind, camera) for kind in MessageKind}
         self._observer = observer
         self._new_events = new_events
-        self._streams_known = False
         self._connection = BusConnection(
             address,
             f"vigil-stream {camera}",
+            BusRole.STREAM,
+            camera=camera,
             on_up=self._on_up,
             on_down=self._on_down,
             pending_bytes=PENDING_BYTES,
@@ -99,9 +105,10 @@ class Publisher:
                 await self._send_all()
                 backoff.reset()
             except _ERRORS as error:
-                waiting = f"{self._journal.pending} events wait on disk"
-                reason = describe_error(error)
-                self._set_error(f"the bus at {shown_address(self._address.url)} takes no events ({reason}); {waiting}")
+                # Without their number: a Camera's condition is written anew with each change of the message.
+                reason = _describe(error)
+                url = shown_address(self._address.url)
+                self._set_error(f"the bus at {url} takes no events ({reason}); events wait on disk")
                 await asyncio.sleep(backoff.next_s())
                 continue
             with contextlib.suppress(TimeoutError):
@@ -112,8 +119,6 @@ class Publisher:
         self._observer.set_error("bus", message)
 
     def _on_up(self) -> None:
-        # Another server may have come up, or the same one with an empty disk.
-        self._streams_known = False
         self._set_error("")
         self._new_events.set()
 
@@ -128,9 +133,6 @@ class Publisher:
                 raise BusAwayError(self._connection.last_error or "not connected")
             return
         jetstream = self._connection.jetstream
-        if not self._streams_known:
-            await ensure_streams(jetstream, self._address.site)
-            self._streams_known = True
         after = 0
         while batch := self._journal.next_batch(after, WINDOW):
             results = await asyncio.gather(*(self._send(jetstream, entry) for entry in batch), return_exceptions=True)
@@ -139,15 +141,20 @@ class Publisher:
                 self._journal.acknowledged(acknowledged)
             failed = next((result for result in results if isinstance(result, Exception)), None)
             if failed is not None:
-                # The stream may have been removed; looking for it costs one request.
-                self._streams_known = False
                 raise failed
             after = batch[-1].seq
         self._set_error("")
 
     async def _send(self, jetstream: JetStreamContext, entry: Entry) -> None:
         started = time.perf_counter()
-        await jetstream.publish(self._subjects[entry.kind], entry.body, headers=_headers(entry.event_id))
+        headers = {
+            bus.MSG_ID_HEADER: bus.message_id(self._camera, entry.event_id, entry.body),
+            bus.SENT_AT_HEADER: dt.datetime.now(dt.UTC).isoformat(),
+            "Content-Type": bus.CONTENT_TYPE,
+        }
+        if entry.position is not None:
+            headers[bus.POSITION_HEADER] = str(entry.position)
+        await jetstream.publish(self._subjects[entry.kind], entry.body, headers=headers)
         self._observer.observe_duration("publish", time.perf_counter() - started)
 
     async def publish_heartbeat(self, body: bytes) -> None:
@@ -173,5 +180,7 @@ class Publisher:
             await asyncio.wait({self._connecting}, timeout=deadline_s)
 
 
-def _headers(event_id: str) -> dict[str, str]:
-    return {bus.MSG_ID_HEADER: event_id, "Content-Type": bus.CONTENT_TYPE}
+def _describe(error: Exception) -> str:
+    if isinstance(error, NoStreamResponseError):
+        return "it has no stream for sightings yet, which identity makes"
+    return describe_error(error)

@@ -24,9 +24,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vigil_contracts.bus import MessageKind
+from vigil_contracts.bus import MessageKind, Position
 from vigil_contracts.events import Sighting, SightingState
 from vigil_stream.publish.event import OutgoingEvent
+from vigil_stream.publish.journal_schema import set_up
 
 log = logging.getLogger(__name__)
 
@@ -35,30 +36,9 @@ DAMAGED_NAME = "journal.damaged.sqlite"
 """Name of a damaged file that was set aside; it replaces the one before."""
 
 CHECKPOINT_S = 30.0
-MAX_WAL_PAGES = 4096
-"""16 MiB, an hour of a camera: when the checkpoints beside the analysis fail for so long, a writer makes one."""
 
 _MAX_SET_ASIDE = 100
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_SCHEMA_VERSION = 1
-# `outbox` is the first version's name of the table of waiting events; it stays, for the files that are there.
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS outbox (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    event_id TEXT NOT NULL UNIQUE,
-    sighting_id TEXT NOT NULL,
-    state TEXT NOT NULL,
-    size INTEGER NOT NULL,
-    body BLOB NOT NULL,
-    kind TEXT NOT NULL DEFAULT 'sighting'
-);
-CREATE INDEX IF NOT EXISTS outbox_state ON outbox (state);
-CREATE TABLE IF NOT EXISTS open_sightings (sighting_id TEXT PRIMARY KEY, last TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS set_aside (sighting_id TEXT, last TEXT, reason TEXT);
-CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-"""
-_ADD_KIND = "ALTER TABLE outbox ADD COLUMN kind TEXT NOT NULL DEFAULT 'sighting'"
-"""For a file of a version that knew sightings only; that version still reads the file."""
 
 _EXPENDABLE, _KEPT = "Updated", "Kept"
 """Values of the column `state`: earlier versions wrote a sighting's state, and drop what is Updated first, too."""
@@ -69,7 +49,9 @@ _OLDEST_EXPENDABLE = "SELECT seq, size FROM outbox WHERE state = 'Updated' ORDER
 _OLDEST = "SELECT seq, size FROM outbox ORDER BY seq LIMIT 1"
 # Events of a kind that only a later version knows wait for that version.
 _KINDS = ", ".join("?" for _ in MessageKind)
-_BATCH = f"SELECT seq, event_id, body, kind FROM outbox WHERE seq > ? AND kind IN ({_KINDS}) ORDER BY seq LIMIT ?"  # noqa: S608 - a constant
+_BATCH = (
+    f"SELECT seq, event_id, body, kind, position FROM outbox WHERE seq > ? AND kind IN ({_KINDS}) ORDER BY seq LIMIT ?"  # noqa: S608 - a constant
+)
 
 
 class JournalError(Exception):
@@ -90,12 +72,15 @@ class Entry:
         The CloudEvent.
     kind
         Selects the subject.
+    position
+        Of a sighting event.
     """
 
     seq: int
     event_id: str
     body: bytes
     kind: MessageKind
+    position: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +121,7 @@ class Journal:
             msg = f"the state folder {folder} cannot be used ({error}); {remedy}"
             raise JournalError(msg) from error
         self._pending, self._pending_bytes = self._measure()
+        (self.epoch,) = self._db.execute("SELECT epoch FROM positions").fetchone()
 
     def _open(self) -> sqlite3.Connection:
         """Open the file; set a damaged one aside and create a new one."""
@@ -158,7 +144,7 @@ class Journal:
     def _open_once(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, timeout=5, check_same_thread=False, isolation_level=None)
         try:
-            _set_up(db)
+            set_up(db)
         except BaseException:
             db.close()
             raise
@@ -237,9 +223,14 @@ class Journal:
         # No version reads the column `sighting_id`.
         sighting_id = str(event.sighting.sighting_id) if event.sighting is not None else ""
         state = _EXPENDABLE if event.expendable else _KEPT
+        position = None
+        if event.kind is MessageKind.SIGHTING:
+            self._db.execute("UPDATE positions SET last = last + 1")
+            (position,) = self._db.execute("SELECT last FROM positions").fetchone()
         self._db.execute(
-            "INSERT INTO outbox (event_id, sighting_id, state, size, body, kind) VALUES (?, ?, ?, ?, ?, ?)",
-            (event.event_id, sighting_id, state, len(body), body, event.kind.value),
+            "INSERT INTO outbox (event_id, sighting_id, state, size, body, kind, position)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (event.event_id, sighting_id, state, len(body), body, event.kind.value, position),
         )
         self._pending += 1
         self._pending_bytes += len(body)
@@ -281,7 +272,10 @@ class Journal:
             At most so many.
         """
         rows = self._read(_BATCH, after, *MessageKind, limit)
-        return [Entry(seq, event_id, body, MessageKind(kind)) for seq, event_id, body, kind in rows]
+        return [
+            Entry(seq, event_id, body, MessageKind(kind), Position(self.epoch, number) if number else None)
+            for seq, event_id, body, kind, number in rows
+        ]
 
     def acknowledged(self, seqs: Sequence[int]) -> None:
         """Remove events that the bus has; one that was dropped while under way no longer counts as dropped.
@@ -351,29 +345,6 @@ class Journal:
         """Close the file."""
         with self._lock:
             self._db.close()
-
-
-def _set_up(db: sqlite3.Connection) -> None:
-    """Prepare a connection and its file; raise sqlite3.DatabaseError when the file cannot be used."""
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")
-    db.execute(f"PRAGMA wal_autocheckpoint = {MAX_WAL_PAGES}")
-    db.execute("PRAGMA cache_size = -512")
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version not in {0, _SCHEMA_VERSION}:
-        msg = f"it was written by a later version of Vigil (schema {version})"
-        raise sqlite3.DatabaseError(msg)
-    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
-    if found != "ok":
-        damaged = sqlite3.DatabaseError(found)
-        damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise damaged
-    db.executescript(_SCHEMA)
-    if "kind" not in {name for _, name, *_ in db.execute("PRAGMA table_info(outbox)")}:
-        db.execute(_ADD_KIND)
-    if version != _SCHEMA_VERSION:
-        # Only then: a full disk must not keep the camera from starting.
-        db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
 
 async def keep_small(journal: Journal, every_s: float = CHECKPOINT_S) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vigil_vision import detection, letterbox
 from vigil_vision.detection import Detections
-from vigil_vision.faces import alignment, occlusion
+from vigil_vision.faces import alignment, occlusion, tiles
 from vigil_vision.faces.model_info import DetectorInfo
 from vigil_vision.faces.models import FaceModels
 from vigil_vision.faces.orientation import CERTAIN_LEAD, TURNS, cut_surroundings, read_orientations
@@ -206,13 +206,14 @@ def enroll_photo(models: FaceModels, data: bytes, *, deadline_s: float | None = 
 def _embed(
     models: FaceModels, faces: PhotoFaces, assessment: Assessment, index: int, deadline_s: float | None
 ) -> PhotoEnrolment:
-    """Return the embedding of a face, unless the embedder shows that a part of it is hidden."""
+    """Return the embedding of a face, unless embedder or detector show that a part is hidden."""
     crop = faces.crops[index]
     share = occlusion.outside(faces.image.shape, faces.detections.landmarks[index])
     fault = occlusion.Occlusion(share).message
     if not fault:
         result = models.embed(occlusion.hidden_variants(crop), deadline_s=deadline_s)
-        found = occlusion.measure_occlusion(crop, result.values, share)
+        scores = tiles.score(models, occlusion.part_crops(crop), deadline_s=deadline_s)
+        found = occlusion.measure_occlusion(crop, result.values, scores, share)
         if found.grainy:
             return PhotoEnrolment(Assessment(PhotoReason.FACE_GRAINY, GRAINY, index, assessment.quality))
         fault = found.message

@@ -1,13 +1,16 @@
-"""Hidden parts of the face in a photo, and grain, as the embedding shows them.
+"""Hidden parts of the face in a photo, and grain, as embedder and detector show them.
 
 Parts are cut off by the image's edge, covered, or turned away.
 
 The contribution of a part to the embedding is measured by hiding that part: the embedding of a face hardly changes
 when eyes are hidden that a bar, sunglasses or a hand hid already, and it changes much when they were visible. Where the
-cover is plain, the lack of detail in it shows the same. The limits lie beyond every one of 59 photos of about 40
-people, with YuNet and SFace as with SCRFD-2.5G and MobileFaceNet (bench/findings/photos.md).
+cover is plain, the lack of detail in it shows the same. Embedders differ in how much they use a part, so the detector
+is asked as well: it finds no face in a hidden half beside its own mirror image, nor where only hidden parts are left
+to see. The limits lie beyond every one of 59 photos of about 40 people, with YuNet and SFace as with SCRFD-2.5G and
+MobileFaceNet (bench/findings/photos.md).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,17 +30,33 @@ EYE_DETAIL = 0.35
 MAX_MOUTH = 0.97
 """Similarity after the mouth is blurred. Visible mouths reach 0.96 with SFace and 0.90 with MobileFaceNet."""
 
-LEAST_MOUTH_DETAIL = 0.55
+MIN_MOUTH_DETAIL = 0.55
 """Detail of the mouth and chin; visible ones have at least 0.67."""
 
-LEAST_STEADY = 0.88
+MIN_STEADY = 0.88
 """Similarity after a slight blur. Photos keep 0.92, noisy ones 0.89; copies of few colours or of a screen lose more."""
 
 MAX_ONE_SIDED = 0.75
 """Difference of what the two halves of the face contribute; whole faces reach 0.63 with SFace, and with MobileFaceNet
 0.57 but for one turned and tilted head at 0.87. Halves have 1.1 in the middle."""
 
+MIN_HALF_SCORE = 0.4
+"""The detector's score of a half beside its own mirror image; whole portraits have at least 0.72. Hidden halves have at
+most 0.32 with SCRFD-2.5G, and with YuNet 96 % of them are below."""
+
+DOUBTFUL_EYES, MIN_EYES_SCORE = 0.15, 0.55
+"""Eyes are covered also when both are missed: `eyes` above the first, and the score of the upper half alone below the
+second, where visible ones have at least 0.57."""
+
+DOUBTFUL_MOUTH, MIN_MOUTH_SCORE = 0.9, 0.2
+"""A mouth is covered also when both are missed: `mouth` above the first, and the score of the lower half alone below
+the second, where visible ones have at least 0.38."""
+
+HIDDEN_EYES_SCORE, HIDDEN_MOUTH_SCORE = 0.3, 0.1
+"""Scores of the upper and of the lower half alone below which they are hidden, whatever the embedding shows."""
+
 _FACE = (slice(24, 104), slice(20, 92))
+_UPPER, _LOWER = (slice(0, 66), slice(0, CROP)), (slice(68, CROP), slice(0, CROP))
 _EYES, _MOUTH = (slice(34, 70), slice(14, 98)), (slice(78, 108), slice(24, 88))
 _EYE_PATCHES = ((slice(45, 60), slice(27, 50)), (slice(45, 60), slice(63, 86)))
 _MOUTH_PATCH = (slice(78, 106), slice(30, 82))
@@ -64,6 +83,10 @@ class Occlusion:
         0 (both halves contribute equally) to 2.
     steady
         Similarity after a slight blur.
+    half_score
+        The detector's score, 0 to 1, of the worse half of the face beside its own mirror image.
+    eyes_score, mouth_score
+        The detector's score, 0 to 1, of the face without its lower half, and without its upper half.
     """
 
     outside: float
@@ -72,11 +95,14 @@ class Occlusion:
     mouth_detail: float = 1.0
     one_sided: float = 0.0
     steady: float = 1.0
+    half_score: float = 1.0
+    eyes_score: float = 1.0
+    mouth_score: float = 1.0
 
     @property
     def grainy(self) -> bool:
         """Whether the embedding is of the grain of a copy rather than of the face."""
-        return self.steady < LEAST_STEADY
+        return self.steady < MIN_STEADY
 
     @property
     def message(self) -> str:
@@ -85,13 +111,23 @@ class Occlusion:
         if self.outside > MAX_OUTSIDE:
             share = f"{self.outside:.0%} of the face lie outside of the photo; at most {MAX_OUTSIDE:.0%} are allowed"
             return f"{share}: {whole}"
-        if self.one_sided > MAX_ONE_SIDED:
+        if self.one_sided > MAX_ONE_SIDED or self.half_score < MIN_HALF_SCORE:
             return f"one half of the face is hidden or turned away: {whole}"
-        if self.eyes > MAX_EYES:
+        if self._eyes_covered:
             return "the eyes are covered: use a photo without sunglasses, hair, a hand or a bar over them"
-        if self.mouth > MAX_MOUTH or self.mouth_detail < LEAST_MOUTH_DETAIL:
+        if self._mouth_covered:
             return "the mouth is covered: use a photo without a mask, a scarf or a hand over it"
         return ""
+
+    @property
+    def _eyes_covered(self) -> bool:
+        limit = MIN_EYES_SCORE if self.eyes > DOUBTFUL_EYES else HIDDEN_EYES_SCORE
+        return self.eyes > MAX_EYES or self.eyes_score < limit
+
+    @property
+    def _mouth_covered(self) -> bool:
+        limit = MIN_MOUTH_SCORE if self.mouth > DOUBTFUL_MOUTH else HIDDEN_MOUTH_SCORE
+        return self.mouth > MAX_MOUTH or self.mouth_detail < MIN_MOUTH_DETAIL or self.mouth_score < limit
 
 
 def outside(shape: tuple[int, ...], landmarks: NDArray[np.float32]) -> float:
@@ -117,22 +153,30 @@ def hidden_variants(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
     black = np.zeros_like(blurred)
     hidden = [_hide(crop, *one) for one in ((_EYES, blurred), (_EYES, black), (_MOUTH, blurred))]
     hidden += [_hide(crop, side, blurred) for side in (_LEFT, _RIGHT)]
-    left, right = crop.copy(), crop.copy()
-    left[:, CROP // 2 :] = crop[:, : CROP // 2][:, ::-1]
-    right[:, : CROP // 2] = crop[:, CROP // 2 :][:, ::-1]
-    return np.stack([crop, *hidden, left, right, _blur(crop, _FINE).astype(np.uint8)])
+    return np.stack([crop, *hidden, *_mirrored(crop), _blur(crop, _FINE).astype(np.uint8)])
 
 
-def measure_occlusion(crop: NDArray[np.uint8], embeddings: NDArray[np.float32], share_outside: float) -> Occlusion:
+def part_crops(crop: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """Return four crops for the detector: each half beside its mirror image, the upper half alone, and the lower."""
+    blurred = _blur(crop, _BLUR)
+    return [*_mirrored(crop), _hide(crop, _LOWER, blurred), _hide(crop, _UPPER, blurred)]
+
+
+def measure_occlusion(
+    crop: NDArray[np.uint8], embeddings: NDArray[np.float32], part_scores: Sequence[float], share_outside: float
+) -> Occlusion:
     """Return the measurements of a face.
 
     Parameters
     ----------
     embeddings
         [9,D] float32, unit length, of `hidden_variants(crop)`.
+    part_scores
+        The detector's scores of `part_crops(crop)`.
     share_outside
         From `outside`.
     """
+    left_score, right_score, upper_score, lower_score = part_scores
     eyes, black_eyes, mouth, no_left, no_right, left, right, steady = (embeddings[1:] @ embeddings[0]).tolist()
     detail = _blur(crop, _FINE) @ _LUMA - _blur(crop, _COARSE) @ _LUMA
     usual = float(detail[_FACE].std()) + 1e-3
@@ -144,7 +188,18 @@ def measure_occlusion(crop: NDArray[np.uint8], embeddings: NDArray[np.float32], 
         float(detail[_MOUTH_PATCH].std()) / usual,
         abs((no_left - no_right) + (right - left)),
         steady,
+        min(left_score, right_score),
+        upper_score,
+        lower_score,
     )
+
+
+def _mirrored(crop: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the left half beside its mirror image, and the right half."""
+    left, right = crop.copy(), crop.copy()
+    left[:, CROP // 2 :] = crop[:, : CROP // 2][:, ::-1]
+    right[:, : CROP // 2] = crop[:, CROP // 2 :][:, ::-1]
+    return left, right
 
 
 def _hide(crop: NDArray[np.uint8], part: tuple[slice, slice], filling: NDArray[np.float32]) -> NDArray[np.uint8]:

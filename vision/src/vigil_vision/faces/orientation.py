@@ -10,28 +10,21 @@ but four profiles and one head that is tilted by 45 degrees. In video, 6 of 214 
 for turned.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vigil_vision.faces import alignment
-from vigil_vision.faces.alignment import CROP
-from vigil_vision.faces.model_info import DetectorInfo
+from vigil_vision.faces import alignment, tiles
 from vigil_vision.faces.models import FaceModels
 
 TURNS = 4
 ZOOMS = (1.5, 2.0)
 """Sides of the surroundings that are shown, in sides of the aligned crop."""
 
-TILE = 128
-"""Side of a tile in pixels; the crop in its middle leaves a black border, so that tiles do not influence each other."""
-
 CERTAIN_LEAD = 0.02
 """Least lead of the best turn over the second for turning a photo; the least lead of an upright portrait is 0.03."""
-
-_BORDER = (TILE - CROP) // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,32 +113,7 @@ def read_orientations(
 
 
 def _read(models: FaceModels, surroundings: NDArray[np.uint8], deadline_s: float | None) -> FaceOrientation:
-    tiles = [np.rot90(crop, turns) for crop in surroundings for turns in range(TURNS)]
-    found: list[float] = []
-    for mosaic, places in _mosaics(tiles, models.detector_info()):
-        rows = models.detect(mosaic, deadline_s=deadline_s).values[0]
-        found += [_score(rows, left, top) for left, top in places]
+    turned = [np.rot90(crop, turns) for crop in surroundings for turns in range(TURNS)]
+    found = tiles.score(models, turned, deadline_s=deadline_s)
     means = np.array(found).reshape(-1, TURNS).mean(axis=0).tolist()
     return FaceOrientation((means[0], means[1], means[2], means[3]))
-
-
-def _mosaics(
-    tiles: list[NDArray[np.uint8]], detector: DetectorInfo
-) -> Iterator[tuple[NDArray[np.uint8], list[tuple[int, int]]]]:
-    """Yield images of the size that the detector takes, each with the left and top of its tiles."""
-    width, height = detector.width or TURNS * TILE, detector.height or len(tiles) // TURNS * TILE
-    columns, rows = max(width // TILE, 1), max(height // TILE, 1)
-    while tiles:
-        batch, tiles = tiles[: columns * rows], tiles[columns * rows :]
-        places = [(number % columns * TILE, number // columns * TILE) for number in range(len(batch))]
-        mosaic = np.zeros((height, width, 3), np.uint8)
-        for tile, (left, top) in zip(batch, places, strict=True):
-            mosaic[top + _BORDER : top + _BORDER + CROP, left + _BORDER : left + _BORDER + CROP] = tile
-        yield mosaic, places
-
-
-def _score(rows: NDArray[np.float32], left: int, top: int) -> float:
-    """Return the best score of the rows [K,15] whose box has its centre in the middle half of a tile; 0 without one."""
-    middle = (rows[:, :2] + rows[:, 2:4]) / 2 - np.array([left + TILE / 2, top + TILE / 2], np.float32)
-    inside = (np.abs(middle) < TILE / 4).all(axis=1)
-    return float(rows[inside, 4].max(initial=0.0))

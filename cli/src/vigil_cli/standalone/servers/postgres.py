@@ -95,16 +95,16 @@ def initialise(data: Path, password: str) -> None:
 
 
 def _initdb(data: Path, password: str) -> None:
-    secret = data.with_name(".initdb-password")
+    secret = data.with_name(".initdb-password")  # of its parent, which is the working folder: see `postgres`
     secret.unlink(missing_ok=True)
     secret.touch(mode=0o600)
     secret.write_text(password)
-    arguments = ["-D", str(data), "-U", USER, "--auth=scram-sha-256", f"--pwfile={secret}"]
+    arguments = ["-D", data.name, "-U", USER, "--auth=scram-sha-256", f"--pwfile={secret.name}"]
     arguments += ["--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"]
     spec = ProcessSpec("initdb", [str(programs() / "initdb"), *arguments], pretend_unprivileged=True)
     try:
         done = subprocess.run(  # noqa: S603 - our own arguments
-            command(spec), capture_output=True, text=True, timeout=INITDB_TIMEOUT_S, check=False
+            command(spec), cwd=data.parent, capture_output=True, text=True, timeout=INITDB_TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired:
         msg = f"Postgres' initdb did not end within {INITDB_TIMEOUT_S} s on {data}; choose a folder on a faster disk"
@@ -152,7 +152,8 @@ def postgres(folder: Path, port: int, password: str) -> ProcessSpec:
 
     return ProcessSpec(
         name="postgres",
-        argv=[str(server), "-D", str(data), "-p", str(port), *settings],
+        argv=[str(server), "-D", data.name, "-p", str(port), *settings],
+        cwd=data.parent,  # initdb passes its arguments through a shell: no path of the user's is among them
         ready=lambda: is_ready(port),
         ready_timeout_s=120,  # recovery after a crash replays the log first
         stop_signal=signal.SIGINT,  # fast shutdown: does not wait for clients
@@ -192,9 +193,10 @@ def end_orphans(data: Path) -> None:
 def _servers_in(data: Path) -> list[psutil.Process]:
     """Return the processes of Postgres with this working folder, which all processes of a server share."""
     found = []
+    folder = data.resolve()
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            ours = Path(process.cwd()) == data and Path(process.exe()).name == "postgres"
+            ours = Path(process.cwd()) == folder and Path(process.exe()).name == "postgres"
             if ours and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found

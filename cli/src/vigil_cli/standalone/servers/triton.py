@@ -18,6 +18,8 @@ from vigil_cli.standalone.servers.ports import LOOPBACK, answers, check_free
 from vigil_cli.supervisor.spec import ProcessSpec, StartError
 
 NEED_BYTES = 16 << 20
+SERVED = "served-models"
+"""Name of the link to the model repository in the server's folder."""
 READY_TIMEOUT_S = 120
 """Each instance loads its model and runs its warm-up first."""
 
@@ -138,9 +140,11 @@ def triton(folder: Path, models: Path, ports: TritonPorts) -> ProcessSpec:
         raise StartError(msg)
     package = _package()
     folder = prepare(folder, "Triton", NEED_BYTES)
+    # The Python backend starts its processes through a shell, without quoting. Names below the working folder are
+    # therefore all that it sees of paths: a user's own may hold anything.
     options = {
-        "model-repository": models.absolute(),
-        "backend-directory": _backends(folder).absolute(),
+        "model-repository": SERVED,
+        "backend-directory": _backends(folder).name,
         "backend-config": f"python,shm-region-prefix-name={_prefix(ports)}",
         "grpc-address": LOOPBACK,
         "grpc-port": ports.grpc,
@@ -155,11 +159,11 @@ def triton(folder: Path, models: Path, ports: TritonPorts) -> ProcessSpec:
         name="triton",
         argv=[str(package / "bin" / "tritonserver"), *(f"--{name}={value}" for name, value in options.items())],
         env=_environment(package),
-        cwd=folder,  # the stub looks for modules in its working folder first
+        cwd=folder,  # the stub looks for modules in its working folder first, too
         ready=lambda: answers(ports.http, "/v2/health/ready"),
         ready_timeout_s=READY_TIMEOUT_S,
         stop_timeout_s=10,
-        before_start=lambda: _prepare_start(ports),
+        before_start=lambda: _prepare_start(folder, models.absolute(), ports),
     )
 
 
@@ -175,7 +179,11 @@ def _environment(package: Path) -> dict[str, str]:
     }
 
 
-def _prepare_start(ports: TritonPorts) -> None:
+def _prepare_start(folder: Path, models: Path, ports: TritonPorts) -> None:
+    link = folder / f".{SERVED}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(models, target_is_directory=True)
+    link.replace(folder / SERVED)
     check_free(ports.grpc, "triton's gRPC")
     check_free(ports.http, "triton's HTTP")
     check_free(ports.metrics, "triton's metrics")

@@ -6,16 +6,20 @@ Every error has an `extensions.code`; docs/graphql.md lists them.
 import uuid
 from collections.abc import Awaitable
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 from graphql import GraphQLError, GraphQLSyntaxError
 from strawberry.exceptions import StrawberryInputCoercionError
 
+from vigil_gateway.http.json_text import shown
 from vigil_gateway.principal import PermissionDeniedError
 from vigil_gateway.storage.errors import DatabaseError, DatabaseSlowError
 
 Read = TypeVar("Read")
+
+RETRY_AFTER_S: Final = 2
+"""Seconds for a client to wait before it repeats a request that failed here."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +49,8 @@ class Code(StrEnum):
     """The database ends before events that were already sent."""
     LIMIT = "LIMIT"
     """A limit was exceeded; `extensions` name the limit, its value and what was given."""
+    TOO_MANY_REQUESTS = "TOO_MANY_REQUESTS"
+    """The principal or the connection has too many queries under way; the same request may succeed later."""
     UNAVAILABLE = "UNAVAILABLE"
     """A server that is needed is away; the same request may succeed later."""
     TIMEOUT = "TIMEOUT"
@@ -68,14 +74,24 @@ def limit_error(limit: str, allowed: int, given: int | str, what: str) -> Reques
     )
 
 
+def no_operation(name: str | None) -> RequestError:
+    """Return the error of a document of which it is not known what to execute."""
+    if name is None:
+        message = "the document has no operation, or several and none was named; send `operationName`"
+    else:
+        message = f"the document has no operation {shown(name)}; correct `operationName`"
+    return RequestError(Code.BAD_DOCUMENT, message)
+
+
 async def from_database(read: Awaitable[Read]) -> Read:
     """Return what is read from the database; raises RequestError when it does not respond."""
     try:
         return await read
     except DatabaseSlowError as error:
-        raise RequestError(Code.TIMEOUT, f"{error}; narrow the time range or ask for a smaller page") from None
+        message = f"{error}; narrow the time range or ask for a smaller page"
+        raise RequestError(Code.TIMEOUT, message, retryAfterS=RETRY_AFTER_S) from None
     except DatabaseError as error:
-        raise RequestError(Code.UNAVAILABLE, f"{error}; try again") from None
+        raise RequestError(Code.UNAVAILABLE, f"{error}; try again", retryAfterS=RETRY_AFTER_S) from None
 
 
 def mask(error: GraphQLError, mistake: Code = Code.BAD_ARGUMENT) -> GraphQLError:

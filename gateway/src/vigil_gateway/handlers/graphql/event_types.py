@@ -7,7 +7,7 @@ import strawberry
 from vigil_contracts.events import Match
 from vigil_contracts.events import Trace as TraceEvent
 from vigil_gateway.handlers.graphql import convert, types
-from vigil_gateway.handlers.graphql.cursors import encode_event
+from vigil_gateway.handlers.graphql.cursors import EventCursor, encode_event, mark_event
 from vigil_gateway.handlers.graphql.live.cameras import CameraState
 from vigil_gateway.handlers.graphql.nodes import Camera, Identity, Sighting, Subject
 
@@ -41,11 +41,12 @@ class CameraEvent:
     conditions: list[types.Condition]
 
 
-def sighting_event(match: Match) -> SightingEvent:
-    """Return the event of a match from the bus or the event log."""
+def sighting_event(match: Match, installation: str) -> SightingEvent:
+    """Return the event of a match from the bus or the event log of an installation."""
     identity = Identity.from_event(match.identity)
+    mark = mark_event(match.sighting.sighting_id, match.revision)
     return SightingEvent(
-        cursor=encode_event(match.seq),
+        cursor=encode_event(EventCursor(match.seq, installation, mark)),
         seq=types.Count(match.seq),
         revision=match.revision,
         superseded=match.superseded,
@@ -62,11 +63,11 @@ def _trace(trace: TraceEvent | None, decided_at: dt.datetime) -> types.Trace | N
     return types.Trace(**{**dict(trace), "identified_at": trace.identified_at or decided_at})
 
 
-def camera_event(state: CameraState, now: dt.datetime) -> CameraEvent:
+def camera_event(state: CameraState) -> CameraEvent:
     """Return the event of a camera's state."""
     beat = state.heartbeat
     return CameraEvent(
         camera=Camera.from_key(beat.camera.key, beat.site),
-        heartbeat=convert.heartbeat(beat, state.sent_at, now),
-        conditions=convert.conditions(beat),
+        heartbeat=convert.heartbeat(state),
+        conditions=convert.conditions(state),
     )

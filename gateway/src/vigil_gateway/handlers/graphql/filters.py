@@ -12,6 +12,9 @@ from vigil_contracts.ids import DNS_LABEL, ResourceKey
 from vigil_gateway.handlers.graphql.errors import Code, RequestError, limit_error
 from vigil_gateway.handlers.graphql.event_types import SightingEvent
 
+FIRST: Final = dt.datetime.min.replace(tzinfo=dt.UTC)
+LAST: Final = dt.datetime.max.replace(tzinfo=dt.UTC)
+
 MAX_NAMED: Final = 200
 """Entries of each list in a filter."""
 
@@ -41,6 +44,10 @@ class SightingFilter:
     subjects: list[SubjectKey] | None = None
     identity: list[IdentityStatus] | None = None
     states: list[SightingState] | None = None
+    still: bool | None = strawberry.field(
+        default=None,
+        description="true: photos and posters only; false: none that is marked so, nor the revision that marks it.",
+    )
     opened_from: dt.datetime | None = strawberry.field(default=None, description="Opened at this moment or later.")
     opened_before: dt.datetime | None = strawberry.field(default=None, description="Opened before this moment.")
 
@@ -60,6 +67,7 @@ class Criteria:
     subject_ids: frozenset[uuid.UUID] | None = None
     identity: frozenset[IdentityStatus] | None = None
     states: frozenset[SightingState] | None = None
+    still: bool | None = None
     opened_from: dt.datetime | None = None
     opened_before: dt.datetime | None = None
 
@@ -70,6 +78,7 @@ class Criteria:
             (self.cameras is None or (sighting.camera.namespace, sighting.camera.name) in self.cameras)
             and self._identity_fits(event)
             and (self.states is None or sighting.state in self.states)
+            and (self.still is None or sighting.still == self.still)
             and (self.opened_from is None or sighting.opened_at >= self.opened_from)
             and (self.opened_before is None or sighting.opened_at < self.opened_before)
             and self._subject_fits(event)
@@ -107,7 +116,8 @@ def check_filter(given: SightingFilter | None) -> Criteria:
         if length > MAX_NAMED:
             raise limit_error("filter", MAX_NAMED, length, f"entries in filter.{name}")
     keys, ids = _subjects(given.subjects)
-    _check_range(given.opened_from, given.opened_before)
+    start, end = _moment("openedFrom", given.opened_from), _moment("openedBefore", given.opened_before)
+    _check_range(start, end)
     return Criteria(
         cameras=None
         if given.cameras is None
@@ -116,8 +126,9 @@ def check_filter(given: SightingFilter | None) -> Criteria:
         subject_ids=ids,
         identity=None if given.identity is None else frozenset(given.identity),
         states=None if given.states is None else frozenset(given.states),
-        opened_from=given.opened_from,
-        opened_before=given.opened_before,
+        still=given.still,
+        opened_from=start,
+        opened_before=end,
     )
 
 
@@ -144,11 +155,20 @@ def resource_key(where: str, namespace: str, name: str) -> ResourceKey:
     return ResourceKey(namespace, name)
 
 
+def _moment(name: str, given: dt.datetime | None) -> dt.datetime | None:
+    """Return a moment in UTC; one before the year 1 or after 9999 there is the first or the last, as was meant."""
+    if given is None:
+        return None
+    if given.tzinfo is None:
+        msg = f"filter.{name} has no time zone; write it as 2026-01-31T12:00:00Z or with an offset"
+        raise RequestError(Code.BAD_ARGUMENT, msg)
+    try:
+        return given.astimezone(dt.UTC)
+    except OverflowError:
+        return LAST if given.year > 1 else FIRST
+
+
 def _check_range(start: dt.datetime | None, end: dt.datetime | None) -> None:
-    for name, moment in (("openedFrom", start), ("openedBefore", end)):
-        if moment is not None and moment.tzinfo is None:
-            msg = f"filter.{name} has no time zone; write it as 2026-01-31T12:00:00Z or with an offset"
-            raise RequestError(Code.BAD_ARGUMENT, msg)
     if start is not None and end is not None and start >= end:
         raise RequestError(
             Code.BAD_ARGUMENT, "filter.openedFrom is not before filter.openedBefore; correct one of them"

@@ -22,12 +22,14 @@ from graphql import (
     OperationType,
     SelectionSetNode,
     Source,
+    Token,
     TokenKind,
     ValueNode,
     VariableNode,
 )
 
 from vigil_gateway.handlers.graphql.errors import RequestError, limit_error
+from vigil_gateway.http.json_text import MAX_NUMBER_CHARS
 
 DEFAULT_PAGE: Final = 50
 MAX_PAGE: Final = 200
@@ -38,6 +40,7 @@ DEEPEST: Final = 100
 """Levels below which nothing is counted: fragments that spread each other in a circle have no end."""
 
 _PAGE_ARGUMENTS: Final = frozenset({"first", "last"})
+_NUMBERS: Final = frozenset({TokenKind.INT, TokenKind.FLOAT})
 _OPENING: Final = frozenset({TokenKind.BRACE_L, TokenKind.BRACKET_L, TokenKind.PAREN_L})
 _CLOSING: Final = frozenset({TokenKind.BRACE_R, TokenKind.BRACKET_R, TokenKind.PAREN_R})
 
@@ -54,6 +57,8 @@ class QueryLimits:
         GraphiQL's introspection has about 250.
     nesting
         Brackets of any kind open at once.
+    number
+        Characters of a number.
     depth
         Fields inside fields; introspection is left to graphql-core's own rule.
     aliases
@@ -66,6 +71,7 @@ class QueryLimits:
     chars: int = 16_384
     tokens: int = 1_000
     nesting: int = 40
+    number: int = MAX_NUMBER_CHARS
     depth: int = 12
     aliases: int = 20
     cost: int = 20_000
@@ -76,9 +82,11 @@ def check_text(query: str, limits: QueryLimits) -> None:
     if len(query) > limits.chars:
         raise limit_error("chars", limits.chars, len(query), "characters in the document")
     tokens = deepest = nesting = 0
-    for kind in _token_kinds(query):
+    for token in _tokens(query):
         tokens += 1
-        nesting += (kind in _OPENING) - (kind in _CLOSING)
+        nesting += (token.kind in _OPENING) - (token.kind in _CLOSING)
+        if token.kind in _NUMBERS and len(token.value or "") > limits.number:
+            raise limit_error("number", limits.number, len(token.value or ""), "characters in a number")
         deepest = max(deepest, nesting)
     if tokens > limits.tokens:
         raise limit_error("tokens", limits.tokens, tokens, "tokens in the document")
@@ -86,7 +94,7 @@ def check_text(query: str, limits: QueryLimits) -> None:
         raise limit_error("nesting", limits.nesting, deepest, "brackets open at once in the document")
 
 
-def _token_kinds(query: str) -> Iterator[TokenKind]:
+def _tokens(query: str) -> Iterator[Token]:
     lexer = Lexer(Source(query))
     while True:
         try:
@@ -95,7 +103,7 @@ def _token_kinds(query: str) -> Iterator[TokenKind]:
             return  # the parser will report it, with its position
         if token.kind is TokenKind.EOF:
             return
-        yield token.kind
+        yield token
 
 
 def check_document(

@@ -54,12 +54,12 @@ def _of_camera(read: Callable[[CameraRow], Any]) -> Resolver:
 
 def _heartbeat(self: "Camera", info: strawberry.Info) -> types.CameraHeartbeat | None:
     known = loaders(info).states.last(self.key)
-    return convert.heartbeat(known.heartbeat, known.sent_at, now()) if known else None
+    return convert.heartbeat(known) if known else None
 
 
 def _conditions(self: "Camera", info: strawberry.Info) -> list[types.Condition]:
     known = loaders(info).states.last(self.key)
-    return convert.conditions(known.heartbeat) if known else []
+    return convert.conditions(known) if known else []
 
 
 def _of_subject(read: Callable[[SubjectRow], Any], missing: Callable[[], Any] = lambda: None) -> Resolver:
@@ -101,7 +101,8 @@ class Camera(Node):
     )
     conditions: list[types.Condition] = strawberry.field(
         resolver=_conditions,
-        description="Streaming, SourceReachable and FitForRecognition by the last heartbeat; empty without one.",
+        description="Streaming, SourceReachable, FitForRecognition and ClockSynchronized by the last heartbeat; empty "
+        "without one.",
     )
     row: strawberry.Private[CameraRow | None] = None
 
@@ -230,11 +231,28 @@ class Sighting(Node):
     state: SightingState
     site: str
     camera: Camera
-    opened_at: dt.datetime = strawberry.field(description="The moment inside `sightingId`; the same in all revisions.")
-    last_seen_at: dt.datetime
+    opened_at: dt.datetime = strawberry.field(
+        description="When the person was seen first: the moment inside `sightingId`, by the camera's clock; where that "
+        "clock was implausible, corrected or bounded by `receivedAt`. The same in all revisions."
+    )
+    opened_not_before: dt.datetime | None = strawberry.field(
+        description="Where the clock was implausible: the earliest moment at which it can have opened; else null."
+    )
+    last_seen_at: dt.datetime = strawberry.field(description="By the camera's clock, bounded likewise.")
+    received_at: dt.datetime | None = strawberry.field(
+        description="When the bus received this revision, by its clock; null: recorded by an earlier version. "
+        "`identity.decidedAt` is when identity decided."
+    )
+    clock_offset_ms: float | None = strawberry.field(
+        description="How far the camera's clock was ahead of the bus' when it sent this revision, less the time "
+        "that the message took; negative: behind; null: not measured."
+    )
     closed_at: dt.datetime | None
     close_reason: CloseReason | None
     frames: types.Count = strawberry.field(description="Analysed frames in which the face was found.")
+    still: bool = strawberry.field(
+        description="The face does not live: a photo or a poster, which stays where it is as no person does."
+    )
     best_shot: types.BestShot | None
     identity: Identity
 
@@ -249,10 +267,14 @@ class Sighting(Node):
             site=row.site,
             camera=Camera.from_key(row.camera_key, row.site),
             opened_at=row.opened_at,
+            opened_not_before=row.opened_not_before,
             last_seen_at=row.last_seen_at,
+            received_at=row.received_at,
+            clock_offset_ms=row.clock_offset_ms,
             closed_at=row.closed_at,
             close_reason=row.close_reason,
             frames=types.Count(row.frames),
+            still=row.still,
             best_shot=convert.best_shot(row.best_shot) if row.best_shot else None,
             identity=dataclasses.replace(Identity.from_event(row.to_identity()), decided_at=row.decided_at),
         )
@@ -268,10 +290,14 @@ class Sighting(Node):
             site=sighting.site,
             camera=Camera.from_key(sighting.camera.key, sighting.site),
             opened_at=sighting.opened_at,
+            opened_not_before=sighting.opened_not_before,
             last_seen_at=sighting.last_seen_at,
+            received_at=sighting.received_at,
+            clock_offset_ms=sighting.clock_offset_ms,
             closed_at=sighting.closed_at,
             close_reason=sighting.close_reason,
             frames=types.Count(sighting.frames),
+            still=sighting.still,
             best_shot=convert.best_shot(sighting.shots[0]) if sighting.shots else None,
             identity=identity,
         )

@@ -22,7 +22,7 @@ from vigil_gateway.handlers.graphql.pages import (
     page,
     page_request,
 )
-from vigil_gateway.storage.postgres.sighting_reader import SightingQuery
+from vigil_gateway.storage.postgres.sighting_reader import SightingPosition, SightingQuery
 
 First: TypeAlias = Annotated[
     int | None, strawberry.argument(description="Entries from the start: 1 to 200, 50 when left out.")
@@ -72,11 +72,14 @@ async def _sightings(
         subject_ids=criteria.subject_ids,
         identity=criteria.identity,
         states=criteria.states,
+        still=criteria.still,
         opened_from=criteria.opened_from,
         opened_before=criteria.opened_before,
     )
     rows = await from_database(services(info).sightings.page(principal(info), query))
-    found = page(request, rows, Sighting.from_row, lambda row: cursors.encode_sighting(row.id))
+    found = page(
+        request, rows, Sighting.from_row, lambda row: cursors.encode_sighting(SightingPosition(row.opened_at, row.id))
+    )
     return SightingConnection(**found, query=query)
 
 
@@ -135,7 +138,7 @@ async def _site(info: strawberry.Info) -> types.Site:
     cameras, subjects = await from_database(own.registered_cameras.count()), await from_database(own.subjects.count())
     return types.Site(
         name=own.site,
-        cursor=cursors.encode_event(newest),
+        cursor=own.hub.cursor(newest),
         cameras=types.Count(cameras),
         subjects=types.Count(subjects),
     )

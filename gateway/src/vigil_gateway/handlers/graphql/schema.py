@@ -10,7 +10,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.types.execution import ExecutionContext, ExecutionResult, StreamExecutionResult
 
 from vigil_gateway.handlers.graphql.context import RequestContext
-from vigil_gateway.handlers.graphql.errors import Code, RequestError, mask
+from vigil_gateway.handlers.graphql.errors import Code, RequestError, mask, no_operation
 from vigil_gateway.handlers.graphql.limits import check_document, check_text
 from vigil_gateway.handlers.graphql.queries import Query
 from vigil_gateway.handlers.graphql.subscriptions import Subscription
@@ -34,7 +34,10 @@ class Guard(SchemaExtension):
         """Check the parsed document, before validation."""
         context = self.execution_context
         document = context.graphql_document
-        operation = get_operation_ast(document, context.operation_name) if document is not None else None
+        name = context._provided_operation_name  # noqa: SLF001 - `operation_name` is that of the first where none was named
+        operation = get_operation_ast(document, name) if document is not None else None
+        if document is not None and operation is None:
+            context.pre_execution_errors = [no_operation(name)]
         if document is not None and isinstance(operation, OperationDefinitionNode):
             refused = check_document(document, operation, context.variables or {}, self._request.services.limits)
             if operation.operation is OperationType.SUBSCRIPTION and not self._request.live:

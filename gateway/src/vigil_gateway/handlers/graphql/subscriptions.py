@@ -14,7 +14,6 @@ from vigil_gateway.handlers.graphql.context import principal, services
 from vigil_gateway.handlers.graphql.event_types import CameraEvent, SightingEvent, camera_event
 from vigil_gateway.handlers.graphql.filters import CameraKey, SightingFilter, check_filter
 from vigil_gateway.handlers.graphql.live.hub import SightingStream
-from vigil_gateway.handlers.graphql.nodes import now
 from vigil_gateway.principal import Permission
 
 
@@ -46,7 +45,7 @@ async def _cameras(
         return keys is None or key in keys
 
     async for state in services(info).cameras.watch(wants, every=heartbeats):
-        yield camera_event(state, now())
+        yield camera_event(state)
 
 
 @strawberry.type

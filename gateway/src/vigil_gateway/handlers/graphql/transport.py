@@ -6,17 +6,14 @@ renderer shared by all subscriptions that selected the same.
 """
 
 import asyncio
-import hmac
 import json
-from collections import OrderedDict
 from collections.abc import AsyncIterable, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import structlog
-from cross_web import HTTPException
-from fastapi import HTTPException as Refusal
 from graphql import (
     DocumentNode,
     ExecutionResult,
@@ -27,11 +24,8 @@ from graphql import (
     OperationType,
     create_source_event_stream,
     get_operation_ast,
-    parse,
-    validate,
 )
 from starlette.websockets import WebSocket
-from strawberry.fastapi import GraphQLRouter
 from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
@@ -39,15 +33,27 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
     Message,
     SubscribeMessage,
 )
+from strawberry.types.execution import PreExecutionError
 
+from vigil_gateway.handlers.graphql.budgets import Budgets, Places
 from vigil_gateway.handlers.graphql.context import RequestContext
-from vigil_gateway.handlers.graphql.errors import Code, RequestError, formatted, limit_error, mask
+from vigil_gateway.handlers.graphql.errors import (
+    RETRY_AFTER_S,
+    Code,
+    RequestError,
+    formatted,
+    limit_error,
+    mask,
+    no_operation,
+)
 from vigil_gateway.handlers.graphql.event_types import SightingEvent
 from vigil_gateway.handlers.graphql.limits import check_document, check_text
 from vigil_gateway.handlers.graphql.live.hub import TOO_SLOW, FollowEnded, SightingStream
-from vigil_gateway.handlers.graphql.live.render import Renderers
-from vigil_gateway.handlers.graphql.schema import GatewaySchema
-from vigil_gateway.principal import TOKEN_HOLDER, Principal
+from vigil_gateway.handlers.graphql.live.pace import ReplaySlots
+from vigil_gateway.principal import Principal
+
+if TYPE_CHECKING:
+    from vigil_gateway.handlers.graphql.router import Router
 
 log = structlog.get_logger(__name__)
 
@@ -58,8 +64,8 @@ TRY_AGAIN_LATER: Final = 1013
 EXTENSION: Final = "vigil.websocket"
 """ASGI extension of our server, a DirectWriter; without it every message takes more steps."""
 
-KNOWN_DOCUMENTS: Final = 256
-"""Parsed and validated texts kept: a thousand subscribers that come back send few different ones."""
+MAX_ID_CHARS: Final = 256
+"""Of an operation, because each of its messages repeats it."""
 
 MAX_REASON_BYTES: Final = 123
 """RFC 6455 §5.5: the length of a close frame without its code."""
@@ -79,10 +85,13 @@ class DirectWriter:
         Write a text message at once if the client has read enough of the earlier ones; False: it has not.
     drop
         Close with a code and a reason without waiting for the client to read.
+    admit
+        Count the connection no longer among those that have not authenticated.
     """
 
     write: Callable[[bytes], bool]
     drop: Callable[[int, str], None]
+    admit: Callable[[], None]
 
 
 @dataclass(slots=True)
@@ -93,10 +102,16 @@ class Gate:
     ----------
     send_s
         Seconds that one message may wait for the client to read.
+    max_replays
+        Subscriptions of one WebSocket that read old events at once.
+    open
+        Those that have shown the token.
     """
 
     max_connections: int
     send_s: float
+    max_replays: int
+    budgets: Budgets
     open: int = 0
     refused: int = 0
     dropped: int = 0
@@ -104,37 +119,28 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """A parsed text and the errors of its validation."""
+class UnreadableMessage:
+    """A message that is beyond the bounds of JSON here, or is no JSON.
 
-    node: DocumentNode
-    errors: list[GraphQLError]
+    Attributes
+    ----------
+    head
+        The texts among its own members, as far as it may be JSON.
+    """
 
-
-class Documents:
-    """Parse and validate each text once."""
-
-    def __init__(self, schema: GatewaySchema) -> None:
-        self._schema = schema._schema  # noqa: SLF001 - strawberry has no other way to graphql-core's schema
-        self._known: OrderedDict[str, Document] = OrderedDict()
-
-    def get(self, text: str) -> Document:
-        """Return the document of a text; raises GraphQLSyntaxError."""
-        found = self._known.get(text)
-        if found is None:
-            node = parse(text)
-            found = self._known[text] = Document(node, list(validate(self._schema, node)))
-            if len(self._known) > KNOWN_DOCUMENTS:
-                self._known.popitem(last=False)
-        else:
-            self._known.move_to_end(text)
-        return found
+    reason: str
+    head: Mapping[str, str]
 
 
 class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
     """One WebSocket."""
 
     view: "Router"
+    _admitted = False
+
+    @cached_property
+    def _replays(self) -> ReplaySlots:
+        return ReplaySlots(self._gate.max_replays)
 
     @property
     def _gate(self) -> Gate:
@@ -144,31 +150,62 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
     def _socket(self) -> WebSocket:
         return cast("WebSocket", self.websocket.ws)  # type: ignore[attr-defined]  # strawberry's ASGI adapter
 
+    @cached_property
+    def _places(self) -> Places:
+        return self._gate.budgets.of_connection()
+
     async def handle(self) -> None:
-        """Serve the connection until it ends, or refuse it when there are too many."""
-        gate = self._gate
-        if gate.open >= gate.max_connections:
-            gate.refused += 1
-            reason = f"all {gate.max_connections} connections are taken; try again later"
-            await self._socket.close(TRY_AGAIN_LATER, reason)
-            return
-        gate.open += 1
+        """Serve the connection until it ends."""
         try:
             await super().handle()
         finally:
-            gate.open -= 1
+            self._gate.open -= self._admitted
+
+    async def _admit(self) -> bool:
+        """Count a connection that has shown the token, or refuse it when there are too many of them."""
+        gate = self._gate
+        if self._admitted:
+            return True
+        if gate.open >= gate.max_connections:
+            gate.refused += 1
+            reason = f"all {gate.max_connections} connections are taken; try again in {RETRY_AFTER_S} s"
+            await self.websocket.close(TRY_AGAIN_LATER, reason)
+            return False
+        gate.open += 1
+        self._admitted = True
+        if (direct := self._direct_writer) is not None:
+            direct.admit()
+        return True
 
     async def handle_message(self, message: Message) -> None:
         """Refuse a message that has not the shape of the protocol, before its parts are used."""
         given: object = message
-        if not isinstance(given, dict) or not isinstance(given.get("type"), str):
+        if isinstance(given, UnreadableMessage):
+            await self._refuse_unreadable(given)
+        elif not isinstance(given, dict) or not isinstance(given.get("type"), str):
             await self.handle_invalid_message("a message is an object with a `type`")
         elif given["type"] == "subscribe" and not (
             isinstance(given.get("payload"), dict) and isinstance(given.get("id"), str)
         ):
             await self.handle_invalid_message("a subscribe message has an `id` (text) and a `payload` (object)")
+        elif given["type"] in {"subscribe", "complete"} and len(str(given.get("id"))) > MAX_ID_CHARS:
+            await self.handle_invalid_message(f"an `id` has at most {MAX_ID_CHARS} characters")
         else:
             await super().handle_message(message)
+
+    async def _refuse_unreadable(self, message: UnreadableMessage) -> None:
+        """Answer an operation beyond the bounds by an error of its own; the protocol closes for anything else."""
+        operation = message.head.get("id", "")
+        own = message.head.get("type") == "subscribe" and 0 < len(operation) <= MAX_ID_CHARS
+        if own and self.connection_acknowledged and operation not in self.operations:
+            refused = RequestError(Code.BAD_REQUEST, f"the message cannot be read: {message.reason}")
+            await self.send_message({"id": operation, "type": "error", "payload": cast("Any", [refused.formatted])})
+        else:
+            await self.handle_invalid_message(f"the message cannot be read: {message.reason}")
+
+    async def handle_invalid_message(self, error_message: str) -> None:
+        """Close, as the protocol says, with a reason that fits into a close frame."""
+        await super().handle_invalid_message(_close_reason(error_message))
 
     async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
         """Accept a client that shows the token: in a header of the handshake, or in the payload as `authorization`."""
@@ -182,7 +219,8 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
             reason = 'the token is missing or wrong: send {"authorization": "Bearer TOKEN"} in connection_init'
             await self.websocket.close(FORBIDDEN, reason)
             return
-        await super().handle_connection_init(message)
+        if await self._admit():
+            await super().handle_connection_init(message)
 
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
         """Start an operation, unless there are too many."""
@@ -220,7 +258,7 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
         """Close now, also when the client does not read."""
         self._gate.dropped += 1
         log.info("subscriber dropped", code=code, reason=reason)
-        short = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+        short = _close_reason(reason)
         if (direct := self._direct_writer) is not None:
             direct.drop(code, short)
             return
@@ -233,10 +271,12 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
         try:
             document, node = self._check(operation)
             field = sightings_field(node)
-            if field is None:
+            if field is not None:
+                await self._follow(operation, document, node, field)
+            elif node.operation is OperationType.SUBSCRIPTION:
                 await super().run_operation(operation)
             else:
-                await self._follow(operation, document, node, field)
+                await self._answer(operation)
         except WebSocketDisconnected:
             return
         except FollowEnded as ended:
@@ -245,6 +285,21 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
             await self._fail(operation, error)
         except Exception as error:  # noqa: BLE001 - the client gets an id, the log the rest
             await self._fail(operation, GraphQLError("", original_error=error))
+
+    async def _answer(self, operation: ShownOperation) -> None:
+        """Execute a query, and leave its place before the client reads the result, which may take long."""
+        async with self._gate.budgets.query(self.context.required_principal, self._places):
+            result = await self.schema.execute(
+                operation.query,
+                variable_values=operation.variables,
+                context_value=self.context,
+                operation_name=operation.operation_name,
+            )
+        if isinstance(result, PreExecutionError):
+            await operation.send_initial_errors(result.errors or [])
+            return
+        await operation.send_next(result)
+        await operation.send_operation_message({"id": operation.id, "type": "complete"})
 
     async def _fail(self, operation: ShownOperation, error: GraphQLError) -> None:
         if operation.completed:
@@ -259,13 +314,13 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
         limits = self.context.services.limits
         if not isinstance(operation.query, str):
             raise RequestError(Code.BAD_REQUEST, "`query` must be a text")
+        if not isinstance(operation.operation_name, str | None):
+            raise RequestError(Code.BAD_REQUEST, "`operationName` must be a text")
         check_text(operation.query, limits)
         found = self.view.documents.get(operation.query)
         node = get_operation_ast(found.node, operation.operation_name)
         if node is None:
-            name = operation.operation_name
-            msg = f"the document has no operation {name!r}, or several and none was named; send `operationName`"
-            raise RequestError(Code.BAD_DOCUMENT, msg)
+            raise no_operation(operation.operation_name)
         variables = operation.variables
         if variables is not None and not isinstance(variables, Mapping):
             raise RequestError(Code.BAD_REQUEST, "`variables` must be an object")
@@ -296,9 +351,11 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
         try:
             async with aclosing(await self._source(operation, document, variables)) as events:
                 events.deliver_by(push)
+                events.replay_in(self._replays.new(), self._gate.budgets.reads(context.required_principal))
                 async for event in events:
                     if not push(event):
                         await self._send(head + await renderer.payload(event) + b"}")
+                    del event  # it would stay in memory until the next one
         finally:
             self.view.renderers.release(key)
 
@@ -323,49 +380,6 @@ class TransportHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
         return cast("SightingStream", stream)
 
 
-class Router(GraphQLRouter[RequestContext, None]):
-    """Strawberry's router with this API's transport.
-
-    Attributes
-    ----------
-    authenticate
-        Returns the principal of an Authorization header's value; None when it has none.
-    """
-
-    graphql_transport_ws_handler_class = TransportHandler
-
-    def __init__(
-        self,
-        schema: GatewaySchema,
-        gate: Gate,
-        authenticate: Authenticate,
-        **options: Any,  # noqa: ANN401
-    ) -> None:
-        super().__init__(schema, **options)
-        self.gate = gate
-        self.authenticate = authenticate
-        self.documents = Documents(schema)
-        self.core_schema = schema._schema  # noqa: SLF001 - see Documents
-        self.renderers = Renderers(self.core_schema)
-
-    async def run(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - strawberry's overloads
-        """Answer a request; strawberry would answer a malformed one with plain text."""
-        try:
-            return await super().run(*args, **options)
-        except HTTPException as error:
-            raise Refusal(error.status_code, error.reason) from None
-
-    def parse_json(self, data: str | bytes) -> Any:  # noqa: ANN401 - strawberry's signature
-        """Return a request's body as an object; strawberry takes that for granted."""
-        found = super().parse_json(data)
-        if not isinstance(found, dict):
-            raise HTTPException(400, "the body is an object with `query`, and `variables` where there are any")
-        return found
-
-    def _get_stream_transport_from_headers(self, headers: Mapping[str, str | None]) -> None:
-        """Serve subscriptions over WebSocket alone, where there are deadlines and limits for them."""
-
-
 def sightings_field(operation: OperationDefinitionNode) -> FieldNode | None:
     """Return the root field when the operation subscribes to `sightings` without directives; None otherwise."""
     selections = operation.selection_set.selections
@@ -376,13 +390,5 @@ def sightings_field(operation: OperationDefinitionNode) -> FieldNode | None:
     return field if isinstance(field, FieldNode) and plain else None
 
 
-def bearer(token: str) -> Authenticate:
-    """Return the check of an Authorization value, in constant time."""
-    wanted = token.encode()
-
-    def authenticate(value: str | None) -> Principal | None:
-        scheme, _, given = (value or "").partition(" ")
-        right = scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), wanted)
-        return TOKEN_HOLDER if right else None
-
-    return authenticate
+def _close_reason(text: str) -> str:
+    return text.encode()[:MAX_REASON_BYTES].decode(errors="ignore")

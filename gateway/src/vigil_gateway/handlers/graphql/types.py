@@ -133,6 +133,9 @@ class CameraHeartbeat:
     session_id: str
     since: dt.datetime
     sent_at: dt.datetime = strawberry.field(description="When the heartbeat was sent, by the camera's clock.")
+    received_at: dt.datetime = strawberry.field(
+        description="When it was received, by the clock of the API; far from `sentAt`, the camera's clock is wrong."
+    )
     stale: bool = strawberry.field(
         description="No heartbeat for longer than three of its periods: the process is not running or not connected."
     )

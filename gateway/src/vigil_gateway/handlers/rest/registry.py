@@ -5,7 +5,6 @@ Every request may be repeated. An invalid request is answered with 4xx and `deta
 """
 
 import hmac
-import json
 import re
 import uuid
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from vigil_contracts.ids import DNS_LABEL, ResourceKey
 from vigil_contracts.registry import KEPT_FIELD, EnrolmentReport, ErasureReceipt, RegisteredPage, RegistryStatus
 from vigil_contracts.resources import Camera, Problem, Resource, Site, Subject, check
+from vigil_gateway.http import json_text
 from vigil_gateway.principal import TOKEN_HOLDER, PermissionDeniedError, Principal
 from vigil_gateway.services.cameras import Cameras
 from vigil_gateway.services.enrolment import Enroller, EnrolmentUnavailableError
@@ -28,6 +28,7 @@ from vigil_gateway.services.inventory import Inventory
 from vigil_gateway.services.sites import Sites
 from vigil_gateway.services.status import StatusReader
 from vigil_gateway.storage.errors import DatabaseError, GalleryError
+from vigil_gateway.storage.postgres.pool import UNSTORABLE
 from vigil_gateway.storage.postgres.resources import KINDS, RegisteredKind
 
 MAX_RESOURCE_BYTES: Final = 1 << 20
@@ -73,6 +74,16 @@ class _InMemoryParser(MultiPartParser):
     """Keeps photos in memory, so that they are never written to a disk."""
 
     spool_max_size = 1 << 30  # the body's size is limited before
+
+    def on_part_end(self) -> None:
+        """Refuse a field that is not UTF-8, which starlette would read as Latin-1."""
+        part = self._current_part
+        try:
+            part.data.decode()
+        except UnicodeDecodeError:
+            message = f"the field {json_text.shown(part.field_name)} is not UTF-8"
+            raise MultiPartException(message) from None
+        super().on_part_end()
 
 
 def registry_router(parts: RegistryParts) -> APIRouter:
@@ -199,9 +210,9 @@ def _resource(body: bytes, kind: type[Kind], key: ResourceKey) -> Kind:
     if len(body) > MAX_RESOURCE_BYTES:
         raise HTTPException(413, f"the resource has {len(body)} bytes; at most {MAX_RESOURCE_BYTES} are read")
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise HTTPException(400, f"the resource is not JSON: {error}") from None
+        document = json_text.decode(body)
+    except json_text.JsonError as error:
+        raise HTTPException(400, f"the resource cannot be read: {error}") from None
     if not isinstance(document, dict):
         raise HTTPException(400, "the resource is not a JSON object")
     found = check(document)
@@ -217,6 +228,8 @@ def _resource(body: bytes, kind: type[Kind], key: ResourceKey) -> Kind:
 async def _form(request: Request) -> FormData:
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise HTTPException(415, "a Subject is sent as multipart/form-data: field `subject`, files `photo:<name>`")
+    if "charset" in request.headers["content-type"].lower():
+        raise HTTPException(415, "the form names a charset; leave it out, and send the fields in UTF-8")
     parser = _InMemoryParser(
         request.headers,
         request.stream(),
@@ -232,6 +245,8 @@ async def _form(request: Request) -> FormData:
 
 async def _subject_field(form: FormData) -> bytes:
     given = form.get("subject")
+    if len(form.getlist("subject")) > 1:
+        raise HTTPException(400, "the form has the field `subject` twice")
     if given is None:
         raise HTTPException(400, "the form has no field `subject` with the Subject as JSON")
     return await given.read() if isinstance(given, UploadFile) else given.encode()
@@ -260,8 +275,8 @@ def _kept(form: FormData, named: set[str]) -> Mapping[str, str]:
     if text is None:
         return {}
     try:
-        found = json.loads(text) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
+        found = json_text.decode(text) if isinstance(text, str) else None
+    except json_text.JsonError:
         found = None
     invalid = not isinstance(found, dict) or any(
         name not in named or not isinstance(sha256, str) or not _SHA256.fullmatch(sha256)
@@ -281,6 +296,9 @@ def error_response(_request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, ProblemsError):
         problems = [{"path": problem.where, "message": problem.message} for problem in error.problems]
         return JSONResponse({"detail": str(error), "problems": problems}, status_code=422)
+    if isinstance(error, UNSTORABLE):
+        # It is refused for good: the same request would fail in the same way, and be sent again for ever.
+        return JSONResponse({"detail": f"the resource holds a value that cannot be stored: {error}"}, status_code=422)
     return JSONResponse({"detail": f"{error}"}, status_code=503, headers={"Retry-After": "2"})
 
 
@@ -291,4 +309,5 @@ HANDLED: Final = (
     ErasureUnfinishedError,
     DatabaseError,
     GalleryError,
+    *UNSTORABLE,
 )

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from vigil_contracts.ids import ResourceKey
+from vigil_gateway import personal_data
+from vigil_gateway.personal_data import Step
+from vigil_gateway.storage.postgres import event_log
 from vigil_gateway.storage.postgres.pool import Connection, Database, affected
 from vigil_gateway.storage.postgres.resource_rows import ERASURES, ErasureRow
 from vigil_gateway.storage.postgres.rows import PUBLISHED, PublishedRow
@@ -15,11 +18,13 @@ from vigil_gateway.storage.postgres.rows import PUBLISHED, PublishedRow
 PAGE: Final = 500
 """Rows in one transaction."""
 
-_DELETE_SUBJECT: Final = {
+_DELETE: Final = {
     "subject_embeddings": "DELETE FROM subject_embeddings WHERE subject_id = $1",
     "subject_photos": "DELETE FROM subject_photos WHERE subject_id = $1",
     "subjects": "DELETE FROM subjects WHERE id = $1",
 }
+_DELETE_SUBJECT: Final = {store.name: _DELETE[store.name] for store in personal_data.erased_in(Step.SUBJECT)}
+"""An entry of the registry without a statement fails when this module is loaded."""
 _BEGIN: Final = """
     INSERT INTO erasures (subject_id, key_digest, counts, started_at) VALUES ($1, $2, $3::jsonb, clock_timestamp())
     ON CONFLICT (subject_id) DO UPDATE SET started_at = EXCLUDED.started_at, erased_at = NULL, counts = EXCLUDED.counts,
@@ -60,8 +65,6 @@ _MATCHES: Final = """
 """
 Table = Literal["sightings", "matches"]
 _ROWS: Final[dict[Table, str]] = {"sightings": _SIGHTINGS, "matches": _MATCHES}
-TABLES: Final = tuple(_ROWS)
-"""With rows from which a Subject is erased."""
 _NAMES: Final = "(payload #>> '{{identity,subject,subjectId}}' = {0} OR payload #>> '{{previous,subjectId}}' = {0})"
 """The condition for events that name a Subject, as the person of the sighting or as the one whom a correction takes
 back."""
@@ -81,6 +84,8 @@ _EVENTS: Final = f"""
         ELSE '{{}}' END
     WHERE seq = ANY($1::bigint[]) AND {_NAMES.format("$2")}
 """
+_ALL: Final = f"SELECT {ERASURES.select} FROM erasures ORDER BY started_at"
+_DELETE_OLD: Final = "DELETE FROM erasures WHERE erased_at < $1"
 _DELETED: Final = "UPDATE erasures SET deleting = '{}' WHERE subject_id = $1 AND deleting = $2"
 
 
@@ -89,13 +94,24 @@ def key_digest(key: ResourceKey) -> bytes:
     return hashlib.sha256(str(key).encode()).digest()
 
 
-async def begin(connection: Connection, subject_id: uuid.UUID, key: ResourceKey) -> None:
-    """Delete a Subject with its photos' assessments and embeddings, and open its receipt, in a transaction."""
+async def begin(connection: Connection, subject_id: uuid.UUID, digest: bytes) -> None:
+    """Delete a Subject with its photos' assessments and embeddings, and open its receipt, in a transaction.
+
+    Parameters
+    ----------
+    digest
+        Of the Subject's name: `key_digest`.
+    """
     counts = {
         f"postgres.{table}": affected(await connection.execute(statement, subject_id))
         for table, statement in _DELETE_SUBJECT.items()
     }
-    await connection.execute(_BEGIN, subject_id, key_digest(key), json.dumps(counts))
+    await connection.execute(_BEGIN, subject_id, digest, json.dumps(counts))
+
+
+async def delete_old(connection: Connection, before: dt.datetime) -> None:
+    """Delete receipts of erasures that were finished before a moment."""
+    await connection.execute(_DELETE_OLD, before)
 
 
 async def last_begun(connection: Connection, key: ResourceKey) -> dt.datetime | None:
@@ -119,6 +135,10 @@ class ErasureStore:
         """Return the erasure of a Subject."""
         rows = await self._database.fetch(_BY_ID, subject_id)
         return ERASURES.read(rows[0]) if rows else None
+
+    async def everything(self) -> list[ErasureRow]:
+        """Return all erasures, oldest first."""
+        return ERASURES.read_all(await self._database.fetch(_ALL))
 
     async def finish(self, subject_id: uuid.UUID) -> ErasureRow:
         """Close an erasure and return it."""
@@ -165,3 +185,4 @@ class ErasureStore:
             await connection.execute(_DELETED, subject_id, seqs)
             changed = affected(await connection.execute(_EVENTS, seqs, str(subject_id)))
             await connection.execute(_ADD, subject_id, "postgres.events", changed)
+            await event_log.count_rewrite(connection)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from vigil_gateway.migrations.check import check_schema
+from vigil_gateway.migrations.check import PoolerError, check_schema
 from vigil_gateway.storage.errors import DatabaseAwayError, DatabaseSlowError
 
 Connection = Any
@@ -52,6 +52,20 @@ REFUSED_VALUE: Final = (
 )
 """A value cannot be stored; another attempt would not help."""
 
+UNSTORABLE: Final = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, OverflowError, UnicodeError)
+"""Those of them that only the value itself can cause."""
+
+SET_CONFIG: Final = "SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS given (name, value)"
+SESSION: Final = "SELECT pg_backend_pid()"
+
+POOLED: Final = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
+"""A prepared statement is not where it was made: a pooler lends the server's sessions out between transactions."""
+
+POOLER: Final = (
+    "the database is reached through a pooler in transaction mode, which loses prepared statements and session locks; "
+    "use the pooler's session mode (PgBouncer: pool_mode = session), or the address of Postgres itself"
+)
+
 _SLOW: Final = (TimeoutError, asyncpg.QueryCanceledError)
 
 
@@ -63,6 +77,8 @@ def storage_errors() -> Iterator[None]:
     except _SLOW as error:
         msg = f"the database did not respond in time ({type(error).__name__}: {error}); check its load"
         raise DatabaseSlowError(msg) from error
+    except POOLED as error:
+        raise DatabaseAwayError(POOLER) from error
     except ValueError:
         raise  # the driver refuses an invalid value with an InterfaceError that is also this
     except TRANSIENT as error:
@@ -85,12 +101,15 @@ class Database:
         The name of the connections in pg_stat_activity.
     connections
         At most.
+    statement_s
+        Seconds for one statement, after which Postgres ends it.
     """
 
-    def __init__(self, url: str, name: str, connections: int = 10) -> None:
+    def __init__(self, url: str, name: str, connections: int = 10, statement_s: float = STATEMENT_TIMEOUT_S) -> None:
         self._url = url
         self._name = name
         self._connections = connections
+        self._statement_s = statement_s
         self._pool: Any = None
 
     async def open(self) -> None:
@@ -100,26 +119,38 @@ class Database:
             min_size=0,
             max_size=self._connections,
             timeout=ACQUIRE_TIMEOUT_S,
-            command_timeout=STATEMENT_TIMEOUT_S,
-            server_settings=self._server_settings(),
+            command_timeout=self._statement_s,
+            server_settings={"application_name": self._name},
+            init=self._set_limits,
             reset=_nothing_to_reset,
         )
 
-    def _server_settings(self) -> dict[str, str]:
-        return {
-            "application_name": self._name,
-            "statement_timeout": str(int(STATEMENT_TIMEOUT_S * 1000)),
+    async def _set_limits(self, connection: Connection) -> None:
+        """Set the limits of a session; as parameters of its start, PgBouncer refuses them."""
+        settings = {
+            "statement_timeout": str(int(self._statement_s * 1000)),
             "idle_in_transaction_session_timeout": str(int(IDLE_IN_TRANSACTION_S * 1000)),
             # A program whose machine vanished keeps its locks no longer than this; the default is two hours.
             "tcp_keepalives_idle": "5",
             "tcp_keepalives_interval": "5",
             "tcp_keepalives_count": "3",
         }
+        await connection.fetch(SET_CONFIG, list(settings), list(settings.values()))
 
     async def check_schema(self) -> None:
-        """Compare the schema with this program's; raises as `connection`, and SchemaError."""
+        """Compare the schema with this program's; raises as `connection`, SchemaError, and PoolerError."""
         async with self.connection() as connection:
+            await self._check_pooler(connection)
             await check_schema(connection)
+
+    async def _check_pooler(self, connection: Connection) -> None:
+        """Raise PoolerError when two connections at a time have the same session of Postgres."""
+        own = await connection.fetchval(SESSION)
+        if own == connection.get_server_pid():
+            return  # no pooler: the process that greeted is the one that answers
+        async with self.dedicated() as other:
+            if await other.fetchval(SESSION) == own:
+                raise PoolerError(POOLER)
 
     async def close(self) -> None:
         """Close all connections, at once."""
@@ -163,8 +194,9 @@ class Database:
         with storage_errors():
             async with asyncio.timeout(ACQUIRE_TIMEOUT_S):
                 connection = await asyncpg.connect(
-                    self._url, command_timeout=STATEMENT_TIMEOUT_S, server_settings=self._server_settings()
+                    self._url, command_timeout=self._statement_s, server_settings={"application_name": self._name}
                 )
+                await self._set_limits(connection)
         try:
             yield connection
         finally:

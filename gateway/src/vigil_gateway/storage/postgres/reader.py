@@ -1,7 +1,9 @@
 """Queries with a deadline; every failure is a DatabaseError with a message for people."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any, Final, Protocol
 
 import asyncpg
@@ -10,6 +12,22 @@ from vigil_gateway.storage.errors import DatabaseAwayError, DatabaseSlowError
 
 ATTEMPTS: Final = 2
 """The pool may return a connection whose server has been restarted meanwhile; the second one is new."""
+
+
+_turn: ContextVar[asyncio.Lock | None] = ContextVar("turn", default=None)
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Run the queries of this task, and of the tasks that it makes, one after the other, whatever it asks for at once.
+
+    One request can ask for twenty pages, and would take every connection of the pool.
+    """
+    token = _turn.set(asyncio.Lock())
+    try:
+        yield
+    finally:
+        _turn.reset(token)
 
 
 class Pool(Protocol):
@@ -25,7 +43,7 @@ class Reader:
     Attributes
     ----------
     timeout_s
-        Seconds for one query, the wait for a connection included.
+        Seconds for one query, the wait for a connection and for the queries before it included.
     """
 
     def __init__(self, pool: Pool, timeout_s: float) -> None:
@@ -44,7 +62,7 @@ class Reader:
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                async with asyncio.timeout(self.timeout_s):
+                async with asyncio.timeout(self.timeout_s), _turn.get() or nullcontext():
                     return await self._pool.fetch(query, *args)
             except (TimeoutError, DatabaseSlowError):
                 msg = f"the database did not respond within {self.timeout_s:g} s"

@@ -9,8 +9,9 @@ from vigil_gateway.storage.postgres.pool import Connection, affected
 from vigil_gateway.storage.postgres.rows import WAITING, RejectedRow, WaitingRow
 
 _INSERT: Final = """
-    INSERT INTO rejected_events (digest, subject, stream_seq, reason, message, waits_for, payload)
-    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (digest) DO NOTHING
+    INSERT INTO rejected_events
+        (digest, bytes, subject, stream_seq, reason, message, waits_for, payload, received_at, clock_offset_ms)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (digest) DO NOTHING
 """
 _DELETE: Final = "DELETE FROM rejected_events WHERE id = ANY($1::bigint[])"
 _PROCESSABLE: Final = f"""
@@ -34,18 +35,24 @@ _DELETE_OF_SUBJECTS: Final = """
 
 
 async def insert(connection: Connection, rows: Sequence[RejectedRow]) -> None:
-    """Keep rejected messages; the same message is kept once."""
+    """Keep the digest and the reason of each rejected message, once for the same message; the body of those that wait.
+
+    A body that nobody will read again may hold a face, which no erasure would find in it.
+    """
     await connection.executemany(
         _INSERT,
         [
             (
                 hashlib.sha256(row.subject.encode() + b"\0" + row.payload).digest(),
+                len(row.payload),
                 _text(row.subject),
                 row.stream_seq,
                 row.reason,
                 _text(row.message),
                 _text(row.waits_for) if row.waits_for else None,
-                row.payload,
+                row.payload if row.waits_for else None,
+                row.received_at,
+                row.clock_offset_ms,
             )
             for row in rows
         ],

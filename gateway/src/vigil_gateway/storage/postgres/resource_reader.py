@@ -15,11 +15,6 @@ _CAMERAS: Final = f"SELECT {CAMERAS.select} FROM cameras WHERE deleted_at IS NUL
 _SUBJECTS: Final = f"SELECT {SUBJECTS.select} FROM subjects WHERE TRUE"
 _BY_KEY: Final = " AND (namespace, name) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
 _BY_ID: Final = " AND id = ANY($1::uuid[])"
-_PAGE: Final = """
-    AND ($1::text IS NULL OR (namespace, name) > ($1, $2::text))
-    AND ($3::text IS NULL OR (namespace, name) < ($3, $4::text))
-    ORDER BY namespace {order}, name {order} LIMIT $5
-"""
 _CAMERA_KEYS: Final = "SELECT namespace, name FROM cameras WHERE deleted_at IS NULL"
 _CAMERA_COUNT: Final = "SELECT count(*) FROM cameras WHERE deleted_at IS NULL"
 _SUBJECT_COUNT: Final = "SELECT count(*) FROM subjects"
@@ -104,8 +99,14 @@ async def _page(
     backward: bool,
 ) -> Sequence[Any]:
     after, before = between
-    sql = select + _PAGE.format(order="DESC" if backward else "ASC")
-    return await reader.fetch(sql, *(after or (None, None)), *(before or (None, None)), limit + 1)
+    order = "DESC" if backward else "ASC"
+    parameters: list[object] = [limit + 1]
+    sql = select
+    for key, sign in ((after, ">"), (before, "<")):
+        if key is not None:
+            parameters += [key.namespace, key.name]
+            sql += f" AND (namespace, name) {sign} (${len(parameters) - 1}, ${len(parameters)})"
+    return await reader.fetch(f"{sql} ORDER BY namespace {order}, name {order} LIMIT $1", *parameters)
 
 
 def split_keys(keys: Collection[ResourceKey]) -> tuple[list[str], list[str]]:

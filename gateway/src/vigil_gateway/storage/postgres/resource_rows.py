@@ -105,7 +105,13 @@ class PhotoRow:
 
 @dataclass(frozen=True, slots=True)
 class SubjectRow(_Named):
-    """A registered Subject, with the assessment of its photos where a reader adds it."""
+    """A registered Subject, with the assessment of its photos where a reader adds it.
+
+    Attributes
+    ----------
+    granted_at
+        When consent was granted after it had been pending or withdrawn; None: it was granted from the start.
+    """
 
     id: uuid.UUID
     namespace: str
@@ -118,6 +124,7 @@ class SubjectRow(_Named):
     active_until: dt.datetime | None
     created_at: dt.datetime
     updated_at: dt.datetime
+    granted_at: dt.datetime | None = None
     photos: tuple[PhotoRow, ...] = field(default=(), metadata=NO_COLUMN)
 
     @property
@@ -127,10 +134,11 @@ class SubjectRow(_Named):
             subject_id=self.id, namespace=self.namespace, name=self.name, display_name=self.display_name
         )
 
-    def active(self, now: dt.datetime) -> bool:
-        """Return whether the Subject may be recognised at a moment."""
-        begun = self.active_from is None or self.active_from <= now
-        ended = self.active_until is not None and self.active_until <= now
+    def active(self, *moments: dt.datetime) -> bool:
+        """Return whether the Subject may be recognised at all of these moments and between them."""
+        first, last = min(moments), max(moments)
+        begun = all(start is None or start <= first for start in (self.active_from, self.granted_at))
+        ended = self.active_until is not None and self.active_until <= last
         return self.consent == ConsentStatus.GRANTED and begun and not ended
 
 
@@ -197,6 +205,7 @@ class ErasureRow:
     """
 
     subject_id: uuid.UUID
+    key_digest: bytes
     started_at: dt.datetime
     erased_at: dt.datetime | None
     counts: dict[str, Any]

@@ -4,19 +4,17 @@ import datetime as dt
 from typing import Final
 
 from vigil_contracts.ids import ResourceKey
-from vigil_gateway.storage.postgres import sightings
+from vigil_gateway.storage.postgres import event_log, sightings
 from vigil_gateway.storage.postgres.pool import Connection, affected
 from vigil_gateway.storage.postgres.resource_rows import RETENTIONS, RetentionRow
 
 AHEAD: Final = dt.timedelta(days=1)
-"""How far the clock of a camera's machine may be ahead (`identity.incoming` accepts no more)."""
+"""How far ahead a sighting may have opened; since step 0014 identity bounds it by the clock of the bus."""
 
 _CAMERAS: Final = f"""
     SELECT {RETENTIONS.select}
     FROM cameras c LEFT JOIN sites s
         ON s.namespace = c.namespace AND s.name = coalesce(c.resource #>> '{{spec,siteRef,name}}', c.site)
-    WHERE c.resource #>> '{{spec,retention,sightings}}' IS NOT NULL
-        OR s.resource #>> '{{spec,retention,sightings}}' IS NOT NULL
     ORDER BY c.namespace, c.name
 """
 _TRY_TURN: Final = "SELECT pg_try_advisory_xact_lock($1)"
@@ -41,7 +39,7 @@ _EVENTS: Final = "DELETE FROM events WHERE sighting_id = ANY($1::uuid[])"
 
 
 async def retentions(connection: Connection) -> list[RetentionRow]:
-    """Return the retention of every camera, removed ones included, that has one or whose Site has one."""
+    """Return the retention of every camera, removed ones included, and of its Site."""
     return RETENTIONS.read_all(await connection.fetch(_CAMERAS))
 
 
@@ -75,4 +73,5 @@ async def delete_sightings(
         status = await connection.execute(_WITH_SIGHTING.format(table=table), moments, ids)
         counts[table] = affected(status)
     counts["events"] = affected(await connection.execute(_EVENTS, ids))
+    await event_log.count_rewrite(connection)
     return counts

@@ -1,7 +1,8 @@
 """The rows of sightings and events, typed: the fields of each are the columns of its table.
 
 A new column of a sighting is a field here (and in `SightingRow`'s two conversions), beside the field of the contract's
-event, the migration, and the field of the GraphQL type.
+event, where the stream process sets it (`analyses/faces/sightings.py`), the migration, its entry in `personal_data.py`,
+and the field of the GraphQL type (`handlers/graphql/nodes.py`).
 """
 
 import datetime as dt
@@ -27,6 +28,10 @@ class SightingRow:
         Without its embedding.
     last_seq
         The newest event of this sighting, by its position in the site's order.
+    received_at, clock_offset_ms
+        Of the newest revision.
+    opened_not_before
+        None: `opened_at` is the moment inside the id.
     """
 
     opened_at: dt.datetime
@@ -42,6 +47,7 @@ class SightingRow:
     close_reason: CloseReason | None
     frames: int
     box: events.Box | None
+    still: bool
     best_shot: events.BestShot | None
     identity: IdentityStatus
     subject_id: uuid.UUID | None
@@ -55,6 +61,9 @@ class SightingRow:
     model_id: str | None
     decided_at: dt.datetime | None
     last_seq: int
+    received_at: dt.datetime | None = None
+    clock_offset_ms: float | None = None
+    opened_not_before: dt.datetime | None = None
 
     @classmethod
     def from_events(cls, sighting: events.Sighting, who: events.Identity, last_seq: int) -> Self:
@@ -74,6 +83,7 @@ class SightingRow:
             close_reason=sighting.close_reason,
             frames=sighting.frames,
             box=sighting.box,
+            still=sighting.still,
             best_shot=sighting.shots[0] if sighting.shots else None,
             identity=who.status,
             subject_id=subject.subject_id if subject else None,
@@ -87,6 +97,9 @@ class SightingRow:
             model_id=who.model_id,
             decided_at=who.decided_at,
             last_seq=last_seq,
+            received_at=sighting.received_at,
+            clock_offset_ms=sighting.clock_offset_ms,
+            opened_not_before=sighting.opened_not_before,
         )
 
     @property
@@ -108,7 +121,12 @@ class SightingRow:
             close_reason=self.close_reason,
             frames=self.frames,
             box=self.box or _NO_BOX,
+            still=self.still,
             shots=[self.best_shot] if self.best_shot else [],
+            received_at=self.received_at,
+            clock_offset_ms=self.clock_offset_ms,
+            bounded_opened_at=self.opened_at if self.opened_not_before else None,
+            opened_not_before=self.opened_not_before,
         )
 
     def to_identity(self) -> events.Identity:
@@ -149,6 +167,7 @@ class RevisionRow:
     frames: int
     trace: events.Trace | None
     superseded: bool
+    received_at: dt.datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +202,10 @@ class RejectedRow:
     ----------
     waits_for
         `camera:<namespace>/<name>` or `model:<id>`: what has to become known for the message to be processed after all.
+    received_at
+        By the bus.
+    clock_offset_ms
+        How far the sender's clock was ahead of the bus' then; None: not known.
     """
 
     subject: str
@@ -191,6 +214,8 @@ class RejectedRow:
     message: str
     waits_for: str | None
     payload: bytes
+    received_at: dt.datetime
+    clock_offset_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +226,8 @@ class WaitingRow:
     subject: str
     stream_seq: int | None
     payload: bytes
+    received_at: dt.datetime
+    clock_offset_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +260,39 @@ class PublishedRow:
     stream_seq: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class MissingRow:
+    """Events of a journal that were not processed.
+
+    Attributes
+    ----------
+    events
+        How many.
+    ranges
+        Their positions, as Postgres writes a multirange: `{[3,5),[9,10)}`.
+    """
+
+    camera_namespace: str
+    camera_name: str
+    epoch: str
+    events: int
+    ranges: str
+
+
 SIGHTINGS: Final = Columns(SightingRow)
+BY_CLAIMED_MOMENT: Final = """
+    (opened_at, id) IN (SELECT * FROM unnest($1::timestamptz[], $2::uuid[])) AND opened_not_before IS NULL
+"""
+"""The condition for sightings by the moments inside their ids and the ids, where those moments are believed."""
+BY_ID_ALONE: Final = "id = ANY($2::uuid[]) AND opened_not_before IS NOT NULL"
+"""The condition for the others, by an index of their own."""
 REVISIONS: Final = Columns(RevisionRow)
 MATCHES: Final = Columns(MatchRow)
 WAITING: Final = Columns(WaitingRow)
+MISSING: Final = Columns(
+    MissingRow,
+    {"events": "(SELECT sum(upper(one) - lower(one)) FROM unnest(fresh) AS one)::bigint", "ranges": "fresh::text"},
+)
 _MATCH_SUBJECT: Final = """
     'vigil.' || (payload #>> '{sighting,site}') || '.match.'
     || (payload #>> '{sighting,camera,namespace}') || '_' || (payload #>> '{sighting,camera,name}')

@@ -6,10 +6,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from vigil_contracts.ids import ResourceKey
+from vigil_contracts.ids import ResourceKey, sighting_time
 from vigil_gateway.storage.postgres.pool import Connection
 from vigil_gateway.storage.postgres.resource_rows import CAMERA_RULES, SUBJECTS, CameraRuleRow, SubjectRow
-from vigil_gateway.storage.postgres.rows import MATCHES, REVISIONS, SIGHTINGS, MatchRow, RevisionRow, SightingRow
+from vigil_gateway.storage.postgres.rows import (
+    BY_CLAIMED_MOMENT,
+    BY_ID_ALONE,
+    MATCHES,
+    REVISIONS,
+    SIGHTINGS,
+    MatchRow,
+    RevisionRow,
+    SightingRow,
+)
 
 NOTIFY_CHANNEL: Final = "vigil_events"
 """Notified at the commit, so that the relay runs at once, in whichever process it is."""
@@ -20,8 +29,8 @@ _CAMERAS: Final = f"""
     WHERE (namespace, name) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 """
 _CURRENT: Final = f"""
-    SELECT {SIGHTINGS.select} FROM sightings
-    WHERE (opened_at, id) IN (SELECT * FROM unnest($1::timestamptz[], $2::uuid[]))
+    SELECT {SIGHTINGS.select} FROM sightings WHERE {BY_CLAIMED_MOMENT}
+    UNION ALL SELECT {SIGHTINGS.select} FROM sightings WHERE {BY_ID_ALONE}
 """
 _REVISIONS: Final = """
     SELECT sighting_id, revision FROM sighting_revisions
@@ -85,11 +94,9 @@ async def cameras(connection: Connection, keys: Collection[ResourceKey]) -> list
     )
 
 
-async def current_sightings(
-    connection: Connection, keys: Collection[tuple[dt.datetime, uuid.UUID]]
-) -> list[SightingRow]:
+async def current_sightings(connection: Connection, ids: Collection[uuid.UUID]) -> list[SightingRow]:
     """Return the rows of these sightings."""
-    return SIGHTINGS.read_all(await connection.fetch(_CURRENT, [at for at, _ in keys], [one for _, one in keys]))
+    return SIGHTINGS.read_all(await connection.fetch(_CURRENT, [sighting_time(one) for one in ids], list(ids)))
 
 
 async def known_revisions(connection: Connection, keys: Sequence[RevisionKey]) -> set[tuple[uuid.UUID, int]]:

@@ -27,7 +27,11 @@ _KNOWN_PHOTOS: Final = f"""
         ON e.embedding_of = p.subject_id AND e.photo = p.name AND e.embedding_model = p.model_id
     WHERE p.subject_id = $1 AND p.model_id = $2 AND p.sha256 IS NOT NULL AND p.accepted = (e.vector IS NOT NULL)
 """
-_PUT: Final = NEW_SUBJECTS.upsert("subjects", ("id",), keep=("namespace", "name"), also=("updated_at = now()",))
+_GRANTED_AT: Final = """granted_at = CASE WHEN subjects.consent <> 'Granted' AND EXCLUDED.consent = 'Granted'
+    THEN now() ELSE subjects.granted_at END"""
+_PUT: Final = NEW_SUBJECTS.upsert(
+    "subjects", ("id",), keep=("namespace", "name"), also=("updated_at = now()", _GRANTED_AT)
+)
 _CLAIM: Final = """
     UPDATE subjects SET registrar = $4, updated_at = now() WHERE namespace = $1 AND name = $2 AND id = $3 RETURNING 1
 """

@@ -14,7 +14,7 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -37,6 +37,9 @@ LAYOUT: Final = "2"
 
 OPTIMISE_ABOVE: Final = 20_000
 """Embeddings below which removed and rewritten ones slow a search too little to optimise."""
+
+NEW: Final = ".new"
+"""Suffix of the folder of a shard that is being written anew; what a killed process left of it is not used."""
 
 PAGE: Final = 2_000
 CALL_TIMEOUT_S: Final = 30.0
@@ -194,7 +197,37 @@ class EmbeddedGallery:
 
     async def models(self) -> list[str]:
         """Return the names of the collections in the folder."""
-        return sorted(entry.name for entry in self._folder.iterdir() if entry.is_dir())
+        return sorted(entry.name for entry in self._folder.iterdir() if entry.is_dir() and entry.suffix != NEW)
+
+    async def rewrite(self, model_id: str) -> None:
+        """Copy what is left into a new shard, because a removed point stays in the files of the old one."""
+        folder = self._folder / collection_name(model_id)
+        new = folder.with_name(f"{folder.name}{NEW}")
+        old = await self._run(lambda: self._shard(model_id))
+
+        def copy() -> None:
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir()
+            shard = qdrant.EdgeShard.create(str(new), _config(self._sizes[model_id]))
+            for page in _pages(old):
+                shard.update(qdrant.UpdateOperation.upsert_points(page))
+            shard.flush()
+            shard.close()
+
+        def replace() -> None:
+            self._shards.pop(model_id).close()
+            shutil.rmtree(folder)
+            new.rename(folder)
+            self._shards[model_id] = qdrant.EdgeShard.load(str(folder), _config(self._sizes[model_id]))
+            self._changes[model_id] = OPTIMISE_ABOVE
+
+        # In a separate thread: searches in the old shard go on until the new one is complete.
+        try:
+            await asyncio.to_thread(copy)
+        except Exception as error:
+            msg = f"embedded gallery: {type(error).__name__}: {error}"
+            raise GalleryError(msg) from error
+        await self._run(replace)
 
     async def settle(self, model_id: str) -> None:
         """Optimise if there are enough embeddings and many of them are new or removed."""
@@ -231,6 +264,20 @@ class EmbeddedGallery:
         except Exception as error:
             msg = f"embedded gallery: {type(error).__name__}: {error}"
             raise GalleryError(msg) from error
+
+
+def _pages(shard: Any) -> Iterator[list[Any]]:  # noqa: ANN401 - Qdrant Edge has no useful types
+    offset = None
+    while True:
+        request = qdrant.ScrollRequest(offset=offset, limit=PAGE, with_payload=True, with_vector=True)
+        records, offset = shard.scroll(request)
+        if records:
+            yield [
+                qdrant.Point(id=str(record.id), vector=list(record.vector), payload=record.payload)
+                for record in records
+            ]
+        if offset is None:
+            return
 
 
 def _loaded(folder: Path, size: int) -> Any:  # noqa: ANN401 - Qdrant Edge has no useful types

@@ -95,6 +95,9 @@ class Gallery(Protocol):
     async def models(self) -> list[str]:
         """Return the names of the existing collections, as `collection_name` makes them."""
 
+    async def rewrite(self, model_id: str) -> None:
+        """Write the files anew, without what was removed; the caller keeps changes of the gallery away meanwhile."""
+
     async def settle(self, model_id: str) -> None:
         """Optimise searches after many changes; searches continue meanwhile."""
 

@@ -41,14 +41,14 @@ async def reconcile(
     added = removed = 0
     surplus = sorted(there - wanted.keys())
     for start in range(0, len(surplus), PAGE):
-        async with _unchanging(database) as connection:
+        async with unchanging(database) as connection:
             still = await _wanted(connection, model_id, subject_id)
             page = [point for point in surplus[start : start + PAGE] if point not in still]
             await gallery.discard(model_id, page)
         removed += len(page)
     missing = [wanted[point] for point in sorted(wanted.keys() - there)]
     for start in range(0, len(missing), PAGE):
-        async with _unchanging(database) as connection:
+        async with unchanging(database) as connection:
             entries = await _entries(connection, model_id, missing[start : start + PAGE])
             await gallery.put(model_id, entries)
         added += len(entries)
@@ -58,7 +58,7 @@ async def reconcile(
 
 
 @asynccontextmanager
-async def _unchanging(database: Database) -> AsyncIterator[Connection]:
+async def unchanging(database: Database) -> AsyncIterator[Connection]:
     """Lend a connection while nobody changes the gallery: every change is committed or rolled back."""
     async with database.transaction() as connection:
         await embeddings.lock_gallery(connection)

@@ -177,6 +177,9 @@ class ServerGallery:
             names = [collection.name for collection in (await self._client.get_collections()).collections]
         return sorted(name.removeprefix(self._prefix) for name in names if name.startswith(self._prefix))
 
+    async def rewrite(self, model_id: str) -> None:
+        """Do nothing: the server writes its segments anew when enough of them was removed."""
+
     async def settle(self, model_id: str) -> None:
         """Do nothing: the server optimises by itself."""
 

@@ -9,15 +9,17 @@ from typing import Final
 
 from vigil_contracts.conditions import CameraCondition as Type
 from vigil_contracts.conditions import CameraReason as Reason
-from vigil_contracts.conditions import FitnessReason, SourceReason
+from vigil_contracts.conditions import ClockReason, FitnessReason, SourceReason
 from vigil_contracts.events import CameraHeartbeat, CameraState
 from vigil_operator.bus.heartbeats import LastHeartbeat
 from vigil_operator.reconcile.camera.pods import PodFacts
 from vigil_operator.reconcile.conditions import ConditionUpdate
+from vigil_runtime.clock import NOT_MEASURED, ClockState
 
 FOR_A_PERSON: Final = frozenset(
     {
         SourceReason.UNAUTHORIZED,
+        SourceReason.LOGIN_UNSUPPORTED,
         SourceReason.NOT_FOUND,
         SourceReason.NOT_A_VIDEO,
         SourceReason.CODEC_UNSUPPORTED,
@@ -86,6 +88,7 @@ def condition_updates(facts: CameraFacts) -> list[ConditionUpdate]:
         _reconciling(facts, ready),
         _stalled(facts, ready, beat),
         _fit(facts, beat),
+        _clock(facts.heartbeat.clock if facts.heartbeat is not None and beat is not None else NOT_MEASURED),
     ]
 
 
@@ -198,6 +201,11 @@ def _fit(facts: CameraFacts, beat: CameraHeartbeat | None) -> ConditionUpdate:
         message = last.fitness_message if last is not None else ""
         return _update(Type.FIT_FOR_RECOGNITION, None, FitnessReason.NO_FACES_YET, message)
     return _update(Type.FIT_FOR_RECOGNITION, last.fitness is FitnessReason.MEASURED, last.fitness, last.fitness_message)
+
+
+def _clock(clock: ClockState) -> ConditionUpdate:
+    synchronized = None if clock == NOT_MEASURED else clock.reason is ClockReason.SYNCHRONIZED
+    return _update(Type.CLOCK_SYNCHRONIZED, synchronized, clock.reason, clock.message)
 
 
 def _message(beat: CameraHeartbeat) -> str:

@@ -38,6 +38,8 @@ QUIET_BURST: Final = 20.0
 """
 REWORD_S: Final = 5.0
 """A status of which only words differ, such as a pod's progress, is written at most so often."""
+ENDING: Final = frozenset({Reason.INSUFFICIENT_INFERENCE_CAPACITY, Reason.SECRET_NOT_READABLE})
+"""Problems for which a pod that runs is ended."""
 CALM: Final = QUIET_STEPS | {Reason.STREAMING, Reason.SUSPENDED}
 """Reasons of Ready that cause no warning."""
 
@@ -123,6 +125,8 @@ class CameraReconciler:
             return replace(resolved, problem=None)  # a problem of a pod that is not wanted is none
         if resolved.problem is not None:
             self._admission.withhold(key)
+            if resolved.problem.reason is Reason.SECRET_NOT_READABLE:  # a pod that runs has its values
+                return replace(resolved, wiring=replace(resolved.wiring, replicas=0))
             return resolved
         name, capacities = resolved.site_name, self._context.capacities
         decision = self._admission.decide(key, name, capacities.get(name), known=capacities.is_known(name))
@@ -134,12 +138,12 @@ class CameraReconciler:
     def _wanted(self, key: Key, resolved: Resolved) -> tuple[list[tuple[Kind, Object]], set[Kind]]:
         """Return the children to apply, and the kinds that are left as they are.
 
-        A Deployment goes on as it is while there is a problem: its end was not asked for.
+        A Deployment goes on as it is while there is a problem, unless its pod has to end: for most its end was not
+        asked for.
         """
         wanted = children(resolved.camera, resolved.wiring)
         problem = resolved.problem
-        waits_for_room = problem is not None and problem.reason is Reason.INSUFFICIENT_INFERENCE_CAPACITY
-        if problem is None or (waits_for_room and self._deployment(key) is not None):
+        if problem is None or (problem.reason in ENDING and self._deployment(key) is not None):
             return wanted, set()
         return [(kind, manifest) for kind, manifest in wanted if kind is not Kind.DEPLOYMENT], {Kind.DEPLOYMENT}
 

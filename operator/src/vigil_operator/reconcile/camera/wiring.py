@@ -11,6 +11,7 @@ from vigil_operator import stored
 from vigil_operator.kube.cache import Cache, key_of
 from vigil_operator.kube.compare import fingerprint
 from vigil_operator.kube.kinds import Key, Kind, Object
+from vigil_operator.kube.readable import READABLE_BY, may_read, remedy
 from vigil_operator.kube.trim import digest
 from vigil_operator.reconcile.camera import conditions as camera_conditions
 from vigil_operator.resources.names import BUS_TOKEN
@@ -73,7 +74,7 @@ def resolve(camera: Camera, obj: Object, cache: Cache, settings: Settings) -> Re
         or _retention_problem(camera, site)
         or _device_problem(camera, obj, cache, settings)
         or _credentials_problem(camera, cache)
-        or (_foreign_bus_problem(name, bus) if foreign else _bus_problem(namespace, secret, cache))
+        or (_foreign_bus_problem(name, bus) if foreign else _bus_problem(namespace, bus, secret, cache))
     )
     return Resolved(camera, name, site, wiring, problem)
 
@@ -161,13 +162,16 @@ def _credentials_problem(camera: Camera, cache: Cache) -> camera_conditions.Prob
     if ref is None:
         return None
     namespace = camera.metadata.namespace
-    secret = cache.get(Key(Kind.SECRET, namespace, ref.name))
+    key = Key(Kind.SECRET, namespace, ref.name)
+    secret = cache.get(key)
     if secret is None:
         message = (
             f"there is no Secret {ref.name} in the namespace {namespace}; create it with the keys "
-            f"{' and '.join(camera.spec.source.required_keys)}"
+            f"{' and '.join(camera.spec.source.required_keys)}, and the label {READABLE_BY}={Kind.CAMERA}"
         )
         return camera_conditions.Problem(Reason.SECRET_NOT_FOUND, message)
+    if not may_read(secret, Kind.CAMERA):
+        return camera_conditions.Problem(Reason.SECRET_NOT_READABLE, remedy(key, Kind.CAMERA))
     data = secret.get("data") or {}
     lacking = [key for key in camera.spec.source.required_keys if data.get(key, EMPTY) == EMPTY]
     if lacking:
@@ -188,8 +192,12 @@ def _foreign_bus_problem(site: str, bus: Bus) -> camera_conditions.Problem:
     return camera_conditions.Problem(Reason.BUS_CREDENTIALS_MISSING, message)
 
 
-def _bus_problem(namespace: str, name: str, cache: Cache) -> camera_conditions.Problem | None:
-    secret = cache.get(Key(Kind.SECRET, namespace, name))
+def _bus_problem(namespace: str, bus: Bus, name: str, cache: Cache) -> camera_conditions.Problem | None:
+    key = Key(Kind.SECRET, namespace, name)
+    secret = cache.get(key)
+    # The installation's own is named by the operator's settings; no author of a Site or Camera chooses it.
+    if secret is not None and bus.credentials_secret_ref is not None and not may_read(secret, Kind.SITE):
+        return camera_conditions.Problem(Reason.SECRET_NOT_READABLE, remedy(key, Kind.SITE))
     if secret is not None and (secret.get("data") or {}).get(BUS_TOKEN, EMPTY) != EMPTY:
         return None
     lacking = f"its key {BUS_TOKEN} is missing or empty" if secret is not None else "it is not there"

@@ -17,11 +17,12 @@ from vigil_operator.bus.listener import BusListener
 from vigil_operator.kube.cache import Change
 from vigil_operator.kube.errors import KubeError, NotFoundError
 from vigil_operator.kube.kinds import Key, Kind, Object
+from vigil_operator.kube.readable import may_read
 from vigil_operator.reconcile.context import ReconcileContext
 from vigil_operator.resources.names import BUS_TOKEN
 from vigil_operator.settings import Settings
 from vigil_runtime.backoff import KUBERNETES, Backoff
-from vigil_runtime.bus import BusAddress
+from vigil_runtime.bus_address import BusAddress, BusCredentials
 
 log = structlog.get_logger(__name__)
 
@@ -91,7 +92,7 @@ class Buses:
     async def _adjust(self) -> float | None:
         """Start and end listeners; return the seconds until tokens that could not be read are read again."""
         settings = self._context.settings
-        own = BusAddress(settings.nats_url, settings.bus_token, settings.site)
+        own = settings.bus_address
         wanted, unread = {BusOwner(None, settings.site): own}, dict[BusOwner, KubeError]()
         for owner, bus in wanted_buses(self._context.cache.all(Kind.SITE), settings).items():
             try:
@@ -121,20 +122,19 @@ class Buses:
 
     async def _address(self, owner: BusOwner, bus: WantedBus) -> BusAddress | None:
         """Return the address with its token; None without a token, which the Site's condition reports."""
-        token = self._context.settings.bus_token
-        if bus.secret is not None:
-            token = await self._token(Key(Kind.SECRET, owner.namespace or "", bus.secret))
-            if token is None:
-                return None
-        return BusAddress(bus.url, token, owner.site)
+        if bus.secret is None:
+            return BusAddress(bus.url, self._context.settings.bus_credentials, owner.site)
+        token = await self._token(Key(Kind.SECRET, owner.namespace or "", bus.secret))
+        return BusAddress(bus.url, BusCredentials(token=token), owner.site) if token is not None else None
 
     async def _token(self, key: Key) -> str | None:
         seen = self._context.cache.get(key)
         # A Secret of another type, such as a service account's, has such a key too; those are never in the cache.
-        if seen is None or BUS_TOKEN not in (seen.get("data") or {}):
+        if seen is None or not may_read(seen, Kind.SITE) or BUS_TOKEN not in (seen.get("data") or {}):
             return None
         try:
-            data = (await self._context.api.get(key)).get("data") or {}
+            secret = await self._context.api.get(key)
+            data = (secret.get("data") or {}) if may_read(secret, Kind.SITE) else {}
             return base64.b64decode(data.get(BUS_TOKEN, "")).decode() or None
         except (NotFoundError, ValueError):
             return None

@@ -32,6 +32,8 @@ class SiteFacts:
         The error of the bus; None when none is known.
     bus_secret_missing
         The missing part of the Secret with the bus's token; empty when nothing is missing.
+    bus_secret_unreadable
+        What permits that the Site names that Secret; empty when it is permitted.
     identity
         The status of identity; the error when it does not answer.
     refusal
@@ -48,6 +50,7 @@ class SiteFacts:
     identity: RegistryStatus | str
     refusal: str = ""
     listened: bool = True
+    bus_secret_unreadable: str = ""
 
 
 def condition_updates(facts: SiteFacts) -> list[ConditionUpdate]:
@@ -59,6 +62,8 @@ def condition_updates(facts: SiteFacts) -> list[ConditionUpdate]:
 
 def _connected(facts: SiteFacts) -> ConditionUpdate:
     kind = SiteCondition.CONNECTED
+    if facts.bus_secret_unreadable:
+        return ConditionUpdate(kind, False, SiteReason.BUS_CREDENTIALS_NOT_READABLE, facts.bus_secret_unreadable)
     if facts.bus_secret_missing:
         return ConditionUpdate(kind, False, SiteReason.BUS_CREDENTIALS_MISSING, facts.bus_secret_missing)
     if not facts.listened:

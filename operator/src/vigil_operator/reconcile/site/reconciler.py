@@ -11,6 +11,7 @@ from vigil_contracts.resources import Site, check
 from vigil_contracts.resources.site import Bus, EndpointStatus, InferenceEndpoint
 from vigil_operator.kube.compare import fingerprint
 from vigil_operator.kube.kinds import Key, Kind, Object
+from vigil_operator.kube.readable import READABLE_BY, may_read, remedy
 from vigil_operator.reconcile import conditions as statuses
 from vigil_operator.reconcile.conditions import ConditionUpdate
 from vigil_operator.reconcile.context import ReconcileContext, Result
@@ -111,6 +112,7 @@ class SiteReconciler:
             endpoints=await site_endpoints.check_all(self._endpoints(site)),
             bus_problem=self._context.heartbeats.bus_problem(key.name, key.namespace),
             bus_secret_missing=self._secret_missing(key, site),
+            bus_secret_unreadable=self._secret_unreadable(key, site),
             identity=error or identity,
             refusal=self._memories[key].registration.refusal,
             listened=key.name == self._context.settings.site or site.spec.bus != Bus(),
@@ -152,10 +154,21 @@ class SiteReconciler:
             return self._token_unnamed(site)
         secret = self._context.cache.get(Key(Kind.SECRET, key.namespace, ref.name))
         if secret is None:
-            return f"there is no Secret {ref.name} in namespace {key.namespace}; create it with the key {BUS_TOKEN}"
+            return (
+                f"there is no Secret {ref.name} in namespace {key.namespace}; create it with the key {BUS_TOKEN} and "
+                f"the label {READABLE_BY}={Kind.SITE}"
+            )
         if BUS_TOKEN not in (secret.get("data") or {}):
             return f"Secret {ref.name} has no key {BUS_TOKEN}; put the bus's token there"
         return ""
+
+    def _secret_unreadable(self, key: Key, site: Site) -> str:
+        ref = site.spec.bus.credentials_secret_ref
+        if ref is None:
+            return ""
+        secret_key = Key(Kind.SECRET, key.namespace, ref.name)
+        secret = self._context.cache.get(secret_key)
+        return remedy(secret_key, Kind.SITE) if secret is not None and not may_read(secret, Kind.SITE) else ""
 
     def _token_unnamed(self, site: Site) -> str:
         """Return the error of a bus of the Site's own without a token: the installation's is not sent there."""

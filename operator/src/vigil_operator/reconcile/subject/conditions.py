@@ -10,7 +10,9 @@ from vigil_contracts.resources import ConsentStatus, Problem, Subject
 from vigil_operator.kube.kinds import Object
 from vigil_operator.reconcile.conditions import ConditionUpdate
 
-SOURCE_REASONS = frozenset({PhotoReason.NOT_FOUND, PhotoReason.CHECKSUM_MISMATCH, PhotoReason.MISSING})
+SOURCE_REASONS = frozenset(
+    {PhotoReason.NOT_FOUND, PhotoReason.NOT_READABLE, PhotoReason.CHECKSUM_MISMATCH, PhotoReason.MISSING}
+)
 """Reasons of photos that were not assessed."""
 
 CALM = frozenset({SubjectReason.ERASING, SubjectReason.NOT_YET_VALID, SubjectReason.CONSENT_NOT_GRANTED})
@@ -142,9 +144,11 @@ def _not_enrolled(enrolment: Enrolment) -> ConditionUpdate:
 
 
 def _none_usable(subject: Subject, enrolment: Enrolment) -> ConditionUpdate:
-    results = photo_results(subject, enrolment)
+    results = list(photo_results(subject, enrolment))
     only_sources = all(result.reason in SOURCE_REASONS for result in results)
     reason = SubjectReason.PHOTO_SOURCE_MISSING if only_sources else SubjectReason.NO_USABLE_PHOTO
+    if only_sources and any(result.reason is PhotoReason.NOT_READABLE for result in results):
+        reason = SubjectReason.PHOTO_SECRET_NOT_READABLE
     message = f"no photo can be enrolled; {_first_bad(subject, enrolment)}"
     return ConditionUpdate(SubjectCondition.ENROLLED, False, reason, message)
 

@@ -7,6 +7,7 @@ per Subject, without photos, shows that nothing did.
 """
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import Mapping
@@ -153,7 +154,7 @@ class Enroller:
             return Enrolment(None, there.absent)  # nothing to send, and nothing to remove
         if self._is_due(memory, wanted):
             await self._add_finalizer(key, obj)
-            async with self._slots:
+            async with contextlib.nullcontext() if is_barred else self._slots:  # a withdrawal waits for no photo
                 await self._put(registry, key, subject, memory, wanted)
         absent = memory.found.absent if memory.found else there.absent
         return Enrolment(memory.report, absent, memory.error, refused=memory.refused)
@@ -187,7 +188,9 @@ class Enroller:
         if any(photo.url for photo in photos):
             await self._identity.status()  # nothing is downloaded while identity is away
         reuse = plan_enrolment(photos, memory.report, self._identity.model_id).reuse
-        found = await subject_photos.read(photos, key.namespace, self._context.api, self._downloader, reuse)
+        found = await subject_photos.read(
+            photos, key.namespace, self._context.api, self._context.cache, self._downloader, reuse
+        )
         obj = self._context.cache.get(key)
         if obj is None or obj["metadata"].get("uid") != memory.uid or obj["metadata"].get("deletionTimestamp"):
             found.data.clear()
@@ -214,7 +217,7 @@ class Enroller:
         if obj is None or await self._has(memory, offered) or not (memory.report or data):
             return
         try:
-            memory.report = await registry.put_subject(obj, data, kept)
+            memory.report = await registry.put_subject(subject, data, kept)
         except RegistryRefusedError as error:
             memory.error, memory.refused, memory.again_at = str(error), True, float("inf")
             return

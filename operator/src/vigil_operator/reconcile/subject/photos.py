@@ -13,6 +13,7 @@ from vigil_operator.kube.cache import Cache
 from vigil_operator.kube.client import Api
 from vigil_operator.kube.errors import NotFoundError
 from vigil_operator.kube.kinds import Key, Kind, Object
+from vigil_operator.kube.readable import READABLE_BY, may_read, remedy
 from vigil_operator.kube.trim import digest
 from vigil_runtime.photos import Downloader, DownloadError
 from vigil_runtime.registry.enrolment import is_remote
@@ -57,6 +58,26 @@ class PhotoSet:
         """Note that a photo cannot be read."""
         self.absent[name] = PhotoResult(name=name, accepted=False, reason=reason, message=message)
 
+    def mark_not_remote(self, photo: Photo) -> None:
+        """Note that the address of a photo is not fetched."""
+        message = f"{photo.url}: only https:// is fetched in a cluster; {STORE_IT}"
+        self.mark_absent(photo.name, PhotoReason.NOT_FOUND, message)
+
+    def mark_no_source(self, photo: Photo, key: Key) -> None:
+        """Note that the Secret or ConfigMap of a photo does not exist."""
+        label = f" with the label {READABLE_BY}={Kind.SUBJECT}" if key.kind is Kind.SECRET else ""
+        message = f"there is no {key.kind} {key.name} in namespace {key.namespace}; create it{label}"
+        self.mark_absent(photo.name, PhotoReason.NOT_FOUND, message)
+
+    def mark_not_readable(self, photo: Photo, key: Key) -> None:
+        """Note that the Secret of a photo does not permit that a Subject names it."""
+        self.mark_absent(photo.name, PhotoReason.NOT_READABLE, remedy(key, Kind.SUBJECT))
+
+    def mark_no_key(self, photo: Photo, key: Key, name: str) -> None:
+        """Note that the Secret or ConfigMap of a photo lacks its key."""
+        message = f"{key.kind} {key.name} has no key {name}; add it, or correct the key in spec.photos"
+        self.mark_absent(photo.name, PhotoReason.NOT_FOUND, message)
+
     def add(self, photo: Photo, sha256: str) -> bool:
         """Add a photo if it has the sha256 that the Subject states, and return whether it was added."""
         if photo.sha256 is not None and photo.sha256 != sha256:
@@ -79,26 +100,26 @@ def inspect(photos: list[Photo], namespace: str, cache: Cache) -> PhotoSet:
         elif photo.sha256 is not None and is_remote(photo):
             found.digests[photo.name] = photo.sha256
         else:
-            found.mark_absent(
-                photo.name, PhotoReason.NOT_FOUND, f"{photo.url}: only https:// is fetched in a cluster; {STORE_IT}"
-            )
+            found.mark_not_remote(photo)
     return found
 
 
 def _inspect_source(found: PhotoSet, photo: Photo, source: Object | None, key: Key, name: str) -> None:
-    where = f"{key.kind} {key.name}"
     if source is None:
-        found.mark_absent(
-            photo.name, PhotoReason.NOT_FOUND, f"there is no {where} in namespace {key.namespace}; create it"
-        )
+        found.mark_no_source(photo, key)
+        return
+    if not _is_readable(source, key):
+        found.mark_not_readable(photo, key)
         return
     sha256 = (source.get("data") or {}).get(name)
     if sha256 is None:
-        found.mark_absent(
-            photo.name, PhotoReason.NOT_FOUND, f"{where} has no key {name}; add it, or correct the key in spec.photos"
-        )
+        found.mark_no_key(photo, key, name)
     else:
         found.add(photo, sha256)
+
+
+def _is_readable(source: Object, key: Key) -> bool:
+    return key.kind is not Kind.SECRET or may_read(source, Kind.SUBJECT)
 
 
 def _reference(photo: Photo, namespace: str) -> tuple[Key | None, str]:
@@ -113,6 +134,7 @@ async def read(
     photos: list[Photo],
     namespace: str,
     api: Api,
+    cache: Cache,
     downloader: Downloader,
     known: Mapping[str, str] = MappingProxyType({}),
 ) -> PhotoSet:
@@ -136,10 +158,7 @@ async def read(
             by_address.append(photo)  # last, so that no error of the API server loses a download
             continue
         if key not in sources:
-            try:
-                sources[key] = await api.get(key)
-            except NotFoundError:
-                sources[key] = None
+            sources[key] = await _read_source(key, api, cache)
         _read_from(found, photo, sources[key], key, name)
     for photo in by_address:
         if photo.name in known:
@@ -149,12 +168,21 @@ async def read(
     return found
 
 
+async def _read_source(key: Key, api: Api, cache: Cache) -> Object | None:
+    """Return a Secret or ConfigMap; of a Secret that must not be read only what the cache has."""
+    seen = cache.get(key)
+    if seen is not None and not _is_readable(seen, key):
+        return seen
+    try:
+        return await api.get(key)
+    except NotFoundError:
+        return None
+
+
 async def _download(found: PhotoSet, photo: Photo, downloader: Downloader) -> None:
     url = photo.url or ""
     if not is_remote(photo):
-        found.mark_absent(
-            photo.name, PhotoReason.NOT_FOUND, f"{url}: only https:// is fetched in a cluster; {STORE_IT}"
-        )
+        found.mark_not_remote(photo)
         return
     limit = found.bytes_left
     try:
@@ -182,17 +210,15 @@ def _together(found: PhotoSet) -> str:
 
 
 def _read_from(found: PhotoSet, photo: Photo, source: Object | None, key: Key, name: str) -> None:
-    where = f"{key.kind} {key.name}"
     if source is None:
-        found.mark_absent(
-            photo.name, PhotoReason.NOT_FOUND, f"there is no {where} in namespace {key.namespace}; create it"
-        )
+        found.mark_no_source(photo, key)
         return
-    data = value_of(source, key.kind, name)
+    if not _is_readable(source, key):
+        found.mark_not_readable(photo, key)
+        return
+    where, data = f"{key.kind} {key.name}", value_of(source, key.kind, name)
     if data is None:
-        found.mark_absent(
-            photo.name, PhotoReason.NOT_FOUND, f"{where} has no key {name}; add it, or correct the key in spec.photos"
-        )
+        found.mark_no_key(photo, key, name)
     elif len(data) > MAX_PHOTO_BYTES:
         message = (
             f"{where} holds {len(data)} bytes under {name}; at most {MAX_PHOTO_BYTES} are read; scale the photo down"

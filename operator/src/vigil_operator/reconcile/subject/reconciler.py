@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from vigil_contracts.resources import Subject, check
+from vigil_contracts.resources import Problem, Subject, check, withdrawal
 from vigil_operator.kube.kinds import Key, Object
 from vigil_operator.reconcile.context import ReconcileContext, Result
 from vigil_operator.reconcile.subject import conditions as subject_conditions
@@ -54,7 +54,7 @@ class SubjectReconciler:
             return await self._leave(key, obj)
         subject = check(registered("Subject", obj))
         if isinstance(subject, list):
-            return await self._reporter.write(key, obj, subject_conditions.invalid(subject), None, [])
+            return await self._refuse(key, obj, subject)
         if not isinstance(subject, Subject):
             msg = f"{key} was read as a {type(subject).__name__}"
             raise TypeError(msg)
@@ -63,6 +63,16 @@ class SubjectReconciler:
     def erase_later(self, key: Key, uid: str) -> None:
         """Queue a Subject that is gone, and that identity has, for erasure by the next reconcile of its name."""
         self._enroller.remember_stored(key, uid)
+
+    async def _refuse(self, key: Key, obj: Object, problems: list[Problem]) -> Result:
+        """Report an invalid spec; a withdrawal in it is applied all the same."""
+        again_s, withdrawn = None, withdrawal({**obj, "kind": "Subject"})
+        if withdrawn is not None:
+            _, again_s = await self._enroller.enroll(key, obj, withdrawn)
+            obj = self._context.cache.get(key) or obj
+        result = await self._reporter.write(key, obj, subject_conditions.invalid(problems), None, [])
+        waits = [wait for wait in (again_s, result.again_s) if wait is not None]
+        return replace(result, again_s=min(waits, default=None))
 
     async def _enroll(self, key: Key, obj: Object, subject: Subject) -> Result:
         enrolment, again_s = await self._enroller.enroll(key, obj, subject)

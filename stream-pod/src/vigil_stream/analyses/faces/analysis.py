@@ -19,6 +19,7 @@ from vigil_stream.analyses.faces.patches import patches
 from vigil_stream.analyses.faces.people import People
 from vigil_stream.analyses.faces.shot_taker import ShotTaker, TakenShot
 from vigil_stream.analyses.faces.sightings import SightingTracker
+from vigil_stream.analyses.faces.still_faces import StillFaces
 from vigil_stream.pipeline import geometry, motion, regions
 from vigil_stream.pipeline.tracker import Track, Tracker
 from vigil_stream.scene import Scene
@@ -58,7 +59,7 @@ class FaceAnalysis:
         self.fitness = Fitness()
         self.crowd = Crowd(self._spec.max_faces)
         identify = context.spec.recognition.mode is RecognitionMode.IDENTIFY
-        self.people = People(self._sightings, self._emit, identify=identify)
+        self.people = People(self._sightings, self._emit, StillFaces(self._spec.still_faces), identify=identify)
         self.taker = ShotTaker(self._models, self.fitness, context.observer, identify=identify)
 
     @property

@@ -23,6 +23,8 @@ NEEDED_SHARPNESS = 0.2
 NEEDED_YAW = 45.0
 """Degrees; more than half of the faces turned further are seldom recognised."""
 
+NEAR_THE_LIMIT = 1.5
+"""Median width over the least that can be found, below which others of the faces are missed for their size."""
 
 FRONTAL = 20.0
 """Degrees of yaw and roll within which the breadth of a face shows whether its video is distorted."""
@@ -33,13 +35,29 @@ detectors, in the middle 1.01; stretched by 1.45 in the middle 1.16 and 1.32, sq
 only strong distortion shows."""
 
 
-def breadth(landmarks: NDArray[np.float32], pose: Pose) -> float | None:
-    """Return the distance of the eyes over that from eyes to mouth, of landmarks [5,2]; None when not frontal."""
-    if abs(pose.yaw) > FRONTAL or abs(pose.roll) > FRONTAL:
-        return None
+MIN_EYES = 12.0
+"""Pixels between the eyes in the detector's input, of a face of about 30. In smaller ones, landmarks that are a pixel
+off look like distortion."""
+
+
+def breadth(landmarks: NDArray[np.float32], pose: Pose, scale: float) -> float | None:
+    """Return the distance of the eyes over that from eyes to mouth; None when it cannot be measured.
+
+    Parameters
+    ----------
+    landmarks
+        [5,2] in pixels of the source.
+    pose
+        Only frontal faces are measured.
+    scale
+        Pixels of the detector's input for one of the source.
+    """
     right_eye, left_eye, _, *mouth = landmarks
+    eyes = float(np.linalg.norm(left_eye - right_eye))
+    if abs(pose.yaw) > FRONTAL or abs(pose.roll) > FRONTAL or eyes * scale < MIN_EYES:
+        return None
     down = float(np.linalg.norm((mouth[0] + mouth[1]) / 2 - (right_eye + left_eye) / 2))
-    return float(np.linalg.norm(left_eye - right_eye)) / down if down else None
+    return eyes / down if down else None
 
 
 class Fitness:
@@ -71,11 +89,13 @@ class Fitness:
     def assess(self) -> tuple[FitnessReason, str]:
         """Return the reason and its message."""
         if len(self._pixels) < ENOUGH:
-            return FitnessReason.NO_FACES_YET, self._no_faces_yet()
+            message = f"{len(self._pixels)} faces seen so far; {ENOUGH} are needed to assess"
+            return FitnessReason.NO_FACES_YET, message + self._limit()
         pixels = median(self._pixels)
         if pixels < NEEDED_PIXELS:
             needed = f"{NEEDED_PIXELS:.0f} are needed: zoom in, or come nearer"
-            return FitnessReason.FACES_TOO_SMALL, f"half of the faces are smaller than {pixels:.0f} pixels; {needed}"
+            message = f"half of the faces are smaller than {pixels:.0f} pixels; {needed}"
+            return FitnessReason.FACES_TOO_SMALL, message + self._limit(pixels)
         if len(self._breadth) >= ENOUGH and not TOO_NARROW <= median(self._breadth) <= TOO_BROAD:
             how = "broad" if median(self._breadth) > 1 else "narrow"
             message = f"faces are too {how}; set the camera's resolution to the aspect ratio of its sensor"
@@ -90,13 +110,14 @@ class Fitness:
                 "more light, or a shorter exposure"
             )
             return FitnessReason.FACES_BLURRED, message
-        return FitnessReason.MEASURED, f"faces are {pixels:.0f} pixels wide (median of the last {len(self._pixels)})"
+        message = f"faces are {pixels:.0f} pixels wide (median of the last {len(self._pixels)})"
+        return FitnessReason.MEASURED, message + self._limit(pixels)
 
-    def _no_faces_yet(self) -> str:
-        message = f"{len(self._pixels)} faces seen so far; {ENOUGH} are needed to assess"
-        if self.found_from is None:
-            return message
-        return f"{message}; here, faces are found from about {self.found_from:.0f} pixels of width"
+    def _limit(self, pixels: float = 0.0) -> str:
+        """Return from which width faces are found, where they are not much wider; else nothing."""
+        if self.found_from is None or pixels > NEAR_THE_LIMIT * self.found_from:
+            return ""
+        return f"; here, faces are found from about {self.found_from:.0f} pixels of width"
 
 
 def lying(turns: int, rotation: int, *, mirror: bool) -> tuple[FitnessReason, str] | None:

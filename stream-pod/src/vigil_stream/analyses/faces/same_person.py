@@ -73,6 +73,18 @@ def is_certain(shot: Shot) -> bool:
     return shot.score >= CERTAIN_SCORE and not shot.covered
 
 
+def fits(shot: Shot, others: Sequence[Shot], limits: Limits) -> bool:
+    """Return whether a shot verifies a person; one that cannot be compared, as after a change of models, does."""
+    cosine = similarity([shot], others)
+    return cosine is None or cosine >= limits.same
+
+
+def is_another(shot: Shot, others: Sequence[Shot], limits: Limits) -> bool:
+    """Return whether a shot alone shows that this is another person than that of others."""
+    cosine = similarity([shot], others)
+    return cosine is not None and cosine < limits.other and is_certain(shot)
+
+
 def _pooled(shots: Sequence[Shot], model_id: str | None) -> NDArray[np.float32] | None:
     vectors = [shot.vector for shot in shots if shot.vector is not None and shot.model_id == model_id]
     if not vectors:

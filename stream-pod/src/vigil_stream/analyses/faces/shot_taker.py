@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from vigil_contracts.events import BestShot, Embedding, FaceQuality
 from vigil_stream.analyses.faces import fitness
 from vigil_stream.analyses.faces.fitness import Fitness
-from vigil_stream.analyses.faces.people import Stretch
 from vigil_stream.analyses.faces.same_person import Limits
 from vigil_stream.analyses.faces.shots import VERIFY_S, PersonShots, Shot
+from vigil_stream.analyses.faces.stretches import Stretch
 from vigil_stream.analyses.faces.uprightness import Surroundings, Uprightness
 from vigil_stream.observer import StreamObserver
 from vigil_stream.pipeline import geometry
@@ -33,7 +33,7 @@ EMBED_DEADLINE_S: Final = 2.0
 VERIFY_SHARE: Final = 0.007
 """Share of a core's time that verifying one person who stays may take: a fast embedder verifies more often."""
 
-VERIFY_LEAST_S: Final = 1.0
+MIN_VERIFY_S: Final = 1.0
 """Least seconds between two shots that verify one person."""
 
 EMBED_BUDGET_S: Final = 0.055
@@ -191,22 +191,28 @@ class ShotTaker:
 
     def _candidates(self, scene: Scene, stretches: Sequence[Stretch]) -> list[_Candidate]:
         found = []
-        faces = scene.detections
+        faces, box = scene.detections, scene.letterbox
         for index, stretch in enumerate(stretches):
             pose = quality.pose_of(faces.landmarks[index])
             pixels = float(faces.face_pixels[index])
             self._fitness.add_face(pixels, pose.yaw)
-            self._fitness.add_breadth(fitness.breadth(faces.landmarks[index], pose))
+            scale = box.scaled_width / box.source_width
+            self._fitness.add_breadth(fitness.breadth(faces.landmarks[index], pose, scale))
             frontal = max(1 - abs(pose.yaw) / 90, 0.0) * max(1 - abs(pose.pitch) / 90, 0.0)
             expected = min(pixels / alignment.CROP, 1.0) * frontal * float(faces.scores[index])
-            if stretch.shots.wants_check(expected, scene.at, urgent=stretch.contested):
+            if stretch.waits_uncovered(scene.at):
+                if stretch.person is None:
+                    stretch.shots.postpone()
+            elif stretch.rests(scene.at):
+                continue
+            elif stretch.shots.wants_check(expected, scene.at, urgent=stretch.contested):
                 found.append(_Candidate(index, stretch, expected, stretch.covered))
         return found
 
     def _choose(self, candidates: list[_Candidate], measured: list[quality.FaceQuality], at: float) -> list[int]:
         """Return the positions of the candidates to keep; those beyond the budget wait for the next frame."""
         wanted = []
-        verify_s = min(max(self._seconds_per_face / VERIFY_SHARE, VERIFY_LEAST_S), VERIFY_S)
+        verify_s = min(max(self._seconds_per_face / VERIFY_SHARE, MIN_VERIFY_S), VERIFY_S)
         for position, (one, face) in enumerate(zip(candidates, measured, strict=True)):
             one.shots.checked(one.expected_quality, at)
             self._fitness.add_sharpness(face.sharpness)

@@ -30,6 +30,9 @@ CHECK_AGAIN_S = 1.0
 BETWEEN_SHOTS_S = 0.4
 """A person who comes nearer is better in every frame; not each of them is embedded."""
 
+BETWEEN_DOUBTS_S = 0.8
+"""Doubts come in rows, when a head turns or two people meet; one shot after them settles all."""
+
 SECOND_OPINION_S = 1.6
 """One more shot after this time even if it is not better, when it is nearly as good: a person is recognised better
 from two different moments than from one."""
@@ -101,8 +104,7 @@ class PersonShots:
         if self.pending:
             return False
         if urgent:
-            # Doubts come in rows, when a head turns or two people meet; one shot after them settles all.
-            return bool(self.kept) or at - self.taken_at >= BETWEEN_SHOTS_S
+            return at - self.taken_at >= (BETWEEN_SHOTS_S if self.kept else BETWEEN_DOUBTS_S)
         if self.postponed or (not self.kept and self.checks < 2):
             return True
         if at - self.checked_at >= CHECK_AGAIN_S:

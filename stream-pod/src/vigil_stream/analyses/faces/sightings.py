@@ -11,6 +11,9 @@ from vigil_contracts.ids import new_sighting_id
 KEEP_ALIVE_S = 10.0
 """A revision of a sighting that goes on is emitted at least so often, so that `last_seen_at` stays fresh."""
 
+STILL_KEEP_ALIVE_S = 60.0
+"""The same for a still face, which may stay for days."""
+
 
 @dataclass(slots=True, eq=False)
 class _Open:
@@ -22,6 +25,12 @@ class _Open:
     revision: int = 0
     emitted: dt.datetime | None = None
     """When the face was last seen, as of the last revision."""
+    still: bool = False
+
+    @property
+    def keep_alive(self) -> dt.timedelta:
+        """The longest time between two revisions."""
+        return dt.timedelta(seconds=STILL_KEEP_ALIVE_S if self.still else KEEP_ALIVE_S)
 
 
 class SightingTracker:
@@ -79,6 +88,10 @@ class SightingTracker:
         entry = self._open[key]
         entry.last_seen, entry.box, entry.frames = at, box, frames
 
+    def mark(self, key: int, *, still: bool) -> None:
+        """Record whether a face is still; stated from the next revision on."""
+        self._open[key].still = still
+
     def revise(self, key: int, shots: Sequence[BestShot], trace: Trace | None) -> Sighting:
         """Return the next revision of a person's sighting, with its shots as they are now, best first."""
         entry = self._open[key]
@@ -87,12 +100,11 @@ class SightingTracker:
         return self._revision(entry, state, trace)
 
     def keep_alive(self) -> list[Sighting]:
-        """Return a revision of each sighting that went on for `KEEP_ALIVE_S` without one."""
-        limit = dt.timedelta(seconds=KEEP_ALIVE_S)
+        """Return a revision of each sighting that went on for `KEEP_ALIVE_S` (`STILL_KEEP_ALIVE_S`) without one."""
         due = [
             entry
             for entry in self._open.values()
-            if entry.emitted is not None and entry.last_seen - entry.emitted >= limit
+            if entry.emitted is not None and entry.last_seen - entry.emitted >= entry.keep_alive
         ]
         return [self._revision(entry, SightingState.UPDATED, None) for entry in due]
 
@@ -106,10 +118,6 @@ class SightingTracker:
             *opened,
             self._revision(entry, SightingState.CLOSED, None, closed_at=max(at, entry.last_seen), reason=reason),
         ]
-
-    def close_all(self, at: dt.datetime, reason: CloseReason) -> list[Sighting]:
-        """Close all sightings and return their last revisions."""
-        return [revision for key in list(self._open) for revision in self.close(key, at, reason)]
 
     def _revision(
         self,
@@ -134,6 +142,7 @@ class SightingTracker:
             close_reason=reason,
             frames=entry.frames,
             box=entry.box,
+            still=entry.still,
             shots=list(entry.shots),
             trace=trace,
         )

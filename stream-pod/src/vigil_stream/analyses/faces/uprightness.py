@@ -22,13 +22,13 @@ CHECK_S: Final = 10.0
 CHECK_SOON_S: Final = 1.0
 """Seconds between two checks until the orientation is known, and while faces are not upright."""
 
-LEAST: Final = 5
+MIN_CHECKS: Final = 5
 """Checks before the orientation is known."""
 
 WINDOW: Final = 15
 """Newest checks that count."""
 
-LEAST_PIXELS: Final = 24
+MIN_PIXELS: Final = 24
 """Width of a face in the detector's input from which its score shows which way it is up."""
 
 
@@ -60,20 +60,20 @@ class Uprightness:
 
         The last check decides until enough were made; then most of them do.
         """
-        if len(self._aligned_turns) < LEAST:
+        if len(self._aligned_turns) < MIN_CHECKS:
             return bool(self._aligned_turns) and self._aligned_turns[-1] != 0
         return _most(self._aligned_turns) != 0
 
     def cut(self, scene: Scene) -> Surroundings | None:
         """Cut the largest face of a frame out for a check; None when none is due."""
-        known = len(self._image_turns) >= LEAST
+        known = len(self._image_turns) >= MIN_CHECKS
         wait_s = CHECK_S if known and not self.turns and not self.misleads else CHECK_SOON_S
         if not len(scene.detections) or scene.at - self._checked_at < wait_s:
             return None
         largest = int(np.argmax(scene.detections.face_pixels))
         box = scene.letterbox
         scale = np.array([box.scaled_width / box.source_width, box.scaled_height / box.source_height], np.float32)
-        if float(scene.detections.face_pixels[largest]) * float(scale[0]) < LEAST_PIXELS:
+        if float(scene.detections.face_pixels[largest]) * float(scale[0]) < MIN_PIXELS:
             return None
         self._checked_at = scene.at
         landmarks = scene.detections.landmarks[largest]
@@ -91,7 +91,7 @@ class Uprightness:
 def _most(turns: deque[int]) -> int:
     """Return the turn of more than half of the checks; 0 when there is none, or too few were made."""
     seen = tuple(turns)
-    if len(seen) < LEAST:
+    if len(seen) < MIN_CHECKS:
         return 0
     most = mode(seen)
     return most if 2 * seen.count(most) > len(seen) else 0

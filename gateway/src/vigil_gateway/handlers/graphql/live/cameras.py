@@ -6,6 +6,7 @@ history: its memory is bounded by the number of cameras, however slowly it reads
 
 import asyncio
 import datetime as dt
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,7 @@ from vigil_contracts import events
 from vigil_contracts.events import AnyEvent, CameraHeartbeat, EventError, decode
 from vigil_contracts.ids import ResourceKey
 from vigil_gateway.storage.errors import DatabaseError
+from vigil_runtime.clock import NOT_MEASURED, ClockMonitor, ClockState
 
 log = structlog.get_logger(__name__)
 
@@ -31,10 +33,31 @@ POLL_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class CameraState:
-    """A heartbeat and when it was sent."""
+    """A heartbeat and its times.
+
+    Attributes
+    ----------
+    sent_at
+        By the clock of the camera's machine, which may be wrong: it is shown, and decides nothing.
+    received_at
+        By the API's clock; of a heartbeat that the bus had kept, by the age that it had there.
+    received_s
+        The same on the monotonic clock, in seconds, by which heartbeats are ordered.
+    monitor, clock
+        Of the camera's machine, as far as live heartbeats came.
+    """
 
     heartbeat: CameraHeartbeat
     sent_at: dt.datetime
+    received_at: dt.datetime
+    received_s: float
+    monitor: ClockMonitor
+    clock: ClockState
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since it was received."""
+        return time.monotonic() - self.received_s
 
 
 class CameraStates:
@@ -52,17 +75,28 @@ class CameraStates:
         """Return a camera's newest state; None before its first heartbeat."""
         return self._states.get(key)
 
-    def receive(self, body: bytes) -> None:
-        """Store the heartbeat in a message from the bus; one that is older than the stored one changes nothing."""
+    def receive(self, camera: ResourceKey, body: bytes, age_s: float = 0.0) -> None:
+        """Store the heartbeat in a message from the bus; one that is older than the stored one changes nothing.
+
+        Parameters
+        ----------
+        camera
+            The one that the message's subject names: no other camera's heartbeats come on it.
+        age_s
+            How long the bus had kept it, in seconds; a negative one, of clocks that differ, counts as 0. 0: it is live.
+        """
         try:
             beat = decode(body, CameraHeartbeat)
         except EventError as error:
             log.warning("message on the bus is not a heartbeat", reason=str(error.reason), error=str(error)[:500])
             return
-        state = CameraState(beat, AnyEvent.model_validate_json(body).time)
         key = beat.camera.key
+        if key != camera:
+            log.warning("heartbeat on another camera's subject", camera=str(key)[:200], subject=str(camera))
+            return
         known = self._states.get(key)
-        if known is not None and known.sent_at > state.sent_at:
+        state = _received(beat, AnyEvent.model_validate_json(body).time, age_s, known)
+        if known is not None and known.received_s > state.received_s:
             return
         if known is None and len(self._states) >= MAX_CAMERAS:
             log.warning("heartbeat dropped: too many cameras", camera=str(key), limit=MAX_CAMERAS)
@@ -71,7 +105,7 @@ class CameraStates:
             self._states.pop(key, None)
             return
         self._states[key] = state
-        changed = known is None or _state(known.heartbeat) != _state(beat)
+        changed = known is None or known.clock != state.clock or _state(known.heartbeat) != _state(beat)
         for watcher in self._watchers:
             if changed or watcher.every:
                 watcher.mark(key)
@@ -97,8 +131,7 @@ class CameraStates:
         """Return whether a camera was removed and is silent; one that still sends may be registered in a moment."""
         if self._registered is None or key in self._registered:
             return False
-        silent_s = (dt.datetime.now(dt.UTC) - state.sent_at).total_seconds()
-        return state.heartbeat.state is events.CameraState.STOPPED or silent_s > GONE_AFTER_S
+        return state.heartbeat.state is events.CameraState.STOPPED or state.silent_s > GONE_AFTER_S
 
     async def watch(self, wants: Callable[[ResourceKey], bool], *, every: bool) -> AsyncIterator[CameraState]:
         """Yield the state of each wanted camera, then each change; with `every`, each heartbeat."""
@@ -113,6 +146,17 @@ class CameraStates:
                     yield state
         finally:
             self._watchers.discard(watcher)
+
+
+def _received(beat: CameraHeartbeat, sent_at: dt.datetime, age_s: float, known: CameraState | None) -> CameraState:
+    """Return the state of a camera by its heartbeat; only a live one shows its clock."""
+    received_at = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=max(age_s, 0.0))
+    monitor, clock = ClockMonitor(), NOT_MEASURED
+    if known is not None and known.heartbeat.session_id == beat.session_id:
+        monitor, clock = known.monitor, known.clock
+    if not age_s:
+        clock = monitor.note((sent_at - received_at).total_seconds(), time.monotonic())
+    return CameraState(beat, sent_at, received_at, time.monotonic() - max(age_s, 0.0), monitor, clock)
 
 
 def _state(beat: CameraHeartbeat) -> tuple[object, ...]:

@@ -1,22 +1,23 @@
-"""Keep the log in memory up to date: live from the bus, what is missing from Postgres.
+"""Keep the log in memory up to date: the bus says that there are new events, Postgres holds what they are.
 
-The bus may lose a message (the subscription does not acknowledge), deliver it twice or be away; subscribers notice none
-of it, because every event has a position. The next message is appended; a later one waits while those between are read
-from Postgres; an earlier one is dropped. A lost *last* message leaves no gap, so the newest position is also read from
-Postgres every second.
+No byte of a message reaches a subscriber: whoever can publish on the bus could otherwise make events up. A message
+only causes the next read, and many of them cause one. The bus may therefore lose a message, deliver it twice or be
+away; subscribers notice none of it. For a lost *last* message the newest position is also read every second.
 """
 
 import asyncio
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
 import structlog
 
-from vigil_contracts.events import MATCH_TYPE, EventError, Match, decode
+from vigil_contracts.events import MATCH_TYPE, Match
 from vigil_gateway.handlers.graphql.event_types import sighting_event
 from vigil_gateway.handlers.graphql.live.ring import Entry, Ring
 from vigil_gateway.storage.errors import DatabaseError
+from vigil_gateway.storage.postgres.event_log import STALE_S, LogHead, Origin
 from vigil_gateway.storage.postgres.rows import EventRow
 from vigil_runtime.backoff import STORE, Backoff
 
@@ -25,18 +26,27 @@ log = structlog.get_logger(__name__)
 PAGE: Final = 256
 """Events read from Postgres at once: some 0.5 MB of JSON."""
 
-MAX_EARLY: Final = 4096
-"""Messages held while those before them are fetched; more are read from Postgres."""
-
 TAIL_CHECK_S: Final = 1.0
 """A lost last message is noticed within this time plus one query: below the 2 s that are promised."""
+
+IDLE_READ_S: Final = 0.02
+"""Pause after a read that a message caused in vain, so that forged messages cannot keep Postgres busy."""
 
 
 class EventStore(Protocol):
     """The part of the event log that the feed reads."""
 
+    async def origin(self) -> Origin:
+        """Return which history the events are of."""
+
     async def newest_seq(self) -> int:
         """Return the newest `seq` that was committed; 0 before the first."""
+
+    async def head(self) -> LogHead:
+        """Return the newest `seq` and the number of rewrites, of one moment."""
+
+    async def event_at(self, seq: int) -> tuple[uuid.UUID | None, int] | None:
+        """Return the sighting's id and the revision of one event; None when it is not kept."""
 
     async def oldest_seq(self) -> int | None:
         """Return the oldest `seq` that is kept; None when none is."""
@@ -45,7 +55,7 @@ class EventStore(Protocol):
         """Return up to `limit` events after `seq`, in order."""
 
 
-def parse_row(row: EventRow) -> Entry:
+def parse_row(row: EventRow, installation: str) -> Entry:
     """Return the entry of a row of the event log; of a row that cannot be read, an empty one."""
     if row.type != MATCH_TYPE:
         return Entry(row.seq, None)
@@ -54,7 +64,7 @@ def parse_row(row: EventRow) -> Entry:
     except ValueError as error:
         log.warning("event in the database cannot be read", seq=row.seq, reason=str(error)[:500])
         return Entry(row.seq, None)
-    return Entry(row.seq, sighting_event(match.model_copy(update={"seq": row.seq})))
+    return Entry(row.seq, sighting_event(match.model_copy(update={"seq": row.seq}), installation))
 
 
 class Feed:
@@ -64,10 +74,12 @@ class Feed:
     ----------
     ring
         The newest events.
+    origin
+        The history that the events are of; None until it is known.
     ready
         Set once the newest position is known; before, a subscription cannot begin at "now".
     from_bus, from_database
-        Events appended, by where they came from first.
+        Events appended, by what caused the read: a message on the bus, or the look at the newest position.
     away
         Why Postgres could not be read the last time; None when it could.
     """
@@ -80,8 +92,10 @@ class Feed:
         max_age_s: float,
         on_entry: Callable[[Entry], None],
         on_reset: Callable[[], None],
+        on_rewrite: Callable[[], None] = lambda: None,
     ) -> None:
         self.ring = Ring(capacity)
+        self.origin: Origin | None = None
         self.ready = asyncio.Event()
         self.from_bus = 0
         self.from_database = 0
@@ -91,36 +105,26 @@ class Feed:
         self._max_age_s = max_age_s
         self._on_entry = on_entry
         self._on_reset = on_reset
-        self._early: dict[int, Entry] = {}
+        self._on_rewrite = on_rewrite
+        self._rewrites: int | None = None
+        self._forgetting: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
 
-    def receive(self, body: bytes) -> None:
-        """Append the event in a message from the bus, or keep it until those before it are there."""
-        try:
-            match = decode(body, Match)
-        except EventError as error:
-            log.warning("message on the bus is not a match event", reason=str(error.reason), error=str(error)[:500])
-            return
-        if match.seq <= self.ring.head and self.ready.is_set():
-            return
-        self._offer(Entry(match.seq, sighting_event(match)), from_bus=True)
+    @property
+    def installation(self) -> str:
+        """The name of the history in cursors; empty until it is known."""
+        return self.origin.installation if self.origin is not None else ""
 
-    def _offer(self, entry: Entry, *, from_bus: bool = False) -> None:
-        if not self.ready.is_set() or entry.seq > self.ring.head + 1:
-            if len(self._early) < MAX_EARLY:
-                self._early[entry.seq] = entry
+    def notify(self, seq: int | None) -> None:
+        """Read the events that are new soon.
+
+        Parameters
+        ----------
+        seq
+            The position that a message is about; None: it does not say. One that was read already changes nothing.
+        """
+        if seq is None or seq > self.ring.head:
             self._wake.set()
-            return
-        if entry.seq <= self.ring.head:
-            return
-        self._append(entry, from_bus=from_bus)
-        self._drain()
-
-    def _drain(self) -> None:
-        for seq in [seq for seq in self._early if seq <= self.ring.head]:
-            del self._early[seq]
-        while (following := self._early.pop(self.ring.head + 1, None)) is not None:
-            self._append(following, from_bus=True)
 
     def _append(self, entry: Entry, *, from_bus: bool) -> None:
         self.ring.append(entry)
@@ -131,11 +135,18 @@ class Feed:
         self._on_entry(entry)
 
     async def run(self) -> None:
-        """Fill gaps until cancelled; while Postgres is away, try again with growing pauses."""
+        """Read new events until cancelled; while Postgres is away, try again with growing pauses."""
         backoff = Backoff(*STORE)
+        clock = asyncio.get_running_loop().time
+        complete_at = clock()
         while True:
             try:
-                await self._catch_up()
+                if self._wake.is_set() and self.ready.is_set() and clock() < complete_at:
+                    self._wake.clear()
+                    await self._read_on()
+                else:
+                    await self._catch_up()
+                    complete_at = clock() + TAIL_CHECK_S
                 self.away = None
                 backoff.reset()
             except DatabaseError as error:
@@ -143,21 +154,40 @@ class Feed:
                 if backoff.failures == 0:
                     log.warning("event log not read; retrying", reason=str(error))
                 await asyncio.sleep(backoff.next_s())
+                complete_at = clock()
                 continue
-            self.ring.evict(before=asyncio.get_running_loop().time() - self._max_age_s)
+            self.ring.evict(before=clock() - self._max_age_s)
             with suppress(TimeoutError):
-                async with asyncio.timeout(TAIL_CHECK_S):
+                async with asyncio.timeout_at(complete_at):
                     await self._wake.wait()
-            self._wake.clear()
+
+    async def _read_on(self) -> None:
+        """Append what is new behind the newest event; a page without a hole that is read is complete."""
+        before = self.ring.head
+        while len(await self._append_page(from_bus=True)) == PAGE:
+            pass
+        if self.ring.head == before:
+            await asyncio.sleep(IDLE_READ_S)
+
+    async def _append_page(self, *, from_bus: bool) -> list[EventRow]:
+        rows = await self._store.events_after(self.ring.head, PAGE)
+        for row in rows:
+            self._bridge(row.seq)
+            self._append(parse_row(row, self.installation), from_bus=from_bus)
+            await asyncio.sleep(0)
+        return rows
 
     async def _catch_up(self) -> None:
-        before, early = self.ring.head, set(self._early)
-        newest = await self._store.newest_seq()
+        before, asked_at = self.ring.head, asyncio.get_running_loop().time()
+        origin, head = await self._store.origin(), await self._store.head()
+        newest = head.newest
+        self._drop_rewritten(head.rewrites, asked_at)
+        replaced = self.origin is not None and origin.installation != self.origin.installation
+        self.origin = origin
         if not self.ready.is_set():
             await self._begin(newest)
-        elif newest < before:
+        elif newest < before or replaced:
             self._reset(before, newest)
-        self._forget(early, newest)
         while self.ring.head < newest:
             await self._fill(newest)
 
@@ -168,21 +198,9 @@ class Feed:
         while self.ring.head < newest:
             await self._fill(newest)
         self.ready.set()
-        self._drain()
 
     async def _fill(self, newest: int) -> None:
-        rows = await self._store.events_after(self.ring.head, PAGE)
-        for row in rows:
-            if row.seq <= self.ring.head:
-                continue  # it came from the bus while the page was read
-            self._bridge(row.seq)
-            entry = parse_row(row)
-            if self.ready.is_set():
-                self._offer(entry)
-            else:
-                self._append(entry, from_bus=False)
-            await asyncio.sleep(0)
-        if not rows or len(rows) < PAGE:
+        if len(await self._append_page(from_bus=False)) < PAGE:
             self._bridge(newest + 1)
 
     def _bridge(self, seq: int) -> None:
@@ -196,14 +214,24 @@ class Feed:
         while self.ring.head < seq - 1:
             self._append(Entry(self.ring.head + 1, None), from_bus=False)
 
-    def _forget(self, early: set[int], newest: int) -> None:
-        """Drop messages beyond the newest position of the database: a match is published after its commit."""
-        for seq in [seq for seq in early if seq > newest]:
-            self._early.pop(seq, None)
-            log.warning("message on the bus is ahead of the database", seq=seq, newest=newest)
+    def _drop_rewritten(self, rewrites: int, asked_at: float) -> None:
+        """Drop all events in memory when events were changed or deleted since the last look.
+
+        An erasure waits until every API must have looked. So what was not compared for `STALE_S` is dropped, too.
+        """
+        if self._rewrites not in {None, rewrites}:
+            self._forget()
+        self._rewrites = rewrites
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+        self._forgetting = asyncio.get_running_loop().call_at(asked_at + STALE_S, self._forget)
+
+    def _forget(self) -> None:
+        self.ring.drop()
+        self._on_rewrite()
 
     def _reset(self, before: int, newest: int) -> None:
-        log.error("the database ends before events that were sent; subscriptions end", sent=before, newest=newest)
-        self._early.clear()
+        msg = "the database is another one, or ends before events that were sent; subscriptions end"
+        log.error(msg, sent=before, newest=newest)
         self.ring.reset(newest)
         self._on_reset()

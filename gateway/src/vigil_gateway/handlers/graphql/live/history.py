@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 from vigil_gateway.handlers.graphql.live.feed import EventStore, parse_row
@@ -20,11 +21,16 @@ PARALLEL_READS: Final = 4
 class History:
     """Pages of the event log, aligned, so that subscribers at nearby positions share them."""
 
-    def __init__(self, store: EventStore) -> None:
+    def __init__(self, store: EventStore, installation: Callable[[], str]) -> None:
         self._store = store
+        self._installation = installation
         self._pages: OrderedDict[int, tuple[float, asyncio.Task[list[Entry]]]] = OrderedDict()
         self._reads = asyncio.Semaphore(PARALLEL_READS)
         self.reads = 0
+
+    def drop(self) -> None:
+        """Drop all pages: events in them were changed or deleted."""
+        self._pages.clear()
 
     async def after(self, position: int, newest: int) -> list[Entry]:
         """Return entries behind `position`, at least one where there are any up to `newest`.
@@ -62,4 +68,4 @@ class History:
         async with self._reads:
             self.reads += 1
             rows = await self._store.events_after(position, limit)
-        return [parse_row(row) for row in rows if last is None or row.seq <= last]
+        return [parse_row(row, self._installation()) for row in rows if last is None or row.seq <= last]

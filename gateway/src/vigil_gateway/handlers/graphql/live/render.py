@@ -65,6 +65,10 @@ class Renderer:
         known = self.ready(event)
         return known if known is not None else await asyncio.shield(self._loading[event.seq])
 
+    def drop(self) -> None:
+        """Drop all payloads: events in them were changed or deleted."""
+        self._payloads.clear()
+
     async def _load(self, seq: int, result: Awaitable[ExecutionResult]) -> bytes:
         try:
             return self._keep(seq, await result)
@@ -94,6 +98,11 @@ class Renderers:
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def drop(self) -> None:
+        """Drop all payloads of all renderers."""
+        for renderer in self._known.values():
+            renderer.drop()
 
     def acquire(
         self,

@@ -44,10 +44,18 @@ class Ring:
         """The last position before the oldest entry: from here on everything is in memory."""
         return self.head - len(self._entries)
 
+    def at(self, seq: int) -> Entry | None:
+        """Return the entry at a position; None when it is not in memory."""
+        return self._entries[seq - self.floor - 1] if self.floor < seq <= self.head else None
+
     def reset(self, head: int) -> None:
         """Drop everything and begin behind `head`."""
         self._entries.clear()
         self.head = head
+
+    def drop(self) -> None:
+        """Drop everything; subscribers that are behind read from Postgres."""
+        self._entries.clear()
 
     def append(self, entry: Entry) -> None:
         """Add the next entry; raises ValueError when it is not the next one."""
@@ -65,9 +73,6 @@ class Ring:
         return list(islice(self._entries, start, start + limit))
 
     def evict(self, before: float) -> None:
-        """Drop entries put in before a moment of the monotonic clock.
-
-        What an erasure removes is gone from Postgres at once, and must be gone from here soon after.
-        """
+        """Drop entries put in before a moment of the monotonic clock."""
         while self._entries and self._entries[0].at < before:
             self._entries.popleft()

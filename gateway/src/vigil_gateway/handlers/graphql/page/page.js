@@ -1,16 +1,6 @@
 "use strict";
 
-// GraphiQL comes from unpkg.com, each file checked against its hash; where they cannot be loaded (a machine without the
-// Internet), the plain console below does the same without any other file.
-const CDN = "https://unpkg.com/";
-const FILES = [
-  ["react@18.2.0/umd/react.production.min.js", "sha384-tMH8h3BGESGckSAVGZ82T9n90ztNXxvdwvdM6UoR56cYcf+0iGXBliJ29D+wZ/x8"],
-  ["react-dom@18.2.0/umd/react-dom.production.min.js", "sha384-bm7MnzvK++ykSwVJ2tynSE5TRdN+xL418osEVF2DE/L/gfWHj91J2Sphe582B1Bh"],
-  ["graphiql@3.8.3/graphiql.min.css", "sha384-Mq3vbRBY71jfjQAt/DcjxUIYY33ksal4cgdRt9U/hNPvHBCaT2JfJ/PTRiPKf0aM"],
-  ["graphiql@3.8.3/graphiql.min.js", "sha384-HbRVEFG0JGJZeAHCJ9Xm2+tpknBQ7QZmNlO/DgZtkZ0aJSypT96YYGRNod99l9Ie"],
-];
-const LOAD_MS = 5000;
-const SHOWN = 100; // results kept on the page
+// All addresses are relative to the page, which a proxy may serve below a prefix.
 
 const EXAMPLES = {
   "Live sightings": `# Press Run and step in front of a camera.
@@ -59,13 +49,12 @@ subscription Live {
 `,
 };
 
-const INTROSPECTION = `{ __schema { queryType { fields { ...Field } } subscriptionType { fields { ...Field } } } }
-fragment Field on __Field { name description args { name type { ...Type } } type { ...Type } }
-fragment Type on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }`;
+const endpoint = () => location.pathname;
+const socketUrl = () => location.origin.replace(/^http/, "ws") + endpoint();
 
 /** Run one query over HTTP. */
 async function ask(token, body) {
-  const response = await fetch("/graphql", {
+  const response = await fetch(endpoint(), {
     method: "POST",
     headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
     body: JSON.stringify(body),
@@ -101,7 +90,7 @@ async function* messages(token, payload, signal, url, connection) {
   const send = (message) => socket.send(JSON.stringify(message));
   socket.onopen = () => send({ type: "connection_init", payload: { authorization: `Bearer ${token}` } });
   socket.onmessage = ({ data }) => put(JSON.parse(data));
-  socket.onerror = () => put({ type: "closed", code: 1006, reason: "no connection" });
+  socket.onerror = () => put({ type: "closed", code: 1006, reason: `no WebSocket at ${url}: the API is not running, or a proxy does not pass the headers Upgrade and Connection` });
   socket.onclose = ({ code, reason }) => put({ type: "closed", code, reason });
   signal.addEventListener("abort", () => socket.close(1000));
   for (;;) {
@@ -125,20 +114,8 @@ async function* messages(token, payload, signal, url, connection) {
   }
 }
 
-const socketUrl = () => location.origin.replace(/^http/, "ws") + "/graphql";
 const isSubscription = (query, operationName) =>
   new RegExp(operationName ? `subscription\\s+${operationName}\\b` : "(^|\\n)\\s*subscription\\b").test(query);
-
-function load([path, integrity]) {
-  return new Promise((resolve, reject) => {
-    const style = path.endsWith(".css");
-    const element = document.createElement(style ? "link" : "script");
-    Object.assign(element, { integrity, crossOrigin: "anonymous", onload: resolve, onerror: () => reject(new Error(path)) });
-    Object.assign(element, style ? { rel: "stylesheet", href: CDN + path } : { src: CDN + path });
-    document.head.append(element);
-    setTimeout(() => reject(new Error(path)), LOAD_MS);
-  });
-}
 
 /** Keep the token for this tab; `#token=…` in the address is moved into the field. */
 function tokenField() {
@@ -164,7 +141,6 @@ function startGraphiQL(token) {
     };
   };
   const element = document.getElementById("graphiql");
-  element.hidden = false;
   ReactDOM.createRoot(element).render(React.createElement(GraphiQL, {
     fetcher,
     defaultQuery: Object.values(EXAMPLES)[0],
@@ -173,70 +149,5 @@ function startGraphiQL(token) {
   }));
 }
 
-function startConsole(token) {
-  const [query, variables, output, run, stop, examples, fields] =
-    ["query", "variables", "output", "run", "stop", "examples", "fields"].map((id) => document.getElementById(id));
-  document.getElementById("console").hidden = false;
-  for (const name of Object.keys(EXAMPLES)) examples.append(new Option(name));
-  const choose = () => { query.value = EXAMPLES[examples.value]; };
-  examples.addEventListener("change", choose);
-  choose();
-
-  let running = null;
-  const show = (value) => {
-    const text = typeof value === "string" ? value : JSON.stringify(value, null, 2);
-    output.prepend(document.createTextNode(`${text}\n\n`));
-    while (output.childNodes.length > SHOWN) output.lastChild.remove();
-  };
-  const start = async () => {
-    running?.abort();
-    running = new AbortController();
-    const { signal } = running;
-    output.textContent = "";
-    stop.disabled = false;
-    try {
-      const body = { query: query.value, variables: variables.value.trim() ? JSON.parse(variables.value) : undefined };
-      if (!isSubscription(body.query)) show(await ask(token(), body));
-      else for await (const result of listen(token(), body, signal, socketUrl())) show(result.notice ?? result);
-    } catch (error) {
-      show(String(error));
-    }
-    if (!running || running.signal === signal) stop.disabled = true;
-  };
-  run.addEventListener("click", start);
-  stop.addEventListener("click", () => running?.abort());
-  query.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) start();
-  });
-  fields.addEventListener("click", async () => {
-    const answer = await ask(token(), { query: INTROSPECTION });
-    show(answer.errors ? answer : described(answer.data.__schema));
-  });
-}
-
-/** Write a schema's root fields as SDL would. */
-function described(schema) {
-  const type = ({ kind, name, ofType }) =>
-    kind === "NON_NULL" ? `${type(ofType)}!` : kind === "LIST" ? `[${type(ofType)}]` : (name ?? "…");
-  const line = ({ name, description, args, type: of }) =>
-    `  ${name}${args.length ? `(${args.map((arg) => `${arg.name}: ${type(arg.type)}`).join(", ")})` : ""}: ${type(of)}\n` +
-    `      ${description ?? ""}`;
-  const block = (word, { fields }) => `${word}\n${fields.map(line).join("\n")}`;
-  return `${block("query", schema.queryType)}\n\n${block("subscription", schema.subscriptionType)}`;
-}
-
-async function start() {
-  const token = tokenField();
-  const notice = document.getElementById("notice");
-  try {
-    for (const file of FILES) await load(file);
-    notice.textContent = "GraphiQL, from unpkg.com; the tabs hold ready operations";
-    startGraphiQL(token);
-  } catch (error) {
-    notice.textContent = `Plain console: GraphiQL's files (${CDN}) cannot be had here`;
-    startConsole(token);
-  }
-}
-
-if (typeof document !== "undefined") start();
-if (typeof module !== "undefined") module.exports = { described, isSubscription, listen };
+if (typeof document !== "undefined") startGraphiQL(tokenField());
+if (typeof module !== "undefined") module.exports = { isSubscription, listen };
